@@ -1,0 +1,148 @@
+"""Build the node image, step by step, each one kept or repeated as a whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from infra.image import tools
+from infra.image.cache import Cache, default_cache, load, locked, publish, workplace
+from infra.image.disk import make_disk, make_root
+from infra.image.manifest import CONTAINER_FILE, MANIFEST, VM_FILE, hash_file, render
+from infra.image.mirror import find_apt_options, find_sources
+from infra.image.model import Artifact, Format, ImageError, NodeImage
+from infra.image.recipe import GIB, Recipe, current_recipe
+from infra.image.tree import customise, install_packages, installed_packages, unpack
+
+Progress = Callable[[str], None]
+
+# The tree, its tar file, the raw disk and both artefacts at their largest, and some room.
+_SPACE_NEEDED: Final = 4 * GIB
+
+
+def build_node_image(progress: Progress) -> NodeImage:
+    """Return the current recipe's image; build it where the cache doesn't have it.
+
+    Args:
+        progress: Takes one line per step.
+
+    Raises:
+        ImageError: It can't be built; what is finished is kept for the next try.
+    """
+    recipe, cache = current_recipe(), default_cache()
+    found = load(cache, recipe.digest)
+    if found:
+        return found
+    tools.check_tools()
+    check_root()
+    return build(recipe, cache, progress, tools.run)
+
+
+def check_root() -> None:
+    """Make sure that this process may make device nodes and change owners.
+
+    Raises:
+        ImageError: It isn't root.
+    """
+    if os.geteuid() != 0:
+        raise ImageError(
+            f"The node image is built as root; this is user {os.geteuid()}.",
+            "Run `sudo azlocal image build` (with XDG_CACHE_HOME set to your own cache folder).",
+        )
+
+
+def check_space(folder: Path) -> None:
+    """Make sure that a build has room.
+
+    Raises:
+        ImageError: Too little is free.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < _SPACE_NEEDED:
+        raise ImageError(
+            f"The node image needs {_SPACE_NEEDED / GIB:.0f} GiB in {folder}; {free / GIB:.1f} GiB are free.",
+            "Free disk space (`azlocal image prune` removes old images), or point XDG_CACHE_HOME elsewhere.",
+        )
+
+
+def build(recipe: Recipe, cache: Cache, progress: Progress, run: tools.Runner) -> NodeImage:
+    """Build a recipe's image into a cache, unless another process does so first.
+
+    Raises:
+        ImageError: A step fails.
+    """
+    with locked(cache, progress):
+        found = load(cache, recipe.digest)
+        if found:
+            return found
+        check_space(cache.images)
+        with workplace(cache) as work, _step(progress, f"node image {recipe.image_name}"):
+            tree_tar = _packed_tree(recipe, cache, work, progress, run)
+            draft = work / "image"
+            draft.mkdir()
+            _make_image(recipe, tree_tar, work, draft, progress, run)
+            with _step(progress, "writing everything to disk"):
+                publish(draft, cache.image(recipe.digest))
+    image = load(cache, recipe.digest)
+    if image is None:
+        raise ImageError(f"{cache.image(recipe.digest)} vanished while it was built.", "Run it again.")
+    return image
+
+
+def _packed_tree(recipe: Recipe, cache: Cache, work: Path, progress: Progress, run: tools.Runner) -> Path:
+    packed = cache.tree(recipe.tree_digest)
+    if packed.exists():
+        progress("packages: unchanged, taken from the cache")
+        return packed
+    sources = find_sources(recipe, os.environ, run)
+    mirror = sources.split()[1]
+    with _step(
+        progress, f"installing {len(recipe.packages)} packages of Debian {recipe.suite} from {mirror}"
+    ):
+        draft = work / "tree.tar"
+        install_packages(recipe, sources, find_apt_options(run), work, draft, run)
+        publish(draft, packed)
+    return packed
+
+
+def _make_image(
+    recipe: Recipe, tree_tar: Path, work: Path, draft: Path, progress: Progress, run: tools.Runner
+) -> None:
+    tree, root, disk = work / "tree", draft / CONTAINER_FILE, draft / VM_FILE
+    with _step(progress, "unpacking the packages and adding azlocal's files"):
+        unpack(tree_tar, tree, run)
+        customise(recipe, tree)
+    with _step(progress, "making the root file system"):
+        make_root(recipe, tree, root, run)
+    # Reading 16 GiB of holes takes a core some seconds; the disk is made on another one.
+    with _step(progress, "making the VM's disk, and checksums"), ThreadPoolExecutor(1) as pool:
+        root_hash = pool.submit(hash_file, root)
+        make_disk(recipe, tree, root, work, disk, run)
+        image = NodeImage(
+            name=recipe.image_name,
+            digest=recipe.digest,
+            container=_artifact(root, root_hash.result(), "raw", recipe.root_size),
+            vm=_artifact(disk, hash_file(disk), "qcow2", recipe.disk_size),
+        )
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    manifest = render(image, created, installed_packages(tree))
+    (draft / MANIFEST).write_text(manifest, encoding="utf-8")
+
+
+def _artifact(path: Path, sha256: str, file_format: Format, virtual_size: int) -> Artifact:
+    return Artifact(path, sha256, file_format, virtual_size, path.stat().st_size)
+
+
+@contextmanager
+def _step(progress: Progress, what: str) -> Iterator[None]:
+    progress(what)
+    started = time.monotonic()
+    yield
+    progress(f"{what}: {time.monotonic() - started:.1f} s")
