@@ -1,0 +1,150 @@
+"""Connections to hosts: a few per host, reused, and never more work on one host than it carries."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+import libvirt
+
+from infra.kvm.errors import HostError, HostUnreachable, Interrupted, is_connection_lost
+from infra.ssh import CommandError, Shell, SshError, shell_for
+
+OPERATIONS_PER_HOST: Final = 8
+"""Below sshd's MaxStartups (10) and libvirtd's max_workers (20), so that no host drops a connection."""
+
+# Errors reach the user through exceptions; libvirt's default handler also prints them to stderr.
+libvirt.registerErrorHandler(lambda _context, _error: None, None)
+
+
+class HostSession:
+    """One caller's exclusive use of a host: its hypervisors and its shell."""
+
+    def __init__(self, connection: str, shell: Shell) -> None:
+        self.connection = connection
+        self.shell = shell
+        self._open: dict[str, libvirt.virConnect] = {}
+
+    @property
+    def qemu(self) -> libvirt.virConnect:
+        """Return the connection to QEMU, which also serves networks and storage."""
+        return self._hypervisor("qemu")
+
+    @property
+    def lxc(self) -> libvirt.virConnect:
+        """Return the connection to LXC on the same host."""
+        return self._hypervisor("lxc")
+
+    def is_alive(self) -> bool:
+        """Return whether every open connection still answers."""
+        return all(connection.isAlive() for connection in self._open.values())
+
+    def close(self) -> None:
+        """Close what is open; a connection that is already dead closes quietly."""
+        for connection in self._open.values():
+            try:
+                connection.close()
+            except libvirt.libvirtError as error:
+                if not is_connection_lost(error):
+                    raise
+        self._open.clear()
+
+    def _hypervisor(self, driver: str) -> libvirt.virConnect:
+        if driver not in self._open:
+            uri = libvirt_uri(self.connection, driver)
+            try:
+                self._open[driver] = libvirt.open(uri)
+            except libvirt.libvirtError as error:
+                raise HostUnreachable(
+                    f"{uri}: libvirt doesn't answer: {error}. Is libvirtd running there "
+                    f"(`systemctl status libvirtd`; on this machine `azlocal hypervisor start`), "
+                    f"and does `virsh -c {uri} version` work?"
+                ) from error
+        return self._open[driver]
+
+
+def libvirt_uri(connection: str, driver: str) -> str:
+    """Return the URI of another driver on the same host; over SSH it never asks questions."""
+    parts = urlsplit(connection)
+    transport = parts.scheme.partition("+")[2]
+    if parts.scheme == "test":
+        return connection
+    scheme = f"{driver}+{transport}" if transport else driver
+    query = "&".join(filter(None, (parts.query, "no_tty=1" if transport == "ssh" else "")))
+    return urlunsplit((scheme, parts.netloc, "/system", query, ""))
+
+
+class Hosts:
+    """All hosts this process talks to. Thread-safe."""
+
+    def __init__(self, per_host: int = OPERATIONS_PER_HOST) -> None:
+        self._per_host = per_host
+        self._lock = threading.Lock()
+        self._slots: dict[str, threading.BoundedSemaphore] = {}
+        self._shells: dict[str, Shell] = {}
+        self._idle: dict[str, list[HostSession]] = defaultdict(list)
+
+    @contextmanager
+    def session(
+        self, connection: str, cancelled: threading.Event, status: Callable[[str], None]
+    ) -> Iterator[HostSession]:
+        """Lend a session on a host, waiting while the host has its share of work.
+
+        Raises:
+            HostUnreachable: the host can't be logged in to, or the connection broke on the way.
+            Interrupted: the run was cancelled while waiting.
+        """
+        with self._slot(connection, cancelled, status):
+            session = self._take(connection)
+            try:
+                yield session
+            except libvirt.libvirtError as error:
+                if is_connection_lost(error):
+                    raise HostUnreachable(
+                        f"{connection}: the connection broke: {error}. Nothing is concluded from that; "
+                        "run the same command again once the host answers."
+                    ) from error
+                raise HostError(f"{connection}: {error}") from error
+            except CommandError as error:
+                raise HostError(f"{connection}: {error}") from error
+            except SshError as error:
+                raise HostUnreachable(f"{connection}: {error}") from error
+            finally:
+                self._give_back(session)
+
+    @contextmanager
+    def _slot(
+        self, connection: str, cancelled: threading.Event, status: Callable[[str], None]
+    ) -> Iterator[None]:
+        with self._lock:
+            slot = self._slots.setdefault(connection, threading.BoundedSemaphore(self._per_host))
+        while not slot.acquire(timeout=0.5):
+            status(f"waiting for a turn on {connection} ({self._per_host} operations at once)")
+            if cancelled.is_set():
+                raise Interrupted(f"{connection}: stopped on request before anything was done")
+        try:
+            yield
+        finally:
+            slot.release()
+
+    def _take(self, connection: str) -> HostSession:
+        with self._lock:
+            while self._idle[connection]:
+                session = self._idle[connection].pop()
+                if session.is_alive():
+                    return session
+                session.close()
+            if connection not in self._shells:
+                self._shells[connection] = shell_for(connection)
+            return HostSession(connection, self._shells[connection])
+
+    def _give_back(self, session: HostSession) -> None:
+        if session.is_alive():
+            with self._lock:
+                self._idle[session.connection].append(session)
+        else:
+            session.close()

@@ -1,0 +1,295 @@
+"""One machine on one host: its disk, its seed, its domain. Each step can be repeated."""
+
+from __future__ import annotations
+
+import posixpath
+import threading
+import time
+from collections.abc import Callable, Mapping
+from io import BytesIO
+from typing import Final
+
+import libvirt
+import pycdlib
+
+from infra.kvm.connection import HostSession
+from infra.kvm.domain_xml import DomainView, MachineDefinition, MachineType, from_xml, to_xml
+from infra.kvm.errors import HostError, Interrupted, NotOurs, is_missing
+from infra.kvm.ownership import Mark
+from infra.kvm.storage import (
+    Volume,
+    clone_volume,
+    create_volume,
+    find_volume,
+    open_pool,
+    pool_directory,
+    remove_volume,
+    upload_bytes,
+)
+
+_SHUTDOWN_SECONDS: Final = 60
+_GIB: Final = 1 << 30
+
+
+def hypervisor(session: HostSession, machine_type: MachineType) -> libvirt.virConnect:
+    """Return the connection that runs machines of this type."""
+    return session.lxc if machine_type == "container" else session.qemu
+
+
+def find_domain(session: HostSession, machine_type: MachineType, name: str) -> libvirt.virDomain | None:
+    """Return the domain, None when libvirt says there is none."""
+    try:
+        return hypervisor(session, machine_type).lookupByName(name)
+    except libvirt.libvirtError as error:
+        if is_missing(error):
+            return None
+        raise
+
+
+def owned_domain(
+    session: HostSession, machine_type: MachineType, name: str, mark: Mark
+) -> libvirt.virDomain | None:
+    """Return the domain if it is ours.
+
+    Raises:
+        NotOurs: one of that name stands and doesn't carry our mark.
+    """
+    domain = find_domain(session, machine_type, name)
+    if domain is not None and not mark.owns("domain", name, domain.UUIDString()):
+        raise NotOurs(mark.refusal("domain", name, session.connection))
+    return domain
+
+
+def live_view(domain: libvirt.virDomain) -> DomainView:
+    """Return what runs, or what would."""
+    return from_xml(domain.XMLDesc())
+
+
+def persistent_view(domain: libvirt.virDomain) -> DomainView:
+    """Return what the next start would run."""
+    return from_xml(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+
+
+# -- disk ------------------------------------------------------------------------------------------
+
+
+def disk_volume_name(machine: str, machine_type: MachineType) -> str:
+    """Return the name of a machine's disk in the pool."""
+    return f"{machine}.raw" if machine_type == "container" else f"{machine}.qcow2"
+
+
+def create_disk(
+    session: HostSession, pool_name: str, machine: str, machine_type: MachineType, image: str, gib: int
+) -> str:
+    """Make the disk as a copy-on-write copy of the image; return its path on the host."""
+    pool = open_pool(session.qemu, pool_name)
+    original = find_volume(pool, image)
+    if original is None:
+        raise HostError(
+            f"{session.connection}: image volume {image!r} is not in pool {pool_name!r}; "
+            "`pulumi refresh` and then `pulumi up` upload it again"
+        )
+    least = -(-_capacity(original) // _GIB)
+    if gib < least:
+        raise HostError(
+            f"{machine}: diskGiB is {gib}, but the node image needs {least}; raise diskGiB to that or more"
+        )
+    name = disk_volume_name(machine, machine_type)
+    if machine_type == "container":
+        volume = clone_volume(pool, Volume(name, gib * _GIB, "raw"), image)
+        if gib > least:
+            _grow_file_system(session, volume.path())
+    else:
+        volume = create_volume(pool, Volume(name, gib * _GIB, "qcow2", backing=original.path()))
+    path: str = volume.path()
+    return path
+
+
+def disk_path(session: HostSession, pool_name: str, machine: str, machine_type: MachineType) -> str:
+    """Return where the machine's disk lies on the host.
+
+    Raises:
+        HostError: the disk is gone.
+    """
+    path: str = _disk(session, pool_name, machine, machine_type).path()
+    return path
+
+
+def grow_disk(
+    session: HostSession, pool_name: str, machine: str, machine_type: MachineType, gib: int
+) -> None:
+    """Enlarge the disk of a stopped machine; a VM's root file system follows at its next boot."""
+    volume = _disk(session, pool_name, machine, machine_type)
+    if _capacity(volume) < gib * _GIB:
+        volume.resize(gib * _GIB)
+    if machine_type == "container":
+        _grow_file_system(session, volume.path())
+
+
+def disk_gib(session: HostSession, pool_name: str, machine: str, machine_type: MachineType) -> int | None:
+    """Return the disk's size in GiB, None when it is gone."""
+    volume = find_volume(open_pool(session.qemu, pool_name), disk_volume_name(machine, machine_type))
+    return None if volume is None else _capacity(volume) // _GIB
+
+
+def _disk(
+    session: HostSession, pool_name: str, machine: str, machine_type: MachineType
+) -> libvirt.virStorageVol:
+    volume = find_volume(open_pool(session.qemu, pool_name), disk_volume_name(machine, machine_type))
+    if volume is None:
+        raise HostError(
+            f"{machine}: its disk is gone from pool {pool_name!r} on {session.connection}; "
+            f"`pulumi up --replace` of this machine makes it anew"
+        )
+    return volume
+
+
+def _capacity(volume: libvirt.virStorageVol) -> int:
+    capacity: int = volume.info()[1]
+    return capacity
+
+
+def _grow_file_system(session: HostSession, path: str) -> None:
+    # The container was stopped or never started; a journal left by a stop is replayed first.
+    session.shell.run(["e2fsck", "-f", "-p", path], timeout=300, check=False)
+    session.shell.run(["resize2fs", path], timeout=300)
+
+
+# -- seed ------------------------------------------------------------------------------------------
+
+
+def place_seed(
+    session: HostSession, pool_name: str, machine: str, machine_type: MachineType, files: Mapping[str, bytes]
+) -> str:
+    """Put the cloud-init seed where the machine will find it; return its path on the host."""
+    if machine_type == "container":
+        directory = seed_path(session, pool_name, machine, machine_type)
+        session.shell.make_directory(directory, mode=0o700)
+        for name, content in files.items():
+            session.shell.write_file(f"{directory}/{name}", content, mode=0o600)
+        return directory
+    iso = _iso(files)
+    volume = create_volume(open_pool(session.qemu, pool_name), Volume(_seed_volume(machine), len(iso), "raw"))
+    upload_bytes(session.qemu, volume, iso)
+    path: str = volume.path()
+    return path
+
+
+def seed_path(session: HostSession, pool_name: str, machine: str, machine_type: MachineType) -> str:
+    """Return where the machine's seed lies on the host: a folder for a container, an ISO for a VM."""
+    volumes = pool_directory(open_pool(session.qemu, pool_name))
+    if machine_type == "container":
+        return f"{posixpath.dirname(volumes)}/seeds/{machine}"
+    return f"{volumes}/{_seed_volume(machine)}"
+
+
+def remove_seed(session: HostSession, pool_name: str, machine: str, machine_type: MachineType) -> None:
+    """Delete the seed if it is there."""
+    if machine_type == "container":
+        session.shell.remove_tree(seed_path(session, pool_name, machine, machine_type))
+    else:
+        remove_volume(open_pool(session.qemu, pool_name), _seed_volume(machine))
+
+
+def _seed_volume(machine: str) -> str:
+    return f"{machine}-seed.iso"
+
+
+def _iso(files: Mapping[str, bytes]) -> bytes:
+    """Return a NoCloud disk: cloud-init looks for the volume label `cidata`."""
+    iso = pycdlib.PyCdlib()
+    iso.new(interchange_level=3, joliet=3, rock_ridge="1.09", vol_ident="cidata")
+    for number, (name, content) in enumerate(sorted(files.items())):
+        iso.add_fp(BytesIO(content), len(content), f"/F{number}.;1", rr_name=name, joliet_path=f"/{name}")
+    out = BytesIO()
+    iso.write_fp(out)
+    iso.close()
+    return out.getvalue()
+
+
+# -- domain ----------------------------------------------------------------------------------------
+
+
+def define(session: HostSession, machine: MachineDefinition) -> libvirt.virDomain:
+    """Define the domain, or bring its definition to `machine`; what runs is not touched."""
+    domain = hypervisor(session, machine.machine_type).defineXML(to_xml(machine))
+    domain.setAutostart(True)
+    return domain
+
+
+def start(domain: libvirt.virDomain) -> None:
+    """Start the domain unless it runs."""
+    if not domain.isActive():
+        domain.create()
+
+
+def stop(domain: libvirt.virDomain, cancelled: threading.Event, status: Callable[[str], None]) -> None:
+    """Shut the domain down in order; pull the plug when it doesn't end within a minute.
+
+    Raises:
+        Interrupted: the run was cancelled while waiting; the domain goes on shutting down.
+    """
+    deadline = time.monotonic() + _SHUTDOWN_SECONDS
+    if domain.isActive():
+        try:
+            domain.shutdown()
+        except libvirt.libvirtError:
+            deadline = 0.0  # nothing in it listens (no ACPI yet, no init): there is nothing to wait for
+    while domain.isActive() and time.monotonic() < deadline:
+        status("waiting for the operating system to shut down")
+        if cancelled.wait(0.5):
+            raise Interrupted("stopped on request while the machine was shutting down")
+    kill(domain)
+
+
+def kill(domain: libvirt.virDomain) -> None:
+    """Pull the plug if the domain runs."""
+    try:
+        domain.destroy()
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID and not is_missing(error):
+            raise
+
+
+def set_memory(domain: libvirt.virDomain, mib: int) -> None:
+    """Set what a running machine may use, up to its ceiling, and what it starts with."""
+    flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG
+    if domain.isActive():
+        flags |= libvirt.VIR_DOMAIN_AFFECT_LIVE
+    domain.setMemoryFlags(mib * 1024, flags)
+
+
+def set_container_cpus(domain: libvirt.virDomain, vcpus: int) -> None:
+    """Change a running container's share of the host's processors at once."""
+    if domain.isActive():
+        domain.setSchedulerParametersFlags({"vcpu_quota": vcpus * 100_000}, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+
+def remove_domain(domain: libvirt.virDomain) -> None:
+    """Pull the plug and forget the domain, with its NVRAM and TPM state."""
+    kill(domain)
+    flags = libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+    flags |= libvirt.VIR_DOMAIN_UNDEFINE_NVRAM | getattr(libvirt, "VIR_DOMAIN_UNDEFINE_TPM", 0)
+    try:
+        if domain.connect().getType() == "LXC":
+            domain.undefine()  # the LXC driver knows no flags
+        else:
+            domain.undefineFlags(flags)
+    except libvirt.libvirtError as error:
+        if not is_missing(error):
+            raise
+
+
+def remove_machine(
+    session: HostSession, pool_name: str, name: str, machine_type: MachineType, mark: Mark
+) -> None:
+    """Remove domain, disk and seed, whatever of them is there.
+
+    Raises:
+        NotOurs: a domain of that name belongs to somebody else; nothing is removed.
+    """
+    domain = owned_domain(session, machine_type, name, mark)
+    if domain is not None:
+        remove_domain(domain)
+    remove_seed(session, pool_name, name, machine_type)
+    remove_volume(open_pool(session.qemu, pool_name), disk_volume_name(name, machine_type))

@@ -1,0 +1,217 @@
+"""A host's storage pool: images, disks and seeds as libvirt volumes, local or over SSH alike."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal
+
+import libvirt
+from lxml import etree
+from lxml.builder import E
+
+from infra.kvm.errors import HostError, NotOurs, is_missing
+from infra.kvm.ownership import Mark
+
+Format = Literal["raw", "qcow2"]
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A volume to be made: `capacity` in bytes; `backing` the path a qcow2 overlay lies on."""
+
+    name: str
+    capacity: int
+    format: Format
+    backing: str | None = None
+
+    def to_xml(self) -> str:
+        """Return libvirt's description; nothing is allocated before it is written."""
+        volume = E.volume(
+            E.name(self.name),
+            E.capacity(str(self.capacity), unit="bytes"),
+            E.allocation("0"),
+            E.target(E.format(type=self.format)),
+        )
+        if self.backing:
+            volume.append(E.backingStore(E.path(self.backing), E.format(type="qcow2")))
+        return etree.tostring(volume, encoding="unicode")
+
+
+def ensure_pool(
+    connection: libvirt.virConnect, name: str, directory: str, mark: Mark
+) -> libvirt.virStoragePool:
+    """Define and start the directory pool, or take the one an earlier run made."""
+    xml = etree.tostring(
+        E.pool(E.name(name), E.uuid(mark.uuid("pool", name)), E.target(E.path(directory)), type="dir"),
+        encoding="unicode",
+    )
+    pool = find_pool(connection, name)
+    if pool is None:
+        pool = connection.storagePoolDefineXML(xml)
+    elif not mark.owns("pool", name, pool.UUIDString()):
+        raise NotOurs(mark.refusal("pool", name, connection.getURI()))
+    if not pool.isActive():
+        pool.create()
+    if not pool.autostart():
+        pool.setAutostart(True)
+    return pool
+
+
+def find_pool(connection: libvirt.virConnect, name: str) -> libvirt.virStoragePool | None:
+    """Return the pool, None when libvirt says there is none."""
+    try:
+        return connection.storagePoolLookupByName(name)
+    except libvirt.libvirtError as error:
+        if is_missing(error):
+            return None
+        raise
+
+
+def open_pool(connection: libvirt.virConnect, name: str) -> libvirt.virStoragePool:
+    """Return the pool, started.
+
+    Raises:
+        HostError: the pool is gone.
+    """
+    pool = find_pool(connection, name)
+    if pool is None:
+        raise HostError(
+            f"{connection.getURI()}: storage pool {name!r} is gone; `pulumi refresh` and then `pulumi up` make it again"
+        )
+    if not pool.isActive():
+        pool.create()
+    return pool
+
+
+def pool_directory(pool: libvirt.virStoragePool) -> str:
+    """Return the folder on the host that the pool lists."""
+    return etree.fromstring(pool.XMLDesc().encode()).findtext("target/path", "")
+
+
+def remove_pool(connection: libvirt.virConnect, name: str, mark: Mark) -> None:
+    """Forget the pool; its directory and files are not libvirt's to delete."""
+    pool = find_pool(connection, name)
+    if pool is None:
+        return
+    if not mark.owns("pool", name, pool.UUIDString()):
+        raise NotOurs(mark.refusal("pool", name, connection.getURI()))
+    if pool.isActive():
+        pool.destroy()
+    pool.undefine()
+
+
+def find_volume(pool: libvirt.virStoragePool, name: str) -> libvirt.virStorageVol | None:
+    """Return the volume, None when libvirt says there is none."""
+    try:
+        return pool.storageVolLookupByName(name)
+    except libvirt.libvirtError as error:
+        if is_missing(error):
+            return None
+        raise
+
+
+def remove_volume(pool: libvirt.virStoragePool, name: str) -> None:
+    """Delete the volume if it is there."""
+    volume = find_volume(pool, name)
+    if volume is not None:
+        try:
+            volume.delete()
+        except libvirt.libvirtError as error:
+            if not is_missing(error):
+                raise
+
+
+def create_volume(pool: libvirt.virStoragePool, volume: Volume) -> libvirt.virStorageVol:
+    """Make a volume, in place of a half-made one that an interrupted run may have left."""
+    remove_volume(pool, volume.name)
+    return pool.createXML(volume.to_xml())
+
+
+def clone_volume(pool: libvirt.virStoragePool, volume: Volume, source: str) -> libvirt.virStorageVol:
+    """Copy a raw volume by reference (reflink): at once, and sharing blocks until they are written."""
+    remove_volume(pool, volume.name)
+    original = find_volume(pool, source)
+    if original is None:
+        raise HostError(
+            f"{pool.name()}: image volume {source!r} is gone; `pulumi refresh` and then `pulumi up` upload it again"
+        )
+    return pool.createXMLFrom(volume.to_xml(), original, libvirt.VIR_STORAGE_VOL_CREATE_REFLINK)
+
+
+def upload_file(
+    connection: libvirt.virConnect,
+    volume: libvirt.virStorageVol,
+    source: Path,
+    progress: Callable[[int, int], None],
+) -> None:
+    """Send a file into a volume, its holes as holes.
+
+    Args:
+        progress: called with bytes sent so far and bytes in all; may raise to stop.
+    """
+    stream = connection.newStream()
+    with source.open("rb") as file:
+        size = source.stat().st_size
+        volume.upload(stream, 0, size, libvirt.VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM)
+        state = _SparseFile(file, size, progress)
+        try:
+            stream.sparseSendAll(state.read, state.hole, state.skip, None)
+            stream.finish()
+        except BaseException:
+            stream.abort()
+            raise
+
+
+class _SparseFile:
+    """Answers libvirt's three questions about a file: what's next, is it a hole, skip it."""
+
+    def __init__(self, file: IO[bytes], size: int, progress: Callable[[int, int], None]) -> None:
+        self._file, self._size, self._progress = file, size, progress
+
+    def read(self, _stream: libvirt.virStream, count: int, _opaque: object) -> bytes:
+        data = self._file.read(min(count, _CHUNK))
+        self._progress(self._file.tell(), self._size)
+        return data
+
+    def hole(self, _stream: libvirt.virStream, _opaque: object) -> tuple[bool, int]:
+        """Return whether the position lies in data, and how many bytes stay like that."""
+        here = self._file.tell()
+        if here >= self._size:
+            return False, 0
+        try:
+            data = os.lseek(self._file.fileno(), here, os.SEEK_DATA)
+        except OSError:  # ENXIO: nothing but a hole up to the end
+            data = self._size
+        if data > here:
+            os.lseek(self._file.fileno(), here, os.SEEK_SET)
+            return False, data - here
+        end = os.lseek(self._file.fileno(), here, os.SEEK_HOLE)
+        os.lseek(self._file.fileno(), here, os.SEEK_SET)
+        return True, end - here
+
+    def skip(self, _stream: libvirt.virStream, count: int, _opaque: object) -> None:
+        self._file.seek(count, 1)
+
+
+def upload_bytes(connection: libvirt.virConnect, volume: libvirt.virStorageVol, data: bytes) -> None:
+    """Send a small volume, a seed for instance, in one go."""
+    stream = connection.newStream()
+    volume.upload(stream, 0, len(data))
+    position = 0
+
+    def send(_stream: libvirt.virStream, count: int, _opaque: object) -> bytes:
+        nonlocal position
+        part = data[position : position + count]
+        position += len(part)
+        return part
+
+    try:
+        stream.sendAll(send, None)
+        stream.finish()
+    except BaseException:
+        stream.abort()
+        raise

@@ -1,0 +1,101 @@
+"""What a file under `kinds/` provides: the life of one resource kind, in plain Python."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, TypeVar
+
+from infra.provider.operation import Operation
+from infra.resources.contract import Contract, Fault, Model, OnChange
+
+InputsT = TypeVar("InputsT", bound=Model)
+StateT = TypeVar("StateT", bound=Model)
+
+
+@dataclass(frozen=True)
+class Made(Generic[StateT]):
+    """An object that stands: its id and its state as read back from the host."""
+
+    id: str
+    state: StateT
+
+
+class InitFailed(Exception, Generic[StateT]):
+    """The object was made but isn't ready. It stays in state; the next `up` calls update on it."""
+
+    def __init__(self, made: Made[StateT], reason: str) -> None:
+        super().__init__(reason)
+        self.made = made
+        self.reason = reason
+
+
+@dataclass
+class Changes:
+    """What a diff found: property path → what has to happen because of it."""
+
+    by_path: dict[str, OnChange] = field(default_factory=dict)
+
+    def replaces(self) -> list[str]:
+        """Return the paths that force a replacement."""
+        return [path for path, change in self.by_path.items() if change is OnChange.REPLACE]
+
+    def without(self, ignored: Iterable[str]) -> Changes:
+        """Return the changes less those the user chose not to see (`ignoreChanges`)."""
+        names = tuple(ignored)
+        return Changes(
+            {
+                path: change
+                for path, change in self.by_path.items()
+                if not any(path == name or path.startswith((f"{name}.", f"{name}[")) for name in names)
+            }
+        )
+
+    def touches(self, name: str) -> bool:
+        """Return whether the property, or something inside it, changed."""
+        return any(path == name or path.startswith((f"{name}.", f"{name}[")) for path in self.by_path)
+
+
+class Kind(ABC, Generic[InputsT, StateT]):
+    """One resource kind. The dispatch has already validated inputs and handles secrets and unknowns.
+
+    Methods block; each runs in a thread of its own. They raise `HostError` for what a user can
+    remedy, `InitFailed` for what was made but isn't ready, anything else is a bug.
+    """
+
+    contract: ClassVar[Contract]
+
+    def check(self, inputs: dict[str, Any], unknown: frozenset[str]) -> list[Fault]:
+        """Check what needs more than one property, and fill in derived inputs in place."""
+        return []
+
+    def refine(
+        self, state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes, op: Operation
+    ) -> None:
+        """Adjust what a change does where that depends on values, and tell the user what preview can't show."""
+        return
+
+    def preview(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those outputs that are known before anything is made, so that preview shows them."""
+        return {}
+
+    @abstractmethod
+    def create(self, op: Operation, inputs: InputsT) -> Made[StateT]:
+        """Make the object, or adopt what an interrupted run left under the same mark."""
+
+    @abstractmethod
+    def read(self, op: Operation, id: str, old: StateT | None) -> StateT | None:
+        """Return what stands on the host now, None only when the host says that it isn't there.
+
+        Args:
+            old: the last known state; None for an import, when all there is is the id.
+        """
+
+    @abstractmethod
+    def update(self, op: Operation, id: str, old: StateT, inputs: InputsT) -> StateT:
+        """Bring the object to `inputs`, or go on waiting where an earlier run gave up."""
+
+    @abstractmethod
+    def delete(self, op: Operation, id: str, old: StateT) -> None:
+        """Remove the object and wait until it is gone; success when it already is."""

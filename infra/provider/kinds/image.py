@@ -1,0 +1,120 @@
+"""The Image kind: one upload per host and content."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import libvirt
+
+from infra.kvm.connection import HostSession
+from infra.kvm.errors import HostError
+from infra.kvm.storage import Volume, create_volume, find_volume, open_pool, remove_volume, upload_file
+from infra.provider.kind import Made
+from infra.provider.kinds.base import HostedKind, object_id, parse_id
+from infra.provider.operation import Operation
+from infra.provider.values import UNKNOWN
+from infra.resources.contract import Fault
+from infra.resources.image import IMAGE, Artifact, ImageInputs, ImageState
+
+_COMPLETE = ".complete"  # an empty volume beside the image: libvirt can neither rename nor label a volume
+
+
+class ImageKind(HostedKind[ImageInputs, ImageState]):
+    """The node image in a host's pool."""
+
+    contract = IMAGE
+
+    def check(self, inputs: dict[str, Any], unknown: frozenset[str]) -> list[Fault]:
+        """Name the volume after the content of the artefact that the host needs."""
+        if "machineType" in unknown:
+            inputs["volume"] = UNKNOWN
+            return []
+        if inputs["machineType"] is None:
+            return (
+                []
+                if inputs["volume"]
+                else [Fault("machineType", "machineType: needed to choose the artefact")]
+            )
+        field = "container" if inputs["machineType"] == "container" else "vm"
+        artifact = inputs[field]
+        if artifact is None:
+            return [
+                Fault(field, f"{field}: machineType is {inputs['machineType']}, which needs this artefact")
+            ]
+        inputs["volume"] = f"image-{artifact['sha256'][:12]}.{artifact['format']}"
+        return []
+
+    def create(self, op: Operation, inputs: ImageInputs) -> Made[ImageState]:
+        """Upload the image unless the host has it, whole, already."""
+        artifact = inputs.container if inputs.machine_type == "container" else inputs.vm
+        if artifact is None or inputs.volume is None:
+            raise HostError("the image has no artefact for this host; run `azlocal image build`")
+        source = Path(artifact.path)
+        if not source.is_file():
+            raise HostError(
+                f"the node image is not at {source} any more; build it again with `azlocal image build`"
+            )
+        with self.session(op, inputs.connection) as session:
+            pool = open_pool(session.qemu, inputs.pool)
+            if find_volume(pool, inputs.volume + _COMPLETE) is None:
+                self._upload(op, session, pool, inputs.volume, artifact)
+            state = _state(pool, inputs)
+            if state is None:
+                remove_volume(pool, inputs.volume + _COMPLETE)
+                return self.create(op, inputs)
+            return Made(object_id(inputs.connection, f"{inputs.pool}/{inputs.volume}"), state)
+
+    def read(self, op: Operation, id: str, old: ImageState | None) -> ImageState | None:
+        """Return the image, None when its volume is gone or was never finished."""
+        connection, path = parse_id(id, "azlocal-local/image-0123456789ab.raw")
+        pool_name, _, volume = path.partition("/")
+        with self.session(op, connection) as session:
+            inputs = (
+                ImageInputs(**old.model_dump(include=set(ImageInputs.model_fields)))
+                if old
+                else ImageInputs(instance=op.stack, connection=connection, pool=pool_name, volume=volume)
+            )
+            pool = open_pool(session.qemu, pool_name)
+            return _state(pool, inputs) if find_volume(pool, volume + _COMPLETE) else None
+
+    def update(self, op: Operation, id: str, old: ImageState, inputs: ImageInputs) -> ImageState:
+        """Nothing of an image changes in place; this resumes an interrupted upload."""
+        return self.create(op, inputs).state
+
+    def delete(self, op: Operation, id: str, old: ImageState) -> None:
+        """Delete the volume."""
+        with self.session(op, old.connection) as session:
+            pool = open_pool(session.qemu, old.pool)
+            if old.volume:
+                remove_volume(pool, old.volume + _COMPLETE)
+                remove_volume(pool, old.volume)
+
+    @staticmethod
+    def _upload(
+        op: Operation, session: HostSession, pool: libvirt.virStoragePool, name: str, artifact: Artifact
+    ) -> None:
+        source = Path(artifact.path)
+        volume = create_volume(pool, Volume(name, artifact.virtual_size, artifact.format))
+        started = time.monotonic()
+
+        def progress(sent: int, total: int) -> None:
+            op.check_cancelled()
+            op.status(
+                f"uploading node image: {sent * 100 // total} % after {time.monotonic() - started:.0f} s"
+            )
+
+        try:
+            upload_file(session.qemu, volume, source, progress)
+        except BaseException:
+            remove_volume(pool, name)
+            raise
+        create_volume(pool, Volume(name + _COMPLETE, 0, "raw"))
+
+
+def _state(pool: libvirt.virStoragePool, inputs: ImageInputs) -> ImageState | None:
+    volume = find_volume(pool, str(inputs.volume))
+    if volume is None:
+        return None
+    return ImageState(**inputs.model_dump(), volume_path=volume.path(), capacity=volume.info()[1])

@@ -1,0 +1,285 @@
+"""The Machine kind: disk, seed and domain as one; ready when SSH answers with the machine's own key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import libvirt
+
+from infra.guest import FirstBoot, generate_host_key, render_seed, seed_digest
+from infra.kvm import machines
+from infra.kvm.connection import HostSession
+from infra.kvm.domain_xml import DomainView, MachineDefinition
+from infra.kvm.errors import HostError, Interrupted
+from infra.kvm.ownership import Mark
+from infra.provider.kind import Changes, InitFailed, Made
+from infra.provider.kinds.base import HostedKind, mark_for, object_id, parse_id
+from infra.provider.operation import Operation
+from infra.provider.values import UNKNOWN
+from infra.resources.contract import Fault, OnChange
+from infra.resources.host import MachineType
+from infra.resources.machine import MACHINE, FirstBootInputs, MachineInputs, MachineState
+from infra.ssh import HostKeyError, wait_for_host_key
+
+_READY_SECONDS: Final[Mapping[MachineType, float]] = {"container": 180, "vm": 300, "emulated": 900}
+
+
+class MachineKind(HostedKind[MachineInputs, MachineState]):
+    """A VM or a system container."""
+
+    contract = MACHINE
+
+    def check(self, inputs: dict[str, Any], unknown: frozenset[str]) -> list[Fault]:
+        """Fill in the digest of the seed, so that preview shows when a change reaches the machine through it."""
+        if unknown & {"firstBoot", "name"}:
+            inputs["seedDigest"] = UNKNOWN
+        else:
+            first_boot = FirstBootInputs.model_validate(inputs["firstBoot"])
+            inputs["seedDigest"] = seed_digest(_first_boot(inputs["name"], first_boot))
+        if inputs["machineType"] == "container":
+            inputs["secureBoot"] = inputs["tpm"] = False  # a container has no firmware
+        return []
+
+    def refine(
+        self, state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes, op: Operation
+    ) -> None:
+        """A disk can't shrink; say which changes restart the machine, which the diff itself can't show."""
+        if (
+            changes.touches("diskGiB")
+            and isinstance(news["diskGiB"], int)
+            and news["diskGiB"] < state["diskGiB"]
+        ):
+            changes.by_path["diskGiB"] = OnChange.REPLACE
+        if changes.replaces() or not state.get("running"):
+            return
+        restarting = ["diskGiB"] if news["machineType"] == "container" else ["vcpus", "memoryMiB", "diskGiB"]
+        found = [f"{name} {state[name]} → {news[name]}" for name in restarting if changes.touches(name)]
+        if found:
+            op.info(f"{news['name']} restarts for {', '.join(found)}; its disk and address stay")
+
+    def create(self, op: Operation, inputs: MachineInputs) -> Made[MachineState]:
+        """Make the machine and wait for it; take over what an interrupted run left, if it is the same machine."""
+        mark = mark_for(op, inputs.instance)
+        with self.session(op, inputs.connection) as session:
+            domain = machines.owned_domain(session, inputs.machine_type, inputs.name, mark)
+            if domain is None or not _is_same_birth(machines.persistent_view(domain), inputs):
+                domain = self._build(op, session, inputs, mark)
+            else:
+                op.status("taking over the machine that an interrupted run left")
+            state = self._settle(op, session, domain, inputs, mark)
+        made = Made(object_id(inputs.connection, inputs.name), state)
+        self._wait(op, made)
+        return made
+
+    def read(self, op: Operation, id: str, old: MachineState | None) -> MachineState | None:
+        """Return the machine as it stands."""
+        connection, name = parse_id(id, "local-a-cp-0")
+        mark = mark_for(op, old.instance if old else op.stack)
+        types: tuple[MachineType, ...] = (old.machine_type,) if old else ("container", "vm")
+        with self.session(op, connection) as session:
+            for machine_type in types:
+                domain = machines.owned_domain(session, machine_type, name, mark)
+                if domain is not None:
+                    return _state(
+                        session, connection, domain, expected_memory=old.memory_mib if old else None
+                    )
+        return None
+
+    def update(self, op: Operation, id: str, old: MachineState, inputs: MachineInputs) -> MachineState:
+        """Bring processors, memory, disk and power to what is wanted, restarting only where that needs it."""
+        mark = mark_for(op, inputs.instance)
+        with self.session(op, inputs.connection) as session:
+            domain = machines.owned_domain(session, inputs.machine_type, inputs.name, mark)
+            if domain is None:
+                raise HostError(
+                    f"{inputs.connection}: machine {inputs.name} is gone; run `pulumi refresh`, then `pulumi up`"
+                )
+            state = self._settle(op, session, domain, inputs, mark)
+        made = Made(id, state)
+        self._wait(op, made)
+        return made.state
+
+    def delete(self, op: Operation, id: str, old: MachineState) -> None:
+        """Remove domain, disk, seed, NVRAM and TPM state."""
+        with self.session(op, old.connection) as session:
+            op.status("removing")
+            machines.remove_machine(session, old.pool, old.name, old.machine_type, mark_for(op, old.instance))
+
+    @staticmethod
+    def _build(op: Operation, session: HostSession, inputs: MachineInputs, mark: Mark) -> libvirt.virDomain:
+        """Make disk, seed and definition; on failure undo all of it and report the first error."""
+        machines.remove_machine(session, inputs.pool, inputs.name, inputs.machine_type, mark)
+        host_key = generate_host_key()
+        try:
+            op.status("copying the node image")
+            machines.create_disk(
+                session, inputs.pool, inputs.name, inputs.machine_type, inputs.image, inputs.disk_gib
+            )
+            op.status("writing the cloud-init seed")
+            files = render_seed(_first_boot(inputs.name, inputs.first_boot), host_key)
+            machines.place_seed(session, inputs.pool, inputs.name, inputs.machine_type, files)
+            domain = machines.define(session, _definition(session, inputs, mark, host_key.public_openssh))
+            op.status("starting")
+            machines.start(domain)
+        except Exception:
+            machines.remove_machine(session, inputs.pool, inputs.name, inputs.machine_type, mark)
+            raise
+        return domain
+
+    @staticmethod
+    def _settle(
+        op: Operation, session: HostSession, domain: libvirt.virDomain, inputs: MachineInputs, mark: Mark
+    ) -> MachineState:
+        """Bring a standing machine to its inputs with the least disturbance."""
+        before = machines.persistent_view(domain)
+        wanted = _definition(session, inputs, mark, str(before.record.get("sshHostKey", "")))
+        size = machines.disk_gib(session, inputs.pool, inputs.name, inputs.machine_type)
+        grows = size is not None and size < inputs.disk_gib
+        if not _defines(before, inputs):
+            domain = machines.define(session, wanted)
+        if not inputs.running or grows or _needs_restart(domain, inputs):
+            machines.stop(domain, op.cancelled, op.status)
+        if grows:
+            op.status(f"growing the disk to {inputs.disk_gib} GiB")
+            machines.grow_disk(session, inputs.pool, inputs.name, inputs.machine_type, inputs.disk_gib)
+        if inputs.running:
+            machines.start(domain)
+            live = machines.live_view(domain)
+            if live.memory_mib != inputs.memory_mib:
+                machines.set_memory(domain, inputs.memory_mib)
+            if inputs.machine_type == "container" and live.vcpus != inputs.vcpus:
+                machines.set_container_cpus(domain, inputs.vcpus)
+        return _state(session, inputs.connection, domain, expected_memory=inputs.memory_mib)
+
+    def _wait(self, op: Operation, made: Made[MachineState]) -> None:
+        """Wait until SSH answers at the planned address with the machine's own key.
+
+        Raises:
+            InitFailed: it didn't; the machine stands, and the next `up` goes on waiting.
+        """
+        state = made.state
+        if not state.running:
+            return
+        address = state.first_boot.address.partition("/")[0]
+        with self.session(op, state.connection) as session:
+            dial = session.shell.dial
+        try:
+            wait_for_host_key(
+                address,
+                state.ssh_host_key,
+                deadline=op.deadline(_READY_SECONDS[state.machine_type]),
+                cancelled=op.cancelled,
+                on_status=op.status,
+                dial=dial,
+            )
+        except HostKeyError as error:
+            raise InitFailed(
+                made,
+                f"{state.name} was started but isn't ready: {error}. Its console: "
+                f"`virsh -c {state.connection if state.machine_type != 'container' else 'lxc:///system'} "
+                f"console {state.name}`. The next `pulumi up` goes on waiting for it.",
+            ) from error
+        except Interrupted as error:
+            raise InitFailed(made, f"{state.name}: {error}") from error
+
+
+def _first_boot(name: str, inputs: FirstBootInputs) -> FirstBoot:
+    return FirstBoot(
+        hostname=inputs.hostname,
+        address=inputs.address,
+        gateway=inputs.gateway,
+        dns_servers=tuple(inputs.dns_servers),
+        authorized_keys=tuple(inputs.authorized_keys),
+        instance_id=name,
+    )
+
+
+def _definition(session: HostSession, inputs: MachineInputs, mark: Mark, host_key: str) -> MachineDefinition:
+    place = (session, inputs.pool, inputs.name, inputs.machine_type)
+    host_memory_mib = session.qemu.getInfo()[1]
+    return MachineDefinition(
+        name=inputs.name,
+        uuid=mark.uuid("domain", inputs.name),
+        machine_type=inputs.machine_type,
+        vcpus=inputs.vcpus,
+        memory_mib=inputs.memory_mib,
+        memory_ceiling_mib=max(host_memory_mib, inputs.memory_mib),
+        network=inputs.network,
+        mac_address=inputs.mac_address,
+        disk_path=machines.disk_path(*place),
+        seed_path=machines.seed_path(*place),
+        secure_boot=inputs.secure_boot,
+        tpm=inputs.tpm,
+        instance=mark.instance,
+        stack=mark.stack,
+        urn=mark.urn,
+        record={
+            "pool": inputs.pool,
+            "image": inputs.image,
+            "firstBoot": inputs.first_boot.to_wire(),
+            "seedDigest": inputs.seed_digest,
+            "sshHostKey": host_key,
+        },
+    )
+
+
+def _is_same_birth(view: DomainView, inputs: MachineInputs) -> bool:
+    """Return whether what stands was born as `inputs` would be: only then may it be taken over."""
+    return (
+        view.machine_type == inputs.machine_type
+        and view.network == inputs.network
+        and view.mac_address == inputs.mac_address
+        and view.record.get("image") == inputs.image
+        and view.record.get("seedDigest") == inputs.seed_digest
+        and (view.secure_boot, view.tpm) == (inputs.secure_boot, inputs.tpm)
+    )
+
+
+def _defines(view: DomainView, inputs: MachineInputs) -> bool:
+    """Return whether the definition holds the wanted resources; a container's maximum is only a ceiling."""
+    maximum = view.memory_maximum_mib if inputs.machine_type != "container" else inputs.memory_mib
+    return (view.vcpus, view.memory_mib, maximum) == (inputs.vcpus, inputs.memory_mib, inputs.memory_mib)
+
+
+def _needs_restart(domain: libvirt.virDomain, inputs: MachineInputs) -> bool:
+    """A VM has its processors and its memory's maximum for one run; a container changes both while it runs."""
+    if inputs.machine_type == "container" or not domain.isActive():
+        return False
+    live = machines.live_view(domain)
+    return (live.vcpus, live.memory_maximum_mib) != (inputs.vcpus, inputs.memory_mib)
+
+
+def _state(
+    session: HostSession, connection: str, domain: libvirt.virDomain, expected_memory: int | None
+) -> MachineState:
+    persistent, live = machines.persistent_view(domain), machines.live_view(domain)
+    record = persistent.record
+    if not record:
+        raise HostError(
+            f"{connection}: domain {persistent.name} lost azlocal's metadata; restore it with "
+            "`virsh metadata`, or undefine the domain and run `pulumi refresh` and `pulumi up`"
+        )
+    # Either the running memory or the next start's can have been changed by hand: show the one that was.
+    memory = persistent.memory_mib if live.memory_mib == expected_memory else live.memory_mib
+    size = machines.disk_gib(session, record["pool"], persistent.name, persistent.machine_type)
+    return MachineState(
+        instance=persistent.instance,
+        connection=connection,
+        pool=record["pool"],
+        name=persistent.name,
+        machine_type=persistent.machine_type,
+        image=record["image"],
+        network=persistent.network,
+        mac_address=persistent.mac_address,
+        first_boot=FirstBootInputs.model_validate(record["firstBoot"]),
+        vcpus=persistent.vcpus if live.vcpus == persistent.vcpus else live.vcpus,
+        memory_mib=memory,
+        disk_gib=size or 0,
+        secure_boot=persistent.secure_boot,
+        tpm=persistent.tpm,
+        seed_digest=record["seedDigest"],
+        running=bool(domain.isActive()),
+        uuid=persistent.uuid,
+        ssh_host_key=record["sshHostKey"],
+    )

@@ -1,0 +1,129 @@
+"""The Network kind: define, start, keep started."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import libvirt
+
+from infra.kvm.connection import HostSession
+from infra.kvm.domain_xml import from_xml as domain_view
+from infra.kvm.networks import NetworkDefinition, owned_network, remove_network
+from infra.kvm.ownership import Mark
+from infra.provider.kind import Made
+from infra.provider.kinds.base import HostedKind, mark_for, object_id, parse_id
+from infra.provider.operation import Operation
+from infra.resources.contract import Fault
+from infra.resources.network import NETWORK, NetworkInputs, NetworkState
+
+
+class NetworkKind(HostedKind[NetworkInputs, NetworkState]):
+    """A libvirt network."""
+
+    contract = NETWORK
+
+    def check(self, inputs: dict[str, Any], unknown: frozenset[str]) -> list[Fault]:
+        """Require the subnet and gateway of a NAT network."""
+        if inputs["mode"] != "nat":
+            return []
+        return [
+            Fault(name, f"{name}: a nat network needs it, since its bridge holds the gateway's address")
+            for name in ("addressPrefix", "gateway")
+            if inputs[name] is None
+        ]
+
+    def create(self, op: Operation, inputs: NetworkInputs) -> Made[NetworkState]:
+        """Define and start the network; take over one that an interrupted run left."""
+        mark = mark_for(op, inputs.instance)
+        with self.session(op, inputs.connection) as session:
+            network = owned_network(session.qemu, inputs.name, mark)
+            if network is not None and NetworkDefinition.from_xml(network.XMLDesc()) != _definition(inputs):
+                remove_network(session.qemu, inputs.name, mark)
+                network = None
+            if network is None:
+                op.status(f"defining {inputs.mode} network on bridge {inputs.bridge}")
+                network = session.qemu.networkDefineXML(
+                    _definition(inputs).to_xml(mark.uuid("network", inputs.name))
+                )
+            try:
+                self._settle(session, network, inputs, mark)
+            except libvirt.libvirtError:
+                # The start is what fails (a bridge or subnet in use): leave nothing half-made.
+                remove_network(session.qemu, inputs.name, mark)
+                raise
+            return Made(object_id(inputs.connection, inputs.name), _state(network, inputs))
+
+    def read(self, op: Operation, id: str, old: NetworkState | None) -> NetworkState | None:
+        """Return the network as it stands: its definition, whether it runs, whether it starts with the host."""
+        connection, name = parse_id(id, "local-aks")
+        instance = old.instance if old else op.stack
+        with self.session(op, connection) as session:
+            network = owned_network(session.qemu, name, mark_for(op, instance))
+            if network is None:
+                return None
+            found = NetworkDefinition.from_xml(network.XMLDesc())
+            return _state(
+                network,
+                NetworkInputs(
+                    instance=instance,
+                    connection=connection,
+                    name=name,
+                    bridge=found.bridge,
+                    mode=found.mode,
+                    address_prefix=found.address_prefix,
+                    gateway=found.gateway,
+                ),
+            )
+
+    def update(self, op: Operation, id: str, old: NetworkState, inputs: NetworkInputs) -> NetworkState:
+        """Start or stop the network; machines that were on it when it stopped are plugged in again."""
+        mark = mark_for(op, inputs.instance)
+        with self.session(op, inputs.connection) as session:
+            network = owned_network(session.qemu, inputs.name, mark)
+            if network is None:
+                return self.create(op, inputs).state
+            self._settle(session, network, inputs, mark)
+            return _state(network, inputs)
+
+    def delete(self, op: Operation, id: str, old: NetworkState) -> None:
+        """Stop and undefine the network."""
+        with self.session(op, old.connection) as session:
+            remove_network(session.qemu, old.name, mark_for(op, old.instance))
+
+    @staticmethod
+    def _settle(session: HostSession, network: libvirt.virNetwork, inputs: NetworkInputs, mark: Mark) -> None:
+        if inputs.active and not network.isActive():
+            network.create()
+            _plug_in_machines(session, inputs, mark)
+        elif not inputs.active and network.isActive():
+            network.destroy()
+        if bool(network.autostart()) != inputs.autostart:
+            network.setAutostart(inputs.autostart)
+
+
+def _plug_in_machines(session: HostSession, inputs: NetworkInputs, mark: Mark) -> None:
+    """Put the interfaces of our running machines back on the bridge: libvirt forgets them with the old one."""
+    for driver in (session.qemu, session.lxc):
+        for domain in driver.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+            view = domain_view(domain.XMLDesc())
+            if (
+                view.network == inputs.name
+                and view.interface_device
+                and mark.owns("domain", view.name, view.uuid)
+            ):
+                session.shell.run(
+                    ["ip", "link", "set", "dev", view.interface_device, "master", inputs.bridge]
+                )
+
+
+def _definition(inputs: NetworkInputs) -> NetworkDefinition:
+    return NetworkDefinition(inputs.name, inputs.bridge, inputs.mode, inputs.address_prefix, inputs.gateway)
+
+
+def _state(network: libvirt.virNetwork, inputs: NetworkInputs) -> NetworkState:
+    standing = {
+        "active": bool(network.isActive()),
+        "autostart": bool(network.autostart()),
+        "uuid": network.UUIDString(),
+    }
+    return NetworkState(**(inputs.model_dump() | standing))

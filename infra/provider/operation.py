@@ -1,0 +1,62 @@
+"""One running operation on one resource: its deadline, its cancellation, its progress."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+from infra.kvm.errors import Interrupted
+from infra.provider.engine import EngineLog
+
+
+@dataclass
+class Operation:
+    """What a kind needs while it works, and nothing of the protocol.
+
+    Attributes:
+        urn: the resource's name in the engine; also its ownership mark.
+        timeout: seconds the user allows (customTimeouts), 0 when unset.
+        cancelled: set when the engine wants everything to stop.
+    """
+
+    urn: str
+    log: EngineLog
+    cancelled: threading.Event
+    timeout: float = 0
+    started: float = field(default_factory=time.monotonic)
+    _last_status: tuple[str, float] = ("", 0.0)
+
+    @property
+    def stack(self) -> str:
+        """Return the stack's name, the first part of `urn:pulumi:<stack>::<project>::…`."""
+        return self.urn.split("::")[0].removeprefix("urn:pulumi:")
+
+    def deadline(self, default: float) -> float:
+        """Return the monotonic time at which to give up, `default` seconds where the user set none."""
+        return self.started + (self.timeout or default)
+
+    def status(self, text: str) -> None:
+        """Show progress in the resource's row, at most once a second for the same text."""
+        now = time.monotonic()
+        last, at = self._last_status
+        if text != last or now - at >= 1:
+            self._last_status = (text, now)
+            self.log.status(self.urn, text)
+
+    def info(self, text: str) -> None:
+        """Say something that must be read."""
+        self.log.info(self.urn, text)
+
+    def warning(self, text: str) -> None:
+        """Warn permanently under the resource."""
+        self.log.warning(self.urn, text)
+
+    def check_cancelled(self) -> None:
+        """Stop here when the engine asked to.
+
+        Raises:
+            Interrupted: the run was cancelled.
+        """
+        if self.cancelled.is_set():
+            raise Interrupted("stopped on request; the next `pulumi up` goes on from here")

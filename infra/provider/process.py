@@ -1,0 +1,77 @@
+"""The plugin's process: a port, a pool of threads, and an end when the engine has ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from typing import Final
+
+import grpc
+from pulumi.runtime.proto import provider_pb2_grpc
+
+from infra.provider.engine import EngineLog, GrpcEngineLog
+from infra.provider.servicer import AnyKind, Servicer
+
+THREADS: Final = 64
+"""Operations at once: sixteen hosts with a few each. Blocking calls wait here, not in the engine."""
+_CONTROL_THREADS: Final = 4  # so that Cancel is heard while every operation's thread is busy
+_MAX_MESSAGE: Final = 400 * 1024 * 1024  # the engine's own limit
+
+
+class _NoEngine:
+    """Stands in until an engine has attached (a plugin started by hand)."""
+
+    def status(self, urn: str, text: str) -> None:
+        """Drop the text: there is no row to show it in."""
+
+    info = warning = status
+
+    def debug(self, text: str) -> None:
+        """Print for whoever started the plugin by hand."""
+        print(text, file=sys.stderr)  # noqa: T201
+
+
+def serve(kinds: Mapping[str, AnyKind], arguments: Sequence[str]) -> None:
+    """Print the port, answer the engine, return when told to stop or when the engine is gone.
+
+    Args:
+        kinds: resource kinds by type token.
+        arguments: the command line; the engine's address is its last positional word.
+    """
+    positional = [word for word in arguments if not word.startswith("-")]
+    log: EngineLog = GrpcEngineLog(positional[-1]) if positional else _NoEngine()
+    pool = ThreadPoolExecutor(THREADS + _CONTROL_THREADS, thread_name_prefix="operation")
+    server = grpc.server(
+        pool,
+        options=[
+            ("grpc.max_receive_message_length", _MAX_MESSAGE),
+            ("grpc.max_send_message_length", _MAX_MESSAGE),
+        ],
+    )
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(
+        Servicer(version("azlocal"), kinds, GrpcEngineLog, log), server
+    )
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    print(port, flush=True)  # noqa: T201 - the engine reads the port from here
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    # Ctrl-C reaches the whole process group; the engine then sends Cancel and ends us itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _wait_for_end(stop)
+    server.stop(grace=1)
+    # Threads may still block in libvirt; what they were doing is adopted by the next run.
+    os._exit(0)
+
+
+def _wait_for_end(stop: threading.Event) -> None:
+    """Return on SIGTERM, or once the process that started us is no more (a `kill -9` of the CLI)."""
+    parent = os.getppid()
+    while not stop.wait(0.5):
+        if os.getppid() != parent:
+            return

@@ -1,0 +1,272 @@
+"""Pulumi's provider protocol, once, for every kind: this file knows no kind and no host.
+
+Built on the generated stubs and not on the SDK's experimental servicer, whose requests drop
+old inputs and whose only answer to an exception is a traceback (reference/pulumi_provider.md).
+A synchronous server: every call has a thread, so kinds may block and Cancel is still heard.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf import empty_pb2
+from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
+from pydantic import ValidationError
+
+from infra.kvm.errors import HostError
+from infra.provider.diff import diff
+from infra.provider.engine import EngineLog
+from infra.provider.kind import InitFailed, Kind, Made
+from infra.provider.operation import Operation
+from infra.provider.schema import package_schema
+from infra.provider.values import UNKNOWN, Properties, decode, encode
+from infra.resources.contract import OnChange
+
+AnyKind = Kind[Any, Any]
+
+_PROPERTY_KIND = {
+    OnChange.UPDATE: provider_pb2.PropertyDiff.UPDATE,
+    OnChange.REPLACE: provider_pb2.PropertyDiff.UPDATE_REPLACE,
+}
+
+
+class _Status(grpc.Status):  # type: ignore[misc]
+    """A gRPC status with packed details, the way the engine expects a partial failure."""
+
+    def __init__(self, message: str, details: Any) -> None:
+        self.code = grpc.StatusCode.UNKNOWN
+        self.details = message
+        packed = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=message)
+        packed.details.add().Pack(details)
+        self.trailing_metadata = (("grpc-status-details-bin", packed.SerializeToString()),)
+
+
+def _resource_call(
+    verb: str,
+) -> Callable[[Callable[[Any, AnyKind, Any], Any]], Callable[[Any, Any, Any], Any]]:
+    """Give a method its kind, and turn whatever the kind raises into the answer the engine expects."""
+
+    def decorate(method: Callable[[Any, AnyKind, Any], Any]) -> Callable[[Any, Any, Any], Any]:
+        @functools.wraps(method)
+        def call(self: Servicer, request: Any, context: Any) -> Any:
+            kind = self.kind_of(request.urn, context)
+            try:
+                return method(self, kind, request)
+            except Exception as error:  # noqa: BLE001 - the edge of the process: everything becomes an answer
+                inputs = (
+                    decode(getattr(request, _INPUTS_FIELD[verb])) if verb in _INPUTS_FIELD else Properties({})
+                )
+                self.fail(context, kind, verb, inputs, error)
+
+        return call
+
+    return decorate
+
+
+# Where each request carries the inputs that a partial failure has to hand back.
+_INPUTS_FIELD = {"create": "properties", "update": "news", "read": "inputs"}
+
+
+class Servicer(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[misc]
+    """Dispatches each request to the kind that its URN or type token names."""
+
+    def __init__(
+        self,
+        version: str,
+        kinds: Mapping[str, AnyKind],
+        connect_log: Callable[[str], EngineLog],
+        log: EngineLog,
+    ) -> None:
+        self._version = version
+        self._kinds = kinds
+        self._connect_log = connect_log
+        self._log = log
+        self._cancelled = threading.Event()
+
+    # -- the plugin itself ---------------------------------------------------------------------
+
+    def Handshake(self, request: Any, context: Any) -> Any:
+        """Learn the engine's address; tell it what we understand."""
+        if request.engine_address:
+            self._log = self._connect_log(request.engine_address)
+        return provider_pb2.ProviderHandshakeResponse(
+            accept_secrets=True, accept_resources=False, accept_outputs=False
+        )
+
+    def Attach(self, request: Any, context: Any) -> Any:
+        """Serve an engine that found us already running (PULUMI_DEBUG_PROVIDERS)."""
+        self._log = self._connect_log(request.address)
+        return empty_pb2.Empty()
+
+    def GetPluginInfo(self, request: Any, context: Any) -> Any:
+        """Return the plugin's version."""
+        return plugin_pb2.PluginInfo(version=self._version)
+
+    def GetSchema(self, request: Any, context: Any) -> Any:
+        """Return the package schema, generated from the contracts."""
+        return provider_pb2.GetSchemaResponse(schema=json.dumps(package_schema(self._version)))
+
+    def CheckConfig(self, request: Any, context: Any) -> Any:
+        """Accept the provider's configuration; there is none to check."""
+        return provider_pb2.CheckResponse(inputs=request.news)
+
+    def DiffConfig(self, request: Any, context: Any) -> Any:
+        """Report no change: the provider has no configuration."""
+        return provider_pb2.DiffResponse()
+
+    def Configure(self, request: Any, context: Any) -> Any:
+        """Tell the engine that previews are served, and that secrets arrive marked."""
+        return provider_pb2.ConfigureResponse(
+            acceptSecrets=True, supportsPreview=True, acceptResources=False, acceptOutputs=False
+        )
+
+    def Cancel(self, request: Any, context: Any) -> Any:
+        """Stop every running operation at its next step."""
+        self._cancelled.set()
+        return empty_pb2.Empty()
+
+    # -- resources -----------------------------------------------------------------------------
+
+    @_resource_call("check")
+    def Check(self, kind: AnyKind, request: Any) -> Any:
+        """Validate inputs, fill defaults; report all faults together."""
+        news = decode(request.news)
+        inputs, faults = kind.contract.check(news.values, news.unknown)
+        if not faults:
+            faults = kind.check(inputs, news.unknown)
+        return provider_pb2.CheckResponse(
+            inputs=_encode(kind, inputs, news),
+            # The engine prints the value of a named property, so a secret one isn't named.
+            failures=[
+                provider_pb2.CheckFailure(
+                    property=""
+                    if fault.secret or fault.property.split(".")[0] in news.secret
+                    else fault.property,
+                    reason=fault.reason,
+                )
+                for fault in faults
+            ],
+        )
+
+    @_resource_call("diff")
+    def Diff(self, kind: AnyKind, request: Any) -> Any:
+        """Compare what stands with what is wanted, property by property."""
+        state, news = decode(request.olds), decode(request.news)
+        changes = diff(kind.contract, state.values, news.values).without(request.ignoreChanges)
+        kind.refine(state.values, news.values, changes, self._operation(request))
+        return provider_pb2.DiffResponse(
+            changes=provider_pb2.DiffResponse.DIFF_SOME
+            if changes.by_path
+            else provider_pb2.DiffResponse.DIFF_NONE,
+            replaces=changes.replaces(),
+            diffs=sorted({path.split(".")[0] for path in changes.by_path}),
+            detailedDiff={
+                path: provider_pb2.PropertyDiff(kind=_PROPERTY_KIND[change])
+                for path, change in changes.by_path.items()
+            },
+            hasDetailedDiff=True,
+            deleteBeforeReplace=kind.contract.delete_before_replace,
+        )
+
+    @_resource_call("create")
+    def Create(self, kind: AnyKind, request: Any) -> Any:
+        """Make the object, or show in preview what it would be."""
+        inputs = decode(request.properties)
+        if request.preview:
+            outputs = dict.fromkeys(kind.contract.computed, UNKNOWN) | inputs.values
+            return provider_pb2.CreateResponse(
+                properties=_encode(kind, outputs | kind.preview(inputs.known()), inputs)
+            )
+        made = kind.create(self._operation(request), kind.contract.inputs.model_validate(inputs.values))
+        return provider_pb2.CreateResponse(id=made.id, properties=_encode(kind, made.state.to_wire(), inputs))
+
+    @_resource_call("read")
+    def Read(self, kind: AnyKind, request: Any) -> Any:
+        """Return what stands on the host; an empty id only when the host says it is gone."""
+        olds, old_inputs = decode(request.properties), decode(request.inputs)
+        old = kind.contract.state.model_validate(olds.values) if olds.values else None
+        state = kind.read(self._operation(request), request.id, old)
+        if state is None:
+            return provider_pb2.ReadResponse()
+        outputs = state.to_wire()
+        inputs = {
+            # What only ever mattered at creation stays as the program wrote it.
+            name: old_inputs.values.get(name, outputs[name])
+            if prop.on_change is OnChange.IGNORE
+            else outputs[name]
+            for name, prop in kind.contract.properties.items()
+        }
+        return provider_pb2.ReadResponse(
+            id=request.id, properties=_encode(kind, outputs, olds), inputs=_encode(kind, inputs, old_inputs)
+        )
+
+    @_resource_call("update")
+    def Update(self, kind: AnyKind, request: Any) -> Any:
+        """Bring the object to the new inputs; with unchanged ones, finish what an earlier run began."""
+        olds, news = decode(request.olds), decode(request.news)
+        if request.preview:
+            return provider_pb2.UpdateResponse(properties=_encode(kind, olds.values | news.values, news))
+        state = kind.update(
+            self._operation(request),
+            request.id,
+            kind.contract.state.model_validate(olds.values),
+            kind.contract.inputs.model_validate(news.values),
+        )
+        return provider_pb2.UpdateResponse(properties=_encode(kind, state.to_wire(), news))
+
+    @_resource_call("delete")
+    def Delete(self, kind: AnyKind, request: Any) -> Any:
+        """Remove the object; success when it is already gone."""
+        olds = decode(request.properties)
+        kind.delete(self._operation(request), request.id, kind.contract.state.model_validate(olds.values))
+        return empty_pb2.Empty()
+
+    # -- helpers -------------------------------------------------------------------------------
+
+    def kind_of(self, urn: str, context: Any) -> AnyKind:
+        """Return the kind a URN names, `urn:pulumi:<stack>::<project>::<parents>$<token>::<name>`."""
+        token = urn.split("::")[2].rsplit("$", 1)[-1]
+        if token not in self._kinds:
+            known = ", ".join(sorted(self._kinds))
+            context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT, f"{token} is not a kind of azlocal; it has {known}"
+            )
+        return self._kinds[token]
+
+    def _operation(self, request: Any) -> Operation:
+        return Operation(request.urn, self._log, self._cancelled, getattr(request, "timeout", 0))
+
+    def fail(self, context: Any, kind: AnyKind, verb: str, inputs: Properties, error: Exception) -> NoReturn:
+        """End the call with what the user should read, and never with a traceback."""
+        if isinstance(error, InitFailed):
+            made: Made[Any] = error.made
+            details = provider_pb2.ErrorResourceInitFailed(
+                id=made.id,
+                properties=_encode(kind, made.state.to_wire(), inputs),
+                inputs=_encode(kind, inputs.values, inputs),
+                reasons=[error.reason],
+            )
+            context.abort_with_status(_Status(error.reason, details))
+        if isinstance(error, HostError):
+            context.abort(grpc.StatusCode.UNKNOWN, str(error))
+        self._log.debug("".join(traceback.format_exception(error)))
+        # A validation error repeats its input, which may be a secret.
+        text = (
+            f"{error.error_count()} invalid properties" if isinstance(error, ValidationError) else str(error)
+        )
+        context.abort(
+            grpc.StatusCode.INTERNAL,
+            f"{verb} failed with an unexpected {type(error).__name__}: {text:.500}. This is a bug in azlocal; "
+            "please report it with the traceback that `pulumi up --debug` shows.",
+        )
+        raise AssertionError("abort raises")
+
+
+def _encode(kind: AnyKind, values: Mapping[str, Any], like: Properties) -> Any:
+    return encode(values, (like.secret | kind.contract.secrets) & values.keys())

@@ -1,0 +1,212 @@
+"""What every resource kind promises: its token, its typed inputs and outputs, and what a change of each does.
+
+One pydantic model per kind is the single source for the program's resource class, for the
+plugin's check and diff, and for the package schema served to other languages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import Annotated, Any, ClassVar
+
+import pulumi
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
+
+
+class OnChange(StrEnum):
+    """What the plugin does when an input differs from what stands on the host."""
+
+    UPDATE = "update"
+    """Change the object in place; it keeps its identity and its data."""
+    REPLACE = "replace"
+    """Delete the object and make it again."""
+    IGNORE = "ignore"
+    """Only ever used at creation; a different value later means nothing."""
+
+
+@dataclass(frozen=True)
+class Secret:
+    """Marks a property whose value never leaves the engine's encrypted state."""
+
+
+UPDATE = OnChange.UPDATE
+REPLACE = OnChange.REPLACE
+IGNORE = OnChange.IGNORE
+
+
+class Model(BaseModel):
+    """Base of all inputs and outputs: snake_case here, camelCase on the wire, unknown keys refused."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, strict=False
+    )
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the properties as plain JSON-like data under their wire names."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One input that breaks the contract; `reason` already names the property and what to do."""
+
+    property: str
+    reason: str
+    secret: bool = False
+
+
+@dataclass(frozen=True)
+class InputProperty:
+    """One input: how it is validated, what it defaults to, what a change of it does."""
+
+    name: str
+    field: FieldInfo
+    on_change: OnChange
+    secret: bool
+
+    @cached_property
+    def adapter(self) -> TypeAdapter[Any]:
+        """Return the validator of this one property, so that the known ones can be checked beside unknowns."""
+        constraints = tuple(item for item in self.field.metadata if not isinstance(item, OnChange | Secret))
+        annotation: Any = self.field.annotation
+        for constraint in constraints:
+            annotation = Annotated[annotation, constraint]
+        return TypeAdapter(annotation)
+
+    def check(self, value: Any) -> tuple[Any, list[Fault]]:
+        """Validate and normalise one value; a fault shows the value unless it is a secret."""
+        try:
+            return self.adapter.dump_python(
+                self.adapter.validate_python(value), mode="json", by_alias=True
+            ), []
+        except ValidationError as error:
+            return value, [self._fault(detail) for detail in error.errors(include_url=False)]
+
+    def _fault(self, detail: Mapping[str, Any]) -> Fault:
+        where = ".".join([self.name, *(str(part) for part in detail["loc"])])
+        shown = "" if self.secret else f", got {detail['input']!r:.120}"
+        return Fault(where, f"{where}: {detail['msg'].lower()}{shown}", self.secret)
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One resource kind as both ends of the engine see it.
+
+    Attributes:
+        token: Pulumi's type token, `azlocal:index:<Kind>`.
+        inputs: the model of what the program may set; every field carries an `OnChange`.
+        state: the model of what is kept in state; it extends `inputs`.
+        delete_before_replace: whether two of these can't stand side by side (same name, same address).
+        purpose: one sentence for the package schema.
+    """
+
+    token: str
+    inputs: type[Model]
+    state: type[Model]
+    purpose: str
+    delete_before_replace: bool = True
+
+    registry: ClassVar[dict[str, Contract]] = {}
+
+    def __post_init__(self) -> None:
+        Contract.registry[self.token] = self
+
+    @cached_property
+    def properties(self) -> Mapping[str, InputProperty]:
+        """Return the inputs by wire name."""
+        return {
+            _wire_name(name, field): InputProperty(
+                _wire_name(name, field), field, _on_change(name, field), _is_secret(field)
+            )
+            for name, field in self.inputs.model_fields.items()
+        }
+
+    @cached_property
+    def computed(self) -> tuple[str, ...]:
+        """Return the wire names that only the plugin can know."""
+        return tuple(
+            _wire_name(name, field)
+            for name, field in self.state.model_fields.items()
+            if name not in self.inputs.model_fields
+        )
+
+    @cached_property
+    def secrets(self) -> frozenset[str]:
+        """Return the wire names that are secret whatever the program says."""
+        return frozenset(
+            _wire_name(name, field) for name, field in self.state.model_fields.items() if _is_secret(field)
+        )
+
+    def python_name(self, wire_name: str) -> str:
+        """Return the attribute that carries an output in Python."""
+        for name, field in self.state.model_fields.items():
+            if _wire_name(name, field) == wire_name:
+                return name
+        return wire_name
+
+    def check(self, news: Mapping[str, Any], unknown: frozenset[str]) -> tuple[dict[str, Any], list[Fault]]:
+        """Validate the known inputs, fill defaults, and report every fault at once.
+
+        Args:
+            news: what the program set, plain data.
+            unknown: the names whose values the engine doesn't know yet; they pass unchecked.
+        """
+        faults = [
+            Fault(name, f"{name}: {self.token} has no such input; it takes {', '.join(self.properties)}")
+            for name in news
+            if name not in self.properties
+        ]
+        checked: dict[str, Any] = {}
+        for name, prop in self.properties.items():
+            if name in unknown:
+                checked[name] = news[name]
+            elif name in news and not (news[name] is None and not prop.field.is_required()):
+                checked[name], found = prop.check(news[name])
+                faults.extend(found)
+            elif prop.field.is_required():
+                faults.append(Fault(name, f"{name}: {self.token} needs it and it is not set"))
+            else:
+                default = prop.field.get_default(call_default_factory=True)
+                checked[name] = prop.adapter.dump_python(default, mode="json", by_alias=True)
+        return checked, faults
+
+
+class Resource(pulumi.CustomResource):
+    """A resource in the program: inputs by their Python names, outputs as attributes."""
+
+    contract: ClassVar[Contract]
+
+    def __init__(
+        self, resource_name: str, opts: pulumi.ResourceOptions | None = None, /, **inputs: pulumi.Input[Any]
+    ) -> None:
+        fields = self.contract.inputs.model_fields
+        unknown = inputs.keys() - fields.keys()
+        if unknown:
+            raise TypeError(f"{self.contract.token} has no input {', '.join(sorted(unknown))}")
+        properties: dict[str, Any] = dict.fromkeys(self.contract.computed)
+        properties |= {_wire_name(name, fields[name]): value for name, value in inputs.items()}
+        super().__init__(self.contract.token, resource_name, properties, opts)
+
+    def translate_output_property(self, prop: str) -> str:
+        """Give outputs their Python names."""
+        return self.contract.python_name(prop)
+
+
+def _wire_name(name: str, field: FieldInfo) -> str:
+    return field.alias or to_camel(name)
+
+
+def _on_change(name: str, field: FieldInfo) -> OnChange:
+    for item in field.metadata:
+        if isinstance(item, OnChange):
+            return item
+    raise TypeError(f"{name}: an input says what a change of it does (UPDATE, REPLACE or IGNORE)")
+
+
+def _is_secret(field: FieldInfo) -> bool:
+    return any(isinstance(item, Secret) for item in field.metadata)

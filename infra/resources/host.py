@@ -1,0 +1,59 @@
+"""A physical node: how it is reached, what it can run, and the folder that azlocal keeps on it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import pulumi
+from pydantic import Field
+
+from infra.resources.contract import REPLACE, UPDATE, Contract, Model, Resource
+
+RequestedMachineType = Literal["auto", "vm", "container", "emulated"]
+MachineType = Literal["vm", "container", "emulated"]
+
+
+class HostInputs(Model):
+    """What the program says of a host."""
+
+    instance: Annotated[str, REPLACE] = Field(description="The Azure Local instance the host belongs to")
+    name: Annotated[str, REPLACE] = Field(description="The host's name in hosts/<site>.yaml")
+    connection: Annotated[str, REPLACE] = Field(description="libvirt URI, qemu:///system or qemu+ssh://…")
+    storage_directory: Annotated[str, REPLACE] = Field(
+        description="Folder on the host that holds images, disks and seeds of this instance, and nothing else"
+    )
+    requested_machine_type: Annotated[RequestedMachineType, UPDATE] = Field(
+        default="auto", description="auto takes vm where a probe guest really boots under KVM, else container"
+    )
+
+
+class HostState(HostInputs):
+    """What the host turned out to be."""
+
+    pool: str = Field(description="libvirt storage pool over the storage directory")
+    machine_type: MachineType = Field(description="How machines run on this host")
+    machine_type_reason: str = Field(description="Why that one")
+    clone_store: str = Field(
+        description="How disks are copied at once: native reflinks or an XFS file of ours"
+    )
+    architecture: str
+    cpus: int = Field(description="Logical processors")
+    memory_mib: int = Field(alias="memoryMiB", description="Physical memory in MiB")
+    secure_boot: bool = Field(description="OVMF with Secure Boot keys is installed")
+    tpm: bool = Field(description="swtpm is installed, so that VMs get a vTPM 2.0")
+
+
+HOST = Contract(
+    "azlocal:index:Host", HostInputs, HostState, "A KVM host: connection, facts, and azlocal's storage on it."
+)
+
+
+class Host(Resource):
+    """A host of the instance."""
+
+    contract = HOST
+    pool: pulumi.Output[str]
+    machine_type: pulumi.Output[str]
+    machine_type_reason: pulumi.Output[str]
+    secure_boot: pulumi.Output[bool]
+    tpm: pulumi.Output[bool]

@@ -1,0 +1,69 @@
+"""A machine: its disk, its cloud-init seed and its libvirt domain, as one resource."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import pulumi
+from pydantic import Field
+
+from infra.resources.contract import REPLACE, UPDATE, Contract, Model, Resource
+from infra.resources.host import MachineType
+
+
+class FirstBootInputs(Model):
+    """What the machine is told once, through its seed."""
+
+    hostname: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    address: str = Field(description="Static IPv4 address with its prefix length, 10.0.0.5/24")
+    gateway: str
+    dns_servers: list[str]
+    authorized_keys: list[str] = Field(min_length=1, description="OpenSSH public keys that may log in")
+
+
+class MachineInputs(Model):
+    """What the program says of a machine."""
+
+    instance: Annotated[str, REPLACE]
+    connection: Annotated[str, REPLACE] = Field(description="libvirt URI of the host")
+    pool: Annotated[str, REPLACE] = Field(description="The host's storage pool")
+    name: Annotated[str, REPLACE] = Field(description="The libvirt domain's name")
+    machine_type: Annotated[MachineType, REPLACE]
+    image: Annotated[str, REPLACE] = Field(description="The image volume that the disk is a copy of")
+    network: Annotated[str, REPLACE] = Field(description="The libvirt network of its only interface")
+    mac_address: Annotated[str, REPLACE] = Field(pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")
+    first_boot: Annotated[FirstBootInputs, REPLACE]
+    vcpus: Annotated[int, UPDATE] = Field(ge=1, le=512)
+    memory_mib: Annotated[int, UPDATE] = Field(ge=128, alias="memoryMiB")
+    disk_gib: Annotated[int, UPDATE] = Field(
+        ge=2, alias="diskGiB", description="Grows in place, never shrinks"
+    )
+    secure_boot: Annotated[bool, REPLACE] = Field(default=False, description="VMs only")
+    tpm: Annotated[bool, REPLACE] = Field(default=False, description="VMs only: a vTPM 2.0")
+    seed_digest: Annotated[str | None, REPLACE] = Field(
+        default=None, description="Content of the seed, filled in: what azlocal would render today"
+    )
+    running: Annotated[bool, UPDATE] = True
+
+
+class MachineState(MachineInputs):
+    """The machine as it stands."""
+
+    uuid: str
+    ssh_host_key: str = Field(description="The OpenSSH public host key that the machine must answer with")
+
+
+MACHINE = Contract(
+    "azlocal:index:Machine",
+    MachineInputs,
+    MachineState,
+    "A VM or system container with a static address, ready when SSH answers with its own host key.",
+)
+
+
+class Machine(Resource):
+    """A machine of the instance."""
+
+    contract = MACHINE
+    ssh_host_key: pulumi.Output[str]
+    name: pulumi.Output[str]
