@@ -1,0 +1,1 @@
+"""Acts on one host through libvirt; knows nothing of plans or of the engine."""

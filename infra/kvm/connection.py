@@ -117,9 +117,7 @@ class Hosts:
                 self._give_back(session)
 
     @contextmanager
-    def _slot(
-        self, connection: str, cancelled: threading.Event, status: Callable[[str], None]
-    ) -> Iterator[None]:
+    def _slot(self, connection: str, cancelled: threading.Event, status: Callable[[str], None]) -> Iterator[None]:
         with self._lock:
             slot = self._slots.setdefault(connection, threading.BoundedSemaphore(self._per_host))
         while not slot.acquire(timeout=0.5):

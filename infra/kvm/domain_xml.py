@@ -85,9 +85,7 @@ def _identity(machine: MachineDefinition) -> list[Any]:
 
 
 def _interface(machine: MachineDefinition) -> Any:
-    interface = E.interface(
-        E.mac(address=machine.mac_address), E.source(network=machine.network), type="network"
-    )
+    interface = E.interface(E.mac(address=machine.mac_address), E.source(network=machine.network), type="network")
     if machine.machine_type != "container":
         interface.append(E.model(type="virtio"))
     return interface

@@ -115,9 +115,7 @@ def disk_path(session: HostSession, pool_name: str, machine: str, machine_type: 
     return path
 
 
-def grow_disk(
-    session: HostSession, pool_name: str, machine: str, machine_type: MachineType, gib: int
-) -> None:
+def grow_disk(session: HostSession, pool_name: str, machine: str, machine_type: MachineType, gib: int) -> None:
     """Enlarge the disk of a stopped machine; a VM's root file system follows at its next boot."""
     volume = _disk(session, pool_name, machine, machine_type)
     if _capacity(volume) < gib * _GIB:
@@ -132,9 +130,7 @@ def disk_gib(session: HostSession, pool_name: str, machine: str, machine_type: M
     return None if volume is None else _capacity(volume) // _GIB
 
 
-def _disk(
-    session: HostSession, pool_name: str, machine: str, machine_type: MachineType
-) -> libvirt.virStorageVol:
+def _disk(session: HostSession, pool_name: str, machine: str, machine_type: MachineType) -> libvirt.virStorageVol:
     volume = find_volume(open_pool(session.qemu, pool_name), disk_volume_name(machine, machine_type))
     if volume is None:
         raise HostError(
@@ -280,9 +276,7 @@ def remove_domain(domain: libvirt.virDomain) -> None:
             raise
 
 
-def remove_machine(
-    session: HostSession, pool_name: str, name: str, machine_type: MachineType, mark: Mark
-) -> None:
+def remove_machine(session: HostSession, pool_name: str, name: str, machine_type: MachineType, mark: Mark) -> None:
     """Remove domain, disk and seed, whatever of them is there.
 
     Raises:

@@ -41,9 +41,7 @@ class Volume:
         return etree.tostring(volume, encoding="unicode")
 
 
-def ensure_pool(
-    connection: libvirt.virConnect, name: str, directory: str, mark: Mark
-) -> libvirt.virStoragePool:
+def ensure_pool(connection: libvirt.virConnect, name: str, directory: str, mark: Mark) -> libvirt.virStoragePool:
     """Define and start the directory pool, or take the one an earlier run made."""
     xml = etree.tostring(
         E.pool(E.name(name), E.uuid(mark.uuid("pool", name)), E.target(E.path(directory)), type="dir"),
@@ -80,7 +78,8 @@ def open_pool(connection: libvirt.virConnect, name: str) -> libvirt.virStoragePo
     pool = find_pool(connection, name)
     if pool is None:
         raise HostError(
-            f"{connection.getURI()}: storage pool {name!r} is gone; `pulumi refresh` and then `pulumi up` make it again"
+            f"{connection.getURI()}: storage pool {name!r} is gone; "
+            "`pulumi refresh` and then `pulumi up` make it again"
         )
     if not pool.isActive():
         pool.create()
@@ -137,7 +136,8 @@ def clone_volume(pool: libvirt.virStoragePool, volume: Volume, source: str) -> l
     original = find_volume(pool, source)
     if original is None:
         raise HostError(
-            f"{pool.name()}: image volume {source!r} is gone; `pulumi refresh` and then `pulumi up` upload it again"
+            f"{pool.name()}: image volume {source!r} is gone; "
+            "`pulumi refresh` and then `pulumi up` upload it again"
         )
     return pool.createXMLFrom(volume.to_xml(), original, libvirt.VIR_STORAGE_VOL_CREATE_REFLINK)
 

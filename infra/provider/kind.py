@@ -70,9 +70,7 @@ class Kind(ABC, Generic[InputsT, StateT]):
         """Check what needs more than one property, and fill in derived inputs in place."""
         return []
 
-    def refine(
-        self, state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes, op: Operation
-    ) -> None:
+    def refine(self, state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes, op: Operation) -> None:
         """Adjust what a change does where that depends on values, and tell the user what preview can't show."""
         return
 

@@ -59,9 +59,7 @@ def _resource_call(
             try:
                 return method(self, kind, request)
             except Exception as error:  # noqa: BLE001 - the edge of the process: everything becomes an answer
-                inputs = (
-                    decode(getattr(request, _INPUTS_FIELD[verb])) if verb in _INPUTS_FIELD else Properties({})
-                )
+                inputs = decode(getattr(request, _INPUTS_FIELD[verb])) if verb in _INPUTS_FIELD else Properties({})
                 self.fail(context, kind, verb, inputs, error)
 
         return call
@@ -145,9 +143,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[misc
             # The engine prints the value of a named property, so a secret one isn't named.
             failures=[
                 provider_pb2.CheckFailure(
-                    property=""
-                    if fault.secret or fault.property.split(".")[0] in news.secret
-                    else fault.property,
+                    property="" if fault.secret or fault.property.split(".")[0] in news.secret else fault.property,
                     reason=fault.reason,
                 )
                 for fault in faults
@@ -234,9 +230,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[misc
         token = urn.split("::")[2].rsplit("$", 1)[-1]
         if token not in self._kinds:
             known = ", ".join(sorted(self._kinds))
-            context.abort(
-                grpc.StatusCode.INVALID_ARGUMENT, f"{token} is not a kind of azlocal; it has {known}"
-            )
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"{token} is not a kind of azlocal; it has {known}")
         return self._kinds[token]
 
     def _operation(self, request: Any) -> Operation:
@@ -257,9 +251,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[misc
             context.abort(grpc.StatusCode.UNKNOWN, str(error))
         self._log.debug("".join(traceback.format_exception(error)))
         # A validation error repeats its input, which may be a secret.
-        text = (
-            f"{error.error_count()} invalid properties" if isinstance(error, ValidationError) else str(error)
-        )
+        text = f"{error.error_count()} invalid properties" if isinstance(error, ValidationError) else str(error)
         context.abort(
             grpc.StatusCode.INTERNAL,
             f"{verb} failed with an unexpected {type(error).__name__}: {text:.500}. This is a bug in azlocal; "

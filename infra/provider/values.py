@@ -73,9 +73,7 @@ def _decode(value: Any, seen: set[str]) -> Any:
                 return UNKNOWN
             return _decode(value["value"], seen)
         if signature is not None:
-            raise ValueError(
-                "assets, archives and resource references are not inputs of any azlocal resource"
-            )
+            raise ValueError("assets, archives and resource references are not inputs of any azlocal resource")
         return {key: _decode(item, seen) for key, item in value.items()}
     if isinstance(value, list):
         return [_decode(item, seen) for item in value]

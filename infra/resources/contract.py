@@ -81,9 +81,7 @@ class InputProperty:
     def check(self, value: Any) -> tuple[Any, list[Fault]]:
         """Validate and normalise one value; a fault shows the value unless it is a secret."""
         try:
-            return self.adapter.dump_python(
-                self.adapter.validate_python(value), mode="json", by_alias=True
-            ), []
+            return self.adapter.dump_python(self.adapter.validate_python(value), mode="json", by_alias=True), []
         except ValidationError as error:
             return value, [self._fault(detail) for detail in error.errors(include_url=False)]
 

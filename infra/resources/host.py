@@ -25,6 +25,9 @@ class HostInputs(Model):
     requested_machine_type: Annotated[RequestedMachineType, UPDATE] = Field(
         default="auto", description="auto takes vm where a probe guest really boots under KVM, else container"
     )
+    available: Annotated[bool, UPDATE] = Field(
+        default=True, description="The storage directory is mounted and its pool started"
+    )
 
 
 class HostState(HostInputs):
@@ -33,9 +36,7 @@ class HostState(HostInputs):
     pool: str = Field(description="libvirt storage pool over the storage directory")
     machine_type: MachineType = Field(description="How machines run on this host")
     machine_type_reason: str = Field(description="Why that one")
-    clone_store: str = Field(
-        description="How disks are copied at once: native reflinks or an XFS file of ours"
-    )
+    clone_store: str = Field(description="How disks are copied at once: native reflinks or an XFS file of ours")
     architecture: str
     cpus: int = Field(description="Logical processors")
     memory_mib: int = Field(alias="memoryMiB", description="Physical memory in MiB")

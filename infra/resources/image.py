@@ -30,12 +30,8 @@ class ImageInputs(Model):
     machine_type: Annotated[MachineType | None, IGNORE] = Field(
         default=None, description="Which of the two artefacts the host needs"
     )
-    vm: Annotated[Artifact | None, IGNORE] = Field(
-        default=None, description="The UEFI disk, for vm and emulated"
-    )
-    container: Annotated[Artifact | None, IGNORE] = Field(
-        default=None, description="The bare root file system"
-    )
+    vm: Annotated[Artifact | None, IGNORE] = Field(default=None, description="The UEFI disk, for vm and emulated")
+    container: Annotated[Artifact | None, IGNORE] = Field(default=None, description="The bare root file system")
     volume: Annotated[str | None, REPLACE] = Field(
         default=None, description="Named after the content; filled in from the artefact's sha256"
     )

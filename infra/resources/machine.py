@@ -35,9 +35,7 @@ class MachineInputs(Model):
     first_boot: Annotated[FirstBootInputs, REPLACE]
     vcpus: Annotated[int, UPDATE] = Field(ge=1, le=512)
     memory_mib: Annotated[int, UPDATE] = Field(ge=128, alias="memoryMiB")
-    disk_gib: Annotated[int, UPDATE] = Field(
-        ge=2, alias="diskGiB", description="Grows in place, never shrinks"
-    )
+    disk_gib: Annotated[int, UPDATE] = Field(ge=2, alias="diskGiB", description="Grows in place, never shrinks")
     secure_boot: Annotated[bool, REPLACE] = Field(default=False, description="VMs only")
     tpm: Annotated[bool, REPLACE] = Field(default=False, description="VMs only: a vTPM 2.0")
     seed_digest: Annotated[str | None, REPLACE] = Field(

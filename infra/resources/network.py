@@ -16,16 +16,12 @@ class NetworkInputs(Model):
     instance: Annotated[str, REPLACE]
     connection: Annotated[str, REPLACE] = Field(description="libvirt URI of the host")
     name: Annotated[str, REPLACE] = Field(description="The network's name in libvirt")
-    bridge: Annotated[str, REPLACE] = Field(
-        max_length=15, description="The bridge device, at most 15 characters"
-    )
+    bridge: Annotated[str, REPLACE] = Field(max_length=15, description="The bridge device, at most 15 characters")
     mode: Annotated[Literal["nat", "bridge"], REPLACE] = Field(
         description="nat: libvirt makes the bridge and holds the gateway on it; bridge: it stands on the host"
     )
     address_prefix: Annotated[str | None, REPLACE] = Field(default=None, description="nat only: the subnet")
-    gateway: Annotated[str | None, REPLACE] = Field(
-        default=None, description="nat only: the bridge's address"
-    )
+    gateway: Annotated[str | None, REPLACE] = Field(default=None, description="nat only: the bridge's address")
     active: Annotated[bool, UPDATE] = True
     autostart: Annotated[bool, UPDATE] = Field(default=True, description="Starts with the host")
 

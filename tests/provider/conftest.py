@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import grpc
 import pytest
 from pulumi.runtime.proto import provider_pb2_grpc
+from pydantic import Field
 
 from infra.kvm.errors import HostError
 from infra.provider.kind import InitFailed, Kind, Made
@@ -24,7 +25,7 @@ class ThingInputs(Model):
     size: Annotated[int, UPDATE] = 1
     password: Annotated[str | None, UPDATE, Secret()] = None
     note: Annotated[str | None, IGNORE] = None
-    options: Annotated[dict[str, str], UPDATE] = {}
+    options: Annotated[dict[str, str], UPDATE] = Field(default_factory=dict)
 
 
 class ThingState(ThingInputs):

@@ -27,9 +27,7 @@ def diff(served: Served, olds: dict[str, Any], news: dict[str, Any], **more: Any
     )
 
 
-def create(
-    served: Served, inputs: dict[str, Any], *, secret: tuple[str, ...] = (), preview: bool = False
-) -> Any:
+def create(served: Served, inputs: dict[str, Any], *, secret: tuple[str, ...] = (), preview: bool = False) -> Any:
     return served.stub.Create(
         provider_pb2.CreateRequest(urn=URN, properties=encode(inputs, secret), preview=preview)
     )
@@ -97,9 +95,7 @@ def test_diff_names_each_change_and_what_it_does(served: Served) -> None:
 
 
 def test_diff_honours_ignore_changes(served: Served) -> None:
-    answer = diff(
-        served, WHOLE, WHOLE | {"size": 2, "options": {"k": "v"}}, ignoreChanges=["size", "options"]
-    )
+    answer = diff(served, WHOLE, WHOLE | {"size": 2, "options": {"k": "v"}}, ignoreChanges=["size", "options"])
     assert answer.changes == provider_pb2.DiffResponse.DIFF_NONE
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import posixpath
+from typing import Final
 
 import libvirt
 
@@ -10,13 +10,16 @@ from infra.kvm import clone_store, machines, probe
 from infra.kvm.connection import HostSession
 from infra.kvm.domain_xml import from_xml
 from infra.kvm.errors import HostError
+from infra.kvm.facts import read_facts
 from infra.kvm.networks import remove_network
 from infra.kvm.ownership import Mark
-from infra.kvm.storage import ensure_pool, find_pool, remove_pool
+from infra.kvm.storage import ensure_pool, find_pool, pool_directory, remove_pool
 from infra.provider.kind import Made
 from infra.provider.kinds.base import HostedKind, mark_for, object_id, parse_id
 from infra.provider.operation import Operation
-from infra.resources.host import HOST, HostInputs, HostState
+from infra.resources.host import HOST, HostInputs, HostState, MachineType
+
+_VOLUMES: Final = "/volumes"  # the pool's folder inside the storage directory; seeds lie beside it
 
 
 class HostKind(HostedKind[HostInputs, HostState]):
@@ -26,21 +29,114 @@ class HostKind(HostedKind[HostInputs, HostState]):
 
     def create(self, op: Operation, inputs: HostInputs) -> Made[HostState]:
         """Make the storage directory and pool, and find out what the host runs."""
+        mark = mark_for(op, inputs.instance)
         with self.session(op, inputs.connection) as session:
-            return Made(object_id(inputs.connection, inputs.instance), self._prepare(op, session, inputs))
+            _prepare(op, session, inputs, mark)
+            op.status("finding out how machines can run here")
+            chosen = _choose(session, inputs)
+            return Made(object_id(inputs.connection, inputs.instance), _state(session, inputs, chosen))
 
     def read(self, op: Operation, id: str, old: HostState | None) -> HostState | None:
-        """Return the host's facts; None when azlocal's pool isn't on it."""
+        """Return the host's facts; None when the instance's pool isn't on it."""
         connection, instance = parse_id(id, "local")
+        name = pool_name(instance)
         with self.session(op, connection) as session:
-            name = pool_name(instance)
             pool = find_pool(session.qemu, name)
-            mark = mark_for(op, instance)
-            if pool is None or not mark.owns("pool", name, pool.UUIDString()):
+            if pool is None or not mark_for(op, instance).owns("pool", name, pool.UUIDString()):
                 return None
-            ...
+            if old:
+                inputs = HostInputs(**old.model_dump(include=set(HostInputs.model_fields)))
+                chosen = (old.machine_type, old.machine_type_reason)
+            else:
+                directory = pool_directory(pool).removesuffix(_VOLUMES)
+                inputs = HostInputs(
+                    instance=instance,
+                    name=op.urn.rsplit("::", 1)[-1],
+                    connection=connection,
+                    storage_directory=directory,
+                )
+                chosen = _choose(session, inputs)
+            return _state(session, inputs, chosen)
 
     def update(self, op: Operation, id: str, old: HostState, inputs: HostInputs) -> HostState:
         """Mount and start again what a reboot or a hand has stopped; choose the machine type again."""
         with self.session(op, inputs.connection) as session:
-            return self._prepare(op, session, inputs)
+            _prepare(op, session, inputs, mark_for(op, inputs.instance))
+            return _state(session, inputs, _choose(session, inputs))
+
+    def delete(self, op: Operation, id: str, old: HostState) -> None:
+        """Remove what still carries the instance's mark, then the pool and the storage directory."""
+        mark = mark_for(op, old.instance)
+        with self.session(op, old.connection) as session:
+            _sweep(op, session, mark, old)
+            _refuse_foreign_files(session, old)
+            remove_pool(session.qemu, pool_name(old.instance), mark)
+            session.shell.remove_tree(f"{old.storage_directory}{_VOLUMES}")
+            session.shell.remove_tree(f"{old.storage_directory}/seeds")
+            clone_store.remove(session.shell, old.storage_directory)
+
+
+def pool_name(instance: str) -> str:
+    """Return the name of the instance's storage pool on each of its hosts."""
+    return f"azlocal-{instance}"
+
+
+def _prepare(op: Operation, session: HostSession, inputs: HostInputs, mark: Mark) -> None:
+    op.status(f"preparing {inputs.storage_directory}")
+    clone_store.ensure(session.shell, inputs.storage_directory)
+    session.shell.make_directory(inputs.storage_directory + _VOLUMES, mode=0o711)
+    session.shell.make_directory(f"{inputs.storage_directory}/seeds", mode=0o700)
+    ensure_pool(session.qemu, pool_name(inputs.instance), inputs.storage_directory + _VOLUMES, mark)
+
+
+def _choose(session: HostSession, inputs: HostInputs) -> tuple[MachineType, str]:
+    return probe.choose_machine_type(
+        inputs.requested_machine_type, session.qemu, lambda: session.lxc, pool_name(inputs.instance)
+    )
+
+
+def _state(session: HostSession, inputs: HostInputs, chosen: tuple[MachineType, str]) -> HostState:
+    facts = read_facts(session.qemu)
+    store = clone_store.inspect(session.shell, inputs.storage_directory)
+    pool = find_pool(session.qemu, pool_name(inputs.instance))
+    machine_type, reason = chosen
+    return HostState(
+        **inputs.model_dump(exclude={"available"}),
+        available=store is not None and pool is not None and bool(pool.isActive()),
+        pool=pool_name(inputs.instance),
+        machine_type=machine_type,
+        machine_type_reason=reason,
+        clone_store=store.kind if store else "unmounted",
+        architecture=facts.architecture,
+        cpus=facts.cpus,
+        memory_mib=facts.memory_mib,
+        secure_boot=facts.secure_boot,
+        tpm=facts.tpm,
+    )
+
+
+def _sweep(op: Operation, session: HostSession, mark: Mark, old: HostState) -> None:
+    """Remove marked objects that state no longer knows: a run was killed, and then nothing wanted them."""
+    for driver in (session.qemu, session.lxc):
+        for domain in driver.listAllDomains():
+            view = from_xml(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+            if mark.owns("domain", view.name, view.uuid):
+                op.info(f"removing {view.name}, left by an interrupted run")
+                machines.remove_machine(session, pool_name(old.instance), view.name, view.machine_type, mark)
+    for network in session.qemu.listAllNetworks():
+        if mark.owns("network", network.name(), network.UUIDString()):
+            op.info(f"removing network {network.name()}, left by an interrupted run")
+            remove_network(session.qemu, network.name(), mark)
+
+
+def _refuse_foreign_files(session: HostSession, old: HostState) -> None:
+    pool = find_pool(session.qemu, pool_name(old.instance))
+    if pool is None or not pool.isActive():
+        return
+    names = [volume.name() for volume in pool.listAllVolumes()]
+    foreign = sorted(name for name in names if not name.startswith(("image-", f"{old.instance}-")))
+    if foreign:
+        raise HostError(
+            f"{old.connection}: {old.storage_directory}{_VOLUMES} holds files that azlocal did not make: "
+            f"{', '.join(foreign)}. Move them away, then run the same command again."
+        )

@@ -32,17 +32,11 @@ class ImageKind(HostedKind[ImageInputs, ImageState]):
             inputs["volume"] = UNKNOWN
             return []
         if inputs["machineType"] is None:
-            return (
-                []
-                if inputs["volume"]
-                else [Fault("machineType", "machineType: needed to choose the artefact")]
-            )
+            return [] if inputs["volume"] else [Fault("machineType", "machineType: needed to choose the artefact")]
         field = "container" if inputs["machineType"] == "container" else "vm"
         artifact = inputs[field]
         if artifact is None:
-            return [
-                Fault(field, f"{field}: machineType is {inputs['machineType']}, which needs this artefact")
-            ]
+            return [Fault(field, f"{field}: machineType is {inputs['machineType']}, which needs this artefact")]
         inputs["volume"] = f"image-{artifact['sha256'][:12]}.{artifact['format']}"
         return []
 
@@ -101,9 +95,7 @@ class ImageKind(HostedKind[ImageInputs, ImageState]):
 
         def progress(sent: int, total: int) -> None:
             op.check_cancelled()
-            op.status(
-                f"uploading node image: {sent * 100 // total} % after {time.monotonic() - started:.0f} s"
-            )
+            op.status(f"uploading node image: {sent * 100 // total} % after {time.monotonic() - started:.0f} s")
 
         try:
             upload_file(session.qemu, volume, source, progress)

@@ -41,15 +41,9 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
             inputs["secureBoot"] = inputs["tpm"] = False  # a container has no firmware
         return []
 
-    def refine(
-        self, state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes, op: Operation
-    ) -> None:
+    def refine(self, state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes, op: Operation) -> None:
         """A disk can't shrink; say which changes restart the machine, which the diff itself can't show."""
-        if (
-            changes.touches("diskGiB")
-            and isinstance(news["diskGiB"], int)
-            and news["diskGiB"] < state["diskGiB"]
-        ):
+        if changes.touches("diskGiB") and isinstance(news["diskGiB"], int) and news["diskGiB"] < state["diskGiB"]:
             changes.by_path["diskGiB"] = OnChange.REPLACE
         if changes.replaces() or not state.get("running"):
             return
@@ -81,9 +75,7 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
             for machine_type in types:
                 domain = machines.owned_domain(session, machine_type, name, mark)
                 if domain is not None:
-                    return _state(
-                        session, connection, domain, expected_memory=old.memory_mib if old else None
-                    )
+                    return _state(session, connection, domain, expected_memory=old.memory_mib if old else None)
         return None
 
     def update(self, op: Operation, id: str, old: MachineState, inputs: MachineInputs) -> MachineState:

@@ -106,14 +106,8 @@ def _plug_in_machines(session: HostSession, inputs: NetworkInputs, mark: Mark) -
     for driver in (session.qemu, session.lxc):
         for domain in driver.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
             view = domain_view(domain.XMLDesc())
-            if (
-                view.network == inputs.name
-                and view.interface_device
-                and mark.owns("domain", view.name, view.uuid)
-            ):
-                session.shell.run(
-                    ["ip", "link", "set", "dev", view.interface_device, "master", inputs.bridge]
-                )
+            if view.network == inputs.name and view.interface_device and mark.owns("domain", view.name, view.uuid):
+                session.shell.run(["ip", "link", "set", "dev", view.interface_device, "master", inputs.bridge])
 
 
 def _definition(inputs: NetworkInputs) -> NetworkDefinition:
