@@ -1,0 +1,162 @@
+"""Who needs an address: every claim of an instance, in an order that does not depend on the files' order.
+
+Sources (azure_local_facts.md): §2.1 the formula per cluster, §2.2 where each address comes from, §2.6 the
+infrastructure pool's six.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from infra.addresses.layout import Network
+from infra.addresses.plan import Use
+from infra.spec.findings import KeyPath
+from infra.spec.loader import InstanceSpec
+from infra.spec.stack import AgentPool, ClusterSpec
+
+# The pool's published minimum: the cluster's address, three of the resource bridge, the VM that updates it,
+# one more for a hardware vendor's (NETCON, IP2, IP3).
+INFRASTRUCTURE_POOL_NEED = 6
+
+# A count far beyond every limit breaks a rule anyway; the plan need not list a billion nodes to say so.
+_MOST_LISTED = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One address that the plan has to give.
+
+    Attributes:
+        owner: Its name in the plan, unique in the instance.
+        use: What it is for.
+        network: Index of its network.
+        cluster: The cluster it belongs to, if any.
+        why: The reason, in a sentence.
+        place: `pool`, or `outside` the pools of the same subnet.
+        follows: The owner whose address must be the one just below, if any.
+        pin: An address that people chose.
+        path: Where the claim, or its pin, stands in the stack file.
+    """
+
+    owner: str
+    use: Use
+    network: int
+    cluster: str | None
+    why: str
+    place: Literal["pool", "outside"] = "pool"
+    follows: str | None = None
+    pin: int | None = None
+    path: KeyPath = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a cluster asks of its network (IP, NET).
+
+    Attributes:
+        pool: Addresses of the pools.
+        outside: VIPs that people gave, which lie in the subnet and outside the pools.
+        load_balancer: Addresses for services.
+    """
+
+    pool: int
+    outside: int
+    load_balancer: int
+
+
+def cluster_need(cluster: ClusterSpec) -> Need:
+    """Return the official formula's numbers: nodes, one spare, the VIP, load-balancer addresses."""
+    nodes = max(0, cluster.control_plane.count) + sum(max(0, pool.planned_nodes) for pool in cluster.agent_pools)
+    given_vip = cluster.control_plane.host_ip is not None
+    balancer = cluster.load_balancer
+    wanted = balancer.count if balancer.count is not None else sum(len(one) for one in balancer.ranges)
+    return Need(nodes + 1 + (0 if given_vip else 1), int(given_vip), max(0, wanted))
+
+
+def build_claims(spec: InstanceSpec, networks: list[Network]) -> list[Claim]:
+    """Return every claim: the infrastructure's, then the clusters' by name."""
+    by_name = {network.name: network.index for network in reversed(networks) if network.index}
+    clusters = sorted(enumerate(spec.stack.clusters), key=lambda pair: pair[1].name)
+    claims = list(_infrastructure_claims())
+    for index, cluster in clusters:
+        network = by_name.get(cluster.logical_network)
+        if network is not None:
+            claims += _cluster_claims(cluster, network, ("clusters", index))
+    return claims
+
+
+def _infrastructure_claims() -> Iterator[Claim]:
+    bridge: KeyPath = ("resourceBridge",)
+    yield Claim("cluster", "clusterAddress", 0, None, "the instance's own address (the failover cluster's)")
+    yield Claim("rb-0", "resourceBridgeNode", 0, None, "the resource bridge's VM", path=bridge)
+    yield Claim(
+        "rb-spare",
+        "resourceBridgeSpare",
+        0,
+        None,
+        "the resource bridge's next VM takes it over in an upgrade; adjacent to the first",
+        follows="rb-0",
+        path=bridge,
+    )
+    yield Claim("rb-vip", "resourceBridgeVip", 0, None, "the resource bridge's API server", path=bridge)
+    yield Claim("vm-update", "reserved", 0, None, "Azure Local's own role that updates VMs")
+    yield Claim("oem", "reserved", 0, None, "a hardware vendor's VM, should there be one")
+
+
+def _cluster_claims(cluster: ClusterSpec, network: int, path: KeyPath) -> Iterator[Claim]:
+    name = cluster.name
+    plane = cluster.control_plane
+    for number in range(min(plane.count, _MOST_LISTED)):
+        why = f"control-plane node {number + 1} of {plane.count}"
+        owner = f"{name}-cp-{number}"
+        yield Claim(owner, "controlPlaneNode", network, name, why, path=(*path, "controlPlane"))
+    for index, pool in sorted(enumerate(cluster.agent_pools), key=lambda pair: pair[1].name):
+        yield from _pool_claims(cluster, pool, network, (*path, "agentPools", index))
+    why = "the node that joins before an old one leaves in an upgrade; one a cluster"
+    yield Claim(f"{name}-spare", "upgradeSpare", network, name, why, path=path)
+    yield _vip_claim(cluster, network, path)
+    for number in range(_chosen_for_services(cluster)):
+        why = f"service address {number + 1} of {cluster.load_balancer.count}, outside the pools"
+        yield Claim(
+            f"{name}-lb-{number}",
+            "loadBalancer",
+            network,
+            name,
+            why,
+            place="outside",
+            path=(*path, "loadBalancer"),
+        )
+
+
+def _pool_claims(cluster: ClusterSpec, pool: AgentPool, network: int, path: KeyPath) -> Iterator[Claim]:
+    for number in range(min(pool.planned_nodes, _MOST_LISTED)):
+        if number < pool.count:
+            why = f"node {number + 1} of {pool.count} in pool {pool.name}"
+        else:
+            why = f"held for autoscaling of pool {pool.name} up to {pool.max_count}"
+        owner = f"{cluster.name}-{pool.name}-{number}"
+        yield Claim(owner, "workerNode", network, cluster.name, why, path=path)
+
+
+def _vip_claim(cluster: ClusterSpec, network: int, path: KeyPath) -> Claim:
+    host_ip = cluster.control_plane.host_ip
+    owner = f"{cluster.name}-vip"
+    if host_ip is None:
+        why = "the API server; in the pool, because no hostIP is given"
+        where = (*path, "controlPlane")
+        return Claim(owner, "controlPlaneVip", network, cluster.name, why, path=where)
+    return Claim(
+        owner,
+        "controlPlaneVip",
+        network,
+        cluster.name,
+        "the API server, at the hostIP that was given",
+        place="outside",
+        pin=int(host_ip),
+        path=(*path, "controlPlane", "hostIP"),
+    )
+
+
+def _chosen_for_services(cluster: ClusterSpec) -> int:
+    balancer = cluster.load_balancer
+    return 0 if balancer.addresses else min(max(0, balancer.count or 0), _MOST_LISTED)

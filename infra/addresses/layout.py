@@ -1,0 +1,125 @@
+"""The networks of a netplan as integers, with the places where their parts stand."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from infra.addresses.numbers import merged, overlap
+from infra.addresses.plan import INFRASTRUCTURE
+from infra.spec.findings import KeyPath
+from infra.spec.netplan import AddressPool, Infrastructure, IpPool, LogicalNetwork, Netplan
+from infra.spec.types import AddressRange
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A pool as it is written; `first` may lie behind `last`, which a rule reports.
+
+    Attributes:
+        first: First address.
+        last: Last address.
+        gives: Whether machines get addresses from it (`vm`, not `vippool`).
+        path: Where it stands in the netplan.
+    """
+
+    first: int
+    last: int
+    gives: bool
+    path: KeyPath
+
+    @property
+    def span(self) -> AddressRange | None:
+        """Return its addresses, or None when it is written backwards."""
+        return AddressRange(self.first, self.last) if self.first <= self.last else None
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network with its addresses as integers.
+
+    Attributes:
+        index: Its place in the plan; 0 is the infrastructure network.
+        name: Its name.
+        vlan: VLAN id, 0 for untagged.
+        prefix: Its subnet's text, host bits removed.
+        span: The whole subnet, network and broadcast address included.
+        gateway: The default gateway.
+        dns_servers: DNS servers, wherever they are.
+        pools: Its pools.
+        path: Where it stands in the netplan.
+        pools_path: Where its pools stand.
+    """
+
+    index: int
+    name: str
+    vlan: int
+    prefix: str
+    span: AddressRange
+    gateway: int
+    dns_servers: tuple[int, ...]
+    pools: tuple[Pool, ...]
+    path: KeyPath
+    pools_path: KeyPath
+
+    @cached_property
+    def usable(self) -> AddressRange:
+        """Return the addresses a machine can have: not the first and last of the subnet, up to /30."""
+        if len(self.span) <= 2:
+            return self.span
+        return AddressRange(self.span.first + 1, self.span.last - 1)
+
+    @cached_property
+    def giving(self) -> list[AddressRange]:
+        """Return the addresses that machines can get, sorted and without overlaps."""
+        spans = (pool.span for pool in self.pools if pool.gives)
+        return merged(part for span in spans if span and (part := overlap(span, self.usable)))
+
+    @cached_property
+    def prefix_length(self) -> int:
+        """Return the subnet's length, e.g. 24."""
+        return int(self.prefix.rpartition("/")[2])
+
+    def is_in_pool(self, address: int) -> bool:
+        """Tell whether machines can get the address."""
+        return any(address in span for span in self.giving)
+
+
+def build_networks(netplan: Netplan) -> list[Network]:
+    """Return the infrastructure network and then the logical networks, as they are written."""
+    infrastructure = netplan.infrastructure
+    pool = _pool(infrastructure.pool, ("infrastructure", "pool"))
+    first = _network(0, INFRASTRUCTURE, infrastructure, (pool,), ("infrastructure",), "pool")
+    return [first, *(_logical(index, one) for index, one in enumerate(netplan.logical_networks))]
+
+
+def _logical(index: int, one: LogicalNetwork) -> Network:
+    path = ("logicalNetworks", index)
+    pools = tuple(_pool(pool, (*path, "ipPools", number)) for number, pool in enumerate(one.ip_pools))
+    return _network(index + 1, one.name, one, pools, path, "ipPools")
+
+
+def _pool(pool: AddressPool, path: KeyPath) -> Pool:
+    gives = not isinstance(pool, IpPool) or pool.ip_pool_type == "vm"
+    return Pool(int(pool.start), int(pool.end), gives, path)
+
+
+def _network(
+    index: int,
+    name: str,
+    one: Infrastructure | LogicalNetwork,
+    pools: tuple[Pool, ...],
+    path: KeyPath,
+    pools_key: str,
+) -> Network:
+    subnet = one.address_prefix.network
+    return Network(
+        index=index,
+        name=name,
+        vlan=one.vlan,
+        prefix=str(subnet),
+        span=AddressRange(int(subnet.network_address), int(subnet.broadcast_address)),
+        gateway=int(one.gateway),
+        dns_servers=tuple(int(server) for server in one.dns_servers),
+        pools=pools,
+        path=path,
+        pools_path=(*path, pools_key),
+    )

@@ -1,0 +1,175 @@
+"""netplans/<site>.lock.yaml: every address given out, and to whom; to addresses what a lock file is to packages.
+
+One line an address, sorted, so that a git diff is the review. A site can carry several instances, so an owner
+is `<instance>/<name>`. Writers hold a file lock on the folder (no litter beside the file) and replace the file
+in one step.
+"""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from ipaddress import AddressValueError, IPv4Address
+from pathlib import Path
+
+import yaml
+
+from infra.addresses.numbers import address_text
+from infra.addresses.plan import Allocation
+from infra.spec.findings import Finding, SpecError, shown
+from infra.spec.tree import Document, read_document
+
+_HEADER = (
+    "# Every address given out at this site, and to whom. azlocal writes it: review the diff, commit it.\n"
+    "# Freed addresses are used again last, the lowest number first.\n"
+)
+_MAX_BYTES = 16 * 1024 * 1024
+_REMEDY = "restore the file from git; azlocal writes it, people only read it"
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Who has an address: `<instance>/<name>`, and what for."""
+
+    owner: str
+    use: str
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """An address nobody has any more: its place in the queue, and whose it was."""
+
+    order: int
+    was: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """What the lock file says, by address."""
+
+    given: Mapping[int, Given] = field(default_factory=dict)
+    freed: Mapping[int, Freed] = field(default_factory=dict)
+
+    def of_instance(self, instance: str) -> dict[str, int]:
+        """Return the addresses of one instance by the name that has them."""
+        start = f"{instance}/"
+        return {
+            given.owner.removeprefix(start): address
+            for address, given in sorted(self.given.items(), reverse=True)
+            if given.owner.startswith(start)
+        }
+
+    def record(self, instance: str, allocations: Iterable[Allocation]) -> "Lock":
+        """Return the lock after a plan of one instance: what it no longer gives out joins the queue."""
+        start = f"{instance}/"
+        given = {address: one for address, one in self.given.items() if not one.owner.startswith(start)}
+        for one in allocations:
+            if one.is_recorded:
+                given[one.value] = Given(start + one.owner, one.use)
+        freed = {address: one for address, one in self.freed.items() if address not in given}
+        order = max((one.order for one in self.freed.values()), default=0)
+        for address in sorted(self.given):
+            if address not in given:
+                order += 1
+                freed[address] = Freed(order, self.given[address].owner)
+        return Lock(given, freed)
+
+
+def read_lock(path: Path) -> Lock:
+    """Read the lock; a file that isn't there is an empty lock.
+
+    Raises:
+        SpecError: The file is not a lock.
+    """
+    if not path.exists():
+        return Lock()
+    document = read_document(path, f"netplans/{path.name}", _MAX_BYTES, max_nodes=2_000_000)
+    if document.root is None or document.faults:
+        raise SpecError(document.faults)
+    return _parse(document)
+
+
+def write_lock(path: Path, lock: Lock) -> None:
+    """Replace the lock file in one step; call it under `update_lock` only."""
+    entries: dict[int, dict[str, str | int]] = {
+        **{address: {"owner": one.owner, "use": one.use} for address, one in lock.given.items()},
+        **{address: {"freed": one.order, "was": one.was} for address, one in lock.freed.items()},
+    }
+    content = {"version": 1, "addresses": {address_text(address): entries[address] for address in sorted(entries)}}
+    text = yaml.dump(
+        content,
+        Dumper=yaml.CSafeDumper,
+        sort_keys=False,
+        default_flow_style=None,
+        width=10_000,
+        allow_unicode=True,
+    )
+    temporary = path.with_name(f".{path.name}.new")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(_HEADER + text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def update_lock(path: Path, change: Callable[[Lock], Lock]) -> Lock:
+    """Read, change and write the lock while no other process does.
+
+    Args:
+        path: The lock file; its folder must exist.
+        change: Returns the new lock; the file is written only if it differs.
+
+    Raises:
+        SpecError: The file is not a lock, or can't be written.
+    """
+    try:
+        with _held(path.parent):
+            lock = read_lock(path)
+            changed = change(lock)
+            if changed != lock:
+                write_lock(path, changed)
+            return changed
+    except OSError as error:
+        message = f"the lock file can't be written: {error.strerror}"
+        remedy = "make the folder writable, or plan with --no-lock"
+        raise SpecError([Finding("lock-unwritable", "error", f"netplans/{path.name}", message, remedy)]) from error
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _parse(document: Document) -> Lock:
+    content = document.root.value if document.root else {}
+    if content.get("version") != 1:
+        raise _broken(document, f"version {shown(content.get('version'))} is unknown; this azlocal knows 1")
+    addresses = content.get("addresses")
+    if not isinstance(addresses, dict):
+        raise _broken(document, f"`addresses` is {shown(addresses)}")
+    given: dict[int, Given] = {}
+    freed: dict[int, Freed] = {}
+    for text, entry in addresses.items():
+        try:
+            address = int(IPv4Address(text))
+        except AddressValueError:
+            raise _broken(document, f"{shown(text)} is not an IPv4 address", text) from None
+        match entry:
+            case {"owner": str(owner), "use": str(use)} if "/" in owner:
+                given[address] = Given(owner, use)
+            case {"freed": int(order), "was": str(was)}:
+                freed[address] = Freed(order, was)
+            case _:
+                raise _broken(document, "neither {owner, use} nor {freed, was}", text)
+    return Lock(given, freed)
+
+
+def _broken(document: Document, message: str, address: str | None = None) -> SpecError:
+    path = ("addresses", address) if address is not None else ()
+    return SpecError([Finding("bad-lock", "error", document.where(path), message, _REMEDY)])

@@ -1,0 +1,118 @@
+"""What has an address already, whatever the plan does: gateways, DNS servers, hosts, reservations, ranges."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from infra.addresses.claims import Claim
+from infra.addresses.layout import Network
+from infra.addresses.plan import Use
+from infra.spec.findings import KeyPath
+from infra.spec.loader import FileKind, InstanceSpec
+from infra.spec.types import AddressRange, parse_ranges
+
+# A range far larger than any network's services; a rule reports it, the plan lists only its start.
+_MOST_LISTED = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Occupant:
+    """Addresses that somebody has by the files alone.
+
+    Attributes:
+        span: The addresses.
+        owner: Who has them.
+        use: What for.
+        why: The reason, in a sentence.
+        cluster: The cluster they belong to, if any.
+        file: The file that says so.
+        path: Where it says so.
+        network: Index of the network it was given for; None where the netplan doesn't tie it to one.
+        number: Of a service's addresses, the number of the first.
+    """
+
+    span: AddressRange
+    owner: str
+    use: Use
+    why: str
+    cluster: str | None
+    file: FileKind
+    path: KeyPath
+    network: int | None = None
+    number: int = 0
+
+    @property
+    def listed(self) -> AddressRange:
+        """Return the addresses that the plan lists, which has a bound."""
+        return AddressRange(self.span.first, min(self.span.last, self.span.first + _MOST_LISTED - 1))
+
+
+def build_occupants(spec: InstanceSpec, networks: list[Network], claims: list[Claim]) -> list[Occupant]:
+    """Return what has an address already; where two share one, the first that is listed holds it."""
+    owners = {claim.owner for claim in claims}
+    return [
+        *_hosts(spec),
+        *_gateways(networks),
+        *_dns_servers(networks),
+        *_balancers(spec, networks),
+        *(one for one in _reservations(spec) if one.owner not in owners),
+    ]
+
+
+def pin_claims(spec: InstanceSpec, claims: list[Claim]) -> list[Claim]:
+    """Return the claims with the reservations that name them as their pins; a `hostIP` goes first."""
+    pins = {one.owner: int(one.address) for one in reversed(spec.netplan.reservations)}
+    return [
+        replace(claim, pin=pins[claim.owner]) if claim.pin is None and claim.owner in pins else claim
+        for claim in claims
+    ]
+
+
+def _one(address: int) -> AddressRange:
+    return AddressRange(address, address)
+
+
+def _hosts(spec: InstanceSpec) -> Iterator[Occupant]:
+    for index, host in enumerate(spec.hosts.hosts):
+        if host.management_address is not None:
+            path = ("hosts", index, "managementAddress")
+            why = "the host's management address"
+            span = _one(int(host.management_address))
+            yield Occupant(span, host.name, "host", why, None, "hosts", path, 0)
+
+
+def _gateways(networks: list[Network]) -> Iterator[Occupant]:
+    for network in networks:
+        also = " and DNS server" if network.gateway in network.dns_servers else ""
+        why = f"default gateway{also} of network {network.name}"
+        path = (*network.path, "gateway")
+        yield Occupant(_one(network.gateway), "gateway", "gateway", why, None, "netplan", path, network.index)
+
+
+def _dns_servers(networks: list[Network]) -> Iterator[Occupant]:
+    for network in networks:
+        for index, server in enumerate(network.dns_servers):
+            path = (*network.path, "dnsServers", index)
+            why = f"DNS server of network {network.name}"
+            yield Occupant(_one(server), "dns", "dns", why, None, "netplan", path)
+
+
+def _reservations(spec: InstanceSpec) -> Iterator[Occupant]:
+    for index, one in enumerate(spec.netplan.reservations):
+        path = ("reservations", index)
+        why = "reserved in the netplan"
+        yield Occupant(_one(int(one.address)), one.owner, "reserved", why, None, "netplan", path)
+
+
+def _balancers(spec: InstanceSpec, networks: list[Network]) -> Iterator[Occupant]:
+    by_name = {network.name: network.index for network in reversed(networks) if network.index}
+    for index, cluster in enumerate(spec.stack.clusters):
+        network = by_name.get(cluster.logical_network)
+        why = "a service's address, as given in loadBalancer.addresses"
+        count = 0
+        for number, text in enumerate(cluster.load_balancer.addresses):
+            path = ("clusters", index, "loadBalancer", "addresses", number)
+            for span in parse_ranges(text):
+                yield Occupant(
+                    span, f"{cluster.name}-lb", "loadBalancer", why, cluster.name, "stack", path, network, count
+                )
+                count += len(span)

@@ -1,0 +1,159 @@
+"""The address plan: which address everything gets, why, and what is wrong with it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from infra.addresses.numbers import address_text
+from infra.spec.findings import Finding
+
+Use = Literal[
+    "host",
+    "clusterAddress",
+    "resourceBridgeNode",
+    "resourceBridgeSpare",
+    "resourceBridgeVip",
+    "gateway",
+    "dns",
+    "reserved",
+    "controlPlaneNode",
+    "workerNode",
+    "upgradeSpare",
+    "controlPlaneVip",
+    "loadBalancer",
+]
+
+INFRASTRUCTURE = "infrastructure"
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """One address and who has it.
+
+    Attributes:
+        value: The address as an integer; `address` is its text.
+        owner: A name of the plan (`a-cp-0`), a host, or whoever the netplan names.
+        cluster: The cluster it belongs to, if any.
+        use: What it is for.
+        why: The reason, in a sentence.
+        is_recorded: Whether the lock file keeps it: all that this plan gives out.
+    """
+
+    value: int
+    owner: str
+    cluster: str | None
+    use: Use
+    why: str
+    is_recorded: bool = True
+
+    @property
+    def address(self) -> str:
+        """Return the address's text."""
+        return address_text(self.value)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object of design.md."""
+        return {
+            "address": self.address,
+            "owner": self.owner,
+            "cluster": self.cluster,
+            "use": self.use,
+            "why": self.why,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PoolUse:
+    """How full a network's pools are.
+
+    Attributes:
+        size: Addresses in the pools.
+        required: What the official formula asks of them.
+        free: Those that nobody has.
+    """
+
+    size: int
+    required: int
+    free: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadBalancerUse:
+    """How many addresses services have, and how many they need."""
+
+    size: int
+    required: int
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkPlan:
+    """One network's addresses.
+
+    Attributes:
+        name: `infrastructure`, or the logical network's name.
+        address_prefix: The subnet, e.g. `10.220.32.0/24`.
+        vlan: VLAN id, 0 for untagged.
+        pool: How full its pools are.
+        load_balancer: Addresses for services.
+        total: The pool's requirement, VIPs that people gave, and load-balancer addresses.
+        allocations: Every address that somebody has, in order.
+    """
+
+    name: str
+    address_prefix: str
+    vlan: int
+    pool: PoolUse
+    load_balancer: LoadBalancerUse
+    total: int
+    allocations: tuple[Allocation, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object of design.md."""
+        pool, balancer = self.pool, self.load_balancer
+        return {
+            "name": self.name,
+            "addressPrefix": self.address_prefix,
+            "vlan": self.vlan,
+            "pool": {"size": pool.size, "required": pool.required, "free": pool.free},
+            "loadBalancer": {"size": balancer.size, "required": balancer.required},
+            "total": self.total,
+            "allocations": [one.to_json() for one in self.allocations],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AddressPlan:
+    """Every network's plan and every finding; sound when no finding is an error."""
+
+    instance: str
+    networks: tuple[NetworkPlan, ...]
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether no rule of severity error is broken."""
+        return all(finding.severity != "error" for finding in self.findings)
+
+    def network(self, name: str) -> NetworkPlan:
+        """Return the network of that name.
+
+        Raises:
+            KeyError: There is none.
+        """
+        for one in self.networks:
+            if one.name == name:
+                return one
+        raise KeyError(name)
+
+    def with_findings(self, findings: Iterable[Finding]) -> "AddressPlan":
+        """Return the plan with more findings at its end."""
+        return replace(self, findings=(*self.findings, *findings))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object of design.md."""
+        return {
+            "instance": self.instance,
+            "ok": self.ok,
+            "networks": [network.to_json() for network in self.networks],
+            "findings": [finding.to_json() for finding in self.findings],
+        }

@@ -1,0 +1,132 @@
+"""What a rule is, and the register of all of them.
+
+To add a rule, write one function that yields faults, in the module it belongs to::
+
+    @rule("vlan-out-of-range", source="API-LNET")
+    def vlan_out_of_range(facts: Facts) -> Iterator[Fault]:
+        '''A VLAN id lies in 0-4094.'''
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from infra.addresses.allocate import Outcome
+from infra.addresses.claims import Claim, Need, cluster_need
+from infra.addresses.layout import Network
+from infra.addresses.occupants import Occupant
+from infra.spec.findings import Finding, KeyPath, Severity
+from infra.spec.loader import FileKind, InstanceSpec
+from infra.spec.stack import ClusterSpec
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that a rule can look at.
+
+    Attributes:
+        spec: What people wrote.
+        networks: The networks as integers.
+        claims: Who needs an address.
+        occupants: What has an address by the files alone.
+        outcome: What came of the claims.
+        foreign: Addresses that other instances of the site have, and the owner.
+    """
+
+    spec: InstanceSpec
+    networks: list[Network]
+    claims: list[Claim]
+    occupants: list[Occupant]
+    outcome: Outcome
+    foreign: dict[int, str] = field(default_factory=dict)
+
+    @cached_property
+    def logical(self) -> list[Network]:
+        """Return the logical networks."""
+        return self.networks[1:]
+
+    @cached_property
+    def by_name(self) -> dict[str, Network]:
+        """Return the logical networks by name; of two with one name, the first."""
+        return {network.name: network for network in reversed(self.logical)}
+
+    @cached_property
+    def clusters(self) -> list[tuple[KeyPath, ClusterSpec]]:
+        """Return the clusters with the place where each stands."""
+        return [(("clusters", index), one) for index, one in enumerate(self.spec.stack.clusters)]
+
+    @cached_property
+    def used(self) -> set[str]:
+        """Return the names of the logical networks that clusters use."""
+        return {cluster.logical_network for _, cluster in self.clusters}
+
+    def needs(self, network: Network) -> list[tuple[ClusterSpec, Need]]:
+        """Return what each cluster asks of a network."""
+        if self.by_name.get(network.name) is not network:
+            return []
+        return [
+            (cluster, cluster_need(cluster))
+            for _, cluster in self.clusters
+            if cluster.logical_network == network.name
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One place where a rule is broken.
+
+    Attributes:
+        file: The file to correct.
+        path: The place in it.
+        message: What was found.
+        remedy: What to do.
+    """
+
+    file: FileKind
+    path: KeyPath
+    message: str
+    remedy: str
+
+
+Check = Callable[[Facts], Iterator[Fault]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A published rule: its id, how bad it is to break, where it is published, and the check."""
+
+    id: str
+    severity: Severity
+    source: str
+    check: Check
+
+
+RULES: list[Rule] = []
+
+
+def rule(rule_id: str, *, source: str, severity: Severity = "error") -> Callable[[Check], Check]:
+    """Register a check under an id.
+
+    Args:
+        rule_id: Stable id, as findings carry it.
+        source: Code of the document in azure_local_facts.md §0 or a section of it, or `azlocal` for our own.
+        severity: What breaking it means.
+    """
+
+    def register(check: Check) -> Check:
+        RULES.append(Rule(rule_id, severity, source, check))
+        return check
+
+    return register
+
+
+def check_all(facts: Facts) -> list[Finding]:
+    """Return every fault of every rule, errors first, then in the rules' order."""
+    where = facts.spec.sources.where
+    found = [
+        Finding(one.id, one.severity, where(fault.file, fault.path), fault.message, fault.remedy)
+        for one in RULES
+        for fault in one.check(facts)
+    ]
+    weight = {"error": 0, "warning": 1, "info": 2}
+    return sorted(found, key=lambda finding: weight[finding.severity])

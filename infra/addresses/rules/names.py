@@ -1,0 +1,121 @@
+"""Names: unique, fit for machines and DNS, and pointing at something that is there."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from infra.addresses.plan import INFRASTRUCTURE
+from infra.addresses.rules.base import Facts, Fault, rule
+from infra.spec.findings import KeyPath
+from infra.spec.loader import FileKind
+
+_LABEL = r"[a-z0-9]([-a-z0-9]{0,%d}[a-z0-9])?"
+_HOST_NAME = re.compile(_LABEL % 61, re.ASCII)
+_CLUSTER_NAME = re.compile(_LABEL % 38, re.ASCII)
+_POOL_NAME = re.compile(r"[a-z][a-z0-9]{2,11}", re.ASCII)
+_NETWORK_NAME = re.compile(r"[a-zA-Z0-9][-._a-zA-Z0-9]{0,62}[_a-zA-Z0-9]", re.ASCII)
+_MACHINE_NAME_LENGTH = 63  # a DNS label; the machine's name is its host name
+
+_Named = tuple[FileKind, KeyPath, str]
+
+
+def _names(facts: Facts) -> Iterator[tuple[str, re.Pattern[str], str, list[_Named]]]:
+    """Yield each set of names that must be unique: what they name, their pattern, its words, the names."""
+    spec = facts.spec
+    hosts: list[_Named] = [("hosts", ("hosts", i, "name"), one.name) for i, one in enumerate(spec.hosts.hosts)]
+    networks: list[_Named] = [("netplan", (*one.path, "name"), one.name) for one in facts.logical]
+    clusters: list[_Named] = [("stack", (*path, "name"), one.name) for path, one in facts.clusters]
+    label = "lower-case letters, digits and inner hyphens"
+    yield "host", _HOST_NAME, f"1-63 {label}", hosts
+    yield "logical network", _NETWORK_NAME, "2-64 letters, digits, - . _, a letter or digit first", networks
+    yield "cluster", _CLUSTER_NAME, f"1-40 {label}", clusters
+    for path, cluster in facts.clusters:
+        pools: list[_Named] = [
+            ("stack", (*path, "agentPools", number, "name"), pool.name)
+            for number, pool in enumerate(cluster.agent_pools)
+        ]
+        yield f"pool of cluster {cluster.name}", _POOL_NAME, "3-12 lower-case letters and digits", pools
+
+
+@rule("bad-name", source="API-TSP, API-LNET, RFC 1123")
+def bad_name(facts: Facts) -> Iterator[Fault]:
+    """A name keeps to the pattern of what it names."""
+    for kind, pattern, words, names in _names(facts):
+        for file, path, name in names:
+            if not pattern.fullmatch(name):
+                yield Fault(file, path, f"'{name}' can't name a {kind}", f"use {words}")
+
+
+@rule("duplicate-name", source="azlocal")
+def duplicate_name(facts: Facts) -> Iterator[Fault]:
+    """A name stands for one thing."""
+    for kind, _, _, names in _names(facts):
+        seen = {INFRASTRUCTURE} if kind == "logical network" else set()
+        for file, path, name in names:
+            if name in seen:
+                yield Fault(file, path, f"the name '{name}' is taken by another {kind}", "choose another name")
+            seen.add(name)
+
+
+@rule("duplicate-machine", source="azlocal")
+def duplicate_machine(facts: Facts) -> Iterator[Fault]:
+    """Two machines or addresses of an instance have different names."""
+    seen: dict[str, object] = {}
+    for claim in facts.claims:
+        if claim.owner in seen and seen[claim.owner] != claim.cluster:
+            message = f"'{claim.owner}' would be a name in clusters {seen[claim.owner]} and {claim.cluster}"
+            yield Fault("stack", claim.path, message, "rename one of the two clusters or pools")
+        seen.setdefault(claim.owner, claim.cluster)
+
+
+@rule("machine-name-too-long", source="RFC 1123")
+def machine_name_too_long(facts: Facts) -> Iterator[Fault]:
+    """A machine's name, `<instance>-<owner>`, is a host name."""
+    seen: set[KeyPath] = set()
+    for claim in facts.claims:
+        name = f"{facts.spec.name}-{claim.owner}"
+        if len(name) > _MACHINE_NAME_LENGTH and claim.path not in seen:
+            seen.add(claim.path)
+            message = f"the machine name '{name}' has {len(name)} characters; {_MACHINE_NAME_LENGTH} are possible"
+            yield Fault("stack", claim.path, message, "shorten the name of the stack, the cluster or the pool")
+
+
+@rule("bad-instance-name", source="RFC 1123")
+def bad_instance_name(facts: Facts) -> Iterator[Fault]:
+    """The stack's name starts every machine's name, so it must be fit for host names."""
+    if not _HOST_NAME.fullmatch(facts.spec.name):
+        message = f"the stack name '{facts.spec.name}' can't start a host name"
+        yield Fault("stack", (), message, "rename the stack with lower-case letters, digits and inner hyphens")
+
+
+@rule("unknown-network", source="API-GA")
+def unknown_network(facts: Facts) -> Iterator[Fault]:
+    """A cluster names a logical network of its site."""
+    for path, cluster in facts.clusters:
+        if cluster.logical_network not in facts.by_name:
+            message = f"there is no logical network '{cluster.logical_network}'"
+            yield Fault("stack", (*path, "logicalNetwork"), message, _choice("a network", facts.by_name))
+
+
+@rule("unknown-vm-size", source="SCALE, GPU")
+def unknown_vm_size(facts: Facts) -> Iterator[Fault]:
+    """A VM size is Azure's or the site's own."""
+    known = facts.spec.vm_sizes()
+    for path, size in _sizes(facts):
+        if size not in known:
+            yield Fault("stack", path, f"there is no VM size '{size}'", _choice("a size", known))
+
+
+def _sizes(facts: Facts) -> Iterator[tuple[KeyPath, str]]:
+    yield ("resourceBridge", "vmSize"), facts.spec.stack.resource_bridge.vm_size
+    for path, cluster in facts.clusters:
+        yield (*path, "controlPlane", "vmSize"), cluster.control_plane.vm_size
+        for number, pool in enumerate(cluster.agent_pools):
+            yield (*path, "agentPools", number, "vmSize"), pool.vm_size
+
+
+def _choice(what: str, names: Iterable[str]) -> str:
+    listed = sorted(names)
+    more = ", …" if len(listed) > 8 else ""
+    return (
+        f"define {what} of that name, or use one of: {', '.join(listed[:8])}{more}" if listed else f"define {what}"
+    )

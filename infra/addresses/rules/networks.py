@@ -1,0 +1,185 @@
+"""Networks: prefixes, gateways, pools and DNS servers fit together (azure_local_facts.md §2.5-2.7, §3)."""
+
+from collections.abc import Iterator
+
+from infra.addresses.layout import Network, Pool
+from infra.addresses.numbers import address_text, overlap, range_text
+from infra.addresses.rules.base import Facts, Fault, rule
+from infra.spec.findings import KeyPath
+from infra.spec.types import AddressRange
+
+MAX_VLAN = 4094
+
+
+@rule("prefix-host-bits", source="azlocal", severity="warning")
+def prefix_host_bits(facts: Facts) -> Iterator[Fault]:
+    """A prefix is written with its network address."""
+    netplan = facts.spec.netplan
+    prefixes = [
+        netplan.infrastructure.address_prefix,
+        *(one.address_prefix for one in netplan.logical_networks),
+    ]
+    for network, prefix in zip(facts.networks, prefixes, strict=True):
+        if prefix.ip != prefix.network.network_address:
+            message = f"{prefix} has host bits set; it is read as {network.prefix}"
+            yield Fault("netplan", (*network.path, "addressPrefix"), message, f"write {network.prefix}")
+
+
+@rule("gateway-outside-prefix", source="NET, LNET")
+def gateway_outside_prefix(facts: Facts) -> Iterator[Fault]:
+    """A network's gateway is one of its usable addresses."""
+    for network in facts.networks:
+        if network.gateway not in network.usable:
+            message = (
+                f"gateway {address_text(network.gateway)} is no usable address of network {network.name}, "
+                f"{network.prefix} ({range_text(network.usable)})"
+            )
+            yield Fault("netplan", (*network.path, "gateway"), message, "choose an address inside the prefix")
+
+
+@rule("pool-backwards", source="API-LNET")
+def pool_backwards(facts: Facts) -> Iterator[Fault]:
+    """A pool's start doesn't lie behind its end."""
+    for _, pool in _pools(facts):
+        if pool.span is None:
+            message = f"the pool starts at {address_text(pool.first)} and ends at {address_text(pool.last)}"
+            yield Fault("netplan", pool.path, message, "swap start and end")
+
+
+@rule("pool-outside-prefix", source="LNET, NETCON")
+def pool_outside_prefix(facts: Facts) -> Iterator[Fault]:
+    """A pool lies inside its network, without the first and last address of the subnet."""
+    for network, pool in _pools(facts):
+        span = pool.span
+        if span and (span.first not in network.usable or span.last not in network.usable):
+            message = (
+                f"pool {range_text(span)} leaves the usable addresses of network {network.name}, "
+                f"{network.prefix} ({range_text(network.usable)})"
+            )
+            yield Fault("netplan", pool.path, message, "move the pool inside the prefix")
+
+
+@rule("pools-overlap", source="LNET")
+def pools_overlap(facts: Facts) -> Iterator[Fault]:
+    """No two pools of a site share an address, whatever their networks."""
+    spans = [(pool.span, network, pool) for network, pool in _pools(facts) if pool.span]
+    spans.sort(key=lambda entry: (entry[0].first, entry[0].last))
+    widest: tuple[AddressRange, Network, Pool] | None = None
+    for entry in spans:
+        shared = overlap(widest[0], entry[0]) if widest else None
+        if widest and shared:
+            message = f"{range_text(shared)} lies in this pool and in one of network {widest[1].name}"
+            yield Fault("netplan", entry[2].path, message, "make the pools disjoint")
+        if widest is None or entry[0].last > widest[0].last:
+            widest = entry
+
+
+@rule("networks-overlap", source="NETCON, LNET")
+def networks_overlap(facts: Facts) -> Iterator[Fault]:
+    """Two networks share no address, unless they are one subnet on one VLAN."""
+    ordered = sorted(facts.networks, key=lambda network: (network.span.first, network.span.last))
+    widest: Network | None = None
+    for network in ordered:
+        if widest and overlap(widest.span, network.span):
+            is_same = (widest.span, widest.vlan) == (network.span, network.vlan)
+            if not is_same:
+                later, other = (network, widest) if network.index > widest.index else (widest, network)
+                message = (
+                    f"network {later.name} ({later.prefix}, VLAN {later.vlan}) overlaps "
+                    f"{other.name} ({other.prefix}, VLAN {other.vlan})"
+                )
+                remedy = "give each its own prefix, or the very same prefix and VLAN"
+                yield Fault("netplan", (*later.path, "addressPrefix"), message, remedy)
+        if widest is None or network.span.last > widest.span.last:
+            widest = network
+
+
+@rule("vlan-out-of-range", source="API-LNET")
+def vlan_out_of_range(facts: Facts) -> Iterator[Fault]:
+    """A VLAN id lies in 0-4094; 0 is untagged."""
+    for network in facts.networks:
+        if not 0 <= network.vlan <= MAX_VLAN:
+            message = f"VLAN {network.vlan} of network {network.name} is not in 0-{MAX_VLAN}"
+            yield Fault("netplan", (*network.path, "vlan"), message, "use a VLAN id, or 0 for untagged")
+
+
+@rule("network-not-static", source="NET")
+def network_not_static(facts: Facts) -> Iterator[Fault]:
+    """AKS needs a network with static addresses."""
+    for index, one in enumerate(facts.spec.netplan.logical_networks):
+        if one.name in facts.used and one.ip_allocation_method != "Static":
+            path = ("logicalNetworks", index, "ipAllocationMethod")
+            message = f"network {one.name} is {one.ip_allocation_method}, and clusters use it"
+            yield Fault("netplan", path, message, "make it Static")
+
+
+@rule("network-without-pool", source="PS, ISS")
+def network_without_pool(facts: Facts) -> Iterator[Fault]:
+    """A network that clusters use has a pool for their nodes."""
+    for network in facts.logical:
+        if network.name in facts.used and not any(pool.gives for pool in network.pools):
+            message = f"network {network.name} has no pool of type vm, and clusters use it"
+            yield Fault("netplan", network.pools_path, message, "add ipPools with start and end")
+
+
+@rule("network-without-dns", source="LNET, PS")
+def network_without_dns(facts: Facts) -> Iterator[Fault]:
+    """The infrastructure and every network that clusters use have a DNS server."""
+    for network in facts.networks:
+        if not network.dns_servers and (network.index == 0 or network.name in facts.used):
+            message = f"network {network.name} has no DNS server"
+            yield Fault("netplan", (*network.path, "dnsServers"), message, "add dnsServers")
+
+
+@rule("host-outside-infrastructure", source="NETCON")
+def host_outside_infrastructure(facts: Facts) -> Iterator[Fault]:
+    """A host's management address is one of the infrastructure network's."""
+    network = facts.networks[0]
+    for path, name, address in _host_addresses(facts):
+        if address not in network.usable:
+            message = (
+                f"management address {address_text(address)} of host {name} is no usable address of the "
+                f"infrastructure network {network.prefix}"
+            )
+            yield Fault("hosts", path, message, "correct the address, or the infrastructure's addressPrefix")
+
+
+@rule("host-in-infrastructure-pool", source="NETCON")
+def host_in_infrastructure_pool(facts: Facts) -> Iterator[Fault]:
+    """The infrastructure pool holds no host's address."""
+    for path, name, address in _host_addresses(facts):
+        if facts.networks[0].is_in_pool(address):
+            message = f"management address {address_text(address)} of host {name} lies in the infrastructure pool"
+            yield Fault("hosts", path, message, "move the pool, or give the host another address")
+
+
+@rule("host-without-address", source="NETCON")
+def host_without_address(facts: Facts) -> Iterator[Fault]:
+    """A host other than this machine has a management address."""
+    for index, host in enumerate(facts.spec.hosts.hosts):
+        if host.management_address is None and not host.is_local:
+            message = f"host {host.name} has no managementAddress"
+            yield Fault("hosts", ("hosts", index), message, "add its address in the infrastructure network")
+
+
+@rule("duplicate-connection", source="azlocal")
+def duplicate_connection(facts: Facts) -> Iterator[Fault]:
+    """Two hosts are two machines."""
+    seen: dict[str, str] = {}
+    for index, host in enumerate(facts.spec.hosts.hosts):
+        if host.connection in seen:
+            message = f"hosts {seen[host.connection]} and {host.name} have one connection, {host.connection}"
+            yield Fault("hosts", ("hosts", index, "connection"), message, "name each machine once")
+        seen.setdefault(host.connection, host.name)
+
+
+def _pools(facts: Facts) -> Iterator[tuple[Network, Pool]]:
+    for network in facts.networks:
+        for pool in network.pools:
+            yield network, pool
+
+
+def _host_addresses(facts: Facts) -> Iterator[tuple[KeyPath, str, int]]:
+    for index, host in enumerate(facts.spec.hosts.hosts):
+        if host.management_address is not None:
+            yield ("hosts", index, "managementAddress"), host.name, int(host.management_address)

@@ -1,0 +1,195 @@
+"""Ranges that must stay apart: reserved blocks, pod and service networks, services, VIPs (facts §2.2-2.5)."""
+
+from collections.abc import Iterator
+from ipaddress import IPv4Interface
+
+from infra.addresses.numbers import address_text, overlap, range_text
+from infra.addresses.occupants import Occupant
+from infra.addresses.rules.base import Facts, Fault, rule
+from infra.spec.types import AddressRange
+
+
+def _span(prefix: str | IPv4Interface) -> AddressRange:
+    network = IPv4Interface(prefix).network
+    return AddressRange(int(network.network_address), int(network.broadcast_address))
+
+
+# The resource bridge and AKS use them inside; they can't be moved (NETCON).
+RESERVED = {"10.244.0.0/16": _span("10.244.0.0/16"), "10.96.0.0/12": _span("10.96.0.0/12")}
+
+# Who may share an address: one thing described twice, not two things.
+_COMPATIBLE = (
+    {"gateway"},
+    {"dns"},
+    {"gateway", "dns"},
+    {"gateway", "reserved"},
+    {"dns", "reserved"},
+    {"host", "reserved"},
+    {"host", "dns"},
+)
+_RANK = {"host": 0, "gateway": 1, "dns": 2, "loadBalancer": 3, "reserved": 4}
+
+
+@rule("network-in-reserved-range", source="NETCON")
+def network_in_reserved_range(facts: Facts) -> Iterator[Fault]:
+    """No network meets the blocks that AKS and the resource bridge use inside."""
+    for network in facts.networks:
+        for block, span in RESERVED.items():
+            if overlap(network.span, span):
+                message = f"network {network.name} ({network.prefix}) meets {block}, which AKS uses inside"
+                remedy = "use 192.168.0.0/16, 172.16.0.0/12 or 10.0.0.0-10.95.255.255"
+                yield Fault("netplan", (*network.path, "addressPrefix"), message, remedy)
+
+
+@rule("dns-in-reserved-range", source="NETCON")
+def dns_in_reserved_range(facts: Facts) -> Iterator[Fault]:
+    """No DNS server lies in the blocks that AKS and the resource bridge use inside."""
+    for network in facts.networks:
+        for index, server in enumerate(network.dns_servers):
+            for block, span in RESERVED.items():
+                if server in span:
+                    message = f"DNS server {address_text(server)} lies in {block}; nodes can't reach it there"
+                    path = (*network.path, "dnsServers", index)
+                    yield Fault("netplan", path, message, "use a DNS server outside the block")
+
+
+@rule("cidr-overlap", source="MRIP, NETCON")
+def cidr_overlap(facts: Facts) -> Iterator[Fault]:
+    """A cluster's pod and service networks are disjoint from each other and from every network."""
+    for path, cluster in facts.clusters:
+        profile = cluster.network_profile
+        cidrs = {"podCidr": profile.pod_cidr, "serviceCidr": profile.service_cidr}
+        for key, cidr in cidrs.items():
+            for network in facts.networks:
+                if overlap(_span(cidr), network.span):
+                    meets = f"meets network {network.name} ({network.prefix})"
+                    message = f"{key} {cidr.network} of cluster {cluster.name} {meets}"
+                    yield Fault("stack", (*path, "networkProfile", key), message, "choose another range")
+        if overlap(_span(profile.pod_cidr), _span(profile.service_cidr)):
+            message = f"podCidr {profile.pod_cidr.network} meets serviceCidr {profile.service_cidr.network}"
+            yield Fault("stack", (*path, "networkProfile"), message, "make them disjoint")
+
+
+@rule("vip-outside-prefix", source="NET, PS")
+def vip_outside_prefix(facts: Facts) -> Iterator[Fault]:
+    """A given control-plane address is a usable one of the cluster's network."""
+    for path, cluster in facts.clusters:
+        host_ip, network = cluster.control_plane.host_ip, facts.by_name.get(cluster.logical_network)
+        if host_ip is not None and network is not None and int(host_ip) not in network.usable:
+            message = f"hostIP {host_ip} is no usable address of network {network.name} ({network.prefix})"
+            yield Fault("stack", (*path, "controlPlane", "hostIP"), message, "choose one inside the prefix")
+
+
+@rule("vip-in-pool", source="PS")
+def vip_in_pool(facts: Facts) -> Iterator[Fault]:
+    """A given control-plane address lies outside the pools."""
+    for path, cluster in facts.clusters:
+        host_ip, network = cluster.control_plane.host_ip, facts.by_name.get(cluster.logical_network)
+        if host_ip is None or network is None:
+            continue
+        pool = next((one.span for one in network.pools if one.span and int(host_ip) in one.span), None)
+        if pool is not None:
+            message = f"hostIP {host_ip} lies in the pool {range_text(pool)} of network {network.name}"
+            remedy = "choose one outside the pools, or leave hostIP out and have one chosen"
+            yield Fault("stack", (*path, "controlPlane", "hostIP"), message, remedy)
+
+
+@rule("load-balancer-outside-subnet", source="IP, LB, LBCLI")
+def load_balancer_outside_subnet(facts: Facts) -> Iterator[Fault]:
+    """Service addresses lie in the nodes' subnet, where L2 announcements reach."""
+    for one in _balancers(facts):
+        network = facts.networks[one.network] if one.network is not None else None
+        if network and (one.span.first not in network.usable or one.span.last not in network.usable):
+            message = (
+                f"{range_text(one.span)} leaves the usable addresses of network {network.name} ({network.prefix})"
+            )
+            yield Fault("stack", one.path, message, "choose addresses inside the prefix")
+
+
+@rule("load-balancer-in-pool", source="IP, LBCLI")
+def load_balancer_in_pool(facts: Facts) -> Iterator[Fault]:
+    """Service addresses lie outside every pool, or a node gets one of them."""
+    for one in _balancers(facts):
+        for network in facts.networks:
+            for pool in network.pools:
+                shared = overlap(one.span, pool.span) if pool.span else None
+                if shared:
+                    message = f"{range_text(shared)} also lies in a pool of network {network.name}"
+                    yield Fault("stack", one.path, message, "choose addresses outside the pools")
+
+
+@rule("load-balancer-too-small", source="IP")
+def load_balancer_too_small(facts: Facts) -> Iterator[Fault]:
+    """The given ranges hold as many addresses as the services need."""
+    for path, cluster in facts.clusters:
+        balancer = cluster.load_balancer
+        size = sum(len(one) for one in balancer.ranges)
+        if balancer.addresses and balancer.count is not None and balancer.count > size:
+            message = f"{size} addresses for {balancer.count} services of cluster {cluster.name}"
+            yield Fault("stack", (*path, "loadBalancer"), message, "widen the range, or lower the count")
+
+
+@rule("load-balancer-count", source="azlocal")
+def load_balancer_count(facts: Facts) -> Iterator[Fault]:
+    """A count of service addresses is 0-256."""
+    for path, cluster in facts.clusters:
+        count = cluster.load_balancer.count
+        if count is not None and not 0 <= count <= 256:
+            message = f"{count} service addresses for cluster {cluster.name}"
+            yield Fault("stack", (*path, "loadBalancer", "count"), message, "use 0-256")
+
+
+@rule("address-clash", source="azlocal")
+def address_clash(facts: Facts) -> Iterator[Fault]:
+    """Two things that people gave addresses to don't share one."""
+    ordered = sorted(facts.occupants, key=lambda one: (one.span.first, _RANK[one.use]))
+    widest: Occupant | None = None
+    for one in ordered:
+        shared = overlap(widest.span, one.span) if widest else None
+        if widest and shared and not _is_one_thing(widest, one):
+            message = f"{range_text(shared)} is {one.owner}'s ({one.use}) and {widest.owner}'s ({widest.use})"
+            yield Fault(one.file, one.path, message, "give one of the two another address")
+        if widest is None or one.span.last > widest.span.last:
+            widest = one
+
+
+@rule("pin-clash", source="NET, azlocal")
+def pin_clash(facts: Facts) -> Iterator[Fault]:
+    """A pinned address is nobody else's, on paper or by the lock."""
+    for claim, address, holder in facts.outcome.clashes:
+        message = f"{address_text(address)} is asked for {claim.owner}, but it is {holder}'s"
+        yield Fault("stack", claim.path, message, "choose another address, or free this one first")
+
+
+@rule("pin-outside-pool", source="IP, NETCON")
+def pin_outside_pool(facts: Facts) -> Iterator[Fault]:
+    """A machine pinned by a reservation keeps to its network's pools, as the formula counts it there."""
+    for claim in facts.claims:
+        network = facts.networks[claim.network]
+        if claim.pin is None or claim.path[-1:] == ("hostIP",):
+            continue
+        is_inside = claim.pin in network.usable and network.is_in_pool(claim.pin) == (claim.place == "pool")
+        if not is_inside:
+            index = [int(one.address) for one in facts.spec.netplan.reservations].index(claim.pin)
+            kind = "in" if claim.place == "pool" else "outside"
+            message = f"{claim.owner} can't be pinned to {address_text(claim.pin)}"
+            remedy = f"choose an address {kind} the pools of network {network.name}"
+            yield Fault("netplan", ("reservations", index), message, remedy)
+
+
+@rule("reservation-outside", source="azlocal", severity="warning")
+def reservation_outside(facts: Facts) -> Iterator[Fault]:
+    """A reservation concerns one of the networks."""
+    for index, one in enumerate(facts.spec.netplan.reservations):
+        if not any(int(one.address) in network.span for network in facts.networks):
+            message = f"reservation {one.address} ({one.owner}) lies in no network"
+            yield Fault("netplan", ("reservations", index), message, "correct or remove it")
+
+
+def _balancers(facts: Facts) -> Iterator[Occupant]:
+    return (one for one in facts.occupants if one.use == "loadBalancer")
+
+
+def _is_one_thing(one: Occupant, other: Occupant) -> bool:
+    uses = {one.use, other.use}
+    return uses in _COMPATIBLE or (uses == {"reserved"} and one.owner == other.owner)

@@ -1,0 +1,88 @@
+"""Room: pools hold what the official formula asks, and nobody in use loses an address (facts §2.1, §2.6)."""
+
+from collections.abc import Iterator
+
+from infra.addresses.claims import INFRASTRUCTURE_POOL_NEED
+from infra.addresses.layout import Network
+from infra.addresses.numbers import address_text
+from infra.addresses.rules.base import Facts, Fault, rule
+
+
+def _taken_in_pool(facts: Facts, network: Network) -> int:
+    """Count the pool's addresses that belong to something the formula doesn't count."""
+    taken = {
+        address
+        for one in facts.occupants
+        for address in range(one.listed.first, one.listed.last + 1)
+        if network.is_in_pool(address)
+    }
+    taken |= {address for address in facts.foreign if network.is_in_pool(address)}
+    return len(taken)
+
+
+def _shortage(facts: Facts, network: Network) -> tuple[int, int, int, int]:
+    """Return the pool's need, its size, how many others have of it, and how many are short."""
+    need = sum(one.pool for _, one in facts.needs(network)) if network.index else INFRASTRUCTURE_POOL_NEED
+    size = sum(len(span) for span in network.giving)
+    others = _taken_in_pool(facts, network)
+    return need, size, others, max(0, need - (size - others))
+
+
+@rule("aks-pool-too-small", source="IP, NET")
+def aks_pool_too_small(facts: Facts) -> Iterator[Fault]:
+    """A network's pools hold every node, one spare a cluster, and the VIPs that are chosen for people."""
+    for network in facts.logical:
+        need, size, others, short = _shortage(facts, network)
+        if short and any(pool.gives for pool in network.pools):
+            parts = ", ".join(f"{cluster.name} {one.pool}" for cluster, one in facts.needs(network))
+            held = f", {others} of them taken by others" if others else ""
+            message = (
+                f"the pools of network {network.name} have {size} addresses{held}; "
+                f"{need} are required ({parts}), {short} more than there are"
+            )
+            remedy = f"widen the pools by at least {short} addresses, or use fewer nodes"
+            yield Fault("netplan", network.pools_path, message, remedy)
+
+
+@rule("infrastructure-pool-too-small", source="NETCON, IP2, IP3")
+def infrastructure_pool_too_small(facts: Facts) -> Iterator[Fault]:
+    """The infrastructure pool has at least six free consecutive addresses."""
+    network = facts.networks[0]
+    need, size, others, short = _shortage(facts, network)
+    if short:
+        held = f", {others} of them taken by others" if others else ""
+        message = f"the infrastructure pool has {size} addresses{held}; {need} free ones are required"
+        yield Fault("netplan", network.pools_path, message, f"widen the pool by at least {short}")
+
+
+@rule("address-not-placed", source="azlocal")
+def address_not_placed(facts: Facts) -> Iterator[Fault]:
+    """Everything that needs an address gets one."""
+    seen: set[tuple[int, str]] = set()
+    for claim in facts.outcome.unplaced:
+        network = facts.networks[claim.network]
+        if (claim.place == "pool" and _shortage(facts, network)[3]) or (claim.network, claim.place) in seen:
+            continue
+        seen.add((claim.network, claim.place))
+        place = "in the pools" if claim.place == "pool" else "outside the pools"
+        adjacent = ", adjacent to the resource bridge's other address," if claim.follows else ""
+        message = f"no address{adjacent} is left {place} of network {network.name} for {claim.owner}"
+        if claim.path:
+            yield Fault("stack", claim.path, message, "make room: another pool, or a larger prefix")
+        else:
+            yield Fault("netplan", network.pools_path, message, "make room: a larger pool")
+
+
+@rule("address-stranded", source="NET, LNETM")
+def address_stranded(facts: Facts) -> Iterator[Fault]:
+    """A machine that has an address keeps it for life."""
+    for one in facts.outcome.stranded:
+        message = f"{one.claim.owner} has {address_text(one.address)}, but {one.reason}"
+        remedy = (
+            "take the change back; or remove the machine first, and its line in the lock file with it "
+            f"(netplans/{facts.spec.site}.lock.yaml)"
+        )
+        if one.claim.path:
+            yield Fault("stack", one.claim.path, message, remedy)
+        else:
+            yield Fault("netplan", facts.networks[one.claim.network].path, message, remedy)

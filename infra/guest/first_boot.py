@@ -1,0 +1,121 @@
+"""The cloud-init NoCloud seed of a machine: meta-data, user-data, network-config.
+
+One seed serves a VM and a container: the interface is matched by name (`enp1s0`, `eth0`), and what a container
+can't do (growing a partition) is no error there.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import yaml
+
+from infra.guest.host_key import SshHostKey
+
+LOGIN_USER = "azlocal"
+_USER_DATA_HEADER = "#cloud-config\n"
+
+# Part of every digest: raise it when render_seed() writes something else from the same FirstBoot.
+_SEED_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstBoot:
+    """What a machine is told once.
+
+    Attributes:
+        hostname: Its short name.
+        instance_id: cloud-init runs anew where this changes.
+        address: Its address with the subnet's length, e.g. `10.0.0.5/24`.
+        gateway: The default gateway.
+        dns_servers: DNS servers.
+        authorized_keys: Public keys that may log in as `azlocal`.
+        fqdn: Its full name, where it has one.
+    """
+
+    hostname: str
+    instance_id: str
+    address: str
+    gateway: str
+    dns_servers: tuple[str, ...] = ()
+    authorized_keys: tuple[str, ...] = ()
+    fqdn: str | None = None
+
+
+def render_seed(first_boot: FirstBoot, host_key: SshHostKey) -> dict[str, bytes]:
+    """Return the seed's files by name; user-data holds the private host key, so treat it as a secret."""
+    return {
+        "meta-data": _yaml(_meta_data(first_boot)),
+        "user-data": _USER_DATA_HEADER.encode() + _yaml(_user_data(first_boot, host_key)),
+        "network-config": _yaml(_network_config(first_boot)),
+    }
+
+
+def seed_digest(first_boot: FirstBoot) -> str:
+    """Return a digest of what the seed says, apart from the host key, which differs each time it is made."""
+    content = json.dumps({"version": _SEED_VERSION, **asdict(first_boot)}, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _meta_data(first_boot: FirstBoot) -> dict[str, Any]:
+    return {"instance-id": first_boot.instance_id, "local-hostname": first_boot.hostname}
+
+
+def _user_data(first_boot: FirstBoot, host_key: SshHostKey) -> dict[str, Any]:
+    user = {
+        "name": LOGIN_USER,
+        "gecos": "azlocal",
+        "shell": "/bin/bash",
+        "lock_passwd": True,
+        "sudo": ["ALL=(ALL) NOPASSWD:ALL"],
+        "ssh_authorized_keys": list(first_boot.authorized_keys),
+    }
+    return {
+        "hostname": first_boot.hostname,
+        "fqdn": first_boot.fqdn or first_boot.hostname,
+        "prefer_fqdn_over_hostname": False,
+        "manage_etc_hosts": True,
+        "users": [user],
+        "disable_root": True,
+        "ssh_pwauth": False,
+        "ssh_deletekeys": True,
+        "ssh_keys": {  # cloud-init then makes no others: the one key that can be checked
+            "ed25519_private": host_key.private_openssh,
+            "ed25519_public": host_key.public_openssh,
+        },
+        "package_update": False,
+        "package_upgrade": False,
+        "growpart": {"mode": "auto", "devices": ["/"], "ignore_growroot_disabled": False},
+        "resize_rootfs": True,
+    }
+
+
+def _network_config(first_boot: FirstBoot) -> dict[str, Any]:
+    link: dict[str, Any] = {
+        "match": {"name": "e*"},
+        "dhcp4": False,
+        "dhcp6": False,
+        "accept-ra": False,
+        "link-local": [],
+        "addresses": [first_boot.address],
+        "routes": [{"to": "0.0.0.0/0", "via": first_boot.gateway}],
+    }
+    if first_boot.dns_servers:
+        link["nameservers"] = {"addresses": list(first_boot.dns_servers)}
+    return {"version": 2, "ethernets": {"primary": link}}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text of several lines as a block, so that people can read a seed."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def _yaml(content: dict[str, Any]) -> bytes:
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=1000).encode()

@@ -1,0 +1,84 @@
+"""hosts/<site>.yaml: the physical nodes and extra VM sizes. The hardware team's file.
+
+Sources (azure_local_facts.md §0): SCALE and SYS (1-16 machines), SCALE §1.2 for the sizes that exist already.
+"""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from infra.spec.findings import shown
+from infra.spec.types import Address, Integer, Model, Name, fault, published
+
+LOCAL_CONNECTION = "qemu:///system"
+_REMOTE = r"qemu\+ssh://([a-zA-Z0-9._-]+@)?([a-zA-Z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?/system"
+_IS_CONNECTION = re.compile(rf"{re.escape(LOCAL_CONNECTION)}|{_REMOTE}", re.ASCII)
+_CONNECTION_PATTERN = f"^(qemu:///system|{_REMOTE})$"
+
+
+def _check_connection(text: str) -> str:
+    if not _IS_CONNECTION.fullmatch(text):
+        raise fault(
+            "bad-connection",
+            f"{shown(text)} is not a libvirt address that azlocal works with",
+            "write qemu:///system for this machine, else qemu+ssh://root@192.0.2.11/system",
+        )
+    return text
+
+
+def _check_folder(text: str) -> str:
+    if not text.startswith("/") or not text.isprintable() or ".." in text.split("/"):
+        raise fault("bad-folder", f"{shown(text)} is not an absolute path", "write it as /var/lib/azlocal")
+    return text
+
+
+class HostSpec(Model):
+    """One machine that runs KVM or, where it can't, containers. Sizes absent here are asked of the host."""
+
+    name: Annotated[Name, published(pattern="^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")] = Field(
+        description="Short host name, lower case."
+    )
+    connection: Annotated[str, AfterValidator(_check_connection), published(pattern=_CONNECTION_PATTERN)] = Field(
+        description="qemu:///system for this machine, else qemu+ssh://user@address/system."
+    )
+    management_address: Address | None = Field(
+        None, description="The host's address in the infrastructure network; optional for this machine."
+    )
+    cpus: Annotated[Integer, published(1, 512)] | None = Field(None, description="Logical processors.")
+    memory_gib: Annotated[Integer, published(1, 24 * 1024)] | None = Field(
+        None, alias="memoryGiB", description="Memory in GiB."
+    )
+    disk_gib: Annotated[Integer, published(1)] | None = Field(
+        None, alias="diskGiB", description="Room for machines and images in GiB."
+    )
+    uplink: Annotated[str, Field(max_length=15, pattern=r"^[^\s/:]+$")] | None = Field(
+        None, description="The NIC that carries the VLANs. Absent: libvirt makes NAT networks."
+    )
+    storage_directory: Annotated[str, AfterValidator(_check_folder)] | None = Field(
+        None, description="Where azlocal keeps its files on the host; /var/lib/azlocal when absent."
+    )
+
+    @property
+    def is_local(self) -> bool:
+        """Tell whether this is the machine that azlocal runs on."""
+        return self.connection == LOCAL_CONNECTION
+
+
+class VmSizeSpec(Model):
+    """A VM size beside Azure's own table."""
+
+    vcpus: Annotated[Integer, Field(ge=1, le=2048)] = Field(description="Virtual processors.")
+    memory_gib: Annotated[Integer, Field(ge=1, le=24 * 1024)] = Field(alias="memoryGiB", description="GiB.")
+    disk_gib: Annotated[Integer, Field(ge=4, le=64 * 1024)] = Field(
+        200, alias="diskGiB", description="OS disk in GiB, grown on demand."
+    )
+
+
+class HostsFile(Model):
+    """All of hosts/<site>.yaml."""
+
+    hosts: Annotated[tuple[HostSpec, ...], published(minItems=1, maxItems=16)] = Field(
+        description="The physical nodes, 1-16."
+    )
+    vm_sizes: dict[Name, VmSizeSpec] = Field({}, description="VM sizes beside Azure's own.")

@@ -1,0 +1,156 @@
+"""Read the three files of an instance into one InstanceSpec, or report all that is wrong with them."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import ValidationError
+
+from infra.spec.explain import explain
+from infra.spec.findings import Finding, KeyPath, SpecError, key_path, shown
+from infra.spec.hosts import HostsFile
+from infra.spec.netplan import Netplan
+from infra.spec.stack import StackConfig
+from infra.spec.tree import Document, Node, read_document
+from infra.spec.types import Model
+from infra.spec.vm_sizes import VmSize, vm_sizes
+
+NAMESPACE = "azlocal:"
+FileKind = Literal["stack", "hosts", "netplan"]
+
+_STACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
+_SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
+_Model = TypeVar("_Model", bound=Model)
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where things stand in the files, for findings made after reading."""
+
+    stack: Document
+    hosts: Document
+    netplan: Document
+
+    def where(self, file: FileKind, path: KeyPath = ()) -> str:
+        """Name a place: `netplans/lab.yaml:12: logicalNetworks[0].ipPools`."""
+        if file == "stack":
+            return self.stack.where(path)
+        return (self.hosts if file == "hosts" else self.netplan).where(path)
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceSpec:
+    """What people wrote about one instance.
+
+    Attributes:
+        name: The instance's name, which is the stack's.
+        stack: The `azlocal:` keys of Pulumi.<stack>.yaml.
+        hosts: hosts/<site>.yaml.
+        netplan: netplans/<site>.yaml.
+        sources: Where every value stands.
+        directory: The project's folder; relative paths in the files start there.
+    """
+
+    name: str
+    stack: StackConfig
+    hosts: HostsFile
+    netplan: Netplan
+    sources: Sources
+    directory: Path = Path()
+
+    @property
+    def site(self) -> str:
+        """Return the site's name."""
+        return self.stack.site
+
+    @property
+    def lock_path(self) -> Path:
+        """Return where the site's addresses are recorded."""
+        return self.directory / "netplans" / f"{self.site}.lock.yaml"
+
+    def vm_sizes(self) -> dict[str, VmSize]:
+        """Return every VM size that a machine of this instance can have."""
+        return vm_sizes(self.hosts.vm_sizes)
+
+
+def load_instance(stack: str, directory: Path) -> InstanceSpec:
+    """Read Pulumi.<stack>.yaml, hosts/<site>.yaml and netplans/<site>.yaml.
+
+    Args:
+        stack: The stack's name, which is the instance's.
+        directory: The project's folder.
+
+    Raises:
+        SpecError: Something can't be read; carries every fault of all three files.
+    """
+    if not _STACK_NAME.fullmatch(stack):
+        message = f"{shown(stack)} can't be a stack's name"
+        raise SpecError([Finding("bad-name", "error", "STACK", message, "use letters, digits and hyphens")])
+    document = _stack_document(read_document(directory / f"Pulumi.{stack}.yaml", f"Pulumi.{stack}.yaml"))
+    config, findings = _validate(StackConfig, document)
+    site = document.root.value.get("site") if document.root else None
+    if not isinstance(site, str) or not _SITE_NAME.fullmatch(site):
+        raise SpecError(findings)
+    hosts_document = read_document(directory / "hosts" / f"{site}.yaml", f"hosts/{site}.yaml")
+    netplan_document = read_document(directory / "netplans" / f"{site}.yaml", f"netplans/{site}.yaml")
+    hosts, hosts_findings = _validate(HostsFile, hosts_document)
+    netplan, netplan_findings = _validate(Netplan, netplan_document)
+    findings = [*findings, *hosts_findings, *netplan_findings]
+    if findings or config is None or hosts is None or netplan is None:
+        raise SpecError(findings)
+    sources = Sources(document, hosts_document, netplan_document)
+    return InstanceSpec(stack, config, hosts, netplan, sources, directory)
+
+
+def _validate(model: type[_Model], document: Document) -> tuple[_Model | None, list[Finding]]:
+    """Return the model, or what is wrong: the YAML's faults and the values' together."""
+    faults = list(document.faults)
+    if document.root is None:
+        return None, faults
+    try:
+        return model.model_validate(document.root.value, by_alias=True, by_name=False), faults
+    except ValidationError as error:
+        return None, [*faults, *explain(error.errors(include_url=False), model, document)]
+
+
+@dataclass(frozen=True, slots=True)
+class _StackDocument(Document):
+    """A stack file seen from its `azlocal:` keys."""
+
+    def where(self, path: KeyPath) -> str:
+        """Name a place as it is written in the file: with the key's namespace."""
+        place = self.name
+        line = self.line(path)
+        if line is not None:
+            place += f":{line}"
+        if not path:
+            return place
+        return f"{place}: {key_path(('config', f'{NAMESPACE}{path[0]}', *path[1:]))}"
+
+
+def _stack_document(document: Document) -> Document:
+    """Narrow a stack file to our own keys; other namespaces and Pulumi's own keys are Pulumi's business."""
+    if document.root is None:
+        return document
+    config = document.root.children.get("config")
+    if config is None or not isinstance(config.value, dict):
+        place = document.where(("config",))
+        found = "there is no `config`" if config is None else f"`config` is {shown(config.value)}"
+        remedy = f"write the instance under `config:`, its keys with `{NAMESPACE}` before them"
+        finding = Finding("missing-key", "error", place, found, remedy)
+        return Document(document.name, None, (*document.faults, finding))
+    ours = Node({}, config.line)
+    faults = list(document.faults)
+    for key, node in config.children.items():
+        name = str(key).removeprefix(NAMESPACE)
+        if name == key:
+            continue
+        if isinstance(node.value, dict) and set(node.value) == {"secure"}:
+            place = document.where(("config", key))
+            message = f"`{key}` is encrypted, and the plan is made without the key"
+            remedy = f"set it in plain: `pulumi config set --plaintext {key} …`; it is no secret"
+            faults.append(Finding("encrypted-key", "error", place, message, remedy))
+        ours.value[name], ours.children[name] = node.value, node
+        ours.key_lines[name] = config.key_lines[key]
+    return _StackDocument(document.name, ours, tuple(faults))

@@ -1,0 +1,72 @@
+"""netplans/<site>.yaml: networks, pools, reservations. The network team's file.
+
+Sources (azure_local_facts.md §0): LNET, NET and API-LNET for logical networks, NETCON for the infrastructure.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from infra.spec.types import Address, Integer, Model, Name, Prefix, published
+
+
+class AddressPool(Model):
+    """A run of addresses, both ends included."""
+
+    start: Address = Field(description="First address of the pool.")
+    end: Address = Field(description="Last address of the pool; it belongs to it.")
+
+
+class IpPool(AddressPool):
+    """A pool of a logical network (API-LNET `ipPools[]`)."""
+
+    name: Name | None = Field(None, description="Azure's optional name of the pool.")
+    ip_pool_type: Literal["vm", "vippool"] = Field(
+        "vm", description="vm: addresses of nodes and VMs. vippool: legacy, nothing is taken from it."
+    )
+
+
+class Infrastructure(Model):
+    """The management network: hosts, resource bridge and the instance's own addresses (NETCON).
+
+    The pool holds at least six consecutive addresses of the nodes' subnet and none of the nodes' own.
+    """
+
+    address_prefix: Prefix = Field(description="The subnet, e.g. 192.168.1.0/24.")
+    gateway: Address = Field(description="Default gateway, inside the prefix.")
+    dns_servers: tuple[Address, ...] = Field((), description="DNS servers of nodes and resource bridge.")
+    pool: AddressPool = Field(description="At least six consecutive addresses, free of host addresses.")
+    vlan: Annotated[Integer, published(0, 4094)] = Field(0, description="VLAN id; 0 is untagged.")
+
+
+class LogicalNetwork(Model):
+    """A logical network (API-LNET, LNET): static, one prefix, a gateway inside it, pools inside it."""
+
+    name: Annotated[Name, published(pattern="^[a-zA-Z0-9][-._a-zA-Z0-9]{0,62}[_a-zA-Z0-9]$")] = Field(
+        description="2-64 characters; it can't be renamed later."
+    )
+    vm_switch_name: Name | None = Field(None, description="Azure's virtual switch; not needed here.")
+    vlan: Annotated[Integer, published(0, 4094)] = Field(0, description="VLAN id; 0 is untagged.")
+    ip_allocation_method: Literal["Static", "Dynamic"] = Field("Static", description="AKS takes Static only.")
+    address_prefix: Prefix = Field(description="The subnet, e.g. 10.220.32.0/24.")
+    gateway: Address = Field(description="Default gateway, inside the prefix.")
+    dns_servers: tuple[Address, ...] = Field((), description="DNS servers of the machines in it.")
+    ip_pools: tuple[IpPool, ...] = Field((), description="Where the machines' addresses are taken from.")
+
+
+class Reservation(Model):
+    """An address that is somebody's already, or that one of our machines must get.
+
+    An owner that is a name of the plan (`a-cp-0`, `rb-0`) pins that machine to the address.
+    """
+
+    address: Address = Field(description="The address.")
+    owner: Name = Field(description="Who has it: free text, or a machine of the plan to pin it to.")
+
+
+class Netplan(Model):
+    """All of netplans/<site>.yaml."""
+
+    infrastructure: Infrastructure
+    logical_networks: tuple[LogicalNetwork, ...] = Field((), description="Networks of the AKS clusters.")
+    reservations: tuple[Reservation, ...] = Field((), description="Addresses that are taken already.")

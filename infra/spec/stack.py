@@ -1,0 +1,133 @@
+"""Pulumi.<stack>.yaml, its `azlocal:` keys: one instance and its clusters. The platform team's file.
+
+Sources (azure_local_facts.md §0): SCALE and API-GA for counts and sizes, API-TSP for pool names, IP §2.1 for
+what autoscaling and `hostIP` do to the address plan.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from infra.spec.ssh_keys import check_public_key
+from infra.spec.types import (
+    Address,
+    AddressRange,
+    Boolean,
+    Integer,
+    Model,
+    Name,
+    Prefix,
+    Ranges,
+    parse_ranges,
+    published,
+)
+
+DEFAULT_VM_SIZE = "Standard_A4_v2"
+DEFAULT_KUBERNETES_VERSION = "1.34.4"
+
+_SITE_PATTERN = r"^[A-Za-z0-9]([-_A-Za-z0-9]{0,62})$"
+
+
+class ResourceBridge(Model):
+    """The Arc resource bridge's VM (RBSYS: at least 4 vCPU, 8 GiB). Every instance has one."""
+
+    vm_size: Name = Field(DEFAULT_VM_SIZE, description="VM size of the appliance VM.")
+
+
+class ControlPlane(Model):
+    """The control plane of one cluster: 1, 3 or 5 nodes (SCALE, API-GA)."""
+
+    count: Annotated[Integer, published(enum=[1, 3, 5])] = Field(1, description="1, 3 or 5.")
+    vm_size: Name = Field(DEFAULT_VM_SIZE, description="VM size of each control-plane node.")
+    host_ip: Address | None = Field(
+        None,
+        alias="hostIP",
+        description="The API server's address: in the network, outside its pools (PS). Absent: we choose.",
+    )
+
+
+class AgentPool(Model):
+    """A pool of workers (API-GA agentPools): 1-64 nodes, 1-16 pools a cluster (SCALE)."""
+
+    name: Annotated[Name, published(pattern="^[a-z][a-z0-9]{2,11}$")] = Field(
+        description="3-12 characters, a letter first."
+    )
+    count: Annotated[Integer, published(1, 64)] = Field(1, description="Number of nodes.")
+    vm_size: Name = Field(DEFAULT_VM_SIZE, description="VM size of each node.")
+    max_pods: Annotated[Integer, published(1)] = Field(110, description="Most pods on a node.")
+    enable_auto_scaling: Boolean = Field(False, description="Plan addresses for maxCount nodes.")
+    min_count: Annotated[Integer, published(1, 64)] | None = Field(None, description="With autoscaling.")
+    max_count: Annotated[Integer, published(1, 64)] | None = Field(None, description="With autoscaling.")
+    os_type: Literal["Linux"] = Field("Linux", description="Linux; Windows nodes aren't built here.")
+    os_sku: Name | None = Field(None, alias="osSKU", description="Azure's own; not needed here.")
+    node_labels: dict[str, str] = Field({}, description="Kubernetes labels of the nodes.")
+    node_taints: tuple[str, ...] = Field((), description="Kubernetes taints, key=value:Effect.")
+
+    @property
+    def planned_nodes(self) -> int:
+        """Return how many nodes the plan holds addresses for: `maxCount` where autoscaling is on."""
+        if self.enable_auto_scaling and self.max_count is not None:
+            return max(self.count, self.max_count)
+        return self.count
+
+
+class NetworkProfile(Model):
+    """Pod and service networks; AKS fixes the service network to 10.96.0.0/12 (IP)."""
+
+    pod_cidr: Prefix = Field("10.244.0.0/16", validate_default=True, description="Overlay, pods only.")
+    service_cidr: Prefix = Field("10.96.0.0/12", validate_default=True, description="ClusterIP services.")
+    network_policy: Literal["calico", "Calico"] = Field("calico", description="The network plugin.")
+
+
+class LoadBalancer(Model):
+    """Addresses that MetalLB (L2) gives to services: ranges, or how many, or both (LB, LBCLI).
+
+    With both, the ranges say where and the count says how many the services need.
+    """
+
+    addresses: tuple[Ranges, ...] = Field(
+        (), description="Ranges a-b or prefixes, in the nodes' subnet and outside its pools."
+    )
+    count: Annotated[Integer, published(0)] | None = Field(None, description="How many; we choose them.")
+
+    @property
+    def ranges(self) -> list[AddressRange]:
+        """Return the hand-written ranges, in the order of the file."""
+        return [one for text in self.addresses for one in parse_ranges(text)]
+
+
+class ClusterSpec(Model):
+    """One AKS cluster."""
+
+    name: Annotated[Name, published(pattern="^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$")] = Field(
+        description="Lower case letters, digits and hyphens; the start of its machines' names."
+    )
+    kubernetes_version: Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")] = Field(
+        DEFAULT_KUBERNETES_VERSION, description="Patch version, e.g. 1.34.4."
+    )
+    logical_network: Name = Field(description="Name of a logical network of the site.")
+    control_plane: ControlPlane = Field(ControlPlane())
+    agent_pools: Annotated[tuple[AgentPool, ...], published(minItems=1, maxItems=16)] = Field(
+        description="Pools of workers, 1-16."
+    )
+    network_profile: NetworkProfile = Field(NetworkProfile())
+    load_balancer: LoadBalancer = Field(LoadBalancer())
+
+
+class StackConfig(Model):
+    """All `azlocal:` keys of Pulumi.<stack>.yaml."""
+
+    site: Annotated[str, Field(pattern=_SITE_PATTERN)] = Field(
+        description="Reads hosts/<site>.yaml and netplans/<site>.yaml."
+    )
+    location: Name = Field("eastus", description="The Azure region of the Arc resources.")
+    machine_type: Literal["auto", "vm", "container", "emulated"] = Field(
+        "auto", description="How machines run: a KVM guest where one boots, else a container."
+    )
+    ssh_public_keys: tuple[Annotated[str, AfterValidator(check_public_key)], ...] = Field(
+        (), description="Who may log in to the machines: the text of a public key, or the path of its file."
+    )
+    resource_bridge: ResourceBridge = Field(ResourceBridge())
+    clusters: Annotated[tuple[ClusterSpec, ...], published(maxItems=32)] = Field(
+        (), description="The AKS clusters, at most 32, or 12 with autoscaling."
+    )

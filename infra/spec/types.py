@@ -1,0 +1,146 @@
+"""The kinds of value that the input files share, and the base of their models.
+
+A model accepts what can be read. Whether a value keeps within a published limit is a rule's business
+(`infra.addresses.rules`), so that it is reported with its source beside everything else; the limits named
+here only go into the JSON schemas, where they help an editor.
+"""
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    WithJsonSchema,
+)
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from infra.spec.findings import shown
+
+_OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_ADDRESS = rf"{_OCTET}(\.{_OCTET}){{3}}"
+_PREFIX = rf"{_ADDRESS}/([0-9]|[12][0-9]|3[0-2])"
+_IS_ADDRESS = re.compile(_ADDRESS, re.ASCII)
+_IS_PREFIX = re.compile(_PREFIX, re.ASCII)
+
+
+class Model(BaseModel):
+    """Base of everything in an input file: frozen, camelCase keys, no unknown key."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        hide_input_in_errors=True,
+    )
+
+
+def fault(rule: str, message: str, remedy: str) -> PydanticCustomError:
+    """Make a validation error that carries a rule id and a remedy into a Finding."""
+    return PydanticCustomError(rule, "{message}", {"message": message, "remedy": remedy})
+
+
+def published(minimum: int | None = None, maximum: int | None = None, **more: Any) -> Any:
+    """Return a field's published limits for the JSON schema only; rules.py holds people to them."""
+    extra = {"minimum": minimum, "maximum": maximum, **more}
+    return Field(json_schema_extra={key: value for key, value in extra.items() if value is not None})
+
+
+def _read_address(value: object) -> object:
+    if isinstance(value, IPv4Address):
+        return value
+    if isinstance(value, str) and _IS_ADDRESS.fullmatch(value):
+        return IPv4Address(value)
+    if isinstance(value, str) and ":" in value:
+        raise fault(
+            "bad-address",
+            f"{shown(value)} is an IPv6 address",
+            "give an IPv4 address; Azure Local has no other",
+        )
+    raise fault("bad-address", f"{shown(value)} is not an IPv4 address", "write it as 192.0.2.10")
+
+
+def _read_prefix(value: object) -> object:
+    if isinstance(value, IPv4Interface):
+        return value
+    if isinstance(value, str) and _IS_PREFIX.fullmatch(value):
+        return IPv4Interface(value)
+    raise fault("bad-prefix", f"{shown(value)} is not an IPv4 prefix", "write it as 192.0.2.0/24")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class AddressRange:
+    """A run of addresses, both ends included, as integers."""
+
+    first: int
+    last: int
+
+    def __len__(self) -> int:
+        return self.last - self.first + 1
+
+    def __contains__(self, address: int) -> bool:
+        return self.first <= address <= self.last
+
+
+def parse_ranges(text: str) -> list[AddressRange]:
+    """Read MetalLB's range syntax: `a-b`, `a.b.c.d/nn` or one address, several separated by commas.
+
+    Host bits of a prefix are ignored, as MetalLB does; the portal's own example has some (LBUI).
+
+    Raises:
+        ValueError: A part is neither; the message names it.
+    """
+    ranges = []
+    for part in text.split(","):
+        first, dash, last = (piece.strip() for piece in part.partition("-"))
+        if _IS_PREFIX.fullmatch(first) and not dash:
+            network = IPv4Interface(first).network
+            ranges.append(AddressRange(int(network.network_address), int(network.broadcast_address)))
+        elif _IS_ADDRESS.fullmatch(first) and (not dash or _IS_ADDRESS.fullmatch(last)):
+            ends = int(IPv4Address(first)), int(IPv4Address(last or first))
+            if ends[0] > ends[1]:
+                raise ValueError(f"{shown(part.strip())} ends before it starts")
+            ranges.append(AddressRange(*ends))
+        else:
+            raise ValueError(f"{shown(part.strip())} is not a range of IPv4 addresses")
+    return ranges
+
+
+def _check_ranges(text: str) -> str:
+    try:
+        parse_ranges(text)
+    except ValueError as error:
+        raise fault("bad-range", str(error), "write it as 192.0.2.10-192.0.2.19 or 192.0.2.16/28") from None
+    return text
+
+
+def _check_name(text: str) -> str:
+    if not text.isprintable() or not text.strip() or "/" in text:
+        raise fault("bad-name", f"{shown(text)} can't be a name", "use letters, digits and hyphens")
+    return text
+
+
+Address = Annotated[
+    IPv4Address,
+    BeforeValidator(_read_address),
+    WithJsonSchema({"type": "string", "pattern": f"^{_ADDRESS}$"}),
+]
+Prefix = Annotated[
+    IPv4Interface,
+    BeforeValidator(_read_prefix),
+    WithJsonSchema({"type": "string", "pattern": f"^{_PREFIX}$"}),
+]
+Ranges = Annotated[str, AfterValidator(_check_ranges)]
+Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_check_name)]
+Integer = StrictInt
+Boolean = StrictBool

@@ -1,0 +1,367 @@
+"""From the address plan to an instance with everything decided: hosts, networks, machines, clusters.
+
+Pure. What comes after only carries it out.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from infra.addresses import AddressPlan
+from infra.addresses.layout import Network, build_networks
+from infra.addresses.numbers import address_text, as_ranges, range_text
+from infra.placement import place
+from infra.spec import InstanceSpec, SpecError
+from infra.spec.hosts import HostSpec
+from infra.spec.stack import ClusterSpec
+from infra.spec.vm_sizes import VmSize
+
+Role = Literal["resourceBridge", "controlPlane", "worker"]
+MachineType = Literal["auto", "vm", "container", "emulated"]
+
+DEFAULT_STORAGE_DIRECTORY = "/var/lib/azlocal"
+_BRIDGE_NAME_LENGTH = 15  # IFNAMSIZ without the final zero
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A machine that runs machines.
+
+    Attributes:
+        name: Its name in hosts/<site>.yaml.
+        connection: The libvirt address.
+        storage_directory: Where this instance's files are on the host.
+        management_address: Its address in the infrastructure network, if it was given.
+        uplink: The NIC that carries the VLANs; None for NAT networks.
+        is_local: Whether it is the machine azlocal runs on.
+    """
+
+    name: str
+    connection: str
+    storage_directory: str
+    management_address: str | None
+    uplink: str | None
+    is_local: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HostNetwork:
+    """A network on one host, as libvirt knows it.
+
+    Attributes:
+        name: Unique in the instance: `<network>@<host>`.
+        host: The host.
+        network: The network of the netplan that it carries (the first, where several share it).
+        libvirt_name: `<instance>-<network>`.
+        bridge: The bridge's interface name, at most 15 characters.
+        mode: `nat` (the bridge holds the gateway) or `bridge` (onto the uplink's VLAN).
+        uplink: The NIC in mode `bridge`.
+        vlan: VLAN id, 0 for untagged.
+        address_prefix: The subnet, e.g. `10.220.32.0/24`.
+        gateway: The default gateway.
+        dns_servers: DNS servers.
+    """
+
+    name: str
+    host: str
+    network: str
+    libvirt_name: str
+    bridge: str
+    mode: Literal["nat", "bridge"]
+    uplink: str | None
+    vlan: int
+    address_prefix: str
+    gateway: str
+    dns_servers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine with everything decided.
+
+    Attributes:
+        name: Host name and libvirt domain, `<instance>-<owner>`.
+        owner: Its name in the address plan, e.g. `a-cp-0`.
+        role: What it is.
+        cluster: Its cluster, if any.
+        pool: Its agent pool, if any.
+        host: The host it runs on.
+        network: The network of the netplan.
+        libvirt_network: The libvirt network on its host.
+        address: Its address with the subnet's length, e.g. `10.220.32.18/24`.
+        gateway: The default gateway.
+        dns_servers: DNS servers.
+        vm_size: The size's name.
+        vcpus: Virtual processors.
+        memory_mib: Memory.
+        disk_gib: Disk.
+        mac_address: `52:54:00:…`, drawn from its name.
+    """
+
+    name: str
+    owner: str
+    role: Role
+    cluster: str | None
+    pool: str | None
+    host: str
+    network: str
+    libvirt_network: str
+    address: str
+    gateway: str
+    dns_servers: tuple[str, ...]
+    vm_size: str
+    vcpus: int
+    memory_mib: int
+    disk_gib: int
+    mac_address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """An AKS cluster with everything decided.
+
+    Attributes:
+        name: Its name.
+        kubernetes_version: Patch version.
+        network: The network of the netplan.
+        endpoint: The API server's address (the VIP).
+        upgrade_spare: The address of the node that joins in an upgrade.
+        load_balancer_ranges: MetalLB's ranges, `a-b` or one address.
+        pod_cidr: The pods' network.
+        service_cidr: The services' network.
+        network_policy: The network plugin, lower case.
+        machines: Names of its machines, control plane first.
+    """
+
+    name: str
+    kubernetes_version: str
+    network: str
+    endpoint: str
+    upgrade_spare: str
+    load_balancer_ranges: tuple[str, ...]
+    pod_cidr: str
+    service_cidr: str
+    network_policy: str
+    machines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """An instance with everything decided."""
+
+    instance: str
+    site: str
+    location: str
+    machine_type: MachineType
+    hosts: tuple[Host, ...]
+    networks: tuple[HostNetwork, ...]
+    machines: tuple[Machine, ...]
+    clusters: tuple[Cluster, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A machine before it has a host and an address."""
+
+    owner: str
+    role: Role
+    group: str
+    network: Network
+    vm_size: str
+    cluster: str | None = None
+    pool: str | None = None
+
+
+def build_topology(spec: InstanceSpec, plan: AddressPlan) -> Topology:
+    """Decide everything about an instance.
+
+    Args:
+        spec: What people wrote.
+        plan: The plan of that spec.
+
+    Raises:
+        SpecError: The plan is not sound; carries its findings.
+    """
+    if not plan.ok:
+        raise SpecError(plan.findings)
+    layout = build_networks(spec.netplan)
+    addresses = {one.owner: one.address for network in plan.networks for one in network.allocations}
+    networks = [one for host in spec.hosts.hosts for one in _host_networks(spec.name, host, layout)]
+    carriers = {
+        (host.name, network.index): _carrier(host, network, layout)
+        for host in spec.hosts.hosts
+        for network in layout
+    }
+    wanted = list(_wanted_machines(spec, layout))
+    hosts = place(_groups(wanted), (host.name for host in spec.hosts.hosts))
+    macs = mac_addresses(f"{spec.name}-{one.owner}" for one in wanted)
+    sizes = spec.vm_sizes()
+    machines = tuple(
+        _machine(
+            spec.name,
+            one,
+            host=hosts[one.owner],
+            carrier=carriers[hosts[one.owner], one.network.index],
+            address=addresses[one.owner],
+            size=sizes[one.vm_size],
+            macs=macs,
+        )
+        for one in wanted
+    )
+    return Topology(
+        instance=spec.name,
+        site=spec.site,
+        location=spec.stack.location,
+        machine_type=spec.stack.machine_type,
+        hosts=tuple(_host(spec.name, host) for host in spec.hosts.hosts),
+        networks=tuple(networks),
+        machines=machines,
+        clusters=tuple(_cluster(one, plan, addresses, machines) for one in _sorted_clusters(spec)),
+    )
+
+
+def bridge_name(instance: str, network: str) -> str:
+    """Return a bridge's interface name: readable where it fits in 15 characters, else drawn from the names."""
+    readable = f"azl-{instance}-{network}"
+    is_clear = instance.isalnum() and network.isalnum()  # else `a-b`+`c` and `a`+`b-c` would be one
+    if is_clear and len(readable) <= _BRIDGE_NAME_LENGTH:
+        return readable
+    return f"azl-{hashlib.sha256(f'{instance}/{network}'.encode()).hexdigest()[:11]}"
+
+
+def mac_addresses(machines: Iterable[str]) -> dict[str, str]:
+    """Return a MAC address for each machine name, drawn from the name; all are different."""
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in sorted(machines):
+        attempt = 0
+        while (mac := _mac(name, attempt)) in taken:
+            attempt += 1
+        taken.add(mac)
+        found[name] = mac
+    return found
+
+
+def _mac(name: str, attempt: int) -> str:
+    digest = hashlib.sha256(f"{name}#{attempt}".encode() if attempt else name.encode()).digest()
+    return "52:54:00:" + ":".join(f"{byte:02x}" for byte in digest[:3])
+
+
+def _host(instance: str, host: HostSpec) -> Host:
+    folder = host.storage_directory or DEFAULT_STORAGE_DIRECTORY
+    return Host(
+        name=host.name,
+        connection=host.connection,
+        storage_directory=f"{folder.rstrip('/')}/{instance}",
+        management_address=str(host.management_address) if host.management_address else None,
+        uplink=host.uplink,
+        is_local=host.is_local,
+    )
+
+
+def _carrier(host: HostSpec, network: Network, layout: Iterable[Network]) -> Network:
+    """Return the network whose bridge carries this one on a host: a VLAN, or a NAT subnet, has one bridge."""
+
+    def segment(one: Network) -> tuple[int, str | None]:
+        return one.vlan, None if host.uplink else one.prefix
+
+    return next(one for one in layout if segment(one) == segment(network))
+
+
+def _host_networks(instance: str, host: HostSpec, layout: list[Network]) -> Iterator[HostNetwork]:
+    for network in layout:
+        if _carrier(host, network, layout) is network:
+            yield HostNetwork(
+                name=f"{network.name}@{host.name}",
+                host=host.name,
+                network=network.name,
+                libvirt_name=f"{instance}-{network.name}",
+                bridge=bridge_name(instance, network.name),
+                mode="bridge" if host.uplink else "nat",
+                uplink=host.uplink,
+                vlan=network.vlan,
+                address_prefix=network.prefix,
+                gateway=address_text(network.gateway),
+                dns_servers=tuple(address_text(server) for server in network.dns_servers),
+            )
+
+
+def _sorted_clusters(spec: InstanceSpec) -> list[ClusterSpec]:
+    return sorted(spec.stack.clusters, key=lambda cluster: cluster.name)
+
+
+def _wanted_machines(spec: InstanceSpec, layout: list[Network]) -> Iterator[_Wanted]:
+    by_name = {network.name: network for network in layout[1:]}
+    yield _Wanted("rb-0", "resourceBridge", "rb", layout[0], spec.stack.resource_bridge.vm_size)
+    for cluster in _sorted_clusters(spec):
+        network, name = by_name[cluster.logical_network], cluster.name
+        for number in range(cluster.control_plane.count):
+            owner, group = f"{name}-cp-{number}", f"{name}-cp"
+            yield _Wanted(owner, "controlPlane", group, network, cluster.control_plane.vm_size, name)
+        for pool in sorted(cluster.agent_pools, key=lambda pool: pool.name):
+            group = f"{name}-{pool.name}"
+            for number in range(pool.count):
+                yield _Wanted(f"{group}-{number}", "worker", group, network, pool.vm_size, name, pool.name)
+
+
+def _groups(wanted: Iterable[_Wanted]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for one in wanted:
+        groups.setdefault(one.group, []).append(one.owner)
+    return groups
+
+
+def _machine(
+    instance: str,
+    wanted: _Wanted,
+    *,
+    host: str,
+    carrier: Network,
+    address: str,
+    size: VmSize,
+    macs: Mapping[str, str],
+) -> Machine:
+    name, network = f"{instance}-{wanted.owner}", wanted.network
+    return Machine(
+        name=name,
+        owner=wanted.owner,
+        role=wanted.role,
+        cluster=wanted.cluster,
+        pool=wanted.pool,
+        host=host,
+        network=network.name,
+        libvirt_network=f"{instance}-{carrier.name}",
+        address=f"{address}/{network.prefix_length}",
+        gateway=address_text(network.gateway),
+        dns_servers=tuple(address_text(server) for server in network.dns_servers),
+        vm_size=size.name,
+        vcpus=size.vcpus,
+        memory_mib=size.memory_mib,
+        disk_gib=size.disk_gib,
+        mac_address=macs[name],
+    )
+
+
+def _cluster(
+    cluster: ClusterSpec, plan: AddressPlan, addresses: Mapping[str, str], machines: Iterable[Machine]
+) -> Cluster:
+    services = [
+        one.value
+        for network in plan.networks
+        for one in network.allocations
+        if one.use == "loadBalancer" and one.cluster == cluster.name
+    ]
+    profile = cluster.network_profile
+    return Cluster(
+        name=cluster.name,
+        kubernetes_version=cluster.kubernetes_version,
+        network=cluster.logical_network,
+        endpoint=addresses[f"{cluster.name}-vip"],
+        upgrade_spare=addresses[f"{cluster.name}-spare"],
+        load_balancer_ranges=tuple(range_text(one) for one in as_ranges(services)),
+        pod_cidr=str(profile.pod_cidr.network),
+        service_cidr=str(profile.service_cidr.network),
+        network_policy=profile.network_policy.lower(),
+        machines=tuple(one.name for one in machines if one.cluster == cluster.name),
+    )
