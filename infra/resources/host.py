@@ -53,6 +53,7 @@ class Host(Resource):
     """A host of the instance."""
 
     contract = HOST
+    connection: pulumi.Output[str]
     pool: pulumi.Output[str]
     machine_type: pulumi.Output[str]
     machine_type_reason: pulumi.Output[str]

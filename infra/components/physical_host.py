@@ -1,0 +1,65 @@
+"""A physical node: the host itself, the node image on it, and its end of each network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pulumi
+
+from infra.components.node_image import NodeImageFiles
+from infra.resources.host import Host
+from infra.resources.image import Image
+from infra.resources.network import Network
+from infra.topology import Host as HostTopology
+from infra.topology import Topology
+
+
+class PhysicalHost(pulumi.ComponentResource):
+    """One host, ready for machines."""
+
+    host: Host
+    image: Image
+    networks: Mapping[str, Network]
+
+    def __init__(
+        self, host: HostTopology, topology: Topology, image: NodeImageFiles, opts: pulumi.ResourceOptions
+    ) -> None:
+        super().__init__("azlocal:infra:PhysicalHost", host.name, None, opts)
+        self.host = Host(
+            host.name,
+            pulumi.ResourceOptions(parent=self),
+            instance=topology.instance,
+            name=host.name,
+            connection=host.connection,
+            storage_directory=host.storage_directory,
+            requested_machine_type=topology.machine_type,
+        )
+        on_host = pulumi.ResourceOptions(parent=self, depends_on=[self.host])
+        self.image = Image(
+            f"{host.name}-image",
+            on_host,
+            instance=topology.instance,
+            connection=host.connection,
+            pool=self.host.pool,
+            machine_type=self.host.machine_type,
+            vm=image.vm,
+            container=image.container,
+        )
+        self.networks = {
+            network.libvirt_name: Network(
+                f"{host.name}-{network.network}",
+                on_host,
+                instance=topology.instance,
+                connection=host.connection,
+                name=network.libvirt_name,
+                bridge=network.bridge,
+                mode=network.mode,
+                address_prefix=network.address_prefix if network.mode == "nat" else None,
+                gateway=network.gateway if network.mode == "nat" else None,
+            )
+            for network in topology.networks
+            if network.host == host.name
+        }
+        self.register_outputs(
+            {"machineType": self.host.machine_type, "machineTypeReason": self.host.machine_type_reason}
+        )

@@ -1,0 +1,114 @@
+"""The Pulumi program: configuration → spec → plan → topology → components. The only place with stack outputs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import pulumi
+
+from infra.addresses import AddressPlan, plan_addresses, read_lock, record_plan
+from infra.components.instance import AzureLocalInstance
+from infra.components.node_image import NodeImageFiles
+from infra.image import NodeImage, find_node_image
+from infra.spec import Finding, InstanceSpec, SpecError, load_instance, read_public_keys
+from infra.topology import Topology, build_topology
+
+_DEFAULT_KEYS = ("~/.ssh/id_ed25519.pub", "~/.ssh/id_ecdsa.pub", "~/.ssh/id_rsa.pub")
+
+
+def main() -> None:
+    """Declare the whole instance, or stop with every finding before the first resource."""
+    root = Path(pulumi.runtime.get_root_directory())
+    try:
+        spec = load_instance(pulumi.get_stack(), root)
+        keys = _authorized_keys(spec)
+        plan = _plan(spec)
+    except SpecError as error:
+        raise pulumi.RunError(_report(error.findings)) from None
+    for finding in plan.findings:
+        if finding.severity != "error":
+            pulumi.warn(str(finding))
+    if not plan.ok:
+        raise pulumi.RunError(_report(plan.findings))
+    topology = build_topology(spec, plan)
+    instance = AzureLocalInstance(topology, NodeImageFiles.of(_node_image()), authorized_keys=keys)
+    _export(topology, plan, instance)
+
+
+def _plan(spec: InstanceSpec) -> AddressPlan:
+    """Plan the addresses; only a real update records them, a preview leaves the lock file as it is."""
+    frozen = bool(os.environ.get("CI"))
+    if pulumi.runtime.is_dry_run():
+        return plan_addresses(spec, read_lock(spec.lock_path))
+    return record_plan(spec, frozen=frozen)
+
+
+def _authorized_keys(spec: InstanceSpec) -> tuple[str, ...]:
+    """Return the public keys that may log in to every machine.
+
+    Raises:
+        SpecError: none is named and the user has none.
+    """
+    if spec.stack.ssh_public_keys:
+        return read_public_keys(spec.stack.ssh_public_keys, spec.directory)
+    candidates = [*_DEFAULT_KEYS, os.environ.get("AZLOCAL_SSH_PUBLIC_KEY_FILE", "")]
+    for candidate in candidates:
+        if candidate and Path(candidate).expanduser().is_file():
+            return read_public_keys([candidate], spec.directory)
+    raise SpecError(
+        [
+            Finding(
+                "no-ssh-key",
+                "error",
+                f"Pulumi.{spec.name}.yaml: config.azlocal:sshPublicKeys",
+                f"no SSH public key: the stack names none, and there is none of {', '.join(_DEFAULT_KEYS)}",
+                "make one with `ssh-keygen -t ed25519`, or name a key; `make up` does that by itself",
+            )
+        ]
+    )
+
+
+def _node_image() -> NodeImage:
+    image = find_node_image()
+    if image is None:
+        raise pulumi.RunError(
+            "the node image isn't built yet on this machine; run `azlocal image build` "
+            "(a few minutes, once; `make up` does it by itself)"
+        )
+    return image
+
+
+def _report(findings: Iterable[Finding]) -> str:
+    listed = list(findings)
+    errors = sum(finding.severity == "error" for finding in listed)
+    return "\n".join(
+        [
+            f"the plan has {errors} error{'' if errors == 1 else 's'}; no host was touched",
+            *(str(finding) for finding in listed),
+        ]
+    )
+
+
+def _export(topology: Topology, plan: AddressPlan, instance: AzureLocalInstance) -> None:
+    pulumi.export("instance", topology.instance)
+    pulumi.export(
+        "hosts",
+        {
+            name: {"machineType": host.host.machine_type, "reason": host.host.machine_type_reason}
+            for name, host in instance.hosts.items()
+        },
+    )
+    pulumi.export(
+        "machines",
+        {
+            machine.name: {
+                "address": machine.address.partition("/")[0],
+                "host": machine.host,
+                "sshHostKey": instance.machines[machine.name].ssh_host_key,
+            }
+            for machine in topology.machines
+        },
+    )
+    pulumi.export("plan", plan.to_json())

@@ -1,0 +1,114 @@
+"""The XML of machines and networks: what libvirt's own schema accepts, and what is read back from it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lxml import etree
+
+from infra.kvm.domain_xml import MachineDefinition, MachineType, from_xml, to_xml
+from infra.kvm.networks import NetworkDefinition
+from infra.kvm.ownership import Mark
+from infra.kvm.storage import Volume
+
+MARK = Mark("local", "local", "urn:pulumi:local::azlocal::azlocal:index:Machine::local-a-cp-0")
+SCHEMAS = Path("/usr/share/libvirt/schemas")
+
+
+@cache
+def schema(name: str) -> Any:
+    if not (SCHEMAS / name).exists():
+        pytest.skip(f"{SCHEMAS / name} isn't installed (Debian package libvirt0 has it)")
+    return etree.RelaxNG(etree.parse(str(SCHEMAS / name)))
+
+
+def machine(machine_type: MachineType, **changes: Any) -> MachineDefinition:
+    vm = machine_type != "container"
+    definition = MachineDefinition(
+        name="local-a-cp-0",
+        uuid=MARK.uuid("domain", "local-a-cp-0"),
+        machine_type=machine_type,
+        vcpus=3,
+        memory_mib=2048,
+        memory_ceiling_mib=24000,
+        network="local-aks",
+        mac_address="52:54:00:01:02:03",
+        disk_path="/var/lib/azlocal/local/volumes/local-a-cp-0.qcow2",
+        seed_path="/var/lib/azlocal/local/volumes/local-a-cp-0-seed.iso",
+        secure_boot=vm,
+        tpm=vm,
+        instance="local",
+        stack="local",
+        urn=MARK.urn,
+        record={"image": "image-0123.qcow2", "odd": '<&"\u00e9>'},
+    )
+    return replace(definition, **changes)
+
+
+@pytest.mark.parametrize("machine_type", ["vm", "container", "emulated"])
+def test_libvirt_accepts_the_domain(machine_type: MachineType) -> None:
+    validator = schema("domain.rng")
+    validator.assertValid(etree.fromstring(to_xml(machine(machine_type))))
+
+
+@pytest.mark.parametrize("machine_type", ["vm", "container", "emulated"])
+def test_what_is_written_is_read_back(machine_type: MachineType) -> None:
+    definition = machine(machine_type)
+    view = from_xml(to_xml(definition))
+    for name in ("name", "uuid", "machine_type", "vcpus", "memory_mib", "network", "mac_address", "tpm"):
+        assert getattr(view, name) == getattr(definition, name), name
+    assert view.secure_boot is definition.secure_boot
+    assert (view.instance, view.stack, view.record) == ("local", "local", definition.record)
+
+
+def test_a_domain_of_somebody_else_reads_as_unmarked() -> None:
+    view = from_xml("<domain type='kvm'><name>theirs</name><memory unit='GiB'>2</memory><vcpu>4</vcpu></domain>")
+    assert (view.instance, view.stack, view.record) == ("", "", {})
+    assert (view.memory_mib, view.vcpus) == (2048, 4)
+
+
+def test_a_containers_memory_can_grow_while_it_runs_but_a_vms_is_fixed() -> None:
+    assert from_xml(to_xml(machine("container"))).memory_maximum_mib == 24000
+    assert from_xml(to_xml(machine("vm"))).memory_maximum_mib == 2048
+
+
+def test_secure_boot_needs_smm_and_enrolled_keys() -> None:
+    xml = to_xml(machine("vm"))
+    assert '<smm state="on"/>' in xml
+    assert 'enabled="yes" name="enrolled-keys"' in xml
+    assert "smm" not in to_xml(machine("vm", secure_boot=False))
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        NetworkDefinition("local-aks", "azl-1234", "nat", "10.1.0.0/24", "10.1.0.1"),
+        NetworkDefinition("lab-aks", "br-eno1-110", "bridge"),
+    ],
+)
+def test_networks_are_accepted_and_read_back(definition: NetworkDefinition) -> None:
+    xml = definition.to_xml(MARK.uuid("network", definition.name))
+    schema("network.rng").assertValid(etree.fromstring(xml))
+    assert NetworkDefinition.from_xml(xml) == definition
+
+
+def test_volumes_are_accepted_and_allocate_nothing() -> None:
+    for volume in (Volume("a.raw", 1 << 30, "raw"), Volume("a.qcow2", 1 << 30, "qcow2", backing="/i.qcow2")):
+        schema("storagevol.rng").assertValid(etree.fromstring(volume.to_xml()))
+        assert etree.fromstring(volume.to_xml()).findtext("allocation") == "0"
+
+
+def test_the_mark_is_a_proof() -> None:
+    uuid = MARK.uuid("domain", "local-a-cp-0")
+    assert MARK.owns("domain", "local-a-cp-0", uuid.upper())
+    for other in (Mark("lab", "local", MARK.urn), Mark("local", "lab", MARK.urn)):
+        assert not other.owns("domain", "local-a-cp-0", uuid)
+    assert not MARK.owns("network", "local-a-cp-0", uuid)
+    assert not MARK.owns("domain", "local-a-cp-1", uuid)
+    assert uuid[14] == "8"
+    assert uuid[19] in "89ab"
+    assert Mark("local", "local", "another urn").owns("domain", "local-a-cp-0", uuid)
