@@ -1,0 +1,58 @@
+# azlocal: an Azure Local instance and its AKS clusters on plain KVM machines. `make help` explains.
+# Recipes are one line each; what they do is in scripts/.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+STACK ?= local
+PULUMI_FLAGS ?=
+PYTEST_FLAGS ?=
+export STACK PULUMI_FLAGS PYTEST_FLAGS
+export PATH := $(CURDIR)/.azlocal/bin:$(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: help setup up preview refresh outputs down env \
+	test test-unit test-engine test-lab test-e2e test-vm lint bench lock clean clean-cache
+
+help: ## what can be done here
+	@scripts/help.sh $(firstword $(MAKEFILE_LIST))
+
+setup: ## install what is missing: packages, .venv, the Pulumi CLI (the others call it)
+	@scripts/setup.sh
+
+##@ An instance (STACK=local unless you say otherwise)
+up: setup ## boot the instance: from the YAML files to running machines; again, after a change
+	@scripts/stack.sh up
+preview: setup ## show what up would change, and the address plan, without touching a host
+	@scripts/stack.sh preview
+refresh: setup ## look at the real machines and show what was changed by hand; up repairs it
+	@scripts/stack.sh refresh
+outputs: setup ## show the instance's outputs: machines, addresses
+	@scripts/stack.sh outputs
+down: setup ## take everything of the instance away again; its configuration stays
+	@scripts/stack.sh down
+env: ## print the settings for using pulumi and azlocal by hand: eval "$$(make env)"
+	@scripts/setup.sh >&2
+	@scripts/stack.sh env
+
+##@ Tests
+test: setup ## lint and every tier that this machine can run; says what it skips and why
+	@.venv/bin/python scripts/tiers.py
+test-unit test-engine test-lab test-e2e test-vm: setup
+	@.venv/bin/python scripts/tiers.py $(@:test-%=%)
+test-unit: ## no root, no network, seconds
+test-engine: ## the real Pulumi engine and our plugin process, no root
+test-lab: ## several KVM hosts in network namespaces of this machine
+test-e2e: ## make up and down with real machines, containers where KVM is missing
+test-vm: ## virtual machines, under emulation if need be
+lint: setup ## ruff, mypy, the import contracts, shellcheck
+	@scripts/lint.sh
+
+##@ Development
+bench: setup ## 16 machines in parallel, against raw libvirt calls
+	@.venv/bin/python -m bench
+lock: setup ## write requirements.lock anew after a change of pyproject.toml (LOCK_FLAGS=--upgrade)
+	@scripts/lock.sh $(LOCK_FLAGS)
+clean: ## remove what setup and the tools made in this folder; state, keys and caches stay
+	@scripts/clean.sh
+clean-cache: ## remove Go's caches of the Pulumi build, which nothing needs afterwards
+	@scripts/clean.sh cache

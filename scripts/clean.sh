@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# clean.sh: removes what setup and the tools made in the checkout. clean.sh cache: removes the build caches of
+# the Pulumi CLI. Neither touches what a running instance needs: its state, passphrase and keys, and the images.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/azlocal
+cd "$root"
+
+if [[ ${1:-} == cache ]]; then
+  rm -rf "$cache/go"
+  exit
+fi
+rm -rf .venv .azlocal/{bin,stamps,lock-tools,pulumi-source,setup.lock} build ./*.egg-info \
+  .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+find . -name __pycache__ -type d -prune -exec rm -rf {} +
+for kept in .azlocal/* "$cache"/*; do
+  [[ ! -e $kept ]] || printf 'kept: %s (%s)\n' "$kept" "$(du -sh "$kept" | cut -f1)"
+done

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# `make lint`: every check of the code that needs no run of it. All of them run; one that fails fails the whole.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
+PATH=$PWD/.venv/bin:$PATH
+failed=()
+
+check() { "$@" || failed+=("$1"); }
+
+check ruff check .
+check ruff format --check .
+check mypy
+check lint-imports
+check shellcheck --external-sources .ci/run scripts/*.sh scripts/setup/*.sh scripts/setup/pulumi/*.sh
+
+if ((${#failed[@]})); then
+  echo "lint: failed: ${failed[*]}" >&2
+  exit 1
+fi

@@ -1,0 +1,250 @@
+"""Run the test tiers that this machine can run, and say what was skipped and why.
+
+`make test` runs this without arguments; `make test-e2e` and its like name one tier. A tier that fails never keeps
+the others from running. Each tier is a pytest run of its own, with a time limit, so that one that hangs or
+crashes costs only itself.
+"""
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from lxml import etree
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "azlocal"
+PYTEST_FOUND_NO_TESTS = 5
+GRACE_SECONDS = 120  # for fixtures to take their machines down after an interrupt
+IMAGE_GIB = 8  # the node image while it is being built, and the machines' disks
+
+Outcome = Literal["passed", "FAILED", "skipped"]
+Need = Callable[[], str | None]
+
+
+@dataclass(frozen=True)
+class Tier:
+    """One kind of test: what it needs of the machine, and what has to run before its tests."""
+
+    name: str
+    limit_minutes: int
+    needs: tuple[Need, ...] = ()
+    preparations: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass
+class Result:
+    """What became of a tier."""
+
+    tier: str
+    outcome: Outcome
+    reason: str = ""
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    seconds: float = field(default=0.0)
+
+
+def needs_root() -> str | None:
+    """Machines, networks and file systems are made by root."""
+    return None if os.geteuid() == 0 else "needs root: run it as root, or with sudo"
+
+
+def needs_command(name: str) -> Need:
+    """Build a check that a command is installed."""
+
+    def check() -> str | None:
+        return None if shutil.which(name) else f"needs the command {name}, which is not on PATH"
+
+    return check
+
+
+def needs_namespaces() -> str | None:
+    """A lab host lives in a network namespace with mounts of its own."""
+    probe = run_quietly("unshare", "--net", "--mount", "true")
+    if probe.returncode == 0:
+        return None
+    return f"needs network and mount namespaces: {probe.stderr.strip() or 'unshare failed'}"
+
+
+def needs_loop_devices() -> str | None:
+    """Container roots and storage are file systems in files."""
+    if Path("/dev/loop-control").exists():
+        return None
+    return "needs loop devices: there is no /dev/loop-control"
+
+
+def needs_disk_space() -> str | None:
+    """The node image and the machines' disks have to fit."""
+    existing = next(folder for folder in (CACHE, *CACHE.parents) if folder.exists())
+    free_gib = shutil.disk_usage(existing).free / 2**30
+    if free_gib >= IMAGE_GIB:
+        return None
+    return f"needs {IMAGE_GIB} GiB free at {existing}, which has {free_gib:.1f}"
+
+
+def needs_x86() -> str | None:
+    """The node image is built for amd64."""
+    machine = os.uname().machine
+    return None if machine == "x86_64" else f"needs an x86_64 machine; this one is {machine}"
+
+
+IMAGE = ("azlocal", "image", "build")
+HYPERVISOR = ("azlocal", "hypervisor", "start")
+MACHINES = (needs_root, needs_x86, needs_command("libvirtd"), needs_command("mmdebstrap"), needs_disk_space)
+
+# Together with a first setup, the limits stay below the 90 minutes that CI has.
+TIERS = (
+    Tier("lint", 5),
+    Tier("unit", 5),
+    Tier("engine", 10, (needs_command("pulumi"),)),
+    Tier("lab", 15, (needs_root, needs_namespaces, needs_command("libvirtd"), needs_command("sshd"))),
+    Tier("e2e", 20, (*MACHINES, needs_loop_devices), (IMAGE, HYPERVISOR)),
+    Tier("vm", 20, (*MACHINES, needs_command("qemu-system-x86_64")), (IMAGE, HYPERVISOR)),
+)
+
+
+def run_quietly(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run a short probe and keep what it says."""
+    return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+
+
+def run_limited(command: list[str], limit_minutes: float) -> int | None:
+    """Run a command in a process group of its own; answer its exit code, or None if it ran out of time.
+
+    It is interrupted first, so that fixtures can take down what they made, and killed after a grace period.
+    """
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, process_group=0)
+    try:
+        return process.wait(limit_minutes * 60)
+    except subprocess.TimeoutExpired:
+        stop(process)
+        return None
+    except KeyboardInterrupt:
+        stop(process)
+        raise
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Interrupt a process, and kill its whole group if that is not enough."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def run_lint(tier: Tier) -> Result:
+    """Run the checks that need no run of the code."""
+    code = run_limited(["scripts/lint.sh"], tier.limit_minutes)
+    if code == 0:
+        return Result(tier.name, "passed")
+    return Result(tier.name, "FAILED", reason="see above" if code else out_of_time(tier))
+
+
+def run_pytest(tier: Tier, extra: list[str]) -> Result:
+    """Run one tier's tests and count them."""
+    marker = [] if tier.name == "unit" else ["-m", tier.name]
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [sys.executable, "-m", "pytest", *marker, f"--junit-xml={report}", "--durations=5", *extra]
+        code = run_limited(command, tier.limit_minutes)
+        result = count(tier, report)
+    if code is None:
+        result.outcome, result.reason = "FAILED", out_of_time(tier)
+    elif code == PYTEST_FOUND_NO_TESTS:
+        result.outcome, result.reason = "skipped", "no test was found for it"
+    elif code != 0:
+        result.outcome, result.reason = "FAILED", "" if result.failed else f"pytest exited {code}, see above"
+    return result
+
+
+def out_of_time(tier: Tier) -> str:
+    """Word the reason of a tier that was stopped."""
+    return f"stopped after its limit of {tier.limit_minutes} minutes"
+
+
+def count(tier: Tier, report: Path) -> Result:
+    """Read the numbers from pytest's report, which is missing when pytest died."""
+    result = Result(tier.name, "passed")
+    if not report.exists():
+        return result
+    for suite in etree.parse(report).getroot().iter("testsuite"):
+        number = {key: int(suite.get(key, "0")) for key in ("tests", "errors", "failures", "skipped")}
+        broken = number["errors"] + number["failures"]
+        result.failed += broken
+        result.skipped += number["skipped"]
+        result.passed += max(0, number["tests"] - broken - number["skipped"])
+    return result
+
+
+def run_tier(tier: Tier, done: dict[tuple[str, ...], int | None], extra: list[str]) -> Result:
+    """Prepare a tier and run it; `done` remembers preparations that tiers share."""
+    if tier.name == "lint":
+        return run_lint(tier)
+    for command in tier.preparations:
+        if command not in done:
+            done[command] = run_limited(list(command), tier.limit_minutes)
+        if done[command] != 0:
+            return Result(tier.name, "FAILED", reason=f"its preparation failed: {shlex.join(command)}")
+    return run_pytest(tier, extra)
+
+
+def run_all(tiers: tuple[Tier, ...], console: Console, *, asked_for: bool) -> Iterator[Result]:
+    """Run tier after tier. One that this machine can't run is a failure only if it was asked for by name."""
+    done: dict[tuple[str, ...], int | None] = {}
+    extra = shlex.split(os.environ.get("PYTEST_FLAGS", ""))
+    for tier in tiers:
+        reason = next(filter(None, (need() for need in tier.needs)), None)
+        if reason:
+            yield Result(tier.name, "FAILED" if asked_for else "skipped", reason=reason)
+            continue
+        console.rule(tier.name)
+        started = time.monotonic()
+        result = run_tier(tier, done, extra)
+        result.seconds = time.monotonic() - started
+        yield result
+    if HYPERVISOR in done:
+        run_limited(["azlocal", "hypervisor", "stop"], 2)
+
+
+def show(results: list[Result], console: Console) -> None:
+    """Print the table, and last the one line with the sums."""
+    table = Table("tier", "", "passed", "failed", "skipped", "seconds", "why", title="make test")
+    for result in results:
+        style = {"passed": "green", "FAILED": "bold red", "skipped": "yellow"}[result.outcome]
+        numbers = (str(result.passed), str(result.failed), str(result.skipped), f"{result.seconds:.0f}")
+        table.add_row(result.tier, f"[{style}]{result.outcome}[/]", *numbers, result.reason)
+    console.print(table)
+    passed, failed, skipped = (
+        sum(numbers) for numbers in zip(*((r.passed, r.failed, r.skipped) for r in results), strict=True)
+    )
+    console.print(f"total: {passed} passed, {failed} failed, {skipped} skipped", highlight=False)
+
+
+def main(names: list[str]) -> int:
+    """Run the named tiers, or all of them; answer the exit code."""
+    unknown = set(names) - {tier.name for tier in TIERS}
+    console = Console(soft_wrap=True)
+    if unknown:
+        console.print(f"no such tier: {', '.join(sorted(unknown))}; they are {', '.join(t.name for t in TIERS)}")
+        return 2
+    tiers = tuple(tier for tier in TIERS if not names or tier.name in names)
+    results = list(run_all(tiers, console, asked_for=bool(names)))
+    show(results, console)
+    return 1 if any(result.outcome == "FAILED" for result in results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
