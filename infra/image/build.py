@@ -15,10 +15,11 @@ from typing import Final
 from infra.image import tools
 from infra.image.cache import Cache, default_cache, load, locked, publish, workplace
 from infra.image.disk import make_disk, make_root
-from infra.image.manifest import CONTAINER_FILE, MANIFEST, VM_FILE, hash_file, render
+from infra.image.manifest import CONTAINER_FILE, MANIFEST, VM_FILE, render
 from infra.image.mirror import find_apt_options, find_sources
 from infra.image.model import Artifact, Format, ImageError, NodeImage
 from infra.image.recipe import GIB, Recipe, current_recipe
+from infra.image.sparse import sha256_of
 from infra.image.tree import customise, install_packages, installed_packages, unpack
 
 Progress = Callable[[str], None]
@@ -83,12 +84,12 @@ def build(recipe: Recipe, cache: Cache, progress: Progress, run: tools.Runner) -
         if found:
             return found
         check_space(cache.images)
-        with workplace(cache) as work, _step(progress, f"node image {recipe.image_name}"):
+        with workplace(cache) as work, _step(progress, f"node image {recipe.image_name}", "building"):
             tree_tar = _packed_tree(recipe, cache, work, progress, run)
             draft = work / "image"
             draft.mkdir()
             _make_image(recipe, tree_tar, work, draft, progress, run)
-            with _step(progress, "writing everything to disk"):
+            with _step(progress, "publishing", "writing everything to disk"):
                 publish(draft, cache.image(recipe.digest))
     image = load(cache, recipe.digest)
     if image is None:
@@ -99,13 +100,11 @@ def build(recipe: Recipe, cache: Cache, progress: Progress, run: tools.Runner) -
 def _packed_tree(recipe: Recipe, cache: Cache, work: Path, progress: Progress, run: tools.Runner) -> Path:
     packed = cache.tree(recipe.tree_digest)
     if packed.exists():
-        progress("packages: unchanged, taken from the cache")
+        progress("packages: the same as last time")
         return packed
     sources = find_sources(recipe, os.environ, run)
     mirror = sources.split()[1]
-    with _step(
-        progress, f"installing {len(recipe.packages)} packages of Debian {recipe.suite} from {mirror}"
-    ):
+    with _step(progress, "packages", f"Debian {recipe.suite} from {mirror}"):
         draft = work / "tree.tar"
         install_packages(recipe, sources, find_apt_options(run), work, draft, run)
         publish(draft, packed)
@@ -116,20 +115,20 @@ def _make_image(
     recipe: Recipe, tree_tar: Path, work: Path, draft: Path, progress: Progress, run: tools.Runner
 ) -> None:
     tree, root, disk = work / "tree", draft / CONTAINER_FILE, draft / VM_FILE
-    with _step(progress, "unpacking the packages and adding azlocal's files"):
+    with _step(progress, "tree", "unpacking the packages, adding azlocal's files"):
         unpack(tree_tar, tree, run)
         customise(recipe, tree)
-    with _step(progress, "making the root file system"):
+    with _step(progress, "root file system", "making it"):
         make_root(recipe, tree, root, run)
-    # Reading 16 GiB of holes takes a core some seconds; the disk is made on another one.
-    with _step(progress, "making the VM's disk, and checksums"), ThreadPoolExecutor(1) as pool:
-        root_hash = pool.submit(hash_file, root)
+    # The checksum of a mostly empty 16 GiB keeps one core busy for some seconds.
+    with _step(progress, "VM disk", "making it, and the checksums"), ThreadPoolExecutor(1) as pool:
+        root_hash = pool.submit(sha256_of, root)
         make_disk(recipe, tree, root, work, disk, run)
         image = NodeImage(
             name=recipe.image_name,
             digest=recipe.digest,
             container=_artifact(root, root_hash.result(), "raw", recipe.root_size),
-            vm=_artifact(disk, hash_file(disk), "qcow2", recipe.disk_size),
+            vm=_artifact(disk, sha256_of(disk), "qcow2", recipe.disk_size),
         )
     created = datetime.now(UTC).isoformat(timespec="seconds")
     manifest = render(image, created, installed_packages(tree))
@@ -141,8 +140,8 @@ def _artifact(path: Path, sha256: str, file_format: Format, virtual_size: int) -
 
 
 @contextmanager
-def _step(progress: Progress, what: str) -> Iterator[None]:
-    progress(what)
+def _step(progress: Progress, step: str, detail: str) -> Iterator[None]:
+    progress(f"{step}: {detail}")
     started = time.monotonic()
     yield
-    progress(f"{what}: {time.monotonic() - started:.1f} s")
+    progress(f"{step}: {time.monotonic() - started:.1f} s")

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from infra.image.manifest import MANIFEST, hash_file, parse
+from infra.image.manifest import MANIFEST, parse
 from infra.image.model import Artifact, ImageError, NodeImage
 from infra.image.recipe import current_recipe
+from infra.image.sparse import sha256_of
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _TREE: Final = re.compile(r"([0-9a-f]{64})\.tar")
@@ -72,9 +73,7 @@ def load(cache: Cache, digest: str) -> NodeImage | None:
     folder = cache.image(digest)
     try:
         image, _ = parse((folder / MANIFEST).read_text(encoding="utf-8"), folder)
-        whole = all(
-            artifact.path.stat().st_size == artifact.file_size for artifact in (image.container, image.vm)
-        )
+        whole = all(artifact.path.stat().st_size == artifact.file_size for artifact in (image.container, image.vm))
     except (FileNotFoundError, ImageError):
         return None
     return image if whole and image.digest == digest else None
@@ -115,7 +114,7 @@ def verify(artifact: Artifact) -> str | None:
         return "missing"
     if size != artifact.file_size:
         return f"{size} bytes instead of {artifact.file_size}"
-    found = hash_file(artifact.path)
+    found = sha256_of(artifact.path)
     return None if found == artifact.sha256 else f"sha256 {found} instead of {artifact.sha256}"
 
 
@@ -149,7 +148,8 @@ def workplace(cache: Cache) -> Iterator[Path]:
     try:
         yield cache.work
     finally:
-        clear_workplace(cache)
+        # What a process that is still dying writes here is left for the next build to remove.
+        shutil.rmtree(cache.work, ignore_errors=True)
 
 
 def clear_workplace(cache: Cache) -> None:

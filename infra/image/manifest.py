@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any, Final
@@ -78,9 +77,3 @@ def _unreadable(folder: Path, reason: str) -> ImageError:
         f"{folder / MANIFEST} can't be read: {reason}.",
         f"Delete {folder}; `azlocal image build` makes it again.",
     )
-
-
-def hash_file(path: Path) -> str:
-    """Return a file's sha256."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -123,9 +123,7 @@ def read_files(folder: Path) -> dict[str, bytes]:
 
 
 PACKAGES: Final = (
-    Package(
-        "linux-image-cloud-amd64", "signed kernel; has virtio, TPM, VXLAN, 802.1Q, IPVS, overlayfs, no SATA"
-    ),
+    Package("linux-image-cloud-amd64", "signed kernel; has virtio, TPM, VXLAN, 802.1Q, IPVS, overlayfs, no SATA"),
     Package("initramfs-tools", "finds the root by its label"),
     Package("zstd", "packs the initramfs; unpacks quickly"),
     Package("shim-signed", "Secure Boot: signed by Microsoft, trusts Debian's key"),
@@ -144,6 +142,7 @@ PACKAGES: Final = (
     Package("openssh-server", "the way in"),
     Package("sudo", "cloud-init's unprivileged user"),
     Package("iproute2", "ip; CNI and kubeadm call it"),
+    Package("netbase", "names of protocols and ports, as rules use them"),
     Package("iputils-ping", "the first question when a network fails"),
     Package("procps", "sysctl, ps; kubeadm's preflight"),
     Package("ca-certificates", "registries and Arc's endpoints"),
@@ -162,6 +161,13 @@ MASKED_UNITS: Final = (
     "cloud-init-hotplugd.socket",
     # No crash store under libvirt.
     "systemd-pstore.service",
+    # Mounted by hand by whoever traces; in a container they would show the host's kernel.
+    "sys-kernel-debug.mount",
+    "sys-kernel-tracing.mount",
+    "systemd-binfmt.service",
+    "proc-sys-fs-binfmt_misc.automount",
+    # The console is serial; a VM needs no screen.
+    "getty@tty1.service",
 )
 
 REMOVED: Final = (

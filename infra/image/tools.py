@@ -20,6 +20,7 @@ TOOLS: Final = {
     "mcopy": "mtools",
     "qemu-img": "qemu-utils",
     "setpriv": "util-linux",
+    "unshare": "util-linux",
 }
 _KEYRING: Final = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _TAIL_LINES: Final = 15
@@ -38,14 +39,14 @@ class Runner(Protocol):
 
 
 def run(argv: Sequence[str], *, stdin: str = "", env: Mapping[str, str] | None = None) -> str:
-    """Run a program; it ends with this thread, so that a killed build leaves no builder behind.
+    """Run a program; the kernel ends it with this thread, so that a killed build leaves no builder behind.
 
     Raises:
         ImageError: The program can't be started or fails.
     """
     try:
         done = subprocess.run(
-            ["setpriv", "--pdeathsig", "TERM", "--", *argv],
+            ["setpriv", "--pdeathsig", "KILL", "--", *argv],
             input=stdin,
             env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
             capture_output=True,

@@ -5,10 +5,18 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from infra.image.mirror import official_sources
 from infra.image.recipe import Recipe
 from infra.image.tools import Runner
+
+# With these, whatever ends the build also ends apt, dpkg and the maintainer scripts inside, and no /proc or
+# /dev that is mounted in the tree is ever seen from outside, where the work folder is deleted.
+_OWN_NAMESPACES: Final = (
+    *("unshare", "--mount", "--propagation=private"),
+    *("--pid", "--fork", "--kill-child", "--mount-proc", "--"),
+)
 
 
 def install_packages(
@@ -29,7 +37,7 @@ def install_packages(
         *(f"--essential-hook=copy-in {entry} /" for entry in sorted(before.iterdir())),
     ]
     run(
-        ["mmdebstrap", *options, recipe.suite, str(target), "-"],
+        [*_OWN_NAMESPACES, "mmdebstrap", *options, recipe.suite, str(target), "-"],
         stdin=sources,
         env={"TMPDIR": str(work), "DEBIAN_FRONTEND": "noninteractive"},
     )
@@ -67,6 +75,8 @@ def customise(recipe: Recipe, tree: Path) -> None:
         _link(tree / "etc/systemd/system" / unit, "/dev/null")
     for unit, target in recipe.enabled_units.items():
         _link(tree / "etc/systemd/system" / f"{target}.wants" / unit, f"/usr/lib/systemd/system/{unit}")
+    # Newer than /usr: the first boot has no accounts, caches or catalogues to bring up to date.
+    write_files(tree, {"etc/.updated": b"", "var/.updated": b""})
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
