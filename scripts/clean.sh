@@ -10,7 +10,7 @@ if [[ ${1:-} == cache ]]; then
   rm -rf "$cache/go"
   exit
 fi
-rm -rf .venv .azlocal/{bin,stamps,lock-tools,pulumi-source,setup.lock} build ./*.egg-info \
+rm -rf .venv .azlocal/{bin,stamps,log,lock-tools,pulumi-source,setup.lock} build ./*.egg-info \
   .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 find . -name __pycache__ -type d -prune -exec rm -rf {} +
 for kept in .azlocal/* "$cache"/*; do

@@ -15,6 +15,15 @@ die() {
   exit 1
 }
 
+# quietly LOG COMMAND...: keeps a long command's talk in .azlocal/log/LOG, and shows its end only if it fails.
+quietly() {
+  local log=$ROOT/.azlocal/log/$1
+  mkdir -p "${log%/*}"
+  "${@:2}" >"$log" 2>&1 </dev/null && return
+  tail -n 30 "$log" >&2
+  die "failed: ${*:2}" "all it said: $log"
+}
+
 # A stamp holds the hash of everything a step depends on, so that an unchanged step costs milliseconds.
 stamp_holds() { [[ -f $STAMPS/$1 && $(<"$STAMPS/$1") == "$2" ]]; }
 stamp_write() { printf '%s\n' "$2" >"$STAMPS/$1"; }

@@ -43,8 +43,8 @@ install_packages() {
   # env carries the settings through sudo, which clears the environment. Another apt may hold the lock.
   local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=a apt-get --quiet --yes
     --option DPkg::Lock::Timeout=600 --option Dpkg::Use-Pty=0 --option Acquire::Retries=3)
-  "${apt[@]}" update </dev/null
-  "${apt[@]}" install --no-install-recommends "$@" </dev/null
+  quietly apt-update.log "${apt[@]}" update
+  quietly apt-install.log "${apt[@]}" install --no-install-recommends "$@"
 }
 
 if ! command -v apt-get >/dev/null; then

@@ -27,7 +27,7 @@ mkdir "$partial/bin"
 
 build() { # build MODULE PACKAGE VERSION
   say "building ${2##*/} $3"
-  (cd "$here/$1" && nice "$go" build -o "$partial/bin/" \
+  (cd "$here/$1" && quietly "build-${2##*/}.log" nice "$go" build -o "$partial/bin/" \
     -ldflags "-s -w -X $SDK/go/common/version.Version=v$3" "$2")
 }
 build cli github.com/pulumi/pulumi/pkg/v3/cmd/pulumi "$VERSION"
