@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 import libvirt
 
 from infra.kvm.errors import HostError, HostUnreachable, Interrupted, is_connection_lost
-from infra.ssh import CommandError, Shell, SshError, shell_for
+from infra.ssh import Shell, ShellError, SshError, shell_for
 
 OPERATIONS_PER_HOST: Final = 8
 """Below sshd's MaxStartups (10) and libvirtd's max_workers (20), so that no host drops a connection."""
@@ -109,10 +109,10 @@ class Hosts:
                         "run the same command again once the host answers."
                     ) from error
                 raise HostError(f"{connection}: {error}") from error
-            except CommandError as error:
-                raise HostError(f"{connection}: {error}") from error
             except SshError as error:
-                raise HostUnreachable(f"{connection}: {error}") from error
+                raise HostUnreachable(str(error)) from error
+            except ShellError as error:
+                raise HostError(str(error)) from error
             finally:
                 self._give_back(session)
 

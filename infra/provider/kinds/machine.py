@@ -11,7 +11,7 @@ from infra.guest import FirstBoot, generate_host_key, render_seed, seed_digest
 from infra.kvm import machines
 from infra.kvm.connection import HostSession
 from infra.kvm.domain_xml import DomainView, MachineDefinition
-from infra.kvm.errors import HostError, Interrupted
+from infra.kvm.errors import HostError
 from infra.kvm.ownership import Mark
 from infra.provider.kind import Changes, InitFailed, Made
 from infra.provider.kinds.base import HostedKind, mark_for, object_id, parse_id
@@ -172,8 +172,6 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
                 f"`virsh -c {state.connection if state.machine_type != 'container' else 'lxc:///system'} "
                 f"console {state.name}`. The next `pulumi up` goes on waiting for it.",
             ) from error
-        except Interrupted as error:
-            raise InitFailed(made, f"{state.name}: {error}") from error
 
 
 def _first_boot(name: str, inputs: FirstBootInputs) -> FirstBoot:

@@ -1,0 +1,98 @@
+"""`kill -9` at every point of `up`: the next `up` finishes, with no duplicate and no orphan.
+
+The plugin is the real one behind a wrapper that kills it, or the engine, at the n-th call of the
+provider's protocol or of libvirt. The production code knows nothing of it.
+"""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import INSTANCE, MakeProject, cluster
+from tests.project import ROOT, Project
+
+pytestmark = pytest.mark.e2e
+
+WRAPPER = """#!/bin/sh
+exec "{python}" -P "{script}" "$@"
+"""
+
+
+def wrap(project: Project, point: str, victim: str) -> Path:
+    """Make a plugin folder whose plugin ends `victim` at `point`, once."""
+    folder = project.directory / "killer"
+    folder.mkdir(exist_ok=True)
+    plugin = folder / "pulumi-resource-azlocal"
+    script = ROOT / "tests" / "e2e" / "killer.py"
+    plugin.write_text(WRAPPER.format(python=ROOT / ".venv/bin/python", script=script))
+    plugin.chmod(plugin.stat().st_mode | stat.S_IXUSR)
+    project.environment |= {
+        "AZLOCAL_TEST_KILL_AT": point,
+        "AZLOCAL_TEST_KILL": victim,
+        "AZLOCAL_TEST_KILLED": str(folder / f"{point}-{victim}"),
+    }
+    return folder
+
+
+POINTS = [
+    "before Create Host",
+    "after Create Host",
+    "before Create Network",
+    "after Create Network",
+    "before Create Image",
+    "after upload",
+    "after Create Image",
+    "before Create Machine",
+    "after createXMLFrom",
+    "after defineXML",
+    "after create",
+    "after Create Machine",
+]
+
+
+@pytest.mark.parametrize("victim", ["plugin", "engine"])
+def test_up_finishes_after_a_kill_at_any_point(make_project: MakeProject, victim: str) -> None:
+    project = make_project(clusters=[cluster()])
+    real = project.plugin
+    for point in POINTS:
+        project.use_plugin(wrap(project, point, victim))
+        killed = project.up(timeout=180)
+        assert killed.code != 0, f"{point}: {killed.output}"
+        assert Path(project.environment["AZLOCAL_TEST_KILLED"]).exists(), (
+            f"{point} was never reached:\n{killed.output}"
+        )
+        project.use_plugin(real)
+        project.unlock()
+        project.up(timeout=180).expect()
+        project.refresh("--expect-no-changes", "--clear-pending-creates").expect()
+        assert machines() == {f"{INSTANCE}-rb-0", f"{INSTANCE}-a-cp-0", f"{INSTANCE}-a-pool1-0"}, point
+        assert not plugins(), f"{point}: a plugin outlived its engine"
+        project.destroy().expect()
+        assert not machines(), point
+
+
+def machines() -> set[str]:
+    listed = subprocess.run(
+        ["virsh", "-q", "-c", "lxc:///system", "list", "--all", "--name"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return {name for name in listed.stdout.split() if name.startswith(INSTANCE)}
+
+
+def plugins() -> list[str]:
+    """Return the plugin processes of these tests that still run."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if any(word.endswith(("killer.py", "infra.provider")) for word in words[:4]):
+            found.append(" ".join(words))
+    return found

@@ -1,0 +1,178 @@
+"""The life of an instance through the Pulumi CLI, with real machines: system containers on libvirt."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import libvirt
+import pytest
+
+from infra.ssh import fetch_host_key
+from tests.e2e.conftest import INSTANCE, MakeProject, cluster
+from tests.project import Project
+
+pytestmark = pytest.mark.e2e
+
+RB, CP, WORKER = f"{INSTANCE}-rb-0", f"{INSTANCE}-a-cp-0", f"{INSTANCE}-a-pool1-0"
+
+
+def virsh(*command: str, uri: str = "lxc:///system") -> str:
+    return subprocess.run(
+        ["virsh", "-q", "-c", uri, *command], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def domain_uuid(name: str, uri: str = "lxc:///system") -> str:
+    return virsh("domuuid", name, uri=uri)
+
+
+def steps(preview: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    return [step for step in preview["steps"] if step["urn"].endswith(f"::{name}") and step["op"] != "same"]
+
+
+def on(project: Project, machine: str, *command: str) -> str:
+    """Run a command on a machine over SSH, as a user would, checking the host key that the stack names."""
+    known = project.outputs()["machines"][machine]
+    hosts = project.directory / "known_hosts"
+    hosts.write_text(f"{known['address']} {known['sshHostKey']}\n")
+    ssh = ["ssh", "-i", str(project.directory.parent / "id_ed25519"), "-o", f"UserKnownHostsFile={hosts}"]
+    ssh += ["-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"]
+    done = subprocess.run(
+        [*ssh, f"azlocal@{known['address']}", *command], check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def test_machines_run_at_their_planned_addresses_and_a_second_up_changes_nothing(
+    make_project: MakeProject,
+) -> None:
+    project = make_project(clusters=[cluster()])
+    project.up().expect()
+    outputs = project.outputs()
+    planned = {
+        one["owner"]: one["address"] for network in outputs["plan"]["networks"] for one in network["allocations"]
+    }
+    assert set(outputs["machines"]) == {RB, CP, WORKER}
+    for name, machine in outputs["machines"].items():
+        assert machine["address"] == planned[name.removeprefix(f"{INSTANCE}-")]
+        assert fetch_host_key(machine["address"], timeout=10) == machine["sshHostKey"]
+        assert virsh("domstate", name) == "running"
+    assert on(project, CP, "hostname") == CP
+    assert on(project, CP, "sudo", "-n", "id", "-u") == "0"
+    on(project, CP, "ping", "-c1", "-W2", outputs["machines"][WORKER]["address"])
+    assert on(project, CP, "systemctl", "is-system-running", "--wait") == "running"
+    project.up("--expect-no-changes").expect()
+    project.refresh("--expect-no-changes").expect()
+
+
+def test_every_drift_is_shown_by_refresh_and_repaired_by_up(make_project: MakeProject) -> None:
+    project = make_project(clusters=[cluster()])
+    project.up().expect()
+    born = domain_uuid(CP)
+    address = project.outputs()["machines"][CP]["address"]
+
+    virsh("destroy", CP)
+    assert "running" in project.refresh().expect().output
+    assert "running" in str(steps(project.preview(), CP)[0]["detailedDiff"])
+    project.up().expect()
+    assert (virsh("domstate", CP), domain_uuid(CP)) == ("running", born)
+
+    virsh("setmem", CP, "512M", "--live")
+    assert "memoryMiB" in project.refresh().expect().output
+    assert steps(project.preview(), CP)[0]["op"] == "update"
+    project.up().expect()
+    assert "1048576" in virsh("dumpxml", CP, "--xpath", "//currentMemory")
+
+    virsh("net-destroy", f"{INSTANCE}-aks", uri="qemu:///system")
+    assert "active" in project.refresh().expect().output
+    project.up().expect()
+    assert fetch_host_key(address, timeout=20) == project.outputs()["machines"][CP]["sshHostKey"]
+    project.up("--expect-no-changes").expect()
+
+
+def test_changes_do_what_preview_says(make_project: MakeProject) -> None:
+    project = make_project(clusters=[cluster()])
+    project.up().expect()
+    born, boot = domain_uuid(CP), on(project, CP, "stat", "-c", "%Y", "/proc/1")
+    hosts = project.directory / "hosts" / "here.yaml"
+    hosts.write_text(
+        hosts.read_text()
+        + "  Small: {vcpus: 2, memoryGiB: 2, diskGiB: 16}\n  Big: {vcpus: 2, memoryGiB: 2, diskGiB: 18}\n"
+    )
+
+    project.edit(clusters=[cluster(controlPlane={"count": 1, "vmSize": "Small"})])
+    (step,) = steps(project.preview(), CP)
+    assert (step["op"], set(step["detailedDiff"])) == ("update", {"vcpus", "memoryMiB"})
+    project.up().expect()
+    assert on(project, CP, "stat", "-c", "%Y", "/proc/1") == boot, "a container's resources change while it runs"
+    assert "2097152" in virsh("dumpxml", CP, "--xpath", "//currentMemory")
+    assert "200000" in virsh("dumpxml", CP, "--xpath", "//cputune/quota")
+
+    on(project, CP, "sudo", "touch", "/kept")
+    project.edit(clusters=[cluster(controlPlane={"count": 1, "vmSize": "Big"})])
+    run = project.up().expect()
+    assert "restarts for diskGiB 16 → 18" in run.output
+    assert int(on(project, CP, "df", "--output=size", "-B1G", "/").split()[-1]) >= 17
+    on(project, CP, "test", "-e", "/kept")
+    assert domain_uuid(CP) == born
+
+    other = project.directory.parent / "other"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(other)], check=True)
+    keys = [str(project.directory.parent / "id_ed25519.pub"), f"{other}.pub"]
+    project.edit(sshPublicKeys=keys)
+    replaced = {step["op"] for step in steps(project.preview(), CP)}
+    assert "replace" in replaced, "a changed seed reaches a machine only by making it anew, and preview says so"
+    before = project.outputs()["machines"]
+    project.up().expect()
+    after = project.outputs()["machines"]
+    assert {name: one["address"] for name, one in after.items()} == {
+        n: one["address"] for n, one in before.items()
+    }
+    assert after[CP]["sshHostKey"] != before[CP]["sshHostKey"]
+
+
+def test_what_azlocal_did_not_make_is_refused_and_left_alone(make_project: MakeProject, tmp_path: Path) -> None:
+    project = make_project()
+    theirs = tmp_path / "theirs.xml"
+    theirs.write_text(f"<network><name>{INSTANCE}-aks</name><bridge name='br-theirs'/></network>")
+    virsh("net-define", str(theirs), uri="qemu:///system")
+    uuid = virsh("net-uuid", f"{INSTANCE}-aks", uri="qemu:///system")
+    try:
+        run = project.up()
+        assert run.code != 0
+        assert "was not made by instance" in run.output
+        project.destroy().expect()
+        assert virsh("net-uuid", f"{INSTANCE}-aks", uri="qemu:///system") == uuid
+    finally:
+        virsh("net-undefine", f"{INSTANCE}-aks", uri="qemu:///system")
+
+
+def test_lost_state_is_recovered_by_import(make_project: MakeProject) -> None:
+    project = make_project()
+    project.up().expect()
+    born = domain_uuid(RB)
+    (urn,) = [
+        line.split()[-1]
+        for line in project.pulumi("stack", "--show-urns").output.splitlines()
+        if line.endswith(f"Machine::{RB}")
+    ]
+    project.pulumi("state", "delete", urn, "--yes").expect()
+    run = project.pulumi(
+        "import",
+        "azlocal:index:Machine",
+        RB,
+        f"qemu:///system#{RB}",
+        "--yes",
+        "--protect=false",
+        "--generate-code=false",
+    )
+    run.expect()
+    assert domain_uuid(RB) == born
+    assert libvirt.open("lxc:///system").lookupByName(RB).isActive()
+    project.pulumi(
+        "state", "delete", "--yes", f"urn:pulumi:{INSTANCE}::azlocal::azlocal:index:Machine::{RB}"
+    ).expect()
+    project.up().expect()
+    assert domain_uuid(RB) == born, "a machine that carries the mark is taken over, not made twice"

@@ -1,0 +1,79 @@
+"""What an instance has left on this machine, asked of libvirt, the kernel and the file system themselves."""
+
+from __future__ import annotations
+
+import glob
+import json
+import subprocess
+from pathlib import Path
+
+from infra.topology import bridge_name
+
+
+def leftovers(instance: str) -> list[str]:
+    """Return a line for each object of the instance that still stands; empty when it is proven gone."""
+    return [
+        *_libvirt("lxc:///system", "list", instance),
+        *_libvirt("qemu:///system", "list", instance),
+        *_libvirt("qemu:///system", "net-list", instance),
+        *_libvirt("qemu:///system", "pool-list", f"azlocal-{instance}"),
+        *_mounts(instance),
+        *_loop_devices(instance),
+        *_bridges(instance),
+        *_processes(instance),
+        *_files(instance),
+    ]
+
+
+def _run(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def _libvirt(uri: str, command: str, start: str) -> list[str]:
+    names = _run("virsh", "-q", "-c", uri, command, "--all", "--name").split()
+    return [f"{uri} {command}: {name}" for name in names if name.startswith(start)]
+
+
+def _mounts(instance: str) -> list[str]:
+    return [
+        f"mount: {line}"
+        for line in Path("/proc/self/mountinfo").read_text().splitlines()
+        if f"/azlocal/{instance}" in line
+    ]
+
+
+def _loop_devices(instance: str) -> list[str]:
+    devices = json.loads(_run("losetup", "--json", "--list") or '{"loopdevices": []}')["loopdevices"]
+    return [f"loop device: {one}" for one in devices if f"/azlocal/{instance}" in (one["back-file"] or "")]
+
+
+def _bridges(instance: str) -> list[str]:
+    ours = {bridge_name(instance, network) for network in ("infrastructure", "aks")}
+    return [f"link: {path.name}" for path in Path("/sys/class/net").iterdir() if path.name in ours]
+
+
+def _processes(instance: str) -> list[str]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue  # it ended meanwhile
+        program = words[0].rpartition("/")[2]
+        if program in {"dnsmasq", "swtpm", "qemu-system-x86_64", "libvirt_lxc"} and any(
+            f"{instance}-" in word for word in words
+        ):
+            found.append(f"process: {' '.join(words)[:200]}")
+    return found
+
+
+def _files(instance: str) -> list[str]:
+    patterns = (
+        f"/var/lib/azlocal/{instance}*",
+        f"/var/lib/libvirt/qemu/nvram/{instance}-*",
+        f"/var/lib/libvirt/dnsmasq/{instance}-*",
+        f"/etc/libvirt/*/{instance}-*",
+        f"/etc/libvirt/*/networks/{instance}-*",
+        f"/etc/libvirt/storage/azlocal-{instance}*",
+    )
+    return [f"file: {path}" for pattern in patterns for path in glob.glob(pattern)]  # noqa: PTH207 - absolute patterns

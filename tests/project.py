@@ -1,0 +1,130 @@
+"""A Pulumi project in a folder of its own: the real CLI, a file backend, the code of this checkout."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a command of the CLI did."""
+
+    code: int
+    output: str
+
+    def expect(self, code: int = 0) -> Run:
+        assert self.code == code, f"exit {self.code}, not {code}:\n{self.output}"
+        return self
+
+
+@dataclass
+class Project:
+    """One stack in `directory`. The plugin may be replaced by a test's own wrapper around the real one."""
+
+    directory: Path
+    stack: str
+    plugin: Path = ROOT / "infra" / "provider"
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def write(self, *, config: dict[str, Any], hosts: dict[str, Any], netplan: dict[str, Any]) -> None:
+        """Write the three input files and Pulumi.yaml."""
+        for folder in ("hosts", "netplans", "state"):
+            (self.directory / folder).mkdir(parents=True, exist_ok=True)
+        if not (self.directory / "infra").exists():
+            (self.directory / "infra").symlink_to(ROOT / "infra")
+            (self.directory / ".venv").symlink_to(ROOT / ".venv")
+        project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
+        project["plugins"]["providers"][0]["path"] = str(self.plugin)
+        self._dump("Pulumi.yaml", project)
+        self._dump(f"Pulumi.{self.stack}.yaml", {"config": {f"azlocal:{k}": v for k, v in config.items()}})
+        self._dump(f"hosts/{config['site']}.yaml", hosts)
+        self._dump(f"netplans/{config['site']}.yaml", netplan)
+
+    def use_plugin(self, folder: Path) -> None:
+        """Have the engine start another plugin from now on."""
+        self.plugin = folder
+        project = yaml.safe_load((self.directory / "Pulumi.yaml").read_text())
+        project["plugins"]["providers"][0]["path"] = str(folder)
+        self._dump("Pulumi.yaml", project)
+
+    def unlock(self) -> None:
+        """Drop the lock that a killed engine left in the file backend, as `make up` does."""
+        self.pulumi("cancel", "--yes").expect()
+
+    def edit(self, **config: Any) -> None:
+        """Change keys of the stack's configuration."""
+        path = self.directory / f"Pulumi.{self.stack}.yaml"
+        content = yaml.safe_load(path.read_text())
+        content["config"] |= {f"azlocal:{key}": value for key, value in config.items()}
+        self._dump(path.name, content)
+
+    def pulumi(self, *arguments: str, timeout: float = 600) -> Run:
+        """Run the CLI on the stack and wait for it."""
+        process = self.start(*arguments)
+        try:
+            output, _ = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            output, _ = process.communicate()
+            raise AssertionError(f"pulumi {' '.join(arguments)} took over {timeout} s:\n{output}") from None
+        return Run(process.returncode, output)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start the CLI on the stack, in a process group of its own."""
+        return subprocess.Popen(
+            ["pulumi", *arguments, "--stack", self.stack, "--non-interactive", "--cwd", str(self.directory)],
+            env=os.environ | self._environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+
+    def init(self) -> None:
+        self.pulumi("stack", "init").expect()
+
+    def up(self, *flags: str, timeout: float = 600) -> Run:
+        return self.pulumi("up", "--yes", "--skip-preview", *flags, timeout=timeout)
+
+    def destroy(self, *flags: str) -> Run:
+        return self.pulumi("destroy", "--yes", "--skip-preview", *flags)
+
+    def refresh(self, *flags: str) -> Run:
+        return self.pulumi("refresh", "--yes", "--skip-preview", "--diff", *flags)
+
+    def preview(self) -> dict[str, Any]:
+        """Return what `pulumi preview --json` says."""
+        run = self.pulumi("preview", "--json", "--suppress-progress")
+        assert run.code == 0, run.output
+        decoded: dict[str, Any] = json.JSONDecoder().raw_decode(run.output[run.output.index("{") :])[0]
+        return decoded
+
+    def outputs(self) -> dict[str, Any]:
+        run = self.pulumi("stack", "output", "--json").expect()
+        decoded: dict[str, Any] = json.loads(run.output)
+        return decoded
+
+    def _environment(self) -> dict[str, str]:
+        path = f"{ROOT / '.azlocal' / 'bin'}{os.pathsep}{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        return {
+            "PATH": path,
+            "CI": "",  # these projects have no lock file that was reviewed
+            "PULUMI_BACKEND_URL": f"file://{self.directory / 'state'}",
+            "PULUMI_CONFIG_PASSPHRASE": "test",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        } | self.environment
+
+    def _dump(self, name: str, content: dict[str, Any]) -> None:
+        (self.directory / name).write_text(yaml.safe_dump(content, sort_keys=False))
