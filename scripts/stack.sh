@@ -122,6 +122,8 @@ down() {
 }
 
 preview() {
+  # The plan of the machines names the image they boot by its content.
+  azlocal image build
   pulumi stack select --non-interactive --create --stack "$stack"
   pulumi preview --stack "$stack" --diff "${flags[@]}"
 }

@@ -13,8 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -52,7 +52,7 @@ class Result:
     passed: int = 0
     failed: int = 0
     skipped: int = 0
-    seconds: float = field(default=0.0)
+    seconds: float = 0.0
 
 
 def needs_root() -> str | None:
@@ -189,21 +189,18 @@ def count(tier: Tier, report: Path) -> Result:
     return result
 
 
-def run_tier(tier: Tier, done: dict[tuple[str, ...], int | None], extra: list[str]) -> Result:
-    """Prepare a tier and run it; `done` remembers preparations that tiers share."""
+def run_tier(tier: Tier, extra: list[str]) -> Result:
+    """Prepare a tier and run it. Preparations repeat from tier to tier: done already, they cost nothing."""
     if tier.name == "lint":
         return run_lint(tier)
     for command in tier.preparations:
-        if command not in done:
-            done[command] = run_limited(list(command), tier.limit_minutes)
-        if done[command] != 0:
+        if run_limited(list(command), tier.limit_minutes) != 0:
             return Result(tier.name, "FAILED", reason=f"its preparation failed: {shlex.join(command)}")
     return run_pytest(tier, extra)
 
 
-def run_all(tiers: tuple[Tier, ...], console: Console, *, asked_for: bool) -> Iterator[Result]:
+def run_all(tiers: Iterable[Tier], console: Console, *, asked_for: bool) -> Iterator[Result]:
     """Run tier after tier. One that this machine can't run is a failure only if it was asked for by name."""
-    done: dict[tuple[str, ...], int | None] = {}
     extra = shlex.split(os.environ.get("PYTEST_FLAGS", ""))
     for tier in tiers:
         reason = next(filter(None, (need() for need in tier.needs)), None)
@@ -212,11 +209,11 @@ def run_all(tiers: tuple[Tier, ...], console: Console, *, asked_for: bool) -> It
             continue
         console.rule(tier.name)
         started = time.monotonic()
-        result = run_tier(tier, done, extra)
+        result = run_tier(tier, extra)
         result.seconds = time.monotonic() - started
         yield result
-    if HYPERVISOR in done:
-        run_limited(["azlocal", "hypervisor", "stop"], 2)
+        if HYPERVISOR in tier.preparations:
+            run_limited(["azlocal", "hypervisor", "stop"], limit_minutes=2)
 
 
 def show(results: list[Result], console: Console) -> None:
