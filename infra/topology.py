@@ -186,7 +186,9 @@ def build_topology(spec: InstanceSpec, plan: AddressPlan) -> Topology:
     if not plan.ok:
         raise SpecError(plan.findings)
     layout = build_networks(spec.netplan)
-    addresses = {one.owner: one.address for network in plan.networks for one in network.allocations}
+    addresses = {
+        one.owner: one.address for network in plan.networks for one in network.allocations if one.is_recorded
+    }
     networks = [one for host in spec.hosts.hosts for one in _host_networks(spec.name, host, layout)]
     carriers = {
         (host.name, network.index): _carrier(host, network, layout)

@@ -106,8 +106,7 @@ class _Allocator:
         if address is None:
             return False
         if address in self.taken and any(address == pin for _, pin, _ in self.outcome.clashes):
-            self.outcome.unplaced.append(claim)  # the clash is reported; don't renumber on top of it
-            return True
+            return True  # the pin's clash is reported; nobody is renumbered because of it
         reason = self._why_not(claim, address)
         if reason is not None:
             self.outcome.stranded.append(Stranded(claim, address, reason))

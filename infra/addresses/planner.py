@@ -38,7 +38,8 @@ def record_plan(spec: InstanceSpec, *, frozen: bool = False) -> AddressPlan:
 
     Args:
         spec: What people wrote.
-        frozen: Refuse to change the lock; a plan that needs it gets a finding.
+        frozen: Refuse to change the lock; a plan that needs it gets a finding. Where there is no lock to
+            change, nothing is written and a warning says so.
 
     Raises:
         SpecError: The lock can't be read or written.
@@ -51,7 +52,7 @@ def record_plan(spec: InstanceSpec, *, frozen: bool = False) -> AddressPlan:
         if frozen and changed != lock and plan.ok:
             plan = plan.with_findings([_frozen(spec.lock_path, lock, changed)])
         result.plan = plan
-        return changed if plan.ok else lock
+        return changed if plan.ok and not frozen else lock
 
     update_lock(spec.lock_path, change)
     assert result.plan is not None  # noqa: S101  update_lock() called change()
@@ -70,6 +71,10 @@ class _Recorded:
 
 
 def _frozen(path: Path, lock: Lock, changed: Lock) -> Finding:
+    if not path.exists():
+        message = "there is no lock file, so nothing holds these addresses"
+        remedy = "run `azlocal plan` on your machine and commit the lock file"
+        return Finding("lock-missing", "warning", f"netplans/{path.name}", message, remedy)
     added = len(changed.given.keys() - lock.given.keys())
     freed = len(lock.given.keys() - changed.given.keys())
     message = f"the plan changes the lock: {added} addresses given out, {freed} freed; --frozen forbids it"

@@ -136,7 +136,7 @@ def _read_text(path: Path, max_bytes: int) -> str:
         content = path.read_bytes()
     except FileNotFoundError:
         raise _StopError(
-            "missing-file", None, "there is no such file", "create it, or name another site or stack"
+            "missing-file", None, "there is no such file", "create it, or name another stack, site or folder"
         ) from None
     except OSError as error:
         raise _StopError(

@@ -59,11 +59,12 @@ def duplicate_name(facts: Facts) -> Iterator[Fault]:
 @rule("duplicate-machine", source="azlocal")
 def duplicate_machine(facts: Facts) -> Iterator[Fault]:
     """Two machines or addresses of an instance have different names."""
-    seen: dict[str, object] = {}
+    seen: dict[str, str | None] = {}
     for claim in facts.claims:
         if claim.owner in seen and seen[claim.owner] != claim.cluster:
-            message = f"'{claim.owner}' would be a name in clusters {seen[claim.owner]} and {claim.cluster}"
-            yield Fault("stack", claim.path, message, "rename one of the two clusters or pools")
+            first = f"cluster {seen[claim.owner]}" if seen[claim.owner] else "the infrastructure"
+            message = f"'{claim.owner}' would be a name in {first} and in cluster {claim.cluster}"
+            yield Fault("stack", claim.path, message, "rename the cluster or the pool")
         seen.setdefault(claim.owner, claim.cluster)
 
 

@@ -1,0 +1,223 @@
+"""`azlocal`: what can be done without the engine, and tools for what runs under it.
+
+Imports inside the commands are deliberate: `azlocal plan` answers in a fraction of a second, so no command
+pays for another's libraries.
+"""
+
+import importlib
+import json
+import os
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from infra.addresses import AddressPlan
+    from infra.spec import Finding, InstanceSpec
+
+EXIT_UNREADABLE = 1
+EXIT_RULE_BROKEN = 2
+
+# Command groups of other parts, by name: the module that has its `app`, and what the help says.
+_GROUPS = {
+    "image": ("infra.image.cli", "Build and inspect the image that machines boot."),
+    "hypervisor": ("infra.kvm.cli", "See what a host can run, and what of ours is there."),
+}
+
+_HELP = """Plan and run an Azure Local instance and its AKS clusters on plain KVM machines.
+
+The project's folder has Pulumi.STACK.yaml (an instance), hosts/SITE.yaml and netplans/SITE.yaml.
+
+\b
+Examples:
+    azlocal plan local                     every address of the stack `local`
+    azlocal plan lab --format json         the same for scripts
+    azlocal -C ../site plan lab --frozen   for CI: the lock file must not change
+"""
+
+
+class _Groups(TyperGroup):
+    """Adds the other parts' command groups; each is imported when it is called, not when it is listed."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return every command, the other parts' too."""
+        return sorted({*super().list_commands(ctx), *_GROUPS})
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command; for another part's, one that only knows its help."""
+        if cmd_name in _GROUPS:
+            return _placeholder(_GROUPS[cmd_name][1])
+        return super().get_command(ctx, cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that is called, with its module imported."""
+        if args and args[0] in _GROUPS:
+            return args[0], _group(args[0]), args[1:]
+        return super().resolve_command(ctx, args)
+
+
+def _group(name: str) -> Any:
+    module, help_text = _GROUPS[name]
+    try:
+        command = typer.main.get_command(importlib.import_module(module).app)
+    except ImportError as error:
+        typer.echo(f"error: `azlocal {name}` can't be loaded: {error}; run `make setup`", err=True)
+        raise typer.Exit(EXIT_UNREADABLE) from None
+    command.name, command.help = name, command.help or help_text
+    return command
+
+
+def _placeholder(help_text: str) -> Any:
+    stub = typer.Typer(help=help_text)
+    stub.callback()(lambda: None)
+    return typer.main.get_command(stub)
+
+
+class Format(StrEnum):
+    """How the plan is shown."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+app = typer.Typer(
+    cls=_Groups,
+    help=_HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _project(
+    context: typer.Context,
+    directory: Annotated[
+        Path, typer.Option("-C", metavar="DIR", help="The project's folder; the current one when absent.")
+    ] = Path(),
+) -> None:
+    context.obj = directory
+
+
+@app.command()
+def plan(
+    context: typer.Context,
+    stack: Annotated[str, typer.Argument(metavar="STACK", help="The stack, as in Pulumi.STACK.yaml.")],
+    output: Annotated[Format, typer.Option("--format", help="How to show the plan.")] = Format.TABLE,
+    no_lock: Annotated[
+        bool, typer.Option("--no-lock", help="Plan as if nothing had been given out, and record nothing.")
+    ] = False,
+    frozen: Annotated[
+        bool | None,
+        typer.Option(
+            "--frozen/--no-frozen",
+            help="Refuse to change the lock file; the default where CI=true.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Plan every address of a stack and check the plan.
+
+    Checks it against every published rule of Azure Local and AKS, and reports all faults at once.
+
+    Reads Pulumi.STACK.yaml, hosts/SITE.yaml and netplans/SITE.yaml; needs neither engine nor hosts.
+    Addresses given out are recorded in netplans/SITE.lock.yaml, so that nobody is ever renumbered: commit it.
+
+    Exit code 0: sound. 2: a rule is broken. 1: the input can't be read.
+
+    \b
+    Examples:
+        azlocal plan local
+        azlocal plan lab --format json | jq '.networks[].pool'
+        azlocal plan lab --no-lock
+    """
+    from infra.spec import SpecError, load_instance
+
+    try:
+        spec = load_instance(stack, context.obj)
+        found = _planned(spec, no_lock=no_lock, frozen=_in_ci() if frozen is None else frozen)
+    except SpecError as error:
+        if output is Format.JSON:
+            _echo_json({"instance": stack, "ok": False, "networks": [], "findings": _as_json(error.findings)})
+        _echo_findings(error.findings)
+        raise typer.Exit(EXIT_UNREADABLE) from None
+    if output is Format.JSON:
+        _echo_json(found.to_json())
+    else:
+        _print_tables(found)
+    _echo_findings(found.findings)
+    if not found.ok:
+        raise typer.Exit(EXIT_RULE_BROKEN)
+
+
+@app.command()
+def schema(
+    context: typer.Context,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; fail if a schema is out of date.")
+    ] = False,
+) -> None:
+    """Write the JSON schemas of the input files.
+
+    They go into schemas/, where the first line of each input file names them for editors.
+
+    \b
+    Examples:
+        azlocal schema
+        azlocal schema --check
+    """
+    from infra.spec.schema import json_schemas
+
+    folder = context.obj / "schemas"
+    stale = []
+    for name, content in json_schemas().items():
+        path, text = folder / name, json.dumps(content, indent=2, sort_keys=True) + "\n"
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(name)
+        if not check:
+            folder.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    if check and stale:
+        typer.echo(f"error: out of date under schemas/: {', '.join(stale)}; run `azlocal schema`", err=True)
+        raise typer.Exit(EXIT_UNREADABLE)
+
+
+def _planned(spec: "InstanceSpec", *, no_lock: bool, frozen: bool) -> "AddressPlan":
+    from infra.addresses import plan_addresses, record_plan
+
+    return plan_addresses(spec) if no_lock else record_plan(spec, frozen=frozen)
+
+
+def _in_ci() -> bool:
+    return os.environ.get("CI", "").lower() in {"1", "true"}
+
+
+def _print_tables(found: "AddressPlan") -> None:
+    from rich.console import Console
+
+    from infra.addresses.report.table import print_tables
+
+    print_tables(found, Console())
+
+
+def _echo_json(content: dict[str, Any]) -> None:
+    typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+def _as_json(findings: Iterable["Finding"]) -> list[dict[str, str]]:
+    return [finding.to_json() for finding in findings]
+
+
+def _echo_findings(findings: Iterable["Finding"]) -> None:
+    for finding in findings:
+        typer.echo(str(finding), err=True)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,54 @@
+"""JSON schemas of the input files, so that editors complete and check them while people type."""
+
+import re
+from typing import Any
+
+from infra.spec.hosts import HostsFile
+from infra.spec.loader import NAMESPACE
+from infra.spec.netplan import Netplan
+from infra.spec.stack import StackConfig
+from infra.spec.types import Model
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def json_schemas() -> dict[str, dict[str, Any]]:
+    """Return each schema by the name of its file under schemas/."""
+    return {
+        "hosts.schema.json": _schema(HostsFile, "hosts/<site>.yaml: the physical nodes and extra VM sizes"),
+        "netplan.schema.json": _schema(Netplan, "netplans/<site>.yaml: networks, pools, reservations"),
+        "stack.schema.json": _stack_schema(),
+    }
+
+
+def _schema(model: type[Model], title: str) -> dict[str, Any]:
+    return {"$schema": _DIALECT, **_untitled(model.model_json_schema(by_alias=True)), "title": title}
+
+
+def _stack_schema() -> dict[str, Any]:
+    """Return the schema of Pulumi.<stack>.yaml: our keys are ours, everything else is Pulumi's."""
+    ours = _untitled(StackConfig.model_json_schema(by_alias=True))
+    names = "|".join(re.escape(name) for name in ours["properties"])
+    config = {
+        "type": "object",
+        "properties": {NAMESPACE + name: value for name, value in ours["properties"].items()},
+        "required": [NAMESPACE + name for name in ours["required"]],
+        "patternProperties": {f"^{NAMESPACE}(?!({names})$)": False},
+    }
+    return {
+        "$schema": _DIALECT,
+        "title": "Pulumi.<stack>.yaml: an instance, its site and its clusters",
+        "type": "object",
+        "properties": {"config": config},
+        "required": ["config"],
+        "$defs": ours["$defs"],
+    }
+
+
+def _untitled(schema: Any) -> Any:
+    """Drop the titles that pydantic makes of the keys (`Ostype`); they say nothing the keys don't."""
+    if isinstance(schema, dict):
+        return {
+            key: _untitled(value) for key, value in schema.items() if key != "title" or not isinstance(value, str)
+        }
+    return [_untitled(item) for item in schema] if isinstance(schema, list) else schema

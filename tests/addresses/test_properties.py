@@ -1,0 +1,107 @@
+"""What holds for every instance, however odd."""
+
+import random
+from typing import Any
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from infra.addresses import AddressPlan, Lock, next_lock, plan_addresses
+from tests.instances import cluster, make_spec, network
+
+NAMES = ["a", "b", "c1", "dd", "e-e"]
+POOL_NAMES = ["nodepool1", "zoo", "gpu"]
+
+
+@st.composite
+def clusters(draw: st.DrawFn) -> dict[str, Any]:
+    pools = draw(st.lists(st.sampled_from(POOL_NAMES), min_size=1, max_size=3, unique=True))
+    return cluster(
+        draw(st.sampled_from(NAMES)),
+        planes=draw(st.sampled_from([1, 3, 5])),
+        agentPools=[{"name": name, "count": draw(st.integers(1, 4))} for name in pools],
+        logicalNetwork=draw(st.sampled_from(["aks", "other"])),
+        loadBalancer=draw(st.sampled_from([{}, {"count": 2}, {"count": 5}])),
+    )
+
+
+instances = st.lists(clusters(), max_size=4, unique_by=lambda one: one["name"])
+NETWORKS = [
+    network("10.220.32.20", "10.220.32.90"),
+    network("10.9.0.20", "10.9.0.99", name="other", addressPrefix="10.9.0.0/24", gateway="10.9.0.1", vlan=9),
+]
+
+
+def plan_of(wanted: list[dict[str, Any]], lock: Lock | None = None) -> AddressPlan:
+    return plan_addresses(make_spec(*wanted, networks=NETWORKS), lock)
+
+
+def owners(plan: AddressPlan) -> dict[str, int]:
+    return {one.owner: one.value for net in plan.networks for one in net.allocations if one.is_recorded}
+
+
+def check(plan: AddressPlan) -> None:
+    addresses = [one.value for net in plan.networks for one in net.allocations]
+    assert len(addresses) == len(set(addresses)), "no address twice"
+    for net in plan.networks[1:]:
+        in_pool = [one for one in net.allocations if one.use in POOL_USES]
+        assert all(POOLS[net.name][0] <= one.value <= POOLS[net.name][1] for one in in_pool)
+        assert not plan.ok or len(in_pool) == net.pool.required, "the official formula, met"
+        assert not plan.ok or net.pool.free == net.pool.size - net.pool.required
+        services = [one for one in net.allocations if one.use == "loadBalancer"]
+        assert not any(POOLS[net.name][0] <= one.value <= POOLS[net.name][1] for one in services)
+        assert len(services) == net.load_balancer.required == net.load_balancer.size
+
+
+POOL_USES = {"controlPlaneNode", "workerNode", "upgradeSpare", "controlPlaneVip"}
+POOLS = {
+    "aks": ((10 << 24) + (220 << 16) + (32 << 8) + 20, (10 << 24) + (220 << 16) + (32 << 8) + 90),
+    "other": ((10 << 24) + (9 << 16) + 20, (10 << 24) + (9 << 16) + 99),
+}
+
+
+@settings(max_examples=40, deadline=None)
+@given(instances)
+def test_no_address_twice_all_in_their_pools_and_the_formula_met(wanted: list[dict[str, Any]]) -> None:
+    check(plan_of(wanted))
+
+
+@settings(max_examples=30, deadline=None)
+@given(instances, st.randoms(use_true_random=False))
+def test_the_order_of_the_files_means_nothing(wanted: list[dict[str, Any]], chance: random.Random) -> None:
+    shuffled = [{**one, "agentPools": chance.sample(one["agentPools"], len(one["agentPools"]))} for one in wanted]
+    chance.shuffle(shuffled)
+    assert [net.to_json() for net in plan_of(wanted).networks] == [
+        net.to_json() for net in plan_of(shuffled).networks
+    ]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(instances, min_size=2, max_size=5))
+def test_through_every_change_nobody_is_renumbered(history: list[list[dict[str, Any]]]) -> None:
+    homes: dict[str, str] = {}
+    for wanted in history:  # a cluster keeps its network for life
+        for one in wanted:
+            one["logicalNetwork"] = homes.setdefault(one["name"], one["logicalNetwork"])
+    lock, before = Lock(), {}
+    for wanted in history:
+        plan = plan_of(wanted, lock)
+        assume(plan.ok)
+        check(plan)
+        after = owners(plan)
+        assert {name: before[name] for name in before.keys() & after.keys()}.items() <= after.items()
+        fresh = {value for name, value in after.items() if name not in before}
+        reused = {value for value in fresh & lock.freed.keys() if lock.freed[value].was not in _full(after, value)}
+        for value in reused:
+            assert _is_used_up(value, lock, after), "a freed address only where no other is left"
+        lock, before = next_lock(plan, lock), after
+        assert not lock.given.keys() & lock.freed.keys()
+
+
+def _full(after: dict[str, int], value: int) -> set[str]:
+    return {f"lab/{name}" for name, address in after.items() if address == value}
+
+
+def _is_used_up(value: int, lock: Lock, after: dict[str, int]) -> bool:
+    known = {*after.values(), *lock.freed}
+    return any(first <= value <= last and set(range(first, last + 1)) <= known for first, last in POOLS.values())

@@ -1,0 +1,274 @@
+"""Every rule is broken once, and the finding names the place."""
+
+from typing import Any
+
+import pytest
+
+from infra.addresses import plan_addresses
+from infra.addresses.lock import Given, Lock
+from infra.addresses.rules import RULES
+from tests.instances import SIZES, cluster, files, host, infrastructure, make_spec, network, spec_of
+
+ONE = cluster()
+POOLS = "logicalNetworks[0].ipPools"
+POOL = "clusters[0].agentPools[0]"
+VIP = "clusters[0].controlPlane.hostIP"
+SERVICES = "clusters[0].loadBalancer"
+ADDRESS = "hosts[0].managementAddress"
+WIDE = network("10.220.32.18", "10.220.32.250")
+
+
+def pool(**more: Any) -> dict[str, Any]:
+    return {"name": "nodepool1", "count": 1, **more}
+
+
+def vip(address: str) -> dict[str, Any]:
+    return cluster(controlPlane={"hostIP": address})
+
+
+def scaling(**more: Any) -> dict[str, Any]:
+    return cluster(agentPools=[pool(enableAutoScaling=True, **more)])
+
+
+def infra_pool(first: int, last: int) -> dict[str, Any]:
+    return infrastructure(pool={"start": f"192.168.1.{first}", "end": f"192.168.1.{last}"})
+
+
+def balancer(*addresses: str, **more: Any) -> dict[str, Any]:
+    return cluster(loadBalancer={"addresses": list(addresses), **more})
+
+
+CASES: list[tuple[str, str, dict[str, Any]]] = [
+    # rule, where, and the instance that breaks it
+    ("bad-name", "clusters[0].name", {"clusters": [cluster("A_b")]}),
+    ("bad-name", "clusters[0].agentPools[0].name", {"clusters": [cluster(agentPools=[pool(name="ab")])]}),
+    ("bad-name", "hosts[0].name", {"clusters": [ONE], "hosts": [host(name="Node_1")]}),
+    ("bad-name", "logicalNetworks[0].name", {"networks": [network(name="-aks")]}),
+    ("duplicate-name", "clusters[1].name", {"clusters": [cluster(), cluster()]}),
+    ("duplicate-name", "clusters[0].agentPools[1].name", {"clusters": [cluster(agentPools=[pool(), pool()])]}),
+    ("duplicate-name", "logicalNetworks[0].name", {"networks": [network(name="infrastructure")]}),
+    ("duplicate-machine", "clusters[0]", {"clusters": [cluster("rb")]}),
+    (
+        "duplicate-machine",
+        "clusters[0].controlPlane",
+        {"clusters": [cluster("a-b"), cluster("a", agentPools=[pool(name="b-cp")])]},
+    ),
+    ("machine-name-too-long", "clusters[0].controlPlane", {"clusters": [cluster("c" * 40)], "name": "i" * 30}),
+    ("bad-instance-name", "Pulumi.My_Lab.yaml", {"name": "My_Lab"}),
+    ("unknown-network", "clusters[0].logicalNetwork", {"clusters": [cluster(logicalNetwork="x")]}),
+    ("unknown-vm-size", "clusters[0].controlPlane.vmSize", {"clusters": [cluster(controlPlane={"vmSize": "X"})]}),
+    ("unknown-vm-size", "resourceBridge.vmSize", {"stack": {"resourceBridge": {"vmSize": "X"}}}),
+    ("host-count", "hosts", {"hosts": []}),
+    (
+        "host-count",
+        "hosts",
+        {"hosts": [host(n) for n in range(1, 18)], "infra": infra_pool(40, 50)},
+    ),
+    (
+        "cluster-count",
+        "clusters",
+        {"clusters": [cluster(f"c{n}") for n in range(33)], "networks": [WIDE]},
+    ),
+    (
+        "cluster-count",
+        "clusters",
+        {
+            "clusters": [{**scaling(minCount=1, maxCount=1), "name": f"c{n}"} for n in range(13)],
+            "networks": [WIDE],
+        },
+    ),
+    ("control-plane-count", "clusters[0].controlPlane.count", {"clusters": [cluster(planes=4)]}),
+    ("control-plane-count", "clusters[0].controlPlane.count", {"clusters": [cluster(planes=-1)]}),
+    ("pool-count", "clusters[0].agentPools", {"clusters": [cluster(agentPools=[])]}),
+    ("pool-node-count", "clusters[0].agentPools[0].count", {"clusters": [cluster(workers=0)]}),
+    (
+        "cluster-node-count",
+        "clusters[0]",
+        {
+            "clusters": [cluster(agentPools=[pool(name=f"pool{n}", count=50) for n in range(4)])],
+            "networks": [WIDE],
+        },
+    ),
+    ("autoscaling-range", POOL, {"clusters": [scaling()]}),
+    (
+        "autoscaling-range",
+        POOL,
+        {"clusters": [scaling(count=5, minCount=1, maxCount=3)]},
+    ),
+    ("max-pods", "clusters[0].agentPools[0].maxPods", {"clusters": [cluster(agentPools=[pool(maxPods=0)])]}),
+    (
+        "prefix-host-bits",
+        "logicalNetworks[0].addressPrefix",
+        {"networks": [network(addressPrefix="10.220.32.16/24")]},
+    ),
+    ("gateway-outside-prefix", "logicalNetworks[0].gateway", {"networks": [network(gateway="192.168.200.1")]}),
+    ("gateway-outside-prefix", "infrastructure.gateway", {"infra": infrastructure(gateway="192.168.1.255")}),
+    ("pool-backwards", f"{POOLS}[0]", {"networks": [network("10.220.32.30", "10.220.32.20")]}),
+    ("pool-outside-prefix", f"{POOLS}[0]", {"networks": [network("10.220.31.18", "10.220.32.37")]}),
+    ("pool-outside-prefix", f"{POOLS}[0]", {"networks": [network("10.220.32.200", "10.220.32.255")]}),
+    (
+        "pools-overlap",
+        "logicalNetworks[1].ipPools[0]",
+        {"networks": [network(), network("10.220.32.37", "10.220.32.50", name="other")]},
+    ),
+    (
+        "networks-overlap",
+        "logicalNetworks[1].addressPrefix",
+        {
+            "networks": [
+                network(),
+                network("10.220.32.129", "10.220.32.140", name="b", addressPrefix="10.220.32.128/25"),
+            ]
+        },
+    ),
+    ("vlan-out-of-range", "logicalNetworks[0].vlan", {"networks": [network(vlan=4095)]}),
+    (
+        "network-not-static",
+        "logicalNetworks[0].ipAllocationMethod",
+        {"clusters": [ONE], "networks": [network(ipAllocationMethod="Dynamic")]},
+    ),
+    ("network-without-pool", POOLS, {"clusters": [ONE], "networks": [network(ipPools=[])]}),
+    (
+        "network-without-dns",
+        "logicalNetworks[0].dnsServers",
+        {"clusters": [ONE], "networks": [network(dnsServers=[])]},
+    ),
+    ("host-outside-infrastructure", ADDRESS, {"hosts": [host(managementAddress="192.168.2.1")]}),
+    ("host-in-infrastructure-pool", ADDRESS, {"hosts": [host(managementAddress="192.168.1.20")]}),
+    ("host-without-address", "hosts[0]", {"hosts": [{"name": "n", "connection": "qemu+ssh://root@h/system"}]}),
+    (
+        "duplicate-connection",
+        "hosts[1].connection",
+        {"hosts": [host(1), host(2, connection="qemu+ssh://root@192.0.2.1/system")]},
+    ),
+    (
+        "network-in-reserved-range",
+        "logicalNetworks[0].addressPrefix",
+        {"networks": [network("10.100.0.5", "10.100.0.9", addressPrefix="10.100.0.0/24", gateway="10.100.0.1")]},
+    ),
+    (
+        "dns-in-reserved-range",
+        "infrastructure.dnsServers[0]",
+        {"infra": infrastructure(dnsServers=["10.96.0.10"])},
+    ),
+    (
+        "cidr-overlap",
+        "clusters[0].networkProfile.podCidr",
+        {"clusters": [cluster(networkProfile={"podCidr": "10.220.0.0/16"})]},
+    ),
+    (
+        "cidr-overlap",
+        "clusters[0].networkProfile",
+        {"clusters": [cluster(networkProfile={"podCidr": "10.96.0.0/16"})]},
+    ),
+    ("vip-outside-prefix", VIP, {"clusters": [vip("10.0.0.1")]}),
+    ("vip-outside-prefix", VIP, {"clusters": [vip("10.220.32.255")]}),
+    ("vip-in-pool", VIP, {"clusters": [vip("10.220.32.37")]}),
+    ("load-balancer-outside-subnet", f"{SERVICES}.addresses[0]", {"clusters": [balancer("10.220.33.1")]}),
+    ("load-balancer-in-pool", f"{SERVICES}.addresses[0]", {"clusters": [balancer("10.220.32.37-10.220.32.40")]}),
+    ("load-balancer-too-small", SERVICES, {"clusters": [balancer("10.220.32.50", count=2)]}),
+    ("load-balancer-count", f"{SERVICES}.count", {"clusters": [cluster(loadBalancer={"count": -1})]}),
+    ("address-clash", f"{SERVICES}.addresses[1]", {"clusters": [balancer("10.220.32.50/31", "10.220.32.51")]}),
+    ("address-clash", "infrastructure.gateway", {"hosts": [host(managementAddress="192.168.1.1")]}),
+    (
+        "address-clash",
+        "reservations[1]",
+        {"reservations": [{"address": "10.220.32.90", "owner": o} for o in "xy"]},
+    ),
+    (
+        "pin-clash",
+        "clusters[1].controlPlane.hostIP",
+        {"clusters": [cluster(n, controlPlane={"hostIP": "10.220.32.60"}) for n in "ab"]},
+    ),
+    ("pin-clash", VIP, {"clusters": [vip("10.220.32.5")]}),
+    (
+        "pin-outside-pool",
+        "reservations[0]",
+        {"clusters": [ONE], "reservations": [{"address": "10.220.32.99", "owner": "a-cp-0"}]},
+    ),
+    ("reservation-outside", "reservations[0]", {"reservations": [{"address": "10.0.0.1", "owner": "x"}]}),
+    ("aks-pool-too-small", POOLS, {"clusters": [ONE], "networks": [network(end="10.220.32.20")]}),
+    (
+        "infrastructure-pool-too-small",
+        "infrastructure.pool",
+        {"infra": infra_pool(20, 24)},
+    ),
+    (
+        "address-not-placed",
+        SERVICES,
+        {
+            "clusters": [cluster(loadBalancer={"count": 200})],
+            "networks": [network("10.220.32.18", "10.220.32.100")],
+        },
+    ),
+    (
+        "address-not-placed",
+        "resourceBridge",
+        {
+            "infra": infra_pool(20, 31),
+            "reservations": [{"address": f"192.168.1.{n}", "owner": "x"} for n in range(21, 32, 2)],
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("rule", "where", "instance"), CASES, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_a_broken_rule_is_found_where_it_stands(rule: str, where: str, instance: dict[str, Any]) -> None:
+    parts = dict(instance)
+    plan = plan_addresses(make_spec(*parts.pop("clusters", ()), **parts))
+    found = [finding for finding in plan.findings if finding.rule == rule]
+    assert found, [str(finding) for finding in plan.findings]
+    assert where in [
+        finding.path.partition(": ")[2].removeprefix("config.azlocal:") or finding.path for finding in found
+    ]
+    assert all(finding.message and finding.remedy for finding in found)
+    assert plan.ok == (found[0].severity == "warning")
+
+
+def test_an_address_on_record_that_cannot_stay_is_refused() -> None:
+    moved = Lock(given={(10 << 24) + 5: Given("lab/a-cp-0", "controlPlaneNode")})
+    plan = plan_addresses(make_spec(ONE), moved)
+    (finding,) = plan.findings
+    assert finding.rule == "address-stranded"
+    assert "a-cp-0 has 10.0.0.5, but it lies outside network aks" in finding.message
+
+
+def test_every_rule_has_a_case() -> None:
+    tested = {rule for rule, _, _ in CASES} | {"address-stranded"}
+    assert {rule.id for rule in RULES} - tested == set()
+
+
+def test_rules_have_one_id_each_a_source_and_a_sentence() -> None:
+    ids = [rule.id for rule in RULES]
+    assert len(ids) == len(set(ids))
+    assert all(rule.source and rule.check.__doc__ for rule in RULES)
+
+
+def test_one_thing_described_twice_is_no_clash() -> None:
+    spec = make_spec(
+        infra=infrastructure(gateway="192.168.1.1", dnsServers=["192.168.1.1", "10.220.32.5"]),
+        reservations=[{"address": "10.220.32.5", "owner": "dns"}, {"address": "192.168.1.1", "owner": "router"}],
+    )
+    assert not plan_addresses(spec).findings
+
+
+def test_two_networks_may_share_one_subnet() -> None:
+    spec = make_spec(
+        cluster("a"),
+        cluster("b", logicalNetwork="other"),
+        networks=[network(), network("10.220.32.100", "10.220.32.120", name="other")],
+    )
+    plan = plan_addresses(spec)
+    assert not plan.findings
+    assert plan.network("other").allocations[0].address == "10.220.32.100"
+
+
+def test_a_huge_load_balancer_range_ends_soon() -> None:
+    plan = plan_addresses(make_spec(balancer("10.0.0.0/8")))
+    assert not plan.ok
+
+
+def test_the_sizes_of_the_helper_are_known() -> None:
+    assert set(SIZES) <= set(spec_of(files()).vm_sizes())

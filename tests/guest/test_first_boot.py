@@ -1,0 +1,89 @@
+from dataclasses import replace
+
+import pytest
+import yaml
+from cryptography.hazmat.primitives.serialization import load_ssh_private_key, load_ssh_public_key
+
+from infra.guest import LOGIN_USER, FirstBoot, SshHostKey, generate_host_key, render_seed, seed_digest
+
+KEY = SshHostKey("-----BEGIN X-----\nline\n-----END X-----\n", "ssh-ed25519 AAAA")
+BOOT = FirstBoot(
+    hostname="lab-a-cp-0",
+    instance_id="lab-a-cp-0-1",
+    address="10.220.32.18/24",
+    gateway="10.220.32.1",
+    dns_servers=("10.220.32.5",),
+    authorized_keys=("ssh-ed25519 BBBB me",),
+)
+SEED = render_seed(BOOT, KEY)
+
+
+def test_meta_data() -> None:
+    assert SEED["meta-data"] == b"instance-id: lab-a-cp-0-1\nlocal-hostname: lab-a-cp-0\n"
+
+
+def test_network_config_is_static_and_fits_vm_and_container() -> None:
+    assert yaml.safe_load(SEED["network-config"]) == {
+        "version": 2,
+        "ethernets": {
+            "primary": {
+                "match": {"name": "e*"},
+                "dhcp4": False,
+                "dhcp6": False,
+                "accept-ra": False,
+                "link-local": [],
+                "addresses": ["10.220.32.18/24"],
+                "routes": [{"to": "0.0.0.0/0", "via": "10.220.32.1"}],
+                "nameservers": {"addresses": ["10.220.32.5"]},
+            }
+        },
+    }
+
+
+def test_user_data_admits_one_user_by_key_only() -> None:
+    assert SEED["user-data"].startswith(b"#cloud-config\n")
+    user_data = yaml.safe_load(SEED["user-data"])
+    (user,) = user_data["users"]
+    assert (user["name"], user["lock_passwd"]) == (LOGIN_USER, True)
+    assert user["ssh_authorized_keys"] == ["ssh-ed25519 BBBB me"]
+    assert user["sudo"] == ["ALL=(ALL) NOPASSWD:ALL"]
+    assert (user_data["disable_root"], user_data["ssh_pwauth"]) == (True, False)
+    assert (user_data["hostname"], user_data["fqdn"]) == ("lab-a-cp-0", "lab-a-cp-0")
+
+
+def test_user_data_has_our_host_key_and_no_other() -> None:
+    user_data = yaml.safe_load(SEED["user-data"])
+    assert user_data["ssh_deletekeys"] is True
+    assert user_data["ssh_keys"] == {"ed25519_private": KEY.private_openssh, "ed25519_public": KEY.public_openssh}
+
+
+def test_a_first_boot_fetches_nothing() -> None:
+    user_data = yaml.safe_load(SEED["user-data"])
+    assert (user_data["package_update"], user_data["package_upgrade"]) == (False, False)
+
+
+@pytest.mark.parametrize("field", ["hostname", "instance_id", "address", "gateway", "fqdn"])
+def test_the_digest_follows_every_field(field: str) -> None:
+    assert seed_digest(replace(BOOT, **{field: "x"})) != seed_digest(BOOT)
+
+
+def test_the_digest_is_the_same_with_another_host_key() -> None:
+    assert seed_digest(BOOT) == seed_digest(replace(BOOT))
+    assert render_seed(BOOT, generate_host_key()) != SEED
+
+
+def test_odd_text_stays_data() -> None:
+    odd = replace(BOOT, authorized_keys=("ssh-ed25519 AAAA: '\"\n- x #",), fqdn="{{ x }}")
+    user_data = yaml.safe_load(render_seed(odd, KEY)["user-data"])
+    assert user_data["users"][0]["ssh_authorized_keys"] == list(odd.authorized_keys)
+    assert user_data["fqdn"] == "{{ x }}"
+
+
+def test_a_host_key_is_a_pair_in_openssh_form_and_hides_its_secret() -> None:
+    key = generate_host_key()
+    private = load_ssh_private_key(key.private_openssh.encode(), None)
+    public = load_ssh_public_key(key.public_openssh.encode())
+    assert private.public_key() == public
+    assert key.public_openssh.startswith("ssh-ed25519 AAAA")
+    assert "PRIVATE" not in repr(key)
+    assert key != generate_host_key()

@@ -1,0 +1,269 @@
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from infra.addresses import plan_addresses
+from infra.spec import Finding, SpecError, load_instance
+from infra.spec.stack import StackConfig
+from tests.instances import cluster, files, write_files
+
+ROOT = Path(__file__).parents[2]
+
+
+def faults(folder: Path, stack: str = "lab") -> list[Finding]:
+    with pytest.raises(SpecError) as caught:
+        load_instance(stack, folder)
+    assert caught.value.findings
+    return caught.value.findings
+
+
+def rules(folder: Path) -> list[tuple[str, str]]:
+    return [(finding.rule, finding.path) for finding in faults(folder)]
+
+
+@pytest.mark.parametrize("stack", ["local", "lab"])
+def test_the_stacks_of_the_project_are_sound(stack: str) -> None:
+    assert not plan_addresses(load_instance(stack, ROOT)).findings
+
+
+def test_every_fault_of_all_three_files_comes_at_once(tmp_path: Path) -> None:
+    content = files([cluster(controlplane={}), {"name": "b"}])
+    content["hosts"]["hosts"][0]["cpus"] = "many"
+    content["netplan"]["infrastructure"]["gateway"] = "192.168.1.256"
+    write_files(tmp_path, content)
+    assert rules(tmp_path) == [
+        ("unknown-key", "Pulumi.lab.yaml:11: config.azlocal:clusters[0].controlplane"),
+        ("missing-key", "Pulumi.lab.yaml:12: config.azlocal:clusters[1].logicalNetwork"),
+        ("missing-key", "Pulumi.lab.yaml:12: config.azlocal:clusters[1].agentPools"),
+        ("wrong-type", "hosts/s.yaml:6: hosts[0].cpus"),
+        ("bad-address", "netplans/s.yaml:3: infrastructure.gateway"),
+    ]
+
+
+def test_faults_of_yaml_and_of_values_come_together(tmp_path: Path) -> None:
+    write_files(tmp_path, files())
+    (tmp_path / "hosts/s.yaml").write_text("hosts: []\nhosts: []\nvmSizes: 3\n", encoding="utf-8")
+    assert rules(tmp_path) == [
+        ("duplicate-key", "hosts/s.yaml:2: hosts"),
+        ("wrong-type", "hosts/s.yaml:3: vmSizes"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value", "rule", "said"),
+    [
+        ("stack", "machineType", "docker", "wrong-value", "'docker' is not one of 'auto', 'vm'"),
+        ("stack", "site", 5, "wrong-type", "expected text, found 5"),
+        ("stack", "location", None, "wrong-type", "expected text, found nothing"),
+        ("stack", "clusters", {"a": 1}, "wrong-type", "expected a list, found a mapping"),
+        ("stack", "clusters", [3], "wrong-type", "expected a mapping, found 3"),
+        ("stack", "clusters", [cluster(kubernetesVersion=1.34)], "wrong-type", "found 1.34"),
+        ("stack", "clusters", [cluster(controlPlane={"count": True})], "wrong-type", "a whole number, found true"),
+        ("stack", "clusters", [cluster(controlPlane={"count": "3"})], "wrong-type", "a whole number, found '3'"),
+        ("stack", "clusters", [cluster(controlPlane={"hostIP": "fe80::1"})], "bad-address", "an IPv6 address"),
+        (
+            "stack",
+            "clusters",
+            [cluster(controlPlane={"host_ip": "1.1.1.1"})],
+            "unknown-key",
+            "'host_ip' is unknown",
+        ),
+        (
+            "stack",
+            "clusters",
+            [cluster(loadBalancer={"addresses": ["1.1.1.9-1.1.1.1"]})],
+            "bad-range",
+            "ends before",
+        ),
+        (
+            "stack",
+            "clusters",
+            [cluster(loadBalancer={"addresses": ["1.1.1.1/40"]})],
+            "bad-range",
+            "is not a range",
+        ),
+        ("stack", "clusters", [cluster("a/b")], "bad-name", "'a/b' can't be a name"),
+        ("stack", "sshPublicKeys", ["-----BEGIN RSA PRIVATE KEY-----"], "private-ssh-key", "a private key"),
+        ("stack", "sshPublicKeys", ["ssh-ed25519 AAAA"], "bad-ssh-key", "is damaged or cut off"),
+        (
+            "hosts",
+            "hosts",
+            [{"name": "n", "connection": "xen://x"}],
+            "bad-connection",
+            "'xen://x' is not a libvirt",
+        ),
+        ("hosts", "vmSizes", {"X": {"vcpus": 0, "memoryGiB": 1}}, "wrong-value", "greater than or equal to 1"),
+        (
+            "netplan",
+            "reservations",
+            [{"address": "10.0.0.0/8", "owner": "x"}],
+            "bad-address",
+            "'10.0.0.0/8' is not",
+        ),
+        ("netplan", "reservations", [{"address": 5, "owner": "x"}], "bad-address", "5 is not an IPv4 address"),
+    ],
+)
+def test_a_wrong_value_is_named(tmp_path: Path, part: str, key: str, value: Any, rule: str, said: str) -> None:
+    content = files([cluster()])
+    content[part][key] = value
+    write_files(tmp_path, content)
+    (finding,) = faults(tmp_path)
+    assert (finding.rule, finding.severity) == (rule, "error")
+    assert said in finding.message
+    assert finding.remedy
+
+
+def test_an_unknown_key_comes_with_the_nearest_known_one(tmp_path: Path) -> None:
+    content = files([cluster(loadbalancer={})], stack={"resourcebridge": {}})
+    content["hosts"]["hosts"][0]["memoryGib"] = 3
+    write_files(tmp_path, content)
+    hints = [finding.remedy.partition("?")[0] for finding in faults(tmp_path)]
+    assert hints == ["did you mean 'loadBalancer'", "did you mean 'resourceBridge'", "did you mean 'memoryGiB'"]
+
+
+def test_a_private_key_is_never_repeated(tmp_path: Path) -> None:
+    secret = "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n"
+    write_files(tmp_path, files(stack={"sshPublicKeys": [secret]}))
+    assert "c2VjcmV0" not in str(faults(tmp_path))
+
+
+def test_what_belongs_to_pulumi_is_left_alone(tmp_path: Path) -> None:
+    write_files(tmp_path, files())
+    path = tmp_path / "Pulumi.lab.yaml"
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content["config"]["aws:region"] = "x"
+    content["config"]["other:password"] = {"secure": "v1:abc"}
+    path.write_text(
+        yaml.safe_dump({"encryptionsalt": "v1:x", "secretsprovider": "p", **content}), encoding="utf-8"
+    )
+    assert load_instance("lab", tmp_path).site == "s"
+
+
+def test_an_encrypted_key_of_ours_is_named(tmp_path: Path) -> None:
+    write_files(tmp_path, files(stack={"location": {"secure": "v1:abc"}}))
+    (finding,) = [one for one in faults(tmp_path) if one.rule == "encrypted-key"]
+    assert finding.path.endswith("config.azlocal:location")
+    assert "--plaintext" in finding.remedy
+
+
+@pytest.mark.parametrize("stack", ["../x", "a/b", "", "x" * 100, "-x"])
+def test_a_stack_name_is_no_path(tmp_path: Path, stack: str) -> None:
+    assert [finding.rule for finding in faults(tmp_path, stack)] == ["bad-name"]
+
+
+def test_a_site_name_is_no_path(tmp_path: Path) -> None:
+    write_files(tmp_path, files(stack={"site": "../../etc/passwd"}))
+    (finding,) = faults(tmp_path)
+    assert finding.path == "Pulumi.lab.yaml:2: config.azlocal:site"
+
+
+def test_missing_files_are_all_named(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.lab.yaml").write_text("config: {azlocal:site: s}\n", encoding="utf-8")
+    assert rules(tmp_path) == [("missing-file", "hosts/s.yaml"), ("missing-file", "netplans/s.yaml")]
+
+
+@pytest.mark.parametrize("text", ["a: 1\n", "config: 3\n", "config: {}\n"])
+def test_a_stack_without_our_keys(tmp_path: Path, text: str) -> None:
+    (tmp_path / "Pulumi.lab.yaml").write_text(text, encoding="utf-8")
+    assert [finding.rule for finding in faults(tmp_path)] == ["missing-key"]
+
+
+def test_host_bits_in_metallb_prefixes_are_ignored() -> None:
+    ranges = cluster(loadBalancer={"addresses": ["192.168.50.51/28, 10.0.0.1-10.0.0.3", "10.0.0.9"]})
+    content = files([ranges])
+    found = StackConfig.model_validate(content["stack"]).clusters[0].load_balancer.ranges
+    assert [len(one) for one in found] == [16, 3, 1]
+
+
+# ---- garbage: always findings, never a traceback
+
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=20),
+    st.sampled_from(["10.0.0.1", "10.0.0.0/24", "10.0.0.1-10.0.0.9", "aks", "a", "Static", "qemu:///system"]),
+)
+keys = st.one_of(
+    st.text(max_size=8),
+    st.sampled_from(
+        [
+            "azlocal:site",
+            "azlocal:clusters",
+            "name",
+            "controlPlane",
+            "count",
+            "hostIP",
+            "agentPools",
+            "hosts",
+            "connection",
+            "vmSizes",
+            "infrastructure",
+            "addressPrefix",
+            "gateway",
+            "pool",
+            "start",
+            "end",
+            "logicalNetworks",
+            "ipPools",
+            "reservations",
+            "config",
+        ]
+    ),
+)
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4), max_leaves=12
+)
+texts = st.one_of(values.map(lambda value: yaml.safe_dump(value, allow_unicode=True)), st.text(), st.binary())
+
+
+def as_bytes(text: str | bytes) -> bytes:
+    return text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(stack=texts, hosts=texts, netplan=texts)
+def test_garbage_is_findings(tmp_path: Path, stack: Any, hosts: Any, netplan: Any) -> None:
+    write_files(tmp_path, files([cluster()]))
+    for name, text in (("hosts/s.yaml", hosts), ("netplans/s.yaml", netplan), ("Pulumi.lab.yaml", stack)):
+        (tmp_path / name).write_bytes(as_bytes(text))
+        try:
+            plan_addresses(load_instance("lab", tmp_path))
+        except SpecError as error:
+            assert error.findings
+            assert all(
+                finding.path.startswith(("Pulumi.lab.yaml", "hosts/", "netplans/")) for finding in error.findings
+            )
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, one in inner for place in places(one, (*path, key)))]
+
+
+WHOLE = files(
+    [cluster(loadBalancer={"count": 2}), cluster("b", loadBalancer={"addresses": ["10.220.32.60/30"]})],
+    reservations=[{"address": "10.220.32.5", "owner": "dns"}],
+)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_one_wrong_value_anywhere_is_findings(tmp_path: Path, data: st.DataObject) -> None:
+    content = copy.deepcopy(WHOLE)
+    place = data.draw(st.sampled_from([one for one in places(content) if len(one) > 1]))
+    holder: Any = content
+    for key in place[:-1]:
+        holder = holder[key]
+    holder[place[-1]] = data.draw(values)
+    write_files(tmp_path, content)
+    try:
+        plan_addresses(load_instance("lab", tmp_path))
+    except SpecError as error:
+        assert all(": " in finding.path or finding.path.endswith(".yaml") for finding in error.findings)

@@ -1,0 +1,50 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from infra.spec.schema import json_schemas
+
+ROOT = Path(__file__).parents[2]
+INPUTS = sorted(
+    path for pattern in ("Pulumi.*.yaml", "hosts/*.yaml", "netplans/*.yaml") for path in ROOT.glob(pattern)
+)
+FILES = [path for path in INPUTS if not path.name.endswith(".lock.yaml")]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_each_input_file_names_its_schema_and_keeps_to_it(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    start = "# yaml-language-server: $schema="
+    first = text.splitlines()[0]
+    assert first.startswith(start)
+    schema = (path.parent / first.removeprefix(start)).resolve()
+    assert schema.parent == ROOT / "schemas"
+    Draft202012Validator(json.loads(schema.read_text(encoding="utf-8"))).validate(yaml.safe_load(text))
+
+
+@pytest.mark.parametrize("name", json_schemas())
+def test_the_schemas_are_schemas(name: str) -> None:
+    Draft202012Validator.check_schema(json_schemas()[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("stack.schema.json", {"config": {"azlocal:site": "s", "azlocal:cluster": []}}),
+        ("stack.schema.json", {"config": {}}),
+        ("netplan.schema.json", {"infrastructure": {"addressPrefix": "10.0.0.0"}}),
+        ("hosts.schema.json", {"hosts": [{"name": "n", "connection": "x"}]}),
+        ("hosts.schema.json", {"hosts": []}),
+    ],
+)
+def test_editors_see_what_is_wrong(name: str, content: Any) -> None:
+    assert list(Draft202012Validator(json_schemas()[name]).iter_errors(content))
+
+
+def test_pulumis_own_keys_are_no_fault_in_an_editor() -> None:
+    content = {"encryptionsalt": "x", "config": {"azlocal:site": "s", "aws:region": "x"}}
+    assert not list(Draft202012Validator(json_schemas()["stack.schema.json"]).iter_errors(content))

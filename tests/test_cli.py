@@ -1,0 +1,104 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from infra.cli import app
+from tests.instances import cluster, files, write_files
+
+ROOT = Path(__file__).parents[1]
+
+
+def azlocal(*arguments: object, **environment: str) -> Result:
+    return CliRunner(env={"CI": "", **environment}).invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    write_files(tmp_path, files([cluster()]))
+    return tmp_path
+
+
+def test_a_sound_plan_is_exit_code_0_and_records(project: Path) -> None:
+    result = azlocal("-C", project, "plan", "lab", "--format", "json")
+    assert result.exit_code == 0
+    plan = json.loads(result.stdout)
+    assert (plan["instance"], plan["ok"]) == ("lab", True)
+    assert "lab/a-cp-0" in (project / "netplans/s.lock.yaml").read_text(encoding="utf-8")
+
+
+def test_a_broken_rule_is_exit_code_2_with_the_plan_still_there(project: Path) -> None:
+    write_files(project, files([cluster(planes=2)]))
+    result = azlocal("-C", project, "plan", "lab", "--format", "json")
+    assert result.exit_code == 2
+    plan = json.loads(result.stdout)
+    assert not plan["ok"]
+    assert plan["findings"][0]["path"] == "Pulumi.lab.yaml:7: config.azlocal:clusters[0].controlPlane.count"
+    assert plan["networks"][1]["allocations"]
+    assert "error: Pulumi.lab.yaml:7" in result.stderr
+
+
+def test_unreadable_input_is_exit_code_1_with_findings(project: Path) -> None:
+    (project / "hosts/s.yaml").write_text("hosts: [\n", encoding="utf-8")
+    result = azlocal("-C", project, "plan", "lab", "--format", "json")
+    assert result.exit_code == 1
+    assert [finding["rule"] for finding in json.loads(result.stdout)["findings"]] == ["yaml-syntax"]
+    assert "hosts/s.yaml:2" in result.stderr
+
+
+def test_no_lock_neither_reads_nor_writes(project: Path) -> None:
+    lock = project / "netplans/s.lock.yaml"
+    assert azlocal("-C", project, "plan", "lab", "--no-lock").exit_code == 0
+    assert not lock.exists()
+    lock.write_text("damaged", encoding="utf-8")
+    assert azlocal("-C", project, "plan", "lab", "--no-lock").exit_code == 0
+    assert azlocal("-C", project, "plan", "lab").exit_code == 1
+
+
+def test_ci_freezes_the_lock(project: Path) -> None:
+    assert azlocal("-C", project, "plan", "lab").exit_code == 0
+    write_files(project, files([cluster(), cluster("b")]))
+    frozen = azlocal("-C", project, "plan", "lab", CI="true")
+    assert frozen.exit_code == 2
+    assert "lock-frozen" in frozen.stderr
+    assert azlocal("-C", project, "plan", "lab", "--frozen").exit_code == 2
+    assert azlocal("-C", project, "plan", "lab", "--no-frozen", CI="true").exit_code == 0
+
+
+def test_the_table_shows_the_plan(project: Path) -> None:
+    result = azlocal("-C", project, "plan", "lab", COLUMNS="160")
+    assert "a-nodepool1-0" in result.stdout
+    assert "4 required" in result.stdout
+
+
+def test_help_teaches_with_examples() -> None:
+    for arguments in (["--help"], ["plan", "--help"], ["schema", "--help"]):
+        assert "Examples:\n" in azlocal(*arguments).stdout
+    listed = azlocal("--help").stdout
+    assert all(name in listed for name in ("image", "hypervisor", "plan", "schema"))
+
+
+def test_the_schemas_are_current() -> None:
+    assert azlocal("-C", ROOT, "schema", "--check").exit_code == 0
+
+
+def test_a_stale_schema_is_named(tmp_path: Path) -> None:
+    stale = azlocal("-C", tmp_path, "schema", "--check")
+    assert stale.exit_code == 1
+    assert "hosts.schema.json" in stale.stderr
+    assert azlocal("-C", tmp_path, "schema").exit_code == 0
+    assert azlocal("-C", tmp_path, "schema", "--check").exit_code == 0
+
+
+def test_planning_imports_neither_engine_nor_hypervisor() -> None:
+    code = (
+        "import sys; from typer.testing import CliRunner; from infra.cli import app;"
+        f"result = CliRunner().invoke(app, ['-C', {str(ROOT)!r}, 'plan', 'lab', '--no-lock', '--format', 'json']);"
+        "heavy = {'pulumi', 'grpc', 'libvirt', 'paramiko', 'netaddr', 'cryptography', 'rich', 'lxml'};"
+        "print(result.exit_code, sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "0 []\n"
