@@ -1,0 +1,74 @@
+"""Commands, files and addresses of a host, be it this machine or one over SSH."""
+
+from urllib.parse import urlsplit as _urlsplit
+
+from infra.ssh.hostkey import (
+    HostKeyError,
+    HostKeyRefused,
+    HostKeyTimeout,
+    HostKeyWaitCancelled,
+    NotSsh,
+    WrongHostKey,
+    fetch_host_key,
+    fingerprint,
+    wait_for_host_key,
+)
+from infra.ssh.local import LocalShell
+from infra.ssh.options import parse_target
+from infra.ssh.remote import SshShell
+from infra.ssh.shell import (
+    CommandError,
+    CommandResult,
+    Connection,
+    Dial,
+    FileError,
+    FileMissing,
+    Shell,
+    ShellError,
+    SshError,
+)
+
+__all__ = [
+    "CommandError",
+    "CommandResult",
+    "Connection",
+    "Dial",
+    "FileError",
+    "FileMissing",
+    "HostKeyError",
+    "HostKeyRefused",
+    "HostKeyTimeout",
+    "HostKeyWaitCancelled",
+    "LocalShell",
+    "NotSsh",
+    "Shell",
+    "ShellError",
+    "SshError",
+    "SshShell",
+    "WrongHostKey",
+    "fetch_host_key",
+    "fingerprint",
+    "shell_for",
+    "wait_for_host_key",
+]
+
+_LOCAL = frozenset({"", "unix"})
+_OVER_SSH = frozenset({"ssh", "libssh", "libssh2"})
+
+
+def shell_for(connection: str) -> Shell:
+    """Return the shell of the host that a libvirt URI names.
+
+    Raises:
+        SshError: libvirt's way to that host carries no commands.
+    """
+    parts = _urlsplit(connection)
+    transport = parts.scheme.partition("+")[2]
+    if transport in _OVER_SSH:
+        return SshShell(parse_target(connection))
+    if transport in _LOCAL and not parts.netloc:
+        return LocalShell()
+    raise SshError(
+        f"{connection}: azlocal needs commands and files of the host beside libvirt, which this way doesn't "
+        f"carry: write qemu+ssh://root@{parts.hostname or 'HOST'}/system"
+    )

@@ -1,0 +1,156 @@
+"""Log in to a host: the way there, its host key, our keys; and a remedy for each way it can fail."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import socket
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any, Final, Protocol, cast
+
+import paramiko
+
+from infra.ssh.options import SshOptions, SshTarget
+from infra.ssh.shell import SshError
+
+_CONNECT_SECONDS: Final = 10.0
+_BANNER_SECONDS: Final = 15.0
+_LOGIN_SECONDS: Final = 30.0
+_KEEPALIVE_SECONDS: Final = 15
+_DEAD_AFTER_MILLISECONDS: Final = 45_000
+_PROXY_END_SECONDS: Final = 2.0
+
+# What goes wrong reaches the user by exceptions; without a handler, logging prints it to stderr as well.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
+
+class _UnknownHostKey(paramiko.SSHException):
+    """No known_hosts file has the key that the host shows."""
+
+
+class _Refuse(paramiko.MissingHostKeyPolicy):
+    """Trust nobody at first sight; the error tells the fingerprint to compare."""
+
+    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
+        raise _UnknownHostKey(f"{key.get_name()} {key.fingerprint}")
+
+
+def log_in(target: SshTarget, options: SshOptions) -> paramiko.SSHClient:
+    """Return a connection that is logged in.
+
+    Raises:
+        SshError: it can't be had; the message says what to do.
+    """
+    way = _open_way(target, options)
+    client = paramiko.SSHClient()
+    client.set_missing_host_key_policy(_Refuse())
+    try:
+        for name in options.known_hosts:
+            if Path(name).is_file():
+                client.load_system_host_keys(name)
+        client.connect(
+            options.key_alias or options.hostname,
+            22 if options.key_alias else options.port,  # for known_hosts only: the way is open already
+            options.user,
+            sock=way.socket,
+            key_filename=cast(Any, list(options.identity_files)),  # paramiko takes a list; its stubs don't know
+            allow_agent=options.use_agent,
+            look_for_keys=False,
+            timeout=_CONNECT_SECONDS,
+            banner_timeout=_BANNER_SECONDS,
+            auth_timeout=_LOGIN_SECONDS,
+        )
+    except (paramiko.SSHException, OSError, EOFError, ValueError) as error:
+        client.close()
+        way.socket.close()
+        raise SshError(f"{target}: {_remedy(target, options, error, way.complaint())}") from error
+    transport = client.get_transport()
+    if transport is not None:
+        transport.set_keepalive(_KEEPALIVE_SECONDS)
+    return client
+
+
+class _Way(Protocol):
+    """An open way to a host's SSH server."""
+
+    socket: socket.socket
+
+    def complaint(self) -> str:
+        """Return what the way itself says of a failure."""
+
+
+class _Direct:
+    def __init__(self, target: SshTarget, options: SshOptions) -> None:
+        try:
+            self.socket = socket.create_connection((options.hostname, options.port), _CONNECT_SECONDS)
+        except OSError as error:
+            raise SshError(
+                f"{target}: no connection to {options.hostname} port {options.port}: {error.strerror or error}. "
+                "Is the host on, is sshd running there, is the address right?"
+            ) from error
+        # Keepalives alone only send: this makes the kernel give up when nobody acknowledges them.
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD_AFTER_MILLISECONDS)
+
+    def complaint(self) -> str:
+        return ""
+
+
+class _Proxied:
+    """The user's ProxyCommand or ProxyJump; the process ends by itself when our end of its socket closes."""
+
+    def __init__(self, target: SshTarget, command: list[str]) -> None:
+        self.socket, theirs = socket.socketpair()
+        self._said = b""
+        with theirs:
+            try:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=theirs.fileno(),
+                    stdout=theirs.fileno(),
+                    stderr=subprocess.PIPE,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                self.socket.close()
+                raise SshError(f"{target}: the proxy `{command[0]}` can't run: {error.strerror}") from error
+        self._reaper = threading.Thread(target=self._follow, daemon=True)
+        self._reaper.start()
+
+    def complaint(self) -> str:
+        self._reaper.join(_PROXY_END_SECONDS)
+        said = self._said.decode(errors="replace").strip()[-500:]
+        return f"; the proxy says: {said}" if said else "; it was tried through the proxy of ~/.ssh/config"
+
+    def _follow(self) -> None:
+        self._said = self._process.communicate()[1]
+
+
+def _open_way(target: SshTarget, options: SshOptions) -> _Way:
+    command = options.proxy()
+    return _Direct(target, options) if command is None else _Proxied(target, command)
+
+
+def _remedy(target: SshTarget, options: SshOptions, error: Exception, complaint: str) -> str:
+    name = options.known_hosts_name
+    if isinstance(error, _UnknownHostKey):
+        return (
+            f"its host key {error} is in none of {', '.join(options.known_hosts)} (as {name}). Compare the "
+            f"fingerprint with the host's own, then accept it once by `ssh {shlex.join(target.arguments())}`"
+        )
+    if isinstance(error, paramiko.BadHostKeyException):
+        return (
+            f"its host key is {error.key.get_name()} {error.key.fingerprint}, but known_hosts has "
+            f"{error.expected_key.fingerprint} for {name}. If the host was installed anew, compare "
+            f"the fingerprint with the host's own, then `ssh-keygen -R '{name}'` and accept it once by "
+            f"`ssh {shlex.join(target.arguments())}`"
+        )
+    if isinstance(error, paramiko.AuthenticationException):
+        keys = ", ".join(options.identity_files) or "no key file"
+        agent = "and the SSH agent" if options.use_agent else "and no agent, as ~/.ssh/config says"
+        return (
+            f"{options.user} may not log in ({error}); tried {keys} {agent}. Install your public key there: "
+            f"`ssh-copy-id {options.user}@{options.hostname}`; a key with a passphrase must be in the agent"
+        )
+    return f"the SSH login failed: {error or type(error).__name__}{complaint}"

@@ -1,0 +1,254 @@
+"""A host over SSH: one connection, many channels."""
+
+from __future__ import annotations
+
+import contextlib
+import posixpath
+import secrets
+import shlex
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+import paramiko
+
+from infra.ssh.login import log_in
+from infra.ssh.options import SshTarget, resolve
+from infra.ssh.shell import (
+    COMMAND_SECONDS,
+    DIAL_SECONDS,
+    CommandError,
+    CommandResult,
+    Connection,
+    FileError,
+    FileMissing,
+    SshError,
+    checked,
+    removal,
+)
+
+_SESSIONS: Final = 8
+"""Below sshd's MaxSessions (10); libvirt's own connections don't count, they are separate."""
+
+_FORBIDDEN: Final = 1
+"""What a server answers that administratively prohibits a channel (RFC 4254)."""
+
+_NETWORK_ERRORS: Final = (paramiko.SSHException, EOFError, OSError)
+_Found = TypeVar("_Found")
+
+
+class SshShell:
+    """Commands and files of a host over SSH, by the user's own SSH configuration, keys and known hosts."""
+
+    def __init__(self, target: SshTarget) -> None:
+        self._target = target
+        self._connecting = threading.Lock()
+        self._sessions = threading.BoundedSemaphore(_SESSIONS)
+        self._client: paramiko.SSHClient | None = None
+
+    @property
+    def host(self) -> str:
+        """Return the host's name, as the user wrote it."""
+        return str(self._target)
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        input: bytes | None = None,
+        timeout: float = COMMAND_SECONDS,
+        check: bool = True,
+    ) -> CommandResult:
+        """Run a command."""
+        with self._sessions, contextlib.closing(self._session()) as channel:
+            # SSH carries one string to the login shell; quoting makes that shell hand on exactly these arguments.
+            command = shlex.join(["env", "LC_ALL=C", *argv])
+            result = _conversation(channel, self.host, argv, command, input, timeout)
+        return checked(self.host, result, check)
+
+    def read_file(self, path: str) -> bytes:
+        """Return a file's content."""
+
+        def read(sftp: paramiko.SFTPClient) -> bytes:
+            with sftp.open(path, "rb") as file:
+                file.prefetch()
+                return file.read()
+
+        return self._with_files(f"{path} can't be read", read)
+
+    def write_file(self, path: str, data: bytes, mode: int = 0o600) -> None:
+        """Write a file beside its place, then move it there."""
+        folder, name = posixpath.split(path)
+        temporary = posixpath.join(folder, f".{name}.{secrets.token_hex(6)}")
+
+        def write(sftp: paramiko.SFTPClient) -> None:
+            try:
+                with sftp.open(temporary, "wx") as file:
+                    file.chmod(mode)
+                    file.set_pipelined(True)
+                    file.write(data)
+                sftp.posix_rename(temporary, path)
+            except BaseException:
+                with contextlib.suppress(*_NETWORK_ERRORS):
+                    sftp.remove(temporary)
+                raise
+
+        self._with_files(f"{path} can't be written", write)
+
+    def make_directory(self, path: str, mode: int = 0o755) -> None:
+        """Make a folder and its parents."""
+        self.run(["install", "--directory", f"--mode={mode:o}", "--", path])
+
+    def remove_tree(self, path: str) -> None:
+        """Remove a file or a folder."""
+        self.run(removal(self.host, path), timeout=600)
+
+    def exists(self, path: str) -> bool:
+        """Return whether there is something at the path."""
+        try:
+            self._with_files(f"{path} can't be looked at", lambda sftp: sftp.lstat(path))
+        except FileMissing:
+            return False
+        return True
+
+    def dial(self, address: str, port: int, *, timeout: float = DIAL_SECONDS) -> Connection:
+        """Open a TCP connection from the host to an address it reaches.
+
+        Raises:
+            OSError: the host says why it can't.
+            SshError: the host itself doesn't answer, or forbids such connections.
+        """
+        deadline = time.monotonic() + timeout
+        transport = self._connected()
+        try:
+            return transport.open_channel("direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=timeout)
+        except paramiko.ChannelException as error:
+            if error.code == _FORBIDDEN:
+                raise SshError(
+                    f"{self.host}: sshd there forbids connections through it, and machines are checked that way: "
+                    "set `AllowTcpForwarding yes` in /etc/ssh/sshd_config"
+                ) from error
+            raise OSError(f"{self.host} can't connect to it") from error
+        except (paramiko.SSHException, EOFError) as error:
+            if time.monotonic() >= deadline:
+                raise TimeoutError(f"{self.host} gets no answer from {address}") from error
+            raise ConnectionError(f"{self.host}: {error}") from error
+
+    def close(self) -> None:
+        """End the connection; the next use opens a new one."""
+        with self._connecting:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _connected(self) -> paramiko.Transport:
+        with self._connecting:
+            transport = self._client.get_transport() if self._client else None
+            if transport is None or not transport.is_active():
+                if self._client is not None:
+                    self._client.close()
+                self._client = log_in(self._target, resolve(self._target))
+                transport = self._client.get_transport()
+            if transport is None:
+                raise SshError(f"{self.host}: the SSH connection broke right after the login")
+            return transport
+
+    def _session(self) -> paramiko.Channel:
+        """Open a channel; a connection found dead is opened anew once, since nothing was sent over it yet."""
+        transport = self._connected()
+        try:
+            return _open_session(self.host, transport)
+        except SshError:
+            if transport.is_active():
+                raise
+        return _open_session(self.host, self._connected())
+
+    def _with_files(self, what: str, action: Callable[[paramiko.SFTPClient], _Found]) -> _Found:
+        with self._sessions, self._sftp() as sftp:
+            try:
+                return action(sftp)
+            except FileNotFoundError as error:
+                raise FileMissing(f"{self.host}: {what}: no such file or folder") from error
+            except OSError as error:
+                raise FileError(f"{self.host}: {what}: {error.strerror or error}") from error
+            except (paramiko.SSHException, EOFError) as error:
+                raise SshError(f"{self.host}: {what}: the SSH connection broke: {error}") from error
+
+    @contextmanager
+    def _sftp(self) -> Iterator[paramiko.SFTPClient]:
+        with contextlib.closing(self._session()) as channel:
+            try:
+                channel.invoke_subsystem("sftp")
+                sftp = paramiko.SFTPClient(channel)
+            except _NETWORK_ERRORS as error:
+                raise SshError(f"{self.host}: sshd there serves no files (Subsystem sftp): {error}") from error
+            with contextlib.closing(sftp):
+                yield sftp
+
+
+def _open_session(host: str, transport: paramiko.Transport) -> paramiko.Channel:
+    try:
+        return transport.open_session(timeout=DIAL_SECONDS)
+    except paramiko.ChannelException as error:
+        raise SshError(f"{host}: sshd refuses another session: {error.text} (MaxSessions?)") from error
+    except _NETWORK_ERRORS as error:
+        raise SshError(f"{host}: the SSH connection broke: {error}") from error
+
+
+def _conversation(
+    channel: paramiko.Channel, host: str, argv: Sequence[str], command: str, input: bytes | None, timeout: float
+) -> CommandResult:
+    """Run one command on a channel: input, output and errors at the same time, or one would wait for another."""
+    overdue = threading.Event()
+
+    def stop() -> None:
+        overdue.set()
+        channel.close()
+
+    output: dict[str, bytes] = {}
+    timer = threading.Timer(timeout, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        channel.exec_command(command)
+        helpers = [
+            threading.Thread(target=_send, args=(channel, input), daemon=True),
+            threading.Thread(target=lambda: output.update(stderr=_all(channel.recv_stderr)), daemon=True),
+        ]
+        for helper in helpers:
+            helper.start()
+        output["stdout"] = _all(channel.recv)
+        exit_code = channel.recv_exit_status()
+        for helper in helpers:
+            helper.join()
+    except _NETWORK_ERRORS as error:
+        if not overdue.is_set():
+            raise SshError(
+                f"{host}: the SSH connection broke during `{shlex.join(argv)[:200]}`: {error}"
+            ) from error
+        exit_code = -1
+    finally:
+        timer.cancel()
+    stdout, stderr = (output.get(name, b"").decode(errors="replace") for name in ("stdout", "stderr"))
+    if overdue.is_set():
+        raise CommandError(host, argv, None, stdout, stderr)
+    if exit_code == -1:
+        raise SshError(
+            f"{host}: the SSH connection broke during `{shlex.join(argv)[:200]}`, or a signal ended it; "
+            "whether it did its work is unknown"
+        )
+    return CommandResult(tuple(argv), exit_code, stdout, stderr)
+
+
+def _send(channel: paramiko.Channel, data: bytes | None) -> None:
+    # A command may end without reading its input; its exit code then says what it thought of it.
+    with contextlib.suppress(*_NETWORK_ERRORS):
+        if data:
+            channel.sendall(data)
+        channel.shutdown_write()
+
+
+def _all(receive: Callable[[int], bytes]) -> bytes:
+    return b"".join(iter(lambda: receive(1 << 16), b""))

@@ -1,0 +1,161 @@
+"""What can be done on a host, whichever way it is reached, and what can go wrong with it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+COMMAND_SECONDS: Final = 60.0
+DIAL_SECONDS: Final = 10.0
+_SHOWN_CHARACTERS: Final = 2000
+
+
+class ShellError(Exception):
+    """Something could not be done on a host; the message says what, where, why and the remedy."""
+
+
+class SshError(ShellError):
+    """The host can't be reached or logged in to, or the connection broke on the way."""
+
+
+class CommandError(ShellError):
+    """A command failed, or didn't end in time. Its input is never shown: it may be a secret.
+
+    Attributes:
+        exit_code: None when the command was stopped because its time was over.
+    """
+
+    def __init__(self, host: str, argv: Sequence[str], exit_code: int | None, stdout: str, stderr: str) -> None:
+        self.argv = tuple(argv)
+        self.exit_code = exit_code
+        self.stdout = stdout
+        self.stderr = stderr
+        ending = "didn't end in time and was stopped" if exit_code is None else f"ended with code {exit_code}"
+        if exit_code == NOT_FOUND:
+            ending += " (is the program installed there?)"
+        output = _bounded(stderr.strip() or stdout.strip())
+        super().__init__(f"{host}: `{_bounded(shlex.join(argv))}` {ending}" + (f": {output}" if output else ""))
+
+
+class FileError(ShellError):
+    """A file or folder can't be read or written."""
+
+
+class FileMissing(FileError):
+    """There is no such file."""
+
+
+NOT_FOUND: Final = 127
+"""The exit code by which shells say that there is no such program."""
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """What a command did."""
+
+    argv: tuple[str, ...]
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+class Connection(Protocol):
+    """A byte stream to an address: a socket, or a channel through an SSH connection."""
+
+    def recv(self, count: int, /) -> bytes:
+        """Return at most `count` bytes; none at the end."""
+
+    def send(self, data: bytes, /) -> int:
+        """Send some of the bytes; return how many."""
+
+    def settimeout(self, seconds: float | None, /) -> None:
+        """Limit each following call."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+class Dial(Protocol):
+    """Opens a connection from where the host stands. Failing, it raises OSError with the network's own reason."""
+
+    def __call__(self, address: str, port: int, *, timeout: float = DIAL_SECONDS) -> Connection:
+        """Open a connection to the address."""
+
+
+class Shell(Protocol):
+    """Commands and files on one host. Thread-safe."""
+
+    @property
+    def host(self) -> str:
+        """Return the host's name, as messages show it."""
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        input: bytes | None = None,
+        timeout: float = COMMAND_SECONDS,
+        check: bool = True,
+    ) -> CommandResult:
+        """Run a command, untouched by any shell, with messages in English.
+
+        Raises:
+            CommandError: it failed (unless `check` is False), or didn't end within `timeout` seconds.
+        """
+
+    def read_file(self, path: str) -> bytes:
+        """Return a file's content.
+
+        Raises:
+            FileMissing: there is none.
+        """
+
+    def write_file(self, path: str, data: bytes, mode: int = 0o600) -> None:
+        """Write a file, so that others see the old content or the new one and nothing between."""
+
+    def make_directory(self, path: str, mode: int = 0o755) -> None:
+        """Make a folder and its parents; one that is there gets the mode."""
+
+    def remove_tree(self, path: str) -> None:
+        """Remove a file, or a folder with all it holds on its own file system; nothing there is fine."""
+
+    def exists(self, path: str) -> bool:
+        """Return whether there is something at the path."""
+
+    def dial(self, address: str, port: int, *, timeout: float = DIAL_SECONDS) -> Connection:
+        """Open a connection as the host itself would."""
+
+    def close(self) -> None:
+        """Release what is open. The shell may be used again afterwards."""
+
+
+def checked(host: str, result: CommandResult, check: bool) -> CommandResult:
+    """Return the result of a command that was allowed to fail, or didn't.
+
+    Raises:
+        CommandError: it failed and wasn't allowed to.
+    """
+    if check and result.exit_code != 0:
+        raise CommandError(host, result.argv, result.exit_code, result.stdout, result.stderr)
+    return result
+
+
+def removal(host: str, path: str) -> list[str]:
+    """Return the command that removes a tree; it never follows a mount into another file system.
+
+    Raises:
+        FileError: the path is one that nobody can mean.
+    """
+    if not path.startswith("/") or not path.strip("/") or ".." in path.split("/"):
+        raise FileError(f"{host}: refusing to remove {path!r}: not a full path below /")
+    return ["rm", "--recursive", "--force", "--one-file-system", "--", path]
+
+
+def _bounded(text: str) -> str:
+    """Keep both ends: the command's own words come first, and the reason of a failure mostly last."""
+    if len(text) <= _SHOWN_CHARACTERS:
+        return text
+    half = _SHOWN_CHARACTERS // 2
+    return f"{text[:half]} … {text[-half:]}"

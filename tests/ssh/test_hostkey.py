@@ -1,0 +1,140 @@
+"""Waiting for one machine's SSH server, and noticing another's."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from infra.ssh import (
+    Connection,
+    HostKeyRefused,
+    HostKeyTimeout,
+    HostKeyWaitCancelled,
+    NotSsh,
+    WrongHostKey,
+    fetch_host_key,
+    fingerprint,
+    wait_for_host_key,
+)
+from tests.ssh.conftest import Server, free_port
+
+OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEpCk6+dC5z7AqTCQitm9mRDMzK1q8jWWip3gCN2LX96"
+
+
+@contextmanager
+def _speaker(says: bytes, hold: float) -> Iterator[int]:
+    with closing(socket.socket()) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+
+        def serve() -> None:
+            stream, _ = listener.accept()
+            with stream:
+                stream.sendall(says)
+                time.sleep(hold)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join()
+
+
+def test_key_by_exchange_alone(server: Server) -> None:
+    assert fetch_host_key("127.0.0.1", server.port) == server.public_key
+
+
+def test_refused() -> None:
+    with pytest.raises(HostKeyRefused, match="refused"):
+        fetch_host_key("127.0.0.1", free_port())
+
+
+@pytest.mark.parametrize(
+    ("says", "hold", "error"),
+    [
+        (b"", 0, HostKeyRefused),
+        (b"", 0.7, HostKeyTimeout),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", 0, NotSsh),
+        (b"220 mail.example ready\r\n", 0.7, NotSsh),
+        (b"SSH-2.0-half\r\n", 0, HostKeyRefused),
+        (b"SSH-2.0-half\r\n", 0.7, HostKeyTimeout),
+    ],
+)
+def test_what_answers_is_told_apart(says: bytes, hold: float, error: type[Exception]) -> None:
+    with _speaker(says, hold) as port, pytest.raises(error):
+        fetch_host_key("127.0.0.1", port, timeout=0.5)
+
+
+def test_fingerprint_is_opensshs_own(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(OTHER + "\n")
+    shown = subprocess.run(
+        ["ssh-keygen", "-l", "-f", str(tmp_path / "key")], capture_output=True, text=True, check=True
+    )
+    assert fingerprint(OTHER + " comment") == shown.stdout.split()[1]
+    with pytest.raises(ValueError, match="not an SSH public key"):
+        fingerprint("ssh-ed25519")
+
+
+def test_waits_until_it_answers(server: Server) -> None:
+    seen: list[str] = []
+    failures = iter([ConnectionRefusedError(), TimeoutError(), OSError(113, "No route to host")])
+
+    def dial(address: str, port: int, *, timeout: float = 1) -> Connection:
+        for failure in failures:
+            raise failure
+        return socket.create_connection((address, server.port), timeout)
+
+    wait_for_host_key(
+        "127.0.0.1", server.public_key + " comment", time.monotonic() + 10, threading.Event(), seen.append, dial
+    )
+    assert [text.rsplit(": ", 1)[1] for text in seen] == [
+        "no SSH server listens on port 22 yet (connection refused)",
+        "no answer",
+        "No route to host",
+    ]
+
+
+def test_deadline_names_what_was_seen_last() -> None:
+    with pytest.raises(HostKeyTimeout, match=r"no SSH within \d s: 127.0.0.1: no SSH server listens"):
+        wait_for_host_key(
+            "127.0.0.1", OTHER, time.monotonic() + 0.5, threading.Event(), lambda _: None, port=free_port()
+        )
+
+
+def test_another_machines_key_is_borne_for_a_while_then_named(server: Server) -> None:
+    started = time.monotonic()
+    with pytest.raises(WrongHostKey) as caught:
+        wait_for_host_key(
+            "127.0.0.1",
+            OTHER,
+            time.monotonic() + 30,
+            threading.Event(),
+            lambda _: None,
+            port=server.port,
+            grace=0.5,
+        )
+    assert 0.5 < time.monotonic() - started < 5
+    assert caught.value.expected in str(caught.value)
+    assert fingerprint(server.public_key) in str(caught.value)
+
+
+def test_cancel_ends_the_wait_at_once() -> None:
+    cancelled = threading.Event()
+    threading.Timer(0.2, cancelled.set).start()
+    started = time.monotonic()
+    with pytest.raises(HostKeyWaitCancelled):
+        wait_for_host_key("127.0.0.1", OTHER, time.monotonic() + 30, cancelled, lambda _: None, port=free_port())
+    assert time.monotonic() - started < 1
+
+
+def test_cancel_ends_a_silent_key_exchange() -> None:
+    cancelled = threading.Event()
+    threading.Timer(0.2, cancelled.set).start()
+    with _speaker(b"", 1) as port, pytest.raises(HostKeyWaitCancelled):
+        wait_for_host_key("127.0.0.1", OTHER, time.monotonic() + 30, cancelled, lambda _: None, port=port)

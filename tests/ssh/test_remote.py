@@ -1,0 +1,143 @@
+"""What only SSH has: logins that fail with a remedy, broken connections, jumps, dialling through the host."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from infra.ssh import SshError, SshShell, fetch_host_key
+from infra.ssh.options import SshOptions, SshTarget
+from tests.ssh.conftest import Server, free_port, make_server
+
+Connect = Callable[[SshOptions], SshShell]
+
+
+@pytest.fixture
+def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
+    shells: list[SshShell] = []
+
+    def make(options: SshOptions) -> SshShell:
+        monkeypatch.setattr("infra.ssh.remote.resolve", lambda target: options)
+        shells.append(SshShell(SshTarget("node1")))
+        return shells[-1]
+
+    yield make
+    for shell in shells:
+        shell.close()
+
+
+def test_unknown_host_key_is_refused_with_fingerprint_and_remedy(server: Server, connect: Connect) -> None:
+    (server.folder / "known").write_text("")
+    with pytest.raises(SshError, match=r"ssh-ed25519 SHA256:.* is in none of .*accept it once by `ssh -- node1`"):
+        connect(server.options).run(["true"])
+
+
+def test_changed_host_key_is_refused(server: Server, connect: Connect) -> None:
+    other = (server.folder / "user.pub").read_text()
+    (server.folder / "known").write_text(f"[127.0.0.1]:{server.port} {other}")
+    with pytest.raises(SshError, match=r"but known_hosts has SHA256:.*ssh-keygen -R"):
+        connect(server.options).run(["true"])
+
+
+def test_host_key_alias(server: Server, connect: Connect) -> None:
+    (server.folder / "known").write_text(f"lab {server.public_key}\n")
+    assert connect(replace(server.options, key_alias="lab")).run(["true"]).exit_code == 0
+
+
+def test_key_that_is_not_accepted(server: Server, connect: Connect) -> None:
+    with pytest.raises(SshError, match=r"may not log in.*ssh-copy-id"):
+        connect(replace(server.options, identity_files=(str(server.folder / "host"),))).run(["true"])
+    with pytest.raises(SshError, match=r"may not log in|login failed"):
+        connect(replace(server.options, identity_files=())).run(["true"])
+
+
+def test_nothing_listens(server: Server, connect: Connect) -> None:
+    with pytest.raises(SshError, match=r"Connection refused.*is sshd running"):
+        connect(replace(server.options, port=free_port())).run(["true"])
+
+
+def test_proxy_carries_the_connection_and_leaves_no_process(server: Server, connect: Connect) -> None:
+    command = shlex.join(["nc", "127.0.0.1", str(server.port)])
+    shell = connect(replace(server.options, proxy_command=command))
+    assert shell.run(["echo", "through"]).stdout == "through\n"
+    shell.close()
+    deadline = time.monotonic() + 5
+    while subprocess.run(["pgrep", "-P", str(os.getpid()), "-x", "nc"], stdout=subprocess.DEVNULL).returncode == 0:
+        assert time.monotonic() < deadline, "nc still runs"
+        time.sleep(0.05)
+
+
+def test_failing_proxy_says_why(server: Server, connect: Connect) -> None:
+    with pytest.raises(SshError, match="the proxy says: no way"):
+        connect(replace(server.options, proxy_command="sh -c 'echo no way >&2'")).run(["true"])
+
+
+def test_reconnects_after_the_server_went_away(server: Server, connect: Connect) -> None:
+    shell = connect(server.options)
+    first = int(shell.run(["sh", "-c", "echo $PPID"]).stdout)
+    os.kill(first, signal.SIGKILL)
+    time.sleep(0.2)
+    assert int(shell.run(["sh", "-c", "echo $PPID"]).stdout) != first
+
+
+def test_connection_that_breaks_during_a_command(server: Server, connect: Connect) -> None:
+    shell = connect(server.options)
+    session = int(shell.run(["sh", "-c", "echo $PPID"]).stdout)
+    killer = threading.Timer(0.3, os.kill, (session, signal.SIGKILL))
+    killer.start()
+    with pytest.raises(SshError, match="broke during `sleep 30`"):
+        shell.run(["sleep", "30"])
+    killer.join()
+
+
+def test_server_that_allows_few_sessions(tmp_path: Path, connect: Connect) -> None:
+    server = make_server(tmp_path, "MaxSessions 0")
+    process = server.start()
+    try:
+        with pytest.raises(SshError, match="refuses another session"):
+            connect(server.options).run(["true"])
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_dials_from_the_host(server: Server, connect: Connect) -> None:
+    shell = connect(server.options)
+    assert fetch_host_key("127.0.0.1", server.port, dial=shell.dial) == server.public_key
+    with pytest.raises(OSError, match="node1 can't connect"):
+        shell.dial("127.0.0.1", free_port())
+    assert shell.run(["true"]).exit_code == 0
+
+
+def test_dialling_an_address_that_stays_silent(server: Server, connect: Connect) -> None:
+    shell = connect(server.options)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        port = listener.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)), socket.socket() as second:
+            second.setblocking(False)
+            second.connect_ex(("127.0.0.1", port))  # the queue is full now: further ones get no answer
+            with pytest.raises(TimeoutError, match="no answer"):
+                shell.dial("127.0.0.1", port, timeout=0.3)
+
+
+def test_forbidden_forwarding_is_named(tmp_path: Path, connect: Connect) -> None:
+    server = make_server(tmp_path, "AllowTcpForwarding no")
+    process = server.start()
+    try:
+        with pytest.raises(SshError, match="AllowTcpForwarding yes"):
+            connect(server.options).dial("127.0.0.1", server.port)
+    finally:
+        process.kill()
+        process.wait()

@@ -1,0 +1,126 @@
+"""The two shells behave alike: each test runs on this machine directly, and through a real sshd."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from infra.ssh import CommandError, FileError, FileMissing, LocalShell, Shell, ShellError, SshShell
+from infra.ssh.options import SshTarget
+from tests.ssh.conftest import Server
+
+
+@pytest.fixture(params=["local", "ssh"])
+def shell(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
+    if request.param == "local":
+        yield LocalShell()
+        return
+    server: Server = request.getfixturevalue("server")
+    monkeypatch.setattr("infra.ssh.remote.resolve", lambda target: server.options)
+    shell = SshShell(SshTarget("127.0.0.1"))
+    yield shell
+    shell.close()
+
+
+def test_arguments_arrive_as_they_are(shell: Shell) -> None:
+    argv = ["printf", "%s|", "a b", "$HOME", "'", '"', "*", "", "ä"]
+    assert shell.run(argv).stdout == "a b|$HOME|'|\"|*||ä|"
+
+
+def test_input_and_both_outputs_can_be_big(shell: Shell) -> None:
+    data = b"x" * 5_000_000
+    result = shell.run(["tee", "/dev/stderr"], input=data)
+    assert (len(result.stdout), len(result.stderr)) == (len(data), len(data))
+
+
+def test_command_that_ignores_its_input(shell: Shell) -> None:
+    assert shell.run(["true"], input=b"x" * 5_000_000).exit_code == 0
+
+
+def test_failure_names_command_code_and_reason_but_never_the_input(shell: Shell) -> None:
+    with pytest.raises(CommandError) as caught:
+        shell.run(["sh", "-c", "echo reason >&2; exit 3"], input=b"secret")
+    error = caught.value
+    assert (error.exit_code, error.stderr) == (3, "reason\n")
+    assert "ended with code 3: reason" in str(error)
+    assert "secret" not in str(error)
+    assert shell.run(["false"], check=False).exit_code == 1
+
+
+def test_failure_is_told_bounded(shell: Shell) -> None:
+    with pytest.raises(CommandError) as caught:
+        shell.run(["sh", "-c", "yes | head -c 100000 >&2; echo last >&2; exit 1"])
+    assert len(str(caught.value)) < 3000
+    assert str(caught.value).endswith("last")
+
+
+def test_missing_program(shell: Shell) -> None:
+    with pytest.raises(CommandError, match="is the program installed there") as caught:
+        shell.run(["no-such-program"])
+    assert caught.value.exit_code == 127
+
+
+def test_timeout(shell: Shell) -> None:
+    started = time.monotonic()
+    with pytest.raises(CommandError, match="didn't end in time") as caught:
+        shell.run(["sh", "-c", "echo begun; sleep 30"], timeout=0.5)
+    assert time.monotonic() - started < 5
+    assert (caught.value.exit_code, caught.value.stdout) == (None, "begun\n")
+    assert shell.run(["true"]).exit_code == 0
+
+
+def test_files(shell: Shell, tmp_path: Path) -> None:
+    folder, file = tmp_path / "a" / "b c", tmp_path / "a" / "b c" / "file"
+    shell.make_directory(str(folder), mode=0o711)
+    shell.make_directory(str(folder), mode=0o711)
+    assert folder.stat().st_mode & 0o777 == 0o711
+    data = bytes(range(256)) * 1000
+    shell.write_file(str(file), b"old")
+    shell.write_file(str(file), data, mode=0o640)
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert shell.read_file(str(file)) == data
+    assert [child.name for child in folder.iterdir()] == ["file"]
+    assert shell.exists(str(file))
+    shell.remove_tree(str(tmp_path / "a"))
+    shell.remove_tree(str(tmp_path / "a"))
+    assert not shell.exists(str(file))
+
+
+def test_file_errors(shell: Shell, tmp_path: Path) -> None:
+    with pytest.raises(FileMissing, match="no-file"):
+        shell.read_file(str(tmp_path / "no-file"))
+    with pytest.raises(FileError, match="can't be written"):
+        shell.write_file(str(tmp_path / "no-folder" / "file"), b"")
+    (tmp_path / "target").mkdir()
+    with pytest.raises(FileError, match="can't be written"):
+        shell.write_file(str(tmp_path / "target"), b"")
+    assert not list(tmp_path.glob(".target*"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ShellError, match="file"):
+        shell.make_directory(str(tmp_path / "file" / "sub"))
+
+
+@pytest.mark.parametrize("path", ["/", "//", "relative", "", "/tmp/../.."])
+def test_never_removes_what_nobody_can_mean(shell: Shell, path: str) -> None:
+    with pytest.raises(FileError, match="refusing"):
+        shell.remove_tree(path)
+
+
+def test_many_at_once(shell: Shell) -> None:
+    with ThreadPoolExecutor(32) as pool:
+        results = list(pool.map(lambda n: shell.run(["sh", "-c", f"sleep 0.05; echo {n}"]).stdout, range(64)))
+    assert results == [f"{n}\n" for n in range(64)]
+
+
+def test_interrupted_threads_do_not_harm_others(shell: Shell) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        late = pool.submit(shell.run, ["sleep", "30"], timeout=0.2)
+        fine = pool.submit(shell.run, ["sleep", "0.5"])
+        assert isinstance(late.exception(), CommandError)
+        assert fine.result().exit_code == 0
+    assert threading.active_count() < 20
