@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 import libvirt
 from lxml import etree
@@ -16,7 +18,6 @@ from infra.kvm.errors import HostError, NotOurs, is_missing
 from infra.kvm.ownership import Mark
 
 Format = Literal["raw", "qcow2"]
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -154,47 +155,55 @@ def upload_file(
         progress: called with bytes sent so far and bytes in all; may raise to stop.
     """
     stream = connection.newStream()
-    with source.open("rb") as file:
+    # Unbuffered: positions in the file are asked of the kernel and of Python in turn.
+    with source.open("rb", buffering=0) as file:
         size = source.stat().st_size
         volume.upload(stream, 0, size, libvirt.VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM)
-        state = _SparseFile(file, size, progress)
-        try:
-            stream.sparseSendAll(state.read, state.hole, state.skip, None)
-            stream.finish()
-        except BaseException:
+        state = _SparseFile(file.fileno(), size, progress)
+        with _finished(stream):
+            stream.sparseSendAll(state.read, state.section, state.skip, None)
+
+
+@contextmanager
+def _finished(stream: libvirt.virStream) -> Iterator[None]:
+    """Finish the stream; on an error abort it and report that error, not the abort's."""
+    try:
+        yield
+        stream.finish()
+    except BaseException:
+        with suppress(libvirt.libvirtError):
             stream.abort()
-            raise
+        raise
 
 
+@dataclass(frozen=True)
 class _SparseFile:
-    """Answers libvirt's three questions about a file: what's next, is it a hole, skip it."""
+    """Answers libvirt's three questions about an open file: what's next, is it a hole, skip it."""
 
-    def __init__(self, file: IO[bytes], size: int, progress: Callable[[int, int], None]) -> None:
-        self._file, self._size, self._progress = file, size, progress
+    file: int
+    size: int
+    progress: Callable[[int, int], None]
 
     def read(self, _stream: libvirt.virStream, count: int, _opaque: object) -> bytes:
-        data = self._file.read(min(count, _CHUNK))
-        self._progress(self._file.tell(), self._size)
+        data = os.read(self.file, count)
+        self.progress(os.lseek(self.file, 0, os.SEEK_CUR), self.size)
         return data
 
-    def hole(self, _stream: libvirt.virStream, _opaque: object) -> tuple[bool, int]:
+    def section(self, _stream: libvirt.virStream, _opaque: object) -> tuple[bool, int]:
         """Return whether the position lies in data, and how many bytes stay like that."""
-        here = self._file.tell()
-        if here >= self._size:
-            return False, 0
+        here = os.lseek(self.file, 0, os.SEEK_CUR)
         try:
-            data = os.lseek(self._file.fileno(), here, os.SEEK_DATA)
-        except OSError:  # ENXIO: nothing but a hole up to the end
-            data = self._size
-        if data > here:
-            os.lseek(self._file.fileno(), here, os.SEEK_SET)
-            return False, data - here
-        end = os.lseek(self._file.fileno(), here, os.SEEK_HOLE)
-        os.lseek(self._file.fileno(), here, os.SEEK_SET)
-        return True, end - here
+            data = os.lseek(self.file, here, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # "no data from here to the end"
+                raise
+            data = self.size
+        end = os.lseek(self.file, here, os.SEEK_HOLE) if data == here < self.size else data
+        os.lseek(self.file, here, os.SEEK_SET)
+        return data == here < self.size, end - here
 
-    def skip(self, _stream: libvirt.virStream, count: int, _opaque: object) -> None:
-        self._file.seek(count, 1)
+    def skip(self, _stream: libvirt.virStream, count: int, _opaque: object) -> int:
+        return os.lseek(self.file, count, os.SEEK_CUR)
 
 
 def upload_bytes(connection: libvirt.virConnect, volume: libvirt.virStorageVol, data: bytes) -> None:
@@ -209,9 +218,5 @@ def upload_bytes(connection: libvirt.virConnect, volume: libvirt.virStorageVol, 
         position += len(part)
         return part
 
-    try:
+    with _finished(stream):
         stream.sendAll(send, None)
-        stream.finish()
-    except BaseException:
-        stream.abort()
-        raise

@@ -37,10 +37,10 @@ class Operation:
         return self.started + (self.timeout or default)
 
     def status(self, text: str) -> None:
-        """Show progress in the resource's row, at most once a second for the same text."""
+        """Show progress in the resource's row: a new text at most five times a second, an old one every second."""
         now = time.monotonic()
         last, at = self._last_status
-        if text != last or now - at >= 1:
+        if now - at >= (1 if text == last else 0.2):
             self._last_status = (text, now)
             self.log.status(self.urn, text)
 
