@@ -5,8 +5,7 @@ can't do (growing a partition) is no error there.
 """
 
 import hashlib
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -16,8 +15,7 @@ from infra.guest.host_key import SshHostKey
 LOGIN_USER = "azlocal"
 _USER_DATA_HEADER = "#cloud-config\n"
 
-# Part of every digest: raise it when render_seed() writes something else from the same FirstBoot.
-_SEED_VERSION = 1
+_NO_KEY = SshHostKey(private_openssh="", public_openssh="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +52,10 @@ def render_seed(first_boot: FirstBoot, host_key: SshHostKey) -> dict[str, bytes]
 
 def seed_digest(first_boot: FirstBoot) -> str:
     """Return a digest of what the seed says, apart from the host key, which differs each time it is made."""
-    content = json.dumps({"version": _SEED_VERSION, **asdict(first_boot)}, sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()
+    digest = hashlib.sha256()
+    for name, content in sorted(render_seed(first_boot, _NO_KEY).items()):
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
 
 
 def _meta_data(first_boot: FirstBoot) -> dict[str, Any]:
