@@ -7,7 +7,8 @@ pays for another's libraries.
 import importlib
 import json
 import os
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -214,9 +215,13 @@ def _as_json(findings: Iterable["Finding"]) -> list[dict[str, str]]:
     return [finding.to_json() for finding in findings]
 
 
-def _echo_findings(findings: Iterable["Finding"]) -> None:
+def _echo_findings(findings: Sequence["Finding"]) -> None:
     for finding in findings:
         typer.echo(str(finding), err=True)
+    counts = Counter(finding.severity for finding in findings)
+    if counts:
+        said = [f"{count} {severity}{'s' if count > 1 else ''}" for severity, count in sorted(counts.items())]
+        typer.echo(", ".join(said), err=True)
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ class _Allocator:
         self.outcome = Outcome()
         self.taken: dict[int, str] = {}
         for one in occupants:
-            for address in walk([one.listed]):
+            for address in walk([one.listed] if one.listed else []):
                 self.taken.setdefault(address, one.owner)
         for address, given in lock.given.items():
             if not given.owner.startswith(f"{instance}/"):

@@ -19,7 +19,8 @@ from infra.spec.stack import AgentPool, ClusterSpec
 INFRASTRUCTURE_POOL_NEED = 6
 
 # A count far beyond every limit breaks a rule anyway; the plan need not list a billion nodes to say so.
-_MOST_LISTED = 256
+_MOST_LISTED = 100
+_MOST_SERVICES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,4 +160,4 @@ def _vip_claim(cluster: ClusterSpec, network: int, path: KeyPath) -> Claim:
 
 def _chosen_for_services(cluster: ClusterSpec) -> int:
     balancer = cluster.load_balancer
-    return 0 if balancer.addresses else min(max(0, balancer.count or 0), _MOST_LISTED)
+    return 0 if balancer.addresses else min(max(0, balancer.count or 0), _MOST_SERVICES)

@@ -1,6 +1,7 @@
 """IPv4 addresses as integers, and the text of them; runs of them as ranges."""
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 
 from infra.spec.types import AddressRange
 
@@ -54,6 +55,17 @@ def overlap(one: AddressRange, other: AddressRange) -> AddressRange | None:
     """Return what two ranges share."""
     first, last = max(one.first, other.first), min(one.last, other.last)
     return AddressRange(first, last) if first <= last else None
+
+
+def count_shared(spans: Iterable[AddressRange], others: Sequence[AddressRange]) -> int:
+    """Count the addresses that both have; both sorted and without overlaps, as `merged` returns them."""
+    count = 0
+    for span in spans:
+        index = bisect_left(others, span.first, key=lambda one: one.last)
+        while index < len(others) and (shared := overlap(span, others[index])):
+            count += len(shared)
+            index += 1
+    return count
 
 
 def walk(ranges: Iterable[AddressRange]) -> Iterator[int]:

@@ -10,8 +10,8 @@ from infra.spec.findings import KeyPath
 from infra.spec.loader import FileKind, InstanceSpec
 from infra.spec.types import AddressRange, parse_ranges
 
-# A range far larger than any network's services; a rule reports it, the plan lists only its start.
-_MOST_LISTED = 4096
+# Far more addresses than services have; what goes beyond breaks a rule, the plan need not list it.
+_MOST_LISTED = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class Occupant:
         path: Where it says so.
         network: Index of the network it was given for; None where the netplan doesn't tie it to one.
         number: Of a service's addresses, the number of the first.
+        most: How many of the addresses the plan lists.
     """
 
     span: AddressRange
@@ -39,11 +40,14 @@ class Occupant:
     path: KeyPath
     network: int | None = None
     number: int = 0
+    most: int = 1
 
     @property
-    def listed(self) -> AddressRange:
+    def listed(self) -> AddressRange | None:
         """Return the addresses that the plan lists, which has a bound."""
-        return AddressRange(self.span.first, min(self.span.last, self.span.first + _MOST_LISTED - 1))
+        if self.most < 1:
+            return None
+        return AddressRange(self.span.first, min(self.span.last, self.span.first + self.most - 1))
 
 
 def build_occupants(spec: InstanceSpec, networks: list[Network], claims: list[Claim]) -> list[Occupant]:
@@ -105,14 +109,22 @@ def _reservations(spec: InstanceSpec) -> Iterator[Occupant]:
 
 def _balancers(spec: InstanceSpec, networks: list[Network]) -> Iterator[Occupant]:
     by_name = {network.name: network.index for network in reversed(networks) if network.index}
+    room = _MOST_LISTED
     for index, cluster in enumerate(spec.stack.clusters):
-        network = by_name.get(cluster.logical_network)
-        why = "a service's address, as given in loadBalancer.addresses"
         count = 0
         for number, text in enumerate(cluster.load_balancer.addresses):
-            path = ("clusters", index, "loadBalancer", "addresses", number)
             for span in parse_ranges(text):
                 yield Occupant(
-                    span, f"{cluster.name}-lb", "loadBalancer", why, cluster.name, "stack", path, network, count
+                    span=span,
+                    owner=f"{cluster.name}-lb",
+                    use="loadBalancer",
+                    why="a service's address, as given in loadBalancer.addresses",
+                    cluster=cluster.name,
+                    file="stack",
+                    path=("clusters", index, "loadBalancer", "addresses", number),
+                    network=by_name.get(cluster.logical_network),
+                    number=count,
+                    most=min(room, len(span)),
                 )
                 count += len(span)
+                room -= min(room, len(span))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.addresses.allocate import allocate
+from infra.addresses.bounds import beyond_bounds
 from infra.addresses.claims import INFRASTRUCTURE_POOL_NEED, Claim, build_claims
 from infra.addresses.layout import Network, build_networks
 from infra.addresses.lock import Lock, update_lock
@@ -22,6 +23,9 @@ def plan_addresses(spec: InstanceSpec, lock: Lock | None = None) -> AddressPlan:
         spec: What people wrote.
         lock: What earlier plans gave out; None is nothing.
     """
+    too_much = beyond_bounds(spec)
+    if too_much:
+        return AddressPlan(spec.name, (), tuple(too_much))
     lock = lock or Lock()
     networks = build_networks(spec.netplan)
     claims = pin_claims(spec, build_claims(spec, networks))
@@ -98,7 +102,7 @@ def _share_out(facts: Facts) -> list[list[Allocation]]:
             shares[network][allocation.value] = allocation
 
     for one in facts.occupants:
-        for address in walk([one.listed]):
+        for address in walk([one.listed] if one.listed else []):
             add(_home(facts.networks, address, one.network), _of_occupant(one, address))
     for claim in facts.claims:
         if claim.owner in facts.outcome.given:

@@ -194,6 +194,11 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
         {"infra": infra_pool(20, 24)},
     ),
     (
+        "resource-bridge-not-adjacent",
+        "reservations",
+        {"reservations": [{"address": f"192.168.1.{n}", "owner": o} for n, o in ((21, "rb-0"), (25, "rb-spare"))]},
+    ),
+    (
         "address-not-placed",
         SERVICES,
         {
@@ -263,6 +268,23 @@ def test_two_networks_may_share_one_subnet() -> None:
     plan = plan_addresses(spec)
     assert not plan.findings
     assert plan.network("other").allocations[0].address == "10.220.32.100"
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"clusters": [cluster(f"c{n}") for n in range(129)]},
+        {"clusters": [cluster(agentPools=[pool(name=f"p{n}") for n in range(1025)])]},
+        {"clusters": [balancer(*["10.0.0.0/8"] * 4097)]},
+        {"hosts": [host(1)] * 257},
+        {"networks": [network()] * 513},
+        {"reservations": [{"address": "10.0.0.1", "owner": "x"}] * 16_385},
+    ],
+)
+def test_beyond_reason_there_is_no_plan(parts: dict[str, Any]) -> None:
+    rest = dict(parts)
+    plan = plan_addresses(make_spec(*rest.pop("clusters", ()), **rest))
+    assert [finding.rule for finding in plan.findings] == ["too-much-to-plan"]
 
 
 def test_a_huge_load_balancer_range_ends_soon() -> None:

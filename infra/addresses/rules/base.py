@@ -14,10 +14,12 @@ from functools import cached_property
 from infra.addresses.allocate import Outcome
 from infra.addresses.claims import Claim, Need, cluster_need
 from infra.addresses.layout import Network
+from infra.addresses.numbers import as_ranges, merged
 from infra.addresses.occupants import Occupant
 from infra.spec.findings import Finding, KeyPath, Severity
 from infra.spec.loader import FileKind, InstanceSpec
 from infra.spec.stack import ClusterSpec
+from infra.spec.types import AddressRange
 
 
 @dataclass(frozen=True)
@@ -60,15 +62,23 @@ class Facts:
         """Return the names of the logical networks that clusters use."""
         return {cluster.logical_network for _, cluster in self.clusters}
 
+    @cached_property
+    def occupied(self) -> list[AddressRange]:
+        """Return what is not ours to give: what the files and other instances hold, as sorted ranges."""
+        return merged([*(one.span for one in self.occupants), *as_ranges(self.foreign)])
+
+    @cached_property
+    def _needs(self) -> dict[int, list[tuple[ClusterSpec, Need]]]:
+        needs: dict[int, list[tuple[ClusterSpec, Need]]] = {}
+        for _, cluster in self.clusters:
+            network = self.by_name.get(cluster.logical_network)
+            if network is not None:
+                needs.setdefault(network.index, []).append((cluster, cluster_need(cluster)))
+        return needs
+
     def needs(self, network: Network) -> list[tuple[ClusterSpec, Need]]:
         """Return what each cluster asks of a network."""
-        if self.by_name.get(network.name) is not network:
-            return []
-        return [
-            (cluster, cluster_need(cluster))
-            for _, cluster in self.clusters
-            if cluster.logical_network == network.name
-        ]
+        return self._needs.get(network.index, [])
 
 
 @dataclass(frozen=True, slots=True)

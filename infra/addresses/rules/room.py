@@ -4,27 +4,15 @@ from collections.abc import Iterator
 
 from infra.addresses.claims import INFRASTRUCTURE_POOL_NEED
 from infra.addresses.layout import Network
-from infra.addresses.numbers import address_text
+from infra.addresses.numbers import address_text, count_shared
 from infra.addresses.rules.base import Facts, Fault, rule
-
-
-def _taken_in_pool(facts: Facts, network: Network) -> int:
-    """Count the pool's addresses that belong to something the formula doesn't count."""
-    taken = {
-        address
-        for one in facts.occupants
-        for address in range(one.listed.first, one.listed.last + 1)
-        if network.is_in_pool(address)
-    }
-    taken |= {address for address in facts.foreign if network.is_in_pool(address)}
-    return len(taken)
 
 
 def _shortage(facts: Facts, network: Network) -> tuple[int, int, int, int]:
     """Return the pool's need, its size, how many others have of it, and how many are short."""
     need = sum(one.pool for _, one in facts.needs(network)) if network.index else INFRASTRUCTURE_POOL_NEED
     size = sum(len(span) for span in network.giving)
-    others = _taken_in_pool(facts, network)
+    others = count_shared(network.giving, facts.occupied)
     return need, size, others, max(0, need - (size - others))
 
 
@@ -53,6 +41,15 @@ def infrastructure_pool_too_small(facts: Facts) -> Iterator[Fault]:
         held = f", {others} of them taken by others" if others else ""
         message = f"the infrastructure pool has {size} addresses{held}; {need} free ones are required"
         yield Fault("netplan", network.pools_path, message, f"widen the pool by at least {short}")
+
+
+@rule("resource-bridge-not-adjacent", source="RBSYS")
+def resource_bridge_not_adjacent(facts: Facts) -> Iterator[Fault]:
+    """The resource bridge's two node addresses are adjacent."""
+    first, spare = (facts.outcome.given.get(owner) for owner in ("rb-0", "rb-spare"))
+    if first is not None and spare is not None and abs(first - spare) != 1:
+        message = f"rb-0 has {address_text(first)} and rb-spare {address_text(spare)}; the two must be adjacent"
+        yield Fault("netplan", ("reservations",), message, "pin them to neighbours, or pin only one")
 
 
 @rule("address-not-placed", source="azlocal")

@@ -1,0 +1,43 @@
+"""How much can be planned at all: far beyond every published limit, and still answered in seconds.
+
+Below these bounds the rules say what is too much, beside everything else; above them there is no plan.
+"""
+
+from collections.abc import Iterator
+
+from infra.spec.findings import Finding, KeyPath
+from infra.spec.loader import FileKind, InstanceSpec
+
+MAX_CLUSTERS = 128
+MAX_POOLS = 1024
+MAX_RANGES = 4096
+MAX_HOSTS = 256
+MAX_NETWORKS = 512
+MAX_RESERVATIONS = 16_384
+
+
+def beyond_bounds(spec: InstanceSpec) -> list[Finding]:
+    """Return a finding for everything that there is too much of to plan."""
+    return [
+        Finding(
+            "too-much-to-plan",
+            "error",
+            spec.sources.where(file, path),
+            f"{count:,} {things}; at most {most:,} can be planned",
+            "check that it is the right file; split the instance",
+        )
+        for file, path, things, count, most in _counts(spec)
+        if count > most
+    ]
+
+
+def _counts(spec: InstanceSpec) -> Iterator[tuple[FileKind, KeyPath, str, int, int]]:
+    clusters, netplan = spec.stack.clusters, spec.netplan
+    pools = sum(len(one.agent_pools) for one in clusters)
+    ranges = sum(text.count(",") + 1 for one in clusters for text in one.load_balancer.addresses)
+    yield "stack", ("clusters",), "clusters", len(clusters), MAX_CLUSTERS
+    yield "stack", ("clusters",), "agent pools", pools, MAX_POOLS
+    yield "stack", ("clusters",), "load-balancer ranges", ranges, MAX_RANGES
+    yield "hosts", ("hosts",), "hosts", len(spec.hosts.hosts), MAX_HOSTS
+    yield "netplan", ("logicalNetworks",), "logical networks", len(netplan.logical_networks), MAX_NETWORKS
+    yield "netplan", ("reservations",), "reservations", len(netplan.reservations), MAX_RESERVATIONS
