@@ -84,6 +84,7 @@ def _user_data(first_boot: FirstBoot, host_key: SshHostKey) -> dict[str, Any]:
             "ed25519_private": host_key.private_openssh,
             "ed25519_public": host_key.public_openssh,
         },
+        "locale": False,  # the image has no `locales`; the module would fail, and the boot count as degraded
         "package_update": False,
         "package_upgrade": False,
         "growpart": {"mode": "auto", "devices": ["/"], "ignore_growroot_disabled": False},

@@ -57,8 +57,9 @@ def test_user_data_has_our_host_key_and_no_other() -> None:
     assert user_data["ssh_keys"] == {"ed25519_private": KEY.private_openssh, "ed25519_public": KEY.public_openssh}
 
 
-def test_a_first_boot_fetches_nothing() -> None:
+def test_a_first_boot_fetches_nothing_and_needs_no_locales() -> None:
     user_data = yaml.safe_load(SEED["user-data"])
+    assert user_data["locale"] is False
     assert (user_data["package_update"], user_data["package_upgrade"]) == (False, False)
 
 
