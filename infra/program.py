@@ -20,7 +20,7 @@ _DEFAULT_KEYS = ("~/.ssh/id_ed25519.pub", "~/.ssh/id_ecdsa.pub", "~/.ssh/id_rsa.
 
 def main() -> None:
     """Declare the whole instance, or stop with every finding before the first resource."""
-    root = Path(pulumi.runtime.get_root_directory())
+    root = _project_directory()
     try:
         spec = load_instance(pulumi.get_stack(), root)
         keys = _authorized_keys(spec)
@@ -35,6 +35,15 @@ def main() -> None:
     topology = build_topology(spec, plan)
     instance = AzureLocalInstance(topology, NodeImageFiles.of(_node_image()), authorized_keys=keys)
     _export(topology, plan, instance)
+
+
+def _project_directory() -> Path:
+    """Return the folder of Pulumi.yaml; language hosts before 3.100 don't say it."""
+    named: str | None = pulumi.runtime.get_root_directory()
+    if named:
+        return Path(named)
+    here = Path.cwd()
+    return next(folder for folder in (here, *here.parents) if (folder / "Pulumi.yaml").is_file())
 
 
 def _plan(spec: InstanceSpec) -> AddressPlan:

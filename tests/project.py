@@ -40,11 +40,11 @@ class Project:
         """Write the three input files and Pulumi.yaml."""
         for folder in ("hosts", "netplans", "state"):
             (self.directory / folder).mkdir(parents=True, exist_ok=True)
-        if not (self.directory / "infra").exists():
-            (self.directory / "infra").symlink_to(ROOT / "infra")
-            (self.directory / ".venv").symlink_to(ROOT / ".venv")
+        (self.directory / "infra").mkdir(exist_ok=True)
+        (self.directory / "infra" / "__main__.py").write_text((ROOT / "infra" / "__main__.py").read_text())
         project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
         project["plugins"]["providers"][0]["path"] = str(self.plugin)
+        project["runtime"]["options"]["virtualenv"] = str(ROOT / ".venv")
         self._dump("Pulumi.yaml", project)
         self._dump(f"Pulumi.{self.stack}.yaml", {"config": {f"azlocal:{k}": v for k, v in config.items()}})
         self._dump(f"hosts/{config['site']}.yaml", hosts)

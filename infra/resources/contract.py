@@ -140,12 +140,15 @@ class Contract:
             _wire_name(name, field) for name, field in self.state.model_fields.items() if _is_secret(field)
         )
 
-    def python_name(self, wire_name: str) -> str:
-        """Return the attribute that carries an output in Python."""
-        for name, field in self.state.model_fields.items():
-            if _wire_name(name, field) == wire_name:
-                return name
-        return wire_name
+    @cached_property
+    def wire_names(self) -> Mapping[str, str]:
+        """Return every property's wire name by its Python name."""
+        return {name: _wire_name(name, field) for name, field in self.state.model_fields.items()}
+
+    @cached_property
+    def python_names(self) -> Mapping[str, str]:
+        """Return every property's Python name by its wire name."""
+        return {wire: name for name, wire in self.wire_names.items()}
 
     def check(self, news: Mapping[str, Any], unknown: frozenset[str]) -> tuple[dict[str, Any], list[Fault]]:
         """Validate the known inputs, fill defaults, and report every fault at once.
@@ -182,17 +185,20 @@ class Resource(pulumi.CustomResource):
     def __init__(
         self, resource_name: str, opts: pulumi.ResourceOptions | None = None, /, **inputs: pulumi.Input[Any]
     ) -> None:
-        fields = self.contract.inputs.model_fields
-        unknown = inputs.keys() - fields.keys()
+        unknown = inputs.keys() - self.contract.inputs.model_fields.keys()
         if unknown:
             raise TypeError(f"{self.contract.token} has no input {', '.join(sorted(unknown))}")
-        properties: dict[str, Any] = dict.fromkeys(self.contract.computed)
-        properties |= {_wire_name(name, fields[name]): value for name, value in inputs.items()}
+        # A property that isn't named here would not become an attribute.
+        properties: dict[str, Any] = dict.fromkeys(self.contract.state.model_fields) | inputs
         super().__init__(self.contract.token, resource_name, properties, opts)
+
+    def translate_input_property(self, prop: str) -> str:
+        """Give inputs their wire names."""
+        return self.contract.wire_names.get(prop, prop)
 
     def translate_output_property(self, prop: str) -> str:
         """Give outputs their Python names."""
-        return self.contract.python_name(prop)
+        return self.contract.python_names.get(prop, prop)
 
 
 def _wire_name(name: str, field: FieldInfo) -> str:
