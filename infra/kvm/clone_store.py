@@ -7,12 +7,12 @@ is mounted onto the folder. Each step can be repeated: the next `ensure` goes on
 from __future__ import annotations
 
 import json
-import re
 import time
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from infra.kvm.errors import HostError
+from infra.kvm.mounts import Mount, parse_mounts
 from infra.ssh import CommandError, Shell
 
 StoreKind = Literal["native", "xfs-loop"]
@@ -37,15 +37,6 @@ class CloneStore:
 
     kind: StoreKind
     reason: str
-
-
-@dataclass(frozen=True)
-class Mount:
-    """One line of the kernel's mount table."""
-
-    target: str
-    source: str
-    type: str
 
 
 def ensure(shell: Shell, directory: str) -> CloneStore:
@@ -101,16 +92,6 @@ def remove(shell: Shell, directory: str) -> None:
         _unmount_all(shell, image, directory)
     _remove_images(shell, image)
     shell.run(["rmdir", "--", directory])
-
-
-def parse_mounts(mountinfo: str) -> list[Mount]:
-    """Read /proc/self/mountinfo, in which later lines cover earlier ones."""
-    mounts = []
-    for line in mountinfo.splitlines():
-        fields, _, rest = line.partition(" - ")
-        file_system, source = rest.split()[:2]
-        mounts.append(Mount(_unescaped(fields.split()[4]), _unescaped(source), file_system))
-    return mounts
 
 
 def store_size(free: int) -> int:
@@ -266,7 +247,3 @@ def _refuse_lost_image(shell: Shell, directory: str) -> None:
                     f"{shell.host}: {_image(directory)} was deleted while it is mounted on {directory}: the next "
                     f"reboot loses what it holds. Copy that away, `umount {directory}`, then run this again."
                 )
-
-
-def _unescaped(field: str) -> str:
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)

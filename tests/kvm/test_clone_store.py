@@ -10,18 +10,10 @@ from pathlib import Path
 import pytest
 
 from infra.kvm import clone_store
-from infra.kvm.clone_store import CloneStoreError, Mount, parse_mounts, store_size
+from infra.kvm.clone_store import CloneStoreError, store_size
 from infra.ssh import CommandResult, LocalShell
 
 GIB = 1 << 30
-
-
-def test_mount_table() -> None:
-    table = (
-        "30 23 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,discard\n"
-        "45 30 7:0 / /a\\040b rw shared:9 master:2 - xfs /dev/loop0 rw\n"
-    )
-    assert parse_mounts(table) == [Mount("/", "/dev/vda", "ext4"), Mount("/a b", "/dev/loop0", "xfs")]
 
 
 @pytest.mark.parametrize(("free", "size"), [(6 * GIB, 4 * GIB), (100 * GIB, 95 * GIB), (10 * GIB + 5, 8 * GIB)])
