@@ -4,10 +4,35 @@ Sources (azure_local_facts.md §0): LNET, NET and API-LNET for logical networks,
 """
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from infra.spec.types import Address, Integer, Model, Name, Prefix, published
+from infra.spec.findings import shown
+from infra.spec.types import Address, Integer, Model, Name, Prefix, fault, published
+
+
+_DHCP = "What a DHCP server of this subnet hands out, its exclusions taken off; nothing is planned there."
+_VRRP = "VRRP ids that routers or others on this VLAN use already."
+
+
+def proxy_host(url: str) -> str | None:
+    """Return the host that a proxy's URL names, or None when it is no such URL."""
+    try:
+        parts = urlsplit(url)
+        is_proxy = parts.scheme in {"http", "https"} and url.isprintable() and " " not in url
+        return parts.hostname if is_proxy and (parts.port is None or parts.port > 0) else None
+    except ValueError:
+        return None
+
+
+def _check_proxy(url: str) -> str:
+    if not proxy_host(url):
+        raise fault("bad-proxy", f"{shown(url)} is not a proxy's URL", "write it as http://proxy.example:8080")
+    return url
+
+
+ProxyUrl = Annotated[str, AfterValidator(_check_proxy), published(pattern="^https?://")]
 
 
 class AddressPool(Model):
@@ -37,6 +62,8 @@ class Infrastructure(Model):
     dns_servers: tuple[Address, ...] = Field((), description="DNS servers of nodes and resource bridge.")
     pool: AddressPool = Field(description="At least six consecutive addresses, free of host addresses.")
     vlan: Annotated[Integer, published(0, 4094)] = Field(0, description="VLAN id; 0 is untagged.")
+    dhcp_ranges: tuple[AddressPool, ...] = Field((), description=_DHCP)
+    taken_vrrp_ids: tuple[Annotated[Integer, published(1, 255)], ...] = Field((), description=_VRRP)
 
 
 class LogicalNetwork(Model):
@@ -52,6 +79,8 @@ class LogicalNetwork(Model):
     gateway: Address = Field(description="Default gateway, inside the prefix.")
     dns_servers: tuple[Address, ...] = Field((), description="DNS servers of the machines in it.")
     ip_pools: tuple[IpPool, ...] = Field((), description="Where the machines' addresses are taken from.")
+    dhcp_ranges: tuple[AddressPool, ...] = Field((), description=_DHCP)
+    taken_vrrp_ids: tuple[Annotated[Integer, published(1, 255)], ...] = Field((), description=_VRRP)
 
 
 class Reservation(Model):
@@ -64,9 +93,28 @@ class Reservation(Model):
     owner: Name = Field(description="Who has it: free text, or a machine of the plan to pin it to.")
 
 
+class Proxy(Model):
+    """The proxy that machines use for what lies outside (AKS `httpProxyConfig`)."""
+
+    http_proxy: ProxyUrl | None = Field(None, description="http://proxy.example:8080")
+    https_proxy: ProxyUrl | None = Field(None, description="http://proxy.example:8080")
+    no_proxy: tuple[Name, ...] = Field((), description="Names and prefixes that are reached without it.")
+
+
+class PrivateEndpoint(Model):
+    """A private endpoint that the clusters must reach."""
+
+    name: Name = Field(description="What it leads to.")
+    private_ip_address: Address = Field(alias="privateIPAddress", description="Its address.")
+
+
 class Netplan(Model):
     """All of netplans/<site>.yaml."""
 
     infrastructure: Infrastructure
     logical_networks: tuple[LogicalNetwork, ...] = Field((), description="Networks of the AKS clusters.")
     reservations: tuple[Reservation, ...] = Field((), description="Addresses that are taken already.")
+    proxy: Proxy | None = Field(None, description="The proxy towards what lies outside, if there is one.")
+    private_endpoints: tuple[PrivateEndpoint, ...] = Field(
+        (), description="Private endpoints that the clusters must reach."
+    )

@@ -25,6 +25,8 @@ from infra.spec.types import (
 DEFAULT_VM_SIZE = "Standard_A4_v2"
 DEFAULT_KUBERNETES_VERSION = "1.34.4"
 
+DeploymentClass = Literal["hyperconverged", "lowCapacity", "rackAware", "disaggregated", "resourceBridgeTest"]
+
 _SITE_PATTERN = r"^[A-Za-z0-9]([-_A-Za-z0-9]{0,62})$"
 
 
@@ -119,6 +121,13 @@ class StackConfig(Model):
 
     site: Annotated[str, Field(pattern=_SITE_PATTERN)] = Field(
         description="Reads hosts/<site>.yaml and netplans/<site>.yaml."
+    )
+    deployment_class: DeploymentClass = Field(
+        "hyperconverged",
+        description="Whose published limits hold. resourceBridgeTest: the bridge's three addresses and no clusters.",
+    )
+    azure_local_release: Annotated[str, Field(pattern=r"^[0-9]{4}$")] | None = Field(
+        None, description='Azure Local release, e.g. "2602", whose Kubernetes versions count; absent: the newest.'
     )
     location: Name = Field("eastus", description="The Azure region of the Arc resources.")
     machine_type: Literal["auto", "vm", "container", "emulated"] = Field(
