@@ -11,7 +11,7 @@ import pulumi
 from infra.addresses import AddressPlan, plan_addresses, read_lock, record_plan
 from infra.components.instance import AzureLocalInstance
 from infra.components.node_image import NodeImageFiles
-from infra.image import NodeImage, find_node_image
+from infra.image import find_node_image
 from infra.spec import Finding, InstanceSpec, SpecError, load_instance, read_public_keys
 from infra.topology import Topology, build_topology
 
@@ -33,7 +33,7 @@ def main() -> None:
     if not plan.ok:
         raise pulumi.RunError(_report(plan.findings))
     topology = build_topology(spec, plan)
-    instance = AzureLocalInstance(topology, NodeImageFiles.of(_node_image()), authorized_keys=keys)
+    instance = AzureLocalInstance(topology, _node_image(), authorized_keys=keys)
     _export(topology, plan, instance)
 
 
@@ -79,14 +79,18 @@ def _authorized_keys(spec: InstanceSpec) -> tuple[str, ...]:
     )
 
 
-def _node_image() -> NodeImage:
+def _node_image() -> NodeImageFiles:
+    """Return the node image; a preview goes on without one, since it needs neither image nor host."""
     image = find_node_image()
-    if image is None:
+    if image is not None:
+        return NodeImageFiles.of(image)
+    missing = "the node image isn't built yet on this machine"
+    if not pulumi.runtime.is_dry_run():
         raise pulumi.RunError(
-            "the node image isn't built yet on this machine; run `azlocal image build` "
-            "(a few minutes, once; `make up` does it by itself)"
+            f"{missing}; run `azlocal image build` (a few minutes, once; `make up` does it by itself)"
         )
-    return image
+    pulumi.info(f"{missing}; `make up` or `azlocal image build` does that before anything is made")
+    return NodeImageFiles.unknown()
 
 
 def _report(findings: Iterable[Finding]) -> str:

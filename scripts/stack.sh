@@ -103,11 +103,15 @@ exists() { pulumi stack select --non-interactive --stack "$stack" >/dev/null 2>&
 
 must_exist() { exists || die "there is no stack '$stack' yet; make up STACK=$stack makes it"; }
 
+# After a killed run: drop its lock, look whether what it was making stands.
+settle() { python "$root/scripts/settle.py" "$stack"; }
+
 up() {
   [[ -f $stack_file ]] || die "there is no $stack_file. The stacks here: $(find . -maxdepth 1 -name 'Pulumi.*.yaml' -printf '%f ' | sed 's/Pulumi\.//g; s/\.yaml//g')"
   azlocal image build
   azlocal hypervisor start
   pulumi stack select --non-interactive --create --stack "$stack"
+  settle
   pulumi up --stack "$stack" --yes --skip-preview "${flags[@]}"
 }
 
@@ -117,6 +121,7 @@ down() {
     return
   fi
   azlocal hypervisor start
+  settle
   pulumi destroy --stack "$stack" --yes --skip-preview "${flags[@]}"
   azlocal hypervisor stop
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from dataclasses import dataclass, field
@@ -38,17 +39,20 @@ class Project:
 
     def write(self, *, config: dict[str, Any], hosts: dict[str, Any], netplan: dict[str, Any]) -> None:
         """Write the three input files and Pulumi.yaml."""
-        for folder in ("hosts", "netplans", "state"):
+        self.lay_out()
+        self._dump(f"Pulumi.{self.stack}.yaml", {"config": {f"azlocal:{k}": v for k, v in config.items()}})
+        self._dump(f"hosts/{config['site']}.yaml", hosts)
+        self._dump(f"netplans/{config['site']}.yaml", netplan)
+
+    def lay_out(self) -> None:
+        """Make the folders, and a Pulumi.yaml that runs this checkout's program."""
+        for folder in ("hosts", "netplans", "state", "infra"):
             (self.directory / folder).mkdir(parents=True, exist_ok=True)
-        (self.directory / "infra").mkdir(exist_ok=True)
         (self.directory / "infra" / "__main__.py").write_text((ROOT / "infra" / "__main__.py").read_text())
         project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
         project["plugins"]["providers"][0]["path"] = str(self.plugin)
         project["runtime"]["options"]["virtualenv"] = str(ROOT / ".venv")
         self._dump("Pulumi.yaml", project)
-        self._dump(f"Pulumi.{self.stack}.yaml", {"config": {f"azlocal:{k}": v for k, v in config.items()}})
-        self._dump(f"hosts/{config['site']}.yaml", hosts)
-        self._dump(f"netplans/{config['site']}.yaml", netplan)
 
     def use_plugin(self, folder: Path) -> None:
         """Have the engine start another plugin from now on."""
@@ -57,9 +61,18 @@ class Project:
         project["plugins"]["providers"][0]["path"] = str(folder)
         self._dump("Pulumi.yaml", project)
 
-    def unlock(self) -> None:
-        """Drop the lock that a killed engine left in the file backend, as `make up` does."""
-        self.pulumi("cancel", "--yes").expect()
+    def settle(self) -> Run:
+        """Put the stack in order after a killed run, as `make up` and `make down` do first."""
+        done = subprocess.run(
+            [str(ROOT / ".venv" / "bin" / "python"), str(ROOT / "scripts" / "settle.py"), self.stack],
+            cwd=self.directory,
+            env=os.environ | self._environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return Run(done.returncode, done.stdout)
 
     def edit(self, **config: Any) -> None:
         """Change keys of the stack's configuration."""
@@ -68,9 +81,9 @@ class Project:
         content["config"] |= {f"azlocal:{key}": value for key, value in config.items()}
         self._dump(path.name, content)
 
-    def pulumi(self, *arguments: str, timeout: float = 600) -> Run:
-        """Run the CLI on the stack and wait for it."""
-        process = self.start(*arguments)
+    def pulumi(self, *arguments: str, timeout: float = 600, stack: bool = True) -> Run:
+        """Run the CLI, on the stack where the command is about one, and wait for it."""
+        process = self.start(*arguments, stack=stack)
         try:
             output, _ = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
@@ -79,10 +92,11 @@ class Project:
             raise AssertionError(f"pulumi {' '.join(arguments)} took over {timeout} s:\n{output}") from None
         return Run(process.returncode, output)
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start the CLI on the stack, in a process group of its own."""
+    def start(self, *arguments: str, stack: bool = True) -> subprocess.Popen[str]:
+        """Start the CLI in a process group of its own."""
+        on_stack = ["--stack", self.stack] if stack else []
         return subprocess.Popen(
-            ["pulumi", *arguments, "--stack", self.stack, "--non-interactive", "--cwd", str(self.directory)],
+            ["pulumi", *arguments, *on_stack, "--non-interactive", "--cwd", str(self.directory)],
             env=os.environ | self._environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -128,3 +142,19 @@ class Project:
 
     def _dump(self, name: str, content: dict[str, Any]) -> None:
         (self.directory / name).write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def example(directory: Path, stack: str) -> Project:
+    """Return one of the repository's own stacks, copied to a folder of its own."""
+    project = Project(directory, stack)
+    project.lay_out()
+    for name in (f"Pulumi.{stack}.yaml", *(f"{kind}/{stack}.yaml" for kind in ("hosts", "netplans"))):
+        shutil.copy(ROOT / name, directory / name)
+    lock = Path("netplans") / f"{stack}.lock.yaml"
+    if (ROOT / lock).exists():
+        shutil.copy(ROOT / lock, directory / lock)
+    key = directory / "id_ed25519"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    project.edit(sshPublicKeys=[f"{key}.pub"])
+    project.init()
+    return project

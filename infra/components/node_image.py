@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import pulumi
+
 from infra.image import Artifact, NodeImage
 
 
@@ -12,13 +14,18 @@ from infra.image import Artifact, NodeImage
 class NodeImageFiles:
     """The two artefacts of one image, as properties."""
 
-    vm: dict[str, Any]
-    container: dict[str, Any]
+    vm: Any
+    container: Any
 
     @classmethod
     def of(cls, image: NodeImage) -> NodeImageFiles:
         """Describe a built image."""
         return cls(vm=_properties(image.vm), container=_properties(image.container))
+
+    @classmethod
+    def unknown(cls) -> NodeImageFiles:
+        """Describe the image that is still to be built: preview shows its properties as unknown."""
+        return cls(vm=pulumi.UNKNOWN, container=pulumi.UNKNOWN)
 
 
 def _properties(artifact: Artifact) -> dict[str, Any]:

@@ -24,9 +24,15 @@ libvirt.registerErrorHandler(lambda _context, _error: None, None)
 class HostSession:
     """One caller's exclusive use of a host: its hypervisors and its shell."""
 
-    def __init__(self, connection: str, shell: Shell) -> None:
+    def __init__(self, connection: str, shell: Shell, starting: threading.Lock) -> None:
+        """Make a session.
+
+        Args:
+            starting: held while a container starts; one per host (see `machines.start`).
+        """
         self.connection = connection
         self.shell = shell
+        self.starting = starting
         self._open: dict[str, libvirt.virConnect] = {}
 
     @property
@@ -86,6 +92,7 @@ class Hosts:
         self._lock = threading.Lock()
         self._slots: dict[str, threading.BoundedSemaphore] = {}
         self._shells: dict[str, Shell] = {}
+        self._starting: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self._idle: dict[str, list[HostSession]] = defaultdict(list)
 
     @contextmanager
@@ -138,7 +145,7 @@ class Hosts:
                 session.close()
             if connection not in self._shells:
                 self._shells[connection] = shell_for(connection)
-            return HostSession(connection, self._shells[connection])
+            return HostSession(connection, self._shells[connection], self._starting[connection])
 
     def _give_back(self, session: HostSession) -> None:
         if session.is_alive():

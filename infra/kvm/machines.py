@@ -11,6 +11,7 @@ from typing import Final
 
 import libvirt
 import pycdlib
+import tenacity
 
 from infra.kvm.connection import HostSession
 from infra.kvm.domain_xml import DomainView, MachineDefinition, MachineType, from_xml, to_xml
@@ -213,10 +214,36 @@ def define(session: HostSession, machine: MachineDefinition) -> libvirt.virDomai
     return domain
 
 
-def start(domain: libvirt.virDomain) -> None:
-    """Start the domain unless it runs."""
-    if not domain.isActive():
+def start(session: HostSession, domain: libvirt.virDomain) -> None:
+    """Start the domain unless it runs.
+
+    libvirt_lxc asks for a free loop device and then attaches to it, and gives up when another
+    took it in between. Ours start one after the other (a tenth of a second each); for whoever
+    else uses loop devices there is another try.
+    """
+    if domain.isActive():
+        return
+    if domain.connect().getType() != "LXC":
         domain.create()
+        return
+    with session.starting:
+        for attempt in tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_lost_the_race_for_a_loop_device),
+            stop=tenacity.stop_after_attempt(5),
+            wait=tenacity.wait_random(0.05, 0.3),
+            reraise=True,
+        ):
+            with attempt:
+                domain.create()
+
+
+def _lost_the_race_for_a_loop_device(error: BaseException) -> bool:
+    # The reason only exists as text: the code is that of any internal error.
+    return (
+        isinstance(error, libvirt.libvirtError)
+        and error.get_error_code() == libvirt.VIR_ERR_INTERNAL_ERROR
+        and "to loop device: Device or resource busy" in str(error)
+    )
 
 
 def stop(domain: libvirt.virDomain, cancelled: threading.Event, status: Callable[[str], None]) -> None:

@@ -71,7 +71,7 @@ def _resource_call(
 _INPUTS_FIELD = {"create": "properties", "update": "news", "read": "inputs"}
 
 
-class Servicer(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[misc]
+class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     """Dispatches each request to the kind that its URN or type token names."""
 
     def __init__(

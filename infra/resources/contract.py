@@ -99,6 +99,7 @@ class Contract:
         token: Pulumi's type token, `azlocal:index:<Kind>`.
         inputs: the model of what the program may set; every field carries an `OnChange`.
         state: the model of what is kept in state; it extends `inputs`.
+        identity: template of the id, filled in from the inputs' wire names: it must name the object on its host.
         delete_before_replace: whether two of these can't stand side by side (same name, same address).
         purpose: one sentence for the package schema.
     """
@@ -107,6 +108,7 @@ class Contract:
     inputs: type[Model]
     state: type[Model]
     purpose: str
+    identity: str
     delete_before_replace: bool = True
 
     registry: ClassVar[dict[str, Contract]] = {}
@@ -123,6 +125,10 @@ class Contract:
             )
             for name, field in self.inputs.model_fields.items()
         }
+
+    def id_of(self, inputs: Mapping[str, Any]) -> str:
+        """Return the id of the object with these inputs, as `pulumi import` takes it."""
+        return self.identity.format_map(inputs)
 
     @cached_property
     def computed(self) -> tuple[str, ...]:

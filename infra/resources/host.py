@@ -45,7 +45,11 @@ class HostState(HostInputs):
 
 
 HOST = Contract(
-    "azlocal:index:Host", HostInputs, HostState, "A KVM host: connection, facts, and azlocal's storage on it."
+    "azlocal:index:Host",
+    HostInputs,
+    HostState,
+    "A KVM host: connection, facts, and azlocal's storage on it.",
+    "{connection}#{instance}",
 )
 
 

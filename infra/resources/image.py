@@ -49,6 +49,7 @@ IMAGE = Contract(
     ImageInputs,
     ImageState,
     "The node image on one host, by sha256.",
+    "{connection}#{pool}/{volume}",
     delete_before_replace=False,  # the new one has another name; machines move over before the old one goes
 )
 

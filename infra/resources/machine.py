@@ -56,6 +56,7 @@ MACHINE = Contract(
     MachineInputs,
     MachineState,
     "A VM or system container with a static address, ready when SSH answers with its own host key.",
+    "{connection}#{name}",
 )
 
 

@@ -32,7 +32,9 @@ class NetworkState(NetworkInputs):
     uuid: str
 
 
-NETWORK = Contract("azlocal:index:Network", NetworkInputs, NetworkState, "A libvirt network on one host.")
+NETWORK = Contract(
+    "azlocal:index:Network", NetworkInputs, NetworkState, "A libvirt network on one host.", "{connection}#{name}"
+)
 
 
 class Network(Resource):

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import INSTANCE, MakeProject, cluster
+from tests.leftovers import leftovers
 from tests.project import ROOT, Project
 
 pytestmark = pytest.mark.e2e
@@ -55,24 +56,27 @@ POINTS = [
 
 
 @pytest.mark.parametrize("victim", ["plugin", "engine"])
-def test_up_finishes_after_a_kill_at_any_point(make_project: MakeProject, victim: str) -> None:
+@pytest.mark.parametrize("then", ["up", "destroy"])
+def test_the_next_run_finishes_after_a_kill_at_any_point(
+    make_project: MakeProject, victim: str, then: str
+) -> None:
     project = make_project(clusters=[cluster()])
     real = project.plugin
     for point in POINTS:
         project.use_plugin(wrap(project, point, victim))
         killed = project.up(timeout=180)
         assert killed.code != 0, f"{point}: {killed.output}"
-        assert Path(project.environment["AZLOCAL_TEST_KILLED"]).exists(), (
-            f"{point} was never reached:\n{killed.output}"
-        )
+        marker = Path(project.environment["AZLOCAL_TEST_KILLED"])
+        assert marker.exists(), f"{point} was never reached:\n{killed.output}"
         project.use_plugin(real)
-        project.unlock()
-        project.up(timeout=180).expect()
-        project.refresh("--expect-no-changes", "--clear-pending-creates").expect()
-        assert machines() == {f"{INSTANCE}-rb-0", f"{INSTANCE}-a-cp-0", f"{INSTANCE}-a-pool1-0"}, point
-        assert not plugins(), f"{point}: a plugin outlived its engine"
+        project.settle().expect()
+        if then == "up":
+            project.up(timeout=180).expect()
+            project.refresh("--expect-no-changes").expect()
+            assert machines() == {f"{INSTANCE}-rb-0", f"{INSTANCE}-a-cp-0", f"{INSTANCE}-a-pool1-0"}, point
         project.destroy().expect()
-        assert not machines(), point
+        assert leftovers(INSTANCE) == [], point
+        assert not plugins(), f"{point}: a plugin outlived its engine"
 
 
 def machines() -> set[str]:

@@ -32,7 +32,7 @@ class ThingState(ThingInputs):
     serial: str
 
 
-THING = Contract("azlocal:test:Thing", ThingInputs, ThingState, "A thing.")
+THING = Contract("azlocal:test:Thing", ThingInputs, ThingState, "A thing.", "{name}")
 Contract.registry.pop(THING.token)
 
 

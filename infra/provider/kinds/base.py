@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from infra.kvm.connection import Hosts, HostSession
 from infra.kvm.errors import HostError
 from infra.kvm.ownership import Mark
-from infra.provider.kind import InputsT, Kind, StateT
+from infra.provider.kind import InputsT, Kind, Made, StateT
 from infra.provider.operation import Operation
 
 
@@ -22,13 +22,12 @@ class HostedKind(Kind[InputsT, StateT]):
         op.check_cancelled()
         return self._hosts.session(connection, op.cancelled, op.status)
 
+    def made(self, state: StateT) -> Made[StateT]:
+        """Return what was made under the id that its contract gives it."""
+        return Made(self.contract.id_of(state.to_wire()), state)
 
-def object_id(connection: str, name: str) -> str:
-    """Return the id of an object on a host, as `pulumi import` takes it."""
-    return f"{connection}#{name}"
 
-
-def parse_id(id: str, what: str) -> tuple[str, str]:
+def parse_id(id: str, example: str) -> tuple[str, str]:
     """Split an id into the host's connection and the object's name.
 
     Raises:
@@ -36,7 +35,7 @@ def parse_id(id: str, what: str) -> tuple[str, str]:
     """
     connection, separator, name = id.rpartition("#")
     if not separator or not connection or not name:
-        raise HostError(f"{id!r} is no id of a {what}; one looks like {object_id('qemu:///system', what)!r}")
+        raise HostError(f"{id!r} is no id; one looks like {f'qemu:///system#{example}'!r}")
     return connection, name
 
 

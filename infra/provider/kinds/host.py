@@ -15,7 +15,7 @@ from infra.kvm.networks import remove_network
 from infra.kvm.ownership import Mark
 from infra.kvm.storage import ensure_pool, find_pool, pool_directory, remove_pool
 from infra.provider.kind import Made
-from infra.provider.kinds.base import HostedKind, mark_for, object_id, parse_id
+from infra.provider.kinds.base import HostedKind, mark_for, parse_id
 from infra.provider.operation import Operation
 from infra.resources.host import HOST, HostInputs, HostState, MachineType
 
@@ -34,7 +34,7 @@ class HostKind(HostedKind[HostInputs, HostState]):
             _prepare(op, session, inputs, mark)
             op.status("finding out how machines can run here")
             chosen = _choose(session, inputs)
-            return Made(object_id(inputs.connection, inputs.instance), _state(session, inputs, chosen))
+            return self.made(_state(session, inputs, chosen))
 
     def read(self, op: Operation, id: str, old: HostState | None) -> HostState | None:
         """Return the host's facts; None when the instance's pool isn't on it."""

@@ -12,7 +12,7 @@ from infra.kvm.connection import HostSession
 from infra.kvm.errors import HostError
 from infra.kvm.storage import Volume, create_volume, find_volume, open_pool, remove_volume, upload_file
 from infra.provider.kind import Made
-from infra.provider.kinds.base import HostedKind, object_id, parse_id
+from infra.provider.kinds.base import HostedKind, parse_id
 from infra.provider.operation import Operation
 from infra.provider.values import UNKNOWN
 from infra.resources.contract import Fault
@@ -28,15 +28,16 @@ class ImageKind(HostedKind[ImageInputs, ImageState]):
 
     def check(self, inputs: dict[str, Any], unknown: frozenset[str]) -> list[Fault]:
         """Name the volume after the content of the artefact that the host needs."""
-        if "machineType" in unknown:
+        machine_type = inputs["machineType"]
+        field = "container" if machine_type == "container" else "vm"
+        if unknown & {"machineType", field}:
             inputs["volume"] = UNKNOWN
             return []
-        if inputs["machineType"] is None:
+        if machine_type is None:
             return [] if inputs["volume"] else [Fault("machineType", "machineType: needed to choose the artefact")]
-        field = "container" if inputs["machineType"] == "container" else "vm"
         artifact = inputs[field]
         if artifact is None:
-            return [Fault(field, f"{field}: machineType is {inputs['machineType']}, which needs this artefact")]
+            return [Fault(field, f"{field}: machineType is {machine_type}, which needs this artefact")]
         inputs["volume"] = f"image-{artifact['sha256'][:12]}.{artifact['format']}"
         return []
 
@@ -58,7 +59,7 @@ class ImageKind(HostedKind[ImageInputs, ImageState]):
             if state is None:
                 remove_volume(pool, inputs.volume + _COMPLETE)
                 return self.create(op, inputs)
-            return Made(object_id(inputs.connection, f"{inputs.pool}/{inputs.volume}"), state)
+            return self.made(state)
 
     def read(self, op: Operation, id: str, old: ImageState | None) -> ImageState | None:
         """Return the image, None when its volume is gone or was never finished."""

@@ -14,7 +14,7 @@ from infra.kvm.domain_xml import DomainView, MachineDefinition
 from infra.kvm.errors import HostError
 from infra.kvm.ownership import Mark
 from infra.provider.kind import Changes, InitFailed, Made
-from infra.provider.kinds.base import HostedKind, mark_for, object_id, parse_id
+from infra.provider.kinds.base import HostedKind, mark_for, parse_id
 from infra.provider.operation import Operation
 from infra.provider.values import UNKNOWN
 from infra.resources.contract import Fault, OnChange
@@ -62,7 +62,7 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
             else:
                 op.status("taking over the machine that an interrupted run left")
             state = self._settle(op, session, domain, inputs, mark)
-        made = Made(object_id(inputs.connection, inputs.name), state)
+        made = self.made(state)
         self._wait(op, made)
         return made
 
@@ -113,7 +113,7 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
             machines.place_seed(session, inputs.pool, inputs.name, inputs.machine_type, files)
             domain = machines.define(session, _definition(session, inputs, mark, host_key.public_openssh))
             op.status("starting")
-            machines.start(domain)
+            machines.start(session, domain)
         except Exception:
             machines.remove_machine(session, inputs.pool, inputs.name, inputs.machine_type, mark)
             raise
@@ -136,7 +136,7 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
             op.status(f"growing the disk to {inputs.disk_gib} GiB")
             machines.grow_disk(session, inputs.pool, inputs.name, inputs.machine_type, inputs.disk_gib)
         if inputs.running:
-            machines.start(domain)
+            machines.start(session, domain)
             live = machines.live_view(domain)
             if live.memory_mib != inputs.memory_mib:
                 machines.set_memory(domain, inputs.memory_mib)

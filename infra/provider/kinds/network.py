@@ -11,7 +11,7 @@ from infra.kvm.domain_xml import from_xml as domain_view
 from infra.kvm.networks import NetworkDefinition, owned_network, remove_network
 from infra.kvm.ownership import Mark
 from infra.provider.kind import Made
-from infra.provider.kinds.base import HostedKind, mark_for, object_id, parse_id
+from infra.provider.kinds.base import HostedKind, mark_for, parse_id
 from infra.provider.operation import Operation
 from infra.resources.contract import Fault
 from infra.resources.network import NETWORK, NetworkInputs, NetworkState
@@ -51,7 +51,7 @@ class NetworkKind(HostedKind[NetworkInputs, NetworkState]):
                 # The start is what fails (a bridge or subnet in use): leave nothing half-made.
                 remove_network(session.qemu, inputs.name, mark)
                 raise
-            return Made(object_id(inputs.connection, inputs.name), _state(network, inputs))
+            return self.made(_state(network, inputs))
 
     def read(self, op: Operation, id: str, old: NetworkState | None) -> NetworkState | None:
         """Return the network as it stands: its definition, whether it runs, whether it starts with the host."""

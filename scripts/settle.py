@@ -1,0 +1,84 @@
+"""Puts a stack in order after a run that was killed: `settle.py STACK`. Silent when there is nothing to do.
+
+A killed engine leaves two things behind. A file backend keeps its lock: it is dropped when the
+process that took it is gone. And the state lists creates that nobody saw the end of: their ids
+follow from their inputs, so the engine can be told to look whether the objects stand.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from infra.resources import host, image, machine, network  # noqa: F401 - they register their contracts
+from infra.resources.contract import Contract
+
+
+def main(stack: str) -> None:
+    """Drop dead locks, then settle pending creates."""
+    if any(is_dead(lock) for lock in locks(os.environ.get("PULUMI_BACKEND_URL", ""), stack)):
+        say("the run that locked this stack is gone (killed?); dropping its lock")
+        pulumi("cancel", stack, "--yes")
+    found = list(pending_creates(json.loads(pulumi("stack", "export", "--stack", stack))))
+    if found:
+        names = ", ".join(urn.rsplit("::", 1)[-1] for urn, _ in found)
+        say(f"a killed run was making {names}; looking whether they stand")
+        pairs = [
+            word for urn, id in found for word in ("--import-pending-creates", urn, "--import-pending-creates", id)
+        ]
+        pulumi("refresh", "--stack", stack, "--yes", "--skip-preview", *pairs)
+
+
+def locks(backend: str, stack: str) -> Iterator[dict[str, Any]]:
+    """Return the locks of a stack in a file backend."""
+    parts = urlsplit(backend)
+    if parts.scheme == "file":
+        for path in Path(unquote(parts.path)).glob(f".pulumi/locks/*/*/{stack}/*.json"):
+            yield json.loads(path.read_text())
+
+
+def is_dead(lock: dict[str, Any]) -> bool:
+    """Return whether the lock's process ran on this machine and is no more; another machine's can't be judged."""
+    if lock.get("hostname") != socket.gethostname():
+        return False
+    try:
+        os.kill(int(lock["pid"]), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def pending_creates(export: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Return URN and id of each of our resources whose create was never answered."""
+    for operation in (export.get("deployment") or {}).get("pending_operations") or []:
+        resource = operation["resource"]
+        contract = Contract.registry.get(resource["type"])
+        if operation["type"] == "creating" and contract:
+            yield resource["urn"], contract.id_of(resource["inputs"])
+
+
+def pulumi(*arguments: str) -> str:
+    """Run the engine's CLI; what it prints goes to the user only when it fails."""
+    done = subprocess.run(["pulumi", *arguments, "--non-interactive"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        say(f"`pulumi {' '.join(arguments[:2])}` failed:\n{done.stdout}{done.stderr}")
+        sys.exit(done.returncode)
+    return done.stdout
+
+
+def say(text: str) -> None:
+    """Tell the user what is done and why."""
+    print(f"azlocal: {text}", file=sys.stderr)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,100 @@
+"""What the real engine shows before any host is touched: no libvirt, no root, no network."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.project import Project, example
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Project:
+    return example(tmp_path, "local")
+
+
+def test_the_examples_preview_without_touching_a_host(tmp_path: Path) -> None:
+    for stack, machines in (("local", 3), ("lab", 13)):
+        project = example(tmp_path / stack, stack)
+        preview = project.preview()
+        types = [step["urn"].split("::")[2].rsplit("$", 1)[-1] for step in preview["steps"]]
+        assert types.count("azlocal:index:Machine") == machines
+        assert {step["op"] for step in preview["steps"]} == {"create"}
+
+
+def test_preview_leaves_the_lock_file_alone(local: Project) -> None:
+    lock = local.directory / "netplans" / "local.lock.yaml"
+    lock.unlink()
+    local.preview()
+    assert not lock.exists()
+
+
+def change(path: Path, edit: Callable[[Any], None]) -> None:
+    content = yaml.safe_load(path.read_text())
+    edit(content)
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+BROKEN: dict[str, tuple[str, Callable[[Any], None] | str, str]] = {
+    "broken YAML": ("hosts/local.yaml", "hosts: [", "[yaml-syntax]"),
+    "unknown key": ("netplans/local.yaml", lambda c: c["infrastructure"].update(gatway="1.2.3.4"), "gateway"),
+    "wrong type": ("hosts/local.yaml", lambda c: c["hosts"][0].update(cpus="many"), "hosts[0].cpus"),
+    "address outside its network": (
+        "netplans/local.yaml",
+        lambda c: c["logicalNetworks"][0]["ipPools"][0].update(end="10.99.0.9"),
+        "logicalNetworks[0].ipPools[0]",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_fault_in_the_files_stops_before_the_first_resource(local: Project, fault: str) -> None:
+    file, edit, shown = BROKEN[fault]
+    path = local.directory / file
+    if isinstance(edit, str):
+        path.write_text(edit)
+    else:
+        change(path, edit)
+    for command in ("preview", "up"):
+        flags = ("--yes", "--skip-preview") if command == "up" else ()
+        run = local.pulumi(command, *flags)
+        assert run.code != 0
+        assert file in run.output
+        assert shown in run.output
+        assert "Traceback" not in run.output
+        assert "azlocal:index:" not in run.output, "nothing was made"
+
+
+def test_all_faults_of_all_files_come_in_one_report(local: Project) -> None:
+    change(local.directory / "hosts/local.yaml", lambda c: c["hosts"][0].update(cpus="many"))
+    change(local.directory / "netplans/local.yaml", lambda c: c["infrastructure"].update(vlan="none"))
+    output = local.pulumi("preview").output
+    assert "hosts[0].cpus" in output
+    assert "infrastructure.vlan" in output
+
+
+def test_without_an_image_preview_works_and_up_says_what_to_do(local: Project) -> None:
+    local.environment["XDG_CACHE_HOME"] = str(local.directory / "cache")
+    assert any("Machine" in step["urn"] for step in local.preview()["steps"])
+    run = local.up()
+    assert run.code != 0
+    assert "azlocal image build" in run.output
+
+
+def test_the_plugin_serves_its_schema(local: Project) -> None:
+    run = local.pulumi("package", "get-schema", str(local.plugin / "pulumi-resource-azlocal"), stack=False)
+    assert run.code == 0, run.output
+    assert "azlocal:index:Machine" in run.output
+
+
+def test_a_project_can_live_anywhere(tmp_path: Path) -> None:
+    project = example(tmp_path / "with space" / "é", "local")
+    assert project.preview()["steps"]
+    shutil.rmtree(project.directory)
