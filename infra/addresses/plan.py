@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from infra.addresses.numbers import address_text
 from infra.spec.findings import Finding
+from infra.spec.types import AddressRange
 
 Use = Literal[
     "host",
@@ -97,6 +98,7 @@ class NetworkPlan:
         load_balancer: Addresses for services.
         total: The pool's requirement, VIPs that people gave, and load-balancer addresses.
         allocations: Every address that somebody has, in order.
+        pools: The addresses that machines can get, sorted; for reports, JSON has the input for that.
     """
 
     name: str
@@ -106,6 +108,7 @@ class NetworkPlan:
     load_balancer: LoadBalancerUse
     total: int
     allocations: tuple[Allocation, ...]
+    pools: tuple[AddressRange, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object of design.md."""

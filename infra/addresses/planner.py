@@ -146,4 +146,5 @@ def _network_plan(facts: Facts, network: Network, allocations: list[Allocation])
         load_balancer=LoadBalancerUse(offered, services),
         total=required + sum(need.outside for need in needs) + services,
         allocations=tuple(allocations),
+        pools=tuple(network.giving),
     )

@@ -4,13 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from infra.addresses import AddressPlan, Lock, next_lock, plan_addresses, read_lock, record_plan, update_lock
 from infra.addresses.lock import Freed, Given, write_lock
-from infra.addresses.report.table import print_tables
 from infra.spec import SpecError
-from tests.instances import cluster, files, infrastructure, make_spec, network, spec_of, write_files
+from tests.instances import cluster, files, infrastructure, make_spec, network, write_files
 
 A, B, C = cluster("a", workers=2), cluster("b"), cluster("c")
 
@@ -191,12 +189,3 @@ def test_a_removed_given_vip_stays_where_it_is() -> None:
     before, lock = planned(Lock(), cluster(controlPlane={"hostIP": "10.220.32.99"}))
     after, _ = planned(lock, cluster())
     assert owners(after)["a-vip"] == owners(before)["a-vip"] == "10.220.32.99"
-
-
-def test_the_tables_hold_every_address(capsys: pytest.CaptureFixture[str]) -> None:
-    plan = plan_addresses(spec_of(files([cluster(loadBalancer={"addresses": ["10.220.32.47-10.220.32.49"]})])))
-    print_tables(plan, Console(width=150))
-    shown = capsys.readouterr().out
-    assert "20 addresses, 4 required, 16 free; services 3 of 3" in shown
-    assert "10.220.32.47 - 49" in shown
-    assert "a-cp-0" in shown

@@ -1,62 +1,45 @@
 """The plan as tables in a terminal."""
 
+from collections import Counter
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from infra.addresses.plan import AddressPlan, Allocation, NetworkPlan
+from infra.addresses.plan import AddressPlan, NetworkPlan
+from infra.addresses.report.looks import LOOKS
+from infra.addresses.report.runs import Run, build_runs
+from infra.addresses.report.words import verdict
 
-_BAR_CELLS = 20
-_STYLES = {
-    "controlPlaneNode": "bold cyan",
-    "controlPlaneVip": "cyan",
-    "workerNode": "blue",
-    "upgradeSpare": "yellow",
-    "loadBalancer": "magenta",
-    "resourceBridgeNode": "bold green",
-    "resourceBridgeSpare": "yellow",
-    "resourceBridgeVip": "green",
-    "clusterAddress": "green",
-}
+_BAR_CELLS = 24
 
 
 def print_tables(plan: AddressPlan, console: Console) -> None:
     """Print a table for each network: how full its pools are, and every address with its owner and reason."""
     for network in plan.networks:
+        console.print(_title(network), highlight=False)
         console.print(_table(network))
         console.print()
+    console.print(verdict(plan), style="" if plan.ok else "bold red", highlight=False)
 
 
 def _table(network: NetworkPlan) -> Table:
-    table = Table(title=_title(network), title_justify="left", title_style="", box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("Address", "Owner", "Use", "Why"):
-        table.add_column(heading, no_wrap=heading != "Why")
-    for run in _runs(network.allocations):
-        first, last = run[0], run[-1]
-        style = _STYLES.get(first.use, "dim")
-        address = first.address if first is last else f"{first.address} - {last.address.rpartition('.')[2]}"
-        owner = first.owner if first is last else f"{first.owner} - {last.owner.rpartition('-')[2]}"
-        table.add_row(Text(address), Text(owner, style), Text(first.use, style), Text(first.why, "dim"))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("Address", no_wrap=True)
+    table.add_column("Owner", overflow="fold")
+    table.add_column("Use", no_wrap=True)
+    table.add_column("Why", overflow="fold", ratio=1)
+    for run in build_runs(network):
+        table.add_row(*_row(run))
     return table
 
 
-def _runs(allocations: tuple[Allocation, ...]) -> list[list[Allocation]]:
-    """Join what a reader would: a range of services' addresses given in one line of the file."""
-    runs: list[list[Allocation]] = []
-    for one in allocations:
-        last = runs[-1][-1] if runs else None
-        is_next = (
-            last is not None
-            and one.use == "loadBalancer"
-            and (last.use, last.cluster, last.why) == (one.use, one.cluster, one.why)
-            and one.value == last.value + 1
-        )
-        if is_next:
-            runs[-1].append(one)
-        else:
-            runs.append([one])
-    return runs
+def _row(run: Run) -> tuple[Text, Text, Text, Text]:
+    if not run.allocations:
+        return Text(run.addresses, "dim"), Text(run.owner, "bold"), Text("free", "dim"), Text(run.why, "dim")
+    look = LOOKS[run.allocations[0].use]
+    return Text(run.addresses), Text(run.owner, look.style), Text(look.label, look.style), Text(run.why, "dim")
 
 
 def _title(network: NetworkPlan) -> Text:
@@ -64,16 +47,37 @@ def _title(network: NetworkPlan) -> Text:
     title = Text()
     title.append(network.name, "bold")
     title.append(f"  {network.address_prefix}")
-    title.append(f"  VLAN {network.vlan}" if network.vlan else "  untagged", "dim")
-    title.append("\npool  ")
-    title.append(_bar(pool.size - pool.free, pool.size))
-    title.append(f"  {pool.size} addresses, {pool.required} required, {pool.free} free")
+    title.append(f"  VLAN {network.vlan}\n" if network.vlan else "  untagged\n", "dim")
+    title.append("pool ")
+    title.append(_bar(network))
+    title.append(f" {_percent(pool.size - pool.free, pool.size)}  ")
+    title.append(f"{pool.size:,} addresses, {pool.required:,} required, ")
+    title.append(f"{pool.free:,} free", "bold")
     if balancer.size or balancer.required:
-        title.append(f"; services {balancer.required} of {balancer.size}")
+        title.append(f"\nservices: {balancer.required:,} wanted, {balancer.size:,} there")
+    clusters = Counter(one.cluster for one in network.allocations if one.cluster)
+    if clusters:
+        said = ", ".join(f"{name} {count:,}" for name, count in sorted(clusters.items()))
+        title.append(f"\nheld by: {said}", "dim")
     return title
 
 
-def _bar(used: int, size: int) -> Text:
-    full = min(_BAR_CELLS, -(-used * _BAR_CELLS // size)) if size else 0
-    style = "red" if used >= size else "yellow" if used * 10 >= size * 9 else "green"
-    return Text.assemble(("█" * full, style), ("░" * (_BAR_CELLS - full), "dim"))
+def _bar(network: NetworkPlan) -> Text:
+    """Draw the pool: machines and virtual addresses solid, what is only held lighter, the rest empty."""
+    pool = network.pool
+    used = pool.size - pool.free
+    held = sum(
+        LOOKS[one.use].shape == "held" and any(one.value in span for span in network.pools)
+        for one in network.allocations
+    )
+    full, solid = _cells(used, pool.size), _cells(used - held, pool.size)
+    style = "red" if used >= pool.size else "yellow" if used * 10 >= pool.size * 9 else "green"
+    return Text.assemble(("█" * solid, style), ("▒" * (full - solid), style), ("░" * (_BAR_CELLS - full), "dim"))
+
+
+def _cells(part: int, whole: int) -> int:
+    return min(_BAR_CELLS, -(-part * _BAR_CELLS // whole)) if whole else 0
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{part * 100 // whole}%" if whole else "empty"

@@ -1,0 +1,38 @@
+"""Plans that reports are tested with."""
+
+from typing import Any
+
+from infra.addresses import AddressPlan, plan_addresses
+from infra.spec import Finding
+from tests.instances import cluster, host, make_spec, network
+
+HOSTILE = "<script>alert(1)</script>\"'&`|*_@all [x](javascript:x)"
+
+
+def lab(**parts: Any) -> AddressPlan:
+    """Return the plan of the documents' example."""
+    a = cluster("a", planes=3, workers=5, loadBalancer={"addresses": ["10.220.32.47-10.220.32.49"]})
+    return plan_addresses(make_spec(a, cluster("b", workers=3), **parts))
+
+
+def hostile() -> AddressPlan:
+    """Return a plan in which every text that people choose tries to break out."""
+    name = HOSTILE.replace("/", "")
+    plan = plan_addresses(
+        make_spec(
+            cluster(name, logicalNetwork=name, agentPools=[{"name": name, "count": 2}], loadBalancer={"count": 2}),
+            hosts=[host(name=name)],
+            networks=[network(name=name)],
+            reservations=[{"address": "10.220.32.9", "owner": name}],
+            name=name,
+        )
+    )
+    return plan.with_findings([Finding(HOSTILE, "error", HOSTILE, HOSTILE, f"{HOSTILE}\n# {HOSTILE}")])
+
+
+def large(clusters: int = 32, workers: int = 49) -> AddressPlan:
+    """Return a plan with thousands of nodes: four pools a cluster."""
+    pools = [{"name": f"pool{index}", "count": workers} for index in range(4)]
+    wanted = [cluster(f"c{index:02}", planes=3, agentPools=pools) for index in range(clusters)]
+    wide = network("10.64.0.16", "10.64.63.250", addressPrefix="10.64.0.0/16", gateway="10.64.0.1")
+    return plan_addresses(make_spec(*wanted, networks=[{**wide, "dnsServers": ["10.64.0.5"]}]))
