@@ -1,0 +1,248 @@
+"""How machines can run on a host. KVM counts only when a guest really booted.
+
+/dev/kvm may open, and libvirt may list KVM, on hosts where every guest hangs: clouds whose own virtualisation
+leaves the guest's no hardware. So a guest of one boot sector is started, which takes the processor through all its
+modes, writes a mark to its disk and switches itself off.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Final, Literal
+
+import libvirt
+from lxml import etree
+from lxml.builder import E
+
+from infra.kvm.domain_xml import MachineType
+from infra.kvm.errors import HostError, HostUnreachable, is_missing
+from infra.kvm.storage import Volume, create_volume, open_pool, remove_volume, upload_bytes
+
+RequestedMachineType = Literal["auto", "vm", "container", "emulated"]
+
+BOOT_SECONDS: Final = 5.0
+_ARCHITECTURE: Final = "x86_64"
+_VOLUME: Final = "image-boot-probe"
+_DISK_BYTES: Final = 1 << 20  # a real size, so that every BIOS finds a geometry
+_MEMORY_MIB: Final = 32
+_MARK: Final = b"booted"
+_MARK_OFFSET: Final = 0x1B0
+_START_REFUSED: Final = frozenset(
+    {libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_ERR_OPERATION_FAILED, libvirt.VIR_ERR_CONFIG_UNSUPPORTED}
+)
+_LISTED_AS: Final[dict[MachineType, str]] = {"vm": "kvm", "emulated": "qemu", "container": "lxc"}
+_INSTALL: Final[dict[MachineType, str]] = {
+    "vm": "load kvm_intel or kvm_amd (virtualisation switched on in the firmware), then restart libvirtd",
+    "emulated": "install qemu-system-x86",
+    "container": "install libvirt-daemon-driver-lxc, then restart libvirtd",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether machines can run one way, and why, in words that stay the same from probe to probe."""
+
+    works: bool
+    reason: str
+
+
+def choose_machine_type(
+    requested: RequestedMachineType,
+    qemu: libvirt.virConnect,
+    lxc: Callable[[], libvirt.virConnect],
+    pool_name: str,
+) -> tuple[MachineType, str]:
+    """Decide how machines run on a host; only what the decision needs is tried.
+
+    Args:
+        lxc: opens the connection to LXC.
+        pool_name: the storage pool that may hold the probe guest's disk for a moment.
+
+    Raises:
+        HostError: what was asked for can't run there, or nothing can.
+    """
+
+    return resolve_machine_type(
+        requested, lambda machine_type: _look(machine_type, qemu, lxc, pool_name), qemu.getHostname()
+    )
+
+
+def machine_types(
+    qemu: libvirt.virConnect, lxc: Callable[[], libvirt.virConnect], pool_name: str
+) -> dict[MachineType, Verdict]:
+    """Return every way to run machines, tried."""
+    return {machine_type: _look(machine_type, qemu, lxc, pool_name) for machine_type in _LISTED_AS}
+
+
+def resolve_machine_type(
+    requested: RequestedMachineType, look: Callable[[MachineType], Verdict], host: str
+) -> tuple[MachineType, str]:
+    """Return the machine type and why; `auto` takes vm, else container.
+
+    Raises:
+        HostError: none of the types in question can run; the message has each one's reason.
+    """
+    candidates: tuple[MachineType, ...] = ("vm", "container") if requested == "auto" else (requested,)
+    refused: list[str] = []
+    for machine_type in candidates:
+        verdict = look(machine_type)
+        if verdict.works:
+            return machine_type, "; ".join([*refused, verdict.reason])
+        refused.append(f"no {machine_type}: {verdict.reason}")
+    remedy = "emulated, which is slow" if requested == "auto" else "auto"
+    raise HostError(
+        f"{host}: machines can't run there as azlocal:machineType {requested} wants: {'; '.join(refused)}. "
+        f"Repair that, or set azlocal:machineType to {remedy}."
+    )
+
+
+def probe_kvm(connection: libvirt.virConnect, pool_name: str, seconds: float = BOOT_SECONDS) -> Verdict:
+    """Return whether guests boot under KVM, by booting one."""
+    listed = _listed(connection, "vm")
+    if not listed.works:
+        return listed
+    return boot_probe(connection, pool_name, "kvm", seconds)
+
+
+def boot_probe(
+    connection: libvirt.virConnect, pool_name: str, domain_type: Literal["kvm", "qemu"], seconds: float
+) -> Verdict:
+    """Boot the guest of one sector; it leaves nothing behind, even when this process is killed in between.
+
+    The domain is libvirt's only as long as this connection stands. A disk left behind is taken over next time.
+    """
+    name = f"{pool_name}-probe-{secrets.token_hex(3)}"
+    pool = open_pool(connection, pool_name)
+    volume = create_volume(pool, Volume(_VOLUME, _DISK_BYTES, "raw"))
+    try:
+        upload_bytes(connection, volume, boot_sector())
+        try:
+            with _transient(connection, probe_domain(name, domain_type, volume.path())) as domain:
+                ended = _ends_by_itself(domain, seconds)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() in _START_REFUSED:
+                return Verdict(False, f"a guest doesn't start under {domain_type}: {error.get_error_message()}")
+            raise
+        if not ended:
+            reason = (
+                f"libvirt lists {domain_type}, but a probe guest started and didn't boot within {seconds:.0f} s"
+            )
+            return Verdict(False, reason)
+        if _download(connection, volume, 512)[_MARK_OFFSET:].startswith(_MARK):
+            return Verdict(True, f"a probe guest booted under {domain_type}")
+        return Verdict(False, f"a probe guest under {domain_type} ended before it booted: QEMU failed")
+    finally:
+        remove_volume(pool, _VOLUME)
+
+
+def probe_domain(name: str, domain_type: str, disk: str) -> str:
+    """Return the XML of the smallest guest: a BIOS and a disk."""
+    domain = E.domain(
+        E.name(name),
+        E.memory(str(_MEMORY_MIB), unit="MiB"),
+        E.vcpu("1"),
+        E.os(E.type("hvm", arch=_ARCHITECTURE, machine="q35"), E.boot(dev="hd")),
+        E.features(E.acpi()),
+        E.on_poweroff("destroy"),
+        E.on_reboot("destroy"),
+        E.on_crash("destroy"),
+        E.devices(
+            E.disk(
+                E.driver(name="qemu", type="raw"),
+                E.source(file=disk),
+                E.target(dev="vda", bus="virtio"),
+                type="file",
+                device="disk",
+            ),
+            E.controller(type="usb", model="none"),
+            E.memballoon(model="none"),
+        ),
+        type=domain_type,
+    )
+    xml: str = etree.tostring(domain, encoding="unicode")
+    return xml
+
+
+def boot_sector() -> bytes:
+    """Return the guest: files/boot_sector.S, assembled."""
+    return files("infra.kvm").joinpath("files", "boot_sector.bin").read_bytes()
+
+
+def lists_type(capabilities: str, domain_type: str) -> bool:
+    """Return whether libvirt's capabilities offer a domain type for our architecture."""
+    root = etree.fromstring(capabilities.encode())
+    path = f"guest/arch[@name='{_ARCHITECTURE}']/domain[@type='{domain_type}']"
+    return root.find(path) is not None
+
+
+def _look(
+    machine_type: MachineType, qemu: libvirt.virConnect, lxc: Callable[[], libvirt.virConnect], pool_name: str
+) -> Verdict:
+    if machine_type == "vm":
+        return probe_kvm(qemu, pool_name)
+    if machine_type == "emulated":
+        return _listed(qemu, "emulated")
+    try:
+        return _listed(lxc(), "container")
+    except HostUnreachable as error:
+        return Verdict(False, str(error))
+
+
+def _listed(connection: libvirt.virConnect, machine_type: MachineType) -> Verdict:
+    domain_type = _LISTED_AS[machine_type]
+    if lists_type(connection.getCapabilities(), domain_type):
+        return Verdict(True, f"libvirt lists {domain_type}")
+    return Verdict(False, f"libvirt there lists no {domain_type} for {_ARCHITECTURE}: {_INSTALL[machine_type]}")
+
+
+@contextmanager
+def _transient(connection: libvirt.virConnect, xml: str) -> Iterator[libvirt.virDomain]:
+    domain = connection.createXML(xml, libvirt.VIR_DOMAIN_START_AUTODESTROY)
+    try:
+        yield domain
+    finally:
+        try:
+            domain.destroy()
+        except libvirt.libvirtError as error:
+            # It has ended by itself: gone, or on its way and therefore "not running".
+            if not is_missing(error) and error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
+                raise
+
+
+def _ends_by_itself(domain: libvirt.virDomain, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            state = domain.state()[0]
+        except libvirt.libvirtError as error:
+            if not is_missing(error):
+                raise
+            return True
+        if state in (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_CRASHED):
+            return False  # so QEMU leaves a guest whose processor KVM can't go on with
+        time.sleep(0.05)
+    return False
+
+
+def _download(connection: libvirt.virConnect, volume: libvirt.virStorageVol, length: int) -> bytes:
+    stream = connection.newStream()
+    volume.download(stream, 0, length)
+    received = bytearray()
+
+    def take(_stream: libvirt.virStream, data: bytes, _opaque: Any) -> int:
+        received.extend(data)
+        return len(data)
+
+    try:
+        stream.recvAll(take, None)
+        stream.finish()
+    except BaseException:
+        with suppress(libvirt.libvirtError):
+            stream.abort()
+        raise
+    return bytes(received)

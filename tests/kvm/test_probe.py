@@ -1,0 +1,157 @@
+"""Which way machines can run: decided purely, and tried on a guest that really boots."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import libvirt
+import pytest
+from lxml import etree
+
+from infra.kvm import probe
+from infra.kvm.domain_xml import MachineType
+from infra.kvm.errors import HostError
+from infra.kvm.probe import Verdict, boot_sector, lists_type, probe_domain, resolve_machine_type
+
+ROOT = Path(__file__).parents[2]
+WORKS = Verdict(True, "works")
+BROKEN = Verdict(False, "broken")
+
+
+def _looks(**verdicts: Verdict) -> tuple[list[MachineType], probe.Callable[[MachineType], Verdict]]:
+    asked: list[MachineType] = []
+
+    def look(machine_type: MachineType) -> Verdict:
+        asked.append(machine_type)
+        return verdicts[machine_type]
+
+    return asked, look
+
+
+def test_auto_takes_a_vm_where_one_boots_and_asks_no_further() -> None:
+    asked, look = _looks(vm=WORKS)
+    assert resolve_machine_type("auto", look, "h") == ("vm", "works")
+    assert asked == ["vm"]
+
+
+def test_auto_takes_a_container_else_and_says_why() -> None:
+    _, look = _looks(vm=BROKEN, container=WORKS)
+    assert resolve_machine_type("auto", look, "h") == ("container", "no vm: broken; works")
+
+
+def test_auto_never_takes_emulation() -> None:
+    _, look = _looks(vm=BROKEN, container=BROKEN)
+    with pytest.raises(HostError, match=r"^h: .* wants: no vm: broken; no container: broken\. .* emulated"):
+        resolve_machine_type("auto", look, "h")
+
+
+@pytest.mark.parametrize("wanted", ["vm", "container", "emulated"])
+def test_a_type_that_is_asked_for_is_the_only_one_tried(wanted: MachineType) -> None:
+    asked, look = _looks(**{wanted: WORKS})
+    assert resolve_machine_type(wanted, look, "h") == (wanted, "works")
+    assert asked == [wanted]
+    _, look = _looks(**{wanted: BROKEN})
+    with pytest.raises(HostError, match=f"no {wanted}: broken"):
+        resolve_machine_type(wanted, look, "h")
+
+
+def test_capabilities() -> None:
+    xml = """
+      <capabilities>
+        <guest><os_type>hvm</os_type><arch name='i686'><domain type='kvm'/></arch></guest>
+        <guest><os_type>hvm</os_type><arch name='x86_64'><domain type='qemu'/></arch></guest>
+      </capabilities>"""
+    assert lists_type(xml, "qemu")
+    assert not lists_type(xml, "kvm")
+
+
+def test_domain() -> None:
+    root = etree.fromstring(probe_domain("n", "kvm", "/disk & more").encode())
+    assert (root.get("type"), root.findtext("name")) == ("kvm", "n")
+    assert root.find("devices/disk/source").get("file") == "/disk & more"
+
+
+def test_boot_sector_is_its_source_assembled(tmp_path: Path) -> None:
+    if not (shutil.which("as") and shutil.which("ld")):
+        pytest.skip("binutils aren't installed")
+    source = ROOT / "infra" / "kvm" / "files" / "boot_sector.S"
+    made, linked = tmp_path / "boot_sector.o", tmp_path / "boot_sector.bin"
+    subprocess.run(["as", "--64", source, "-o", made], check=True)
+    subprocess.run(["ld", "-Ttext", "0x7c00", "--oformat", "binary", made, "-o", linked], check=True)
+    assert linked.read_bytes() == boot_sector()
+    assert len(boot_sector()) == 512
+    assert b"booted" not in boot_sector()
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Iterator[str]:
+    """A storage pool where the user that QEMU runs as may reach it."""
+    folder = Path(f"/var/lib/libvirt/azlocal-test-{os.getpid()}")
+    folder.mkdir(mode=0o711)
+    name = f"azlocal-test-{os.getpid()}"
+    connection = libvirt.open("qemu:///system")
+    made = connection.storagePoolCreateXML(
+        f"<pool type='dir'><name>{name}</name><target><path>{folder}</path></target></pool>"
+    )
+    yield name
+    assert not [domain.name() for domain in connection.listAllDomains() if domain.name().startswith(name)]
+    made.destroy()
+    connection.close()
+    shutil.rmtree(folder)
+
+
+@pytest.mark.vm
+class TestReal:
+    def test_guest_boots_under_emulation(self, pool: str) -> None:
+        """The probe's own proof: the guest is sound, so its failure under KVM is KVM's."""
+        connection = libvirt.open("qemu:///system")
+        verdict = probe.boot_probe(connection, pool, "qemu", 60)
+        assert verdict == Verdict(True, "a probe guest booted under qemu")
+        assert connection.storagePoolLookupByName(pool).listVolumes() == []
+        connection.close()
+
+    def test_kvm_is_decided_in_seconds(self, pool: str) -> None:
+        connection = libvirt.open("qemu:///system")
+        started = time.monotonic()
+        verdict = probe.probe_kvm(connection, pool)
+        assert time.monotonic() - started < probe.BOOT_SECONDS + 10
+        assert verdict.reason
+        assert connection.storagePoolLookupByName(pool).listVolumes() == []
+        connection.close()
+
+    def test_guest_that_hangs_is_ended(self, pool: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        hangs = b"\xfa\xf4\xeb\xfd".ljust(510, b"\0") + b"\x55\xaa"
+        monkeypatch.setattr(probe, "boot_sector", lambda: hangs)
+        connection = libvirt.open("qemu:///system")
+        verdict = probe.boot_probe(connection, pool, "qemu", 2)
+        assert verdict == Verdict(
+            False, "libvirt lists qemu, but a probe guest started and didn't boot within 2 s"
+        )
+        connection.close()
+
+    def test_killed_probe_leaves_no_guest(self, pool: str) -> None:
+        code = (
+            "import libvirt, sys; from infra.kvm import probe;"
+            "probe.boot_sector = lambda: bytes(512);"
+            "probe.boot_probe(libvirt.open('qemu:///system'), sys.argv[1], 'qemu', 60)"
+        )
+        probing = subprocess.Popen([sys.executable, "-c", code, pool], cwd=ROOT)
+        connection = libvirt.open("qemu:///system")
+        deadline = time.monotonic() + 30
+        while not any(domain.name().startswith(pool) for domain in connection.listAllDomains()):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        probing.send_signal(signal.SIGKILL)
+        probing.wait()
+        while any(domain.name().startswith(pool) for domain in connection.listAllDomains()):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert probe.boot_probe(connection, pool, "qemu", 60).works  # takes over the disk that was left
+        connection.close()
