@@ -79,21 +79,27 @@ def build(recipe: Recipe, cache: Cache, progress: Progress, run: tools.Runner) -
     Raises:
         ImageError: A step fails.
     """
-    with locked(cache, progress):
-        found = load(cache, recipe.digest)
-        if found:
-            return found
-        check_space(cache.images)
-        with workplace(cache) as work, _step(progress, f"node image {recipe.image_name}", "building"):
-            tree_tar = _packed_tree(recipe, cache, work, progress, run)
-            draft = work / "image"
-            draft.mkdir()
-            _make_image(recipe, tree_tar, work, draft, progress, run)
-            with _step(progress, "publishing", "writing everything to disk"):
-                publish(draft, cache.image(recipe.digest))
+    try:
+        with locked(cache, progress):
+            return load(cache, recipe.digest) or _build_locked(recipe, cache, progress, run)
+    except OSError as error:
+        raise ImageError(
+            f"The node image can't be built in {cache.root}: {error}", tools.remedy_for(str(error))
+        ) from error
+
+
+def _build_locked(recipe: Recipe, cache: Cache, progress: Progress, run: tools.Runner) -> NodeImage:
+    check_space(cache.images)
+    with workplace(cache) as work, _step(progress, f"node image {recipe.image_name}", "building"):
+        tree_tar = _packed_tree(recipe, cache, work, progress, run)
+        draft = work / "image"
+        draft.mkdir()
+        _make_image(recipe, tree_tar, work, draft, progress, run)
+        with _step(progress, "publishing", "writing everything to disk"):
+            publish(draft, cache.image(recipe.digest))
     image = load(cache, recipe.digest)
     if image is None:
-        raise ImageError(f"{cache.image(recipe.digest)} vanished while it was built.", "Run it again.")
+        raise ImageError(f"{cache.image(recipe.digest)} isn't what was built.", "Run it again.")
     return image
 
 
@@ -103,7 +109,7 @@ def _packed_tree(recipe: Recipe, cache: Cache, work: Path, progress: Progress, r
         progress("packages: the same as last time")
         return packed
     sources = find_sources(recipe, os.environ, run)
-    mirror = sources.split()[1]
+    mirror = tools.without_password(sources.split()[1])
     with _step(progress, "packages", f"Debian {recipe.suite} from {mirror}"):
         draft = work / "tree.tar"
         install_packages(recipe, sources, find_apt_options(run), work, draft, run)

@@ -166,6 +166,11 @@ MASKED_UNITS: Final = (
     "sys-kernel-tracing.mount",
     "systemd-binfmt.service",
     "proc-sys-fs-binfmt_misc.automount",
+    "sys-fs-fuse-connections.mount",
+    "sys-kernel-config.mount",
+    # Its partitions are growpart's; pulls in two modules even so.
+    "systemd-repart.service",
+    "modprobe@drm.service",
     # The console is serial; a VM needs no screen.
     "getty@tty1.service",
 )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final, Protocol
 
 from infra.image.model import ImageError
@@ -22,15 +24,37 @@ TOOLS: Final = {
     "setpriv": "util-linux",
     "unshare": "util-linux",
 }
-_KEYRING: Final = "/usr/share/keyrings/debian-archive-keyring.gpg"
+_KEYRING: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _TAIL_LINES: Final = 15
+
+
+# With these, whatever ends a program also ends apt, dpkg and the maintainer scripts that it runs, and a /proc
+# or /dev mounted in a tree is never seen from outside, where the work folder is deleted.
+_OWN_NAMESPACES: Final = (
+    *("unshare", "--mount", "--propagation=private"),
+    *("--pid", "--fork", "--kill-child", "--mount-proc", "--"),
+)
+_PASSWORD: Final = re.compile(r"//[^/\s@]+@")
 
 
 class Runner(Protocol):
     """Runs one program to its end."""
 
-    def __call__(self, argv: Sequence[str], *, stdin: str = "", env: Mapping[str, str] | None = None) -> str:
+    def __call__(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: str = "",
+        env: Mapping[str, str] | None = None,
+        isolated: bool = False,
+    ) -> str:
         """Run `argv` and return what it wrote to stdout.
+
+        Args:
+            argv: The program and its arguments.
+            stdin: What it reads.
+            env: Variables beside this process's own.
+            isolated: Give it mounts and processes of its own, for one that runs others in a chroot.
 
         Raises:
             ImageError: It can't be started or fails.
@@ -38,17 +62,20 @@ class Runner(Protocol):
         ...
 
 
-def run(argv: Sequence[str], *, stdin: str = "", env: Mapping[str, str] | None = None) -> str:
+def run(
+    argv: Sequence[str], *, stdin: str = "", env: Mapping[str, str] | None = None, isolated: bool = False
+) -> str:
     """Run a program; the kernel ends it with this thread, so that a killed build leaves no builder behind.
 
     Raises:
         ImageError: The program can't be started or fails.
     """
+    around = ["setpriv", "--pdeathsig", "KILL", "--", *(_OWN_NAMESPACES if isolated else ())]
     try:
         done = subprocess.run(
-            ["setpriv", "--pdeathsig", "KILL", "--", *argv],
+            [*around, *argv],
             input=stdin,
-            env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
+            env={**os.environ, "LC_ALL": "C.UTF-8", "PATH": _search_path(), **(env or {})},
             capture_output=True,
             text=True,
             errors="replace",
@@ -62,8 +89,13 @@ def run(argv: Sequence[str], *, stdin: str = "", env: Mapping[str, str] | None =
 
 
 def _failure(argv: Sequence[str], code: int, output: str) -> ImageError:
-    tail = "\n".join(f"  {line}" for line in output.strip().splitlines()[-_TAIL_LINES:])
+    tail = "\n".join(f"  {without_password(line)}" for line in output.strip().splitlines()[-_TAIL_LINES:])
     return ImageError(f"{argv[0]} failed with exit code {code}:\n{tail}", remedy_for(output))
+
+
+def without_password(text: str) -> str:
+    """Hide the user and password of the addresses in a text."""
+    return _PASSWORD.sub("//***@", text)
 
 
 def remedy_for(output: str) -> str:
@@ -108,8 +140,8 @@ def check_tools() -> None:
     """
     missing = [tool for tool in TOOLS if shutil.which(tool, path=_search_path()) is None]
     packages = {TOOLS[tool] for tool in missing}
-    if not os.path.exists(_KEYRING):  # noqa: PTH110  (a plain existence check)
-        missing.append(_KEYRING)
+    if not _KEYRING.exists():
+        missing.append(str(_KEYRING))
         packages.add("debian-archive-keyring")
     if missing:
         raise ImageError(
@@ -119,4 +151,5 @@ def check_tools() -> None:
 
 
 def _search_path() -> str:
+    # An ordinary user's PATH lacks the folders of mke2fs, sgdisk and mkfs.vfat.
     return os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])

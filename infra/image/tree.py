@@ -5,18 +5,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Final
 
 from infra.image.mirror import official_sources
 from infra.image.recipe import Recipe
 from infra.image.tools import Runner
-
-# With these, whatever ends the build also ends apt, dpkg and the maintainer scripts inside, and no /proc or
-# /dev that is mounted in the tree is ever seen from outside, where the work folder is deleted.
-_OWN_NAMESPACES: Final = (
-    *("unshare", "--mount", "--propagation=private"),
-    *("--pid", "--fork", "--kill-child", "--mount-proc", "--"),
-)
 
 
 def install_packages(
@@ -37,9 +29,10 @@ def install_packages(
         *(f"--essential-hook=copy-in {entry} /" for entry in sorted(before.iterdir())),
     ]
     run(
-        [*_OWN_NAMESPACES, "mmdebstrap", *options, recipe.suite, str(target), "-"],
+        ["mmdebstrap", *options, recipe.suite, str(target), "-"],
         stdin=sources,
         env={"TMPDIR": str(work), "DEBIAN_FRONTEND": "noninteractive"},
+        isolated=True,
     )
 
 
