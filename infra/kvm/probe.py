@@ -129,10 +129,9 @@ def boot_probe(
                 return Verdict(False, f"a guest doesn't start under {domain_type}: {error.get_error_message()}")
             raise
         if not ended:
-            reason = (
-                f"libvirt lists {domain_type}, but a probe guest started and didn't boot within {seconds:.0f} s"
+            return Verdict(
+                False, f"libvirt lists {domain_type}, but a probe guest that started there never booted"
             )
-            return Verdict(False, reason)
         if _download(connection, volume, 512)[_MARK_OFFSET:].startswith(_MARK):
             return Verdict(True, f"a probe guest booted under {domain_type}")
         return Verdict(False, f"a probe guest under {domain_type} ended before it booted: QEMU failed")

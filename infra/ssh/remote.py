@@ -32,6 +32,8 @@ from infra.ssh.shell import (
 _SESSIONS: Final = 8
 """Below sshd's MaxSessions (10); libvirt's own connections don't count, they are separate."""
 
+_SESSION_SECONDS: Final = 10.0
+_SESSION_PAUSE: Final = 0.05
 _FORBIDDEN: Final = 1
 """What a server answers that administratively prohibits a channel (RFC 4254)."""
 
@@ -189,12 +191,18 @@ class SshShell:
 
 
 def _open_session(host: str, transport: paramiko.Transport) -> paramiko.Channel:
-    try:
-        return transport.open_session(timeout=DIAL_SECONDS)
-    except paramiko.ChannelException as error:
-        raise SshError(f"{host}: sshd refuses another session: {error.text} (MaxSessions?)") from error
-    except _NETWORK_ERRORS as error:
-        raise SshError(f"{host}: the SSH connection broke: {error}") from error
+    deadline = time.monotonic() + _SESSION_SECONDS
+    while True:
+        try:
+            return transport.open_session(timeout=DIAL_SECONDS)
+        except _NETWORK_ERRORS as error:
+            if not transport.is_active():
+                raise SshError(f"{host}: the SSH connection broke: {error}") from error
+            # sshd counts a closed session until its command's process is gone, so room may be a moment away.
+            # Which refusal this is can't be told: of threads that are refused together, paramiko tells only one.
+            if time.monotonic() > deadline:
+                raise SshError(f"{host}: sshd opens no further session: {error} (MaxSessions?)") from error
+        time.sleep(_SESSION_PAUSE)
 
 
 def _conversation(

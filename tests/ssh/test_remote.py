@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,11 +101,24 @@ def test_connection_that_breaks_during_a_command(server: Server, connect: Connec
     killer.join()
 
 
-def test_server_that_allows_few_sessions(tmp_path: Path, connect: Connect) -> None:
+def test_server_with_room_for_fewer_sessions(tmp_path: Path, connect: Connect) -> None:
+    server = make_server(tmp_path, "MaxSessions 2")
+    process = server.start()
+    try:
+        shell = connect(server.options)
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(lambda n: shell.run(["sh", "-c", f"echo {n}"]).stdout, range(16)))
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_server_that_allows_no_sessions(tmp_path: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.ssh.remote._SESSION_SECONDS", 0.2)
     server = make_server(tmp_path, "MaxSessions 0")
     process = server.start()
     try:
-        with pytest.raises(SshError, match="refuses another session"):
+        with pytest.raises(SshError, match="opens no further session"):
             connect(server.options).run(["true"])
     finally:
         process.kill()
