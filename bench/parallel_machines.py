@@ -18,7 +18,7 @@ import libvirt
 
 from bench.result import Ratio
 from infra.guest import FirstBoot, generate_host_key, render_seed
-from tests.e2e.conftest import HOSTS, NETPLAN, cluster
+from tests.instance import HOSTS, NETPLAN, cluster
 from tests.project import ROOT, Project
 
 MACHINES = 16

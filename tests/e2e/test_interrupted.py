@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import INSTANCE, MakeProject, cluster
+from tests.instance import INSTANCE, MakeProject, cluster
 from tests.leftovers import leftovers
 from tests.project import ROOT, Project
 
@@ -76,7 +76,7 @@ def test_the_next_run_finishes_after_a_kill_at_any_point(
             assert machines() == {f"{INSTANCE}-rb-0", f"{INSTANCE}-a-cp-0", f"{INSTANCE}-a-pool1-0"}, point
         project.destroy().expect()
         assert leftovers(INSTANCE) == [], point
-        assert not plugins(), f"{point}: a plugin outlived its engine"
+        assert not plugins(project), f"{point}: a plugin outlived its engine"
 
 
 def machines() -> set[str]:
@@ -89,14 +89,15 @@ def machines() -> set[str]:
     return {name for name in listed.stdout.split() if name.startswith(INSTANCE)}
 
 
-def plugins() -> list[str]:
-    """Return the plugin processes of these tests that still run."""
+def plugins(project: Project) -> list[str]:
+    """Return the plugin processes of this project that still run."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for path in Path("/proc").glob("[0-9]*"):
         try:
-            words = path.read_bytes().decode(errors="replace").split("\0")
+            words = (path / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            ours = str(project.directory).encode() in (path / "environ").read_bytes()
         except OSError:
-            continue
-        if any(word.endswith(("killer.py", "infra.provider")) for word in words[:4]):
+            continue  # it ended meanwhile
+        if ours and any(word.endswith(("killer.py", "infra.provider")) for word in words[:4]):
             found.append(" ".join(words))
     return found

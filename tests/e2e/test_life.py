@@ -4,45 +4,20 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import libvirt
 import pytest
 
 from infra.ssh import fetch_host_key
-from tests.e2e.conftest import INSTANCE, MakeProject, cluster
-from tests.project import Project
+from tests.instance import INSTANCE, MakeProject, cluster, on, steps, virsh
 
 pytestmark = pytest.mark.e2e
 
 RB, CP, WORKER = f"{INSTANCE}-rb-0", f"{INSTANCE}-a-cp-0", f"{INSTANCE}-a-pool1-0"
 
 
-def virsh(*command: str, uri: str = "lxc:///system") -> str:
-    return subprocess.run(
-        ["virsh", "-q", "-c", uri, *command], check=True, capture_output=True, text=True
-    ).stdout.strip()
-
-
-def domain_uuid(name: str, uri: str = "lxc:///system") -> str:
-    return virsh("domuuid", name, uri=uri)
-
-
-def steps(preview: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    return [step for step in preview["steps"] if step["urn"].endswith(f"::{name}") and step["op"] != "same"]
-
-
-def on(project: Project, machine: str, *command: str) -> str:
-    """Run a command on a machine over SSH, as a user would, checking the host key that the stack names."""
-    known = project.outputs()["machines"][machine]
-    hosts = project.directory / "known_hosts"
-    hosts.write_text(f"{known['address']} {known['sshHostKey']}\n")
-    ssh = ["ssh", "-i", str(project.directory.parent / "id_ed25519"), "-o", f"UserKnownHostsFile={hosts}"]
-    ssh += ["-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"]
-    done = subprocess.run(
-        [*ssh, f"azlocal@{known['address']}", *command], check=True, capture_output=True, text=True
-    )
-    return done.stdout.strip()
+def domain_uuid(name: str) -> str:
+    return virsh("domuuid", name)
 
 
 def test_machines_run_at_their_planned_addresses_and_a_second_up_changes_nothing(

@@ -1,0 +1,115 @@
+"""Real machines on this machine's libvirt: one small instance per test, proven gone afterwards."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.image import find_node_image
+from tests.leftovers import leftovers
+from tests.project import ROOT, Project
+
+INSTANCE = "e2e"
+NETPLAN: dict[str, Any] = {
+    "infrastructure": {
+        "addressPrefix": "192.168.231.0/24",
+        "gateway": "192.168.231.1",
+        "dnsServers": ["192.168.231.1"],
+        "pool": {"start": "192.168.231.20", "end": "192.168.231.30"},
+    },
+    "logicalNetworks": [
+        {
+            "name": "aks",
+            "addressPrefix": "192.168.232.0/24",
+            "gateway": "192.168.232.1",
+            "dnsServers": ["192.168.232.1"],
+            "ipPools": [{"start": "192.168.232.20", "end": "192.168.232.60", "ipPoolType": "vm"}],
+        }
+    ],
+}
+HOSTS: dict[str, Any] = {
+    "hosts": [{"name": "here", "connection": "qemu:///system"}],
+    "vmSizes": {"Tiny": {"vcpus": 1, "memoryGiB": 1, "diskGiB": 16}},
+}
+
+
+def cluster(workers: int = 1, **changes: Any) -> dict[str, Any]:
+    """Return a cluster with one control plane and a pool of workers, all of the smallest size."""
+    return {
+        "name": "a",
+        "logicalNetwork": "aks",
+        "controlPlane": {"count": 1, "vmSize": "Tiny"},
+        "agentPools": [{"name": "pool1", "count": workers, "vmSize": "Tiny"}],
+        "loadBalancer": {"count": 0},
+    } | changes
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hypervisor() -> Iterator[None]:
+    """Have libvirt answer and the node image built, as `make up` does."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: machines are made by the system's libvirt")
+    if find_node_image() is None:
+        pytest.skip("the node image isn't built; run `azlocal image build`")
+    azlocal = str(ROOT / ".venv" / "bin" / "azlocal")
+    subprocess.run([azlocal, "hypervisor", "start"], check=True)
+    yield
+    subprocess.run([azlocal, "hypervisor", "stop"], check=True)
+
+
+MakeProject = Callable[..., Project]
+
+
+@pytest.fixture
+def make_project(tmp_path: Path) -> Iterator[MakeProject]:
+    """Return a function that makes a project; whatever it made is destroyed, and proven gone, at the end."""
+    key = tmp_path / "id_ed25519"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    made: list[Project] = []
+
+    def make(**config: Any) -> Project:
+        project = Project(tmp_path / "project", INSTANCE)
+        defaults = {
+            "site": "here",
+            "machineType": "container",
+            "resourceBridge": {"vmSize": "Tiny"},
+            "sshPublicKeys": [f"{key}.pub"],
+            "clusters": [],
+        }
+        project.write(config=defaults | config, hosts=HOSTS, netplan=NETPLAN)
+        project.init()
+        made.append(project)
+        return project
+
+    yield make
+    for project in made:
+        project.destroy().expect()
+    assert leftovers(INSTANCE) == []
+
+
+def virsh(*command: str, uri: str = "lxc:///system") -> str:
+    return subprocess.run(
+        ["virsh", "-q", "-c", uri, *command], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def steps(preview: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    return [step for step in preview["steps"] if step["urn"].endswith(f"::{name}") and step["op"] != "same"]
+
+
+def on(project: Project, machine: str, *command: str) -> str:
+    """Run a command on a machine over SSH, as a user would, checking the host key that the stack names."""
+    known = project.outputs()["machines"][machine]
+    hosts = project.directory / "known_hosts"
+    hosts.write_text(f"{known['address']} {known['sshHostKey']}\n")
+    ssh = ["ssh", "-i", str(project.directory.parent / "id_ed25519"), "-o", f"UserKnownHostsFile={hosts}"]
+    ssh += ["-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"]
+    done = subprocess.run(
+        [*ssh, f"azlocal@{known['address']}", *command], check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
