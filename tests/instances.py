@@ -24,6 +24,7 @@ def cluster(name: str = "a", *, planes: int = 1, workers: int = 1, **more: Any) 
         "logicalNetwork": "aks",
         "controlPlane": {"count": planes},
         "agentPools": [{"name": "nodepool1", "count": workers}],
+        "kubernetesVersion": "1.33.5",
         **more,
     }
 
@@ -71,6 +72,7 @@ def files(
     infra: Mappings | None = None,
     networks: Sequence[Mappings] | None = None,
     reservations: Sequence[Mappings] = (),
+    netplan: Mappings | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Return the content of the three files by kind."""
     return {
@@ -80,6 +82,7 @@ def files(
             "infrastructure": infra or infrastructure(),
             "logicalNetworks": [network()] if networks is None else list(networks),
             "reservations": list(reservations),
+            **(netplan or {}),
         },
     }
 

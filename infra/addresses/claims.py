@@ -74,11 +74,20 @@ def cluster_need(cluster: ClusterSpec) -> Need:
     return Need(nodes + 1 + (0 if given_vip else 1), int(given_vip), max(0, wanted))
 
 
+def infrastructure_need(spec: InstanceSpec) -> Need:
+    """Return what the infrastructure asks: six of the pool, or the resource bridge's three alone (RBSYS)."""
+    return Need(2, 1, 0) if _is_bridge_test(spec) else Need(INFRASTRUCTURE_POOL_NEED, 0, 0)
+
+
+def _is_bridge_test(spec: InstanceSpec) -> bool:
+    return spec.stack.deployment_class == "resourceBridgeTest"
+
+
 def build_claims(spec: InstanceSpec, networks: list[Network]) -> list[Claim]:
     """Return every claim: the infrastructure's, then the clusters' by name."""
     by_name = {network.name: network.index for network in reversed(networks) if network.index}
     clusters = sorted(enumerate(spec.stack.clusters), key=lambda pair: pair[1].name)
-    claims = list(_infrastructure_claims())
+    claims = list(_bridge_claims() if _is_bridge_test(spec) else _infrastructure_claims())
     for index, cluster in clusters:
         network = by_name.get(cluster.logical_network)
         if network is not None:
@@ -87,8 +96,14 @@ def build_claims(spec: InstanceSpec, networks: list[Network]) -> list[Claim]:
 
 
 def _infrastructure_claims() -> Iterator[Claim]:
-    bridge: KeyPath = ("resourceBridge",)
     yield Claim("cluster", "clusterAddress", 0, None, "the instance's own address (the failover cluster's)")
+    yield from _bridge_claims(vip_place="pool")
+    yield Claim("vm-update", "reserved", 0, None, "Azure Local's own role that updates VMs")
+    yield Claim("oem", "reserved", 0, None, "a hardware vendor's VM, should there be one")
+
+
+def _bridge_claims(vip_place: Literal["pool", "outside"] = "outside") -> Iterator[Claim]:
+    bridge: KeyPath = ("resourceBridge",)
     yield Claim("rb-0", "resourceBridgeNode", 0, None, "the resource bridge's VM", path=bridge)
     yield Claim(
         "rb-spare",
@@ -99,9 +114,8 @@ def _infrastructure_claims() -> Iterator[Claim]:
         follows="rb-0",
         path=bridge,
     )
-    yield Claim("rb-vip", "resourceBridgeVip", 0, None, "the resource bridge's API server", path=bridge)
-    yield Claim("vm-update", "reserved", 0, None, "Azure Local's own role that updates VMs")
-    yield Claim("oem", "reserved", 0, None, "a hardware vendor's VM, should there be one")
+    why = "the resource bridge's API server"
+    yield Claim("rb-vip", "resourceBridgeVip", 0, None, why, place=vip_place, path=bridge)
 
 
 def _cluster_claims(cluster: ClusterSpec, network: int, path: KeyPath) -> Iterator[Claim]:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from ipaddress import AddressValueError, IPv4Address
 
 from infra.addresses.claims import Claim
 from infra.addresses.layout import Network
 from infra.addresses.plan import Use
 from infra.spec.findings import KeyPath
 from infra.spec.loader import FileKind, InstanceSpec
+from infra.spec.netplan import Netplan, proxy_host
 from infra.spec.types import AddressRange, parse_ranges
 
 # Far more addresses than services have; what goes beyond breaks a rule, the plan need not list it.
@@ -58,6 +60,7 @@ def build_occupants(spec: InstanceSpec, networks: list[Network], claims: list[Cl
         *_gateways(networks),
         *_dns_servers(networks),
         *_balancers(spec, networks),
+        *_services(spec.netplan),
         *(one for one in _reservations(spec) if one.owner not in owners),
     ]
 
@@ -105,6 +108,26 @@ def _reservations(spec: InstanceSpec) -> Iterator[Occupant]:
         path = ("reservations", index)
         why = "reserved in the netplan"
         yield Occupant(_one(int(one.address)), one.owner, "reserved", why, None, "netplan", path)
+
+
+def proxy_addresses(netplan: Netplan) -> Iterator[tuple[KeyPath, int]]:
+    """Yield where a proxy is named by its address, and the address."""
+    proxy = netplan.proxy
+    for key, url in (("httpProxy", proxy.http_proxy), ("httpsProxy", proxy.https_proxy)) if proxy else ():
+        try:
+            yield ("proxy", key), int(IPv4Address(proxy_host(url or "") or ""))
+        except AddressValueError:
+            continue
+
+
+def _services(netplan: Netplan) -> Iterator[Occupant]:
+    proxies = {address: path for path, address in proxy_addresses(netplan)}  # one may serve both protocols
+    for address, path in proxies.items():
+        yield Occupant(_one(address), "proxy", "reserved", "the proxy", None, "netplan", path)
+    for index, one in enumerate(netplan.private_endpoints):
+        where = ("privateEndpoints", index, "privateIPAddress")
+        span, why = _one(int(one.private_ip_address)), "a private endpoint"
+        yield Occupant(span, one.name, "reserved", why, None, "netplan", where)
 
 
 def _balancers(spec: InstanceSpec, networks: list[Network]) -> Iterator[Occupant]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from infra.addresses.allocate import allocate
 from infra.addresses.bounds import beyond_bounds
-from infra.addresses.claims import INFRASTRUCTURE_POOL_NEED, Claim, build_claims
+from infra.addresses.claims import Claim, build_claims
 from infra.addresses.layout import Network, build_networks
 from infra.addresses.lock import Lock, update_lock
 from infra.addresses.numbers import walk
@@ -132,8 +132,8 @@ def _of_claim(claim: Claim, address: int) -> Allocation:
 
 
 def _network_plan(facts: Facts, network: Network, allocations: list[Allocation]) -> NetworkPlan:
-    needs = [need for _, need in facts.needs(network)]
-    required = sum(need.pool for need in needs) if network.index else INFRASTRUCTURE_POOL_NEED
+    needs = facts.needs(network)
+    required = sum(need.pool for need in needs)
     size = sum(len(span) for span in network.giving)
     used = sum(1 for one in allocations if network.is_in_pool(one.value))
     services = sum(need.load_balancer for need in needs)

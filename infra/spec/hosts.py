@@ -46,7 +46,8 @@ class HostSpec(Model):
         None, description="The host's address in the infrastructure network; optional for this machine."
     )
     dns_servers: tuple[Address, ...] | None = Field(
-        None, description="The host's own DNS servers, where they are known; the infrastructure's must be the same."
+        None,
+        description="The host's own DNS servers, where they are known; the infrastructure's must be the same.",
     )
     cpus: Annotated[Integer, published(1, 512)] | None = Field(None, description="Logical processors.")
     memory_gib: Annotated[Integer, published(1, 24 * 1024)] | None = Field(

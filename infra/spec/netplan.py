@@ -11,7 +11,6 @@ from pydantic import AfterValidator, Field
 from infra.spec.findings import shown
 from infra.spec.types import Address, Integer, Model, Name, Prefix, fault, published
 
-
 _DHCP = "What a DHCP server of this subnet hands out, its exclusions taken off; nothing is planned there."
 _VRRP = "VRRP ids that routers or others on this VLAN use already."
 

@@ -23,6 +23,7 @@ from infra.spec.types import (
 )
 
 DEFAULT_VM_SIZE = "Standard_A4_v2"
+DEFAULT_MAX_PODS = 110
 DEFAULT_KUBERNETES_VERSION = "1.34.4"
 
 DeploymentClass = Literal["hyperconverged", "lowCapacity", "rackAware", "disaggregated", "resourceBridgeTest"]
@@ -56,7 +57,7 @@ class AgentPool(Model):
     )
     count: Annotated[Integer, published(1, 64)] = Field(1, description="Number of nodes.")
     vm_size: Name = Field(DEFAULT_VM_SIZE, description="VM size of each node.")
-    max_pods: Annotated[Integer, published(1)] = Field(110, description="Most pods on a node.")
+    max_pods: Annotated[Integer, published(1)] = Field(DEFAULT_MAX_PODS, description="Most pods on a node.")
     enable_auto_scaling: Boolean = Field(False, description="Plan addresses for maxCount nodes.")
     min_count: Annotated[Integer, published(1, 64)] | None = Field(None, description="With autoscaling.")
     max_count: Annotated[Integer, published(1, 64)] | None = Field(None, description="With autoscaling.")
@@ -104,7 +105,7 @@ class ClusterSpec(Model):
     name: Annotated[Name, published(pattern="^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$")] = Field(
         description="Lower case letters, digits and hyphens; the start of its machines' names."
     )
-    kubernetes_version: Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")] = Field(
+    kubernetes_version: Annotated[str, Field(max_length=20, pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")] = Field(
         DEFAULT_KUBERNETES_VERSION, description="Patch version, e.g. 1.34.4."
     )
     logical_network: Name = Field(description="Name of a logical network of the site.")
@@ -124,7 +125,7 @@ class StackConfig(Model):
     )
     deployment_class: DeploymentClass = Field(
         "hyperconverged",
-        description="Whose published limits hold. resourceBridgeTest: the bridge's three addresses and no clusters.",
+        description="Whose limits hold. resourceBridgeTest: the bridge's three addresses and no clusters.",
     )
     azure_local_release: Annotated[str, Field(pattern=r"^[0-9]{4}$")] | None = Field(
         None, description='Azure Local release, e.g. "2602", whose Kubernetes versions count; absent: the newest.'

@@ -1,6 +1,30 @@
 """One small function per published rule (azure_local_facts.md §1-3, §5)."""
 
-from infra.addresses.rules import clusters, names, networks, ranges, room  # each registers its rules
+from infra.addresses.rules import (  # each registers its rules
+    clusters,
+    machines,
+    names,
+    networks,
+    pods,
+    ranges,
+    room,
+    services,
+    versions,
+)
 from infra.addresses.rules.base import RULES, Facts, Rule, check_all
 
-__all__ = ["RULES", "Facts", "Rule", "check_all", "clusters", "names", "networks", "ranges", "room"]
+__all__ = [
+    "RULES",
+    "Facts",
+    "Rule",
+    "check_all",
+    "clusters",
+    "machines",
+    "names",
+    "networks",
+    "pods",
+    "ranges",
+    "room",
+    "services",
+    "versions",
+]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from infra.addresses.allocate import Outcome
-from infra.addresses.claims import Claim, Need, cluster_need
+from infra.addresses.claims import Claim, Need, cluster_need, infrastructure_need
 from infra.addresses.layout import Network
 from infra.addresses.numbers import as_ranges, merged
 from infra.addresses.occupants import Occupant
@@ -20,6 +20,7 @@ from infra.spec.findings import Finding, KeyPath, Severity
 from infra.spec.loader import FileKind, InstanceSpec
 from infra.spec.stack import ClusterSpec
 from infra.spec.types import AddressRange
+from infra.spec.vm_sizes import VmSize
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,11 @@ class Facts:
         return [(("clusters", index), one) for index, one in enumerate(self.spec.stack.clusters)]
 
     @cached_property
+    def vm_sizes(self) -> dict[str, VmSize]:
+        """Return every VM size that a machine can have."""
+        return self.spec.vm_sizes()
+
+    @cached_property
     def used(self) -> set[str]:
         """Return the names of the logical networks that clusters use."""
         return {cluster.logical_network for _, cluster in self.clusters}
@@ -76,9 +82,15 @@ class Facts:
                 needs.setdefault(network.index, []).append((cluster, cluster_need(cluster)))
         return needs
 
-    def needs(self, network: Network) -> list[tuple[ClusterSpec, Need]]:
+    def cluster_needs(self, network: Network) -> list[tuple[ClusterSpec, Need]]:
         """Return what each cluster asks of a network."""
         return self._needs.get(network.index, [])
+
+    def needs(self, network: Network) -> list[Need]:
+        """Return all that is asked of a network: by the infrastructure, or by each cluster."""
+        if network.index == 0:
+            return [infrastructure_need(self.spec)]
+        return [need for _, need in self.cluster_needs(network)]
 
 
 @dataclass(frozen=True, slots=True)

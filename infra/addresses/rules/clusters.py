@@ -1,24 +1,15 @@
-"""Counts: hosts, clusters, control planes, pools, nodes (azure_local_facts.md §1.1)."""
+"""Counts: clusters, control planes, pools, nodes (azure_local_facts.md §1.1)."""
 
 from collections.abc import Iterator
 
 from infra.addresses.rules.base import Facts, Fault, rule
 
-MAX_HOSTS = 16
 MAX_CLUSTERS = 32
 MAX_CLUSTERS_AUTOSCALING = 12
 CONTROL_PLANE_COUNTS = (1, 3, 5)
 MAX_POOLS = 16
 MAX_POOL_NODES = 64
 MAX_CLUSTER_NODES = 200
-
-
-@rule("host-count", source="SCALE, SYS")
-def host_count(facts: Facts) -> Iterator[Fault]:
-    """An instance has 1-16 machines."""
-    count = len(facts.spec.hosts.hosts)
-    if not 1 <= count <= MAX_HOSTS:
-        yield Fault("hosts", ("hosts",), f"{count} hosts; an instance has 1-{MAX_HOSTS}", "add or remove hosts")
 
 
 @rule("cluster-count", source="SCALE")

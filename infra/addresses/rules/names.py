@@ -97,23 +97,6 @@ def unknown_network(facts: Facts) -> Iterator[Fault]:
             yield Fault("stack", (*path, "logicalNetwork"), message, _choice("a network", facts.by_name))
 
 
-@rule("unknown-vm-size", source="SCALE, GPU")
-def unknown_vm_size(facts: Facts) -> Iterator[Fault]:
-    """A VM size is Azure's or the site's own."""
-    known = facts.spec.vm_sizes()
-    for path, size in _sizes(facts):
-        if size not in known:
-            yield Fault("stack", path, f"there is no VM size '{size}'", _choice("a size", known))
-
-
-def _sizes(facts: Facts) -> Iterator[tuple[KeyPath, str]]:
-    yield ("resourceBridge", "vmSize"), facts.spec.stack.resource_bridge.vm_size
-    for path, cluster in facts.clusters:
-        yield (*path, "controlPlane", "vmSize"), cluster.control_plane.vm_size
-        for number, pool in enumerate(cluster.agent_pools):
-            yield (*path, "agentPools", number, "vmSize"), pool.vm_size
-
-
 def _choice(what: str, names: Iterable[str]) -> str:
     listed = sorted(names)
     more = ", …" if len(listed) > 8 else ""

@@ -9,6 +9,7 @@ from infra.spec.findings import KeyPath
 from infra.spec.types import AddressRange
 
 MAX_VLAN = 4094
+MIN_INFRASTRUCTURE_LENGTH = 29
 
 
 @rule("prefix-host-bits", source="azlocal", severity="warning")
@@ -153,6 +154,79 @@ def host_in_infrastructure_pool(facts: Facts) -> Iterator[Fault]:
             yield Fault("hosts", path, message, "move the pool, or give the host another address")
 
 
+@rule("host-in-pool", source="LNET, NETCON")
+def host_in_pool(facts: Facts) -> Iterator[Fault]:
+    """No logical network's pool holds a host's address: a machine would get it too."""
+    for path, name, address in _host_addresses(facts):
+        for network in facts.logical:
+            if network.is_in_pool(address):
+                message = (
+                    f"management address {address_text(address)} of host {name} lies in {network.name}'s pool"
+                )
+                yield Fault("hosts", path, message, "move the pool, or give the host another address")
+
+
+@rule("gateway-in-pool", source="NETCON, LNET")
+def gateway_in_pool(facts: Facts) -> Iterator[Fault]:
+    """No pool holds a gateway's address: a machine would get it too."""
+    for network in facts.networks:
+        holder = next((one for one in facts.networks if one.is_in_pool(network.gateway)), None)
+        if holder is not None:
+            message = f"gateway {address_text(network.gateway)} lies in the pool of network {holder.name}"
+            yield Fault("netplan", (*network.path, "gateway"), message, "start the pool behind the gateway")
+
+
+@rule("dns-in-pool", source="NETCON, LNET", severity="warning")
+def dns_in_pool(facts: Facts) -> Iterator[Fault]:
+    """No pool holds a DNS server's address, unless it is a machine that the instance itself runs."""
+    for network in facts.networks:
+        for index, server in enumerate(network.dns_servers):
+            holder = next((one for one in facts.networks if one.is_in_pool(server)), None)
+            if holder is not None:
+                message = f"DNS server {address_text(server)} lies in the pool of network {holder.name}"
+                path = (*network.path, "dnsServers", index)
+                yield Fault("netplan", path, message, "we leave it out; Azure Local would give it to a machine")
+
+
+@rule("infrastructure-prefix-too-small", source="RBSYS")
+def infrastructure_prefix_too_small(facts: Facts) -> Iterator[Fault]:
+    """The infrastructure network is a /29 or larger."""
+    network = facts.networks[0]
+    if network.prefix_length > MIN_INFRASTRUCTURE_LENGTH:
+        message = (
+            f"the infrastructure network is {network.prefix}; at least a /{MIN_INFRASTRUCTURE_LENGTH} is needed"
+        )
+        yield Fault("netplan", (*network.path, "addressPrefix"), message, "use a larger prefix")
+
+
+@rule("shared-subnet-gateway", source="NETCON", severity="warning")
+def shared_subnet_gateway(facts: Facts) -> Iterator[Fault]:
+    """Networks that share a subnet share its gateway."""
+    first: dict[tuple[AddressRange, int], Network] = {}
+    for network in facts.networks:
+        other = first.setdefault((network.span, network.vlan), network)
+        if other.gateway != network.gateway:
+            message = (
+                f"network {network.name} has gateway {address_text(network.gateway)}, {other.name} in the same "
+                f"subnet {address_text(other.gateway)}"
+            )
+            yield Fault("netplan", (*network.path, "gateway"), message, "use one gateway, unless both are routers")
+
+
+@rule("dhcp-meets-plan", source="NETCON")
+def dhcp_meets_plan(facts: Facts) -> Iterator[Fault]:
+    """A DHCP server hands out no address of a pool, of a service or of a given VIP."""
+    ours = [(span, f"the pool of network {one.name}") for one in facts.networks for span in one.giving]
+    ours += [(one.span, f"{one.owner}'s addresses") for one in facts.occupants if one.use == "loadBalancer"]
+    ours += [(AddressRange(one.pin, one.pin), one.owner) for one in facts.claims if one.pin is not None]
+    for path, scope in _dhcp_ranges(facts):
+        for span, owner in ours:
+            shared = overlap(scope, span)
+            if shared:
+                message = f"DHCP hands out {range_text(shared)}, which is in {owner}"
+                yield Fault("netplan", path, message, f"exclude {range_text(span)} from the DHCP scope")
+
+
 @rule("host-without-address", source="NETCON")
 def host_without_address(facts: Facts) -> Iterator[Fault]:
     """A host other than this machine has a management address."""
@@ -177,6 +251,15 @@ def _pools(facts: Facts) -> Iterator[tuple[Network, Pool]]:
     for network in facts.networks:
         for pool in network.pools:
             yield network, pool
+
+
+def _dhcp_ranges(facts: Facts) -> Iterator[tuple[KeyPath, AddressRange]]:
+    netplan = facts.spec.netplan
+    ranges = [netplan.infrastructure.dhcp_ranges, *(one.dhcp_ranges for one in netplan.logical_networks)]
+    for network, pools in zip(facts.networks, ranges, strict=True):
+        for index, pool in enumerate(pools):
+            first, last = sorted((int(pool.start), int(pool.end)))
+            yield (*network.path, "dhcpRanges", index), AddressRange(first, last)
 
 
 def _host_addresses(facts: Facts) -> Iterator[tuple[KeyPath, str, int]]:

@@ -9,13 +9,14 @@ from infra.addresses.rules.base import Facts, Fault, rule
 from infra.spec.types import AddressRange
 
 
-def _span(prefix: str | IPv4Interface) -> AddressRange:
+def span_of(prefix: str | IPv4Interface) -> AddressRange:
+    """Return a prefix's addresses, its network and broadcast address included."""
     network = IPv4Interface(prefix).network
     return AddressRange(int(network.network_address), int(network.broadcast_address))
 
 
 # The resource bridge and AKS use them inside; they can't be moved (NETCON).
-RESERVED = {"10.244.0.0/16": _span("10.244.0.0/16"), "10.96.0.0/12": _span("10.96.0.0/12")}
+RESERVED = {"10.244.0.0/16": span_of("10.244.0.0/16"), "10.96.0.0/12": span_of("10.96.0.0/12")}
 
 # Who may share an address: one thing described twice, not two things.
 _COMPATIBLE = (
@@ -41,18 +42,6 @@ def network_in_reserved_range(facts: Facts) -> Iterator[Fault]:
                 yield Fault("netplan", (*network.path, "addressPrefix"), message, remedy)
 
 
-@rule("dns-in-reserved-range", source="NETCON")
-def dns_in_reserved_range(facts: Facts) -> Iterator[Fault]:
-    """No DNS server lies in the blocks that AKS and the resource bridge use inside."""
-    for network in facts.networks:
-        for index, server in enumerate(network.dns_servers):
-            for block, span in RESERVED.items():
-                if server in span:
-                    message = f"DNS server {address_text(server)} lies in {block}; nodes can't reach it there"
-                    path = (*network.path, "dnsServers", index)
-                    yield Fault("netplan", path, message, "use a DNS server outside the block")
-
-
 @rule("cidr-overlap", source="MRIP, NETCON")
 def cidr_overlap(facts: Facts) -> Iterator[Fault]:
     """A cluster's pod and service networks are disjoint from each other and from every network."""
@@ -61,11 +50,11 @@ def cidr_overlap(facts: Facts) -> Iterator[Fault]:
         cidrs = {"podCidr": profile.pod_cidr, "serviceCidr": profile.service_cidr}
         for key, cidr in cidrs.items():
             for network in facts.networks:
-                if overlap(_span(cidr), network.span):
+                if overlap(span_of(cidr), network.span):
                     meets = f"meets network {network.name} ({network.prefix})"
                     message = f"{key} {cidr.network} of cluster {cluster.name} {meets}"
                     yield Fault("stack", (*path, "networkProfile", key), message, "choose another range")
-        if overlap(_span(profile.pod_cidr), _span(profile.service_cidr)):
+        if overlap(span_of(profile.pod_cidr), span_of(profile.service_cidr)):
             message = f"podCidr {profile.pod_cidr.network} meets serviceCidr {profile.service_cidr.network}"
             yield Fault("stack", (*path, "networkProfile"), message, "make them disjoint")
 

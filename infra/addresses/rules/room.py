@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator
 
-from infra.addresses.claims import INFRASTRUCTURE_POOL_NEED
 from infra.addresses.layout import Network
-from infra.addresses.numbers import address_text, count_shared
+from infra.addresses.numbers import address_text, count_shared, range_text, without
 from infra.addresses.rules.base import Facts, Fault, rule
+
+_BRIDGE_NODES = 2
 
 
 def _shortage(facts: Facts, network: Network) -> tuple[int, int, int, int]:
     """Return the pool's need, its size, how many others have of it, and how many are short."""
-    need = sum(one.pool for _, one in facts.needs(network)) if network.index else INFRASTRUCTURE_POOL_NEED
+    need = sum(one.pool for one in facts.needs(network))
     size = sum(len(span) for span in network.giving)
     others = count_shared(network.giving, facts.occupied)
     return need, size, others, max(0, need - (size - others))
@@ -22,7 +23,7 @@ def aks_pool_too_small(facts: Facts) -> Iterator[Fault]:
     for network in facts.logical:
         need, size, others, short = _shortage(facts, network)
         if short and any(pool.gives for pool in network.pools):
-            parts = ", ".join(f"{cluster.name} {one.pool}" for cluster, one in facts.needs(network))
+            parts = ", ".join(f"{cluster.name} {one.pool}" for cluster, one in facts.cluster_needs(network))
             held = f", {others} of them taken by others" if others else ""
             message = (
                 f"the pools of network {network.name} have {size} addresses{held}; "
@@ -40,7 +41,25 @@ def infrastructure_pool_too_small(facts: Facts) -> Iterator[Fault]:
     if short:
         held = f", {others} of them taken by others" if others else ""
         message = f"the infrastructure pool has {size} addresses{held}; {need} free ones are required"
-        yield Fault("netplan", network.pools_path, message, f"widen the pool by at least {short}")
+        remedy = f"widen the pool by at least {short}"
+        if size >= _BRIDGE_NODES and not facts.clusters:
+            remedy += "; to test the resource bridge alone, set azlocal:deploymentClass to resourceBridgeTest"
+        yield Fault("netplan", network.pools_path, message, remedy)
+
+
+@rule("infrastructure-pool-not-consecutive", source="NETCON, RBSYS")
+def infrastructure_pool_not_consecutive(facts: Facts) -> Iterator[Fault]:
+    """The free addresses of the infrastructure pool, enough in number, are also consecutive."""
+    network = facts.networks[0]
+    need, _, _, short = _shortage(facts, network)
+    runs = [run for span in network.giving for run in without(span, facts.occupied)]
+    longest = max(runs, key=len, default=None)
+    if not short and longest is not None and len(longest) < need:
+        message = (
+            f"the longest free run of the infrastructure pool is {range_text(longest)}, {len(longest)} addresses; "
+            f"{need} consecutive ones are required"
+        )
+        yield Fault("netplan", network.pools_path, message, "move the pool, or what others have in it")
 
 
 @rule("resource-bridge-not-adjacent", source="RBSYS")

@@ -1,0 +1,206 @@
+"""Machines: VM sizes by role, the hosts' class, and room in memory (azure_local_facts.md §1.1-1.2, §5.1-5.4)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from infra.addresses.rules.base import Facts, Fault, rule
+from infra.spec.findings import KeyPath
+from infra.spec.stack import ClusterSpec, DeploymentClass
+from infra.spec.vm_sizes import AZURE_SIZES
+
+BRIDGE_VCPUS = 4
+BRIDGE_MEMORY_GIB = 8
+
+
+@dataclass(frozen=True, slots=True)
+class HostLimits:
+    """What a deployment class says of its hosts.
+
+    Attributes:
+        most: Most machines of an instance.
+        memory_gib: Least and most memory of each; None is no limit.
+        cpus: Most processor cores of each, if limited.
+        source: Where that is published.
+    """
+
+    most: int
+    memory_gib: tuple[int, int | None]
+    source: str
+    cpus: int | None = None
+
+
+LIMITS: dict[DeploymentClass, HostLimits] = {
+    "hyperconverged": HostLimits(16, (32, None), "SCALE, SYS"),
+    "lowCapacity": HostLimits(3, (32, 128), "LOWCAP", cpus=14),
+    "rackAware": HostLimits(8, (32, None), "NETCON"),
+    "disaggregated": HostLimits(64, (32, None), "DASYS"),
+    "resourceBridgeTest": HostLimits(16, (32, None), "SCALE, SYS"),
+}
+
+
+@rule("host-count", source="SCALE, SYS, LOWCAP, NETCON, DASYS")
+def host_count(facts: Facts) -> Iterator[Fault]:
+    """An instance has 1-16 machines, or what its deployment class allows."""
+    name = facts.spec.stack.deployment_class
+    limits, count = LIMITS[name], len(facts.spec.hosts.hosts)
+    if not 1 <= count <= limits.most:
+        message = f"{count} hosts; an instance of class {name} has 1-{limits.most}"
+        yield Fault("hosts", ("hosts",), message, "add or remove hosts")
+
+
+@rule("rack-aware-odd", source="NETCON")
+def rack_aware_odd(facts: Facts) -> Iterator[Fault]:
+    """A rack-aware instance has as many machines in one zone as in the other."""
+    count = len(facts.spec.hosts.hosts)
+    if facts.spec.stack.deployment_class == "rackAware" and count % 2:
+        message = f"{count} hosts can't be spread evenly over two zones"
+        yield Fault("hosts", ("hosts",), message, "add or remove a host")
+
+
+@rule("host-memory", source="SYS, LOWCAP", severity="warning")
+def host_memory(facts: Facts) -> Iterator[Fault]:
+    """A host has the memory that its deployment class asks for."""
+    name = facts.spec.stack.deployment_class
+    least, most = LIMITS[name].memory_gib
+    for index, host in enumerate(facts.spec.hosts.hosts):
+        if host.memory_gib is not None and not least <= host.memory_gib <= (most or host.memory_gib):
+            asked = f"{least}-{most}" if most else f"at least {least}"
+            message = f"host {host.name} has {host.memory_gib} GiB; class {name} asks for {asked}"
+            remedy = (
+                "enough for a lab; Azure Local asks for more" if host.memory_gib < least else "use another class"
+            )
+            yield Fault("hosts", ("hosts", index, "memoryGiB"), message, remedy)
+
+
+@rule("host-cpus", source="LOWCAP", severity="warning")
+def host_cpus(facts: Facts) -> Iterator[Fault]:
+    """A low-capacity host has at most 14 cores, so at most 28 logical processors."""
+    most = LIMITS[facts.spec.stack.deployment_class].cpus
+    for index, host in enumerate(facts.spec.hosts.hosts):
+        if most is not None and host.cpus is not None and host.cpus > 2 * most:
+            message = f"host {host.name} has {host.cpus} logical processors; {most} cores make at most {2 * most}"
+            yield Fault("hosts", ("hosts", index, "cpus"), message, "use deploymentClass hyperconverged")
+
+
+@rule("clusters-at-test-site", source="RBSYS")
+def clusters_at_test_site(facts: Facts) -> Iterator[Fault]:
+    """A site that only tests the resource bridge has no clusters."""
+    if facts.spec.stack.deployment_class == "resourceBridgeTest" and facts.clusters:
+        message = f"{len(facts.clusters)} clusters in a test of the resource bridge alone"
+        remedy = "remove them, or drop deploymentClass and give the infrastructure pool six addresses"
+        yield Fault("stack", ("clusters",), message, remedy)
+
+
+@rule("unknown-vm-size", source="SCALE, GPU")
+def unknown_vm_size(facts: Facts) -> Iterator[Fault]:
+    """A VM size is Azure's or the site's own."""
+    known = facts.vm_sizes
+    for path, size, _ in _sizes(facts):
+        if size not in known:
+            listed = sorted(known)
+            remedy = f"define it under vmSizes in the hosts file, or use one of: {', '.join(listed[:8])}, …"
+            yield Fault("stack", path, f"there is no VM size '{size}'", remedy)
+
+
+@rule("vm-size-not-for-control-plane", source="SCALE, GPU")
+def vm_size_not_for_control_plane(facts: Facts) -> Iterator[Fault]:
+    """A control plane has one of the sizes that Azure Local offers for control planes."""
+    known = facts.vm_sizes
+    for path, size, role in _sizes(facts):
+        if role == "controlPlane" and size in known and not known[size].for_control_plane:
+            names = ", ".join(name for name, one in AZURE_SIZES.items() if one.for_control_plane)
+            yield Fault("stack", path, f"control planes can't have size {size}", f"use one of: {names}")
+
+
+@rule("vm-size-not-azure", source="SCALE, GPU", severity="info")
+def vm_size_not_azure(facts: Facts) -> Iterator[Fault]:
+    """A VM size is one that Azure Local has too."""
+    own = {size: path for path, size, _ in reversed(list(_sizes(facts))) if size in facts.spec.hosts.vm_sizes}
+    if own:
+        names = ", ".join(sorted(own))
+        message = f"{names}: sizes of this site; Azure Local has none of that name"
+        path = next(reversed(own.values()))
+        yield Fault("stack", path, message, "fine for a lab; use Azure's for a plan that carries over")
+
+
+@rule("resource-bridge-too-small", source="RBSYS", severity="warning")
+def resource_bridge_too_small(facts: Facts) -> Iterator[Fault]:
+    """The resource bridge has at least 4 processors and 8 GiB; sizes of the site's own are its own affair."""
+    name = facts.spec.stack.resource_bridge.vm_size
+    size = AZURE_SIZES.get(name)
+    if size is None or name in facts.spec.hosts.vm_sizes:
+        return
+    if size.vcpus < BRIDGE_VCPUS or size.memory_mib < BRIDGE_MEMORY_GIB * 1024:
+        asked = f"{BRIDGE_VCPUS} processors and {BRIDGE_MEMORY_GIB} GiB"
+        message = (
+            f"{name} has {size.vcpus} processors and {size.memory_mib // 1024} GiB; the bridge asks for {asked}"
+        )
+        yield Fault("stack", ("resourceBridge", "vmSize"), message, "use Standard_A4_v2")
+
+
+@rule("vm-larger-than-host", source="§5.4")
+def vm_larger_than_host(facts: Facts) -> Iterator[Fault]:
+    """Each machine's memory fits into one host."""
+    memory = _host_memory(facts)
+    known, seen = facts.vm_sizes, set()
+    for path, name, _ in _sizes(facts):
+        size = known.get(name)
+        if memory and size and size.memory_mib > max(memory) and name not in seen:
+            seen.add(name)
+            message = f"{name} has {size.memory_mib // 1024} GiB; the largest host has {max(memory) // 1024}"
+            yield Fault("stack", path, message, "use a smaller size, or a larger host")
+
+
+@rule("capacity-exceeded", source="BASE, §5.4", severity="warning")
+def capacity_exceeded(facts: Facts) -> Iterator[Fault]:
+    """All machines, at their most and in an upgrade, fit into the hosts' memory, with one host to spare."""
+    memory = sorted(_host_memory(facts))
+    need = _planned_memory(facts)
+    if not memory or need <= sum(memory[:-1]) or (len(memory) == 1 and need <= sum(memory)):
+        return
+    is_tight = need <= sum(memory)
+    room = sum(memory[:-1]) if is_tight else sum(memory)
+    kept = "with the largest of them down" if is_tight else "together"
+    message = (
+        f"the machines at their most, with one upgrading in each cluster, take {need // 1024} GiB; "
+        f"the hosts have {room // 1024} {kept}"
+    )
+    yield Fault("hosts", ("hosts",), message, "add a host, or use fewer or smaller machines")
+
+
+def _host_memory(facts: Facts) -> list[int]:
+    """Return each host's memory in MiB; nothing unless all are known."""
+    known = [host.memory_gib * 1024 for host in facts.spec.hosts.hosts if host.memory_gib is not None]
+    return known if len(known) == len(facts.spec.hosts.hosts) else []
+
+
+def _planned_memory(facts: Facts) -> int:
+    """Return what all machines can take in MiB: the bridge twice and a surge node a cluster, for upgrades."""
+    known = facts.vm_sizes
+
+    def memory(size: str) -> int:
+        return known[size].memory_mib if size in known else 0
+
+    return 2 * memory(facts.spec.stack.resource_bridge.vm_size) + sum(
+        _cluster_memory(cluster, {name: memory(name) for name in _cluster_sizes(cluster)})
+        for _, cluster in facts.clusters
+    )
+
+
+def _cluster_sizes(cluster: ClusterSpec) -> set[str]:
+    return {cluster.control_plane.vm_size, *(pool.vm_size for pool in cluster.agent_pools)}
+
+
+def _cluster_memory(cluster: ClusterSpec, memory: dict[str, int]) -> int:
+    planes = max(0, cluster.control_plane.count) * memory[cluster.control_plane.vm_size]
+    workers = sum(max(0, pool.planned_nodes) * memory[pool.vm_size] for pool in cluster.agent_pools)
+    return planes + workers + max(memory.values())
+
+
+def _sizes(facts: Facts) -> Iterator[tuple[KeyPath, str, str]]:
+    """Yield where a size stands, its name and the role that has it."""
+    yield ("resourceBridge", "vmSize"), facts.spec.stack.resource_bridge.vm_size, "resourceBridge"
+    for path, cluster in facts.clusters:
+        yield (*path, "controlPlane", "vmSize"), cluster.control_plane.vm_size, "controlPlane"
+        for number, pool in enumerate(cluster.agent_pools):
+            yield (*path, "agentPools", number, "vmSize"), pool.vm_size, "worker"

@@ -1,0 +1,105 @@
+"""Pod and service networks: large enough, and where AKS wants them (azure_local_facts.md §2.4-2.5)."""
+
+from collections.abc import Iterator
+from ipaddress import IPv4Interface
+
+from infra.addresses.numbers import overlap
+from infra.addresses.rules.base import Facts, Fault, rule
+from infra.addresses.rules.ranges import RESERVED, span_of
+from infra.spec.stack import DEFAULT_MAX_PODS, ClusterSpec
+
+SERVICE_CIDR = "10.96.0.0/12"
+NODE_PREFIX_LENGTH = 24  # what Kubernetes cuts out of the pod network for each node
+
+
+def _most_nodes(cluster: ClusterSpec) -> int:
+    return max(0, cluster.control_plane.count) + sum(max(0, one.planned_nodes) for one in cluster.agent_pools)
+
+
+def _most_pods(cluster: ClusterSpec) -> int:
+    planes = max(0, cluster.control_plane.count) * DEFAULT_MAX_PODS
+    return planes + sum(max(0, one.planned_nodes) * max(0, one.max_pods) for one in cluster.agent_pools)
+
+
+@rule("pod-cidr-too-small", source="IP")
+def pod_cidr_too_small(facts: Facts) -> Iterator[Fault]:
+    """The pod network holds the most pods that all nodes, grown to their most, can have."""
+    for path, cluster in facts.clusters:
+        cidr = cluster.network_profile.pod_cidr
+        size, pods = cidr.network.num_addresses, _most_pods(cluster)
+        if pods > size:
+            message = (
+                f"podCidr {cidr.network} of cluster {cluster.name} has {size} addresses; maxPods times nodes is "
+                f"{pods} ({_most_nodes(cluster)} nodes)"
+            )
+            remedy = f"use a /{32 - (pods - 1).bit_length()} or larger, fewer nodes or a lower maxPods"
+            yield Fault("stack", (*path, "networkProfile", "podCidr"), message, remedy)
+
+
+@rule("pod-cidr-node-blocks", source="§2.4", severity="warning")
+def pod_cidr_node_blocks(facts: Facts) -> Iterator[Fault]:
+    """The pod network has a /24 for each node and for the one that joins in an upgrade."""
+    for path, cluster in facts.clusters:
+        cidr, nodes = cluster.network_profile.pod_cidr, _most_nodes(cluster) + 1
+        blocks = cidr.network.num_addresses >> (32 - NODE_PREFIX_LENGTH)
+        if _most_pods(cluster) <= cidr.network.num_addresses and nodes > blocks:
+            message = (
+                f"podCidr {cidr.network} of cluster {cluster.name} has {blocks} blocks of /{NODE_PREFIX_LENGTH}; "
+                f"Kubernetes gives one to each of {nodes} nodes, the upgrade's included"
+            )
+            remedy = f"use a /{NODE_PREFIX_LENGTH - (nodes - 1).bit_length()} or larger"
+            yield Fault("stack", (*path, "networkProfile", "podCidr"), message, remedy)
+
+
+@rule("max-pods-per-block", source="§2.4", severity="warning")
+def max_pods_per_block(facts: Facts) -> Iterator[Fault]:
+    """A node's pods fit into its /24."""
+    most = (1 << (32 - NODE_PREFIX_LENGTH)) - 2
+    for path, cluster in facts.clusters:
+        for number, pool in enumerate(cluster.agent_pools):
+            if pool.max_pods > most:
+                message = f"maxPods {pool.max_pods} in pool {pool.name}; a node's /{NODE_PREFIX_LENGTH} has {most}"
+                yield Fault("stack", (*path, "agentPools", number, "maxPods"), message, f"use at most {most}")
+
+
+@rule("service-cidr-fixed", source="IP", severity="warning")
+def service_cidr_fixed(facts: Facts) -> Iterator[Fault]:
+    """AKS on Azure Local has one service network, 10.96.0.0/12."""
+    for path, cluster in facts.clusters:
+        cidr = cluster.network_profile.service_cidr.network
+        if str(cidr) != SERVICE_CIDR:
+            message = f"serviceCidr {cidr} of cluster {cluster.name}; Azure Local fixes it to {SERVICE_CIDR}"
+            yield Fault(
+                "stack", (*path, "networkProfile", "serviceCidr"), message, f"leave it out: {SERVICE_CIDR}"
+            )
+
+
+@rule("cidr-in-reserved-range", source="NETCON")
+def cidr_in_reserved_range(facts: Facts) -> Iterator[Fault]:
+    """Pods and services keep out of the block that is reserved for the other of the two."""
+    for path, cluster in facts.clusters:
+        profile = cluster.network_profile
+        pods, services = RESERVED
+        for key, cidr, block, other in (
+            ("podCidr", profile.pod_cidr, services, profile.service_cidr),
+            ("serviceCidr", profile.service_cidr, pods, profile.pod_cidr),
+        ):
+            is_reported = overlap(span_of(cidr), span_of(other)) is not None  # cidr-overlap says it
+            if overlap(span_of(cidr), RESERVED[block]) and not is_reported:
+                message = f"{key} {cidr.network} of cluster {cluster.name} meets {block}, which is reserved"
+                yield Fault("stack", (*path, "networkProfile", key), message, "choose another range")
+
+
+@rule("cidr-host-bits", source="azlocal", severity="warning")
+def cidr_host_bits(facts: Facts) -> Iterator[Fault]:
+    """A pod or service network is written with its network address."""
+    for path, cluster in facts.clusters:
+        for key, cidr in _cidrs(cluster):
+            if cidr.ip != cidr.network.network_address:
+                message = f"{cidr} has host bits set; it is read as {cidr.network}"
+                yield Fault("stack", (*path, "networkProfile", key), message, f"write {cidr.network}")
+
+
+def _cidrs(cluster: ClusterSpec) -> tuple[tuple[str, IPv4Interface], ...]:
+    profile = cluster.network_profile
+    return ("podCidr", profile.pod_cidr), ("serviceCidr", profile.service_cidr)

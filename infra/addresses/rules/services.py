@@ -1,0 +1,199 @@
+"""What machines must reach: DNS servers, proxies, private endpoints (azure_local_facts.md §2.5, §2.7, §4.2)."""
+
+from collections.abc import Iterator
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
+
+from infra.addresses.layout import Network
+from infra.addresses.numbers import address_text, overlap
+from infra.addresses.occupants import proxy_addresses
+from infra.addresses.rules.base import Facts, Fault, rule
+from infra.addresses.rules.ranges import RESERVED, span_of
+from infra.spec.findings import KeyPath
+from infra.spec.types import AddressRange
+
+# Resolvers anybody on the internet can ask: none knows the names of an instance and its domain.
+PUBLIC_RESOLVERS = {
+    int(IPv4Address(address)): owner
+    for owner, addresses in {
+        "Google": ("8.8.8.8", "8.8.4.4"),
+        "Cloudflare": ("1.1.1.1", "1.0.0.1", "1.1.1.2", "1.0.0.2", "1.1.1.3", "1.0.0.3"),
+        "Quad9": ("9.9.9.9", "149.112.112.112", "9.9.9.10", "149.112.112.10", "9.9.9.11", "149.112.112.11"),
+        "OpenDNS": ("208.67.222.222", "208.67.220.220", "208.67.222.123", "208.67.220.123"),
+        "Level 3": (
+            "4.2.2.1",
+            "4.2.2.2",
+            "4.2.2.3",
+            "4.2.2.4",
+            "4.2.2.5",
+            "4.2.2.6",
+            "209.244.0.3",
+            "209.244.0.4",
+        ),
+        "AdGuard": ("94.140.14.14", "94.140.15.15", "94.140.14.15", "94.140.15.16"),
+        "Comodo": ("8.26.56.26", "8.20.247.20"),
+        "CleanBrowsing": ("185.228.168.9", "185.228.169.9", "185.228.168.168", "185.228.169.168"),
+        "Verisign": ("64.6.64.6", "64.6.65.6"),
+        "DNS.SB": ("185.222.222.222", "45.11.45.11"),
+        "AliDNS": ("223.5.5.5", "223.6.6.6"),
+        "DNSPod": ("119.29.29.29",),
+        "114DNS": ("114.114.114.114", "114.114.115.115"),
+        "Yandex": ("77.88.8.8", "77.88.8.1"),
+    }.items()
+    for address in addresses
+}
+
+
+@rule("public-dns", source="NETCON")
+def public_dns(facts: Facts) -> Iterator[Fault]:
+    """No DNS server is a public resolver: it doesn't know the instance's own names."""
+    for network, path, server in _dns_servers(facts):
+        if server in PUBLIC_RESOLVERS:
+            message = (
+                f"DNS server {address_text(server)} of network {network.name} is {PUBLIC_RESOLVERS[server]}'s "
+                "public resolver, which is unsupported"
+            )
+            remedy = "use a DNS server of your own that knows the instance's names and forwards the others"
+            yield Fault("netplan", path, message, remedy)
+
+
+@rule("dns-in-reserved-range", source="NETCON")
+def dns_in_reserved_range(facts: Facts) -> Iterator[Fault]:
+    """No DNS server lies in the blocks that AKS and the resource bridge use inside."""
+    for _, path, server in _dns_servers(facts):
+        for block, span in RESERVED.items():
+            if server in span:
+                message = f"DNS server {address_text(server)} lies in {block}; nodes can't reach it there"
+                yield Fault("netplan", path, message, "use a DNS server outside the block")
+
+
+@rule("dns-not-a-host", source="RFC 1122")
+def dns_not_a_host(facts: Facts) -> Iterator[Fault]:
+    """A DNS server has no network's first or last address."""
+    edges = {
+        edge: one for one in facts.networks for edge in (one.span.first, one.span.last) if edge not in one.usable
+    }
+    for _, path, server in _dns_servers(facts):
+        if server in edges:
+            of = edges[server]
+            message = f"DNS server {address_text(server)} is no host's address in network {of.name} ({of.prefix})"
+            yield Fault("netplan", path, message, "correct the address")
+
+
+@rule("duplicate-dns", source="azlocal", severity="warning")
+def duplicate_dns(facts: Facts) -> Iterator[Fault]:
+    """A DNS server is named once in its network."""
+    seen: set[tuple[int, int]] = set()
+    for network, path, server in _dns_servers(facts):
+        if (network.index, server) in seen:
+            message = f"DNS server {address_text(server)} stands twice in network {network.name}"
+            yield Fault("netplan", path, message, "remove one of the two, or name another server")
+        seen.add((network.index, server))
+
+
+@rule("dns-inside-instance", source="NETCON")
+def dns_inside_instance(facts: Facts) -> Iterator[Fault]:
+    """At least one DNS server of a network runs outside the instance, else the instance can't start."""
+    inside = [span for one in facts.networks for span in one.giving]
+    inside += [one.span for one in facts.occupants if one.use == "loadBalancer"]
+    for network in facts.networks:
+        servers = network.dns_servers
+        if servers and all(any(server in span for span in inside) for server in servers):
+            names = ", ".join(address_text(server) for server in servers)
+            message = f"every DNS server of network {network.name} ({names}) has an address of the instance's own"
+            remedy = "add a DNS server outside the pools and the service ranges, one that runs elsewhere"
+            yield Fault("netplan", (*network.path, "dnsServers"), message, remedy)
+
+
+@rule("host-dns-differs", source="NETCON")
+def host_dns_differs(facts: Facts) -> Iterator[Fault]:
+    """All hosts have the infrastructure network's DNS servers."""
+    servers = facts.spec.netplan.infrastructure.dns_servers
+    for index, host in enumerate(facts.spec.hosts.hosts):
+        if host.dns_servers is not None and set(host.dns_servers) != set(servers):
+            has, asked = (", ".join(map(str, one)) or "none" for one in (host.dns_servers, servers))
+            message = f"host {host.name} asks {has}, the infrastructure network {asked}"
+            yield Fault("hosts", ("hosts", index, "dnsServers"), message, "give all the same DNS servers")
+
+
+@rule("proxy-in-reserved-range", source="NETCON")
+def proxy_in_reserved_range(facts: Facts) -> Iterator[Fault]:
+    """No proxy lies in the blocks that AKS and the resource bridge use inside."""
+    for path, address in proxy_addresses(facts.spec.netplan):
+        for block, span in RESERVED.items():
+            if address in span:
+                message = f"proxy {address_text(address)} lies in {block}; machines can't reach it there"
+                yield Fault("netplan", path, message, "use a proxy outside the block")
+
+
+@rule("private-endpoint-in-reserved-range", source="NETCON")
+def private_endpoint_in_reserved_range(facts: Facts) -> Iterator[Fault]:
+    """No private endpoint lies in the blocks that AKS and the resource bridge use inside."""
+    for path, name, address in _private_endpoints(facts):
+        for block, span in RESERVED.items():
+            if address in span:
+                message = f"private endpoint {name}, {address_text(address)}, lies in {block}"
+                yield Fault("netplan", path, message, "give it an address outside the block")
+
+
+@rule("no-proxy-incomplete", source="RBURL, RBNET", severity="warning")
+def no_proxy_incomplete(facts: Facts) -> Iterator[Fault]:
+    """What machines say to each other doesn't go through the proxy."""
+    proxy = facts.spec.netplan.proxy
+    if proxy is None or not (proxy.http_proxy or proxy.https_proxy):
+        return
+    direct = [span for text in proxy.no_proxy if (span := _prefix_span(text))]
+    missing = [
+        network.prefix
+        for network in facts.networks
+        if not any(span.first <= network.span.first and network.span.last <= span.last for span in direct)
+    ]
+    if missing:
+        message = f"noProxy does not cover {', '.join(missing)}, so machines there meet through the proxy"
+        remedy = "add them, or 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16 beside localhost, 127.0.0.1 and .svc"
+        yield Fault("netplan", ("proxy",), message, remedy)
+
+
+@rule("unreachable-from-pods", source="NETCON, MRIP")
+def unreachable_from_pods(facts: Facts) -> Iterator[Fault]:
+    """What a cluster must reach has no address of its own pod or service network, where it would stay inside."""
+    for path, cluster in facts.clusters:
+        network = facts.by_name.get(cluster.logical_network)
+        profile = cluster.network_profile
+        for key, cidr in (("podCidr", profile.pod_cidr), ("serviceCidr", profile.service_cidr)):
+            span = span_of(cidr)
+            if any(overlap(span, block) for block in RESERVED.values()):
+                continue  # the rules of the reserved blocks say it
+            for what, address in _reached(facts, network):
+                if address in span:
+                    message = (
+                        f"{key} {cidr.network} of cluster {cluster.name} holds {what} {address_text(address)}"
+                    )
+                    yield Fault("stack", (*path, "networkProfile", key), message, "choose another range")
+
+
+def _reached(facts: Facts, network: Network | None) -> Iterator[tuple[str, int]]:
+    for server in network.dns_servers if network else ():
+        yield "DNS server", server
+    for _, address in proxy_addresses(facts.spec.netplan):
+        yield "proxy", address
+    for _, name, address in _private_endpoints(facts):
+        yield f"private endpoint {name}", address
+
+
+def _dns_servers(facts: Facts) -> Iterator[tuple[Network, KeyPath, int]]:
+    for network in facts.networks:
+        for index, server in enumerate(network.dns_servers):
+            yield network, (*network.path, "dnsServers", index), server
+
+
+def _private_endpoints(facts: Facts) -> Iterator[tuple[KeyPath, str, int]]:
+    for index, one in enumerate(facts.spec.netplan.private_endpoints):
+        yield ("privateEndpoints", index, "privateIPAddress"), one.name, int(one.private_ip_address)
+
+
+def _prefix_span(text: str) -> AddressRange | None:
+    try:
+        network = IPv4Network(text, strict=False)
+    except (AddressValueError, ValueError):
+        return None
+    return AddressRange(int(network.network_address), int(network.broadcast_address))
