@@ -1,0 +1,113 @@
+"""A recipe of a few bytes and a runner that makes files instead of running programs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from infra.image.cache import Cache
+from infra.image.model import ImageError
+from infra.image.recipe import MIB, Package, Recipe
+
+LOADERS = (
+    "usr/lib/shim/shimx64.efi.signed",
+    "usr/lib/shim/mmx64.efi.signed",
+    "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed",
+)
+STATUS = """Package: base
+Status: install ok installed
+Version: 1.2-3
+Description: a package
+ with: a colon
+
+Package: gone
+Status: deinstall ok config-files
+Version: 9
+"""
+
+
+class FakeRunner:
+    """Stands in for every program; `fail` names one that fails."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[str]] = []
+        self.fail: str | None = None
+        self.stdin: dict[str, str] = {}
+
+    def __call__(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: str = "",
+        env: Mapping[str, str] | None = None,
+        isolated: bool = False,
+    ) -> str:
+        self.calls.append(list(argv))
+        self.stdin[argv[0]] = stdin
+        if argv[0] == self.fail:
+            raise ImageError(f"{argv[0]} failed with exit code 1", "Run it again.")
+        act = getattr(self, "_" + argv[0].replace("-", "_").replace(".", "_"), None)
+        if act:
+            act(list(argv))
+        return ""
+
+    @property
+    def programs(self) -> list[str]:
+        return [call[0] for call in self.calls]
+
+    def _mmdebstrap(self, argv: list[str]) -> None:
+        Path(argv[-2]).write_bytes(b"tree")
+
+    def _tar(self, argv: list[str]) -> None:
+        tree = Path(argv[argv.index("--directory") + 1])
+        for name in (*LOADERS, "etc/ssh/ssh_host_rsa_key", "etc/apt/apt.conf.d/99mmdebstrap"):
+            path = tree / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(name.encode())
+        (tree / "var/lib/dpkg").mkdir(parents=True)
+        (tree / "var/lib/dpkg/status").write_text(STATUS)
+
+    def _mke2fs(self, argv: list[str]) -> None:
+        with Path(argv[-2]).open("wb") as file:
+            file.truncate(int(argv[-1].removesuffix("k")) * 1024)
+            file.seek(MIB)
+            file.write(b"root file system")
+
+    def _mkfs_vfat(self, argv: list[str]) -> None:
+        Path(argv[-2]).write_bytes(b"vfat")
+
+    def _qemu_img(self, argv: list[str]) -> None:
+        shutil.copyfile(argv[-2], argv[-1])
+
+
+@pytest.fixture
+def runner() -> FakeRunner:
+    return FakeRunner()
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    return Cache(tmp_path / "cache")
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    return Recipe(
+        name="test-1",
+        suite="bookworm",
+        architecture="amd64",
+        packages=(Package("systemd", "init"), Package("udev", "devices")),
+        dpkg_options=("path-exclude=/usr/share/man/*",),
+        install_files={"etc/initramfs-tools/conf.d/x": b"MODULES=list\n"},
+        root_files={"etc/motd": b"hello\n", "usr/lib/azlocal/run": b"#!/bin/sh\n"},
+        esp_files={"grub.cfg": b"boot\n"},
+        enabled_units={"a.service": "sysinit.target"},
+        masked_units=("b.timer",),
+        removed=("etc/ssh/ssh_host_*", "etc/apt/apt.conf.d/99mmdebstrap"),
+        disk_size=8 * MIB,
+        esp_size=2 * MIB,
+        label="root",
+    )

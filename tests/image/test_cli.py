@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from infra.image import cli
+from infra.image.build import build
+from infra.image.cache import Cache, default_cache
+from infra.image.model import ImageError
+from infra.image.recipe import Recipe
+from tests.image.conftest import FakeRunner
+
+
+@pytest.fixture
+def filled(recipe: Recipe, runner: FakeRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    build(recipe, default_cache(), lambda line: None, runner)
+    return default_cache()
+
+
+def call(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(cli.app, list(arguments))
+    return result.exit_code, result.output
+
+
+def test_list_shows_which_image_is_in_use(filled: Cache, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, output = call("list")
+    assert code == 0
+    assert f"{recipe.image_name} " in output
+    assert "azlocal image build" in output
+    monkeypatch.setattr(cli, "current_recipe", lambda: recipe)
+    assert "yes" in call("list")[1]
+
+
+def test_verify_fails_for_a_damaged_image(filled: Cache, recipe: Recipe) -> None:
+    assert call("verify")[0] == 0
+    with (filled.image(recipe.digest) / "disk.qcow2").open("r+b") as file:
+        file.write(b"damage")
+    code, output = call("verify")
+    assert code == 1
+    assert "sha256" in output
+
+
+def test_prune_keeps_the_image_in_use(filled: Cache, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "current_recipe", lambda: recipe)
+    assert call("prune") == (0, "freed 0 MiB\n")
+    assert filled.image(recipe.digest).exists()
+    code, output = call("prune", "--all")
+    assert code == 0
+    assert str(filled.image(recipe.digest)) in output
+    assert not filled.image(recipe.digest).exists()
+    assert not filled.tree(recipe.tree_digest).exists()
+
+
+def test_build_reports_an_error_and_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(progress: object) -> None:
+        raise ImageError("It failed.", "Do this.")
+
+    monkeypatch.setattr(cli, "build_node_image", fail)
+    assert call("build") == (1, "It failed.\nDo this.\n")
