@@ -197,14 +197,20 @@ def _start_own(say: Say) -> None:
     for target in mounts_to_share(mounts):
         _run(["mount", "--make-shared", target])
     _grant_kvm()
+    started = []
     if not _listens(_LOG_SOCKET):
         _wait_for_socket(_spawn("virtlogd", []))
-    # A start that was killed may have left one that is about to answer.
-    found = any(daemon.name == "libvirtd" for daemon in own_daemons())
-    apart = ["unshare", "--mount", "--propagation", "slave", *_WITHOUT_UNIFIED] if hides_unified(mounts) else []
-    libvirtd = None if found else _spawn("libvirtd", apart)
+        started.append("virtlogd")
+    libvirtd = None
+    if not any(daemon.name == "libvirtd" for daemon in own_daemons()):  # a killed start may have left it
+        apart = (
+            ["unshare", "--mount", "--propagation", "slave", *_WITHOUT_UNIFIED] if hides_unified(mounts) else []
+        )
+        libvirtd = _spawn("libvirtd", apart)
+        started.append("libvirtd")
     _wait_until_answered(libvirtd, f"its log is {_log_file('libvirtd')}")
-    say("started virtlogd and libvirtd, since libvirt didn't answer and no systemd runs here")
+    did = f"started {' and '.join(started)}" if started else "waited for libvirtd"
+    say(f"{did}, since libvirt didn't answer and no systemd runs here")
 
 
 def _spawn(name: str, prefix: list[str]) -> subprocess.Popen[bytes]:

@@ -74,7 +74,8 @@ def machine() -> Iterator[Machine]:
     if not shutil.which("libvirtd"):
         pytest.skip("libvirtd isn't installed")
     init = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN); signal.pause()"  # leaves no zombies
-    spaces = ["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    # A slave of the machine's mounts: it must not hold on to what others unmount meanwhile.
+    spaces = ["--mount", "--propagation", "slave", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
     holder = subprocess.Popen(["unshare", *spaces, sys.executable, "-c", f"while True: {init}"])
     try:
         children = Path(f"/proc/{holder.pid}/task/{holder.pid}/children")
