@@ -83,6 +83,9 @@ class Format(StrEnum):
 
     TABLE = "table"
     JSON = "json"
+    MARKDOWN = "markdown"
+    SVG = "svg"
+    HTML = "html"
 
 
 app = typer.Typer(
@@ -109,7 +112,14 @@ def _project(
 def plan(
     context: typer.Context,
     stack: Annotated[str, typer.Argument(metavar="STACK", help="The stack, as in Pulumi.STACK.yaml.")],
-    output: Annotated[Format, typer.Option("--format", help="How to show the plan.")] = Format.TABLE,
+    chosen: Annotated[
+        Format | None,
+        typer.Option("--format", help="How to show the plan; `table` when absent.", show_default=False),
+    ] = None,
+    target: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Write it there; the ending says the format."),
+    ] = None,
     no_lock: Annotated[
         bool, typer.Option("--no-lock", help="Plan as if nothing had been given out, and record nothing.")
     ] = False,
@@ -128,6 +138,7 @@ def plan(
 
     Reads Pulumi.STACK.yaml, hosts/SITE.yaml and netplans/SITE.yaml; needs neither engine nor hosts.
     Addresses given out are recorded in netplans/SITE.lock.yaml, so that nobody is ever renumbered: commit it.
+    `html` is a map of every subnet for a browser, `svg` one picture, `markdown` a comment on a pull request.
 
     Exit code 0: sound. 2: a rule is broken. 1: the input can't be read.
 
@@ -136,21 +147,24 @@ def plan(
         azlocal plan local
         azlocal plan lab --format json | jq '.networks[].pool'
         azlocal plan lab --no-lock
+        azlocal plan lab -o map.html
     """
     from infra.spec import SpecError, load_instance
 
+    output = chosen or _format_of(target)
     try:
         spec = load_instance(stack, context.obj)
         found = _planned(spec, no_lock=no_lock, frozen=_in_ci() if frozen is None else frozen)
     except SpecError as error:
         if output is Format.JSON:
-            _echo_json({"instance": stack, "ok": False, "networks": [], "findings": _as_json(error.findings)})
+            failed = {"instance": stack, "ok": False, "networks": [], "findings": _as_json(error.findings)}
+            _write(_json_text(failed), target)
         _echo_findings(error.findings)
         raise typer.Exit(EXIT_UNREADABLE) from None
-    if output is Format.JSON:
-        _echo_json(found.to_json())
-    else:
+    if output is Format.TABLE and target is None:
         _print_tables(found)
+    else:
+        _write(_rendered(found, output), target)
     _echo_findings(found.findings)
     if not found.ok:
         raise typer.Exit(EXIT_RULE_BROKEN)
@@ -207,8 +221,46 @@ def _print_tables(found: "AddressPlan") -> None:
     print_tables(found, Console())
 
 
-def _echo_json(content: dict[str, Any]) -> None:
-    typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+def _format_of(target: Path | None) -> Format:
+    endings = {".json": Format.JSON, ".md": Format.MARKDOWN, ".svg": Format.SVG, ".html": Format.HTML}
+    return endings.get(target.suffix.lower(), Format.TABLE) if target else Format.TABLE
+
+
+def _rendered(found: "AddressPlan", output: Format) -> str:
+    match output:
+        case Format.JSON:
+            return _json_text(found.to_json())
+        case Format.MARKDOWN:
+            from infra.addresses.report.markdown import render_markdown
+
+            return render_markdown(found)
+        case Format.SVG:
+            from infra.addresses.report.picture import render_svg
+
+            return render_svg(found)
+        case Format.HTML:
+            from infra.addresses.report.page import render_html
+
+            return render_html(found)
+        case Format.TABLE:
+            from infra.addresses.report.table import render_tables
+
+            return render_tables(found)
+
+
+def _json_text(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _write(text: str, target: Path | None) -> None:
+    if target is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        typer.echo(f"error: {target} can't be written: {error.strerror}; name another file with -o", err=True)
+        raise typer.Exit(EXIT_UNREADABLE) from None
 
 
 def _as_json(findings: Iterable["Finding"]) -> list[dict[str, str]]:

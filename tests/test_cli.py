@@ -74,6 +74,31 @@ def test_the_table_shows_the_plan(project: Path) -> None:
     assert "4 required" in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        ("json", "{"),
+        ("markdown", "### "),
+        ("svg", "<svg "),
+        ("html", "<!DOCTYPE html>"),
+        ("table", "infrastructure "),
+    ],
+)
+def test_every_format_to_a_pipe_and_to_a_file(project: Path, name: str, start: str) -> None:
+    piped = azlocal("-C", project, "plan", "lab", "--format", name, COLUMNS="100")
+    assert piped.stdout.startswith(start)
+    target = project / {"markdown": "plan.md", "table": "plan.txt"}.get(name, f"plan.{name}")
+    written = azlocal("-C", project, "plan", "lab", "-o", target)
+    assert (written.exit_code, written.stdout) == (0, "")
+    assert target.read_text(encoding="utf-8") == piped.stdout, "the ending says the format"
+
+
+def test_a_file_that_can_not_be_written_is_named(project: Path) -> None:
+    result = azlocal("-C", project, "plan", "lab", "-o", project / "missing/plan.html")
+    assert result.exit_code == 1
+    assert "missing/plan.html can't be written: No such file" in result.stderr
+
+
 def test_help_teaches_with_examples() -> None:
     for arguments in (["--help"], ["plan", "--help"], ["schema", "--help"]):
         assert "Examples:\n" in azlocal(*arguments).stdout

@@ -1,5 +1,6 @@
 """The plan as tables in a terminal."""
 
+import io
 from collections import Counter
 
 from rich import box
@@ -22,6 +23,14 @@ def print_tables(plan: AddressPlan, console: Console) -> None:
         console.print(_table(network))
         console.print()
     console.print(verdict(plan), style="" if plan.ok else "bold red", highlight=False)
+
+
+def render_tables(plan: AddressPlan, width: int = 100) -> str:
+    """Return the same as plain text."""
+    console = Console(width=width, force_terminal=False, color_system=None, file=io.StringIO())
+    with console.capture() as capture:
+        print_tables(plan, console)
+    return capture.get()
 
 
 def _table(network: NetworkPlan) -> Table:

@@ -1,0 +1,102 @@
+"""The plan as Markdown: a comment on a pull request, short enough for one whatever the instance's size.
+
+Every text that people choose is escaped: it can't become markup, and mentions nobody.
+"""
+
+import re
+
+from infra.addresses.plan import AddressPlan, NetworkPlan
+from infra.addresses.report.looks import LOOKS
+from infra.addresses.report.runs import Run, build_runs
+from infra.addresses.report.words import plural, pool_line, summary, tag, verdict
+from infra.spec.findings import Finding
+
+_BAR_CELLS = 20
+# A comment on GitHub has 65,536 characters; room is left for a change section.
+_MOST_CHARACTERS = 48_000
+
+_MARKS = {"error": "\N{CROSS MARK}", "warning": "\N{WARNING SIGN}\ufe0f", "info": "\N{WHITE HEAVY CHECK MARK}"}
+_MARKUP = re.compile(r"[\\`*_{}\[\]<>#|~&$]")
+# Where GitHub would mention somebody or make a link of a bare word; a space of no width keeps it from that.
+_REFERENCE = re.compile(r"(?<=[@#])(?=\w)|(?<=:)(?=//)|(?<=www)(?=\.)")
+_SPACE = re.compile(r"\s+")
+
+
+def render_markdown(plan: AddressPlan) -> str:
+    """Return the plan as Markdown: a line, a section for each network, the findings."""
+    mark = _MARKS["info" if plan.ok else "error"]
+    head = f"### {mark} Address plan {escape(verdict(plan))}\n\n{summary(plan)}\n\n"
+    findings = _findings(plan.findings)
+    room = _MOST_CHARACTERS - len(head) - len(findings)
+    sections = []
+    for number, network in enumerate(plan.networks):
+        section = _network(network)
+        room -= len(section)
+        if room < 0:
+            left = len(plan.networks) - number
+            sections.append(f"{plural(left, 'network')} more than a comment holds: `--format html` has all.\n\n")
+            break
+        sections.append(section)
+    return (head + "".join(sections) + findings).rstrip() + "\n"
+
+
+def escape(text: str) -> str:
+    """Return a text that means itself in Markdown, on one line."""
+    escaped = _MARKUP.sub(r"\\\g<0>", _SPACE.sub(" ", text))
+    return _REFERENCE.sub("\u200b", escaped)
+
+
+def _network(network: NetworkPlan) -> str:
+    lines = [
+        "<details>",
+        f"<summary>{_html(network.name)} {network.address_prefix} {tag(network)}"
+        f" <code>{_bar(network)}</code> {network.pool.free:,} free</summary>",
+        "",
+        pool_line(network),
+        "",
+        "| Address | Owner | Use | Why |",
+        "|---|---|---|---|",
+        *(_row(run) for run in build_runs(network, nodes_from=3)),
+        "",
+        "</details>",
+        "",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _row(run: Run) -> str:
+    if not run.allocations:
+        return f"| {run.addresses} | **FREE** | | {run.why} |"
+    use = LOOKS[run.allocations[0].use].label
+    return f"| {run.addresses} | {escape(run.owner)} | {use} | {escape(run.why)} |"
+
+
+def _bar(network: NetworkPlan) -> str:
+    pool = network.pool
+    full = min(_BAR_CELLS, -(-(pool.size - pool.free) * _BAR_CELLS // pool.size)) if pool.size else 0
+    return "█" * full + "░" * (_BAR_CELLS - full)
+
+
+def _html(text: str) -> str:
+    """Escape inside an HTML line, where Markdown has no say; `@` and `#` still refer."""
+    named = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
+    escaped = "".join(named.get(character, character) for character in _SPACE.sub(" ", text))
+    return _REFERENCE.sub("\u200b", escaped)
+
+
+def _findings(findings: tuple[Finding, ...]) -> str:
+    lines = [
+        f"- {_MARKS[finding.severity]} **{finding.severity}** {escape(finding.message)} "
+        f"\\[{escape(finding.rule)}\\]<br>{escape(finding.remedy)}<br><sub>{escape(finding.path)}</sub>"
+        for finding in findings
+    ]
+    kept: list[str] = []
+    length = 0
+    for line in lines:
+        length += len(line) + 1
+        if length > _MOST_CHARACTERS // 2:
+            kept.append(f"- and {len(lines) - len(kept)} more: `azlocal plan` lists them")
+            break
+        kept.append(line)
+    return "#### Findings\n\n" + "\n".join(kept) + "\n" if kept else ""

@@ -1,0 +1,165 @@
+"""A subnet as a picture has it: its used /24s cell by cell, the rest folded into a line each.
+
+A picture has a bound on its cells, whatever the prefix: a /16 has 65,536 addresses, and nobody reads them.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from itertools import groupby
+
+from infra.addresses.numbers import as_ranges, count_shared
+from infra.addresses.plan import Allocation, NetworkPlan
+from infra.addresses.report.looks import LOOKS
+from infra.addresses.report.runs import short_range
+from infra.addresses.report.words import describe, plural
+from infra.spec.types import AddressRange
+
+COLUMNS = 32
+_BLOCK = 256
+_MOST_BLOCKS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One address.
+
+    Attributes:
+        value: The address as an integer.
+        allocation: Who has it, if anybody.
+        in_pool: Whether machines can get it.
+        text: All there is to say about it.
+    """
+
+    value: int
+    allocation: Allocation | None
+    in_pool: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """Neighbours of one cluster in a row: where they start in it, how many they are, the cluster's name."""
+
+    start: int
+    count: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Up to 32 addresses in a row."""
+
+    cells: tuple[Cell, ...]
+    brackets: tuple[Bracket, ...]
+
+    @property
+    def is_quiet(self) -> bool:
+        """Tell whether the row has nothing to say: nobody's addresses outside the pools."""
+        return all(cell.allocation is None and not cell.in_pool for cell in self.cells)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A part of a subnet that is drawn cell by cell."""
+
+    span: AddressRange
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """A part of a subnet that is said in words."""
+
+    span: AddressRange
+    text: str
+
+
+def lay_out(networks: Sequence[NetworkPlan], most_blocks: int = _MOST_BLOCKS) -> list[list[Block | Fold]]:
+    """Return each network's parts in order.
+
+    Args:
+        networks: The networks.
+        most_blocks: How many /24s are drawn in all; a network gets its first one before another its second.
+    """
+    used = [_used_blocks(network) for network in networks]
+    shares = [min(len(one), 1) for one in used]
+    left = most_blocks - sum(shares)
+    for index, one in enumerate(used):
+        more = max(0, min(len(one) - shares[index], left))
+        shares[index] += more
+        left -= more
+    return [list(_parts(network, one[:share])) for network, one, share in zip(networks, used, shares, strict=True)]
+
+
+def span_of(network: NetworkPlan) -> AddressRange:
+    """Return all addresses of a network's subnet."""
+    subnet = IPv4Network(network.address_prefix)
+    return AddressRange(int(subnet.network_address), int(subnet.broadcast_address))
+
+
+def _used_blocks(network: NetworkPlan) -> list[int]:
+    """Return the starts of the /24s that are worth a look; a small subnet always is."""
+    span = span_of(network)
+    if len(span) <= _BLOCK:
+        return [span.first]
+    return sorted({one.value & ~(_BLOCK - 1) for one in network.allocations}) or [span.first]
+
+
+def _parts(network: NetworkPlan, drawn: Sequence[int]) -> Iterator[Block | Fold]:
+    whole = span_of(network)
+    holders = {one.value: one for one in network.allocations}
+    start = whole.first
+    for first in drawn:
+        if first > start:
+            yield _fold(network, AddressRange(start, first - 1))
+        span = AddressRange(first, min(first + _BLOCK - 1, whole.last))
+        yield Block(span, tuple(_rows(network, holders, span, whole)))
+        start = span.last + 1
+    if start <= whole.last:
+        yield _fold(network, AddressRange(start, whole.last))
+
+
+def _fold(network: NetworkPlan, span: AddressRange) -> Fold:
+    held = [one for one in network.allocations if one.value in span]
+    pooled = count_shared([span], network.pools)
+    addresses = f"{short_range(span.first, span.last)}: {plural(len(span), 'address')}"
+    if not held:
+        pool = f"{pooled:,} of them in the pool" if pooled else "outside the pools"
+        return Fold(span, f"{addresses} that nobody has, {pool}")
+    uses = Counter(LOOKS[one.use].label for one in held)
+    said = ", ".join(f"{count:,} {label}" for label, count in uses.most_common())
+    free = pooled - count_shared(as_ranges(one.value for one in held), network.pools)
+    return Fold(span, f"{addresses}, {len(held):,} given out ({said}), {free:,} free in the pool")
+
+
+def _rows(
+    network: NetworkPlan, holders: dict[int, Allocation], span: AddressRange, whole: AddressRange
+) -> Iterator[Row]:
+    for start in range(span.first, span.last + 1, COLUMNS):
+        values = range(start, min(start + COLUMNS - 1, span.last) + 1)
+        cells = tuple(_cell(network, holders.get(value), value, whole) for value in values)
+        yield Row(cells, tuple(_brackets(cells)))
+
+
+def _cell(network: NetworkPlan, holder: Allocation | None, value: int, whole: AddressRange) -> Cell:
+    in_pool = any(value in span for span in network.pools)
+    if holder is not None:
+        return Cell(value, holder, in_pool, describe(holder))
+    address = short_range(value, value)
+    if in_pool:
+        return Cell(value, None, True, f"{address} · free, in the pool")
+    if len(whole) > 2 and value in (whole.first, whole.last):
+        which = "network" if value == whole.first else "broadcast"
+        return Cell(value, None, False, f"{address} · the subnet's {which} address; nobody can have it")
+    return Cell(value, None, False, f"{address} · nobody's, outside the pools")
+
+
+def _brackets(cells: Sequence[Cell]) -> Iterator[Bracket]:
+    start = 0
+    for name, group in groupby(cells, key=lambda cell: cell.allocation.cluster if cell.allocation else None):
+        count = len(list(group))
+        if name is not None:
+            yield Bracket(start, count, name)
+        start += count

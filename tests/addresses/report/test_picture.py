@@ -1,0 +1,50 @@
+import re
+import time
+
+from lxml import etree
+
+from infra.addresses import AddressPlan
+from infra.addresses.report.picture import render_svg
+from tests.addresses.report.plans import HOSTILE, hostile, lab, large
+
+SVG = {"s": "http://www.w3.org/2000/svg"}
+
+
+def picture(plan: AddressPlan) -> etree._Element:
+    return etree.fromstring(render_svg(plan))
+
+
+def test_every_address_has_a_shape_with_its_title() -> None:
+    titles = picture(lab()).xpath("//s:g//s:title/text()", namespaces=SVG)
+    assert len(titles) == 512
+    assert "10.220.32.18 · a-cp-0 · control plane of cluster a · control-plane node 1 of 3" in titles
+    assert "10.220.32.34 · free, in the pool" in titles
+
+
+def test_everything_lies_inside_the_picture() -> None:
+    svg = picture(large(2))
+    _, _, width, height = (float(one) for one in svg.get("viewBox", "").split())
+    for rect in svg.xpath("//s:g//s:rect", namespaces=SVG):
+        assert float(rect.get("x")) + float(rect.get("width")) <= width
+        assert float(rect.get("y")) + float(rect.get("height")) <= height
+
+
+def test_nothing_that_people_name_becomes_markup() -> None:
+    svg = picture(hostile())
+    assert {etree.QName(element).localname for element in svg.iter()} == {
+        "svg", "title", "style", "defs", "pattern", "rect", "text", "tspan", "g", "path",
+    }  # fmt: skip
+    assert any(HOSTILE.replace("/", "") in title for title in svg.xpath("//s:title/text()", namespaces=SVG))
+
+
+def test_it_needs_nothing_from_elsewhere() -> None:
+    text = render_svg(lab())
+    assert re.findall(r"url\(([^)]*)\)", text) == ["#stripes"] * text.count("url(")
+    assert re.findall(r"https?://[^\"]*", text) == ["http://www.w3.org/2000/svg"]
+
+
+def test_thousands_of_nodes_take_less_than_a_second() -> None:
+    plan = large()
+    start = time.process_time()
+    render_svg(plan)
+    assert time.process_time() - start < 1.5, "a second on an idle machine"
