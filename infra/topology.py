@@ -126,6 +126,7 @@ class Cluster:
         kubernetes_version: Patch version.
         network: The network of the netplan.
         endpoint: The API server's address (the VIP).
+        vrrp_id: The VRRP id that holds it, unique on the network's VLAN.
         upgrade_spare: The address of the node that joins in an upgrade.
         load_balancer_ranges: MetalLB's ranges, `a-b` or one address.
         pod_cidr: The pods' network.
@@ -138,6 +139,7 @@ class Cluster:
     kubernetes_version: str
     network: str
     endpoint: str
+    vrrp_id: int
     upgrade_spare: str
     load_balancer_ranges: tuple[str, ...]
     pod_cidr: str
@@ -360,6 +362,7 @@ def _cluster(
         kubernetes_version=cluster.kubernetes_version,
         network=cluster.logical_network,
         endpoint=addresses[f"{cluster.name}-vip"],
+        vrrp_id=next(one.id for one in plan.vrrp_ids if one.owner == cluster.name),
         upgrade_spare=addresses[f"{cluster.name}-spare"],
         load_balancer_ranges=tuple(range_text(one) for one in as_ranges(services)),
         pod_cidr=str(profile.pod_cidr.network),

@@ -34,12 +34,14 @@ class Outcome:
         given: Address by owner.
         unplaced: Claims that found no address.
         stranded: Claims whose recorded address can't stay; they keep it in the plan, which is not sound.
+        moved: Pins of claims that have another address on record, and that address.
         clashes: Pins on an address that somebody else has: claim, address, who has it.
     """
 
     given: dict[str, int] = field(default_factory=dict)
     unplaced: list[Claim] = field(default_factory=list)
     stranded: list[Stranded] = field(default_factory=list)
+    moved: list[tuple[Claim, int]] = field(default_factory=list)
     clashes: list[tuple[Claim, int, str]] = field(default_factory=list)
 
 
@@ -84,6 +86,9 @@ class _Allocator:
         others = [claim for claim in claims if claim.pin is None]
         recorded = self.lock.of_instance(self.instance)
         self._place_pins(pinned, self._holders(others, recorded))
+        self.outcome.moved += [
+            (claim, recorded[claim.owner]) for claim in pinned if recorded.get(claim.owner, claim.pin) != claim.pin
+        ]
         fresh = [claim for claim in others if not self._stays(claim, recorded.get(claim.owner))]
         returning = self._former_addresses()
         newcomers = [claim for claim in fresh if not self._returns(claim, returning.get(claim.owner))]

@@ -1,8 +1,8 @@
 """netplans/<site>.lock.yaml: every address given out, and to whom; to addresses what a lock file is to packages.
 
-One line an address, sorted, so that a git diff is the review. A site can carry several instances, so an owner
-is `<instance>/<name>`. Writers hold a file lock on the folder (no litter beside the file) and replace the file
-in one step.
+One line an address or VRRP id, sorted, so that a git diff is the review. A site can carry several instances, so
+an owner is `<instance>/<name>`. Writers hold a file lock on the folder (no litter beside the file) and replace
+the file in one step.
 """
 
 import fcntl
@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import yaml
 
 from infra.addresses.numbers import address_text
 from infra.addresses.plan import Allocation
-from infra.spec.findings import Finding, SpecError, shown
+from infra.spec.findings import Finding, KeyPath, SpecError, shown
 from infra.spec.tree import Document, read_document
 
 _HEADER = (
@@ -45,11 +46,28 @@ class Freed:
 
 
 @dataclass(frozen=True, slots=True)
+class VrrpId:
+    """A VRRP id on a VLAN."""
+
+    vlan: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Lock:
-    """What the lock file says, by address."""
+    """What the lock file says: addresses by number, VRRP ids by `<instance>/<cluster>`."""
 
     given: Mapping[int, Given] = field(default_factory=dict)
     freed: Mapping[int, Freed] = field(default_factory=dict)
+    vrrp: Mapping[str, VrrpId] = field(default_factory=dict)
+
+    @property
+    def instances(self) -> list[str]:
+        """Return the names of the instances that have something."""
+        return sorted({owner.partition("/")[0] for owner in (*self._owners(), *self.vrrp)})
+
+    def _owners(self) -> Iterator[str]:
+        return (one.owner for one in self.given.values())
 
     def of_instance(self, instance: str) -> dict[str, int]:
         """Return the addresses of one instance by the name that has them."""
@@ -60,20 +78,42 @@ class Lock:
             if given.owner.startswith(start)
         }
 
-    def record(self, instance: str, allocations: Iterable[Allocation]) -> "Lock":
+    def release(self, instance: str, patterns: Iterable[str] = ("*",)) -> "Lock":
+        """Return the lock without what the named owners of an instance have; it joins the queue.
+
+        Args:
+            instance: The instance.
+            patterns: Names as the plan has them, or shell patterns of them (`a-*`).
+        """
+        wanted = [f"{instance}/{pattern}" for pattern in patterns]
+
+        def goes(owner: str) -> bool:
+            return owner.startswith(f"{instance}/") and any(fnmatchcase(owner, one) for one in wanted)
+
+        given = {address: one for address, one in self.given.items() if not goes(one.owner)}
+        return self._with(given, {owner: one for owner, one in self.vrrp.items() if not goes(owner)})
+
+    def record(
+        self, instance: str, allocations: Iterable[Allocation], vrrp: Mapping[str, VrrpId] | None = None
+    ) -> "Lock":
         """Return the lock after a plan of one instance: what it no longer gives out joins the queue."""
         start = f"{instance}/"
+        others = {owner: one for owner, one in self.vrrp.items() if not owner.startswith(start)}
+        ids = {**others, **{start + owner: one for owner, one in (vrrp or {}).items()}}
         given = {address: one for address, one in self.given.items() if not one.owner.startswith(start)}
         for one in allocations:
             if one.is_recorded:
                 given[one.value] = Given(start + one.owner, one.use)
+        return self._with(given, ids)
+
+    def _with(self, given: Mapping[int, Given], vrrp: Mapping[str, VrrpId]) -> "Lock":
         freed = {address: one for address, one in self.freed.items() if address not in given}
         order = max((one.order for one in self.freed.values()), default=0)
         for address in sorted(self.given):
             if address not in given:
                 order += 1
                 freed[address] = Freed(order, self.given[address].owner)
-        return Lock(given, freed)
+        return Lock(given, freed, vrrp)
 
 
 def read_lock(path: Path) -> Lock:
@@ -96,7 +136,9 @@ def write_lock(path: Path, lock: Lock) -> None:
         **{address: {"owner": one.owner, "use": one.use} for address, one in lock.given.items()},
         **{address: {"freed": one.order, "was": one.was} for address, one in lock.freed.items()},
     }
-    content = {"version": 1, "addresses": {address_text(address): entries[address] for address in sorted(entries)}}
+    addresses = {address_text(address): entries[address] for address in sorted(entries)}
+    ids = {owner: {"vlan": one.vlan, "id": one.number} for owner, one in sorted(lock.vrrp.items())}
+    content = {"version": 1, "addresses": addresses, **({"vrrpIds": ids} if ids else {})}
     text = yaml.dump(
         content,
         Dumper=yaml.CSafeDumper,
@@ -159,17 +201,30 @@ def _parse(document: Document) -> Lock:
         try:
             address = int(IPv4Address(text))
         except AddressValueError:
-            raise _broken(document, f"{shown(text)} is not an IPv4 address", text) from None
+            raise _broken(document, f"{shown(text)} is not an IPv4 address", ("addresses", text)) from None
         match entry:
             case {"owner": str(owner), "use": str(use)} if "/" in owner:
                 given[address] = Given(owner, use)
             case {"freed": int(order), "was": str(was)}:
                 freed[address] = Freed(order, was)
             case _:
-                raise _broken(document, "neither {owner, use} nor {freed, was}", text)
-    return Lock(given, freed)
+                raise _broken(document, "neither {owner, use} nor {freed, was}", ("addresses", text))
+    return Lock(given, freed, _parse_vrrp(document))
 
 
-def _broken(document: Document, message: str, address: str | None = None) -> SpecError:
-    path = ("addresses", address) if address is not None else ()
+def _parse_vrrp(document: Document) -> dict[str, VrrpId]:
+    entries = document.root.value.get("vrrpIds", {}) if document.root else {}
+    if not isinstance(entries, dict):
+        raise _broken(document, f"`vrrpIds` is {shown(entries)}")
+    found: dict[str, VrrpId] = {}
+    for owner, entry in entries.items():
+        match entry:
+            case {"vlan": int(vlan), "id": int(number)} if "/" in owner:
+                found[owner] = VrrpId(vlan, number)
+            case _:
+                raise _broken(document, "no {vlan, id}", ("vrrpIds", owner))
+    return found
+
+
+def _broken(document: Document, message: str, path: KeyPath = ()) -> SpecError:
     return SpecError([Finding("bad-lock", "error", document.where(path), message, _REMEDY)])

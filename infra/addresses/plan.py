@@ -1,7 +1,7 @@
 """The address plan: which address everything gets, why, and what is wrong with it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from infra.addresses.numbers import address_text
@@ -125,12 +125,22 @@ class NetworkPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Vrrp:
+    """The VRRP id of a virtual address: of a cluster's, or the resource bridge's (`rb`)."""
+
+    owner: str
+    vlan: int
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
 class AddressPlan:
-    """Every network's plan and every finding; sound when no finding is an error."""
+    """Every network's plan, every VRRP id and every finding; sound when no finding is an error."""
 
     instance: str
     networks: tuple[NetworkPlan, ...]
     findings: tuple[Finding, ...] = ()
+    vrrp_ids: tuple[Vrrp, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -158,5 +168,6 @@ class AddressPlan:
             "instance": self.instance,
             "ok": self.ok,
             "networks": [network.to_json() for network in self.networks],
+            "vrrpIds": [asdict(one) for one in self.vrrp_ids],
             "findings": [finding.to_json() for finding in self.findings],
         }

@@ -1,5 +1,6 @@
 """From what people wrote and the lock to the address plan; pure, and the effect of recording it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,11 +8,12 @@ from infra.addresses.allocate import allocate
 from infra.addresses.bounds import beyond_bounds
 from infra.addresses.claims import Claim, build_claims
 from infra.addresses.layout import Network, build_networks
-from infra.addresses.lock import Lock, update_lock
+from infra.addresses.lock import Lock, VrrpId, update_lock
 from infra.addresses.numbers import walk
 from infra.addresses.occupants import Occupant, build_occupants, pin_claims
-from infra.addresses.plan import AddressPlan, Allocation, LoadBalancerUse, NetworkPlan, PoolUse
+from infra.addresses.plan import AddressPlan, Allocation, LoadBalancerUse, NetworkPlan, PoolUse, Vrrp
 from infra.addresses.rules import Facts, check_all
+from infra.addresses.vrrp import BRIDGE, assign_vrrp_ids
 from infra.spec.findings import Finding
 from infra.spec.loader import InstanceSpec
 
@@ -31,10 +33,12 @@ def plan_addresses(spec: InstanceSpec, lock: Lock | None = None) -> AddressPlan:
     claims = pin_claims(spec, build_claims(spec, networks))
     occupants = build_occupants(spec, networks, claims)
     outcome = allocate(spec.name, networks, claims, occupants, lock)
-    facts = Facts(spec, networks, claims, occupants, outcome, _foreign(spec, lock))
+    vrrp = assign_vrrp_ids(spec, networks, lock)
+    facts = Facts(spec, networks, claims, occupants, outcome, vrrp, _foreign(spec, lock))
     by_network = _share_out(facts)
     plans = tuple(_network_plan(facts, network, by_network[network.index]) for network in networks)
-    return AddressPlan(spec.name, plans, tuple(check_all(facts)))
+    ids = tuple(Vrrp(one.owner, one.given.vlan, one.given.number) for one in vrrp if one.given)
+    return AddressPlan(spec.name, plans, tuple(check_all(facts)), ids)
 
 
 def record_plan(spec: InstanceSpec, *, frozen: bool = False) -> AddressPlan:
@@ -65,7 +69,8 @@ def record_plan(spec: InstanceSpec, *, frozen: bool = False) -> AddressPlan:
 
 def next_lock(plan: AddressPlan, lock: Lock) -> Lock:
     """Return the lock after this plan; the same one if nothing changes."""
-    changed = lock.record(plan.instance, (one for network in plan.networks for one in network.allocations))
+    vrrp = {one.owner: VrrpId(one.vlan, one.id) for one in plan.vrrp_ids}
+    changed = lock.record(plan.instance, (one for network in plan.networks for one in network.allocations), vrrp)
     return lock if changed == lock else changed
 
 
@@ -81,7 +86,9 @@ def _frozen(path: Path, lock: Lock, changed: Lock) -> Finding:
         return Finding("lock-missing", "warning", f"netplans/{path.name}", message, remedy)
     added = len(changed.given.keys() - lock.given.keys())
     freed = len(lock.given.keys() - changed.given.keys())
-    message = f"the plan changes the lock: {added} addresses given out, {freed} freed; --frozen forbids it"
+    ids = len(changed.vrrp.items() ^ lock.vrrp.items())
+    more = f", {ids} VRRP ids changed" if ids else ""
+    message = f"the plan changes the lock: {added} addresses given out, {freed} freed{more}; --frozen forbids it"
     remedy = "run `azlocal plan` on your machine, review the lock's diff and commit it"
     return Finding("lock-frozen", "error", f"netplans/{path.name}", message, remedy)
 
@@ -95,6 +102,7 @@ def _share_out(facts: Facts) -> list[list[Allocation]]:
     """Return each network's allocations; every address once, with the network that it was given for."""
     shares: list[dict[int, Allocation]] = [{} for _ in facts.networks]
     listed: set[int] = set()
+    vrrp = {one.owner: one.given.number for one in facts.vrrp if one.given}
 
     def add(network: int | None, allocation: Allocation) -> None:
         if network is not None and allocation.value not in listed:
@@ -107,7 +115,7 @@ def _share_out(facts: Facts) -> list[list[Allocation]]:
     for claim in facts.claims:
         if claim.owner in facts.outcome.given:
             address = facts.outcome.given[claim.owner]
-            add(_home(facts.networks, address, claim.network), _of_claim(claim, address))
+            add(_home(facts.networks, address, claim.network), _of_claim(claim, address, vrrp))
     for address, owner in facts.foreign.items():
         why = f"given out to instance {owner.partition('/')[0]} of the same site"
         allocation = Allocation(address, owner, None, "reserved", why, is_recorded=False)
@@ -127,8 +135,10 @@ def _of_occupant(one: Occupant, address: int) -> Allocation:
     return Allocation(address, owner, one.cluster, one.use, one.why, is_recorded)
 
 
-def _of_claim(claim: Claim, address: int) -> Allocation:
-    return Allocation(address, claim.owner, claim.cluster, claim.use, claim.why)
+def _of_claim(claim: Claim, address: int, vrrp: Mapping[str, int]) -> Allocation:
+    holder = {"controlPlaneVip": claim.cluster, "resourceBridgeVip": BRIDGE}.get(claim.use) or ""
+    why = f"{claim.why}; VRRP id {vrrp[holder]}" if holder in vrrp else claim.why
+    return Allocation(address, claim.owner, claim.cluster, claim.use, why)
 
 
 def _network_plan(facts: Facts, network: Network, allocations: list[Allocation]) -> NetworkPlan:

@@ -1,11 +1,12 @@
 """Every rule is broken once, and the finding names the place."""
 
+from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
 
 from infra.addresses import plan_addresses
-from infra.addresses.lock import Given, Lock
+from infra.addresses.lock import Given, Lock, VrrpId
 from infra.addresses.rules import RULES
 from tests.instances import SIZES, cluster, files, host, infrastructure, make_spec, network, spec_of
 
@@ -20,6 +21,7 @@ PLANE_SIZE = "clusters[0].controlPlane.vmSize"
 VERSION = "clusters[0].kubernetesVersion"
 SHARED = {"addressPrefix": "192.168.1.0/24", "gateway": "192.168.1.1", "dnsServers": ["192.168.1.1"], "vlan": 0}
 DHCP = {"start": "192.168.1.30", "end": "192.168.1.99"}
+VIP_ON_RECORD = Lock(given={int(IPv4Address("10.220.32.30")): Given("lab/a-vip", "controlPlaneVip")})
 WIDE = network("10.220.32.18", "10.220.32.250")
 
 
@@ -202,6 +204,45 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
         {"infra": infra_pool(20, 29), "reservations": [{"address": "192.168.1.25", "owner": "printer"}]},
     ),
     (
+        "address-stranded",
+        "clusters[0].controlPlane",
+        {"clusters": [ONE], "lock": Lock(given={(10 << 24) + 5: Given("lab/a-cp-0", "controlPlaneNode")})},
+    ),
+    ("pin-moved", VIP, {"clusters": [vip("10.220.32.99")], "lock": VIP_ON_RECORD}),
+    (
+        "pin-moved",
+        "reservations[0]",
+        {
+            "clusters": [ONE],
+            "lock": VIP_ON_RECORD,
+            "reservations": [{"address": "10.220.32.31", "owner": "a-vip"}],
+        },
+    ),
+    (
+        "vrrp-id-clash",
+        "clusters[0]",
+        {
+            "clusters": [ONE],
+            "lock": Lock(vrrp={"lab/a": VrrpId(110, 7)}),
+            "networks": [network(takenVrrpIds=[1, 7])],
+        },
+    ),
+    (
+        "vrrp-id-clash",
+        "clusters[0]",
+        {"clusters": [ONE], "lock": Lock(vrrp={"lab/a": VrrpId(110, 7), "ci/b": VrrpId(110, 7)})},
+    ),
+    (
+        "vrrp-ids-exhausted",
+        "clusters[0]",
+        {"clusters": [ONE], "networks": [network(takenVrrpIds=list(range(1, 256)))]},
+    ),
+    (
+        "vrrp-id-out-of-range",
+        "logicalNetworks[0].takenVrrpIds[1]",
+        {"networks": [network(takenVrrpIds=[9, 256])]},
+    ),
+    (
         "cluster-count",
         "clusters",
         {"clusters": [cluster(f"c{n}") for n in range(33)], "networks": [WIDE]},
@@ -359,7 +400,8 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
 )
 def test_a_broken_rule_is_found_where_it_stands(rule: str, where: str, instance: dict[str, Any]) -> None:
     parts = dict(instance)
-    plan = plan_addresses(make_spec(*parts.pop("clusters", ()), **parts))
+    lock = parts.pop("lock", None)
+    plan = plan_addresses(make_spec(*parts.pop("clusters", ()), **parts), lock)
     found = [finding for finding in plan.findings if finding.rule == rule]
     assert found, [str(finding) for finding in plan.findings]
     assert where in [
@@ -378,7 +420,7 @@ def test_an_address_on_record_that_cannot_stay_is_refused() -> None:
 
 
 def test_every_rule_has_a_case() -> None:
-    tested = {rule for rule, _, _ in CASES} | {"address-stranded"}
+    tested = {rule for rule, _, _ in CASES}
     assert {rule.id for rule in RULES} - tested == set()
 
 

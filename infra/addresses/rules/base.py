@@ -16,6 +16,7 @@ from infra.addresses.claims import Claim, Need, cluster_need, infrastructure_nee
 from infra.addresses.layout import Network
 from infra.addresses.numbers import as_ranges, merged
 from infra.addresses.occupants import Occupant
+from infra.addresses.vrrp import VrrpUse
 from infra.spec.findings import Finding, KeyPath, Severity
 from infra.spec.loader import FileKind, InstanceSpec
 from infra.spec.stack import ClusterSpec
@@ -33,6 +34,7 @@ class Facts:
         claims: Who needs an address.
         occupants: What has an address by the files alone.
         outcome: What came of the claims.
+        vrrp: Who has which VRRP id.
         foreign: Addresses that other instances of the site have, and the owner.
     """
 
@@ -41,6 +43,7 @@ class Facts:
     claims: list[Claim]
     occupants: list[Occupant]
     outcome: Outcome
+    vrrp: list[VrrpUse] = field(default_factory=list)
     foreign: dict[int, str] = field(default_factory=dict)
 
     @cached_property
@@ -85,6 +88,14 @@ class Facts:
     def cluster_needs(self, network: Network) -> list[tuple[ClusterSpec, Need]]:
         """Return what each cluster asks of a network."""
         return self._needs.get(network.index, [])
+
+    def pin_place(self, claim: Claim) -> tuple[FileKind, KeyPath]:
+        """Return where a claim's pin stands: its `hostIP`, or the reservation that names it."""
+        if claim.path[-1:] == ("hostIP",):
+            return "stack", claim.path
+        reservations = enumerate(self.spec.netplan.reservations)
+        index = next(index for index, one in reservations if int(one.address) == claim.pin)
+        return "netplan", ("reservations", index)
 
     def needs(self, network: Network) -> list[Need]:
         """Return all that is asked of a network: by the infrastructure, or by each cluster."""

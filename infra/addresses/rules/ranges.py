@@ -147,7 +147,8 @@ def pin_clash(facts: Facts) -> Iterator[Fault]:
     """A pinned address is nobody else's, on paper or by the lock."""
     for claim, address, holder in facts.outcome.clashes:
         message = f"{address_text(address)} is asked for {claim.owner}, but it is {holder}'s"
-        yield Fault("stack", claim.path, message, "choose another address, or free this one first")
+        file, path = facts.pin_place(claim)
+        yield Fault(file, path, message, "choose another address, or free this one first")
 
 
 @rule("pin-outside-pool", source="IP, NETCON")
@@ -159,11 +160,11 @@ def pin_outside_pool(facts: Facts) -> Iterator[Fault]:
             continue
         is_inside = claim.pin in network.usable and network.is_in_pool(claim.pin) == (claim.place == "pool")
         if not is_inside:
-            index = [int(one.address) for one in facts.spec.netplan.reservations].index(claim.pin)
+            file, path = facts.pin_place(claim)
             kind = "in" if claim.place == "pool" else "outside"
             message = f"{claim.owner} can't be pinned to {address_text(claim.pin)}"
             remedy = f"choose an address {kind} the pools of network {network.name}"
-            yield Fault("netplan", ("reservations", index), message, remedy)
+            yield Fault(file, path, message, remedy)
 
 
 @rule("reservation-outside", source="azlocal", severity="warning")

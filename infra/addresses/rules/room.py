@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from infra.addresses.layout import Network
 from infra.addresses.numbers import address_text, count_shared, range_text, without
 from infra.addresses.rules.base import Facts, Fault, rule
+from infra.addresses.vrrp import MAX_ID
 
 _BRIDGE_NODES = 2
 
@@ -94,11 +95,55 @@ def address_stranded(facts: Facts) -> Iterator[Fault]:
     """A machine that has an address keeps it for life."""
     for one in facts.outcome.stranded:
         message = f"{one.claim.owner} has {address_text(one.address)}, but {one.reason}"
-        remedy = (
-            "take the change back; or remove the machine first, and its line in the lock file with it "
-            f"(netplans/{facts.spec.site}.lock.yaml)"
-        )
+        remedy = _release(facts, one.claim.owner)
         if one.claim.path:
             yield Fault("stack", one.claim.path, message, remedy)
         else:
             yield Fault("netplan", facts.networks[one.claim.network].path, message, remedy)
+
+
+@rule("pin-moved", source="NET, LNETM")
+def pin_moved(facts: Facts) -> Iterator[Fault]:
+    """A hand-written address doesn't move what has another one already: a control plane's can't change."""
+    for claim, address in facts.outcome.moved:
+        asked = address_text(claim.pin or 0)
+        message = f"{claim.owner} is asked for at {asked}, but it has {address_text(address)}"
+        file, path = facts.pin_place(claim)
+        yield Fault(file, path, message, _release(facts, claim.owner))
+
+
+@rule("vrrp-id-clash", source="RFC 5798")
+def vrrp_id_clash(facts: Facts) -> Iterator[Fault]:
+    """A VRRP id has one owner on its VLAN."""
+    for one in facts.vrrp:
+        if one.given and one.holder:
+            message = f"VRRP id {one.given.number} on VLAN {one.given.vlan} is {one.owner}'s and in {one.holder}"
+            yield Fault("stack", one.path, message, _release(facts, one.owner))
+
+
+@rule("vrrp-ids-exhausted", source="RFC 5798")
+def vrrp_ids_exhausted(facts: Facts) -> Iterator[Fault]:
+    """A VLAN has 255 VRRP ids."""
+    for one in facts.vrrp:
+        if one.given is None:
+            message = f"no VRRP id is left for {one.owner} on VLAN {facts.networks[one.network].vlan}"
+            yield Fault("stack", one.path, message, "use a network on another VLAN, or correct takenVrrpIds")
+
+
+@rule("vrrp-id-out-of-range", source="RFC 5798")
+def vrrp_id_out_of_range(facts: Facts) -> Iterator[Fault]:
+    """A VRRP id lies in 1-255."""
+    netplan = facts.spec.netplan
+    taken = [netplan.infrastructure.taken_vrrp_ids, *(one.taken_vrrp_ids for one in netplan.logical_networks)]
+    for network, ids in zip(facts.networks, taken, strict=True):
+        for index, number in enumerate(ids):
+            if not 1 <= number <= MAX_ID:
+                path = (*network.path, "takenVrrpIds", index)
+                yield Fault("netplan", path, f"VRRP id {number} is not in 1-{MAX_ID}", "correct it")
+
+
+def _release(facts: Facts, owner: str) -> str:
+    return (
+        "take the change back; or, once nothing runs there any more, free it with "
+        f"`azlocal release {facts.spec.name} {owner}`"
+    )
