@@ -10,7 +10,10 @@ PYTEST_FLAGS ?=
 export STACK PULUMI_FLAGS PYTEST_FLAGS
 export PATH := $(CURDIR)/.azlocal/bin:$(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup up preview refresh outputs down env \
+MACHINE ?=
+export MACHINE
+
+.PHONY: help setup up preview refresh outputs ssh down env \
 	test test-unit test-engine test-lab test-e2e test-vm lint bench lock clean clean-cache
 
 help: ## what can be done here
@@ -28,6 +31,8 @@ refresh: setup ## look at the real machines and show what was changed by hand; u
 	@scripts/stack.sh refresh
 outputs: setup ## show the instance's outputs: machines, addresses
 	@scripts/stack.sh outputs
+ssh: setup ## log in to a machine: make ssh MACHINE=local-a-cp-0; its host key is checked
+	@scripts/stack.sh login
 down: setup ## take everything of the instance away again; its configuration stays
 	@scripts/stack.sh down
 env: ## print the settings for using pulumi and azlocal by hand: eval "$$(make env)"

@@ -27,11 +27,11 @@ def main() -> None:
         plan = _plan(spec)
     except SpecError as error:
         raise pulumi.RunError(_report(error.findings)) from None
-    for finding in plan.findings:
-        if finding.severity != "error":
-            pulumi.warn(str(finding))
     if not plan.ok:
         raise pulumi.RunError(_report(plan.findings))
+    for finding in plan.findings:
+        say = pulumi.warn if finding.severity == "warning" else pulumi.info
+        say(str(finding).removeprefix(f"{finding.severity}: "))
     topology = build_topology(spec, plan)
     instance = AzureLocalInstance(topology, _node_image(), authorized_keys=keys)
     _export(topology, plan, instance)

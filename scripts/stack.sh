@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# stack.sh VERB: what make's up, down, preview, refresh, outputs and env do. STACK names the stack; PULUMI_FLAGS
+# stack.sh VERB: what make's up, down, preview, refresh, outputs, ssh and env do. STACK names the stack; PULUMI_FLAGS
 # goes to the engine as it is. A user who is at home in Pulumi can run `eval "$(make env)"` and use it bare.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -104,7 +104,7 @@ exists() { pulumi stack select --non-interactive --stack "$stack" >/dev/null 2>&
 must_exist() { exists || die "there is no stack '$stack' yet; make up STACK=$stack makes it"; }
 
 # After a killed run: drop its lock, look whether what it was making stands.
-settle() { python "$root/scripts/settle.py" "$stack"; }
+settle() { python scripts/settle.py "$stack"; }
 
 up() {
   [[ -f $stack_file ]] || die "there is no $stack_file. The stacks here: $(find . -maxdepth 1 -name 'Pulumi.*.yaml' -printf '%f ' | sed 's/Pulumi\.//g; s/\.yaml//g')"
@@ -112,7 +112,8 @@ up() {
   azlocal hypervisor start
   pulumi stack select --non-interactive --create --stack "$stack"
   settle
-  pulumi up --stack "$stack" --yes --skip-preview "${flags[@]}"
+  pulumi up --stack "$stack" --yes --skip-preview --suppress-outputs "${flags[@]}"
+  python scripts/machines.py show "$stack"
 }
 
 down() {
@@ -144,12 +145,17 @@ outputs() {
   pulumi stack output --stack "$stack" "${flags[@]}"
 }
 
+login() {
+  must_exist
+  python scripts/machines.py ssh "$stack" "${MACHINE:-}"
+}
+
 choose
 case ${1:-} in
   env) print_environment ;;
-  up | down | preview | refresh | outputs)
+  up | down | preview | refresh | outputs | login)
     keep_stack_file
     "$1"
     ;;
-  *) die "usage: stack.sh up|down|preview|refresh|outputs|env" ;;
+  *) die "usage: stack.sh up|down|preview|refresh|outputs|login|env" ;;
 esac

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 STACK_FILE = "# mine\nconfig:\n  azlocal:site: local\n"
-# Stands in for both commands: notes its call and, as the engine does, writes the passphrase's salt.
+# Stands in for the commands: notes its call and, as the engine does, writes the passphrase's salt.
 FAKE = """#!/bin/sh
 echo "$(basename "$0") $*" >>calls
 [ "$1" = up ] && printf 'encryptionsalt: v1:abc' >>Pulumi.local.yaml
@@ -33,7 +33,7 @@ class Checkout:
         self.stack_file.write_text(STACK_FILE)
         commands = folder / "bin"
         commands.mkdir()
-        for name in ("pulumi", "azlocal"):
+        for name in ("pulumi", "azlocal", "python"):
             (commands / name).write_text(FAKE)
             (commands / name).chmod(0o755)
         self.path = f"{commands}:{os.environ['PATH']}"
@@ -67,7 +67,9 @@ def test_up_builds_the_image_starts_the_hypervisor_and_runs_the_engine(checkout:
         "azlocal image build",
         "azlocal hypervisor start",
         "pulumi stack select --non-interactive --create --stack local",
-        "pulumi up --stack local --yes --skip-preview --expect-no-changes -p 4",
+        "python scripts/settle.py local",
+        "pulumi up --stack local --yes --skip-preview --suppress-outputs --expect-no-changes -p 4",
+        "python scripts/machines.py show local",
     ]
 
 

@@ -1,0 +1,71 @@
+"""What a stack's machines are and how to log in: `machines.py show|ssh STACK [MACHINE [COMMAND …]]`.
+
+`ssh` checks the host key that the stack names, and uses the key that `make up` put on the machines.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from infra.guest import LOGIN_USER
+
+OWN = Path(".azlocal")
+
+
+def main(verb: str, stack: str, arguments: list[str]) -> int:
+    """Show the machines, or log in to one."""
+    outputs = stack_outputs(stack)
+    machines: dict[str, dict[str, str]] = outputs.get("machines", {})
+    if verb == "show":
+        show(machines, outputs.get("hosts", {}))
+        return 0
+    if not arguments or arguments[0] not in machines:
+        known = ", ".join(sorted(machines)) or "none; run make up first"
+        sys.stderr.write(f"make ssh MACHINE=…: one of {known}\n")
+        return 2
+    machine = machines[arguments[0]]
+    known_hosts = OWN / "known_hosts"
+    known_hosts.write_text(
+        "".join(f"{one['address']} {one['sshHostKey']}\n" for one in machines.values()), encoding="ascii"
+    )
+    command = ["ssh", "-o", f"UserKnownHostsFile={known_hosts}", "-o", "StrictHostKeyChecking=yes"]
+    made = os.environ.get("AZLOCAL_SSH_PUBLIC_KEY_FILE", "")
+    if made:
+        command += ["-i", made.removesuffix(".pub")]
+    return subprocess.call([*command, f"{LOGIN_USER}@{machine['address']}", *arguments[1:]])
+
+
+def stack_outputs(stack: str) -> dict[str, Any]:
+    """Ask the engine for the stack's outputs."""
+    command = ["pulumi", "stack", "output", "--json", "--stack", stack, "--non-interactive"]
+    outputs: dict[str, Any] = json.loads(
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    )
+    return outputs
+
+
+def show(machines: dict[str, dict[str, str]], hosts: dict[str, dict[str, str]]) -> None:
+    """Print one line a machine, and why machines run the way they do on each host."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("machine", "address", "host", "runs as"):
+        table.add_column(column)
+    for name, machine in machines.items():
+        table.add_row(name, machine["address"], machine["host"], hosts[machine["host"]]["machineType"])
+    console = Console()
+    console.print(table)
+    for name, host in hosts.items():
+        console.print(f"{name} runs {host['machineType']}s: {host['reason']}", highlight=False)
+    if machines:
+        console.print(f"log in: make ssh MACHINE={next(iter(machines))}", highlight=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2], sys.argv[3:]))

@@ -1,0 +1,50 @@
+"""What is left of a killed run, and what is told to the engine about it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import settle  # noqa: E402
+
+URN = "urn:pulumi:local::azlocal::azlocal:index:Machine::local-rb-0"
+INPUTS = {"connection": "qemu:///system", "name": "local-rb-0", "instance": "local"}
+
+
+def operation(type: str, kind: str) -> dict[str, object]:
+    return {"type": type, "resource": {"urn": URN, "type": kind, "inputs": INPUTS}}
+
+
+def test_only_creates_of_ours_are_looked_for() -> None:
+    pending = [
+        operation("creating", "azlocal:index:Machine"),
+        operation("deleting", "azlocal:index:Machine"),
+        operation("creating", "kubernetes:core/v1:Pod"),
+    ]
+    export = {"deployment": {"pending_operations": pending}}
+    assert list(settle.pending_creates(export)) == [(URN, "qemu:///system#local-rb-0")]
+    assert list(settle.pending_creates({"deployment": {}})) == []
+    assert list(settle.pending_creates({"deployment": None})) == []
+
+
+def test_a_lock_is_dead_only_when_its_process_on_this_machine_is_gone(tmp_path: Path) -> None:
+    here = socket.gethostname()
+    assert settle.is_dead({"pid": 2**22 + 1, "hostname": here})
+    assert not settle.is_dead({"pid": os.getpid(), "hostname": here})
+    assert not settle.is_dead({"pid": 2**22 + 1, "hostname": "elsewhere"})
+
+
+def test_locks_of_this_stack_are_found_in_a_file_backend(tmp_path: Path) -> None:
+    for stack in ("local", "other"):
+        folder = tmp_path / "my state" / ".pulumi" / "locks" / "organization" / "azlocal" / stack
+        folder.mkdir(parents=True)
+        (folder / "1.json").write_text(json.dumps({"pid": 1, "hostname": stack}))
+    found = list(settle.locks((tmp_path / "my state").as_uri(), "local"))
+    assert [lock["hostname"] for lock in found] == ["local"]
+    assert list(settle.locks("s3://bucket", "local")) == []
