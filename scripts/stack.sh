@@ -123,7 +123,7 @@ down() {
   fi
   azlocal hypervisor start
   settle
-  pulumi destroy --stack "$stack" --yes --skip-preview "${flags[@]}"
+  pulumi destroy --stack "$stack" --yes --skip-preview --suppress-outputs "${flags[@]}"
   azlocal hypervisor stop
 }
 
