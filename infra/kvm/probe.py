@@ -7,7 +7,6 @@ modes, writes a mark to its disk and switches itself off.
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -116,13 +115,13 @@ def boot_probe(
 
     The domain is libvirt's only as long as this connection stands. A disk left behind is taken over next time.
     """
-    name = f"{pool_name}-probe-{secrets.token_hex(3)}"
+    name = f"{pool_name}-probe"  # the same each time: libvirt keeps a log of every name
     pool = open_pool(connection, pool_name)
     volume = create_volume(pool, Volume(_VOLUME, _DISK_BYTES, "raw"))
     try:
         upload_bytes(connection, volume, boot_sector())
         try:
-            with _transient(connection, probe_domain(name, domain_type, volume.path())) as domain:
+            with _transient(connection, name, probe_domain(name, domain_type, volume.path())) as domain:
                 ended = _ends_by_itself(domain, seconds)
         except libvirt.libvirtError as error:
             if error.get_error_code() in _START_REFUSED:
@@ -200,17 +199,26 @@ def _listed(connection: libvirt.virConnect, machine_type: MachineType) -> Verdic
 
 
 @contextmanager
-def _transient(connection: libvirt.virConnect, xml: str) -> Iterator[libvirt.virDomain]:
+def _transient(connection: libvirt.virConnect, name: str, xml: str) -> Iterator[libvirt.virDomain]:
+    try:
+        _end(connection.lookupByName(name))  # a killed probe's, if libvirt hasn't ended it yet
+    except libvirt.libvirtError as error:
+        if not is_missing(error):
+            raise
     domain = connection.createXML(xml, libvirt.VIR_DOMAIN_START_AUTODESTROY)
     try:
         yield domain
     finally:
-        try:
-            domain.destroy()
-        except libvirt.libvirtError as error:
-            # It has ended by itself: gone, or on its way and therefore "not running".
-            if not is_missing(error) and error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
-                raise
+        _end(domain)
+
+
+def _end(domain: libvirt.virDomain) -> None:
+    try:
+        domain.destroy()
+    except libvirt.libvirtError as error:
+        # It has ended by itself: gone, or on its way and therefore "not running".
+        if not is_missing(error) and error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
+            raise
 
 
 def _ends_by_itself(domain: libvirt.virDomain, seconds: float) -> bool:
