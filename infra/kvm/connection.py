@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import libvirt
 
@@ -81,7 +81,8 @@ def libvirt_uri(connection: str, driver: str) -> str:
         return connection
     scheme = f"{driver}+{transport}" if transport else driver
     query = "&".join(filter(None, (parts.query, "no_tty=1" if transport == "ssh" else "")))
-    return urlunsplit((scheme, parts.netloc, "/system", query, ""))
+    # Not urlunsplit: it drops the empty host of qemu:///system.
+    return f"{scheme}://{parts.netloc}/system" + (f"?{query}" if query else "")
 
 
 class Hosts:

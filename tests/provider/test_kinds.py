@@ -1,0 +1,203 @@
+"""The kinds against libvirt's own test driver, in this process: no daemon, no root."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import libvirt
+import pytest
+
+from infra.kvm.connection import Hosts, libvirt_uri
+from infra.kvm.errors import HostError, Interrupted, NotOurs
+from infra.provider.diff import diff
+from infra.provider.kind import Changes
+from infra.provider.kinds.image import ImageKind
+from infra.provider.kinds.machine import MachineKind
+from infra.provider.kinds.network import NetworkKind
+from infra.provider.operation import Operation
+from infra.provider.values import UNKNOWN
+from infra.resources.contract import OnChange
+from infra.resources.network import NetworkInputs
+from tests.provider.conftest import MemoryLog
+
+TEST = "test:///default"
+INPUTS: dict[str, Any] = {
+    "instance": "local",
+    "connection": TEST,
+    "name": "local-aks",
+    "bridge": "azl-local-aks",
+    "mode": "nat",
+    "addressPrefix": "10.1.0.0/24",
+    "gateway": "10.1.0.1",
+}
+
+
+def operation(kind: str = "Network", log: MemoryLog | None = None) -> Operation:
+    urn = f"urn:pulumi:local::azlocal::azlocal:index:{kind}::x"
+    return Operation(urn, log or MemoryLog(), threading.Event())
+
+
+@pytest.fixture
+def networks() -> Iterator[NetworkKind]:
+    keep = libvirt.open(TEST)  # the driver's objects live as long as somebody is connected
+    yield NetworkKind(Hosts())
+    keep.close()
+
+
+def inputs(kind: NetworkKind, **changes: Any) -> NetworkInputs:
+    checked, faults = kind.contract.check(INPUTS | changes, frozenset())
+    assert not faults
+    return NetworkInputs.model_validate(checked)
+
+
+def test_the_whole_life_of_a_network(networks: NetworkKind) -> None:
+    wanted = inputs(networks)
+    made = networks.create(operation(), wanted)
+    assert made.id == f"{TEST}#local-aks"
+    assert (made.state.active, made.state.autostart) == (True, True)
+    assert networks.create(operation(), wanted) == made, "a second create takes over what stands"
+    assert networks.read(operation(), made.id, made.state) == made.state
+    assert networks.read(operation(), made.id, None) == made.state, "an import reads all of it back"
+
+    libvirt.open(TEST).networkLookupByName("local-aks").destroy()
+    drifted = networks.read(operation(), made.id, made.state)
+    assert drifted is not None
+    changes = diff(networks.contract, drifted.to_wire(), wanted.to_wire())
+    assert changes.by_path == {"active": OnChange.UPDATE}
+    assert networks.update(operation(), made.id, drifted, wanted) == made.state
+
+    for _ in range(2):
+        networks.delete(operation(), made.id, made.state)
+    assert networks.read(operation(), made.id, made.state) is None
+
+
+def test_a_half_made_network_of_other_inputs_is_made_anew(networks: NetworkKind) -> None:
+    networks.create(operation(), inputs(networks, gateway="10.1.0.254"))
+    made = networks.create(operation(), inputs(networks))
+    assert made.state.gateway == "10.1.0.1"
+    networks.delete(operation(), made.id, made.state)
+
+
+def test_another_owners_network_is_neither_read_changed_nor_deleted(networks: NetworkKind) -> None:
+    wanted = inputs(networks)
+    made = networks.create(operation(), wanted)
+    stranger = operation()
+    stranger.urn = stranger.urn.replace("pulumi:local", "pulumi:lab")
+    for act in (
+        lambda: networks.create(stranger, wanted),
+        lambda: networks.read(stranger, made.id, made.state),
+        lambda: networks.update(stranger, made.id, made.state, wanted),
+        lambda: networks.delete(stranger, made.id, made.state),
+    ):
+        with pytest.raises(NotOurs, match="never changes what it did not make"):
+            act()
+    networks.delete(operation(), made.id, made.state)
+
+
+def test_a_nat_network_needs_its_subnet(networks: NetworkKind) -> None:
+    faults = networks.check({"mode": "nat", "addressPrefix": None, "gateway": None}, frozenset())
+    assert [fault.property for fault in faults] == ["addressPrefix", "gateway"]
+    assert networks.check({"mode": "bridge", "addressPrefix": None, "gateway": None}, frozenset()) == []
+
+
+def test_a_cancelled_run_starts_nothing(networks: NetworkKind) -> None:
+    op = operation()
+    op.cancelled.set()
+    with pytest.raises(Interrupted):
+        networks.create(op, inputs(networks))
+
+
+def test_an_id_of_another_form_says_what_one_looks_like(networks: NetworkKind) -> None:
+    with pytest.raises(HostError, match="qemu:///system#local-aks"):
+        networks.read(operation(), "local-aks", None)
+
+
+def test_a_host_is_never_given_more_work_than_its_share() -> None:
+    hosts = Hosts(per_host=2)
+    running, most = 0, 0
+    lock, go = threading.Lock(), threading.Barrier(2)
+
+    def work() -> None:
+        nonlocal running, most
+        with hosts.session(TEST, threading.Event(), lambda _: None):
+            with lock:
+                running += 1
+                most = max(most, running)
+            go.wait(10)
+            with lock:
+                running -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert most == 2
+
+
+def test_waiting_for_a_turn_ends_when_the_run_is_cancelled() -> None:
+    hosts = Hosts(per_host=1)
+    cancelled = threading.Event()
+    said: list[str] = []
+
+    def status(text: str) -> None:
+        said.append(text)
+        cancelled.set()
+
+    with (
+        hosts.session(TEST, threading.Event(), said.append),
+        pytest.raises(Interrupted),
+        hosts.session(TEST, cancelled, status),
+    ):
+        pass
+    assert "waiting for a turn" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("connection", "driver", "uri"),
+    [
+        ("qemu:///system", "lxc", "lxc:///system"),
+        ("qemu+ssh://root@h:22/system", "lxc", "lxc+ssh://root@h:22/system?no_tty=1"),
+        ("qemu+ssh://h/system?keyfile=/k", "qemu", "qemu+ssh://h/system?keyfile=/k&no_tty=1"),
+    ],
+)
+def test_both_drivers_of_a_host_are_reached_the_same_way(connection: str, driver: str, uri: str) -> None:
+    assert libvirt_uri(connection, driver) == uri
+
+
+ARTIFACT = {"path": "/i", "sha256": "ab" * 32, "format": "raw", "virtualSize": 1}
+
+
+def test_an_image_is_named_after_the_content_that_the_host_needs() -> None:
+    kind = ImageKind(Hosts())
+    vm = ARTIFACT | {"sha256": "cd" * 32, "format": "qcow2"}
+    wanted: dict[str, Any] = {"machineType": "container", "vm": vm, "container": ARTIFACT, "volume": None}
+    assert kind.check(wanted, frozenset()) == []
+    assert wanted["volume"] == "image-abababababab.raw"
+    assert kind.check(wanted | {"machineType": "emulated"}, frozenset()) == []
+    for unknown in ("machineType", "container"):
+        unsure = wanted | {unknown: UNKNOWN}
+        assert kind.check(unsure, frozenset({unknown})) == []
+        assert unsure["volume"] == UNKNOWN
+    (fault,) = kind.check(wanted | {"container": None}, frozenset())
+    assert fault.property == "container"
+
+
+def test_what_restarts_a_machine_is_said_in_preview(tmp_path: Path) -> None:
+    kind, log = MachineKind(Hosts()), MemoryLog()
+    state = {"name": "m", "running": True, "vcpus": 1, "memoryMiB": 1024, "diskGiB": 16, "machineType": "vm"}
+
+    def refined(machine_type: str, **news: int) -> tuple[dict[str, OnChange], list[str]]:
+        log.lines.clear()
+        changes = Changes(dict.fromkeys(news, OnChange.UPDATE))
+        wanted = state | {"machineType": machine_type} | news
+        kind.refine(state, wanted, changes, operation("Machine", log))
+        return changes.by_path, [text for _, text in log.lines]
+
+    assert refined("vm", memoryMiB=2048)[1] == ["m restarts for memoryMiB 1024 → 2048; its disk and address stay"]
+    assert refined("container", memoryMiB=2048)[1] == []
+    assert refined("container", diskGiB=20)[1] == ["m restarts for diskGiB 16 → 20; its disk and address stay"]
+    assert refined("vm", diskGiB=8)[0] == {"diskGiB": OnChange.REPLACE}, "a disk never shrinks in place"
