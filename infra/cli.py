@@ -131,6 +131,9 @@ def plan(
             show_default=False,
         ),
     ] = None,
+    size: Annotated[
+        bool, typer.Option("--size", help="Only say what networks are needed; reads Pulumi.STACK.yaml alone.")
+    ] = False,
 ) -> None:
     """Plan every address of a stack and check the plan.
 
@@ -148,10 +151,14 @@ def plan(
         azlocal plan lab --format json | jq '.networks[].pool'
         azlocal plan lab --no-lock
         azlocal plan lab -o map.html
+        azlocal plan lab --size                what networks to ask for, and a netplan to start from
     """
     from infra.spec import SpecError, load_instance
 
     output = chosen or _format_of(target)
+    if size:
+        _size(context.obj, stack, output, target)
+        return
     try:
         spec = load_instance(stack, context.obj)
         found = _planned(spec, no_lock=no_lock, frozen=_in_ci() if frozen is None else frozen)
@@ -168,6 +175,45 @@ def plan(
     _echo_findings(found.findings)
     if not found.ok:
         raise typer.Exit(EXIT_RULE_BROKEN)
+
+
+@app.command()
+def release(
+    context: typer.Context,
+    stack: Annotated[str, typer.Argument(metavar="STACK", help="The instance whose addresses are freed.")],
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Only these names of the plan, or patterns of them: 'a-*'."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+) -> None:
+    """Free what the lock file holds for an instance that is gone.
+
+    A site can carry several instances, and their addresses stay theirs until they are freed. Frees them in
+    netplans/SITE.lock.yaml, where they are used again last. Only free what nothing runs at any more.
+
+    \b
+    Examples:
+        azlocal release ci-1234 --yes          a stack that was removed
+        azlocal release lab b-vip              one address, so that its hostIP can change
+    """
+    from infra.addresses.release import find_releasable
+    from infra.addresses.release import release as free
+    from infra.spec import SpecError
+
+    try:
+        found = find_releasable(context.obj, stack, names or ())
+        for one in found:
+            typer.echo(f"{one.path}:")
+            for address, owner in one.addresses:
+                typer.echo(f"  {address}  {owner}")
+            typer.echo(f"  {len(one.addresses)} addresses, {len(one.vrrp_owners)} VRRP ids")
+        if not yes:
+            typer.confirm("Free them?", abort=True)
+        free(found, stack, names or ())
+    except SpecError as error:
+        _echo_findings(error.findings)
+        raise typer.Exit(EXIT_UNREADABLE) from None
 
 
 @app.command()
@@ -207,6 +253,32 @@ def _planned(spec: "InstanceSpec", *, no_lock: bool, frozen: bool) -> "AddressPl
     from infra.addresses import plan_addresses, record_plan
 
     return plan_addresses(spec) if no_lock else record_plan(spec, frozen=frozen)
+
+
+def _size(directory: Path, stack: str, output: Format, target: Path | None) -> None:
+    from infra.addresses.sizing import size_instance
+    from infra.spec import SpecError
+    from infra.spec.loader import load_stack
+
+    if output not in {Format.TABLE, Format.JSON}:
+        raise typer.BadParameter(f"--size can't be shown as {output}; use table or json", param_hint="--format")
+    try:
+        sizing = size_instance(stack, *load_stack(stack, directory))
+    except SpecError as error:
+        if output is Format.JSON:
+            failed = {"instance": stack, "ok": False, "networks": [], "findings": _as_json(error.findings)}
+            _write(_json_text(failed), target)
+        _echo_findings(error.findings)
+        raise typer.Exit(EXIT_UNREADABLE) from None
+    if output is Format.JSON:
+        _write(_json_text(sizing.to_json()), target)
+    else:
+        from infra.addresses.sizing.table import render_sizes
+
+        _write(render_sizes(sizing), target)
+    _echo_findings(sizing.findings)
+    if not sizing.ok:
+        raise typer.Exit(EXIT_RULE_BROKEN)
 
 
 def _in_ci() -> bool:

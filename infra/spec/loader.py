@@ -84,13 +84,9 @@ def load_instance(stack: str, directory: Path) -> InstanceSpec:
     Raises:
         SpecError: Something can't be read; carries every fault of all three files.
     """
-    if not _STACK_NAME.fullmatch(stack):
-        message = f"{shown(stack)} can't be a stack's name"
-        raise SpecError([Finding("bad-name", "error", "STACK", message, "use letters, digits and hyphens")])
-    document = _stack_document(read_document(directory / f"Pulumi.{stack}.yaml", f"Pulumi.{stack}.yaml"))
-    config, findings = _validate(StackConfig, document)
-    site = document.root.value.get("site") if document.root else None
-    if not isinstance(site, str) or not _SITE_NAME.fullmatch(site):
+    document, config, findings = _read_stack(stack, directory)
+    site = _site_of(document)
+    if site is None:
         raise SpecError(findings)
     hosts_document = read_document(directory / "hosts" / f"{site}.yaml", f"hosts/{site}.yaml")
     netplan_document = read_document(directory / "netplans" / f"{site}.yaml", f"netplans/{site}.yaml")
@@ -101,6 +97,41 @@ def load_instance(stack: str, directory: Path) -> InstanceSpec:
         raise SpecError(findings)
     sources = Sources(document, hosts_document, netplan_document)
     return InstanceSpec(stack, config, hosts, netplan, sources, directory)
+
+
+def load_stack(stack: str, directory: Path) -> tuple[StackConfig, Document, HostsFile | None]:
+    """Read Pulumi.<stack>.yaml alone, and hosts/<site>.yaml where it is there already.
+
+    Args:
+        stack: The stack's name, which is the instance's.
+        directory: The project's folder.
+
+    Raises:
+        SpecError: Something can't be read; carries every fault of both files.
+    """
+    document, config, findings = _read_stack(stack, directory)
+    site = _site_of(document)
+    path = directory / "hosts" / f"{site}.yaml"
+    hosts = None
+    if site is not None and path.exists():
+        hosts, faults = _validate(HostsFile, read_document(path, f"hosts/{site}.yaml"))
+        findings = [*findings, *faults]
+    if findings or config is None:
+        raise SpecError(findings)
+    return config, document, hosts
+
+
+def _read_stack(stack: str, directory: Path) -> tuple[Document, StackConfig | None, list[Finding]]:
+    if not _STACK_NAME.fullmatch(stack):
+        message = f"{shown(stack)} can't be a stack's name"
+        raise SpecError([Finding("bad-name", "error", "STACK", message, "use letters, digits and hyphens")])
+    document = _stack_document(read_document(directory / f"Pulumi.{stack}.yaml", f"Pulumi.{stack}.yaml"))
+    return document, *_validate(StackConfig, document)
+
+
+def _site_of(document: Document) -> str | None:
+    site = document.root.value.get("site") if document.root else None
+    return site if isinstance(site, str) and _SITE_NAME.fullmatch(site) else None
 
 
 def _validate(model: type[_Model], document: Document) -> tuple[_Model | None, list[Finding]]:

@@ -1,0 +1,236 @@
+"""What each network needs, counted from the clusters alone (azure_local_facts.md §2.1, §2.6), and the proposal."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infra.addresses.claims import Need, cluster_need, infrastructure_need
+from infra.addresses.plan import INFRASTRUCTURE
+from infra.addresses.planner import plan_addresses
+from infra.addresses.sizing.propose import Wish, propose
+from infra.spec.findings import Finding
+from infra.spec.hosts import LOCAL_CONNECTION, HostsFile, HostSpec
+from infra.spec.loader import InstanceSpec, Sources
+from infra.spec.netplan import AddressPool, Infrastructure, Netplan
+from infra.spec.stack import ClusterSpec, StackConfig
+from infra.spec.tree import Document
+from infra.spec.types import AddressRange
+
+MOST_HOSTS = 16  # what an instance can grow to; planned for where no host is known yet
+_SWITCHLESS_HOSTS = (2, 3, 4)
+_EDGES = 2  # the first and the last address of a subnet
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSize:
+    """What one network needs.
+
+    Attributes:
+        name: `infrastructure`, or the logical network's name.
+        hosts: Management addresses, in the infrastructure network.
+        nodes: Control-plane nodes and workers, at their most.
+        spares: Addresses of the nodes that join in upgrades.
+        chosen_vips: API servers whose address is ours to choose, from the pool.
+        need: What the official formula asks.
+        smallest_prefix: Length of the smallest prefix that has as many addresses.
+        proposed: The network as it stands in the proposed netplan; None where none could be found.
+    """
+
+    name: str
+    hosts: int
+    nodes: int
+    spares: int
+    chosen_vips: int
+    need: Need
+    smallest_prefix: int
+    proposed: dict[str, Any] | None
+
+    @property
+    def addresses(self) -> int:
+        """Return all addresses of the subnet that are spoken for: gateway and both edges included."""
+        return _subnet_need(self.need, self.hosts)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object."""
+        need = self.need
+        return {
+            "name": self.name,
+            "hosts": self.hosts,
+            "nodes": self.nodes,
+            "upgradeSpares": self.spares,
+            "controlPlaneVips": {"chosen": self.chosen_vips, "given": need.outside},
+            "pool": {"required": need.pool},
+            "loadBalancer": {"required": need.load_balancer},
+            "total": need.pool + need.outside + need.load_balancer,
+            "addresses": self.addresses,
+            "smallestPrefix": f"/{self.smallest_prefix}",
+            "proposed": self.proposed,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Sizing:
+    """What an instance needs and a netplan for it.
+
+    Attributes:
+        instance: The stack.
+        hosts: How many hosts are counted.
+        are_hosts_known: Whether they are those of the hosts file; else the most that an instance has.
+        networks: The infrastructure network, then the logical ones by name.
+        netplan: The proposal, as the file's content; None where no layout was found.
+        storage_subnets: Subnets of switchless storage, one and two links a pair of hosts, where that is possible.
+        findings: What is wrong with the stack file, and with the proposal.
+    """
+
+    instance: str
+    hosts: int
+    are_hosts_known: bool
+    networks: tuple[NetworkSize, ...]
+    netplan: dict[str, Any] | None
+    storage_subnets: tuple[int, int] | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether no rule of severity error is broken."""
+        return all(finding.severity != "error" for finding in self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object."""
+        links = self.storage_subnets
+        return {
+            "instance": self.instance,
+            "ok": self.ok,
+            "hosts": {"count": self.hosts, "known": self.are_hosts_known},
+            "networks": [network.to_json() for network in self.networks],
+            "switchlessStorageSubnets": {"singleLink": links[0], "dualLink": links[1]} if links else None,
+            "netplan": self.netplan,
+            "findings": [finding.to_json() for finding in self.findings],
+        }
+
+
+def size_instance(stack: str, config: StackConfig, document: Document, hosts: HostsFile | None) -> Sizing:
+    """Size an instance from its clusters; pure.
+
+    Args:
+        stack: The stack's name.
+        config: The stack file.
+        document: Where its values stand.
+        hosts: The hosts file, where there is one.
+    """
+    count = len(hosts.hosts) if hosts else MOST_HOSTS
+    clusters = sorted(config.clusters, key=lambda one: one.name)
+    names = sorted({one.logical_network for one in clusters})
+    groups = {name: [one for one in clusters if one.logical_network == name] for name in names}
+    shell = _spec(stack, config, document, hosts, _EMPTY)
+    need = infrastructure_need(shell)
+    management = [one.management_address for one in hosts.hosts if one.management_address] if hosts else []
+    wishes = [
+        Wish(
+            name=INFRASTRUCTURE,
+            length=min(29, _prefix_length(_subnet_need(need, count))),
+            pool=need.pool,
+            outside=need.outside + count - len(management),
+            fixed=[AddressRange(int(one), int(one)) for one in management],
+        ),
+        *(_wish(name, members) for name, members in groups.items()),
+    ]
+    proposed = propose(wishes, [cidr for one in clusters for cidr in _cidrs(one)])
+    sizes = [NetworkSize(INFRASTRUCTURE, count, 0, 0, 0, need, wishes[0].length, proposed.get(INFRASTRUCTURE))]
+    sizes += [
+        _size(name, members, wish.length, proposed.get(name))
+        for (name, members), wish in zip(groups.items(), wishes[1:], strict=True)
+    ]
+    netplan = _netplan(proposed, names)
+    return Sizing(
+        instance=stack,
+        hosts=count,
+        are_hosts_known=hosts is not None,
+        networks=tuple(sizes),
+        netplan=netplan,
+        storage_subnets=(count * (count - 1) // 2, count * (count - 1)) if count in _SWITCHLESS_HOSTS else None,
+        findings=tuple(_findings(shell, sizes, netplan, has_hosts=hosts is not None)),
+    )
+
+
+_EMPTY = Netplan(
+    infrastructure=Infrastructure.model_validate(
+        {
+            "addressPrefix": "192.0.2.0/24",
+            "gateway": "192.0.2.1",
+            "pool": AddressPool.model_validate({"start": "192.0.2.2", "end": "192.0.2.7"}),
+        }
+    )
+)
+
+
+def _spec(
+    stack: str, config: StackConfig, document: Document, hosts: HostsFile | None, netplan: Netplan
+) -> InstanceSpec:
+    stand_in = HostsFile(hosts=(HostSpec.model_validate({"name": "host", "connection": LOCAL_CONNECTION}),))
+    sources = Sources(document, Document("hosts", None), Document("the proposed netplan", None))
+    return InstanceSpec(stack, config, hosts or stand_in, netplan, sources, Path())
+
+
+def _findings(
+    shell: InstanceSpec, sizes: Sequence[NetworkSize], netplan: dict[str, Any] | None, *, has_hosts: bool
+) -> list[Finding]:
+    """Return what the planner says of the proposal: it is a plan like any other."""
+    if netplan is None:
+        names = ", ".join(size.name for size in sizes if size.proposed is None)
+        message = f"no prefix holds all addresses that are given by hand in network {names}"
+        remedy = "give addresses of one subnet, or leave hostIP and loadBalancer.addresses out"
+        return [Finding("no-layout", "error", shell.sources.where("stack", ("clusters",)), message, remedy)]
+    spec = InstanceSpec(
+        shell.name, shell.stack, shell.hosts, Netplan.model_validate(netplan), shell.sources, shell.directory
+    )
+    known = plan_addresses(spec).findings
+    return [one for one in known if has_hosts or one.rule != "unknown-vm-size"]
+
+
+def _size(name: str, clusters: Sequence[ClusterSpec], length: int, proposed: dict[str, Any] | None) -> NetworkSize:
+    need = _sum(clusters)
+    chosen = len(clusters) - need.outside
+    nodes = need.pool - chosen - len(clusters)
+    return NetworkSize(name, 0, nodes, len(clusters), chosen, need, length, proposed)
+
+
+def _wish(name: str, clusters: Sequence[ClusterSpec]) -> Wish:
+    need = _sum(clusters)
+    given = [one.control_plane.host_ip for one in clusters if one.control_plane.host_ip is not None]
+    fixed = [AddressRange(int(address), int(address)) for address in given]
+    fixed += [span for one in clusters for span in one.load_balancer.ranges]
+    chosen = sum(max(0, one.load_balancer.count or 0) for one in clusters if not one.load_balancer.addresses)
+    return Wish(name, _prefix_length(_subnet_need(need, 0)), need.pool, chosen, fixed)
+
+
+def _sum(clusters: Sequence[ClusterSpec]) -> Need:
+    needs = [cluster_need(one) for one in clusters]
+    return Need(*(sum(getattr(one, part) for one in needs) for part in ("pool", "outside", "load_balancer")))
+
+
+def _subnet_need(need: Need, hosts: int) -> int:
+    """Count what the subnet must hold: the formula's addresses, the hosts, the gateway, both edges (§2.1)."""
+    return need.pool + need.outside + need.load_balancer + hosts + 1 + _EDGES
+
+
+def _prefix_length(addresses: int) -> int:
+    return max(1, 32 - (addresses - 1).bit_length())
+
+
+def _cidrs(cluster: ClusterSpec) -> list[AddressRange]:
+    profile = cluster.network_profile
+    return [
+        AddressRange(int(one.network.network_address), int(one.network.broadcast_address))
+        for one in (profile.pod_cidr, profile.service_cidr)
+    ]
+
+
+def _netplan(proposed: dict[str, dict[str, Any]], names: Sequence[str]) -> dict[str, Any] | None:
+    if any(name not in proposed for name in (INFRASTRUCTURE, *names)):
+        return None
+    infrastructure = {key: value for key, value in proposed[INFRASTRUCTURE].items() if key not in {"name", "vlan"}}
+    pool = infrastructure.pop("ipPools")[0]
+    infrastructure["pool"] = {"start": pool["start"], "end": pool["end"]}
+    return {"infrastructure": infrastructure, "logicalNetworks": [proposed[name] for name in names]}
