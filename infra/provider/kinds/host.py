@@ -68,6 +68,8 @@ class HostKind(HostedKind[HostInputs, HostState]):
         """Remove what still carries the instance's mark, then the pool and the storage directory."""
         mark = mark_for(op, old.instance)
         with self.session(op, old.connection) as session:
+            # A reboot may have unmounted it, and what it holds has to be seen to be removed.
+            clone_store.ensure(session.shell, old.storage_directory)
             _sweep(op, session, mark, old)
             _refuse_foreign_files(session, old)
             remove_pool(session.qemu, pool_name(old.instance), mark)
