@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from infra.addresses import AddressPlan
+    from infra.addresses.diff import Changes
     from infra.spec import Finding, InstanceSpec
 
 EXIT_UNREADABLE = 1
@@ -131,6 +132,10 @@ def plan(
             show_default=False,
         ),
     ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option("--against", metavar="OLD.json|REVISION", help="Say what differs from that plan, and why."),
+    ] = None,
     size: Annotated[
         bool, typer.Option("--size", help="Only say what networks are needed; reads Pulumi.STACK.yaml alone.")
     ] = False,
@@ -151,6 +156,7 @@ def plan(
         azlocal plan lab --format json | jq '.networks[].pool'
         azlocal plan lab --no-lock
         azlocal plan lab -o map.html
+        azlocal plan lab --against origin/main --format markdown
         azlocal plan lab --size                what networks to ask for, and a netplan to start from
     """
     from infra.spec import SpecError, load_instance
@@ -161,6 +167,7 @@ def plan(
         return
     try:
         spec = load_instance(stack, context.obj)
+        older = _older(against, spec, use_lock=not no_lock) if against else None
         found = _planned(spec, no_lock=no_lock, frozen=_in_ci() if frozen is None else frozen)
     except SpecError as error:
         if output is Format.JSON:
@@ -168,10 +175,11 @@ def plan(
             _write(_json_text(failed), target)
         _echo_findings(error.findings)
         raise typer.Exit(EXIT_UNREADABLE) from None
+    changes = _changes(older, found, spec, against) if older and against else None
     if output is Format.TABLE and target is None:
-        _print_tables(found)
+        _print_tables(found, changes)
     else:
-        _write(_rendered(found, output), target)
+        _write(_rendered(found, output, changes), target)
     _echo_findings(found.findings)
     if not found.ok:
         raise typer.Exit(EXIT_RULE_BROKEN)
@@ -285,12 +293,15 @@ def _in_ci() -> bool:
     return os.environ.get("CI", "").lower() in {"1", "true"}
 
 
-def _print_tables(found: "AddressPlan") -> None:
+def _print_tables(found: "AddressPlan", changes: "Changes | None") -> None:
     from rich.console import Console
 
-    from infra.addresses.report.table import print_tables
+    from infra.addresses.report.table import print_changes, print_tables
 
-    print_tables(found, Console())
+    console = Console()
+    print_tables(found, console)
+    if changes is not None:
+        print_changes(changes, console)
 
 
 def _format_of(target: Path | None) -> Format:
@@ -298,26 +309,22 @@ def _format_of(target: Path | None) -> Format:
     return endings.get(target.suffix.lower(), Format.TABLE) if target else Format.TABLE
 
 
-def _rendered(found: "AddressPlan", output: Format) -> str:
-    match output:
-        case Format.JSON:
-            return _json_text(found.to_json())
-        case Format.MARKDOWN:
-            from infra.addresses.report.markdown import render_markdown
+def _rendered(found: "AddressPlan", output: Format, changes: "Changes | None") -> str:
+    from infra.addresses.report.output import render
 
-            return render_markdown(found)
-        case Format.SVG:
-            from infra.addresses.report.picture import render_svg
+    return render(found, output.value, changes)
 
-            return render_svg(found)
-        case Format.HTML:
-            from infra.addresses.report.page import render_html
 
-            return render_html(found)
-        case Format.TABLE:
-            from infra.addresses.report.table import render_tables
+def _older(named: str, spec: "InstanceSpec", *, use_lock: bool) -> "AddressPlan":
+    from infra.addresses.older import read_older
 
-            return render_tables(found)
+    return read_older(named, spec.name, spec.directory, use_lock=use_lock)
+
+
+def _changes(older: "AddressPlan", found: "AddressPlan", spec: "InstanceSpec", against: str) -> "Changes":
+    from infra.addresses.diff import compare
+
+    return compare(older, found, spec, against)
 
 
 def _json_text(content: dict[str, Any]) -> str:

@@ -93,6 +93,27 @@ def test_every_format_to_a_pipe_and_to_a_file(project: Path, name: str, start: s
     assert target.read_text(encoding="utf-8") == piped.stdout, "the ending says the format"
 
 
+@pytest.mark.parametrize("name", ["table", "json", "markdown", "html"])
+def test_against_says_what_differs_and_why(project: Path, tmp_path: Path, name: str) -> None:
+    old = tmp_path / "old.json"
+    assert azlocal("-C", project, "plan", "lab", "-o", old).exit_code == 0
+    write_files(project, files([cluster(workers=2)]))
+    result = azlocal("-C", project, "plan", "lab", "--against", old, "--format", name, COLUMNS="200")
+    assert result.exit_code == 0
+    assert "pool nodepool1 of cluster a grew from 1 to 2" in result.stdout
+    if name == "json":
+        changes = json.loads(result.stdout)["changes"]
+        assert [one["owner"] for one in changes["added"]] == ["a-nodepool1-1"]
+        assert (changes["removed"], changes["moved"], changes["against"]) == ([], [], str(old))
+
+
+def test_against_nothing_that_there_is_changes_nothing(project: Path) -> None:
+    result = azlocal("-C", project, "plan", "lab", "--against", "missing.json")
+    assert result.exit_code == 1
+    assert "error: --against 'missing.json': there is no such file" in result.stderr
+    assert not (project / "netplans/s.lock.yaml").exists()
+
+
 def test_a_file_that_can_not_be_written_is_named(project: Path) -> None:
     result = azlocal("-C", project, "plan", "lab", "-o", project / "missing/plan.html")
     assert result.exit_code == 1

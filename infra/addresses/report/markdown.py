@@ -5,7 +5,9 @@ Every text that people choose is escaped: it can't become markup, and mentions n
 
 import re
 
+from infra.addresses.diff import Changes
 from infra.addresses.plan import AddressPlan, NetworkPlan
+from infra.addresses.report.changes import change_rows, changes_line
 from infra.addresses.report.looks import LOOKS
 from infra.addresses.report.runs import Run, build_runs
 from infra.addresses.report.words import plural, pool_line, summary, tag, verdict
@@ -15,6 +17,8 @@ _BAR_CELLS = 20
 # A comment on GitHub has 65,536 characters; room is left for a change section.
 _MOST_CHARACTERS = 48_000
 
+_MOST_ROWS = 120
+
 _MARKS = {"error": "\N{CROSS MARK}", "warning": "\N{WARNING SIGN}\ufe0f", "info": "\N{WHITE HEAVY CHECK MARK}"}
 _MARKUP = re.compile(r"[\\`*_{}\[\]<>#|~&$]")
 # Where GitHub would mention somebody or make a link of a bare word; a space of no width keeps it from that.
@@ -22,10 +26,12 @@ _REFERENCE = re.compile(r"(?<=[@#])(?=\w)|(?<=:)(?=//)|(?<=www)(?=\.)")
 _SPACE = re.compile(r"\s+")
 
 
-def render_markdown(plan: AddressPlan) -> str:
-    """Return the plan as Markdown: a line, a section for each network, the findings."""
+def render_markdown(plan: AddressPlan, changes: Changes | None = None) -> str:
+    """Return the plan as Markdown: a line, what changed, a section for each network, the findings."""
     mark = _MARKS["info" if plan.ok else "error"]
     head = f"### {mark} Address plan {escape(verdict(plan))}\n\n{summary(plan)}\n\n"
+    if changes is not None:
+        head += _changes(changes)
     findings = _findings(plan.findings)
     room = _MOST_CHARACTERS - len(head) - len(findings)
     sections = []
@@ -76,6 +82,20 @@ def _bar(network: NetworkPlan) -> str:
     pool = network.pool
     full = min(_BAR_CELLS, -(-(pool.size - pool.free) * _BAR_CELLS // pool.size)) if pool.size else 0
     return "█" * full + "░" * (_BAR_CELLS - full)
+
+
+def _changes(changes: Changes) -> str:
+    lines = [f"#### Changes {escape(changes_line(changes))}", ""]
+    lines += [f"- {escape(sentence)}" for sentence in changes.networks]
+    rows = change_rows(changes)
+    if rows:
+        lines += ["", "| | Address | Owner | Why |", "|---|---|---|---|"]
+        lines += [
+            f"| {row.kind} | {row.place} | {escape(row.owner)} | {escape(row.why)} |" for row in rows[:_MOST_ROWS]
+        ]
+    if len(rows) > _MOST_ROWS:
+        lines += ["", f"and {len(rows) - _MOST_ROWS:,} lines more: `--format json` has all."]
+    return "\n".join([*lines, "", ""])
 
 
 def _html(text: str) -> str:

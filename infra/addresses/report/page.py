@@ -10,7 +10,9 @@ from collections import Counter
 
 from lxml import etree
 
+from infra.addresses.diff import Changes
 from infra.addresses.plan import AddressPlan, Allocation, NetworkPlan
+from infra.addresses.report.changes import change_rows, changes_line
 from infra.addresses.report.looks import LOOKS, SHAPES
 from infra.addresses.report.markup import add, asset
 from infra.addresses.report.runs import Run, build_runs, holders
@@ -22,7 +24,7 @@ _LISTED_FROM = 65
 _MOST_HOLDERS = 12
 
 
-def render_html(plan: AddressPlan) -> str:
+def render_html(plan: AddressPlan, changes: Changes | None = None) -> str:
     """Return the whole page."""
     html = etree.Element("html", lang="en")
     _head(html, plan)
@@ -31,6 +33,8 @@ def render_html(plan: AddressPlan) -> str:
     main = add(body, "main")
     if plan.findings:
         _findings(main, plan.findings)
+    if changes is not None:
+        _changes(main, changes)
     _legend(main)
     for index, (network, parts) in enumerate(zip(plan.networks, lay_out(plan.networks), strict=True)):
         _network(main, index, network, parts)
@@ -90,6 +94,26 @@ def _findings(main: etree._Element, findings: tuple[Finding, ...]) -> None:
         add(line, "code", finding.rule)
         add(item, "p", finding.remedy)
         add(item, "p", finding.path, class_="where")
+
+
+def _changes(main: etree._Element, changes: Changes) -> None:
+    section = add(main, "section", aria_labelledby="changes")
+    header = add(section, "header")
+    add(header, "h2", "Changes", id="changes")
+    add(header, "span", changes_line(changes))
+    for sentence in changes.networks:
+        add(section, "p", sentence)
+    rows = change_rows(changes)
+    if rows:
+        table = add(section, "table", class_="list")
+        heading = add(add(table, "thead"), "tr")
+        for name in ("Address", "Change", "Owner", "Why"):
+            add(heading, "th", name, scope="col")
+        body = add(table, "tbody")
+        for row in rows:
+            line = add(body, "tr")
+            for text in (row.place, row.kind, row.owner, row.why):
+                add(line, "td", text)
 
 
 def _legend(main: etree._Element) -> None:

@@ -98,7 +98,7 @@ def holders(allocations: Iterable[Allocation]) -> dict[str, list[Run]]:
 def _groups(allocations: Iterable[Allocation]) -> Iterator[list[Allocation]]:
     group: list[Allocation] = []
     for one in allocations:
-        if group and not _continues(group[-1], one):
+        if group and not continues(group[-1], one):
             yield group
             group = []
         group.append(one)
@@ -106,7 +106,8 @@ def _groups(allocations: Iterable[Allocation]) -> Iterator[list[Allocation]]:
         yield group
 
 
-def _continues(last: Allocation, one: Allocation) -> bool:
+def continues(last: Allocation, one: Allocation) -> bool:
+    """Tell whether an address is the next of the same pool, or of the same service range."""
     return (
         one.value == last.value + 1
         and (one.use, one.cluster) == (last.use, last.cluster)

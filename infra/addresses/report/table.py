@@ -8,12 +8,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from infra.addresses.diff import Changes, Kind
 from infra.addresses.plan import AddressPlan, NetworkPlan
+from infra.addresses.report.changes import change_rows, changes_line
 from infra.addresses.report.looks import LOOKS
 from infra.addresses.report.runs import Run, build_runs
 from infra.addresses.report.words import verdict
 
 _BAR_CELLS = 24
+_MARKS: dict[Kind, tuple[str, str]] = {
+    "added": ("+", "green"),
+    "removed": ("-", "red"),
+    "moved": ("→", "yellow"),
+    "changed": ("~", "cyan"),
+}
 
 
 def print_tables(plan: AddressPlan, console: Console) -> None:
@@ -25,11 +33,29 @@ def print_tables(plan: AddressPlan, console: Console) -> None:
     console.print(verdict(plan), style="" if plan.ok else "bold red", highlight=False)
 
 
-def render_tables(plan: AddressPlan, width: int = 100) -> str:
+def print_changes(changes: Changes, console: Console) -> None:
+    """Print what differs."""
+    console.print(Text(changes_line(changes), "bold"), highlight=False)
+    for sentence in changes.networks:
+        console.print(Text(f"  {sentence}"), highlight=False)
+    if changes.changes:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for heading, is_whole in (("", True), ("Address", True), ("Owner", False), ("Why", False)):
+            table.add_column(heading, no_wrap=is_whole, overflow="fold", ratio=1 if heading == "Why" else None)
+        for row in change_rows(changes):
+            mark, style = _MARKS[row.kind]
+            table.add_row(Text(mark, style), Text(row.place), Text(row.owner, style), Text(row.why, "dim"))
+        console.print(table)
+    console.print()
+
+
+def render_tables(plan: AddressPlan, changes: Changes | None = None, width: int = 100) -> str:
     """Return the same as plain text."""
     console = Console(width=width, force_terminal=False, color_system=None, file=io.StringIO())
     with console.capture() as capture:
         print_tables(plan, console)
+        if changes is not None:
+            print_changes(changes, console)
     return capture.get()
 
 

@@ -1,0 +1,37 @@
+"""A plan as text in any format; each format's module is imported when it is asked for."""
+
+import json
+from typing import Any, Literal
+
+from infra.addresses.diff import Changes
+from infra.addresses.plan import AddressPlan
+
+FormatName = Literal["table", "json", "markdown", "svg", "html"]
+
+
+def render(plan: AddressPlan, name: FormatName, changes: Changes | None = None) -> str:
+    """Return the plan, and what differs from an older one, as text."""
+    match name:
+        case "json":
+            return json_text(plan.to_json() | ({"changes": changes.to_json()} if changes else {}))
+        case "markdown":
+            from infra.addresses.report.markdown import render_markdown
+
+            return render_markdown(plan, changes)
+        case "svg":
+            from infra.addresses.report.picture import render_svg
+
+            return render_svg(plan)
+        case "html":
+            from infra.addresses.report.page import render_html
+
+            return render_html(plan, changes)
+        case "table":
+            from infra.addresses.report.table import render_tables
+
+            return render_tables(plan, changes)
+
+
+def json_text(content: dict[str, Any]) -> str:
+    """Return JSON as people and git like it."""
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
