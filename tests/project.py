@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -73,6 +74,25 @@ class Project:
             check=False,
         )
         return Run(done.returncode, done.stdout)
+
+    def processes(self) -> dict[int, str]:
+        """Return the processes that this project's commands started and that still run."""
+        found = {}
+        for path in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (path / "cmdline").read_bytes().decode(errors="replace").replace("\0", " ")
+                ours = f"PULUMI_BACKEND_URL=file://{self.directory}/".encode() in (path / "environ").read_bytes()
+            except OSError:
+                continue  # it ended meanwhile
+            if ours:
+                found[int(path.name)] = words
+        return found
+
+    def reap(self) -> None:
+        """End what a killed engine left running: Pulumi's own language host doesn't notice."""
+        for process in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
 
     def edit(self, **config: Any) -> None:
         """Change keys of the stack's configuration."""

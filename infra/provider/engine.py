@@ -52,7 +52,9 @@ class GrpcEngineLog:
         """Keep `text` for `pulumi -v`."""
         self._send(_DEBUG, "", text)
 
-    def _send(self, severity: engine_pb2.LogSeverity.ValueType, urn: str, text: str, *, ephemeral: bool = False) -> None:
+    def _send(
+        self, severity: engine_pb2.LogSeverity.ValueType, urn: str, text: str, *, ephemeral: bool = False
+    ) -> None:
         request = engine_pb2.LogRequest(severity=severity, urn=urn, message=text, ephemeral=ephemeral)
         try:
             self._stub.Log(request, timeout=5)
