@@ -53,7 +53,7 @@ lint: setup ## ruff, mypy, the import contracts, shellcheck
 	@scripts/lint.sh
 
 ##@ Development
-bench: setup ## 16 machines in parallel, against raw libvirt calls
+bench: setup ## the planner against its promised times; 16 machines in parallel, against raw libvirt calls
 	@.venv/bin/python -m bench
 lock: setup ## write requirements.lock anew after a change of pyproject.toml (LOCK_FLAGS=--upgrade)
 	@scripts/lock.sh $(LOCK_FLAGS)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import platform
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 
@@ -31,3 +34,36 @@ class Ratio:
         verdict = "holds" if self.holds else "IS MISSED"
         head = f"{self.name}: {self.ratio:.2f} (limit {self.limit}: {verdict})"
         return f"{head}\n  ours {ours} s, yardstick {yardstick} s"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Seconds of ours against a promise in seconds, which means something only with the machine it ran on."""
+
+    name: str
+    ours: list[float]
+    limit: float
+
+    @property
+    def seconds(self) -> float:
+        """Return the median run."""
+        return median(self.ours)
+
+    @property
+    def holds(self) -> bool:
+        """Return whether the median run is within the limit."""
+        return self.seconds <= self.limit
+
+    def __str__(self) -> str:
+        runs = " ".join(f"{1000 * value:.0f}" for value in self.ours)
+        verdict = "holds" if self.holds else "IS MISSED"
+        head = f"{self.name}: {1000 * self.seconds:.0f} ms (limit {1000 * self.limit:.0f} ms: {verdict})"
+        return f"{head}\n  runs {runs} ms, on {machine()}"
+
+
+def machine() -> str:
+    """Say what this machine is, and how busy it is."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    model = names[0] if names else platform.machine()
+    return f"{os.cpu_count()} x {model}, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}"

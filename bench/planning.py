@@ -1,0 +1,97 @@
+"""The address planner against its promises: absolute times, so the machine is named with them.
+
+In process, once everything is imported: 16 hosts, 32 clusters and 200 nodes in 50 ms; 32 clusters of 200 nodes
+in 1 s, and in time that grows with the nodes. `azlocal plan` as a whole process in 400 ms.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.result import Limit, Ratio
+from infra.addresses import AddressPlan, Lock, next_lock, plan_addresses
+from infra.spec import InstanceSpec
+from tests.instances import cluster, files, host, infrastructure, make_spec, network, write_files
+from tests.project import ROOT
+
+RUNS = 7
+CLUSTERS = 32
+_NETWORK = network("10.40.0.10", "10.40.60.0", addressPrefix="10.40.0.0/16", gateway="10.40.0.1")
+_PARTS = {
+    "hosts": [host(number) for number in range(1, 17)],
+    "networks": [{**_NETWORK, "dnsServers": ["10.0.0.5"]}],
+    "infra": infrastructure(pool={"start": "192.168.1.100", "end": "192.168.1.110"}),
+}
+
+
+def plan_of_200_nodes() -> Limit:
+    """16 hosts, 32 clusters, 200 nodes: a full instance as people have them."""
+    return Limit("plan 16 hosts, 32 clusters, 200 nodes", _plan_times(_instance(-(-200 // CLUSTERS))), 0.050)
+
+
+def plan_of_6400_nodes() -> Limit:
+    """32 clusters of 200 nodes: all that Azure Local allows."""
+    return Limit("plan 32 clusters of 200 nodes", _plan_times(_instance(200)), 1.0)
+
+
+def plan_grows_linearly() -> Ratio:
+    """Twice the nodes take twice the time."""
+    full, half = _instance(200), _instance(100)
+    ours, twice_half = [], []
+    for _ in range(RUNS):
+        ours.append(_seconds(lambda: plan_addresses(full)))
+        twice_half.append(2 * _seconds(lambda: plan_addresses(half)))
+    return Ratio("32 x 200 nodes against twice 32 x 100", ours, twice_half, 1.3)
+
+
+def plan_as_a_process() -> Limit:
+    """`azlocal plan` from the shell: start, read, plan, print; with a lock file, as in daily use."""
+    azlocal = str(ROOT / ".venv" / "bin" / "azlocal")
+    environment = {**os.environ, "CI": ""}
+    with tempfile.TemporaryDirectory() as folder:
+        write_files(Path(folder), files([cluster("a", planes=3, workers=5), cluster("b", workers=3)]))
+        command = [azlocal, "-C", folder, "plan", "lab"]
+
+        def run() -> None:
+            subprocess.run(command, check=True, capture_output=True, env=environment)
+
+        run()  # writes the lock, and Python's byte code
+        return Limit("azlocal plan, the whole process", [_seconds(run) for _ in range(RUNS)], 0.400)
+
+
+def _instance(nodes: int) -> InstanceSpec:
+    """Return 32 clusters of so many nodes each, control plane included."""
+    planes, most = (1 if nodes < 100 else 3), 64
+    workers = nodes - planes
+    pools = [
+        {"name": f"pool{number}", "count": min(most, workers - start)}
+        for number, start in enumerate(range(0, workers, most))
+    ]
+    clusters = [
+        cluster(f"c{number:02}", planes=planes, agentPools=pools, loadBalancer={"count": 3})
+        for number in range(CLUSTERS)
+    ]
+    return make_spec(*clusters, **_PARTS)
+
+
+def _plan_times(spec: InstanceSpec) -> list[float]:
+    """Time plans with a lock that holds all addresses already, as most runs are."""
+    plan = plan_addresses(spec)
+    assert plan.ok, [str(finding) for finding in plan.findings]
+    lock = next_lock(plan, Lock())
+
+    def run() -> AddressPlan:
+        return plan_addresses(spec, lock)
+
+    return [_seconds(run) for _ in range(RUNS)]
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
