@@ -9,7 +9,7 @@ import libvirt
 
 from infra.guest import FirstBoot, generate_host_key, render_seed, seed_digest
 from infra.kvm import machines
-from infra.kvm.connection import HostSession
+from infra.kvm.connection import HostSession, libvirt_uri
 from infra.kvm.domain_xml import DomainView, MachineDefinition
 from infra.kvm.errors import HostError
 from infra.kvm.ownership import Mark
@@ -166,11 +166,12 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
                 dial=dial,
             )
         except HostKeyError as error:
+            driver = "lxc" if state.machine_type == "container" else "qemu"
+            console = f"virsh -c '{libvirt_uri(state.connection, driver)}' console {state.name}"
             raise InitFailed(
                 made,
-                f"{state.name} was started but isn't ready: {error}. Its console: "
-                f"`virsh -c {state.connection if state.machine_type != 'container' else 'lxc:///system'} "
-                f"console {state.name}`. The next `pulumi up` goes on waiting for it.",
+                f"{state.name} was started but isn't ready: {error}. See what it does with `{console}`. "
+                "The next `pulumi up` goes on waiting for it.",
             ) from error
 
 
