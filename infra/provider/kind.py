@@ -74,8 +74,15 @@ class Kind(ABC, Generic[InputsT, StateT]):
         """Adjust what a change does where that depends on values, and tell the user what preview can't show."""
         return
 
-    def preview(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Return those outputs that are known before anything is made, so that preview shows them."""
+    def preview(self, inputs: Mapping[str, Any], old: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return the outputs that preview can tell, or that an update unsettles.
+
+        What isn't returned is unknown before a create, and as it was before an update.
+
+        Args:
+            inputs: those that are known, by wire name.
+            old: the state before an update; None for a create.
+        """
         return {}
 
     @abstractmethod

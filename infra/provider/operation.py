@@ -48,10 +48,6 @@ class Operation:
         """Say something that must be read."""
         self.log.info(self.urn, text)
 
-    def warning(self, text: str) -> None:
-        """Warn permanently under the resource."""
-        self.log.warning(self.urn, text)
-
     def check_cancelled(self) -> None:
         """Stop here when the engine asked to.
 

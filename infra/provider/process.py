@@ -29,7 +29,7 @@ class _NoEngine:
     def status(self, urn: str, text: str) -> None:
         """Drop the text: there is no row to show it in."""
 
-    info = warning = status
+    info = status
 
     def debug(self, text: str) -> None:
         """Print for whoever started the plugin by hand."""

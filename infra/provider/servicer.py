@@ -177,7 +177,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         if request.preview:
             outputs = dict.fromkeys(kind.contract.computed, UNKNOWN) | inputs.values
             return provider_pb2.CreateResponse(
-                properties=_encode(kind, outputs | kind.preview(inputs.known()), inputs)
+                properties=_encode(kind, outputs | kind.preview(inputs.known(), None), inputs)
             )
         made = kind.create(self._operation(request), kind.contract.inputs.model_validate(inputs.values))
         return provider_pb2.CreateResponse(id=made.id, properties=_encode(kind, made.state.to_wire(), inputs))
@@ -207,7 +207,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         """Bring the object to the new inputs; with unchanged ones, finish what an earlier run began."""
         olds, news = decode(request.olds), decode(request.news)
         if request.preview:
-            return provider_pb2.UpdateResponse(properties=_encode(kind, olds.values | news.values, news))
+            outputs = olds.values | news.values | kind.preview(news.known(), olds.values)
+            return provider_pb2.UpdateResponse(properties=_encode(kind, outputs, news))
         state = kind.update(
             self._operation(request),
             request.id,

@@ -14,6 +14,7 @@ from infra.kvm.connection import Hosts, libvirt_uri
 from infra.kvm.errors import HostError, Interrupted, NotOurs
 from infra.provider.diff import diff
 from infra.provider.kind import Changes
+from infra.provider.kinds.host import HostKind
 from infra.provider.kinds.image import ImageKind
 from infra.provider.kinds.machine import MachineKind
 from infra.provider.kinds.network import NetworkKind
@@ -201,3 +202,12 @@ def test_what_restarts_a_machine_is_said_in_preview(tmp_path: Path) -> None:
     assert refined("container", memoryMiB=2048)[1] == []
     assert refined("container", diskGiB=20)[1] == ["m restarts for diskGiB 16 → 20; its disk and address stay"]
     assert refined("vm", diskGiB=8)[0] == {"diskGiB": OnChange.REPLACE}, "a disk never shrinks in place"
+
+
+def test_a_changed_machine_type_shows_in_preview_before_the_host_is_asked() -> None:
+    kind = HostKind(Hosts())
+    old = {"instance": "local", "requestedMachineType": "auto"}
+    assert kind.preview(old, None) == {"pool": "azlocal-local"}
+    assert kind.preview(old | {"requestedMachineType": "emulated"}, old)["machineType"] == "emulated"
+    back = kind.preview(old, old | {"requestedMachineType": "emulated"})
+    assert (back["machineType"], back["machineTypeReason"]) == (UNKNOWN, UNKNOWN)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import libvirt
 
@@ -17,6 +18,7 @@ from infra.kvm.storage import ensure_pool, find_pool, pool_directory, remove_poo
 from infra.provider.kind import Made
 from infra.provider.kinds.base import HostedKind, mark_for, parse_id
 from infra.provider.operation import Operation
+from infra.provider.values import UNKNOWN
 from infra.resources.host import HOST, HostInputs, HostState, MachineType
 
 _VOLUMES: Final = "/volumes"  # the pool's folder inside the storage directory; seeds lie beside it
@@ -26,6 +28,16 @@ class HostKind(HostedKind[HostInputs, HostState]):
     """A KVM host. Everything else of the instance depends on it, so it is made first and removed last."""
 
     contract = HOST
+
+    def preview(self, inputs: Mapping[str, Any], old: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Tell how machines will run where the program says it; only the host can answer `auto`."""
+        requested = inputs.get("requestedMachineType", "auto")
+        told: dict[str, Any] = {"pool": pool_name(inputs["instance"])} if "instance" in inputs else {}
+        if requested != "auto":
+            told["machineType"] = requested
+        elif old and old["requestedMachineType"] != "auto":
+            told |= {"machineType": UNKNOWN, "machineTypeReason": UNKNOWN}
+        return told
 
     def create(self, op: Operation, inputs: HostInputs) -> Made[HostState]:
         """Make the storage directory and pool, and find out what the host runs."""
