@@ -136,6 +136,12 @@ def plan(
         str | None,
         typer.Option("--against", metavar="OLD.json|REVISION", help="Say what differs from that plan, and why."),
     ] = None,
+    question: Annotated[
+        str | None,
+        typer.Option(
+            "--explain", metavar="ADDRESS|NAME", help="Say all there is to know of one; records nothing."
+        ),
+    ] = None,
     size: Annotated[
         bool, typer.Option("--size", help="Only say what networks are needed; reads Pulumi.STACK.yaml alone.")
     ] = False,
@@ -157,6 +163,7 @@ def plan(
         azlocal plan lab --no-lock
         azlocal plan lab -o map.html
         azlocal plan lab --against origin/main --format markdown
+        azlocal plan lab --explain 10.220.32.26
         azlocal plan lab --size                what networks to ask for, and a netplan to start from
     """
     from infra.spec import SpecError, load_instance
@@ -167,6 +174,9 @@ def plan(
         return
     try:
         spec = load_instance(stack, context.obj)
+        if question:
+            _explain(question, spec, output, use_lock=not no_lock)
+            return
         older = _older(against, spec, use_lock=not no_lock) if against else None
         found = _planned(spec, no_lock=no_lock, frozen=_in_ci() if frozen is None else frozen)
     except SpecError as error:
@@ -287,6 +297,22 @@ def _size(directory: Path, stack: str, output: Format, target: Path | None) -> N
     _echo_findings(sizing.findings)
     if not sizing.ok:
         raise typer.Exit(EXIT_RULE_BROKEN)
+
+
+def _explain(question: str, spec: "InstanceSpec", output: Format, *, use_lock: bool) -> None:
+    from infra.addresses import Lock, plan_addresses, read_lock
+    from infra.addresses.explain import explain
+
+    lock = read_lock(spec.lock_path) if use_lock else Lock()
+    explanations = explain(question, spec, plan_addresses(spec, lock), lock)
+    if output is Format.JSON:
+        typer.echo(_json_text({"explanations": [one.to_json() for one in explanations]}), nl=False)
+        return
+    from rich.console import Console
+
+    from infra.addresses.report.explanation import print_explanations
+
+    print_explanations(explanations, Console())
 
 
 def _in_ci() -> bool:

@@ -114,6 +114,19 @@ def test_against_nothing_that_there_is_changes_nothing(project: Path) -> None:
     assert not (project / "netplans/s.lock.yaml").exists()
 
 
+def test_explain_answers_and_records_nothing(project: Path) -> None:
+    result = azlocal("-C", project, "plan", "lab", "--explain", "a-cp-0", COLUMNS="120")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("10.220.32.18\n  owner         a-cp-0")
+    assert not (project / "netplans/s.lock.yaml").exists()
+    as_json = azlocal("-C", project, "plan", "lab", "--explain", "10.220.32.18", "--format", "json")
+    (found,) = json.loads(as_json.stdout)["explanations"]
+    assert found["facts"][0] == {"about": "owner", "text": "a-cp-0"}
+    unknown = azlocal("-C", project, "plan", "lab", "--explain", "a-cp-O")
+    assert unknown.exit_code == 1
+    assert "did you mean a-cp-0" in unknown.stderr
+
+
 def test_a_file_that_can_not_be_written_is_named(project: Path) -> None:
     result = azlocal("-C", project, "plan", "lab", "-o", project / "missing/plan.html")
     assert result.exit_code == 1
