@@ -97,7 +97,9 @@ class Proxy(Model):
 
     http_proxy: ProxyUrl | None = Field(None, description="http://proxy.example:8080")
     https_proxy: ProxyUrl | None = Field(None, description="http://proxy.example:8080")
-    no_proxy: tuple[Name, ...] = Field((), description="Names and prefixes that are reached without it.")
+    no_proxy: tuple[Annotated[str, Field(max_length=253, pattern=r"^[^\s,]+$")], ...] = Field(
+        (), description="Names and prefixes that are reached without it."
+    )
 
 
 class PrivateEndpoint(Model):

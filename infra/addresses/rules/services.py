@@ -92,16 +92,15 @@ def duplicate_dns(facts: Facts) -> Iterator[Fault]:
 
 @rule("dns-inside-instance", source="NETCON")
 def dns_inside_instance(facts: Facts) -> Iterator[Fault]:
-    """At least one DNS server of a network runs outside the instance, else the instance can't start."""
+    """At least one of the infrastructure's DNS servers runs outside the instance, else it can't start."""
+    network = facts.networks[0]
     inside = [span for one in facts.networks for span in one.giving]
     inside += [one.span for one in facts.occupants if one.use == "loadBalancer"]
-    for network in facts.networks:
-        servers = network.dns_servers
-        if servers and all(any(server in span for span in inside) for server in servers):
-            names = ", ".join(address_text(server) for server in servers)
-            message = f"every DNS server of network {network.name} ({names}) has an address of the instance's own"
-            remedy = "add a DNS server outside the pools and the service ranges, one that runs elsewhere"
-            yield Fault("netplan", (*network.path, "dnsServers"), message, remedy)
+    if network.dns_servers and all(any(server in span for span in inside) for server in network.dns_servers):
+        names = ", ".join(address_text(server) for server in network.dns_servers)
+        message = f"every DNS server of the infrastructure ({names}) has an address of the instance's own"
+        remedy = "add a DNS server outside the pools and the service ranges, one that runs elsewhere"
+        yield Fault("netplan", (*network.path, "dnsServers"), message, remedy)
 
 
 @rule("host-dns-differs", source="NETCON")
