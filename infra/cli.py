@@ -166,6 +166,7 @@ def plan(
         azlocal plan lab --explain 10.220.32.26
         azlocal plan lab --size                what networks to ask for, and a netplan to start from
     """
+    from infra.addresses import AddressPlan
     from infra.spec import SpecError, load_instance
 
     output = chosen or _format_of(target)
@@ -174,18 +175,17 @@ def plan(
         return
     try:
         spec = load_instance(stack, context.obj)
-        if question:
+        if question is not None:
             _explain(question, spec, output, use_lock=not no_lock)
             return
-        older = _older(against, spec, use_lock=not no_lock) if against else None
+        older = _older(against, spec, use_lock=not no_lock) if against is not None else None
         found = _planned(spec, no_lock=no_lock, frozen=_in_ci() if frozen is None else frozen)
     except SpecError as error:
-        if output is Format.JSON:
-            failed = {"instance": stack, "ok": False, "networks": [], "findings": _as_json(error.findings)}
-            _write(_json_text(failed), target)
+        if output is not Format.TABLE:
+            _write(_rendered(AddressPlan(stack, (), tuple(error.findings)), output, None), target)
         _echo_findings(error.findings)
         raise typer.Exit(EXIT_UNREADABLE) from None
-    changes = _changes(older, found, spec, against) if older and against else None
+    changes = _changes(older, found, spec, against) if older is not None and against is not None else None
     if output is Format.TABLE and target is None:
         _print_tables(found, changes)
     else:
@@ -373,8 +373,10 @@ def _as_json(findings: Iterable["Finding"]) -> list[dict[str, str]]:
 
 
 def _echo_findings(findings: Sequence["Finding"]) -> None:
+    colours = {"error": "red", "warning": "yellow", "info": "blue"}
     for finding in findings:
-        typer.echo(str(finding), err=True)
+        severity = typer.style(finding.severity, colours[finding.severity], bold=True)
+        typer.echo(severity + str(finding).removeprefix(finding.severity), err=True)
     counts = Counter(finding.severity for finding in findings)
     if counts:
         said = [f"{count} {severity}{'s' if count > 1 else ''}" for severity, count in sorted(counts.items())]
