@@ -1,28 +1,43 @@
 """What holds for every instance, however odd."""
 
 import random
+from ipaddress import IPv4Address
 from typing import Any
 
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from infra.addresses import AddressPlan, Lock, next_lock, plan_addresses
+from infra.addresses.plan import Vrrp
 from tests.instances import cluster, make_spec, network
 
+SUBNETS = {"aks": "10.220.32", "other": "10.9.0"}
 NAMES = ["a", "b", "c1", "dd", "e-e"]
 POOL_NAMES = ["nodepool1", "zoo", "gpu"]
 
 
 @st.composite
 def clusters(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw a cluster; what people choose once (hostIP, ranges) belongs to its name, as it does in life."""
     pools = draw(st.lists(st.sampled_from(POOL_NAMES), min_size=1, max_size=3, unique=True))
+    name, home = draw(st.sampled_from(NAMES)), draw(st.sampled_from(["aks", "other"]))
+    start = SUBNETS[home]
+    ranges = {"addresses": [f"{start}.210-{start}.212", f"{start}.208/31"]}
     return cluster(
-        draw(st.sampled_from(NAMES)),
-        planes=draw(st.sampled_from([1, 3, 5])),
-        agentPools=[{"name": name, "count": draw(st.integers(1, 4))} for name in pools],
-        logicalNetwork=draw(st.sampled_from(["aks", "other"])),
-        loadBalancer=draw(st.sampled_from([{}, {"count": 2}, {"count": 5}])),
+        name,
+        controlPlane={
+            "count": draw(st.sampled_from([1, 3, 5])),
+            **({"hostIP": f"{start}.200"} if name == "dd" else {}),
+        },
+        agentPools=[_pool(name, draw(st.integers(1, 4)), draw(st.integers(0, 3))) for name in pools],
+        logicalNetwork=home,
+        loadBalancer=ranges if name == "c1" else draw(st.sampled_from([{}, {"count": 2}, {"count": 5}])),
     )
+
+
+def _pool(name: str, count: int, more: int) -> dict[str, Any]:
+    scaling = {"enableAutoScaling": True, "minCount": 1, "maxCount": count + more}
+    return {"name": name, "count": count, **(scaling if more else {})}
 
 
 instances = st.lists(clusters(), max_size=4, unique_by=lambda one: one["name"])
@@ -44,16 +59,20 @@ def check(plan: AddressPlan) -> None:
     addresses = [one.value for net in plan.networks for one in net.allocations]
     assert len(addresses) == len(set(addresses)), "no address twice"
     for net in plan.networks[1:]:
-        in_pool = [one for one in net.allocations if one.use in POOL_USES]
+        given = GIVEN[net.name]
+        in_pool = [one for one in net.allocations if one.use in POOL_USES and one.value != given]
         assert all(POOLS[net.name][0] <= one.value <= POOLS[net.name][1] for one in in_pool)
         assert not plan.ok or len(in_pool) == net.pool.required, "the official formula, met"
         assert not plan.ok or net.pool.free == net.pool.size - net.pool.required
         services = [one for one in net.allocations if one.use == "loadBalancer"]
         assert not any(POOLS[net.name][0] <= one.value <= POOLS[net.name][1] for one in services)
+        assert all(one.value >> 8 == given >> 8 for one in net.allocations), "inside their network"
+        assert len({(one.vlan, one.id) for one in plan.vrrp_ids}) == len(plan.vrrp_ids)
         assert len(services) == net.load_balancer.required == net.load_balancer.size
 
 
 POOL_USES = {"controlPlaneNode", "workerNode", "upgradeSpare", "controlPlaneVip"}
+GIVEN = {"aks": int(IPv4Address("10.220.32.200")), "other": int(IPv4Address("10.9.0.200"))}
 POOLS = {
     "aks": ((10 << 24) + (220 << 16) + (32 << 8) + 20, (10 << 24) + (220 << 16) + (32 << 8) + 90),
     "other": ((10 << 24) + (9 << 16) + 20, (10 << 24) + (9 << 16) + 99),
@@ -80,17 +99,24 @@ def test_the_order_of_the_files_means_nothing(wanted: list[dict[str, Any]], chan
 @given(st.lists(instances, min_size=2, max_size=5))
 def test_through_every_change_nobody_is_renumbered(history: list[list[dict[str, Any]]]) -> None:
     homes: dict[str, str] = {}
-    for wanted in history:  # a cluster keeps its network for life
+    first: dict[str, dict[str, Any]] = {}
+    for wanted in history:  # a cluster keeps its network for life; the first one drawn is it
         for one in wanted:
-            one["logicalNetwork"] = homes.setdefault(one["name"], one["logicalNetwork"])
+            if homes.setdefault(one["name"], one["logicalNetwork"]) != one["logicalNetwork"]:
+                one.update(first[one["name"]])
+            first.setdefault(one["name"], one)
     lock, before = Lock(), {}
+    ids: dict[str, Vrrp] = {}
     for wanted in history:
         plan = plan_of(wanted, lock)
         assume(plan.ok)
         check(plan)
         after = owners(plan)
         assert {name: before[name] for name in before.keys() & after.keys()}.items() <= after.items()
-        fresh = {value for name, value in after.items() if name not in before}
+        now = {one.owner: one for one in plan.vrrp_ids}
+        assert {name: ids[name] for name in ids.keys() & now.keys()}.items() <= now.items(), "VRRP ids stay"
+        ids = now
+        fresh = {value for name, value in after.items() if name not in before and "-lb-" not in name}
         reused = {value for value in fresh & lock.freed.keys() if lock.freed[value].was not in _full(after, value)}
         for value in reused:
             assert _is_used_up(value, lock, after), "a freed address only where no other is left"

@@ -20,6 +20,7 @@ PROFILE = "clusters[0].networkProfile"
 PLANE_SIZE = "clusters[0].controlPlane.vmSize"
 VERSION = "clusters[0].kubernetesVersion"
 SHARED = {"addressPrefix": "192.168.1.0/24", "gateway": "192.168.1.1", "dnsServers": ["192.168.1.1"], "vlan": 0}
+OTHER = {"name": "other", "addressPrefix": "10.9.0.0/24", "gateway": "10.9.0.1"}
 DHCP = {"start": "192.168.1.30", "end": "192.168.1.99"}
 VIP_ON_RECORD = Lock(given={int(IPv4Address("10.220.32.30")): Given("lab/a-vip", "controlPlaneVip")})
 WIDE = network("10.220.32.18", "10.220.32.250")
@@ -422,6 +423,56 @@ def test_an_address_on_record_that_cannot_stay_is_refused() -> None:
 def test_every_rule_has_a_case() -> None:
     tested = {rule for rule, _, _ in CASES}
     assert {rule.id for rule in RULES} - tested == set()
+
+
+SOUND: list[dict[str, Any]] = [
+    # each stands just on the sound side of rules that the cases above break
+    {"clusters": [scaling(count=1, minCount=1, maxCount=1)]},
+    {"clusters": [{**scaling(minCount=1, maxCount=1), "name": f"c{n}"} for n in range(12)], "networks": [WIDE]},
+    {"clusters": [cluster(f"c{n}") for n in range(32)], "networks": [WIDE]},
+    {"clusters": [cluster(agentPools=[pool(name=f"p{n:02}") for n in range(16)])], "networks": [WIDE]},
+    {"clusters": [cluster(agentPools=[pool(name=f"pool{n}", count=c) for n, c in enumerate((64, 64, 64, 7))])]}
+    | {"networks": [WIDE]},
+    {"clusters": [cluster(agentPools=[pool(name="abc"), pool(name="a1234567890b", maxPods=254)])]},
+    {"hosts": [host(n) for n in range(1, 17)], "infra": infra_pool(40, 45)},
+    {"hosts": [host(n, cpus=28, memoryGiB=128) for n in (1, 2, 3)], "stack": {"deploymentClass": "lowCapacity"}},
+    {"hosts": [host(n) for n in range(1, 9)], "stack": {"deploymentClass": "rackAware"}},
+    {"hosts": [host(n) for n in range(1, 20)], "infra": infra_pool(40, 45)}
+    | {"stack": {"deploymentClass": "disaggregated"}},
+    {
+        "clusters": [sized(size) for size in ("Standard_K8S3_v1",)],
+        "hosts": [host(n, memoryGiB=48) for n in (1, 2)],
+    },
+    {
+        "clusters": [
+            cluster(agentPools=[pool(vmSize="Standard_D32s_v3"), pool(name="gpu", vmSize="Standard_NK12")])
+        ]
+    },
+    {"clusters": [cluster(kubernetesVersion="1.31.12")]},
+    {"clusters": [cluster(kubernetesVersion="1.30.13")], "stack": {"azureLocalRelease": "2510"}},
+    {"clusters": [pods("172.30.0.0/22")]},
+    {"clusters": [vip("10.220.32.17"), cluster("b", controlPlane={"hostIP": "10.220.32.38"})]},
+    {"clusters": [vip("10.220.32.254")]},
+    {"clusters": [balancer("10.220.32.38-10.220.32.254", count=200)]},
+    {"networks": [network(vlan=4094), network("10.9.0.9", "10.9.0.9", **OTHER, vlan=1)]},
+    {"networks": [network("10.95.255.2", "10.95.255.9", addressPrefix="10.95.255.0/24", gateway="10.95.255.1")]},
+    {"networks": [network("10.112.0.2", "10.112.0.9", addressPrefix="10.112.0.0/24", gateway="10.112.0.1")]},
+    {"infra": infrastructure(dnsServers=["10.112.0.1", "10.95.255.255", "10.243.0.1", "10.245.0.1"])},
+    {"infra": infra_pool(20, 30), "reservations": [{"address": "192.168.1.24", "owner": "printer"}]},
+    {"infra": infrastructure(dhcpRanges=[{"start": "192.168.1.31", "end": "192.168.1.99"}])},
+    {"infra": infrastructure(addressPrefix="192.168.1.0/28", pool={"start": "192.168.1.2", "end": "192.168.1.7"})}
+    | {"hosts": [host(managementAddress="192.168.1.14")]},
+    {"networks": [network("192.168.1.50", "192.168.1.60", **SHARED)]},
+    {"netplan": {"proxy": {"httpProxy": "http://proxy.example:80", "noProxy": ["192.168.1.0/24", "10.0.0.0/8"]}}},
+    {"clusters": [ONE], "lock": Lock(vrrp={"lab/a": VrrpId(110, 7), "ci/a": VrrpId(111, 7)})},
+]
+
+
+@pytest.mark.parametrize("instance", SOUND, ids=range(len(SOUND)))
+def test_what_just_keeps_the_rules_breaks_none(instance: dict[str, Any]) -> None:
+    parts = dict(instance)
+    lock = parts.pop("lock", None)
+    assert not plan_addresses(make_spec(*parts.pop("clusters", ()), **parts), lock).findings
 
 
 def test_rules_have_one_id_each_a_source_and_a_sentence() -> None:
