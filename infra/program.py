@@ -48,7 +48,7 @@ def _project_directory() -> Path:
 
 def _plan(spec: InstanceSpec) -> AddressPlan:
     """Plan the addresses; only a real update records them, a preview leaves the lock file as it is."""
-    frozen = bool(os.environ.get("CI"))
+    frozen = os.environ.get("CI", "").lower() in {"1", "true"}
     if pulumi.runtime.is_dry_run():
         return plan_addresses(spec, read_lock(spec.lock_path))
     return record_plan(spec, frozen=frozen)

@@ -4,17 +4,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from ipaddress import AddressValueError, IPv4Address
+from itertools import chain
 from re import escape, search
 from typing import Any
 
 from infra.addresses.claims import Claim, build_claims, cluster_need
 from infra.addresses.layout import Network, build_networks
 from infra.addresses.lock import Lock
-from infra.addresses.numbers import address_text, as_ranges, range_text
+from infra.addresses.numbers import address_text, as_ranges, range_text, walk, without
 from infra.addresses.occupants import Occupant, build_occupants, pin_claims
 from infra.addresses.plan import AddressPlan, Allocation
 from infra.spec.findings import Finding, SpecError, shown
 from infra.spec.loader import InstanceSpec
+from infra.spec.types import AddressRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,17 +141,27 @@ class _Scene:
             return f"no: it is the {which} address of network {network.name}"
         if not network.is_in_pool(value):
             return "to no machine: it lies outside the pools; services without a range get addresses from here"
-        queue = self._queue(network)
-        return f"yes: number {queue.index(value) + 1:,} of {len(queue):,} that new machines get"
+        place, count = self._turn(value, network)
+        return f"yes: number {place:,} of {count:,} that new machines get"
 
-    def _queue(self, network: Network) -> list[int]:
-        """Return a pool's free addresses as new machines get them: the lowest first, freed ones last."""
-        free = [
-            one for span in network.giving for one in range(span.first, span.last + 1) if one not in self.holders
-        ]
-        fresh = [one for one in free if one not in self.lock.freed]
-        freed = [one for one in free if one in self.lock.freed]
-        return fresh + sorted(freed, key=lambda one: self.lock.freed[one].order)
+    def _fresh(self, network: Network) -> list[AddressRange]:
+        """Return a pool's addresses that nobody has or had; as ranges, for a pool can have millions."""
+        known = as_ranges([*self.holders, *self.lock.freed])
+        return [part for span in network.giving for part in without(span, known)]
+
+    def _freed(self, network: Network) -> list[int]:
+        """Return a pool's freed addresses in the order in which they are used again."""
+        free = [one for one in self.lock.freed if one not in self.holders and network.is_in_pool(one)]
+        return sorted(free, key=lambda one: self.lock.freed[one].order)
+
+    def _turn(self, value: int, network: Network) -> tuple[int, int]:
+        """Return when a free address is given, and how many are free: the lowest first, freed ones last."""
+        fresh, freed = self._fresh(network), self._freed(network)
+        count = sum(len(one) for one in fresh)
+        if value in self.lock.freed:
+            return count + freed.index(value) + 1, count + len(freed)
+        before = sum(min(value, one.last) - one.first + 1 for one in fresh if one.first <= value)
+        return before, count + len(freed)
 
     def _files(self, value: int, holder: Allocation | None) -> Iterator[tuple[str, str]]:
         """Say where the files name the address, and what else lies there."""
@@ -190,7 +202,8 @@ class _Scene:
         for label, neighbour in (("below", value - 1), ("above", value + 1)):
             if neighbour in network.span:
                 yield label, self._neighbour(neighbour, network)
-        free = next((one for one in self._queue(network) if one != value), None)
+        waiting = chain(walk(self._fresh(network)), self._freed(network))
+        free = next((one for one in waiting if one != value), None)
         yield "next free", f"{address_text(free)} in the pool" if free is not None else "none in the pool"
 
     def _neighbour(self, value: int, network: Network) -> str:

@@ -126,7 +126,8 @@ def _fold(network: NetworkPlan, span: AddressRange) -> Fold:
     pooled = count_shared([span], network.pools)
     addresses = f"{short_range(span.first, span.last)}: {plural(len(span), 'address')}"
     if not held:
-        pool = f"{pooled:,} of them in the pool" if pooled else "outside the pools"
+        some = "all" if pooled == len(span) else f"{pooled:,} of them"
+        pool = f"{some} in the pool" if pooled else "outside the pools"
         return Fold(span, f"{addresses} that nobody has, {pool}")
     uses = Counter(LOOKS[one.use].label for one in held)
     said = ", ".join(f"{count:,} {label}" for label, count in uses.most_common())

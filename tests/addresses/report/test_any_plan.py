@@ -1,0 +1,67 @@
+"""What holds for reports of every plan, however odd."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lxml import etree
+from lxml import html as parser
+
+from infra.addresses import AddressPlan, Lock, plan_addresses
+from infra.addresses.diff import compare
+from infra.addresses.explain import explain
+from infra.addresses.report.markdown import render_markdown
+from infra.addresses.report.output import render
+from tests.instances import cluster, make_spec, network
+
+NAMES = st.text(
+    st.characters(codec="utf-8", exclude_categories=["C", "Z"], exclude_characters="/"), min_size=1, max_size=30
+)
+PREFIXES = st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 32)).map(
+    lambda pair: (pair[0] >> (32 - pair[1]) << (32 - pair[1]) if pair[1] else 0, pair[1])
+)
+
+
+def dotted(value: int) -> str:
+    return ".".join(str(value >> shift & 255) for shift in (24, 16, 8, 0))
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> tuple[AddressPlan, list[str]]:
+    base, length = draw(PREFIXES)
+    last = base + 2 ** (32 - length) - 1
+    inside = st.integers(base, last).map(dotted)
+    ends = sorted([draw(st.integers(base, last)), draw(st.integers(base, last))])
+    name = draw(NAMES)
+    odd = network(dotted(ends[0]), dotted(ends[1]), name=name, addressPrefix=f"{dotted(base)}/{length}")
+    services = f"{dotted(max(ends[0], ends[1] - 3))}-{dotted(ends[1])}"
+    one = cluster(draw(NAMES), logicalNetwork=name, loadBalancer={"addresses": [services]})
+    spec = make_spec(one, networks=[{**odd, "gateway": draw(inside), "dnsServers": [draw(inside)]}])
+    plan = plan_addresses(spec)
+    compare(AddressPlan("lab", ()), plan, spec, "nothing")
+    for query in (draw(inside), "rb-0", one["name"]):
+        explain(query, spec, plan, Lock())
+    return plan, [name, one["name"]]
+
+
+@settings(max_examples=40, deadline=None)
+@given(plans())
+def test_every_format_holds_every_plan(made: tuple[AddressPlan, list[str]]) -> None:
+    plan, names = made
+    assert json.loads(render(plan, "json")) == plan.to_json()
+    etree.fromstring(render(plan, "svg"))
+    document = parser.document_fromstring(render(plan, "html"))
+    assert len(document.xpath("//td")) < 20_000
+    shown = document.xpath("//h2/text()")
+    assert names[0] in shown
+    assert len(render_markdown(plan)) < 65_536
+    assert render(plan, "table").rstrip().endswith(")") or plan.ok
+
+
+@pytest.mark.parametrize("length", [8, 31, 32])
+def test_explaining_in_a_pool_of_millions_is_quick(length: int) -> None:
+    wide = network("10.0.0.0", "10.0.0.1" if length > 8 else "10.255.255.250", addressPrefix=f"10.0.0.0/{length}")
+    spec = make_spec(cluster(), networks=[{**wide, "gateway": "10.0.0.1", "dnsServers": []}])
+    (found,) = explain("10.0.0.200" if length == 8 else "10.0.0.0", spec, plan_addresses(spec), Lock())
+    assert found.facts
