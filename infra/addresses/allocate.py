@@ -198,7 +198,7 @@ class _Allocator:
     def _outside(self, network: Network) -> list[AddressRange]:
         """Return what lies outside every pool: behind the network's last pool first, as people lay it out."""
         pools = [span for one in self.networks for pool in one.pools if (span := pool.span)]
-        spans = without(network.usable, pools)
+        spans = without(network.usable, [*pools, *(span for one in self.networks for span in one.dhcp)])
         end = max((span.last for span in network.giving), default=network.usable.first)
         return [one for one in spans if one.first > end] + [one for one in spans if one.first <= end]
 

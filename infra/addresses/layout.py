@@ -47,6 +47,7 @@ class Network:
         pools: Its pools.
         path: Where it stands in the netplan.
         pools_path: Where its pools stand.
+        dhcp: What a DHCP server hands out, in the order of the file.
     """
 
     index: int
@@ -59,6 +60,7 @@ class Network:
     pools: tuple[Pool, ...]
     path: KeyPath
     pools_path: KeyPath
+    dhcp: tuple[AddressRange, ...] = ()
 
     @cached_property
     def usable(self) -> AddressRange:
@@ -102,6 +104,10 @@ def _pool(pool: AddressPool, path: KeyPath) -> Pool:
     return Pool(int(pool.start), int(pool.end), gives, path)
 
 
+def _sorted(pool: AddressPool) -> AddressRange:
+    return AddressRange(*sorted((int(pool.start), int(pool.end))))
+
+
 def _network(
     index: int,
     name: str,
@@ -122,4 +128,5 @@ def _network(
         pools=pools,
         path=path,
         pools_path=(*path, pools_key),
+        dhcp=tuple(_sorted(pool) for pool in one.dhcp_ranges),
     )

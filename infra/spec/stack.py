@@ -61,7 +61,7 @@ class AgentPool(Model):
     enable_auto_scaling: Boolean = Field(False, description="Plan addresses for maxCount nodes.")
     min_count: Annotated[Integer, published(1, 64)] | None = Field(None, description="With autoscaling.")
     max_count: Annotated[Integer, published(1, 64)] | None = Field(None, description="With autoscaling.")
-    os_type: Literal["Linux"] = Field("Linux", description="Linux; Windows nodes aren't built here.")
+    os_type: Literal["Linux", "Windows"] = Field("Linux", description="Linux; Windows nodes aren't built here.")
     os_sku: Name | None = Field(None, alias="osSKU", description="Azure's own; not needed here.")
     node_labels: dict[str, str] = Field({}, description="Kubernetes labels of the nodes.")
     node_taints: tuple[str, ...] = Field((), description="Kubernetes taints, key=value:Effect.")

@@ -158,6 +158,12 @@ def test_v9_the_pool_is_excluded_from_the_dhcp_scope(plan: Planner) -> None:
     assert numbers(plan(infra=infrastructure(dhcpRanges=around))["networks"][0])[0] == 11
 
 
+def test_what_we_choose_outside_the_pools_keeps_out_of_dhcp_too(plan: Planner) -> None:
+    scope = [{"start": "10.220.32.38", "end": "10.220.32.99"}]
+    found = plan({**A, "loadBalancer": {"count": 2}}, networks=[network(dhcpRanges=scope)])
+    assert where(found, "loadBalancer") == ["10.220.32.100", "10.220.32.101"]
+
+
 def test_the_sample_with_its_gateway_elsewhere_is_refused(plan: Planner) -> None:
     sample = network(
         "100.68.180.4", "100.68.180.10", addressPrefix="100.68.180.0/28", gateway="192.168.200.1", vlan=201

@@ -106,6 +106,13 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("vm-size-not-for-control-plane", PLANE_SIZE, {"clusters": [sized("Standard_A2_v2")]}),
     ("vm-size-not-for-control-plane", PLANE_SIZE, {"clusters": [sized("Standard_D16s_v3")]}),
     ("vm-size-not-for-control-plane", PLANE_SIZE, {"clusters": [sized("Standard_NK6")]}),
+    ("windows-pool", f"{POOL}.osType", {"clusters": [cluster(agentPools=[pool(osType="Windows")])]}),
+    ("no-linux-pool", "clusters[0].agentPools", {"clusters": [cluster(agentPools=[pool(osType="Windows")])]}),
+    (
+        "gpu-pool-not-linux",
+        f"{POOL}.vmSize",
+        {"clusters": [cluster(agentPools=[pool(osType="Windows", vmSize="Standard_NK6"), pool(name="linux")])]},
+    ),
     ("vm-size-not-azure", PLANE_SIZE, {"clusters": [sized("Small")]}),
     (
         "resource-bridge-too-small",
@@ -459,6 +466,8 @@ SOUND: list[dict[str, Any]] = [
     {"networks": [network("10.112.0.2", "10.112.0.9", addressPrefix="10.112.0.0/24", gateway="10.112.0.1")]},
     {"infra": infrastructure(dnsServers=["10.112.0.1", "10.95.255.255", "10.243.0.1", "10.245.0.1"])},
     {"infra": infra_pool(20, 30), "reservations": [{"address": "192.168.1.24", "owner": "printer"}]},
+    {"clusters": [balancer("10.220.32.50-10.220.32.59")]}
+    | {"reservations": [{"address": "10.220.32.51", "owner": "a-lb-1"}]},
     {"infra": infrastructure(dhcpRanges=[{"start": "192.168.1.31", "end": "192.168.1.99"}])},
     {"infra": infrastructure(addressPrefix="192.168.1.0/28", pool={"start": "192.168.1.2", "end": "192.168.1.7"})}
     | {"hosts": [host(managementAddress="192.168.1.14")]},

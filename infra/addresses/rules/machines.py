@@ -112,6 +112,38 @@ def vm_size_not_for_control_plane(facts: Facts) -> Iterator[Fault]:
             yield Fault("stack", path, f"control planes can't have size {size}", f"use one of: {names}")
 
 
+@rule("windows-pool", source="azlocal")
+def windows_pool(facts: Facts) -> Iterator[Fault]:
+    """A pool's nodes are ones that can be built here: Linux."""
+    for path, cluster in facts.clusters:
+        for number, pool in enumerate(cluster.agent_pools):
+            if pool.os_type != "Linux":
+                message = f"pool {pool.name} of cluster {cluster.name} is {pool.os_type}, which isn't built here"
+                remedy = "make it Linux; its addresses are in the plan all the same"
+                yield Fault("stack", (*path, "agentPools", number, "osType"), message, remedy)
+
+
+@rule("no-linux-pool", source="ARCH")
+def no_linux_pool(facts: Facts) -> Iterator[Fault]:
+    """A cluster has a Linux pool, where the Arc agents run."""
+    for path, cluster in facts.clusters:
+        if cluster.agent_pools and all(pool.os_type != "Linux" for pool in cluster.agent_pools):
+            message = f"cluster {cluster.name} has no Linux pool for the Arc agents"
+            yield Fault("stack", (*path, "agentPools"), message, "add a Linux pool")
+
+
+@rule("gpu-pool-not-linux", source="GPU")
+def gpu_pool_not_linux(facts: Facts) -> Iterator[Fault]:
+    """Sizes with GPUs are for Linux pools."""
+    for path, cluster in facts.clusters:
+        for number, pool in enumerate(cluster.agent_pools):
+            size = facts.vm_sizes.get(pool.vm_size)
+            if pool.os_type != "Linux" and size is not None and size.gpus:
+                message = f"pool {pool.name} is {pool.os_type} and has GPUs ({pool.vm_size})"
+                where = (*path, "agentPools", number, "vmSize")
+                yield Fault("stack", where, message, "make it Linux, or use a size without GPUs")
+
+
 @rule("vm-size-not-azure", source="SCALE, GPU", severity="info")
 def vm_size_not_azure(facts: Facts) -> Iterator[Fault]:
     """A VM size is one that Azure Local has too."""

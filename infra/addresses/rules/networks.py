@@ -254,12 +254,9 @@ def _pools(facts: Facts) -> Iterator[tuple[Network, Pool]]:
 
 
 def _dhcp_ranges(facts: Facts) -> Iterator[tuple[KeyPath, AddressRange]]:
-    netplan = facts.spec.netplan
-    ranges = [netplan.infrastructure.dhcp_ranges, *(one.dhcp_ranges for one in netplan.logical_networks)]
-    for network, pools in zip(facts.networks, ranges, strict=True):
-        for index, pool in enumerate(pools):
-            first, last = sorted((int(pool.start), int(pool.end)))
-            yield (*network.path, "dhcpRanges", index), AddressRange(first, last)
+    for network in facts.networks:
+        for index, span in enumerate(network.dhcp):
+            yield (*network.path, "dhcpRanges", index), span
 
 
 def _host_addresses(facts: Facts) -> Iterator[tuple[KeyPath, str, int]]:

@@ -182,4 +182,7 @@ def _balancers(facts: Facts) -> Iterator[Occupant]:
 
 def _is_one_thing(one: Occupant, other: Occupant) -> bool:
     uses = {one.use, other.use}
-    return uses in _COMPATIBLE or (uses == {"reserved"} and one.owner == other.owner)
+    if uses in _COMPATIBLE or (uses == {"reserved"} and one.owner == other.owner):
+        return True
+    balancer, reserved = (one, other) if one.use == "loadBalancer" else (other, one)
+    return uses == {"loadBalancer", "reserved"} and reserved.owner.startswith(balancer.owner)
