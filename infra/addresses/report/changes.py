@@ -1,6 +1,7 @@
 """What differs from an older plan, line by line."""
 
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 from infra.addresses.diff import KINDS, Change, Changes, Kind
 from infra.addresses.report.looks import LOOKS
@@ -52,3 +53,20 @@ def _alike(changes: list[Change]) -> list[list[Change]]:
         else:
             result.append([change])
     return result
+
+
+def change_notes(changes: Changes) -> dict[int, str]:
+    """Return what to say at each address where something differs; what is there now goes first."""
+    notes: dict[int, str] = {}
+    for one in changes.changes:
+        if one.kind == "added":
+            notes[one.one.value] = f"added: {one.why}"
+        elif one.kind == "moved":
+            notes[one.one.value] = f"moved from {one.before}: {one.why}"
+        elif one.kind == "changed":
+            notes[one.one.value] = f"changed: was {one.before}"
+    for one in changes.of("removed"):
+        notes.setdefault(one.one.value, f"removed: {one.one.owner}: {one.why}")
+    for one in changes.of("moved"):
+        notes.setdefault(int(IPv4Address(one.before or "")), f"{one.one.owner} moved to {one.one.address}")
+    return notes

@@ -21,7 +21,7 @@ def render(plan: AddressPlan, name: FormatName, changes: Changes | None = None) 
         case "svg":
             from infra.addresses.report.picture import render_svg
 
-            return render_svg(plan)
+            return render_svg(plan, changes)
         case "html":
             from infra.addresses.report.page import render_html
 

@@ -12,7 +12,7 @@ from lxml import etree
 
 from infra.addresses.diff import Changes
 from infra.addresses.plan import AddressPlan, Allocation, NetworkPlan
-from infra.addresses.report.changes import change_rows, changes_line
+from infra.addresses.report.changes import change_notes, change_rows, changes_line
 from infra.addresses.report.looks import LOOKS, SHAPES
 from infra.addresses.report.markup import add, asset
 from infra.addresses.report.runs import Run, build_runs, holders
@@ -35,8 +35,9 @@ def render_html(plan: AddressPlan, changes: Changes | None = None) -> str:
         _findings(main, plan.findings)
     if changes is not None:
         _changes(main, changes)
-    _legend(main)
-    for index, (network, parts) in enumerate(zip(plan.networks, lay_out(plan.networks), strict=True)):
+    _legend(main, changes)
+    notes = change_notes(changes) if changes is not None else {}
+    for index, (network, parts) in enumerate(zip(plan.networks, lay_out(plan.networks, notes), strict=True)):
         _network(main, index, network, parts)
     add(add(body, "footer"), "p", f"Made by `azlocal plan {plan.instance} --format html`.")
     add(body, "script", asset("map.js"))
@@ -116,7 +117,7 @@ def _changes(main: etree._Element, changes: Changes) -> None:
                 add(line, "td", text)
 
 
-def _legend(main: etree._Element) -> None:
+def _legend(main: etree._Element, changes: Changes | None) -> None:
     section = add(main, "section", class_="legend", aria_labelledby="legend")
     add(section, "h2", "Legend", id="legend")
     listed = add(section, "ul")
@@ -129,6 +130,10 @@ def _legend(main: etree._Element) -> None:
         item = add(listed, "li")
         add(item, "span", class_=f"cell {kind}", aria_hidden="true")
         add(item, "span", label)
+    if changes is not None:
+        item = add(listed, "li")
+        add(item, "span", class_="cell free differs", aria_hidden="true")
+        add(item, "span", f"differs from {changes.against}")
     shapes = "; ".join(SHAPES.values()).capitalize()
     add(section, "p", f"{shapes}. A bracket over the cells names the cluster that has them.")
 
@@ -201,13 +206,15 @@ def _row(body: etree._Element, row: Row) -> None:
 
 
 def _cell(place: etree._Element, cell: Cell) -> None:
-    octet = str(cell.value & 255)
+    octet, differs = str(cell.value & 255), " differs" if cell.differs else ""
     holder = cell.allocation
     if holder is None:
-        add(place, "span", octet, class_="cell free" if cell.in_pool else "cell out", title=cell.text)
+        kind = ("free" if cell.in_pool else "out") + differs
+        add(place, "span", octet, class_=f"cell {kind}", title=cell.text)
         return
     look = LOOKS[holder.use]
-    link = add(place, "a", class_=f"cell u-{look.letter} {look.shape}", href=f"#{holder.address}", title=cell.text)
+    kind = f"u-{look.letter} {look.shape}{differs}"
+    link = add(place, "a", class_=f"cell {kind}", href=f"#{holder.address}", title=cell.text)
     if holder.cluster is not None:
         link.set("data-cluster", holder.cluster)
     add(link, "b", look.letter, aria_hidden="true")

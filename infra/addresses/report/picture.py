@@ -4,7 +4,9 @@ from collections import Counter
 
 from lxml import etree
 
+from infra.addresses.diff import Changes
 from infra.addresses.plan import AddressPlan, NetworkPlan
+from infra.addresses.report.changes import change_notes
 from infra.addresses.report.looks import LOOKS
 from infra.addresses.report.markup import add, asset, fit
 from infra.addresses.report.subnet import COLUMNS, Block, Bracket, Cell, Fold, Row, lay_out, span_of
@@ -20,14 +22,15 @@ _LEGEND_COLUMNS = 6
 _LETTER_WIDTH = 8
 
 
-def render_svg(plan: AddressPlan) -> str:
-    """Return the picture."""
+def render_svg(plan: AddressPlan, changes: Changes | None = None) -> str:
+    """Return the picture; with a dot where something differs from an older plan."""
     svg = etree.Element("svg", xmlns="http://www.w3.org/2000/svg")
     picture = _Picture(svg)
     picture.head(plan)
-    for network, parts in zip(plan.networks, lay_out(plan.networks), strict=True):
+    notes = change_notes(changes) if changes is not None else {}
+    for network, parts in zip(plan.networks, lay_out(plan.networks, notes), strict=True):
         picture.network(network, parts)
-    picture.legend()
+    picture.legend(changes)
     for name, value in (("viewBox", f"0 0 {_WIDTH} {picture.y:.0f}"), ("width", str(_WIDTH)), ("role", "img")):
         svg.set(name, value)
     svg.set("height", f"{picture.y:.0f}")
@@ -81,7 +84,7 @@ class _Picture:
             else:
                 self._block(part, is_part=len(span_of(network)) > len(part.span))
 
-    def legend(self) -> None:
+    def legend(self, changes: Changes | None) -> None:
         """Draw what letters and shapes mean, and end the picture."""
         self.y += 24
         width = (_WIDTH - 2 * _MARGIN) / _LEGEND_COLUMNS
@@ -89,6 +92,8 @@ class _Picture:
             (f"u-{one.letter}", one.shape, one.letter, one.label) for one in LOOKS.values()
         ]
         entries += [("free", "", "", "free, in the pool"), ("out", "", "", "outside the pools")]
+        if changes is not None:
+            entries.append(("free", "differs", "", _cut(f"differs from {changes.against}", 144)))
         for number, (colour, shape, letter, label) in enumerate(entries):
             x = _MARGIN + number % _LEGEND_COLUMNS * width
             y = self.y + number // _LEGEND_COLUMNS * 26
@@ -156,7 +161,8 @@ class _Picture:
     def _cell(self, group: etree._Element, x: float, cell: Cell, height: float) -> None:
         holder = cell.allocation
         if holder is None:
-            place = self._shape(group, x, self.y, (_CELL, height), "free" if cell.in_pool else "out", "")
+            shape = "differs" if cell.differs else ""
+            place = self._shape(group, x, self.y, (_CELL, height), "free" if cell.in_pool else "out", shape)
             add(place, "title", cell.text)
             return
         look = LOOKS[holder.use]
@@ -166,6 +172,8 @@ class _Picture:
         middle = x + _CELL / 2
         self._text(middle, self.y + 13, look.letter, f"letter i-{look.letter}", group)
         self._text(middle, self.y + 23, str(cell.value & 255), f"octet i-{look.letter}", group)
+        if cell.differs:
+            self._dot(group, x + _CELL, self.y)
 
     def _shape(
         self,
@@ -190,7 +198,12 @@ class _Picture:
         place = add(parent, "rect", class_=colour, **box)
         if shape == "held":
             add(parent, "rect", fill="url(#stripes)", **box)
+        if shape == "differs":
+            self._dot(parent, x + width, y)
         return place
+
+    def _dot(self, parent: etree._Element, x: float, y: float) -> None:
+        add(parent, "circle", class_="dot", cx=_short(x - 1), cy=_short(y + 1), r=4)
 
     def _text(
         self, x: float, y: float, text: str, style: str, parent: etree._Element | None = None

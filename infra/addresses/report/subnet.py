@@ -4,10 +4,11 @@ A picture has a bound on its cells, whatever the prefix: a /16 has 65,536 addres
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network
 from itertools import groupby
+from types import MappingProxyType
 
 from infra.addresses.numbers import as_ranges, count_shared
 from infra.addresses.plan import Allocation, NetworkPlan
@@ -19,6 +20,7 @@ from infra.spec.types import AddressRange
 COLUMNS = 32
 _BLOCK = 256
 _MOST_BLOCKS = 40
+_NO_NOTES: Mapping[int, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +32,14 @@ class Cell:
         allocation: Who has it, if anybody.
         in_pool: Whether machines can get it.
         text: All there is to say about it.
+        differs: Whether something differs here from the older plan.
     """
 
     value: int
     allocation: Allocation | None
     in_pool: bool
     text: str
+    differs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ class Row:
     @property
     def is_quiet(self) -> bool:
         """Tell whether the row has nothing to say: nobody's addresses outside the pools."""
-        return all(cell.allocation is None and not cell.in_pool for cell in self.cells)
+        return all(cell.allocation is None and not cell.in_pool and not cell.differs for cell in self.cells)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +80,14 @@ class Fold:
     text: str
 
 
-def lay_out(networks: Sequence[NetworkPlan], most_blocks: int = _MOST_BLOCKS) -> list[list[Block | Fold]]:
+def lay_out(
+    networks: Sequence[NetworkPlan], notes: Mapping[int, str] = _NO_NOTES, most_blocks: int = _MOST_BLOCKS
+) -> list[list[Block | Fold]]:
     """Return each network's parts in order.
 
     Args:
         networks: The networks.
+        notes: What differs from an older plan, by address.
         most_blocks: How many /24s are drawn in all; a network gets its first one before another its second.
     """
     used = [_used_blocks(network) for network in networks]
@@ -90,7 +97,10 @@ def lay_out(networks: Sequence[NetworkPlan], most_blocks: int = _MOST_BLOCKS) ->
         more = max(0, min(len(one) - shares[index], left))
         shares[index] += more
         left -= more
-    return [list(_parts(network, one[:share])) for network, one, share in zip(networks, used, shares, strict=True)]
+    return [
+        list(_parts(network, one[:share], notes))
+        for network, one, share in zip(networks, used, shares, strict=True)
+    ]
 
 
 def span_of(network: NetworkPlan) -> AddressRange:
@@ -107,7 +117,7 @@ def _used_blocks(network: NetworkPlan) -> list[int]:
     return sorted({one.value & ~(_BLOCK - 1) for one in network.allocations}) or [span.first]
 
 
-def _parts(network: NetworkPlan, drawn: Sequence[int]) -> Iterator[Block | Fold]:
+def _parts(network: NetworkPlan, drawn: Sequence[int], notes: Mapping[int, str]) -> Iterator[Block | Fold]:
     whole = span_of(network)
     holders = {one.value: one for one in network.allocations}
     start = whole.first
@@ -115,7 +125,8 @@ def _parts(network: NetworkPlan, drawn: Sequence[int]) -> Iterator[Block | Fold]
         if first > start:
             yield _fold(network, AddressRange(start, first - 1))
         span = AddressRange(first, min(first + _BLOCK - 1, whole.last))
-        yield Block(span, tuple(_rows(network, holders, span, whole)))
+        rows = [[_cell(network, holders.get(value), value, whole) for value in values] for values in _lines(span)]
+        yield Block(span, tuple(_row(row, notes) for row in rows))
         start = span.last + 1
     if start <= whole.last:
         yield _fold(network, AddressRange(start, whole.last))
@@ -135,13 +146,17 @@ def _fold(network: NetworkPlan, span: AddressRange) -> Fold:
     return Fold(span, f"{addresses}, {len(held):,} given out ({said}), {free:,} free in the pool")
 
 
-def _rows(
-    network: NetworkPlan, holders: dict[int, Allocation], span: AddressRange, whole: AddressRange
-) -> Iterator[Row]:
+def _lines(span: AddressRange) -> Iterator[range]:
     for start in range(span.first, span.last + 1, COLUMNS):
-        values = range(start, min(start + COLUMNS - 1, span.last) + 1)
-        cells = tuple(_cell(network, holders.get(value), value, whole) for value in values)
-        yield Row(cells, tuple(_brackets(cells)))
+        yield range(start, min(start + COLUMNS - 1, span.last) + 1)
+
+
+def _row(cells: Sequence[Cell], notes: Mapping[int, str]) -> Row:
+    noted = tuple(
+        replace(cell, text=f"{cell.text} · {notes[cell.value]}", differs=True) if cell.value in notes else cell
+        for cell in cells
+    )
+    return Row(noted, tuple(_brackets(noted)))
 
 
 def _cell(network: NetworkPlan, holder: Allocation | None, value: int, whole: AddressRange) -> Cell:

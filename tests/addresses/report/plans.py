@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from infra.addresses import AddressPlan, plan_addresses
+from infra.addresses import AddressPlan, Lock, next_lock, plan_addresses
+from infra.addresses.diff import Changes, compare
 from infra.spec import Finding
 from tests.instances import cluster, host, make_spec, network
 
@@ -13,6 +14,15 @@ def lab(**parts: Any) -> AddressPlan:
     """Return the plan of the documents' example."""
     a = cluster("a", planes=3, workers=5, loadBalancer={"addresses": ["10.220.32.47-10.220.32.49"]})
     return plan_addresses(make_spec(a, cluster("b", workers=3), **parts))
+
+
+def grown() -> tuple[AddressPlan, Changes]:
+    """Return a plan and what differs from the one before: a pool grew, a cluster went."""
+    before = lab()
+    a = cluster("a", planes=3, workers=7, loadBalancer={"addresses": ["10.220.32.47-10.220.32.49"]})
+    spec = make_spec(a)
+    after = plan_addresses(spec, next_lock(before, Lock()))
+    return after, compare(before, after, spec, "main")
 
 
 def hostile() -> AddressPlan:

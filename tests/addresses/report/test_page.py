@@ -7,9 +7,10 @@ from lxml import etree
 from lxml import html as parser
 
 from infra.addresses import AddressPlan, plan_addresses
+from infra.addresses.report.changes import change_notes, change_rows
 from infra.addresses.report.looks import LOOKS
 from infra.addresses.report.page import render_html
-from tests.addresses.report.plans import HOSTILE, hostile, lab, large
+from tests.addresses.report.plans import HOSTILE, grown, hostile, lab, large
 from tests.instances import cluster, make_spec, network
 
 
@@ -42,6 +43,18 @@ def test_keyboards_and_screen_readers_reach_what_somebody_has_without_a_script()
     assert {link.get("href")[1:] for link in links} <= set(ids)
     assert all(table.get("aria-labelledby") in ids for table in document.xpath("//table[contains(@class, 'map')]"))
     assert document.xpath("//tr[@id='10.220.32.18']/td/text()")[:2] == ["10.220.32.18", "a-cp-0"]
+
+
+def test_what_differs_is_marked_and_said() -> None:
+    plan, changes = grown()
+    document = parser.document_fromstring(render_html(plan, changes))
+    marked = [cell.get("title") for cell in cells(document) if "differs" in cell.get("class")]
+    (added,) = [title for title in marked if "a-nodepool1-5" in title]
+    assert "added: pool nodepool1 of cluster a grew from 5 to 7" in added
+    (removed,) = [title for title in marked if title.startswith("10.220.32.32 ")]
+    assert removed.startswith("10.220.32.32 · free, in the pool · removed: b-spare: cluster b is gone")
+    assert len(marked) == len(change_notes(changes))
+    assert len(document.xpath("//section[@aria-labelledby='changes']//tbody/tr")) == len(change_rows(changes))
 
 
 def test_nothing_that_people_name_becomes_markup() -> None:

@@ -4,8 +4,9 @@ import time
 from lxml import etree
 
 from infra.addresses import AddressPlan
+from infra.addresses.report.changes import change_notes
 from infra.addresses.report.picture import render_svg
-from tests.addresses.report.plans import HOSTILE, hostile, lab, large
+from tests.addresses.report.plans import HOSTILE, grown, hostile, lab, large
 
 SVG = {"s": "http://www.w3.org/2000/svg"}
 
@@ -19,6 +20,14 @@ def test_every_address_has_a_shape_with_its_title() -> None:
     assert len(titles) == 512
     assert "10.220.32.18 · a-cp-0 · control plane of cluster a · control-plane node 1 of 3" in titles
     assert "10.220.32.34 · free, in the pool" in titles
+
+
+def test_what_differs_has_a_dot() -> None:
+    plan, changes = grown()
+    svg = etree.fromstring(render_svg(plan, changes))
+    in_legend = 1
+    assert len(svg.xpath("//s:circle", namespaces=SVG)) == len(change_notes(changes)) + in_legend
+    assert not picture(lab()).xpath("//s:circle", namespaces=SVG)
 
 
 def test_everything_lies_inside_the_picture() -> None:
