@@ -19,7 +19,8 @@ _MOST_CHARACTERS = 48_000
 
 _MOST_ROWS = 120
 
-_MARKS = {"error": "\N{CROSS MARK}", "warning": "\N{WARNING SIGN}\ufe0f", "info": "\N{WHITE HEAVY CHECK MARK}"}
+_MARKS = {"error": "\N{CROSS MARK}", "warning": "\N{WARNING SIGN}\ufe0f", "info": "\N{INFORMATION SOURCE}\ufe0f"}
+_SOUND = "\N{WHITE HEAVY CHECK MARK}"
 _MARKUP = re.compile(r"[\\`*_{}\[\]<>#|~&$]")
 # Where GitHub would mention somebody or make a link of a bare word; a space of no width keeps it from that.
 _REFERENCE = re.compile(r"(?<=[@#])(?=\w)|(?<=:)(?=//)|(?<=www)(?=\.)")
@@ -28,7 +29,7 @@ _SPACE = re.compile(r"\s+")
 
 def render_markdown(plan: AddressPlan, changes: Changes | None = None) -> str:
     """Return the plan as Markdown: a line, what changed, a section for each network, the findings."""
-    mark = _MARKS["info" if plan.ok else "error"]
+    mark = _SOUND if plan.ok else _MARKS["error"]
     head = f"### {mark} Address plan {escape(verdict(plan))}\n\n{summary(plan)}\n\n"
     if changes is not None:
         head += _changes(changes)
@@ -89,7 +90,8 @@ def _changes(changes: Changes) -> str:
     lines += [f"- {escape(sentence)}" for sentence in changes.networks]
     rows = change_rows(changes)
     if rows:
-        lines += ["", "| | Address | Owner | Why |", "|---|---|---|---|"]
+        lines += [""] if changes.networks else []
+        lines += ["| | Address | Owner | Why |", "|---|---|---|---|"]
         lines += [
             f"| {row.kind} | {row.place} | {escape(row.owner)} | {escape(row.why)} |" for row in rows[:_MOST_ROWS]
         ]
