@@ -42,6 +42,10 @@ def infra_pool(first: int, last: int) -> dict[str, Any]:
     return infrastructure(pool={"start": f"192.168.1.{first}", "end": f"192.168.1.{last}"})
 
 
+def two_dns(server: str) -> dict[str, Any]:
+    return infrastructure(dnsServers=[server, "10.0.0.5"])
+
+
 def sized(size: str) -> dict[str, Any]:
     return cluster(controlPlane={"count": 1, "vmSize": size})
 
@@ -97,6 +101,7 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
         "hosts[0].memoryGiB",
         {"hosts": [host(memoryGiB=256)], "stack": {"deploymentClass": "lowCapacity"}},
     ),
+    ("hosts-differ", "hosts", {"hosts": [host(n, memoryGiB=64 * n) for n in (1, 2)]}),
     ("host-cpus", "hosts[0].cpus", {"hosts": [host(cpus=32)], "stack": {"deploymentClass": "lowCapacity"}}),
     (
         "clusters-at-test-site",
@@ -164,6 +169,20 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
         {"networks": [network(dnsServers=["10.220.32.5", "8.8.8.8"])]},
     ),
     ("dns-not-a-host", "infrastructure.dnsServers[0]", {"infra": infrastructure(dnsServers=["192.168.1.255"])}),
+    ("host-name-not-netbios", "hosts[0].name", {"hosts": [host(name="a-host-of-16-let")]}),
+    ("dns-in-infrastructure-pool", "infrastructure.dnsServers[0]", {"infra": two_dns("192.168.1.20")}),
+    ("dns-on-host", "infrastructure.dnsServers", {"infra": infrastructure(dnsServers=["192.168.1.11"])}),
+    ("network-meets-storage", "logicalNetworks[0].vlan", {"networks": [network(vlan=711)]}),
+    (
+        "network-meets-storage",
+        "logicalNetworks[0].vlan",
+        {"networks": [network(vlan=1711)], "stack": {"deploymentClass": "disaggregated"}},
+    ),
+    (
+        "network-meets-storage",
+        "logicalNetworks[0].addressPrefix",
+        {"networks": [network("10.71.2.5", "10.71.2.9", addressPrefix="10.71.2.0/24", gateway="10.71.2.1")]},
+    ),
     ("duplicate-dns", "infrastructure.dnsServers[1]", {"infra": infrastructure(dnsServers=["10.0.0.5"] * 2)}),
     ("dns-inside-instance", "infrastructure.dnsServers", {"infra": infrastructure(dnsServers=["10.220.32.30"])}),
     ("host-dns-differs", "hosts[0].dnsServers", {"hosts": [host(dnsServers=["10.0.0.5"])]}),

@@ -82,6 +82,20 @@ def host_cpus(facts: Facts) -> Iterator[Fault]:
             yield Fault("hosts", ("hosts", index, "cpus"), message, "use deploymentClass hyperconverged")
 
 
+@rule("hosts-differ", source="SYS, ODIN", severity="info")
+def hosts_differ(facts: Facts) -> Iterator[Fault]:
+    """All hosts are of one model."""
+    hosts = facts.spec.hosts.hosts
+    for key, values in (
+        ("cpus", {one.cpus for one in hosts}),
+        ("memoryGiB", {one.memory_gib for one in hosts}),
+    ):
+        known = sorted(value for value in values if value is not None)
+        if len(known) > 1:
+            message = f"hosts differ in {key} ({known[0]} to {known[-1]}); Azure Local asks for one model"
+            yield Fault("hosts", ("hosts",), message, "fine for a lab; plan with the smallest for a host's loss")
+
+
 @rule("clusters-at-test-site", source="RBSYS")
 def clusters_at_test_site(facts: Facts) -> Iterator[Fault]:
     """A site that only tests the resource bridge has no clusters."""

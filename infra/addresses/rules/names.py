@@ -13,6 +13,7 @@ _HOST_NAME = re.compile(_LABEL % 61, re.ASCII)
 _CLUSTER_NAME = re.compile(_LABEL % 38, re.ASCII)
 _POOL_NAME = re.compile(r"[a-z][a-z0-9]{2,11}", re.ASCII)
 _NETWORK_NAME = re.compile(r"[a-zA-Z0-9][-._a-zA-Z0-9]{0,62}[_a-zA-Z0-9]", re.ASCII)
+_NETBIOS_LENGTH = 15
 _MACHINE_NAME_LENGTH = 63  # a DNS label; the machine's name is its host name
 
 _Named = tuple[FileKind, KeyPath, str]
@@ -43,6 +44,15 @@ def bad_name(facts: Facts) -> Iterator[Fault]:
         for file, path, name in names:
             if not pattern.fullmatch(name):
                 yield Fault(file, path, f"'{name}' can't name a {kind}", f"use {words}")
+
+
+@rule("host-name-not-netbios", source="ODIN", severity="warning")
+def host_name_not_netbios(facts: Facts) -> Iterator[Fault]:
+    """A host's name is a NetBIOS name too, as Azure Local's machines need it."""
+    for index, host in enumerate(facts.spec.hosts.hosts):
+        if len(host.name) > _NETBIOS_LENGTH:
+            message = f"host name '{host.name}' has {len(host.name)} characters; NetBIOS has {_NETBIOS_LENGTH}"
+            yield Fault("hosts", ("hosts", index, "name"), message, "fine here; shorten it for Azure Local")
 
 
 @rule("duplicate-name", source="azlocal")

@@ -1,6 +1,7 @@
 """Networks: prefixes, gateways, pools and DNS servers fit together (azure_local_facts.md §2.5-2.7, §3)."""
 
 from collections.abc import Iterator
+from ipaddress import IPv4Address
 
 from infra.addresses.layout import Network, Pool
 from infra.addresses.numbers import address_text, overlap, range_text
@@ -9,6 +10,10 @@ from infra.spec.findings import KeyPath
 from infra.spec.types import AddressRange
 
 MAX_VLAN = 4094
+_STORAGE_TEXT = "10.71.1.0/24 to 10.71.3.0/24"
+_STORAGE = AddressRange(int(IPv4Address("10.71.1.0")), int(IPv4Address("10.71.3.255")))
+_STORAGE_VLANS = frozenset({711, 712, 713})
+_SAN_VLANS = frozenset({300, 400, 1711, 1712})  # with external storage: the cluster's own and iSCSI's
 MIN_INFRASTRUCTURE_LENGTH = 29
 
 
@@ -104,6 +109,21 @@ def vlan_out_of_range(facts: Facts) -> Iterator[Fault]:
             yield Fault("netplan", (*network.path, "vlan"), message, "use a VLAN id, or 0 for untagged")
 
 
+@rule("network-meets-storage", source="§5.2", severity="warning")
+def network_meets_storage(facts: Facts) -> Iterator[Fault]:
+    """No network has a subnet or a VLAN that Azure Local gives to storage between the hosts by default."""
+    deployment = facts.spec.stack.deployment_class
+    vlans = _STORAGE_VLANS | (_SAN_VLANS if deployment == "disaggregated" else frozenset())
+    remedy = "use another, or set the storage networks by hand when deploying"
+    for network in facts.networks:
+        if overlap(network.span, _STORAGE):
+            message = f"network {network.name} ({network.prefix}) meets the storage subnets {_STORAGE_TEXT}"
+            yield Fault("netplan", (*network.path, "addressPrefix"), message, remedy)
+        if network.vlan in vlans:
+            message = f"VLAN {network.vlan} of network {network.name} is one of storage's by default"
+            yield Fault("netplan", (*network.path, "vlan"), message, remedy)
+
+
 @rule("network-not-static", source="NET")
 def network_not_static(facts: Facts) -> Iterator[Fault]:
     """AKS needs a network with static addresses."""
@@ -178,10 +198,10 @@ def gateway_in_pool(facts: Facts) -> Iterator[Fault]:
 
 @rule("dns-in-pool", source="NETCON, LNET", severity="warning")
 def dns_in_pool(facts: Facts) -> Iterator[Fault]:
-    """No pool holds a DNS server's address, unless it is a machine that the instance itself runs."""
+    """No logical network's pool holds a DNS server's address, unless the instance itself runs that machine."""
     for network in facts.networks:
         for index, server in enumerate(network.dns_servers):
-            holder = next((one for one in facts.networks if one.is_in_pool(server)), None)
+            holder = next((one for one in facts.logical if one.is_in_pool(server)), None)
             if holder is not None:
                 message = f"DNS server {address_text(server)} lies in the pool of network {holder.name}"
                 path = (*network.path, "dnsServers", index)

@@ -103,6 +103,26 @@ def dns_inside_instance(facts: Facts) -> Iterator[Fault]:
         yield Fault("netplan", (*network.path, "dnsServers"), message, remedy)
 
 
+@rule("dns-in-infrastructure-pool", source="NETCON, ODIN")
+def dns_in_infrastructure_pool(facts: Facts) -> Iterator[Fault]:
+    """No DNS server has an address of the infrastructure pool, which the platform takes for itself."""
+    for _, path, server in _dns_servers(facts):
+        if facts.networks[0].is_in_pool(server):
+            message = f"DNS server {address_text(server)} lies in the infrastructure pool"
+            yield Fault("netplan", path, message, "move the pool, or give the DNS server another address")
+
+
+@rule("dns-on-host", source="NETCON, ODIN", severity="warning")
+def dns_on_host(facts: Facts) -> Iterator[Fault]:
+    """At least one of the infrastructure's DNS servers is no host of the instance itself."""
+    network = facts.networks[0]
+    hosts = {int(one.management_address) for one in facts.spec.hosts.hosts if one.management_address is not None}
+    if network.dns_servers and hosts.issuperset(network.dns_servers):
+        message = "every DNS server of the infrastructure is a host of the instance"
+        remedy = "fine for a lab; Azure Local wants one that runs elsewhere"
+        yield Fault("netplan", (*network.path, "dnsServers"), message, remedy)
+
+
 @rule("host-dns-differs", source="NETCON")
 def host_dns_differs(facts: Facts) -> Iterator[Fault]:
     """All hosts have the infrastructure network's DNS servers."""
