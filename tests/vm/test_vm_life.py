@@ -42,6 +42,7 @@ def test_drift_of_a_virtual_machine_is_shown_and_repaired(make_project: MakeProj
     project.up(timeout=BOOT_SECONDS).expect()
     assert on(project, RB, "hostname") == RB
 
+    # A power cut within seconds of the first boot: its host key must have reached the disk (it once had not).
     virsh("destroy", RB, uri=QEMU)
     assert "running" in project.refresh().expect().output
     hosts = project.directory / "hosts" / "here.yaml"
