@@ -54,7 +54,7 @@ class Occupant:
 
 def build_occupants(spec: InstanceSpec, networks: list[Network], claims: list[Claim]) -> list[Occupant]:
     """Return what has an address already; where two share one, the first that is listed holds it."""
-    owners = {claim.owner for claim in claims}
+    owners = {name for claim in claims for name in (claim.owner, f"{spec.name}/{claim.owner}")}
     return [
         *_hosts(spec),
         *_gateways(networks),
@@ -67,7 +67,8 @@ def build_occupants(spec: InstanceSpec, networks: list[Network], claims: list[Cl
 
 def pin_claims(spec: InstanceSpec, claims: list[Claim]) -> list[Claim]:
     """Return the claims with the reservations that name them as their pins; a `hostIP` goes first."""
-    pins = {one.owner: int(one.address) for one in reversed(spec.netplan.reservations)}
+    start = f"{spec.name}/"
+    pins = {one.owner.removeprefix(start): int(one.address) for one in reversed(spec.netplan.reservations)}
     return [
         replace(claim, pin=pins[claim.owner]) if claim.pin is None and claim.owner in pins else claim
         for claim in claims

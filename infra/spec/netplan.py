@@ -82,14 +82,23 @@ class LogicalNetwork(Model):
     taken_vrrp_ids: tuple[Annotated[Integer, published(1, 255)], ...] = Field((), description=_VRRP)
 
 
+def _check_owner(text: str) -> str:
+    if not text.isprintable() or not text.strip():
+        raise fault("bad-name", f"{shown(text)} can't be an owner", "say in words who has the address")
+    return text
+
+
 class Reservation(Model):
     """An address that is somebody's already, or that one of our machines must get.
 
-    An owner that is a name of the plan (`a-cp-0`, `rb-0`) pins that machine to the address.
+    An owner that is a name of the plan (`a-cp-0`, `rb-0`) pins that machine to the address; where several
+    instances share the site, `lab/a-cp-0` names the one of instance `lab`.
     """
 
     address: Address = Field(description="The address.")
-    owner: Name = Field(description="Who has it: free text, or a machine of the plan to pin it to.")
+    owner: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_check_owner)] = Field(
+        description="Who has it: free text, or a machine of the plan to pin it to."
+    )
 
 
 class Proxy(Model):

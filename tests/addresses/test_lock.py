@@ -90,6 +90,17 @@ def test_instances_of_one_site_do_not_meet() -> None:
     assert {one.owner for one in foreign} >= {"lab/a-cp-0", "lab/a-vip"}
 
 
+def test_a_reservation_can_name_the_instance_it_is_for() -> None:
+    pins = [
+        {"address": "10.220.32.30", "owner": "lab/a-cp-0"},
+        {"address": "10.220.32.31", "owner": "ci/a-cp-0"},
+    ]
+    wide = infrastructure(pool={"start": "192.168.1.20", "end": "192.168.1.40"})
+    lab, lock = planned(Lock(), A, infra=wide, reservations=pins)
+    ci, _ = planned(lock, A, name="ci", infra=wide, reservations=pins)
+    assert (owners(lab)["a-cp-0"], owners(ci)["a-cp-0"]) == ("10.220.32.30", "10.220.32.31")
+
+
 def test_a_given_vip_may_not_take_an_address_in_use() -> None:
     _, lock = planned(Lock(), A)
     pinned = cluster("b", controlPlane={"hostIP": "10.220.32.18"})

@@ -381,6 +381,14 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
         {"reservations": [{"address": "10.220.32.90", "owner": o} for o in "xy"]},
     ),
     (
+        "address-of-another-instance",
+        f"{SERVICES}.addresses[0]",
+        {
+            "clusters": [balancer("10.220.32.47-10.220.32.49")],
+            "lock": Lock(given={int(IPv4Address("10.220.32.48")): Given("ci/a-lb-0", "loadBalancer")}),
+        },
+    ),
+    (
         "pin-clash",
         "clusters[1].controlPlane.hostIP",
         {"clusters": [cluster(n, controlPlane={"hostIP": "10.220.32.60"}) for n in "ab"]},

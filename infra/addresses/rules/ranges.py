@@ -1,5 +1,6 @@
 """Ranges that must stay apart: reserved blocks, pod and service networks, services, VIPs (facts §2.2-2.5)."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from ipaddress import IPv4Interface
 
@@ -140,6 +141,18 @@ def address_clash(facts: Facts) -> Iterator[Fault]:
             yield Fault(one.file, one.path, message, "give one of the two another address")
         if widest is None or one.span.last > widest.span.last:
             widest = one
+
+
+@rule("address-of-another-instance", source="azlocal")
+def address_of_another_instance(facts: Facts) -> Iterator[Fault]:
+    """Service addresses are no other instance's of the same site."""
+    foreign = sorted(facts.foreign)
+    for one in _balancers(facts):
+        shared = foreign[bisect_left(foreign, one.span.first) : bisect_right(foreign, one.span.last)]
+        if shared:
+            more = f" and {len(shared) - 1} more" if len(shared) > 1 else ""
+            message = f"{address_text(shared[0])}{more} in {range_text(one.span)} is {facts.foreign[shared[0]]}'s"
+            yield Fault(one.file, one.path, message, "choose other addresses, or free them with `azlocal release`")
 
 
 @rule("pin-clash", source="NET, azlocal")
