@@ -78,6 +78,7 @@ class _Allocator:
             if not given.owner.startswith(f"{instance}/"):
                 self.taken.setdefault(address, given.owner)
         self.sources: dict[tuple[int, str], Iterator[int]] = {}
+        self.freed: list[int] = []
 
     def run(self, claims: list[Claim]) -> Outcome:
         """Pins first, then what is on record, then new claims; each in the claims' order."""
@@ -85,6 +86,7 @@ class _Allocator:
         pinned = [claim for claim in claims if claim.pin is not None]
         others = [claim for claim in claims if claim.pin is None]
         recorded = self.lock.of_instance(self.instance)
+        self.freed = self._freed_queue(claims, recorded)
         self._place_pins(pinned, self._holders(others, recorded))
         self.outcome.moved += [
             (claim, recorded[claim.owner]) for claim in pinned if recorded.get(claim.owner, claim.pin) != claim.pin
@@ -95,6 +97,20 @@ class _Allocator:
         for claim in newcomers:
             self._choose(claim)
         return self.outcome
+
+    def _freed_queue(self, claims: Iterable[Claim], recorded: Mapping[str, int]) -> list[int]:
+        """Return every freed address, the longest unused first; what this very edit frees comes last of all.
+
+        Its machine may still run while the new one is being made.
+        """
+        pins = {claim.owner: claim.pin for claim in claims}
+        leaving = [
+            address
+            for owner, address in recorded.items()
+            if owner not in pins or pins[owner] not in (None, address)
+        ]
+        queue = sorted(self.lock.freed, key=lambda address: self.lock.freed[address].order)
+        return [*queue, *sorted(leaving)]
 
     def _holders(self, claims: list[Claim], recorded: Mapping[str, int]) -> dict[int, str]:
         return {recorded[claim.owner]: claim.owner for claim in claims if claim.owner in recorded}
@@ -163,11 +179,11 @@ class _Allocator:
         if spare is not None:
             return next((one for one in (spare - 1, spare + 1) if self._why_not(claim, one) is None), None)
         spans = self.networks[claim.network].giving
-        for avoid in (self.lock.freed, {}):
+        for avoid in (set(self.freed), set[int]()):
             free = (
                 address
                 for address in walk(spans)
-                if not {address, address + 1} & (self.taken.keys() | avoid.keys())
+                if not {address, address + 1} & (self.taken.keys() | avoid)
                 and self._why_not(claim, address + 1) is None
             )
             found = next(free, None)
@@ -188,10 +204,11 @@ class _Allocator:
     def _source(self, network: Network, place: str) -> Iterator[int]:
         """Yield candidates: never used ones from the lowest, then freed ones from the longest unused."""
         spans = network.giving if place == "pool" else self._outside(network)
+        freed = frozenset(self.freed)
         for address in walk(spans):
-            if address not in self.lock.freed:
+            if address not in freed:
                 yield address
-        for address, _ in sorted(self.lock.freed.items(), key=lambda pair: pair[1].order):
+        for address in self.freed:
             if any(address in span for span in spans):
                 yield address
 

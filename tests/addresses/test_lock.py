@@ -57,6 +57,14 @@ def test_nobody_is_renumbered() -> None:
     assert kept.items() <= owners(again).items()
 
 
+def test_what_one_edit_frees_that_edit_does_not_give_out_while_others_are_free() -> None:
+    before, lock = planned(Lock(), A, B)
+    grown = {**A, "agentPools": [{"name": "nodepool1", "count": 3}]}
+    after, _ = planned(lock, grown)
+    leaving = {address for name, address in owners(before).items() if name.startswith("b-")}
+    assert owners(after)["a-nodepool1-2"] not in leaving
+
+
 def test_a_freed_address_is_used_last_and_the_longest_unused_first() -> None:
     parts = {"networks": [network(end="10.220.32.29")]}  # 12 addresses, four a cluster
     first, lock = planned(Lock(), B, C, **parts)
