@@ -14,6 +14,9 @@ MAX_RANGES = 4096
 MAX_HOSTS = 256
 MAX_NETWORKS = 512
 MAX_RESERVATIONS = 16_384
+MAX_IP_POOLS = 2048
+MAX_DHCP_RANGES = 512
+MAX_SERVERS = 1024
 
 
 def beyond_bounds(spec: InstanceSpec) -> list[Finding]:
@@ -40,4 +43,16 @@ def _counts(spec: InstanceSpec) -> Iterator[tuple[FileKind, KeyPath, str, int, i
     yield "stack", ("clusters",), "load-balancer ranges", ranges, MAX_RANGES
     yield "hosts", ("hosts",), "hosts", len(spec.hosts.hosts), MAX_HOSTS
     yield "netplan", ("logicalNetworks",), "logical networks", len(netplan.logical_networks), MAX_NETWORKS
+    parts = (netplan.infrastructure, *netplan.logical_networks)
+    ip_pools = sum(len(one.ip_pools) for one in netplan.logical_networks)
+    proxy = len(netplan.proxy.no_proxy) if netplan.proxy else 0
+    servers = sum(len(one.dns_servers) for one in parts)
+    dhcp = sum(len(one.dhcp_ranges) for one in parts)
+    vrrp = sum(len(one.taken_vrrp_ids) for one in parts)
+    yield "netplan", ("logicalNetworks",), "pools", ip_pools, MAX_IP_POOLS
+    yield "netplan", ("logicalNetworks",), "DNS servers", servers, MAX_SERVERS
+    yield "netplan", ("logicalNetworks",), "DHCP ranges", dhcp, MAX_DHCP_RANGES
+    yield "netplan", ("logicalNetworks",), "VRRP ids", vrrp, MAX_RESERVATIONS
+    yield "netplan", ("proxy", "noProxy"), "exceptions of the proxy", proxy, MAX_SERVERS
+    yield "netplan", ("privateEndpoints",), "private endpoints", len(netplan.private_endpoints), MAX_SERVERS
     yield "netplan", ("reservations",), "reservations", len(netplan.reservations), MAX_RESERVATIONS

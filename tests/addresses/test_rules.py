@@ -545,12 +545,25 @@ def test_two_networks_may_share_one_subnet() -> None:
         {"hosts": [host(1)] * 257},
         {"networks": [network()] * 513},
         {"reservations": [{"address": "10.0.0.1", "owner": "x"}] * 16_385},
+        {"networks": [network(ipPools=[{"start": "10.220.32.9", "end": "10.220.32.9"}] * 2049)]},
+        {"networks": [network(dnsServers=["10.0.0.1"] * 1024)]},
+        {"networks": [network(dhcpRanges=[DHCP] * 513)]},
+        {"networks": [network(takenVrrpIds=[1] * 16_385)]},
+        {"netplan": {"privateEndpoints": [{"name": "x", "privateIPAddress": "10.0.0.1"}] * 1025}},
+        {"netplan": {"proxy": {"noProxy": ["x"] * 1025}}},
     ],
 )
 def test_beyond_reason_there_is_no_plan(parts: dict[str, Any]) -> None:
     rest = dict(parts)
     plan = plan_addresses(make_spec(*rest.pop("clusters", ()), **rest))
     assert [finding.rule for finding in plan.findings] == ["too-much-to-plan"]
+
+
+def test_of_one_rule_the_first_two_hundred_faults_are_listed() -> None:
+    outside = [{"address": f"10.0.{number // 200}.{number % 200}", "owner": "x"} for number in range(1000)]
+    findings = plan_addresses(make_spec(reservations=outside)).findings
+    assert len(findings) == 200 + 1
+    assert "there is more of this" in findings[-1].message
 
 
 def test_a_huge_load_balancer_range_ends_soon() -> None:

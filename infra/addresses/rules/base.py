@@ -121,6 +121,8 @@ class Fault:
     remedy: str
 
 
+MOST_OF_A_RULE = 200  # nobody reads more; absurd input could have millions
+
 Check = Callable[[Facts], Iterator[Fault]]
 
 
@@ -153,13 +155,19 @@ def rule(rule_id: str, *, source: str, severity: Severity = "error") -> Callable
     return register
 
 
-def check_all(facts: Facts) -> list[Finding]:
-    """Return every fault of every rule, errors first, then in the rules' order."""
+def _check(one: Rule, facts: Facts) -> Iterator[Finding]:
     where = facts.spec.sources.where
-    found = [
-        Finding(one.id, one.severity, where(fault.file, fault.path), fault.message, fault.remedy)
-        for one in RULES
-        for fault in one.check(facts)
-    ]
+    for number, fault in enumerate(one.check(facts)):
+        place = where(fault.file, fault.path)
+        if number == MOST_OF_A_RULE:
+            message = f"there is more of this: {number} faults are listed"
+            yield Finding(one.id, one.severity, place, message, "correct the listed ones, then plan again")
+            return
+        yield Finding(one.id, one.severity, place, fault.message, fault.remedy)
+
+
+def check_all(facts: Facts) -> list[Finding]:
+    """Return every fault of every rule, errors first, then in the rules' order; of one rule up to a bound."""
+    found = [finding for one in RULES for finding in _check(one, facts)]
     weight = {"error": 0, "warning": 1, "info": 2}
     return sorted(found, key=lambda finding: weight[finding.severity])

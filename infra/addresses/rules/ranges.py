@@ -4,7 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from ipaddress import IPv4Interface
 
-from infra.addresses.numbers import address_text, overlap, range_text
+from infra.addresses.numbers import address_text, count_shared, merged, overlap, range_text
 from infra.addresses.occupants import Occupant
 from infra.addresses.rules.base import Facts, Fault, rule
 from infra.spec.types import AddressRange
@@ -50,8 +50,9 @@ def cidr_overlap(facts: Facts) -> Iterator[Fault]:
         profile = cluster.network_profile
         cidrs = {"podCidr": profile.pod_cidr, "serviceCidr": profile.service_cidr}
         for key, cidr in cidrs.items():
+            span = span_of(cidr)
             for network in facts.networks:
-                if overlap(span_of(cidr), network.span):
+                if overlap(span, network.span):
                     meets = f"meets network {network.name} ({network.prefix})"
                     message = f"{key} {cidr.network} of cluster {cluster.name} {meets}"
                     yield Fault("stack", (*path, "networkProfile", key), message, "choose another range")
@@ -99,8 +100,9 @@ def load_balancer_outside_subnet(facts: Facts) -> Iterator[Fault]:
 @rule("load-balancer-in-pool", source="IP, LBCLI")
 def load_balancer_in_pool(facts: Facts) -> Iterator[Fault]:
     """Service addresses lie outside every pool, or a node gets one of them."""
+    pools = merged(span for network in facts.networks for pool in network.pools if (span := pool.span))
     for one in _balancers(facts):
-        for network in facts.networks:
+        for network in facts.networks if count_shared([one.span], pools) else ():
             for pool in network.pools:
                 shared = overlap(one.span, pool.span) if pool.span else None
                 if shared:

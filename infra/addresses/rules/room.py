@@ -78,9 +78,11 @@ def address_not_placed(facts: Facts) -> Iterator[Fault]:
     seen: set[tuple[int, str]] = set()
     for claim in facts.outcome.unplaced:
         network = facts.networks[claim.network]
-        if (claim.place == "pool" and _shortage(facts, network)[3]) or (claim.network, claim.place) in seen:
+        if (claim.network, claim.place) in seen:
             continue
         seen.add((claim.network, claim.place))
+        if claim.place == "pool" and _shortage(facts, network)[3]:
+            continue  # the rules of the pools say it
         place = "in the pools" if claim.place == "pool" else "outside the pools"
         adjacent = ", adjacent to the resource bridge's other address," if claim.follows else ""
         message = f"no address{adjacent} is left {place} of network {network.name} for {claim.owner}"
