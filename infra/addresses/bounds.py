@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from infra.spec.findings import Finding, KeyPath
 from infra.spec.loader import FileKind, InstanceSpec
+from infra.spec.netplan import Infrastructure, LogicalNetwork
 
 MAX_CLUSTERS = 128
 MAX_POOLS = 1024
@@ -43,7 +44,7 @@ def _counts(spec: InstanceSpec) -> Iterator[tuple[FileKind, KeyPath, str, int, i
     yield "stack", ("clusters",), "load-balancer ranges", ranges, MAX_RANGES
     yield "hosts", ("hosts",), "hosts", len(spec.hosts.hosts), MAX_HOSTS
     yield "netplan", ("logicalNetworks",), "logical networks", len(netplan.logical_networks), MAX_NETWORKS
-    parts = (netplan.infrastructure, *netplan.logical_networks)
+    parts: tuple[Infrastructure | LogicalNetwork, ...] = (netplan.infrastructure, *netplan.logical_networks)
     ip_pools = sum(len(one.ip_pools) for one in netplan.logical_networks)
     proxy = len(netplan.proxy.no_proxy) if netplan.proxy else 0
     servers = sum(len(one.dns_servers) for one in parts)
