@@ -18,7 +18,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from infra.addresses import plan_addresses, read_lock
-from infra.spec import SpecError, load_instance
+from infra.addresses.sizing import size_instance
+from infra.addresses.sizing.table import render_sizes
+from infra.spec import Finding, SpecError, load_instance
+from infra.spec.loader import load_stack
 from tests.instances import cluster, files, write_files
 
 EXAMPLES = int(os.environ.get("AZLOCAL_GARBAGE", "200"))
@@ -116,6 +119,18 @@ def check(folder: Path) -> None:
     except SpecError as error:
         findings = error.findings
         assert findings
+    _check(findings)
+    try:
+        sizing = size_instance("lab", *load_stack("lab", folder))
+    except SpecError as error:
+        assert error.findings
+        _check(error.findings)
+    else:
+        json.dumps(sizing.to_json())
+        assert render_sizes(sizing)
+
+
+def _check(findings: list[Finding]) -> None:
     for finding in findings:
         assert finding.path.startswith(("Pulumi.lab.yaml", "hosts/", "netplans/")), finding
         for text in (finding.path, finding.message, finding.remedy):

@@ -116,6 +116,11 @@ def test_given_addresses_far_apart_have_no_layout() -> None:
     assert sizing.networks[1].need.outside == 2
 
 
+def test_a_fault_of_the_proposal_stands_where_the_clusters_are() -> None:
+    (finding,) = sizing_of(cluster(logicalNetwork="x")).findings
+    assert (finding.rule, finding.path) == ("bad-name", "Pulumi.lab.yaml: clusters")
+
+
 def test_a_prefix_keeps_out_of_the_clusters_own_ranges() -> None:
     sizing = sizing_of(cluster(networkProfile={"podCidr": "10.220.0.0/17"}))
     assert sizing.networks[1].proposed is not None

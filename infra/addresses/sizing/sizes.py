@@ -1,7 +1,7 @@
 """What each network needs, counted from the clusters alone (azure_local_facts.md §2.1, §2.6), and the proposal."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from infra.spec.tree import Document
 from infra.spec.types import AddressRange
 
 MOST_HOSTS = 16  # what an instance can grow to; planned for where no host is known yet
+_PROPOSAL = "the proposed netplan"
 _SWITCHLESS_HOSTS = (2, 3, 4)
 _EDGES = 2  # the first and the last address of a subnet
 
@@ -169,7 +170,7 @@ def _spec(
     stack: str, config: StackConfig, document: Document, hosts: HostsFile | None, netplan: Netplan
 ) -> InstanceSpec:
     stand_in = HostsFile(hosts=(HostSpec.model_validate({"name": "host", "connection": LOCAL_CONNECTION}),))
-    sources = Sources(document, Document("hosts", None), Document("the proposed netplan", None))
+    sources = Sources(document, Document(f"hosts/{config.site}.yaml", None), Document(_PROPOSAL, None))
     return InstanceSpec(stack, config, hosts or stand_in, netplan, sources, Path())
 
 
@@ -185,8 +186,14 @@ def _findings(
     spec = InstanceSpec(
         shell.name, shell.stack, shell.hosts, Netplan.model_validate(netplan), shell.sources, shell.directory
     )
-    known = plan_addresses(spec).findings
-    return [one for one in known if has_hosts or one.rule != "unknown-vm-size"]
+    known = [one for one in plan_addresses(spec).findings if has_hosts or one.rule != "unknown-vm-size"]
+    return [_at_clusters(one, spec.sources) if one.path.startswith(_PROPOSAL) else one for one in known]
+
+
+def _at_clusters(finding: Finding, sources: Sources) -> Finding:
+    """Move a fault of the proposal, which is no file, to the clusters that it was made for."""
+    message = f"the proposed netplan doesn't keep the rules: {finding.message}"
+    return replace(finding, path=sources.where("stack", ("clusters",)), message=message)
 
 
 def _size(name: str, clusters: Sequence[ClusterSpec], length: int, proposed: dict[str, Any] | None) -> NetworkSize:
