@@ -235,6 +235,32 @@ def release(
 
 
 @app.command()
+def rules(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[RULE]...", help="Only these, as findings name them.")
+    ] = None,
+) -> None:
+    """List the rules that a plan is checked against, each with its source.
+
+    Sources are the codes of Microsoft's documents and API specifications; `azlocal` marks rules of our own.
+
+    \b
+    Examples:
+        azlocal rules
+        azlocal rules aks-pool-too-small vip-in-pool
+    """
+    from infra.addresses.rules import RULES
+
+    unknown = set(names or ()) - {one.id for one in RULES}
+    if unknown:
+        typer.echo(f"error: no such rule: {', '.join(sorted(unknown))}; `azlocal rules` lists them", err=True)
+        raise typer.Exit(EXIT_UNREADABLE)
+    for one in sorted(RULES, key=lambda one: one.id):
+        if not names or one.id in names:
+            typer.echo(f"{one.id}  ({one.severity}; {one.source})\n    {one.check.__doc__}")
+
+
+@app.command()
 def schema(
     context: typer.Context,
     check: Annotated[

@@ -154,6 +154,13 @@ def test_help_teaches_with_examples() -> None:
     assert all(name in listed for name in ("image", "hypervisor", "plan", "schema"))
 
 
+def test_every_rule_can_be_looked_up_with_its_source() -> None:
+    listed = azlocal("rules").stdout
+    assert "aks-pool-too-small  (error; IP, NET)\n    A network's pools hold every node" in listed
+    assert len(azlocal("rules", "vip-in-pool").stdout.splitlines()) == 2
+    assert azlocal("rules", "nosuch").exit_code == 1
+
+
 def test_the_schemas_are_current() -> None:
     assert azlocal("-C", ROOT, "schema", "--check").exit_code == 0
 
