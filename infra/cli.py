@@ -7,8 +7,6 @@ pays for another's libraries.
 import importlib
 import json
 import os
-from collections import Counter
-from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,13 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from infra.cli_output import EXIT_RULE_BROKEN, EXIT_UNREADABLE, as_json, echo_findings, json_text, write
+
 if TYPE_CHECKING:
     from infra.addresses import AddressPlan
     from infra.addresses.diff import Changes
-    from infra.spec import Finding, InstanceSpec
-
-EXIT_UNREADABLE = 1
-EXIT_RULE_BROKEN = 2
+    from infra.spec import InstanceSpec
 
 # Command groups of other parts, by name: the module that has its `app`, and what the help says.
 _GROUPS = {
@@ -182,15 +179,15 @@ def plan(
         found = _planned(spec, no_lock=no_lock, frozen=_in_ci() if frozen is None else frozen)
     except SpecError as error:
         if output is not Format.TABLE:
-            _write(_rendered(AddressPlan(stack, (), tuple(error.findings)), output, None), target)
-        _echo_findings(error.findings)
+            write(_rendered(AddressPlan(stack, (), tuple(error.findings)), output, None), target)
+        echo_findings(error.findings)
         raise typer.Exit(EXIT_UNREADABLE) from None
     changes = _changes(older, found, spec, against) if older is not None and against is not None else None
     if output is Format.TABLE and target is None:
         _print_tables(found, changes)
     else:
-        _write(_rendered(found, output, changes), target)
-    _echo_findings(found.findings)
+        write(_rendered(found, output, changes), target)
+    echo_findings(found.findings)
     if not found.ok:
         raise typer.Exit(EXIT_RULE_BROKEN)
 
@@ -230,7 +227,7 @@ def release(
             typer.confirm("Free them?", abort=True)
         free(found, stack, names or ())
     except SpecError as error:
-        _echo_findings(error.findings)
+        echo_findings(error.findings)
         raise typer.Exit(EXIT_UNREADABLE) from None
 
 
@@ -310,17 +307,17 @@ def _size(directory: Path, stack: str, output: Format, target: Path | None) -> N
         sizing = size_instance(stack, *load_stack(stack, directory))
     except SpecError as error:
         if output is Format.JSON:
-            failed = {"instance": stack, "ok": False, "networks": [], "findings": _as_json(error.findings)}
-            _write(_json_text(failed), target)
-        _echo_findings(error.findings)
+            failed = {"instance": stack, "ok": False, "networks": [], "findings": as_json(error.findings)}
+            write(json_text(failed), target)
+        echo_findings(error.findings)
         raise typer.Exit(EXIT_UNREADABLE) from None
     if output is Format.JSON:
-        _write(_json_text(sizing.to_json()), target)
+        write(json_text(sizing.to_json()), target)
     else:
         from infra.addresses.sizing.table import render_sizes
 
-        _write(render_sizes(sizing), target)
-    _echo_findings(sizing.findings)
+        write(render_sizes(sizing), target)
+    echo_findings(sizing.findings)
     if not sizing.ok:
         raise typer.Exit(EXIT_RULE_BROKEN)
 
@@ -332,7 +329,7 @@ def _explain(question: str, spec: "InstanceSpec", output: Format, *, use_lock: b
     lock = read_lock(spec.lock_path) if use_lock else Lock()
     explanations = explain(question, spec, plan_addresses(spec, lock), lock)
     if output is Format.JSON:
-        typer.echo(_json_text({"explanations": [one.to_json() for one in explanations]}), nl=False)
+        typer.echo(json_text({"explanations": [one.to_json() for one in explanations]}), nl=False)
         return
     from rich.console import Console
 
@@ -377,36 +374,6 @@ def _changes(older: "AddressPlan", found: "AddressPlan", spec: "InstanceSpec", a
     from infra.addresses.diff import compare
 
     return compare(older, found, spec, against)
-
-
-def _json_text(content: dict[str, Any]) -> str:
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-
-
-def _write(text: str, target: Path | None) -> None:
-    if target is None:
-        typer.echo(text, nl=False)
-        return
-    try:
-        target.write_text(text, encoding="utf-8")
-    except OSError as error:
-        typer.echo(f"error: {target} can't be written: {error.strerror}; name another file with -o", err=True)
-        raise typer.Exit(EXIT_UNREADABLE) from None
-
-
-def _as_json(findings: Iterable["Finding"]) -> list[dict[str, str]]:
-    return [finding.to_json() for finding in findings]
-
-
-def _echo_findings(findings: Sequence["Finding"]) -> None:
-    colours = {"error": "red", "warning": "yellow", "info": "blue"}
-    for finding in findings:
-        severity = typer.style(finding.severity, colours[finding.severity], bold=True)
-        typer.echo(severity + str(finding).removeprefix(finding.severity), err=True)
-    counts = Counter(finding.severity for finding in findings)
-    if counts:
-        said = [f"{count} {severity}{'s' if count > 1 else ''}" for severity, count in sorted(counts.items())]
-        typer.echo(", ".join(said), err=True)
 
 
 if __name__ == "__main__":

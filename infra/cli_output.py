@@ -1,0 +1,49 @@
+"""What every command of `azlocal` says the same way: exit codes, JSON, files, findings."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from infra.spec import Finding
+
+EXIT_UNREADABLE = 1
+EXIT_RULE_BROKEN = 2
+
+
+def json_text(content: dict[str, Any]) -> str:
+    """Return JSON as people and scripts read it."""
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def write(text: str, target: Path | None) -> None:
+    """Write text to a file, or to standard output."""
+    if target is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        typer.echo(f"error: {target} can't be written: {error.strerror}; name another file with -o", err=True)
+        raise typer.Exit(EXIT_UNREADABLE) from None
+
+
+def as_json(findings: Iterable["Finding"]) -> list[dict[str, str]]:
+    """Return the JSON objects of findings."""
+    return [finding.to_json() for finding in findings]
+
+
+def echo_findings(findings: Sequence["Finding"]) -> None:
+    """Print every finding to standard error, and how many there are of each severity."""
+    colours = {"error": "red", "warning": "yellow", "info": "blue"}
+    for finding in findings:
+        severity = typer.style(finding.severity, colours[finding.severity], bold=True)
+        typer.echo(severity + str(finding).removeprefix(finding.severity), err=True)
+    counts = Counter(finding.severity for finding in findings)
+    if counts:
+        said = [f"{count} {severity}{'s' if count > 1 else ''}" for severity, count in sorted(counts.items())]
+        typer.echo(", ".join(said), err=True)
