@@ -18,7 +18,7 @@ import libvirt
 
 from bench.result import Ratio
 from infra.guest import FirstBoot, generate_host_key, render_seed
-from tests.instance import HOSTS, NETPLAN, cluster
+from tests.instance import HOSTS, NETPLAN, address, cluster
 from tests.project import ROOT, Project
 
 MACHINES = 16
@@ -83,7 +83,7 @@ def _raw_machine(number: int, seeds: Path, public_key: str) -> None:
     connection = libvirt.open("lxc:///system")
     pool = connection.storagePoolLookupByName(f"azlocal-{INSTANCE}")
     image = next(name for name in pool.listVolumes() if name.startswith("image-") and name.endswith(".raw"))
-    name, address = f"raw-{number}", f"192.168.232.{100 + number}"
+    name, own = f"raw-{number}", address(1, 100 + number)
     volume = pool.createXMLFrom(
         f"<volume><name>{name}.raw</name><capacity unit='GiB'>16</capacity><allocation>0</allocation></volume>",
         pool.storageVolLookupByName(image),
@@ -93,9 +93,9 @@ def _raw_machine(number: int, seeds: Path, public_key: str) -> None:
     boot = FirstBoot(
         hostname=name,
         instance_id=name,
-        address=f"{address}/24",
-        gateway="192.168.232.1",
-        dns_servers=("192.168.232.1",),
+        address=f"{own}/24",
+        gateway=address(1, 1),
+        dns_servers=(address(1, 1),),
         authorized_keys=(public_key,),
     )
     folder = seeds / name
@@ -115,7 +115,7 @@ def _raw_machine(number: int, seeds: Path, public_key: str) -> None:
         <console type='pty'/></devices></domain>"""
     )
     domain.create()
-    _wait_for_ssh(address, host_key.public_openssh)
+    _wait_for_ssh(own, host_key.public_openssh)
 
 
 def _wait_for_ssh(address: str, public_key: str) -> None:

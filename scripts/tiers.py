@@ -109,7 +109,7 @@ TIERS = (
     Tier("unit", 5),
     Tier("engine", 10, (needs_command("pulumi"),)),
     Tier("lab", 15, (needs_root, needs_namespaces, needs_command("libvirtd"), needs_command("sshd"))),
-    Tier("e2e", 20, (*MACHINES, needs_loop_devices), (IMAGE, HYPERVISOR)),
+    Tier("e2e", 30, (*MACHINES, needs_loop_devices), (IMAGE, HYPERVISOR)),
     Tier("vm", 20, (*MACHINES, needs_command("qemu-system-x86_64")), (IMAGE, HYPERVISOR)),
 )
 

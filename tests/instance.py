@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,21 +15,30 @@ from infra.image import find_node_image
 from tests.leftovers import leftovers
 from tests.project import ROOT, Project
 
-INSTANCE = "e2e"
+# Another name, another pair of subnets: so that two runs on one machine don't meet.
+INSTANCE = os.environ.get("AZLOCAL_TEST_INSTANCE", "e2e")
+_THIRD = 180 + zlib.crc32(INSTANCE.encode()) % 35 * 2
+
+
+def address(network: int, host: int) -> str:
+    """Return an address in the infrastructure network (0) or the logical network (1) of these tests."""
+    return f"192.168.{_THIRD + network}.{host}"
+
+
 NETPLAN: dict[str, Any] = {
     "infrastructure": {
-        "addressPrefix": "192.168.231.0/24",
-        "gateway": "192.168.231.1",
-        "dnsServers": ["192.168.231.1"],
-        "pool": {"start": "192.168.231.20", "end": "192.168.231.30"},
+        "addressPrefix": f"{address(0, 0)}/24",
+        "gateway": address(0, 1),
+        "dnsServers": [address(0, 1)],
+        "pool": {"start": address(0, 20), "end": address(0, 30)},
     },
     "logicalNetworks": [
         {
             "name": "aks",
-            "addressPrefix": "192.168.232.0/24",
-            "gateway": "192.168.232.1",
-            "dnsServers": ["192.168.232.1"],
-            "ipPools": [{"start": "192.168.232.20", "end": "192.168.232.60", "ipPoolType": "vm"}],
+            "addressPrefix": f"{address(1, 0)}/24",
+            "gateway": address(1, 1),
+            "dnsServers": [address(1, 1)],
+            "ipPools": [{"start": address(1, 20), "end": address(1, 60), "ipPoolType": "vm"}],
         }
     ],
 }
@@ -88,6 +98,8 @@ def make_project(tmp_path: Path) -> Iterator[MakeProject]:
 
     yield make
     for project in made:
+        project.reap()  # a test that was interrupted may have left its command running
+        project.settle().expect()
         project.destroy().expect()
     assert leftovers(INSTANCE) == []
 

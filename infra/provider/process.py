@@ -20,6 +20,7 @@ from infra.provider.servicer import AnyKind, Servicer
 THREADS: Final = 64
 """Operations at once: sixteen hosts with a few each. Blocking calls wait here, not in the engine."""
 _CONTROL_THREADS: Final = 4  # so that Cancel is heard while every operation's thread is busy
+_GRACE_SECONDS: Final = 4.0  # below the five after which the engine kills
 _MAX_MESSAGE: Final = 400 * 1024 * 1024  # the engine's own limit
 
 
@@ -53,24 +54,26 @@ def serve(kinds: Mapping[str, AnyKind], arguments: Sequence[str]) -> None:
             ("grpc.max_send_message_length", _MAX_MESSAGE),
         ],
     )
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(
-        Servicer(version("azlocal"), kinds, GrpcEngineLog, log), server
-    )
+    servicer = Servicer(version("azlocal"), kinds, GrpcEngineLog, log)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)  # noqa: T201 - the engine reads the port from here
     stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    # Ctrl-C reaches the whole process group; the engine then sends Cancel and ends us itself.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The engine closes a plugin with SIGINT and waits five seconds for it to go.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
     _wait_for_end(stop)
-    server.stop(grace=1)
-    # Threads may still block in libvirt; what they were doing is adopted by the next run.
+    # Where Ctrl-C reached the whole process group, operations still run: they end as on a Cancel.
+    servicer.cancel()
+    servicer.running.wait_until_none(_GRACE_SECONDS)
+    server.stop(grace=0.2).wait()
+    # A thread may still block in libvirt; what it was doing is adopted by the next run.
     os._exit(0)
 
 
 def _wait_for_end(stop: threading.Event) -> None:
-    """Return on SIGTERM, or once the process that started us is no more (a `kill -9` of the CLI)."""
+    """Return on a signal, or once the process that started us is no more (a `kill -9` of the CLI)."""
     parent = os.getppid()
     while not stop.wait(0.5):
         if os.getppid() != parent:

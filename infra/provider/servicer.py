@@ -57,7 +57,8 @@ def _resource_call(
         def call(self: Servicer, request: Any, context: Any) -> Any:
             kind = self.kind_of(request.urn, context)
             try:
-                return method(self, kind, request)
+                with self.running:
+                    return method(self, kind, request)
             except Exception as error:  # noqa: BLE001 - the edge of the process: everything becomes an answer
                 inputs = decode(getattr(request, _INPUTS_FIELD[verb])) if verb in _INPUTS_FIELD else Properties({})
                 self.fail(context, kind, verb, inputs, error)
@@ -69,6 +70,28 @@ def _resource_call(
 
 # Where each request carries the inputs that a partial failure has to hand back.
 _INPUTS_FIELD = {"create": "properties", "update": "news", "read": "inputs"}
+
+
+class Running:
+    """Counts the operations that run, so that the process can end between them."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._count = 0
+
+    def __enter__(self) -> None:
+        with self._changed:
+            self._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._count -= 1
+            self._changed.notify_all()
+
+    def wait_until_none(self, timeout: float) -> None:
+        """Return when nothing runs, or after `timeout` seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._count == 0, timeout)
 
 
 class Servicer(provider_pb2_grpc.ResourceProviderServicer):
@@ -86,6 +109,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         self._connect_log = connect_log
         self._log = log
         self._cancelled = threading.Event()
+        self.running = Running()
 
     # -- the plugin itself ---------------------------------------------------------------------
 
@@ -126,8 +150,12 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def Cancel(self, request: Any, context: Any) -> Any:
         """Stop every running operation at its next step."""
-        self._cancelled.set()
+        self.cancel()
         return empty_pb2.Empty()
+
+    def cancel(self) -> None:
+        """Stop every running operation at its next step."""
+        self._cancelled.set()
 
     # -- resources -----------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.instance import HOSTS, INSTANCE, MakeProject, cluster
+from tests.instance import HOSTS, INSTANCE, MakeProject, address, cluster
 from tests.leftovers import leftovers
 from tests.project import Project
 
@@ -24,7 +24,7 @@ def set_host(project: Project, **changes: object) -> None:
 
 def test_a_host_that_does_not_answer_is_named_quickly(make_project: MakeProject) -> None:
     project = make_project()
-    set_host(project, connection="qemu+ssh://root@127.0.0.1:1/system", managementAddress="192.168.231.5")
+    set_host(project, connection="qemu+ssh://root@127.0.0.1:1/system", managementAddress=address(0, 5))
     started = time.monotonic()
     run = project.up()
     assert run.code != 0
