@@ -6,6 +6,7 @@ with the expected host key on all sixteen. The yardstick is what a careful scrip
 
 from __future__ import annotations
 
+import random
 import socket
 import subprocess
 import tempfile
@@ -73,16 +74,18 @@ def _timed(project: Project) -> float:
 def _raw(public_key: str) -> float:
     with tempfile.TemporaryDirectory() as seeds, ThreadPoolExecutor(MACHINES) as threads:
         started = time.monotonic()
-        list(threads.map(lambda number: _raw_machine(number, Path(seeds), public_key), range(MACHINES)))
-        seconds = time.monotonic() - started
-        list(threads.map(_raw_remove, range(MACHINES)))
-    return seconds
+        try:
+            list(threads.map(lambda number: _raw_machine(number, Path(seeds), public_key), range(MACHINES)))
+            return time.monotonic() - started
+        finally:
+            list(threads.map(_raw_remove, range(MACHINES)))
 
 
 def _raw_machine(number: int, seeds: Path, public_key: str) -> None:
     connection = libvirt.open("lxc:///system")
     pool = connection.storagePoolLookupByName(f"azlocal-{INSTANCE}")
-    image = next(name for name in pool.listVolumes() if name.startswith("image-") and name.endswith(".raw"))
+    names = [volume.name() for volume in pool.listAllVolumes()]
+    image = next(name for name in names if name.startswith("image-") and name.endswith(".raw"))
     name, own = f"raw-{number}", address(1, 100 + number)
     volume = pool.createXMLFrom(
         f"<volume><name>{name}.raw</name><capacity unit='GiB'>16</capacity><allocation>0</allocation></volume>",
@@ -114,7 +117,15 @@ def _raw_machine(number: int, seeds: Path, public_key: str) -> None:
         <interface type='network'><source network='{INSTANCE}-aks'/></interface>
         <console type='pty'/></devices></domain>"""
     )
-    domain.create()
+    for attempt in range(10):
+        try:
+            domain.create()
+            break
+        except libvirt.libvirtError as error:
+            # libvirt_lxc gives up when another took its loop device; a careful script tries again.
+            if attempt == 9 or "loop device" not in str(error):
+                raise
+            time.sleep(random.uniform(0.05, 0.3))
     _wait_for_ssh(own, host_key.public_openssh)
 
 
@@ -135,7 +146,12 @@ def _wait_for_ssh(address: str, public_key: str) -> None:
 
 def _raw_remove(number: int) -> None:
     connection = libvirt.open("lxc:///system")
-    domain = connection.lookupByName(f"raw-{number}")
-    domain.destroy()
-    domain.undefine()
-    connection.storagePoolLookupByName(f"azlocal-{INSTANCE}").storageVolLookupByName(f"raw-{number}.raw").delete()
+    for domain in connection.listAllDomains():
+        if domain.name() == f"raw-{number}":
+            if domain.isActive():
+                domain.destroy()
+            domain.undefine()
+    pool = connection.storagePoolLookupByName(f"azlocal-{INSTANCE}")
+    for volume in pool.listAllVolumes():
+        if volume.name() == f"raw-{number}.raw":
+            volume.delete()
