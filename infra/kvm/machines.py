@@ -21,6 +21,7 @@ from infra.kvm.storage import (
     Volume,
     clone_volume,
     create_volume,
+    find_pool,
     find_volume,
     open_pool,
     pool_directory,
@@ -126,8 +127,11 @@ def grow_disk(session: HostSession, pool_name: str, machine: str, machine_type: 
 
 
 def disk_gib(session: HostSession, pool_name: str, machine: str, machine_type: MachineType) -> int | None:
-    """Return the disk's size in GiB, None when it is gone."""
-    volume = find_volume(open_pool(session.qemu, pool_name), disk_volume_name(machine, machine_type))
+    """Return the disk's size in GiB, None when it can't be seen: gone, or its pool isn't started."""
+    pool = find_pool(session.qemu, pool_name)
+    if pool is None or not pool.isActive():
+        return None
+    volume = find_volume(pool, disk_volume_name(machine, machine_type))
     return None if volume is None else _capacity(volume) // _GIB
 
 
@@ -312,5 +316,7 @@ def remove_machine(session: HostSession, pool_name: str, name: str, machine_type
     domain = owned_domain(session, machine_type, name, mark)
     if domain is not None:
         remove_domain(domain)
+    if find_pool(session.qemu, pool_name) is None:
+        return  # removed by hand, and the disk with it; the seed goes with the host's storage
     remove_seed(session, pool_name, name, machine_type)
     remove_volume(open_pool(session.qemu, pool_name), disk_volume_name(name, machine_type))

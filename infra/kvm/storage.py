@@ -53,7 +53,9 @@ def ensure_pool(connection: libvirt.virConnect, name: str, directory: str, mark:
         pool = connection.storagePoolDefineXML(xml)
     elif not mark.owns("pool", name, pool.UUIDString()):
         raise NotOurs(mark.refusal("pool", name, connection.getURI()))
-    if not pool.isActive():
+    if pool.isActive():
+        pool.refresh()  # libvirt may have started it before its directory was mounted
+    else:
         pool.create()
     if not pool.autostart():
         pool.setAutostart(True)

@@ -12,6 +12,8 @@ import pytest
 
 from infra.kvm.connection import Hosts, libvirt_uri
 from infra.kvm.errors import HostError, Interrupted, NotOurs
+from infra.kvm.ownership import Mark
+from infra.kvm.storage import ensure_pool, remove_pool
 from infra.provider.diff import diff
 from infra.provider.kind import Changes
 from infra.provider.kinds.host import HostKind
@@ -21,6 +23,7 @@ from infra.provider.kinds.network import NetworkKind
 from infra.provider.operation import Operation
 from infra.provider.values import UNKNOWN
 from infra.resources.contract import OnChange
+from infra.resources.image import ImageState
 from infra.resources.network import NetworkInputs
 from tests.provider.conftest import MemoryLog
 
@@ -211,3 +214,26 @@ def test_a_changed_machine_type_shows_in_preview_before_the_host_is_asked() -> N
     assert kind.preview(old | {"requestedMachineType": "emulated"}, old)["machineType"] == "emulated"
     back = kind.preview(old, old | {"requestedMachineType": "emulated"})
     assert (back["machineType"], back["machineTypeReason"]) == (UNKNOWN, UNKNOWN)
+
+
+def test_a_pool_that_cannot_be_seen_into_is_not_an_image_that_is_gone(networks: NetworkKind) -> None:
+    connection = libvirt.open(TEST)
+    mark = Mark("local", "local", "urn")
+    pool = ensure_pool(connection, "azlocal-local", "/var/lib/azlocal/local/volumes", mark)
+    kind, op = ImageKind(Hosts()), operation("Image")
+    old = ImageState(
+        instance="local",
+        connection=TEST,
+        pool="azlocal-local",
+        volume="image-1.raw",
+        volume_path="/v/image-1.raw",
+        capacity=1,
+    )
+    id = kind.contract.id_of(old.to_wire())
+    assert kind.read(op, id, old) is None, "the pool lists its volumes, and it isn't there"
+    pool.destroy()
+    assert kind.read(op, id, old) == old, "a stopped pool says nothing about its volumes"
+    remove_pool(connection, "azlocal-local", mark)
+    assert kind.read(op, id, old) is None
+    kind.delete(op, id, old)
+    connection.close()

@@ -10,7 +10,15 @@ import libvirt
 
 from infra.kvm.connection import HostSession
 from infra.kvm.errors import HostError
-from infra.kvm.storage import Volume, create_volume, find_volume, open_pool, remove_volume, upload_file
+from infra.kvm.storage import (
+    Volume,
+    create_volume,
+    find_pool,
+    find_volume,
+    open_pool,
+    remove_volume,
+    upload_file,
+)
 from infra.provider.kind import Made
 from infra.provider.kinds.base import HostedKind, parse_id
 from infra.provider.operation import Operation
@@ -71,7 +79,11 @@ class ImageKind(HostedKind[ImageInputs, ImageState]):
                 if old
                 else ImageInputs(instance=op.stack, connection=connection, pool=pool_name, volume=volume)
             )
-            pool = open_pool(session.qemu, pool_name)
+            pool = find_pool(session.qemu, pool_name)
+            if pool is None:
+                return None
+            if not pool.isActive():
+                return old  # nothing can be seen; the Host resource shows the drift and repairs it
             return _state(pool, inputs) if find_volume(pool, volume + _COMPLETE) else None
 
     def update(self, op: Operation, id: str, old: ImageState, inputs: ImageInputs) -> ImageState:
@@ -81,10 +93,13 @@ class ImageKind(HostedKind[ImageInputs, ImageState]):
     def delete(self, op: Operation, id: str, old: ImageState) -> None:
         """Delete the volume."""
         with self.session(op, old.connection) as session:
-            pool = open_pool(session.qemu, old.pool)
-            if old.volume:
-                remove_volume(pool, old.volume + _COMPLETE)
-                remove_volume(pool, old.volume)
+            pool = find_pool(session.qemu, old.pool)
+            if pool is None or not old.volume:
+                return
+            if not pool.isActive():
+                pool.create()
+            remove_volume(pool, old.volume + _COMPLETE)
+            remove_volume(pool, old.volume)
 
     @staticmethod
     def _upload(
