@@ -15,7 +15,7 @@ import tenacity
 
 from infra.kvm.connection import HostSession
 from infra.kvm.domain_xml import DomainView, MachineDefinition, MachineType, from_xml, to_xml
-from infra.kvm.errors import HostError, Interrupted, NotOurs, is_missing
+from infra.kvm.errors import HostError, Interrupted, NotOurs, is_connection_lost, is_missing
 from infra.kvm.ownership import Mark
 from infra.kvm.storage import (
     Volume,
@@ -133,6 +133,14 @@ def disk_gib(session: HostSession, pool_name: str, machine: str, machine_type: M
         return None
     volume = find_volume(pool, disk_volume_name(machine, machine_type))
     return None if volume is None else _capacity(volume) // _GIB
+
+
+def is_disk_gone(session: HostSession, pool_name: str, machine: str, machine_type: MachineType) -> bool:
+    """Return whether the host says that there is no disk; a pool that isn't started says nothing."""
+    pool = find_pool(session.qemu, pool_name)
+    if pool is None:
+        return True
+    return bool(pool.isActive()) and find_volume(pool, disk_volume_name(machine, machine_type)) is None
 
 
 def _disk(session: HostSession, pool_name: str, machine: str, machine_type: MachineType) -> libvirt.virStorageVol:
@@ -316,7 +324,21 @@ def remove_machine(session: HostSession, pool_name: str, name: str, machine_type
     domain = owned_domain(session, machine_type, name, mark)
     if domain is not None:
         remove_domain(domain)
-    if find_pool(session.qemu, pool_name) is None:
-        return  # removed by hand, and the disk with it; the seed goes with the host's storage
+    if not _can_open(session, pool_name):
+        return  # disk and seed lie in the host's storage, and go when that goes
     remove_seed(session, pool_name, name, machine_type)
     remove_volume(open_pool(session.qemu, pool_name), disk_volume_name(name, machine_type))
+
+
+def _can_open(session: HostSession, pool_name: str) -> bool:
+    """Return whether the pool can be used: it may be gone, or a reboot may have left its directory unmounted."""
+    pool = find_pool(session.qemu, pool_name)
+    if pool is None:
+        return False
+    try:
+        open_pool(session.qemu, pool_name)
+    except libvirt.libvirtError as error:
+        if is_connection_lost(error):
+            raise
+        return False
+    return True

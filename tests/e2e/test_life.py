@@ -151,3 +151,27 @@ def test_lost_state_is_recovered_by_import(make_project: MakeProject) -> None:
     ).expect()
     project.up().expect()
     assert domain_uuid(RB) == born, "a machine that carries the mark is taken over, not made twice"
+
+
+def test_after_a_host_reboot_everything_comes_back_with_its_data(make_project: MakeProject) -> None:
+    project = make_project()
+    project.up().expect()
+    born = domain_uuid(RB)
+    on(project, RB, "sudo", "sh", "-c", "'echo mine > /kept; sync'")
+
+    # What a reboot leaves: nothing runs, and the store's mount is gone.
+    virsh("destroy", RB)
+    for network in ("aks", "infrastructure"):
+        virsh("net-destroy", f"{INSTANCE}-{network}", uri="qemu:///system")
+    virsh("pool-destroy", f"azlocal-{INSTANCE}", uri="qemu:///system")
+    if Path(f"/var/lib/azlocal/{INSTANCE}.xfs").exists():
+        subprocess.run(["umount", f"/var/lib/azlocal/{INSTANCE}"], check=True)
+
+    shown = project.refresh().expect().output
+    assert "available" in shown
+    assert "running" in shown
+    project.up().expect()
+    assert domain_uuid(RB) == born
+    assert on(project, RB, "cat", "/kept") == "mine"
+    project.up("--expect-no-changes").expect()
+    project.refresh("--expect-no-changes").expect()

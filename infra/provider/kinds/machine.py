@@ -57,7 +57,8 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
         mark = mark_for(op, inputs.instance)
         with self.session(op, inputs.connection) as session:
             domain = machines.owned_domain(session, inputs.machine_type, inputs.name, mark)
-            if domain is None or not _is_same_birth(machines.persistent_view(domain), inputs):
+            diskless = machines.is_disk_gone(session, inputs.pool, inputs.name, inputs.machine_type)
+            if domain is None or diskless or not _is_same_birth(machines.persistent_view(domain), inputs):
                 domain = self._build(op, session, inputs, mark)
             else:
                 op.status("taking over the machine that an interrupted run left")
@@ -75,7 +76,7 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
             for machine_type in types:
                 domain = machines.owned_domain(session, machine_type, name, mark)
                 if domain is not None:
-                    return _state(session, connection, domain, expected_memory=old.memory_mib if old else None)
+                    return _read(session, connection, domain, old)
         return None
 
     def update(self, op: Operation, id: str, old: MachineState, inputs: MachineInputs) -> MachineState:
@@ -142,7 +143,7 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
                 machines.set_memory(domain, inputs.memory_mib)
             if inputs.machine_type == "container" and live.vcpus != inputs.vcpus:
                 machines.set_container_cpus(domain, inputs.vcpus)
-        return _state(session, inputs.connection, domain, expected_memory=inputs.memory_mib)
+        return _state(session, inputs.connection, domain, inputs)
 
     def _wait(self, op: Operation, made: Made[MachineState]) -> None:
         """Wait until SSH answers at the planned address with the machine's own key.
@@ -241,9 +242,19 @@ def _needs_restart(domain: libvirt.virDomain, inputs: MachineInputs) -> bool:
     return (live.vcpus, live.memory_maximum_mib) != (inputs.vcpus, inputs.memory_mib)
 
 
+def _read(
+    session: HostSession, connection: str, domain: libvirt.virDomain, old: MachineState | None
+) -> MachineState | None:
+    view = machines.persistent_view(domain)
+    if machines.is_disk_gone(session, view.record.get("pool", ""), view.name, view.machine_type):
+        return None  # what is left of it can't start; `up` makes it anew
+    return _state(session, connection, domain, old)
+
+
 def _state(
-    session: HostSession, connection: str, domain: libvirt.virDomain, expected_memory: int | None
+    session: HostSession, connection: str, domain: libvirt.virDomain, known: MachineInputs | None
 ) -> MachineState:
+    """Return what stands; `known` is what was last known or wanted, for what can't be seen now."""
     persistent, live = machines.persistent_view(domain), machines.live_view(domain)
     record = persistent.record
     if not record:
@@ -251,9 +262,11 @@ def _state(
             f"{connection}: domain {persistent.name} lost azlocal's metadata; restore it with "
             "`virsh metadata`, or undefine the domain and run `pulumi refresh` and `pulumi up`"
         )
-    # Either the running memory or the next start's can have been changed by hand: show the one that was.
-    memory = persistent.memory_mib if live.memory_mib == expected_memory else live.memory_mib
     size = machines.disk_gib(session, record["pool"], persistent.name, persistent.machine_type)
+    if size is None and known is None:
+        raise HostError(
+            f"{connection}: the disk of {persistent.name} can't be seen: pool {record['pool']!r} isn't started"
+        )
     return MachineState(
         instance=persistent.instance,
         connection=connection,
@@ -264,9 +277,9 @@ def _state(
         network=persistent.network,
         mac_address=persistent.mac_address,
         first_boot=FirstBootInputs.model_validate(record["firstBoot"]),
-        vcpus=persistent.vcpus if live.vcpus == persistent.vcpus else live.vcpus,
-        memory_mib=memory,
-        disk_gib=size or 0,
+        vcpus=_changed(live.vcpus, persistent.vcpus, known.vcpus if known else None),
+        memory_mib=_changed(live.memory_mib, persistent.memory_mib, known.memory_mib if known else None),
+        disk_gib=size or (known.disk_gib if known else 0),
         secure_boot=persistent.secure_boot,
         tpm=persistent.tpm,
         seed_digest=record["seedDigest"],
@@ -274,3 +287,8 @@ def _state(
         uuid=persistent.uuid,
         ssh_host_key=record["sshHostKey"],
     )
+
+
+def _changed(live: int, persistent: int, known: int | None) -> int:
+    """Of what runs and what the next start would run, return the one that somebody changed by hand."""
+    return persistent if live == known else live
