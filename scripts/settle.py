@@ -1,8 +1,10 @@
-"""Puts a stack in order after a run that was killed: `settle.py STACK`. Silent when there is nothing to do.
+"""Puts a stack in order after a run that was killed: `settle.py STACK [--before-destroy]`. Mostly silent.
 
 A killed engine leaves two things behind. A file backend keeps its lock: it is dropped when the
 process that took it is gone. And the state lists creates that nobody saw the end of: their ids
-follow from their inputs, so the engine can be told to look whether the objects stand.
+follow from their inputs, so the engine can be told to look whether the objects stand. Where only the
+plugin was killed the engine forgets the create altogether: the next `up` adopts what stands, and before a
+destroy each host that state doesn't know is imported, so that removing it sweeps what carries our mark.
 """
 
 from __future__ import annotations
@@ -19,10 +21,11 @@ from urllib.parse import unquote, urlsplit
 
 from infra.resources import host, image, machine, network  # noqa: F401 - they register their contracts
 from infra.resources.contract import Contract
+from infra.spec import SpecError, load_instance
 
 
-def main(stack: str) -> None:
-    """Drop dead locks, then settle pending creates."""
+def main(stack: str, before_destroy: bool) -> None:
+    """Drop dead locks, settle pending creates, and before a destroy recover hosts that state has lost."""
     if any(is_dead(lock) for lock in locks(os.environ.get("PULUMI_BACKEND_URL", ""), stack)):
         say("the run that locked this stack is gone (killed?); dropping its lock")
         pulumi("cancel", stack, "--yes")
@@ -34,6 +37,26 @@ def main(stack: str) -> None:
             word for urn, id in found for word in ("--import-pending-creates", urn, "--import-pending-creates", id)
         ]
         pulumi("refresh", "--stack", stack, "--yes", "--skip-preview", *pairs)
+    if before_destroy:
+        recover_hosts(stack, json.loads(pulumi("stack", "export", "--stack", stack)))
+
+
+def recover_hosts(stack: str, export: dict[str, Any]) -> None:
+    """Import each host of the files that state doesn't have and that still carries the instance's mark."""
+    resources = (export.get("deployment") or {}).get("resources") or []
+    known = {one.get("id") for one in resources if one["type"] == host.HOST.token}
+    try:
+        hosts = load_instance(stack, Path.cwd()).hosts.hosts
+    except SpecError:
+        return  # files that can't be read now don't stop a destroy of what state knows
+    for one in hosts:
+        id = host.HOST.id_of({"connection": one.connection, "instance": stack})
+        if id not in known:
+            command = ["pulumi", "import", host.HOST.token, one.name, id, "--stack", stack, "--yes"]
+            options = ["--protect=false", "--generate-code=false", "--non-interactive"]
+            done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+            if done.returncode == 0:
+                say(f"{one.name} holds what a killed run left; it goes with the rest")
 
 
 def locks(backend: str, stack: str) -> Iterator[dict[str, Any]]:
@@ -81,4 +104,4 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], before_destroy="--before-destroy" in sys.argv[2:])

@@ -104,7 +104,7 @@ exists() { pulumi stack select --non-interactive --stack "$stack" >/dev/null 2>&
 must_exist() { exists || die "there is no stack '$stack' yet; make up STACK=$stack makes it"; }
 
 # After a killed run: drop its lock, look whether what it was making stands.
-settle() { python scripts/settle.py "$stack"; }
+settle() { python scripts/settle.py "$stack" "$@"; }
 
 up() {
   [[ -f $stack_file ]] || die "there is no $stack_file. The stacks here: $(find . -maxdepth 1 -name 'Pulumi.*.yaml' -printf '%f ' | sed 's/Pulumi\.//g; s/\.yaml//g')"
@@ -122,7 +122,7 @@ down() {
     return
   fi
   azlocal hypervisor start
-  settle
+  settle --before-destroy
   pulumi destroy --stack "$stack" --yes --skip-preview --suppress-outputs "${flags[@]}"
   azlocal hypervisor stop
 }

@@ -99,7 +99,7 @@ def make_project(tmp_path: Path) -> Iterator[MakeProject]:
     yield make
     for project in made:
         project.reap()  # a test that was interrupted may have left its command running
-        project.settle().expect()
+        project.settle("--before-destroy").expect()
         project.destroy().expect()
     assert leftovers(INSTANCE) == []
 

@@ -62,10 +62,10 @@ class Project:
         project["plugins"]["providers"][0]["path"] = str(folder)
         self._dump("Pulumi.yaml", project)
 
-    def settle(self) -> Run:
+    def settle(self, *flags: str) -> Run:
         """Put the stack in order after a killed run, as `make up` and `make down` do first."""
         done = subprocess.run(
-            [str(ROOT / ".venv" / "bin" / "python"), str(ROOT / "scripts" / "settle.py"), self.stack],
+            [str(ROOT / ".venv" / "bin" / "python"), str(ROOT / "scripts" / "settle.py"), self.stack, *flags],
             cwd=self.directory,
             env=os.environ | self._environment(),
             stdout=subprocess.PIPE,

@@ -72,6 +72,7 @@ def test_destroy_right_after_a_kill_leaves_nothing(make_project: MakeProject, vi
     project = make_project()
     for point in POINTS[1::2]:
         kill_at(project, point, victim)
+        project.settle("--before-destroy").expect()
         project.destroy().expect()
         assert leftovers(INSTANCE) == [], point
 

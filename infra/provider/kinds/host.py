@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-import libvirt
-
 from infra.kvm import clone_store, machines, probe
 from infra.kvm.connection import HostSession
-from infra.kvm.domain_xml import from_xml
 from infra.kvm.errors import HostError
 from infra.kvm.facts import read_facts
 from infra.kvm.networks import remove_network
@@ -133,10 +130,11 @@ def _sweep(op: Operation, session: HostSession, mark: Mark, old: HostState) -> N
     """Remove marked objects that state no longer knows: a run was killed, and then nothing wanted them."""
     for driver in (session.qemu, session.lxc):
         for domain in driver.listAllDomains():
-            view = from_xml(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
-            if mark.owns("domain", view.name, view.uuid):
-                op.info(f"removing {view.name}, left by an interrupted run")
-                machines.remove_machine(session, pool_name(old.instance), view.name, view.machine_type, mark)
+            # Asked of the handle alone: somebody else's domain may be gone by now.
+            if mark.owns("domain", domain.name(), domain.UUIDString()):
+                op.info(f"removing {domain.name()}, left by an interrupted run")
+                machine_type = machines.persistent_view(domain).machine_type
+                machines.remove_machine(session, pool_name(old.instance), domain.name(), machine_type, mark)
     for network in session.qemu.listAllNetworks():
         if mark.owns("network", network.name(), network.UUIDString()):
             op.info(f"removing network {network.name()}, left by an interrupted run")

@@ -7,7 +7,7 @@ from typing import Any
 import libvirt
 
 from infra.kvm.connection import HostSession
-from infra.kvm.domain_xml import from_xml as domain_view
+from infra.kvm.machines import live_view
 from infra.kvm.networks import NetworkDefinition, owned_network, remove_network
 from infra.kvm.ownership import Mark
 from infra.provider.kind import Made
@@ -105,8 +105,10 @@ def _plug_in_machines(session: HostSession, inputs: NetworkInputs, mark: Mark) -
     """Put the interfaces of our running machines back on the bridge: libvirt forgets them with the old one."""
     for driver in (session.qemu, session.lxc):
         for domain in driver.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
-            view = domain_view(domain.XMLDesc())
-            if view.network == inputs.name and view.interface_device and mark.owns("domain", view.name, view.uuid):
+            if not mark.owns("domain", domain.name(), domain.UUIDString()):
+                continue  # somebody else's: left alone, and perhaps gone by now
+            view = live_view(domain)
+            if view.network == inputs.name and view.interface_device:
                 session.shell.run(["ip", "link", "set", "dev", view.interface_device, "master", inputs.bridge])
 
 
