@@ -14,7 +14,7 @@ MachineType = Literal["vm", "container", "emulated"]
 
 METADATA_NAMESPACE: Final = "urn:azlocal:machine:1"
 _METADATA: Final = ElementMaker(namespace=METADATA_NAMESPACE, nsmap={"azlocal": METADATA_NAMESPACE})
-_CPU_PERIOD: Final = 100_000  # µs; a container's quota is this times its vCPUs
+CPU_PERIOD: Final = 100_000  # µs; a container's quota is this times its vCPUs
 _DRIVERS: Final[Mapping[str, MachineType]] = {"lxc": "container", "kvm": "vm", "qemu": "emulated"}
 
 
@@ -99,7 +99,7 @@ def _container(machine: MachineDefinition) -> Any:
         E.memory(str(machine.memory_ceiling_mib), unit="MiB"),
         E.currentMemory(str(machine.memory_mib), unit="MiB"),
         E.vcpu(str(machine.vcpus)),
-        E.cputune(E.period(str(_CPU_PERIOD)), E.quota(str(machine.vcpus * _CPU_PERIOD))),
+        E.cputune(E.period(str(CPU_PERIOD)), E.quota(str(machine.vcpus * CPU_PERIOD))),
         E.os(E.type("exe", arch="x86_64"), E.init("/sbin/init")),
         E.features(E.capabilities(policy="allow")),
         E.clock(offset="utc"),
@@ -195,7 +195,7 @@ def from_xml(xml: str) -> DomainView:
         name=root.findtext("name", ""),
         uuid=root.findtext("uuid", ""),
         machine_type=_DRIVERS.get(root.get("type", ""), "vm"),
-        vcpus=int(quota) // int(root.findtext("cputune/period", str(_CPU_PERIOD)))
+        vcpus=int(quota) // int(root.findtext("cputune/period", str(CPU_PERIOD)))
         if quota
         else int(root.findtext("vcpu", "0")),
         memory_mib=_mib(

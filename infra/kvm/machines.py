@@ -14,7 +14,7 @@ import pycdlib
 import tenacity
 
 from infra.kvm.connection import HostSession
-from infra.kvm.domain_xml import DomainView, MachineDefinition, MachineType, from_xml, to_xml
+from infra.kvm.domain_xml import CPU_PERIOD, DomainView, MachineDefinition, MachineType, from_xml, to_xml
 from infra.kvm.errors import HostError, Interrupted, NotOurs, is_connection_lost, is_missing
 from infra.kvm.ownership import Mark
 from infra.kvm.storage import (
@@ -297,7 +297,7 @@ def set_memory(domain: libvirt.virDomain, mib: int) -> None:
 def set_container_cpus(domain: libvirt.virDomain, vcpus: int) -> None:
     """Change a running container's share of the host's processors at once."""
     if domain.isActive():
-        domain.setSchedulerParametersFlags({"vcpu_quota": vcpus * 100_000}, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        domain.setSchedulerParametersFlags({"vcpu_quota": vcpus * CPU_PERIOD}, libvirt.VIR_DOMAIN_AFFECT_LIVE)
 
 
 def remove_domain(domain: libvirt.virDomain) -> None:
@@ -324,21 +324,21 @@ def remove_machine(session: HostSession, pool_name: str, name: str, machine_type
     domain = owned_domain(session, machine_type, name, mark)
     if domain is not None:
         remove_domain(domain)
-    if not _can_open(session, pool_name):
+    pool = _usable_pool(session, pool_name)
+    if pool is None:
         return  # disk and seed lie in the host's storage, and go when that goes
     remove_seed(session, pool_name, name, machine_type)
-    remove_volume(open_pool(session.qemu, pool_name), disk_volume_name(name, machine_type))
+    remove_volume(pool, disk_volume_name(name, machine_type))
 
 
-def _can_open(session: HostSession, pool_name: str) -> bool:
-    """Return whether the pool can be used: it may be gone, or a reboot may have left its directory unmounted."""
+def _usable_pool(session: HostSession, pool_name: str) -> libvirt.virStoragePool | None:
+    """Return the pool, started; None when it is gone, or when a reboot left its directory unmounted."""
     pool = find_pool(session.qemu, pool_name)
-    if pool is None:
-        return False
-    try:
-        open_pool(session.qemu, pool_name)
-    except libvirt.libvirtError as error:
-        if is_connection_lost(error):
-            raise
-        return False
-    return True
+    if pool is not None and not pool.isActive():
+        try:
+            pool.create()
+        except libvirt.libvirtError as error:
+            if is_connection_lost(error):
+                raise
+            return None
+    return pool

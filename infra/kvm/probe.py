@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import libvirt
 from lxml import etree
@@ -20,7 +20,7 @@ from lxml.builder import E
 
 from infra.kvm.domain_xml import MachineType
 from infra.kvm.errors import HostError, HostUnreachable, is_missing
-from infra.kvm.storage import Volume, create_volume, open_pool, remove_volume, upload_bytes
+from infra.kvm.storage import Volume, create_volume, download_bytes, open_pool, remove_volume, upload_bytes
 
 RequestedMachineType = Literal["auto", "vm", "container", "emulated"]
 
@@ -131,7 +131,7 @@ def boot_probe(
             return Verdict(
                 False, f"libvirt lists {domain_type}, but a probe guest that started there never booted"
             )
-        if _download(connection, volume, 512)[_MARK_OFFSET:].startswith(_MARK):
+        if download_bytes(connection, volume, 512)[_MARK_OFFSET:].startswith(_MARK):
             return Verdict(True, f"a probe guest booted under {domain_type}")
         return Verdict(False, f"a probe guest under {domain_type} ended before it booted: QEMU failed")
     finally:
@@ -234,22 +234,3 @@ def _ends_by_itself(domain: libvirt.virDomain, seconds: float) -> bool:
             return False  # so QEMU leaves a guest whose processor KVM can't go on with
         time.sleep(0.05)
     return False
-
-
-def _download(connection: libvirt.virConnect, volume: libvirt.virStorageVol, length: int) -> bytes:
-    stream = connection.newStream()
-    volume.download(stream, 0, length)
-    received = bytearray()
-
-    def take(_stream: libvirt.virStream, data: bytes, _opaque: Any) -> int:
-        received.extend(data)
-        return len(data)
-
-    try:
-        stream.recvAll(take, None)
-        stream.finish()
-    except BaseException:
-        with suppress(libvirt.libvirtError):
-            stream.abort()
-        raise
-    return bytes(received)

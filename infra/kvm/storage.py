@@ -222,3 +222,13 @@ def upload_bytes(connection: libvirt.virConnect, volume: libvirt.virStorageVol, 
 
     with _finished(stream):
         stream.sendAll(send, None)
+
+
+def download_bytes(connection: libvirt.virConnect, volume: libvirt.virStorageVol, length: int) -> bytes:
+    """Fetch the first bytes of a volume."""
+    stream = connection.newStream()
+    volume.download(stream, 0, length)
+    received = bytearray()
+    with _finished(stream):
+        stream.recvAll(lambda _stream, data, _opaque: received.extend(data), None)
+    return bytes(received)

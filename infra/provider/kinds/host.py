@@ -11,7 +11,7 @@ from infra.kvm.errors import HostError
 from infra.kvm.facts import read_facts
 from infra.kvm.networks import remove_network
 from infra.kvm.ownership import Mark
-from infra.kvm.storage import ensure_pool, find_pool, pool_directory, remove_pool
+from infra.kvm.storage import ensure_pool, find_pool, open_pool, pool_directory, remove_pool
 from infra.provider.kind import Made
 from infra.provider.kinds.base import HostedKind, mark_for, parse_id
 from infra.provider.operation import Operation
@@ -77,8 +77,8 @@ class HostKind(HostedKind[HostInputs, HostState]):
         """Remove what still carries the instance's mark, then the pool and the storage directory."""
         mark = mark_for(op, old.instance)
         with self.session(op, old.connection) as session:
-            # A reboot may have unmounted it, and what it holds has to be seen to be removed.
-            clone_store.ensure(session.shell, old.storage_directory)
+            # A reboot may have unmounted it or stopped the pool: what it holds is seen before it is removed.
+            _prepare(op, session, old, mark)
             _sweep(op, session, mark, old)
             _refuse_foreign_files(session, old)
             remove_pool(session.qemu, pool_name(old.instance), mark)
@@ -142,10 +142,7 @@ def _sweep(op: Operation, session: HostSession, mark: Mark, old: HostState) -> N
 
 
 def _refuse_foreign_files(session: HostSession, old: HostState) -> None:
-    pool = find_pool(session.qemu, pool_name(old.instance))
-    if pool is None or not pool.isActive():
-        return
-    names = [volume.name() for volume in pool.listAllVolumes()]
+    names = [volume.name() for volume in open_pool(session.qemu, pool_name(old.instance)).listAllVolumes()]
     foreign = sorted(name for name in names if not name.startswith(("image-", f"{old.instance}-")))
     if foreign:
         raise HostError(
