@@ -145,6 +145,7 @@ PACKAGES: Final = (
     Package("netbase", "names of protocols and ports, as rules use them"),
     Package("iputils-ping", "the first question when a network fails"),
     Package("procps", "sysctl, ps; kubeadm's preflight"),
+    Package("curl", "asks the API server whether it answers"),
     Package("ca-certificates", "registries and Arc's endpoints"),
     Package("less", "journalctl and systemctl page with it"),
 )
@@ -217,7 +218,10 @@ def current_recipe() -> Recipe:
         install_files=read_files(files / "install"),
         root_files=read_files(files / "root"),
         esp_files=read_files(files / "esp"),
-        enabled_units={"azlocal-container.service": "sysinit.target"},
+        enabled_units={
+            "azlocal-container.service": "sysinit.target",
+            "azlocal-node.service": "multi-user.target",
+        },
         masked_units=MASKED_UNITS,
         removed=REMOVED,
         disk_size=16 * GIB,
