@@ -6,8 +6,12 @@ from typing import Final
 
 import libvirt
 
+from infra.errors import Interrupted, UserError
 
-class HostError(Exception):
+__all__ = ["HostError", "HostUnreachable", "Interrupted", "NotOurs", "is_connection_lost", "is_missing"]
+
+
+class HostError(UserError):
     """Something on a host can't be done; the message says what, where, and the remedy."""
 
 
@@ -17,10 +21,6 @@ class HostUnreachable(HostError):
 
 class NotOurs(HostError):
     """An object of that name exists and doesn't carry this resource's mark."""
-
-
-class Interrupted(HostError):
-    """The operation was cancelled or ran out of time; what was made so far stands."""
 
 
 # Absence is decided by error code, here and nowhere else: a lost connection must never read as "gone".

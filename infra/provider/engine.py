@@ -9,6 +9,7 @@ import grpc
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 
 _INFO = engine_pb2.LogSeverity.INFO
+_WARNING = engine_pb2.LogSeverity.WARNING
 _DEBUG = engine_pb2.LogSeverity.DEBUG
 
 
@@ -20,6 +21,9 @@ class EngineLog(Protocol):
 
     def info(self, urn: str, text: str) -> None:
         """Print `text` under the resource, permanently."""
+
+    def warning(self, urn: str, text: str) -> None:
+        """Print `text` under the resource, permanently, marked as a warning."""
 
     def debug(self, text: str) -> None:
         """Keep `text` for `pulumi -v`: the details behind an unexpected error."""
@@ -39,6 +43,10 @@ class GrpcEngineLog:
     def info(self, urn: str, text: str) -> None:
         """Print `text` under the resource, permanently."""
         self._send(_INFO, urn, text)
+
+    def warning(self, urn: str, text: str) -> None:
+        """Print `text` under the resource, permanently, marked as a warning."""
+        self._send(_WARNING, urn, text)
 
     def debug(self, text: str) -> None:
         """Keep `text` for `pulumi -v`."""

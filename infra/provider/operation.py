@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from infra.kvm.errors import Interrupted
+from infra.errors import Interrupted
 from infra.provider.engine import EngineLog
 
 
@@ -47,6 +47,10 @@ class Operation:
     def info(self, text: str) -> None:
         """Say something that must be read."""
         self.log.info(self.urn, text)
+
+    def warning(self, text: str) -> None:
+        """Say something that must be read and may have to be acted on."""
+        self.log.warning(self.urn, text)
 
     def check_cancelled(self) -> None:
         """Stop here when the engine asked to.

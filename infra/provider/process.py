@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from typing import Final
@@ -15,6 +15,7 @@ import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
 
 from infra.provider.engine import EngineLog, GrpcEngineLog
+from infra.provider.plugin import Plugin
 from infra.provider.servicer import AnyKind, Servicer
 
 THREADS: Final = 64
@@ -31,6 +32,7 @@ class _NoEngine:
         """Drop the text: there is no row to show it in."""
 
     info = status
+    warning = status
 
     def debug(self, text: str) -> None:
         """Print for whoever started the plugin by hand."""
@@ -38,10 +40,15 @@ class _NoEngine:
 
 
 def serve(kinds: Mapping[str, AnyKind], arguments: Sequence[str]) -> None:
+    """Serve azlocal's own kinds (by type token); see `serve_plugin`."""
+    serve_plugin(lambda log: Servicer(version("azlocal"), kinds, GrpcEngineLog, log), arguments)
+
+
+def serve_plugin(make: Callable[[EngineLog], Plugin], arguments: Sequence[str]) -> None:
     """Print the port, answer the engine, return when told to stop or when the engine is gone.
 
     Args:
-        kinds: resource kinds by type token.
+        make: builds the plugin, given where to log.
         arguments: the command line; the engine's address is its last positional word.
     """
     positional = [word for word in arguments if not word.startswith("-")]
@@ -54,7 +61,7 @@ def serve(kinds: Mapping[str, AnyKind], arguments: Sequence[str]) -> None:
             ("grpc.max_send_message_length", _MAX_MESSAGE),
         ],
     )
-    servicer = Servicer(version("azlocal"), kinds, GrpcEngineLog, log)
+    servicer = make(log)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()

@@ -9,21 +9,17 @@ from __future__ import annotations
 
 import functools
 import json
-import threading
-import traceback
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
 from google.protobuf import empty_pb2
-from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
-from pydantic import ValidationError
+from pulumi.runtime.proto import provider_pb2
 
-from infra.kvm.errors import HostError
 from infra.provider.diff import diff
 from infra.provider.engine import EngineLog
 from infra.provider.kind import InitFailed, Kind, Made
-from infra.provider.operation import Operation
+from infra.provider.plugin import Plugin, abort_init_failed
 from infra.provider.schema import package_schema
 from infra.provider.values import UNKNOWN, Properties, decode, encode
 from infra.resources.contract import OnChange
@@ -34,17 +30,6 @@ _PROPERTY_KIND = {
     OnChange.UPDATE: provider_pb2.PropertyDiff.UPDATE,
     OnChange.REPLACE: provider_pb2.PropertyDiff.UPDATE_REPLACE,
 }
-
-
-class _Status(grpc.Status):  # type: ignore[misc]
-    """A gRPC status with packed details, the way the engine expects a partial failure."""
-
-    def __init__(self, message: str, details: Any) -> None:
-        self.code = grpc.StatusCode.UNKNOWN
-        self.details = message
-        packed = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=message)
-        packed.details.add().Pack(details)
-        self.trailing_metadata = (("grpc-status-details-bin", packed.SerializeToString()),)
 
 
 def _resource_call(
@@ -60,41 +45,25 @@ def _resource_call(
                 with self.running:
                     return method(self, kind, request)
             except Exception as error:  # noqa: BLE001 - the edge of the process: everything becomes an answer
-                inputs = decode(getattr(request, _INPUTS_FIELD[verb])) if verb in _INPUTS_FIELD else Properties({})
-                self.fail(context, kind, verb, inputs, error)
+                if isinstance(error, InitFailed):
+                    inputs = decode(getattr(request, _INPUTS_FIELD[verb]))
+                    made: Made[Any] = error.made
+                    properties = _encode(kind, made.state.to_wire(), inputs)
+                    abort_init_failed(
+                        context, made.id, properties, _encode(kind, inputs.values, inputs), [error.reason]
+                    )
+                self.fail(context, verb, error)
 
         return call
 
     return decorate
 
 
-# Where each request carries the inputs that a partial failure has to hand back.
+# Where each request that can fail partially carries the inputs it has to hand back.
 _INPUTS_FIELD = {"create": "properties", "update": "news", "read": "inputs"}
 
 
-class Running:
-    """Counts the operations that run, so that the process can end between them."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._count = 0
-
-    def __enter__(self) -> None:
-        with self._changed:
-            self._count += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._changed:
-            self._count -= 1
-            self._changed.notify_all()
-
-    def wait_until_none(self, timeout: float) -> None:
-        """Return when nothing runs, or after `timeout` seconds."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._count == 0, timeout)
-
-
-class Servicer(provider_pb2_grpc.ResourceProviderServicer):
+class Servicer(Plugin):
     """Dispatches each request to the kind that its URN or type token names."""
 
     def __init__(
@@ -104,31 +73,10 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         connect_log: Callable[[str], EngineLog],
         log: EngineLog,
     ) -> None:
-        self._version = version
+        super().__init__(version, connect_log, log)
         self._kinds = kinds
-        self._connect_log = connect_log
-        self._log = log
-        self._cancelled = threading.Event()
-        self.running = Running()
 
     # -- the plugin itself ---------------------------------------------------------------------
-
-    def Handshake(self, request: Any, context: Any) -> Any:
-        """Learn the engine's address; tell it what we understand."""
-        if request.engine_address:
-            self._log = self._connect_log(request.engine_address)
-        return provider_pb2.ProviderHandshakeResponse(
-            accept_secrets=True, accept_resources=False, accept_outputs=False
-        )
-
-    def Attach(self, request: Any, context: Any) -> Any:
-        """Serve an engine that found us already running (PULUMI_DEBUG_PROVIDERS)."""
-        self._log = self._connect_log(request.address)
-        return empty_pb2.Empty()
-
-    def GetPluginInfo(self, request: Any, context: Any) -> Any:
-        """Return the plugin's version."""
-        return plugin_pb2.PluginInfo(version=self._version)
 
     def GetSchema(self, request: Any, context: Any) -> Any:
         """Return the package schema, generated from the contracts."""
@@ -147,15 +95,6 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.ConfigureResponse(
             acceptSecrets=True, supportsPreview=True, acceptResources=False, acceptOutputs=False
         )
-
-    def Cancel(self, request: Any, context: Any) -> Any:
-        """Stop every running operation at its next step."""
-        self.cancel()
-        return empty_pb2.Empty()
-
-    def cancel(self) -> None:
-        """Stop every running operation at its next step."""
-        self._cancelled.set()
 
     # -- resources -----------------------------------------------------------------------------
 
@@ -183,7 +122,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         """Compare what stands with what is wanted, property by property."""
         state, news = decode(request.olds), decode(request.news)
         changes = diff(kind.contract, state.values, news.values).without(request.ignoreChanges)
-        kind.refine(state.values, news.values, changes, self._operation(request))
+        kind.refine(state.values, news.values, changes, self.operation(request))
         return provider_pb2.DiffResponse(
             changes=provider_pb2.DiffResponse.DIFF_SOME
             if changes.by_path
@@ -207,7 +146,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.CreateResponse(
                 properties=_encode(kind, outputs | kind.preview(inputs.known(), None), inputs)
             )
-        made = kind.create(self._operation(request), kind.contract.inputs.model_validate(inputs.values))
+        made = kind.create(self.operation(request), kind.contract.inputs.model_validate(inputs.values))
         return provider_pb2.CreateResponse(id=made.id, properties=_encode(kind, made.state.to_wire(), inputs))
 
     @_resource_call("read")
@@ -215,7 +154,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         """Return what stands on the host; an empty id only when the host says it is gone."""
         olds, old_inputs = decode(request.properties), decode(request.inputs)
         old = kind.contract.state.model_validate(olds.values) if olds.values else None
-        state = kind.read(self._operation(request), request.id, old)
+        state = kind.read(self.operation(request), request.id, old)
         if state is None:
             return provider_pb2.ReadResponse()
         outputs = state.to_wire()
@@ -238,7 +177,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             outputs = olds.values | news.values | kind.preview(news.known(), olds.values)
             return provider_pb2.UpdateResponse(properties=_encode(kind, outputs, news))
         state = kind.update(
-            self._operation(request),
+            self.operation(request),
             request.id,
             kind.contract.state.model_validate(olds.values),
             kind.contract.inputs.model_validate(news.values),
@@ -249,7 +188,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     def Delete(self, kind: AnyKind, request: Any) -> Any:
         """Remove the object; success when it is already gone."""
         olds = decode(request.properties)
-        kind.delete(self._operation(request), request.id, kind.contract.state.model_validate(olds.values))
+        kind.delete(self.operation(request), request.id, kind.contract.state.model_validate(olds.values))
         return empty_pb2.Empty()
 
     # -- helpers -------------------------------------------------------------------------------
@@ -261,32 +200,6 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             known = ", ".join(sorted(self._kinds))
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"{token} is not a kind of azlocal; it has {known}")
         return self._kinds[token]
-
-    def _operation(self, request: Any) -> Operation:
-        return Operation(request.urn, self._log, self._cancelled, getattr(request, "timeout", 0))
-
-    def fail(self, context: Any, kind: AnyKind, verb: str, inputs: Properties, error: Exception) -> NoReturn:
-        """End the call with what the user should read, and never with a traceback."""
-        if isinstance(error, InitFailed):
-            made: Made[Any] = error.made
-            details = provider_pb2.ErrorResourceInitFailed(
-                id=made.id,
-                properties=_encode(kind, made.state.to_wire(), inputs),
-                inputs=_encode(kind, inputs.values, inputs),
-                reasons=[error.reason],
-            )
-            context.abort_with_status(_Status(error.reason, details))
-        if isinstance(error, HostError):
-            context.abort(grpc.StatusCode.UNKNOWN, str(error))
-        self._log.debug("".join(traceback.format_exception(error)))
-        # A validation error repeats its input, which may be a secret.
-        text = f"{error.error_count()} invalid properties" if isinstance(error, ValidationError) else str(error)
-        context.abort(
-            grpc.StatusCode.INTERNAL,
-            f"{verb} failed with an unexpected {type(error).__name__}: {text:.500}. This is a bug in azlocal; "
-            "please report it with the traceback that `pulumi up --debug` shows.",
-        )
-        raise AssertionError("abort raises")
 
 
 def _encode(kind: AnyKind, values: Mapping[str, Any], like: Properties) -> Any:

@@ -83,6 +83,9 @@ class MemoryLog:
     def info(self, urn: str, text: str) -> None:
         self.lines.append(("info", text))
 
+    def warning(self, urn: str, text: str) -> None:
+        self.lines.append(("warning", text))
+
     def debug(self, text: str) -> None:
         self.lines.append(("debug", text))
 
