@@ -1,6 +1,19 @@
-"""What a machine finds at its first boot, as pure text: cloud-init, netplan, its SSH host key."""
+"""What a machine finds at its first boot, as pure text: cloud-init, netplan, kubeadm, its SSH host key."""
 
 from infra.guest.first_boot import LOGIN_USER, FirstBoot, render_seed, seed_digest
 from infra.guest.host_key import SshHostKey, generate_host_key
+from infra.guest.kubernetes_node import API_PORT, NO_SECRETS, POOL_LABEL, KubernetesNode, NodeSecrets
 
-__all__ = ["LOGIN_USER", "FirstBoot", "SshHostKey", "generate_host_key", "render_seed", "seed_digest"]
+__all__ = [
+    "API_PORT",
+    "LOGIN_USER",
+    "NO_SECRETS",
+    "POOL_LABEL",
+    "FirstBoot",
+    "KubernetesNode",
+    "NodeSecrets",
+    "SshHostKey",
+    "generate_host_key",
+    "render_seed",
+    "seed_digest",
+]

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from infra.guest.host_key import SshHostKey
+from infra.guest.kubernetes_node import NO_SECRETS, KubernetesNode, NodeSecrets, node_archive
 
 LOGIN_USER = "azlocal"
 _USER_DATA_HEADER = "#cloud-config\n"
@@ -30,6 +31,7 @@ class FirstBoot:
         dns_servers: DNS servers.
         authorized_keys: Public keys that may log in as `azlocal`.
         fqdn: Its full name, where it has one.
+        node: The Kubernetes node that it becomes; None for other machines.
     """
 
     hostname: str
@@ -39,19 +41,26 @@ class FirstBoot:
     dns_servers: tuple[str, ...] = ()
     authorized_keys: tuple[str, ...] = ()
     fqdn: str | None = None
+    node: KubernetesNode | None = None
 
 
-def render_seed(first_boot: FirstBoot, host_key: SshHostKey) -> dict[str, bytes]:
-    """Return the seed's files by name; user-data holds the private host key, so treat it as a secret."""
-    return {
+def render_seed(
+    first_boot: FirstBoot, host_key: SshHostKey, secrets: NodeSecrets = NO_SECRETS
+) -> dict[str, bytes]:
+    """Return the seed's files by name; it holds private keys, so treat it as a secret."""
+    files = {
         "meta-data": _yaml(_meta_data(first_boot)),
         "user-data": _USER_DATA_HEADER.encode() + _yaml(_user_data(first_boot, host_key)),
         "network-config": _yaml(_network_config(first_boot)),
     }
+    if first_boot.node:
+        address = first_boot.address.partition("/")[0]
+        files["node.tar"] = node_archive(first_boot.node, first_boot.hostname, address, secrets)
+    return files
 
 
 def seed_digest(first_boot: FirstBoot) -> str:
-    """Return a digest of what the seed says, apart from the host key, which differs each time it is made."""
+    """Return a digest of what the seed says, apart from its keys and tokens."""
     digest = hashlib.sha256()
     for name, content in sorted(render_seed(first_boot, _NO_KEY).items()):
         digest.update(f"{name}\0{len(content)}\0".encode() + content)
@@ -71,7 +80,10 @@ def _user_data(first_boot: FirstBoot, host_key: SshHostKey) -> dict[str, Any]:
         "sudo": ["ALL=(ALL) NOPASSWD:ALL"],
         "ssh_authorized_keys": list(first_boot.authorized_keys),
     }
+    # The command copies node.tar; it runs before SSH answers, and the seed may be gone after that.
+    take_seed = {"bootcmd": [["cloud-init-per", "instance", "take-seed", "/usr/lib/azlocal/take-seed"]]}
     return {
+        **(take_seed if first_boot.node else {}),
         "hostname": first_boot.hostname,
         "fqdn": first_boot.fqdn or first_boot.hostname,
         "prefer_fqdn_over_hostname": False,

@@ -24,6 +24,7 @@ class MachineDefinition:
 
     Attributes:
         memory_ceiling_mib: how far a container's memory can be raised while it runs.
+        seed_path: a container's folder; a VM's ISO, None once it has been read and wiped.
         record: what can't be read back from the rest of the XML; plain data without secrets.
     """
 
@@ -36,7 +37,7 @@ class MachineDefinition:
     network: str
     mac_address: str
     disk_path: str
-    seed_path: str
+    seed_path: str | None
     secure_boot: bool
     tpm: bool
     instance: str
@@ -142,14 +143,7 @@ def _virtual_machine(machine: MachineDefinition) -> Any:
             type="file",
             device="disk",
         ),
-        E.disk(
-            E.driver(name="qemu", type="raw"),
-            E.source(file=machine.seed_path),
-            E.target(dev="sda", bus="scsi"),  # Debian's cloud kernel has no driver for q35's own SATA
-            E.readonly(),
-            type="file",
-            device="cdrom",
-        ),
+        _seed_drive(machine.seed_path),
         E.controller(type="scsi", model="virtio-scsi"),
         _interface(machine),
         E.serial(E.target(port="0"), type="pty"),
@@ -181,6 +175,23 @@ def _virtual_machine(machine: MachineDefinition) -> Any:
         E.devices(*devices),
         type="qemu" if machine.machine_type == "emulated" else "kvm",
     )
+
+
+def _seed_drive(path: str | None) -> Any:
+    """Return the CD drive that a seed's ISO lies in; an empty one without a path."""
+    return E.disk(
+        E.driver(name="qemu", type="raw"),
+        *([E.source(file=path)] if path else []),
+        E.target(dev="sda", bus="scsi"),  # Debian's cloud kernel has no driver for q35's own SATA
+        E.readonly(),
+        type="file",
+        device="cdrom",
+    )
+
+
+def empty_seed_drive() -> str:
+    """Return the XML that takes a VM's seed out of its drive."""
+    return etree.tostring(_seed_drive(None), encoding="unicode")
 
 
 def from_xml(xml: str) -> DomainView:

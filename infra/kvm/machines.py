@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import posixpath
 import threading
 import time
-from collections.abc import Callable, Mapping
-from io import BytesIO
+from collections.abc import Callable
 from typing import Final
 
 import libvirt
-import pycdlib
 import tenacity
 
 from infra.kvm.connection import HostSession
 from infra.kvm.domain_xml import CPU_PERIOD, DomainView, MachineDefinition, MachineType, from_xml, to_xml
 from infra.kvm.errors import HostError, Interrupted, NotOurs, is_connection_lost, is_missing
 from infra.kvm.ownership import Mark
+from infra.kvm.seeds import remove_seed
 from infra.kvm.storage import (
     Volume,
     clone_volume,
@@ -24,9 +22,7 @@ from infra.kvm.storage import (
     find_pool,
     find_volume,
     open_pool,
-    pool_directory,
     remove_volume,
-    upload_bytes,
 )
 
 _SHUTDOWN_SECONDS: Final = 60
@@ -162,58 +158,6 @@ def _grow_file_system(session: HostSession, path: str) -> None:
     # The container was stopped or never started; a journal left by a stop is replayed first.
     session.shell.run(["e2fsck", "-f", "-p", path], timeout=300, check=False)
     session.shell.run(["resize2fs", path], timeout=300)
-
-
-# -- seed ------------------------------------------------------------------------------------------
-
-
-def place_seed(
-    session: HostSession, pool_name: str, machine: str, machine_type: MachineType, files: Mapping[str, bytes]
-) -> str:
-    """Put the cloud-init seed where the machine will find it; return its path on the host."""
-    if machine_type == "container":
-        directory = seed_path(session, pool_name, machine, machine_type)
-        session.shell.make_directory(directory, mode=0o700)
-        for name, content in files.items():
-            session.shell.write_file(f"{directory}/{name}", content, mode=0o600)
-        return directory
-    iso = _iso(files)
-    volume = create_volume(open_pool(session.qemu, pool_name), Volume(_seed_volume(machine), len(iso), "raw"))
-    upload_bytes(session.qemu, volume, iso)
-    path: str = volume.path()
-    return path
-
-
-def seed_path(session: HostSession, pool_name: str, machine: str, machine_type: MachineType) -> str:
-    """Return where the machine's seed lies on the host: a folder for a container, an ISO for a VM."""
-    volumes = pool_directory(open_pool(session.qemu, pool_name))
-    if machine_type == "container":
-        return f"{posixpath.dirname(volumes)}/seeds/{machine}"
-    return f"{volumes}/{_seed_volume(machine)}"
-
-
-def remove_seed(session: HostSession, pool_name: str, machine: str, machine_type: MachineType) -> None:
-    """Delete the seed if it is there."""
-    if machine_type == "container":
-        session.shell.remove_tree(seed_path(session, pool_name, machine, machine_type))
-    else:
-        remove_volume(open_pool(session.qemu, pool_name), _seed_volume(machine))
-
-
-def _seed_volume(machine: str) -> str:
-    return f"{machine}-seed.iso"
-
-
-def _iso(files: Mapping[str, bytes]) -> bytes:
-    """Return a NoCloud disk: cloud-init looks for the volume label `cidata`."""
-    iso = pycdlib.PyCdlib()
-    iso.new(interchange_level=3, joliet=3, rock_ridge="1.09", vol_ident="cidata")
-    for number, (name, content) in enumerate(sorted(files.items())):
-        iso.add_fp(BytesIO(content), len(content), f"/F{number}.;1", rr_name=name, joliet_path=f"/{name}")
-    out = BytesIO()
-    iso.write_fp(out)
-    iso.close()
-    return out.getvalue()
 
 
 # -- domain ----------------------------------------------------------------------------------------

@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pulumi
 from pydantic import Field
 
-from infra.resources.contract import REPLACE, UPDATE, Contract, Model, Resource
+from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Resource, Secret
 from infra.resources.host import MachineType
+
+
+class NodeInputs(Model):
+    """The Kubernetes node that a machine becomes, without secrets."""
+
+    cluster: str = Field(description="The cluster's name in kubeconfigs")
+    role: Literal["controlPlane", "worker"]
+    version: str = Field(description="Kubernetes version, without the v")
+    endpoint: str = Field(description="The cluster's address")
+    ca_certificate: str = Field(description="The cluster CA's certificate, PEM")
+    ca_hash: str = Field(description="kubeadm's pin of the CA's public key")
+    number: int = Field(default=0, ge=0, description="Of a control plane; number 0 starts the cluster")
+    control_planes: int = Field(default=1, ge=1, description="How many control planes the cluster has")
+    vrrp_id: int = Field(default=1, ge=1, le=255)
+    pod_cidr: str = ""
+    service_cidr: str = ""
+    image_tags: dict[str, str] = Field(default_factory=dict, description="Tags of etcd's and CoreDNS's images")
+    max_pods: int | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    taints: list[str] = Field(default_factory=list, description="key=value:Effect")
+
+
+class NodeSecrets(Model):
+    """What a node's seed holds besides, and what no libvirt record and no digest ever does."""
+
+    token: str
+    keys: dict[str, str] = Field(default_factory=dict, description="Of a control plane")
 
 
 class FirstBootInputs(Model):
@@ -19,6 +46,7 @@ class FirstBootInputs(Model):
     gateway: str
     dns_servers: list[str]
     authorized_keys: list[str] = Field(min_length=1, description="OpenSSH public keys that may log in")
+    node: NodeInputs | None = None
 
 
 class MachineInputs(Model):
@@ -33,6 +61,8 @@ class MachineInputs(Model):
     network: Annotated[str, REPLACE] = Field(description="The libvirt network of its only interface")
     mac_address: Annotated[str, REPLACE] = Field(pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")
     first_boot: Annotated[FirstBootInputs, REPLACE]
+    # Another token or key is another cluster's, whose caHash in firstBoot differs, too.
+    node_secrets: Annotated[NodeSecrets | None, IGNORE, Secret()] = None
     vcpus: Annotated[int, UPDATE] = Field(ge=1, le=512)
     memory_mib: Annotated[int, UPDATE] = Field(ge=128, alias="memoryMiB")
     disk_gib: Annotated[int, UPDATE] = Field(ge=2, alias="diskGiB", description="Grows in place, never shrinks")

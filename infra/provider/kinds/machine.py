@@ -7,8 +7,16 @@ from typing import Any, Final
 
 import libvirt
 
-from infra.guest import FirstBoot, generate_host_key, render_seed, seed_digest
-from infra.kvm import machines
+from infra.guest import (
+    NO_SECRETS,
+    FirstBoot,
+    KubernetesNode,
+    NodeSecrets,
+    generate_host_key,
+    render_seed,
+    seed_digest,
+)
+from infra.kvm import machines, seeds
 from infra.kvm.connection import HostSession, libvirt_uri
 from infra.kvm.domain_xml import DomainView, MachineDefinition
 from infra.kvm.errors import HostError
@@ -19,7 +27,7 @@ from infra.provider.operation import Operation
 from infra.provider.values import UNKNOWN
 from infra.resources.contract import Fault, OnChange
 from infra.resources.host import MachineType
-from infra.resources.machine import MACHINE, FirstBootInputs, MachineInputs, MachineState
+from infra.resources.machine import MACHINE, FirstBootInputs, MachineInputs, MachineState, NodeInputs
 from infra.ssh import HostKeyError, wait_for_host_key
 
 _READY_SECONDS: Final[Mapping[MachineType, float]] = {"container": 180, "vm": 300, "emulated": 900}
@@ -32,11 +40,11 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
 
     def check(self, inputs: dict[str, Any], unknown: frozenset[str]) -> list[Fault]:
         """Fill in the digest of the seed, so that preview shows when a change reaches the machine through it."""
-        if unknown & {"firstBoot", "name"}:
+        if unknown & {"firstBoot", "name", "machineType"}:
             inputs["seedDigest"] = UNKNOWN
         else:
             first_boot = FirstBootInputs.model_validate(inputs["firstBoot"])
-            inputs["seedDigest"] = seed_digest(_first_boot(inputs["name"], first_boot))
+            inputs["seedDigest"] = seed_digest(_first_boot(inputs["name"], first_boot, inputs["machineType"]))
         if inputs["machineType"] == "container":
             inputs["secureBoot"] = inputs["tpm"] = False  # a container has no firmware
         return []
@@ -110,8 +118,9 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
                 session, inputs.pool, inputs.name, inputs.machine_type, inputs.image, inputs.disk_gib
             )
             op.status("writing the cloud-init seed")
-            files = render_seed(_first_boot(inputs.name, inputs.first_boot), host_key)
-            machines.place_seed(session, inputs.pool, inputs.name, inputs.machine_type, files)
+            first_boot = _first_boot(inputs.name, inputs.first_boot, inputs.machine_type)
+            files = render_seed(first_boot, host_key, _node_secrets(inputs))
+            seeds.place_seed(session, inputs.pool, inputs.name, inputs.machine_type, files)
             domain = machines.define(session, _definition(session, inputs, mark, host_key.public_openssh))
             op.status("starting")
             machines.start(session, domain)
@@ -146,7 +155,9 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
         return _state(session, inputs.connection, domain, inputs)
 
     def _wait(self, op: Operation, made: Made[MachineState]) -> None:
-        """Wait until SSH answers at the planned address with the machine's own key.
+        """Wait until SSH answers at the planned address with the machine's own key, then wipe the seed.
+
+        By then the machine has taken what it needs from it (image/files: take-seed).
 
         Raises:
             InitFailed: it didn't; the machine stands, and the next `up` goes on waiting.
@@ -174,9 +185,13 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
                 f"{state.name} was started but isn't ready: {error}. See what it does with `{console}`. "
                 "The next `pulumi up` goes on waiting for it.",
             ) from error
+        with self.session(op, state.connection) as session:
+            domain = machines.find_domain(session, state.machine_type, state.name)
+            if domain is not None:
+                seeds.wipe_seed(session, state.pool, domain, state.machine_type)
 
 
-def _first_boot(name: str, inputs: FirstBootInputs) -> FirstBoot:
+def _first_boot(name: str, inputs: FirstBootInputs, machine_type: MachineType) -> FirstBoot:
     return FirstBoot(
         hostname=inputs.hostname,
         address=inputs.address,
@@ -184,7 +199,17 @@ def _first_boot(name: str, inputs: FirstBootInputs) -> FirstBoot:
         dns_servers=tuple(inputs.dns_servers),
         authorized_keys=tuple(inputs.authorized_keys),
         instance_id=name,
+        node=_node(inputs.node, machine_type) if inputs.node else None,
     )
+
+
+def _node(inputs: NodeInputs, machine_type: MachineType) -> KubernetesNode:
+    fields = inputs.model_dump() | {"taints": tuple(inputs.taints)}
+    return KubernetesNode(**fields, in_container=machine_type == "container", is_slow=machine_type == "emulated")
+
+
+def _node_secrets(inputs: MachineInputs) -> NodeSecrets:
+    return NodeSecrets(inputs.node_secrets.token, inputs.node_secrets.keys) if inputs.node_secrets else NO_SECRETS
 
 
 def _definition(session: HostSession, inputs: MachineInputs, mark: Mark, host_key: str) -> MachineDefinition:
@@ -200,7 +225,7 @@ def _definition(session: HostSession, inputs: MachineInputs, mark: Mark, host_ke
         network=inputs.network,
         mac_address=inputs.mac_address,
         disk_path=machines.disk_path(*place),
-        seed_path=machines.seed_path(*place),
+        seed_path=seeds.seed_path(*place),
         secure_boot=inputs.secure_boot,
         tpm=inputs.tpm,
         instance=mark.instance,
@@ -277,6 +302,7 @@ def _state(
         network=persistent.network,
         mac_address=persistent.mac_address,
         first_boot=FirstBootInputs.model_validate(record["firstBoot"]),
+        node_secrets=known.node_secrets if known else None,
         vcpus=_changed(live.vcpus, persistent.vcpus, known.vcpus if known else None),
         memory_mib=_changed(live.memory_mib, persistent.memory_mib, known.memory_mib if known else None),
         disk_gib=size or (known.disk_gib if known else 0),

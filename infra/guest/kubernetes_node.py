@@ -1,0 +1,256 @@
+"""What turns a machine into a Kubernetes node at its first boot: kubeadm's and keepalived's files, and keys.
+
+All of it is one archive in the seed, unpacked under `/etc/azlocal/node` (image/files: take-seed, bootstrap-node).
+cloud-init never holds it, so no copy of a key stays in cloud-init's own files.
+"""
+
+import io
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import yaml
+
+from infra.guest.keepalived import ApiServerAddress, keepalived_conf
+
+FOLDER = "etc/azlocal/node"
+API_PORT = 6443
+POOL_LABEL = "kubernetes.azure.com/agentpool"  # AKS's own label of a node's pool
+_KUBEADM = "kubeadm.k8s.io/v1beta4"
+_CONTAINERD = "unix:///run/containerd/containerd.sock"
+_JOIN_PERIOD = "2h0m0s"
+_RESOLV_CONF = "/run/systemd/resolve/resolv.conf"
+
+Role = Literal["controlPlane", "worker"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KubernetesNode:
+    """A node of a cluster, without secrets.
+
+    Attributes:
+        cluster: The cluster's name in kubeconfigs.
+        role: Control plane or worker.
+        version: Kubernetes version, without the `v`.
+        endpoint: The cluster's address (the VIP).
+        ca_certificate: The cluster CA's certificate, PEM.
+        ca_hash: kubeadm's pin of the CA's key, `sha256:…`.
+        number: Of a control plane, from 0; number 0 starts the cluster.
+        control_planes: How many there are.
+        vrrp_id: The VRRP id that holds the endpoint, unique on the network.
+        pod_cidr: The pods' network.
+        service_cidr: The services' network.
+        image_tags: Tags of the images that kubeadm places by itself: `etcd`, `coredns`.
+        max_pods: Most pods on the node; kubelet's default when None.
+        labels: Labels of the node.
+        taints: Taints, `key=value:Effect`.
+        in_container: The machine shares its host's kernel.
+        is_slow: The machine is emulated: everything takes ten times as long.
+    """
+
+    cluster: str
+    role: Role
+    version: str
+    endpoint: str
+    ca_certificate: str
+    ca_hash: str
+    number: int = 0
+    control_planes: int = 1
+    vrrp_id: int = 1
+    pod_cidr: str = ""
+    service_cidr: str = ""
+    image_tags: Mapping[str, str] = field(default_factory=dict)
+    max_pods: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[str, ...] = ()
+    in_container: bool = False
+    is_slow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSecrets:
+    """The secrets of a node's first boot.
+
+    Attributes:
+        token: The bootstrap token, `abcdef.0123456789abcdef`.
+        keys: Of a control plane: certificates and keys by their path under `/etc/kubernetes/pki`.
+    """
+
+    token: str = field(repr=False)
+    keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+NO_SECRETS = NodeSecrets("")
+"""Stands in where only what isn't secret counts, as in a seed's digest."""
+
+
+def node_archive(node: KubernetesNode, hostname: str, address: str, secrets: NodeSecrets) -> bytes:
+    """Return the tar archive that a seed carries; every file in it is root's alone.
+
+    Args:
+        node: What the node is to be.
+        hostname: Its name, in Kubernetes too.
+        address: Its address, without the subnet's length.
+        secrets: Its token, and a control plane's keys.
+    """
+    files = {"endpoint": f"{node.endpoint}:{API_PORT}\n", "ca.crt": node.ca_certificate}
+    is_first = node.role == "controlPlane" and node.number == 0
+    if is_first:
+        files["init.yaml"] = _documents(
+            _init(node, hostname, address, secrets.token), _cluster(node), _kubelet(), _kube_proxy(node)
+        )
+    if not is_first or node.control_planes > 1:  # the first one joins, too, when it is made again later
+        files["join.yaml"] = _documents(_join(node, hostname, address, secrets.token))
+    if node.role == "controlPlane":
+        files["keepalived.conf"] = keepalived_conf(
+            ApiServerAddress(
+                address=node.endpoint,
+                vrrp_id=node.vrrp_id,
+                interface="eth0" if node.in_container else "enp1s0",
+                own_address=address,
+                number=node.number,
+            )
+        )
+        files |= {f"pki/{path}": content for path, content in secrets.keys.items()}
+    return _tar({f"{FOLDER}/{name}": content for name, content in files.items()})
+
+
+def _init(node: KubernetesNode, hostname: str, address: str, token: str) -> dict[str, Any]:
+    return {
+        "apiVersion": _KUBEADM,
+        "kind": "InitConfiguration",
+        "bootstrapTokens": [
+            {
+                "token": token,
+                "ttl": _JOIN_PERIOD,
+                "description": "azlocal: first boot of nodes",
+                "usages": ["signing", "authentication"],
+                "groups": ["system:bootstrappers:kubeadm:default-node-token"],
+            }
+        ],
+        "localAPIEndpoint": {"advertiseAddress": address, "bindPort": API_PORT},
+        "nodeRegistration": _registration(node, hostname, address),
+        "timeouts": _timeouts(node),
+    }
+
+
+def _join(node: KubernetesNode, hostname: str, address: str, token: str) -> dict[str, Any]:
+    join = {
+        "apiVersion": _KUBEADM,
+        "kind": "JoinConfiguration",
+        "discovery": {
+            "bootstrapToken": {
+                "apiServerEndpoint": f"{node.endpoint}:{API_PORT}",
+                "token": token,
+                "caCertHashes": [node.ca_hash],
+            }
+        },
+        "nodeRegistration": _registration(node, hostname, address),
+        "timeouts": _timeouts(node),
+    }
+    if node.role == "controlPlane":
+        join["controlPlane"] = {"localAPIEndpoint": {"advertiseAddress": address, "bindPort": API_PORT}}
+    return join
+
+
+def _cluster(node: KubernetesNode) -> dict[str, Any]:
+    cluster: dict[str, Any] = {
+        "apiVersion": _KUBEADM,
+        "kind": "ClusterConfiguration",
+        "clusterName": node.cluster,
+        "kubernetesVersion": f"v{node.version}",
+        "controlPlaneEndpoint": f"{node.endpoint}:{API_PORT}",
+        "encryptionAlgorithm": "ECDSA-P256",
+        "networking": {"podSubnet": node.pod_cidr, "serviceSubnet": node.service_cidr},
+        "apiServer": {"certSANs": [node.endpoint]},
+    }
+    if "etcd" in node.image_tags:
+        cluster["etcd"] = {"local": {"imageTag": node.image_tags["etcd"]}}
+    if "coredns" in node.image_tags:
+        cluster["dns"] = {"imageTag": node.image_tags["coredns"]}
+    return cluster
+
+
+def _kubelet() -> dict[str, Any]:
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        # containerd's must be the same, or kubelet kills its own static pods every few seconds.
+        "cgroupDriver": "cgroupfs",
+        # 127.0.0.53, which /etc/resolv.conf names, is another machine's loopback to a pod.
+        "resolvConf": _RESOLV_CONF,
+    }
+
+
+def _kube_proxy(node: KubernetesNode) -> dict[str, Any]:
+    proxy: dict[str, Any] = {"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration"}
+    if node.in_container:
+        # The size of the connection table is the host's to set: 0 leaves it as it is.
+        proxy["conntrack"] = {"maxPerCore": 0, "min": 0}
+    return proxy
+
+
+def _registration(node: KubernetesNode, hostname: str, address: str) -> dict[str, Any]:
+    labels = ",".join(f"{key}={value}" for key, value in sorted(node.labels.items()))
+    arguments = {
+        "node-ip": address,
+        **({"node-labels": labels} if labels else {}),
+        **({"max-pods": str(node.max_pods)} if node.max_pods else {}),
+        **(_CONTAINER_ARGUMENTS if node.in_container else {}),
+    }
+    registration: dict[str, Any] = {
+        "name": hostname,
+        "criSocket": _CONTAINERD,
+        "imagePullPolicy": "IfNotPresent",
+        "kubeletExtraArgs": [{"name": name, "value": value} for name, value in sorted(arguments.items())],
+    }
+    if node.taints:
+        registration["taints"] = [_taint(text) for text in node.taints]
+    if node.in_container:
+        # It looks for the host kernel's configuration, which a container has no sight of.
+        registration["ignorePreflightErrors"] = ["SystemVerification", "Swap"]
+    return registration
+
+
+# kernel.*, vm.* and fs.* are the host's and read-only in a container: kubelet's mode for user namespaces is the
+# one that takes them as they are. The same goes for the host's swap.
+_CONTAINER_ARGUMENTS = {"feature-gates": "KubeletInUserNamespace=true", "fail-swap-on": "false"}
+
+
+def _taint(text: str) -> dict[str, str]:
+    """Read `key=value:Effect` or `key:Effect`."""
+    pair, _, effect = text.rpartition(":")
+    key, _, value = pair.partition("=")
+    return {"key": key, "value": value, "effect": effect} if value else {"key": key, "effect": effect}
+
+
+def _timeouts(node: KubernetesNode) -> dict[str, str]:
+    """A worker waits for its control plane as long as the whole `up` does; kubeadm's own five minutes are less."""
+    factor = 5 if node.is_slow else 1
+    return {
+        "controlPlaneComponentHealthCheck": f"{4 * factor}m0s",
+        "kubeletHealthCheck": f"{4 * factor}m0s",
+        "kubernetesAPICall": f"{factor}m0s",
+        "etcdAPICall": f"{2 * factor}m0s",
+        "tlsBootstrap": f"{5 * factor}m0s",
+        "discovery": "10m0s",
+    }
+
+
+def _documents(*documents: dict[str, Any]) -> str:
+    text: str = yaml.safe_dump_all(documents, sort_keys=False, width=1000)
+    return text
+
+
+def _tar(files: Mapping[str, str]) -> bytes:
+    """Pack files the same way each time, so that a digest of the archive is one of its content."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name, content in sorted(files.items()):
+            member = tarfile.TarInfo(name)
+            member.mode = 0o600
+            data = content.encode()
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return packed.getvalue()

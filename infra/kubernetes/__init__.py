@@ -1,0 +1,1 @@
+"""Acts on a cluster through its API: waits, explains, collects logs. Knows nothing of the engine."""

@@ -1,0 +1,48 @@
+"""The ClusterIdentity kind: made once, kept in the engine's encrypted state, and nowhere else."""
+
+from __future__ import annotations
+
+from infra.guest import API_PORT
+from infra.kubernetes.pki import administrator_kubeconfig, generate_pki
+from infra.kvm.errors import HostError
+from infra.provider.kind import Kind, Made
+from infra.provider.operation import Operation
+from infra.resources.cluster_identity import CLUSTER_IDENTITY, ClusterIdentityInputs, ClusterIdentityState
+
+
+class ClusterIdentityKind(Kind[ClusterIdentityInputs, ClusterIdentityState]):
+    """Authorities, keys and token of a cluster."""
+
+    contract = CLUSTER_IDENTITY
+
+    def create(self, op: Operation, inputs: ClusterIdentityInputs) -> Made[ClusterIdentityState]:
+        """Make new keys."""
+        pki = generate_pki()
+        name = f"{inputs.instance}-{inputs.cluster}"
+        state = ClusterIdentityState(
+            **inputs.model_dump(),
+            ca_certificate=pki.ca.certificate,
+            ca_hash=pki.ca_hash,
+            token=pki.token,
+            keys=pki.files,
+            kubeconfig=administrator_kubeconfig(name, f"https://{inputs.endpoint}:{API_PORT}", pki.ca),
+        )
+        return Made(self.contract.id_of(state.to_wire()), state)
+
+    def read(self, op: Operation, id: str, old: ClusterIdentityState | None) -> ClusterIdentityState | None:
+        """Return what the state has: there is no other copy."""
+        if old is None:
+            raise HostError(
+                f"{id}: a cluster's identity can't be imported, since its keys are only in the lost state; "
+                "remove the cluster's machines and run `pulumi up`, which makes the cluster anew"
+            )
+        return old
+
+    def update(
+        self, op: Operation, id: str, old: ClusterIdentityState, inputs: ClusterIdentityInputs
+    ) -> ClusterIdentityState:
+        """Keep it: every change of an input makes another identity."""
+        return old
+
+    def delete(self, op: Operation, id: str, old: ClusterIdentityState) -> None:
+        """Forget it with the state."""

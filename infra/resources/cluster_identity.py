@@ -1,0 +1,50 @@
+"""A cluster's identity: its authorities, service-account key, bootstrap token and kubeconfig."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import pulumi
+from pydantic import Field
+
+from infra.resources.contract import REPLACE, Contract, Model, Resource, Secret
+
+
+class ClusterIdentityInputs(Model):
+    """What the program says of an identity."""
+
+    instance: Annotated[str, REPLACE] = Field(description="The Azure Local instance")
+    cluster: Annotated[str, REPLACE] = Field(description="The cluster's name")
+    endpoint: Annotated[str, REPLACE] = Field(description="The API server's address; immutable, as on Azure Local")
+
+
+class ClusterIdentityState(ClusterIdentityInputs):
+    """The identity. It exists only here: a cluster whose state is lost can't be joined by new nodes."""
+
+    ca_certificate: str = Field(description="The cluster CA's certificate, PEM")
+    ca_hash: str = Field(description="kubeadm's pin of the CA's public key")
+    token: Annotated[str, Secret()] = Field(description="Bootstrap token of joining nodes, valid for two hours")
+    keys: Annotated[dict[str, str], Secret()] = Field(
+        description="Certificates and keys of the control plane by path under /etc/kubernetes/pki"
+    )
+    kubeconfig: Annotated[str, Secret()] = Field(description="An administrator's kubeconfig")
+
+
+CLUSTER_IDENTITY = Contract(
+    "azlocal:index:ClusterIdentity",
+    ClusterIdentityInputs,
+    ClusterIdentityState,
+    "A cluster's CAs, service-account key, bootstrap token and kubeconfig.",
+    "{instance}/{cluster}",
+)
+
+
+class ClusterIdentity(Resource):
+    """The identity of one cluster."""
+
+    contract = CLUSTER_IDENTITY
+    ca_certificate: pulumi.Output[str]
+    ca_hash: pulumi.Output[str]
+    token: pulumi.Output[str]
+    keys: pulumi.Output[dict[str, str]]
+    kubeconfig: pulumi.Output[str]
