@@ -1,84 +1,129 @@
-"""`azlocal image`: build, list, verify and prune node images."""
+"""`azlocal image`: build, list, verify and prune node images and the bundles in them."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from infra.image import cache as image_cache
 from infra.image.build import build_node_image
-from infra.image.cache import default_cache
+from infra.image.bundle import store as bundle_store
+from infra.image.bundle.build import SourceChoice
+from infra.image.bundle.recipe import base_tree_digest, extras_tree_digest
+from infra.image.bundle.store import find_bundle_in
+from infra.image.folders import clear, disk_usage, locked, remove
 from infra.image.model import ImageError
+from infra.image.places import Cache, default_cache
 from infra.image.recipe import MIB, current_recipe
 
 app = typer.Typer(help="The node image that every machine boots.", no_args_is_help=True)
 
 
 @app.command()
-def build() -> None:
-    """Build the current node image, unless it is there already."""
+def build(
+    source: Annotated[
+        SourceChoice,
+        typer.Option(
+            help="Where Kubernetes and its add-ons come from: the projects' downloads (release), compiled here "
+            "from Go modules (modules), or whichever is in use or can be had (auto)."
+        ),
+    ] = "auto",
+) -> None:
+    """Build the current bundle and node image, unless they are there already."""
     with _errors():
-        image = build_node_image(typer.echo)
+        image = build_node_image(typer.echo, source)
     typer.echo(f"{image.name} is in {image.vm.path.parent}")
+    typer.echo(f"{image.bundle.name} is in {image.bundle.folder}")
 
 
 @app.command(name="list")
 def list_images() -> None:
-    """List the images in the cache."""
+    """List the bundles and images in the cache."""
     from rich.console import Console
     from rich.table import Table
 
-    current = current_recipe()
-    entries = image_cache.entries(default_cache())
+    cache = default_cache()
+    bundle = find_bundle_in(cache)
+    current = {bundle.digest, current_recipe(bundle.digest).digest} if bundle else set()
     table = Table("NAME", "DIGEST", "SIZE", "CREATED (UTC)", "IN USE", box=None)
-    for entry in entries:
-        in_use = "yes" if entry.image.digest == current.digest else "no"
-        size = f"{entry.disk_usage / MIB:.0f} MiB"
+    rows = [
+        (entry.image.name, entry.image.digest, entry.disk_usage, entry.created)
+        for entry in image_cache.entries(cache)
+    ] + [
+        (entry.name, entry.digest, disk_usage(entry.folder), entry.created)
+        for entry in bundle_store.entries(cache)
+    ]
+    for name, digest, size, created in rows:
         table.add_row(
-            entry.image.name, entry.image.digest[:12], size, entry.created[:16].replace("T", " "), in_use
+            *(name, digest[:12], f"{size / MIB:.0f} MiB", created[:16].replace("T", " ")),
+            "yes" if digest in current else "no",
         )
-    if entries:
+    if rows:
         Console().print(table)
-    if all(entry.image.digest != current.digest for entry in entries):
-        typer.echo(f"{current.image_name}, the current recipe's image, isn't built: `azlocal image build`")
+    if len(current & {row[1] for row in rows}) < 2:
+        typer.echo("The current recipe's image or bundle isn't built: `azlocal image build`")
 
 
 @app.command()
 def verify() -> None:
-    """Read every image again and compare it with its checksums."""
+    """Read every image and bundle again and compare them with their checksums."""
     damaged = 0
+    cache = default_cache()
     with _errors():
-        for entry in image_cache.entries(default_cache()):
+        for entry in image_cache.entries(cache):
             for artifact in (entry.image.container, entry.image.vm):
                 started = time.monotonic()
                 fault = image_cache.verify(artifact)
                 damaged += fault is not None
                 seconds = time.monotonic() - started
                 typer.echo(f"{entry.image.name} {artifact.path.name}: {fault or 'sound'} ({seconds:.1f} s)")
+        for bundle in bundle_store.entries(cache):
+            started = time.monotonic()
+            faults = bundle_store.verify(bundle)
+            damaged += len(faults)
+            seconds = time.monotonic() - started
+            for line in faults or [f"{len(bundle.files)} files sound"]:
+                typer.echo(f"{bundle.name}: {line} ({seconds:.1f} s)")
     if damaged:
-        typer.echo("Delete a damaged image's folder; `azlocal image build` makes it again.", err=True)
+        typer.echo("Delete a damaged folder; `azlocal image build` makes it again.", err=True)
         raise typer.Exit(1)
 
 
 @app.command()
 def prune(
-    everything: Annotated[bool, typer.Option("--all", help="Remove the current image, too.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Remove the current ones, too.")] = False,
 ) -> None:
-    """Remove images and package trees that the current recipe doesn't need."""
-    recipe, cache = current_recipe(), default_cache()
-    keep = (None, None) if everything else (recipe.digest, recipe.tree_digest)
+    """Remove images, bundles, compiled programs and package trees that the current recipe doesn't need."""
+    cache = default_cache()
     freed = 0
-    with _errors(), image_cache.locked(cache, typer.echo):
-        image_cache.clear_workplace(cache)
-        for path in image_cache.prunable(cache, *keep):
-            size = image_cache.remove(path)
+    with (
+        _errors(),
+        locked(cache.bundle_lock, "building the bundle", typer.echo),
+        locked(cache.image_lock, "building the node image", typer.echo),
+    ):
+        clear(cache.bundle_work)
+        clear(cache.work)
+        for path in _prunable(cache, everything):
+            size = remove(path)
             freed += size
             typer.echo(f"removed {path} ({size / MIB:.0f} MiB)")
     typer.echo(f"freed {freed / MIB:.0f} MiB")
+
+
+def _prunable(cache: Cache, everything: bool) -> list[Path]:
+    bundle = find_bundle_in(cache)
+    if everything or bundle is None:
+        keep, trees = set(), set()
+    else:
+        recipe = current_recipe(bundle.digest)
+        keep = {bundle.digest, recipe.digest}
+        trees = {recipe.tree_digest, base_tree_digest(), extras_tree_digest()}
+    return image_cache.prunable(cache, keep, trees) + bundle_store.prunable(cache, keep, components=everything)
 
 
 @contextmanager

@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+from infra.image.bundle.model import from_json, to_json
 from infra.image.model import Artifact, ImageError, NodeImage
 
 MANIFEST: Final = "manifest.json"
 CONTAINER_FILE: Final = "root.ext4"
 VM_FILE: Final = "disk.qcow2"
-_FORMAT: Final = "azlocal-node-image/1"
+_FORMAT: Final = "azlocal-node-image/2"
 
 
 def render(image: NodeImage, created: str, packages: dict[str, str]) -> str:
@@ -21,13 +22,14 @@ def render(image: NodeImage, created: str, packages: dict[str, str]) -> str:
         "name": image.name,
         "digest": image.digest,
         "created": created,
-        "artifacts": {"container": _to_json(image.container), "vm": _to_json(image.vm)},
+        "bundle": to_json(image.bundle),
+        "artifacts": {"container": _artifact_to_json(image.container), "vm": _artifact_to_json(image.vm)},
         "packages": dict(sorted(packages.items())),
     }
     return json.dumps(content, indent=2) + "\n"
 
 
-def _to_json(artifact: Artifact) -> dict[str, object]:
+def _artifact_to_json(artifact: Artifact) -> dict[str, object]:
     return {
         "file": artifact.path.name,
         "sha256": artifact.sha256,
@@ -37,8 +39,13 @@ def _to_json(artifact: Artifact) -> dict[str, object]:
     }
 
 
-def parse(text: str, folder: Path) -> tuple[NodeImage, str]:
+def parse(text: str, folder: Path, bundles: Path) -> tuple[NodeImage, str]:
     """Read a manifest.
+
+    Args:
+        text: What it says.
+        folder: Where it was found: the image's folder.
+        bundles: Where the bundles are.
 
     Returns:
         The image, with its artefacts in `folder`, and when it was made.
@@ -50,19 +57,20 @@ def parse(text: str, folder: Path) -> tuple[NodeImage, str]:
         content: dict[str, Any] = json.loads(text)
         if content["format"] != _FORMAT:
             raise _unreadable(folder, f"format {content['format']!r}, not {_FORMAT!r}")
-        artifacts = content["artifacts"]
+        artifacts, bundle = content["artifacts"], content["bundle"]
         image = NodeImage(
             name=content["name"],
             digest=content["digest"],
-            container=_from_json(artifacts["container"], folder),
-            vm=_from_json(artifacts["vm"], folder),
+            container=_artifact_from_json(artifacts["container"], folder),
+            vm=_artifact_from_json(artifacts["vm"], folder),
+            bundle=from_json(bundle, bundles / bundle["digest"]),
         )
         return image, content["created"]
     except (ValueError, KeyError, TypeError) as error:
         raise _unreadable(folder, repr(error)) from error
 
 
-def _from_json(content: dict[str, Any], folder: Path) -> Artifact:
+def _artifact_from_json(content: dict[str, Any], folder: Path) -> Artifact:
     return Artifact(
         path=folder / content["file"],
         sha256=content["sha256"],

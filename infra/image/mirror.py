@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from infra.image.model import ImageError
-from infra.image.recipe import Recipe
+from infra.image.errors import ImageError
 from infra.image.tools import Runner
 
 _VARIABLE: Final = "AZLOCAL_DEBIAN_MIRROR"
@@ -54,12 +53,12 @@ def choose_mirror(environment: Mapping[str, str], index_targets: Iterable[str]) 
     return by_label.get("Debian", _MAIN), by_label.get("Debian-Security", _SECURITY)
 
 
-def find_sources(recipe: Recipe, environment: Mapping[str, str], run: Runner) -> str:
+def find_sources(suite: str, environment: Mapping[str, str], run: Runner) -> str:
     """Find the sources to build from: the user's variable, else apt's mirror, else Debian's servers."""
     main, security = choose_mirror(
         environment, _ask_apt(run, ["apt-get", "indextargets", "--format", _TARGET_FORMAT])
     )
-    return sources_list(recipe.suite, main, security)
+    return sources_list(suite, main, security)
 
 
 def find_apt_options(run: Runner) -> list[str]:

@@ -1,10 +1,15 @@
-"""What a node image is, and how a failed build says so."""
+"""What a node image is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from infra.image.bundle.model import Bundle
+from infra.image.errors import ImageError
+
+__all__ = ["Artifact", "Format", "ImageError", "NodeImage"]
 
 Format = Literal["raw", "qcow2"]
 
@@ -30,23 +35,18 @@ class Artifact:
 
 @dataclass(frozen=True)
 class NodeImage:
-    """A golden image: the same tree once as a container's root and once as a VM's disk."""
+    """A golden image: the same tree once as a container's root and once as a VM's disk.
+
+    Attributes:
+        name: What people call it.
+        digest: Of its recipe and its bundle.
+        container: A container's root file system.
+        vm: A VM's disk.
+        bundle: The bundle it was built from, whose images are in its container store.
+    """
 
     name: str
     digest: str
     container: Artifact
     vm: Artifact
-
-
-class ImageError(Exception):
-    """A node image can't be built or read.
-
-    Attributes:
-        message: What failed, and the value found.
-        remedy: What to do about it.
-    """
-
-    def __init__(self, message: str, remedy: str) -> None:
-        super().__init__(f"{message}\n{remedy}")
-        self.message = message
-        self.remedy = remedy
+    bundle: Bundle

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 # Raise it when the builder's code makes something else from the same recipe.
-BUILDER_VERSION: Final = 1
+BUILDER_VERSION: Final = 2
 
 MIB: Final = 1 << 20
 GIB: Final = 1 << 30
@@ -40,10 +40,12 @@ class Recipe:
         esp_files: Files on a VM's EFI system partition, by path.
         enabled_units: Units to start at boot, by the target that wants them.
         masked_units: Units that never start.
+        links: Symbolic links by their path in the image.
         removed: Globs of what an image must not carry: keys and traces of the build.
         disk_size: A VM's disk in bytes; the root takes what partition table and ESP leave.
         esp_size: The EFI system partition in bytes.
         label: The root file system's label; grub.cfg names it.
+        bundle: The digest of the bundle whose programs and container images it carries.
     """
 
     name: str
@@ -56,10 +58,12 @@ class Recipe:
     esp_files: Mapping[str, bytes] = field(repr=False)
     enabled_units: Mapping[str, str]
     masked_units: tuple[str, ...]
+    links: Mapping[str, str]
     removed: tuple[str, ...]
     disk_size: int
     esp_size: int
     label: str
+    bundle: str
 
     @property
     def root_size(self) -> int:
@@ -91,10 +95,12 @@ class Recipe:
                 "espFiles": _hashes(self.esp_files),
                 "enabledUnits": dict(self.enabled_units),
                 "maskedUnits": sorted(self.masked_units),
+                "links": dict(self.links),
                 "removed": self.removed,
                 "diskSize": self.disk_size,
                 "espSize": self.esp_size,
                 "label": self.label,
+                "bundle": self.bundle,
             }
         )
 
@@ -148,6 +154,17 @@ PACKAGES: Final = (
     Package("curl", "asks the API server whether it answers"),
     Package("ca-certificates", "registries and Arc's endpoints"),
     Package("less", "journalctl and systemctl page with it"),
+    Package("containerd", "runs pods"),
+    Package("runc", "runs containers"),
+    Package("containernetworking-plugins", "loopback and portmap, which Calico's network chains"),
+    Package("keepalived", "holds a control plane's address"),
+    Package("iptables", "kube-proxy and Calico program it; kubelet's preflight asks for it"),
+    Package("nftables", "looking at what iptables made of its rules"),
+    Package("ipset", "Calico's sets of addresses"),
+    Package("conntrack", "kubeadm's preflight; kube-proxy clears stale UDP flows"),
+    Package("ebtables", "kubeadm's preflight"),
+    Package("ethtool", "kubeadm's preflight; Calico's check of checksum offload"),
+    Package("socat", "kubectl port-forward"),
 )
 
 MASKED_UNITS: Final = (
@@ -206,8 +223,8 @@ DPKG_OPTIONS: Final = (
 
 
 @cache
-def current_recipe() -> Recipe:
-    """Return the recipe of the node image that this version of azlocal boots."""
+def current_recipe(bundle: str) -> Recipe:
+    """Return the recipe of the node image that this version of azlocal boots, with that bundle in it."""
     files = Path(__file__).parent / "files"
     return Recipe(
         name="debian-12",
@@ -221,10 +238,14 @@ def current_recipe() -> Recipe:
         enabled_units={
             "azlocal-container.service": "sysinit.target",
             "azlocal-node.service": "multi-user.target",
+            "kubelet.service": "multi-user.target",
         },
         masked_units=MASKED_UNITS,
+        # Where Calico, as everyone but Debian, looks for the plugins.
+        links={"opt/cni/bin": "../../usr/lib/cni"},
         removed=REMOVED,
         disk_size=16 * GIB,
         esp_size=64 * MIB,
         label="azlocal-root",
+        bundle=bundle,
     )

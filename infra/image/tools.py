@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
-from infra.image.model import ImageError
+from infra.image.errors import ImageError
 
 # Each program, and the Debian package that has it.
 TOOLS: Final = {
@@ -23,6 +23,10 @@ TOOLS: Final = {
     "qemu-img": "qemu-utils",
     "setpriv": "util-linux",
     "unshare": "util-linux",
+    "umoci": "umoci",
+    "skopeo": "skopeo",
+    "setcap": "libcap2-bin",
+    "gcc": "gcc",
 }
 _KEYRING: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _TAIL_LINES: Final = 15
@@ -147,6 +151,19 @@ def check_tools() -> None:
         raise ImageError(
             f"The node image can't be built: missing {', '.join(missing)}.",
             f"Run `make setup`, or `apt-get install {' '.join(sorted(packages))}`.",
+        )
+
+
+def check_root() -> None:
+    """Make sure that this process may make device nodes and change owners.
+
+    Raises:
+        ImageError: It isn't root.
+    """
+    if os.geteuid() != 0:
+        raise ImageError(
+            f"The node image is built as root; this is user {os.geteuid()}.",
+            "Run `sudo azlocal image build` (with XDG_CACHE_HOME set to your own cache folder).",
         )
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Final
 
+from infra.image.bundle.model import Bundle
 from infra.image.mirror import official_sources
 from infra.image.recipe import Recipe
 from infra.image.tools import Runner
+
+_PROGRAMS: Final = ("kubeadm", "kubelet", "kubectl")
 
 
 def install_packages(
@@ -18,18 +22,23 @@ def install_packages(
     before = work / "before"
     write_files(before, recipe.install_files)
     options = [
-        "--mode=root",
         "--variant=minbase",
-        "--format=tar",
         f"--architectures={recipe.architecture}",
         f"--include={','.join(package.name for package in recipe.packages)}",
-        '--aptopt=APT::Install-Recommends "false"',
         *(f"--aptopt={option}" for option in apt_options),
         *(f"--dpkgopt={option}" for option in recipe.dpkg_options),
         *(f"--essential-hook=copy-in {entry} /" for entry in sorted(before.iterdir())),
     ]
+    mmdebstrap(options, recipe.suite, sources, work, target, run)
+
+
+def mmdebstrap(options: Sequence[str], suite: str, sources: str, work: Path, target: Path, run: Runner) -> None:
+    """Let mmdebstrap make a tree and pack it into the tar file `target`."""
     run(
-        ["mmdebstrap", *options, recipe.suite, str(target), "-"],
+        [
+            *("mmdebstrap", "--mode=root", "--format=tar", '--aptopt=APT::Install-Recommends "false"'),
+            *(*options, suite, str(target), "-"),
+        ],
         stdin=sources,
         env={"TMPDIR": str(work), "DEBIAN_FRONTEND": "noninteractive"},
         isolated=True,
@@ -66,10 +75,20 @@ def customise(recipe: Recipe, tree: Path) -> None:
     )
     for unit in recipe.masked_units:
         _link(tree / "etc/systemd/system" / unit, "/dev/null")
+    for link, destination in recipe.links.items():
+        _link(tree / link, destination)
     for unit, target in recipe.enabled_units.items():
         _link(tree / "etc/systemd/system" / f"{target}.wants" / unit, f"/usr/lib/systemd/system/{unit}")
     # Newer than /usr: the first boot has no accounts, caches or catalogues to bring up to date.
     write_files(tree, {"etc/.updated": b"", "var/.updated": b""})
+
+
+def install_programs(bundle: Bundle, tree: Path) -> None:
+    """Put the bundle's programs for nodes into a tree."""
+    for name in _PROGRAMS:
+        target = tree / "usr/bin" / name
+        shutil.copyfile(bundle.binary(name), target)
+        target.chmod(0o755)
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:

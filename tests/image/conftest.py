@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from infra.image.cache import Cache
-from infra.image.model import ImageError
+from infra.image.bundle import Bundle
+from infra.image.errors import ImageError
+from infra.image.places import Cache
 from infra.image.recipe import MIB, Package, Recipe
 
 LOADERS = (
@@ -17,6 +19,7 @@ LOADERS = (
     "usr/lib/shim/mmx64.efi.signed",
     "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed",
 )
+IMAGES = {"pause": "registry.example/pause:1", "etcd": "registry.example/etcd:2"}
 STATUS = """Package: base
 Status: install ok installed
 Version: 1.2-3
@@ -49,6 +52,10 @@ class FakeRunner:
         self.stdin[argv[0]] = stdin
         if argv[0] == self.fail:
             raise ImageError(f"{argv[0]} failed with exit code 1", "Run it again.")
+        if argv[0] == sys.executable:
+            return "".join(
+                f"{reference} type sha256:1 complete (2/2) 1 B/1 B true\n" for reference in IMAGES.values()
+            )
         act = getattr(self, "_" + argv[0].replace("-", "_").replace(".", "_"), None)
         if act:
             act(list(argv))
@@ -68,6 +75,7 @@ class FakeRunner:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(name.encode())
         (tree / "var/lib/dpkg").mkdir(parents=True)
+        (tree / "usr/bin").mkdir(parents=True)
         (tree / "var/lib/dpkg/status").write_text(STATUS)
 
     def _mke2fs(self, argv: list[str]) -> None:
@@ -94,6 +102,25 @@ def cache(tmp_path: Path) -> Cache:
 
 
 @pytest.fixture
+def bundle(cache: Cache) -> Bundle:
+    """Return a bundle of a few bytes that is in the cache."""
+    folder = cache.bundle("b" * 64)
+    for name in ("kubeadm", "kubelet", "kubectl", "helm"):
+        path = folder / "binaries" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+    return Bundle(
+        source="modules",
+        digest=folder.name,
+        kubernetes_version="1.2.3",
+        folder=folder,
+        images=IMAGES,
+        charts={"calico": folder / "charts/calico"},
+        created="2026-01-02T03:04:05+00:00",
+    )
+
+
+@pytest.fixture
 def recipe() -> Recipe:
     return Recipe(
         name="test-1",
@@ -106,8 +133,10 @@ def recipe() -> Recipe:
         esp_files={"grub.cfg": b"boot\n"},
         enabled_units={"a.service": "sysinit.target"},
         masked_units=("b.timer",),
+        links={"opt/bin": "../usr/bin"},
         removed=("etc/ssh/ssh_host_*", "etc/apt/apt.conf.d/99mmdebstrap"),
         disk_size=8 * MIB,
         esp_size=2 * MIB,
         label="root",
+        bundle="b" * 64,
     )

@@ -8,20 +8,23 @@ import pytest
 
 from infra.image import build as build_module
 from infra.image.build import build
-from infra.image.cache import Cache
+from infra.image.bundle import Bundle
 from infra.image.manifest import MANIFEST
 from infra.image.model import ImageError
+from infra.image.places import Cache
 from infra.image.recipe import GIB, Recipe
 from tests.image.conftest import FakeRunner
 
 
-def build_quietly(recipe: Recipe, cache: Cache, runner: FakeRunner) -> None:
-    build(recipe, cache, lambda line: None, runner)
+def build_quietly(recipe: Recipe, bundle: Bundle, cache: Cache, runner: FakeRunner) -> None:
+    build(recipe, bundle, cache, lambda line: None, runner)
 
 
-def test_a_build_publishes_both_artefacts_and_a_manifest(recipe: Recipe, cache: Cache, runner: FakeRunner) -> None:
+def test_a_build_publishes_both_artefacts_and_a_manifest(
+    recipe: Recipe, bundle: Bundle, cache: Cache, runner: FakeRunner
+) -> None:
     lines: list[str] = []
-    image = build(recipe, cache, lines.append, runner)
+    image = build(recipe, bundle, cache, lines.append, runner)
 
     assert image.name == recipe.image_name
     assert (image.container.format, image.container.virtual_size) == ("raw", recipe.root_size)
@@ -35,74 +38,75 @@ def test_a_build_publishes_both_artefacts_and_a_manifest(recipe: Recipe, cache: 
         assert [line for line in lines if line.startswith(f"{step}: ") and line.endswith(" s")]
 
 
-def test_a_built_image_is_not_built_again(recipe: Recipe, cache: Cache, runner: FakeRunner) -> None:
-    build_quietly(recipe, cache, runner)
+def test_a_built_image_is_not_built_again(
+    recipe: Recipe, bundle: Bundle, cache: Cache, runner: FakeRunner
+) -> None:
+    build_quietly(recipe, bundle, cache, runner)
     calls = len(runner.calls)
-    build_quietly(recipe, cache, runner)
+    build_quietly(recipe, bundle, cache, runner)
     assert len(runner.calls) == calls
 
 
 @pytest.mark.parametrize("program", ["tar", "mke2fs", "mkfs.vfat", "mcopy", "sgdisk", "qemu-img"])
 def test_after_a_failure_the_packages_are_not_installed_again(
-    recipe: Recipe, cache: Cache, runner: FakeRunner, program: str
+    recipe: Recipe, bundle: Bundle, cache: Cache, runner: FakeRunner, program: str
 ) -> None:
     runner.fail = program
     with pytest.raises(ImageError, match=program):
-        build_quietly(recipe, cache, runner)
+        build_quietly(recipe, bundle, cache, runner)
     assert not cache.image(recipe.digest).exists()
     assert not cache.work.exists()
     runner.fail = None
-    build_quietly(recipe, cache, runner)
+    build_quietly(recipe, bundle, cache, runner)
     assert runner.programs.count("mmdebstrap") == 1
 
 
-def test_a_failed_installation_leaves_no_tree(recipe: Recipe, cache: Cache, runner: FakeRunner) -> None:
+def test_a_failed_installation_leaves_no_tree(
+    recipe: Recipe, bundle: Bundle, cache: Cache, runner: FakeRunner
+) -> None:
     runner.fail = "mmdebstrap"
     with pytest.raises(ImageError, match="mmdebstrap"):
-        build_quietly(recipe, cache, runner)
+        build_quietly(recipe, bundle, cache, runner)
     assert not cache.tree(recipe.tree_digest).exists()
 
 
-def test_our_own_files_need_no_new_packages(recipe: Recipe, cache: Cache, runner: FakeRunner) -> None:
-    build_quietly(recipe, cache, runner)
-    build_quietly(dataclasses.replace(recipe, root_files={}), cache, runner)
+def test_our_own_files_need_no_new_packages(
+    recipe: Recipe, bundle: Bundle, cache: Cache, runner: FakeRunner
+) -> None:
+    build_quietly(recipe, bundle, cache, runner)
+    build_quietly(dataclasses.replace(recipe, root_files={}), bundle, cache, runner)
     assert runner.programs.count("mmdebstrap") == 1
     assert len(list(cache.images.glob("[0-9a-f]*"))) == 2
 
 
-def test_what_a_killed_build_left_is_removed(recipe: Recipe, cache: Cache, runner: FakeRunner) -> None:
+def test_what_a_killed_build_left_is_removed(
+    recipe: Recipe, bundle: Bundle, cache: Cache, runner: FakeRunner
+) -> None:
     (cache.work / "tree/etc").mkdir(parents=True)
-    build_quietly(recipe, cache, runner)
+    build_quietly(recipe, bundle, cache, runner)
     assert not cache.work.exists()
 
 
-def test_a_damaged_image_is_built_again(recipe: Recipe, cache: Cache, runner: FakeRunner) -> None:
-    build_quietly(recipe, cache, runner)
+def test_a_damaged_image_is_built_again(recipe: Recipe, bundle: Bundle, cache: Cache, runner: FakeRunner) -> None:
+    build_quietly(recipe, bundle, cache, runner)
     (cache.image(recipe.digest) / "disk.qcow2").unlink()
-    build_quietly(recipe, cache, runner)
+    build_quietly(recipe, bundle, cache, runner)
     assert (cache.image(recipe.digest) / "disk.qcow2").exists()
 
 
 def test_too_little_space_is_said_before_anything_runs(
-    recipe: Recipe, cache: Cache, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch
+    recipe: Recipe, bundle: Bundle, cache: Cache, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = build_module.shutil.disk_usage(Path("/"))
     monkeypatch.setattr(build_module.shutil, "disk_usage", lambda path: usage._replace(free=GIB))
-    with pytest.raises(ImageError, match=r"4 GiB .* 1\.0 GiB are free"):
-        build_quietly(recipe, cache, runner)
+    with pytest.raises(ImageError, match=r"12 GiB .* 1\.0 GiB are free"):
+        build_quietly(recipe, bundle, cache, runner)
     assert runner.calls == []
 
 
 def test_a_cache_that_cannot_be_written_is_an_image_error(
-    recipe: Recipe, tmp_path: Path, runner: FakeRunner
+    recipe: Recipe, bundle: Bundle, tmp_path: Path, runner: FakeRunner
 ) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ImageError, match="can't be built in"):
-        build_quietly(recipe, Cache(tmp_path / "file"), runner)
-
-
-def test_other_users_are_told_how(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build_module.os, "geteuid", lambda: 1000)
-    with pytest.raises(ImageError, match="user 1000") as error:
-        build_module.check_root()
-    assert "sudo" in error.value.remedy
+        build_quietly(recipe, bundle, Cache(tmp_path / "file"), runner)

@@ -9,16 +9,19 @@ import pytest
 
 from infra.image import cache as image_cache
 from infra.image.build import build
-from infra.image.cache import Cache, find_node_image, load, locked, prunable, publish
+from infra.image.bundle import Bundle
+from infra.image.cache import find_node_image, load, prunable
+from infra.image.folders import locked, publish
 from infra.image.manifest import CONTAINER_FILE, MANIFEST, VM_FILE
 from infra.image.model import NodeImage
+from infra.image.places import Cache, default_cache
 from infra.image.recipe import Recipe
 from tests.image.conftest import FakeRunner
 
 
 @pytest.fixture
-def image(recipe: Recipe, cache: Cache, runner: FakeRunner) -> NodeImage:
-    return build(recipe, cache, lambda line: None, runner)
+def image(recipe: Recipe, bundle: Bundle, cache: Cache, runner: FakeRunner) -> NodeImage:
+    return build(recipe, bundle, cache, lambda line: None, runner)
 
 
 def test_nothing_is_found_in_an_empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,7 +33,7 @@ def test_nothing_is_found_in_an_empty_cache(tmp_path: Path, monkeypatch: pytest.
 def test_default_cache_is_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert image_cache.default_cache().images == tmp_path / ".cache/azlocal/images"
+    assert default_cache().images == tmp_path / ".cache/azlocal/images"
 
 
 def test_an_image_that_is_not_whole_is_not_found(cache: Cache, image: NodeImage) -> None:
@@ -74,18 +77,18 @@ def test_prune_keeps_the_current_image_and_everything_unknown(
         (foreign[2] / name).write_bytes((cache.image(image.digest) / name).read_bytes())
     (cache.trees / "readme").write_text("mine")
 
-    assert prunable(cache, recipe.digest, recipe.tree_digest) == []
-    assert prunable(cache, None, None) == [cache.image(recipe.digest), cache.tree(recipe.tree_digest)]
-    assert prunable(cache, "f" * 64, recipe.tree_digest) == [cache.image(recipe.digest)]
+    assert prunable(cache, {recipe.digest}, {recipe.tree_digest}) == []
+    assert prunable(cache, (), ()) == [cache.image(recipe.digest), cache.tree(recipe.tree_digest)]
+    assert prunable(cache, {"f" * 64}, {recipe.tree_digest}) == [cache.image(recipe.digest)]
 
 
 def test_prune_leaves_an_image_to_which_someone_added_a_file(cache: Cache, image: NodeImage) -> None:
     (cache.image(image.digest) / "notes.txt").write_text("mine")
-    assert cache.image(image.digest) not in prunable(cache, None, None)
+    assert cache.image(image.digest) not in prunable(cache, (), ())
 
 
 def test_prune_of_no_cache_at_all(cache: Cache) -> None:
-    assert prunable(cache, None, None) == []
+    assert prunable(cache, (), ()) == []
 
 
 def test_publish_replaces_a_damaged_image(tmp_path: Path) -> None:
@@ -103,7 +106,7 @@ def test_a_second_build_waits_and_says_so(cache: Cache) -> None:
     held, released = threading.Event(), threading.Event()
 
     def hold() -> None:  # a lock belongs to the open file, so a thread stands for a process
-        with locked(cache, lambda line: None):
+        with locked(cache.image_lock, "building", lambda line: None):
             held.set()
             time.sleep(0.3)
             released.set()
@@ -112,7 +115,7 @@ def test_a_second_build_waits_and_says_so(cache: Cache) -> None:
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(hold)
         assert held.wait(5)
-        with locked(cache, lines.append):
+        with locked(cache.image_lock, "building", lines.append):
             assert released.is_set()
         other.result()
     assert "waiting" in lines[0]
@@ -121,6 +124,6 @@ def test_a_second_build_waits_and_says_so(cache: Cache) -> None:
 
 def test_an_uncontended_lock_is_silent(cache: Cache) -> None:
     lines: list[str] = []
-    with locked(cache, lines.append):
+    with locked(cache.image_lock, "building", lines.append):
         pass
     assert lines == []

@@ -1,23 +1,30 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from typer.testing import CliRunner
 
 from infra.image import cli
 from infra.image.build import build
-from infra.image.cache import Cache, default_cache
+from infra.image.bundle import Bundle
 from infra.image.model import ImageError
+from infra.image.places import Cache
 from infra.image.recipe import Recipe
 from tests.image.conftest import FakeRunner
 
 
 @pytest.fixture
-def filled(recipe: Recipe, runner: FakeRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    build(recipe, default_cache(), lambda line: None, runner)
-    return default_cache()
+def filled(
+    recipe: Recipe, bundle: Bundle, runner: FakeRunner, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> Cache:
+    monkeypatch.setattr(cli, "default_cache", lambda: cache)
+    build(recipe, bundle, cache, lambda line: None, runner)
+    return cache
+
+
+@pytest.fixture
+def in_use(filled: Cache, recipe: Recipe, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "current_recipe", lambda digest: recipe)
+    monkeypatch.setattr(cli, "find_bundle_in", lambda cache: bundle)
 
 
 def call(*arguments: str) -> tuple[int, str]:
@@ -25,12 +32,14 @@ def call(*arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_list_shows_which_image_is_in_use(filled: Cache, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_list_says_what_is_not_built(filled: Cache, recipe: Recipe) -> None:
     code, output = call("list")
     assert code == 0
     assert f"{recipe.image_name} " in output
     assert "azlocal image build" in output
-    monkeypatch.setattr(cli, "current_recipe", lambda: recipe)
+
+
+def test_list_shows_which_image_is_in_use(in_use: None) -> None:
     assert "yes" in call("list")[1]
 
 
@@ -43,8 +52,7 @@ def test_verify_fails_for_a_damaged_image(filled: Cache, recipe: Recipe) -> None
     assert "sha256" in output
 
 
-def test_prune_keeps_the_image_in_use(filled: Cache, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "current_recipe", lambda: recipe)
+def test_prune_keeps_the_image_in_use(filled: Cache, in_use: None, recipe: Recipe) -> None:
     assert call("prune") == (0, "freed 0 MiB\n")
     assert filled.image(recipe.digest).exists()
     code, output = call("prune", "--all")
@@ -55,7 +63,7 @@ def test_prune_keeps_the_image_in_use(filled: Cache, recipe: Recipe, monkeypatch
 
 
 def test_build_reports_an_error_and_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(progress: object) -> None:
+    def fail(progress: object, source: str) -> None:
         raise ImageError("It failed.", "Do this.")
 
     monkeypatch.setattr(cli, "build_node_image", fail)

@@ -34,7 +34,7 @@ def test_sources_are_the_recipe_s_suite(recipe: Recipe) -> None:
     def apt(argv: object, **_: object) -> str:
         return "\n".join(APT)
 
-    assert find_sources(recipe, {}, apt).splitlines() == [
+    assert find_sources(recipe.suite, {}, apt).splitlines() == [
         "deb http://mirror.lan/debian bookworm main",
         "deb http://mirror.lan/debian bookworm-updates main",
         "deb http://mirror.lan/sec bookworm-security main",
@@ -55,5 +55,5 @@ def test_a_machine_without_apt_can_still_build(recipe: Recipe) -> None:
     def no_apt(argv: object, **_: object) -> str:
         raise ImageError("apt-get can't be started", "")
 
-    assert "deb.debian.org" in find_sources(recipe, {}, no_apt)
+    assert "deb.debian.org" in find_sources(recipe.suite, {}, no_apt)
     assert find_apt_options(no_apt) == []

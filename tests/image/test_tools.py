@@ -47,3 +47,10 @@ def test_all_missing_programs_are_named_at_once(monkeypatch: pytest.MonkeyPatch)
     assert "sgdisk" in error.value.message
     assert "gdisk" in error.value.remedy
     assert "mtools" in error.value.remedy
+
+
+def test_other_users_are_told_how(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tools.os, "geteuid", lambda: 1000)
+    with pytest.raises(ImageError, match="user 1000") as error:
+        tools.check_root()
+    assert "sudo" in error.value.remedy

@@ -1,0 +1,127 @@
+"""Build the bundle: choose a source, let it fill a draft, note what is in it, publish it whole."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Literal
+
+from infra.image import tools
+from infra.image.bundle import golang
+from infra.image.bundle.components import KUBERNETES_VERSION
+from infra.image.bundle.images import CHARTS, IMAGES
+from infra.image.bundle.model import BUNDLE_FILE, SUMS_FILE, Bundle, Source, render
+from infra.image.bundle.modules import Modules
+from infra.image.bundle.recipe import bundle_digest
+from infra.image.bundle.sources import BundleSource, Draft, copy_charts
+from infra.image.bundle.store import choose_source, chosen_source, load, sha256_of
+from infra.image.errors import ImageError
+from infra.image.folders import Progress, locked, publish, step, workplace
+from infra.image.places import Cache, default_cache
+
+SourceChoice = Literal["auto", "release", "modules"]
+
+_GIB: Final = 1 << 30
+_SPACE_NEEDED: Final = 4 * _GIB
+# What Go's caches grow to when nothing has been compiled before.
+_SPACE_OF_GO: Final = 20 * _GIB
+
+
+def build_bundle(progress: Progress, source: SourceChoice = "auto") -> Bundle:
+    """Return the current bundle; build it where the cache doesn't have it.
+
+    Args:
+        progress: Takes one line per step.
+        source: Where it comes from; `auto` takes the one in use, else the official downloads where they answer,
+            else Go modules.
+
+    Raises:
+        ImageError: It can't be built; what is finished is kept for the next try.
+    """
+    cache = default_cache()
+    wanted = chosen_source(cache) if source == "auto" else source
+    found = load(cache, bundle_digest(wanted)) if wanted else None
+    if found is None:
+        tools.check_tools()
+        tools.check_root()
+        chosen: Source = "modules"
+        found = build(chosen, Modules(), cache, progress, tools.run, golang.find_go)
+    choose_source(cache, found.source)
+    return found
+
+
+def build(
+    source: Source,
+    maker: BundleSource,
+    cache: Cache,
+    progress: Progress,
+    run: tools.Runner,
+    find_go: Callable[[tools.Runner], str],
+) -> Bundle:
+    """Build a source's bundle into a cache, unless another process does so first.
+
+    Raises:
+        ImageError: A step fails.
+    """
+    digest = bundle_digest(source)
+    try:
+        with locked(cache.bundle_lock, "building the bundle", progress):
+            found = load(cache, digest)
+            if found:
+                return found
+            check_space(cache, source)
+            with workplace(cache.bundle_work) as work, step(progress, "bundle", f"from {source}"):
+                draft = Draft(work / "bundle", work, cache, find_go(run), progress, run)
+                draft.folder.mkdir()
+                maker.fill(draft)
+                copy_charts(draft)
+                _finish(draft.folder, source, digest)
+                publish(draft.folder, cache.bundle(digest))
+    except OSError as error:
+        raise ImageError(
+            f"The bundle can't be built in {cache.bundles}: {error}", tools.remedy_for(str(error))
+        ) from error
+    bundle = load(cache, digest)
+    if bundle is None:
+        raise ImageError(f"{cache.bundle(digest)} isn't what was built.", "Run it again.")
+    return bundle
+
+
+def _finish(folder: Path, source: Source, digest: str) -> None:
+    sums = {path: sha256_of(folder / path) for path in _files(folder)}
+    text = "".join(f"{sha256}  {path}\n" for path, sha256 in sums.items())
+    (folder / SUMS_FILE).write_text(text, encoding="utf-8")
+    bundle = Bundle(
+        source=source,
+        digest=digest,
+        kubernetes_version=KUBERNETES_VERSION,
+        folder=folder,
+        images={image.name: image.reference(source) for image in IMAGES},
+        charts={chart.name: folder / "charts" / chart.name for chart in CHARTS},
+        values={chart.name: folder / "charts/values" / f"{chart.name}.yaml" for chart in CHARTS if chart.values},
+        files={path: (folder / path).stat().st_size for path in _files(folder)},
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    (folder / BUNDLE_FILE).write_text(render(bundle), encoding="utf-8")
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def check_space(cache: Cache, source: Source) -> None:
+    """Make sure that a build has room.
+
+    Raises:
+        ImageError: Too little is free.
+    """
+    cold = source == "modules" and not (cache.go / "build").is_dir()
+    needed = _SPACE_NEEDED + (_SPACE_OF_GO if cold else 0)
+    free = shutil.disk_usage(cache.bundles).free
+    if free < needed:
+        raise ImageError(
+            f"The bundle needs {needed / _GIB:.0f} GiB in {cache.bundles}; {free / _GIB:.1f} GiB are free.",
+            "Free disk space (`azlocal image prune` removes what is old), or point XDG_CACHE_HOME elsewhere.",
+        )

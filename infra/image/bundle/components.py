@@ -1,0 +1,128 @@
+"""What is compiled from Go modules: pure data. The exact modules and their hashes are in `modules/<name>/`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+MODULES: Final = Path(__file__).parent / "modules"
+
+KUBERNETES_VERSION: Final = "1.34.4"
+HELM_VERSION: Final = "v3.19.0"
+CALICO_VERSION: Final = "v3.28.5"
+
+# Raise it when the same module files and link flags are compiled in another way.
+_COMPILER_VERSION: Final = 1
+
+
+@dataclass(frozen=True)
+class Component:
+    """One upstream project.
+
+    Attributes:
+        name: The folder under `modules/` whose go.mod names what to build, and the name people see.
+        module: The Go module with the project's own sources.
+        version: The version people know it by.
+        binaries: What the build leaves; helper packages of the same module need no entry.
+        variables: Go variables set at link time, as the project's own build does.
+    """
+
+    name: str
+    module: str
+    version: str
+    binaries: tuple[str, ...]
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """Where its go.mod and go.sum are."""
+        return MODULES / self.name
+
+    @property
+    def digest(self) -> str:
+        """Names what comes out of the compiler. Which Go compiles it doesn't count: any one that can, may."""
+        content = {
+            "compiler": _COMPILER_VERSION,
+            "files": {name: _sha256(self.folder / name) for name in ("go.mod", "go.sum")},
+            "binaries": self.binaries,
+            "variables": dict(self.variables),
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _in_packages(packages: tuple[str, ...], values: Mapping[str, str]) -> dict[str, str]:
+    return {f"{package}.{name}": value for package in packages for name, value in values.items()}
+
+
+_KUBERNETES_STAMP: Final = {
+    "gitVersion": f"v{KUBERNETES_VERSION}",
+    "gitMajor": "1",
+    "gitMinor": "34",
+    # A module has no git commit. Its date is when the version was published, so that builds agree.
+    "gitCommit": "",
+    "gitTreeState": "archive",
+    "buildDate": "2026-02-10T12:53:36Z",
+}
+
+# The longest build first: what is slow or fails is seen early.
+COMPONENTS: Final = (
+    Component(
+        "kubernetes",
+        "k8s.io/kubernetes",
+        f"v{KUBERNETES_VERSION}",
+        (
+            *("kubeadm", "kubelet", "kubectl"),
+            *("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"),
+        ),
+        _in_packages(("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"), _KUBERNETES_STAMP),
+    ),
+    Component(
+        "calico",
+        "github.com/projectcalico/calico",
+        CALICO_VERSION,
+        ("calico-node", "calico", "install", "kube-controllers", "check-status"),
+        {
+            "main.VERSION": CALICO_VERSION,
+            "github.com/projectcalico/calico/node/pkg/lifecycle/startup.VERSION": CALICO_VERSION,
+            "github.com/projectcalico/calico/node/buildinfo.GitVersion": CALICO_VERSION,
+        },
+    ),
+    Component("metallb", "go.universe.tf/metallb", "v0.15.2", ("controller", "speaker")),
+    Component("coredns", "github.com/coredns/coredns", "v1.14.3", ("coredns",)),
+    Component(
+        "helm",
+        "helm.sh/helm/v3",
+        HELM_VERSION,
+        ("helm",),
+        {
+            "helm.sh/helm/v3/internal/version.version": HELM_VERSION,
+            # What `helm template` takes for the cluster's version when none is there to be asked.
+            **_in_packages(
+                ("helm.sh/helm/v3/pkg/chartutil", "helm.sh/helm/v3/pkg/lint/rules"),
+                {"k8sVersionMajor": "1", "k8sVersionMinor": "34"},
+            ),
+        },
+    ),
+    Component(
+        "local-path-provisioner",
+        "github.com/rancher/local-path-provisioner",
+        "v0.0.30",
+        ("local-path-provisioner",),
+        {"main.VERSION": "v0.0.30"},
+    ),
+    # Its main package is called server; the image calls it etcd.
+    Component("etcd", "go.etcd.io/etcd/server/v3", "v3.6.16", ("server",)),
+)
+
+
+def component(name: str) -> Component:
+    """Return the component of that name."""
+    return next(entry for entry in COMPONENTS if entry.name == name)

@@ -1,0 +1,92 @@
+"""Compile a component with Go, from its pinned modules and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from infra.image.bundle.components import Component
+from infra.image.errors import ImageError
+from infra.image.places import Cache
+from infra.image.tools import Runner
+
+# CoreDNS's go.mod asks for the newest Go of all.
+_OLDEST: Final = "1.26"
+_FIND_GO: Final = Path(__file__).parents[3] / "scripts" / "setup" / "go.sh"
+
+
+def find_go(run: Runner) -> str:
+    """Return the path of a Go toolchain that is new enough; fetch one where the machine has none.
+
+    Raises:
+        ImageError: None is to be had.
+    """
+    return run([str(_FIND_GO), _OLDEST]).strip()
+
+
+def go_environment(cache: Cache) -> dict[str, str]:
+    """Return Go's settings: our own caches, and only what go.sum vouches for."""
+    return {
+        "GOMODCACHE": str(cache.go / "mod"),
+        "GOCACHE": str(cache.go / "build"),
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+        "CGO_ENABLED": "0",
+        "GOFLAGS": "-mod=readonly -trimpath -modcacherw -buildvcs=false",
+        "GOOS": "linux",
+        "GOARCH": "amd64",
+    }
+
+
+def link_flags(variables: Mapping[str, str]) -> str:
+    """Write the linker's flags: no symbol tables, and the values of Go variables."""
+    return " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in sorted(variables.items()))])
+
+
+def compile_component(component: Component, target: Path, go: str, cache: Cache, run: Runner) -> None:
+    """Compile a component's programs into the folder `target`.
+
+    Raises:
+        ImageError: Go fails, or leaves other programs than the catalogue names.
+    """
+    target.mkdir(parents=True)
+    argv = [go, "-C", str(component.folder), "build"]
+    argv += ["-ldflags", link_flags(component.variables), "-o", f"{target}{os.sep}", "tool"]
+    # Its own processes: a killed build leaves no compiler behind.
+    run(["nice", *argv], env=go_environment(cache), isolated=True)
+    missing = [name for name in component.binaries if not (target / name).is_file()]
+    if missing:
+        raise ImageError(
+            f"Go made no {', '.join(missing)} of {component.name} {component.version}; it made "
+            f"{', '.join(sorted(path.name for path in target.iterdir())) or 'nothing'}.",
+            f"Compare {component.folder / 'go.mod'} with infra/image/bundle/components.py.",
+        )
+
+
+def module_folder(component: Component, go: str, cache: Cache, run: Runner) -> Path:
+    """Return the unpacked sources of a component's module; Go fetches them and checks them against go.sum.
+
+    Raises:
+        ImageError: They can't be had.
+    """
+    answer = run(
+        [go, "-C", str(component.folder), "mod", "download", "-json", component.module],
+        env=go_environment(cache),
+    )
+    return Path(json.loads(answer)["Dir"])
+
+
+def build_information(programs: list[Path], go: str, run: Runner) -> list[dict[str, Any]]:
+    """Return what Go noted in compiled programs: the modules they are made of."""
+    decoder = json.JSONDecoder()
+    text = run([go, "version", "-m", "-json", *(str(program) for program in programs)]) if programs else ""
+    found = []
+    position = 0
+    while text[position:].strip():
+        position += len(text[position:]) - len(text[position:].lstrip())
+        value, position = decoder.raw_decode(text, position)
+        found.append(value)
+    return found

@@ -1,0 +1,96 @@
+"""The interface of a bundle's sources, and what both need."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from infra.image.bundle import golang
+from infra.image.bundle.components import component
+from infra.image.bundle.images import CHARTS
+from infra.image.errors import ImageError
+from infra.image.folders import Progress
+from infra.image.places import Cache
+from infra.image.tools import Runner
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A bundle in the making.
+
+    Attributes:
+        folder: What is going to be the bundle.
+        work: For everything else.
+        cache: Keeps what is finished, for the next try.
+        go: The Go toolchain: it compiles, and fetches modules whose hashes are in go.sum.
+        progress: Takes one line per step.
+        run: Runs programs.
+    """
+
+    folder: Path
+    work: Path
+    cache: Cache
+    go: str
+    progress: Progress
+    run: Runner
+
+    @property
+    def binaries(self) -> Path:
+        """Where programs go."""
+        return self.folder / "binaries"
+
+    @property
+    def images(self) -> Path:
+        """Where OCI archives go."""
+        return self.folder / "images"
+
+    @property
+    def charts(self) -> Path:
+        """Where charts go."""
+        return self.folder / "charts"
+
+    def module(self, name: str) -> Path:
+        """Return the unpacked sources of a component's module."""
+        return golang.module_folder(component(name), self.go, self.cache, self.run)
+
+
+class BundleSource(Protocol):
+    """Fills a draft with programs and container images."""
+
+    def fill(self, draft: Draft) -> None:
+        """Fill `draft.binaries` and `draft.images`.
+
+        Raises:
+            ImageError: Something can't be had.
+        """
+        ...
+
+
+def copy_charts(draft: Draft) -> None:
+    """Copy the charts from their modules, which go.sum vouches for, into a draft.
+
+    Raises:
+        ImageError: A module can't be fetched or doesn't have its chart.
+    """
+    for chart in CHARTS:
+        sources = draft.module(chart.component)
+        target = draft.charts / chart.name
+        _copy_tree(sources / chart.path, target)
+        for name, path in chart.linked:
+            _copy_tree(sources / path, target / name)
+        if chart.values:
+            values = draft.charts / "values" / f"{chart.name}.yaml"
+            values.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(sources / chart.values, values)
+
+
+def _copy_tree(source: Path, target: Path) -> None:
+    if not source.is_dir():
+        raise ImageError(f"{source} isn't there.", "Look at CHARTS in infra/image/bundle/images.py.")
+    # Neither modes nor dates: a module's files are read-only.
+    shutil.copytree(source, target, copy_function=shutil.copyfile)
+    target.chmod(0o755)
+    for path in target.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
