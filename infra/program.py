@@ -11,9 +11,11 @@ import pulumi
 from infra.addresses import AddressPlan, plan_addresses, read_lock, record_plan
 from infra.components.instance import AzureLocalInstance
 from infra.components.node_image import NodeImageFiles
+from infra.guest import API_PORT
 from infra.image import find_node_image
+from infra.kubernetes.kubeconfig import merge_kubeconfigs
 from infra.spec import Finding, InstanceSpec, SpecError, load_instance, read_public_keys
-from infra.topology import Topology, build_topology
+from infra.topology import Cluster, Topology, build_topology
 
 _DEFAULT_KEYS = ("~/.ssh/id_ed25519.pub", "~/.ssh/id_ecdsa.pub", "~/.ssh/id_rsa.pub")
 
@@ -124,4 +126,17 @@ def _export(topology: Topology, plan: AddressPlan, instance: AzureLocalInstance)
             for machine in topology.machines
         },
     )
+    pulumi.export("clusters", {cluster.name: _cluster(cluster) for cluster in topology.clusters})
+    kubeconfigs = [one.kubeconfig for one in instance.clusters.values() if one.kubeconfig is not None]
+    if kubeconfigs:
+        pulumi.export("kubeconfig", pulumi.Output.secret(pulumi.Output.all(*kubeconfigs).apply(merge_kubeconfigs)))
     pulumi.export("plan", plan.to_json())
+
+
+def _cluster(cluster: Cluster) -> dict[str, object]:
+    return {
+        "context": f"{pulumi.get_stack()}-{cluster.name}",
+        "endpoint": f"https://{cluster.endpoint}:{API_PORT}",
+        "kubernetesVersion": cluster.kubernetes_version,
+        "loadBalancer": list(cluster.load_balancer_ranges),
+    }

@@ -6,7 +6,7 @@ Pure. What comes after only carries it out.
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from infra.addresses import AddressPlan
 from infra.addresses.layout import Network, build_networks
@@ -14,7 +14,7 @@ from infra.addresses.numbers import address_text, as_ranges, range_text
 from infra.placement import place
 from infra.spec import InstanceSpec, SpecError
 from infra.spec.hosts import HostSpec
-from infra.spec.stack import ClusterSpec
+from infra.spec.stack import AgentPool, ClusterSpec, Provisioning
 from infra.spec.vm_sizes import VmSize
 
 Role = Literal["resourceBridge", "controlPlane", "worker"]
@@ -97,6 +97,10 @@ class Machine:
         memory_mib: Memory.
         disk_gib: Disk.
         mac_address: `52:54:00:…`, drawn from its name.
+        number: In its group: its control plane, its agent pool.
+        max_pods: Of a worker: most pods on the node.
+        labels: Kubernetes labels of the node.
+        taints: Kubernetes taints of the node, `key=value:Effect`.
     """
 
     name: str
@@ -115,6 +119,10 @@ class Machine:
     memory_mib: int
     disk_gib: int
     mac_address: str
+    number: int
+    max_pods: int | None
+    labels: Mapping[str, str]
+    taints: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +140,9 @@ class Cluster:
         pod_cidr: The pods' network.
         service_cidr: The services' network.
         network_policy: The network plugin, lower case.
+        control_planes: How many control planes it has.
+        provisioning: How far it is built: to running machines, or to Kubernetes.
+        add_on_values: Helm values of people's own, by add-on.
         machines: Names of its machines, control plane first.
     """
 
@@ -145,6 +156,9 @@ class Cluster:
     pod_cidr: str
     service_cidr: str
     network_policy: str
+    control_planes: int
+    provisioning: Provisioning
+    add_on_values: Mapping[str, Mapping[str, Any]]
     machines: tuple[str, ...]
 
 
@@ -171,8 +185,9 @@ class _Wanted:
     group: str
     network: Network
     vm_size: str
+    number: int = 0
     cluster: str | None = None
-    pool: str | None = None
+    pool: AgentPool | None = None
 
 
 def build_topology(spec: InstanceSpec, plan: AddressPlan) -> Topology:
@@ -302,11 +317,11 @@ def _wanted_machines(spec: InstanceSpec, layout: list[Network]) -> Iterator[_Wan
         network, name = by_name[cluster.logical_network], cluster.name
         for number in range(cluster.control_plane.count):
             owner, group = f"{name}-cp-{number}", f"{name}-cp"
-            yield _Wanted(owner, "controlPlane", group, network, cluster.control_plane.vm_size, name)
+            yield _Wanted(owner, "controlPlane", group, network, cluster.control_plane.vm_size, number, name)
         for pool in sorted(cluster.agent_pools, key=lambda pool: pool.name):
             group = f"{name}-{pool.name}"
             for number in range(pool.count):
-                yield _Wanted(f"{group}-{number}", "worker", group, network, pool.vm_size, name, pool.name)
+                yield _Wanted(f"{group}-{number}", "worker", group, network, pool.vm_size, number, name, pool)
 
 
 def _groups(wanted: Iterable[_Wanted]) -> dict[str, list[str]]:
@@ -326,13 +341,13 @@ def _machine(
     size: VmSize,
     macs: Mapping[str, str],
 ) -> Machine:
-    name, network = f"{instance}-{wanted.owner}", wanted.network
+    name, network, pool = f"{instance}-{wanted.owner}", wanted.network, wanted.pool
     return Machine(
         name=name,
         owner=wanted.owner,
         role=wanted.role,
         cluster=wanted.cluster,
-        pool=wanted.pool,
+        pool=pool.name if pool else None,
         host=host,
         network=network.name,
         libvirt_network=f"{instance}-{carrier.name}",
@@ -344,6 +359,10 @@ def _machine(
         memory_mib=size.memory_mib,
         disk_gib=size.disk_gib,
         mac_address=macs[name],
+        number=wanted.number,
+        max_pods=pool.max_pods if pool else None,
+        labels=dict(pool.node_labels) if pool else {},
+        taints=pool.node_taints if pool else (),
     )
 
 
@@ -368,5 +387,8 @@ def _cluster(
         pod_cidr=str(profile.pod_cidr.network),
         service_cidr=str(profile.service_cidr.network),
         network_policy=profile.network_policy.lower(),
+        control_planes=cluster.control_plane.count,
+        provisioning=cluster.provisioning,
+        add_on_values={name: one.values for name, one in cluster.add_ons.by_name().items()},
         machines=tuple(one.name for one in machines if one.cluster == cluster.name),
     )

@@ -1,24 +1,128 @@
-"""An AKS cluster: its control-plane and worker machines."""
+"""An AKS cluster: its identity, its machines, its control plane, its add-ons; ready when all of it is."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pulumi
+import pulumi_kubernetes as kubernetes
 
-from infra.components.node import Site, declare_machines
+from infra.components.add_ons import NAMESPACES, AddOns, LoadBalancerPool
+from infra.components.node import KubernetesNode, Site, declare_machines
+from infra.guest import POOL_LABEL
+from infra.resources.cluster import Cluster as ClusterResource
+from infra.resources.cluster_identity import ClusterIdentity
+from infra.resources.control_plane import ControlPlane
 from infra.resources.machine import Machine
+from infra.topology import Cluster as ClusterTopology
 from infra.topology import Machine as MachineTopology
 
 
 class Cluster(pulumi.ComponentResource):
-    """The machines of one cluster on its logical network."""
+    """One cluster on its logical network."""
 
     machines: Mapping[str, Machine]
+    kubeconfig: pulumi.Output[str] | None = None
 
     def __init__(
-        self, name: str, machines: Iterable[MachineTopology], site: Site, opts: pulumi.ResourceOptions
+        self,
+        cluster: ClusterTopology,
+        machines: Iterable[MachineTopology],
+        site: Site,
+        opts: pulumi.ResourceOptions,
     ) -> None:
-        super().__init__("azlocal:infra:Cluster", f"{site.instance}-{name}", None, opts)
-        self.machines = declare_machines(machines, site, self)
+        """Declare the machines, and, unless only those are wanted, the cluster on them."""
+        self._name = f"{site.instance}-{cluster.name}"
+        super().__init__("azlocal:infra:Cluster", self._name, None, opts)
+        planned = list(machines)
+        if cluster.provisioning == "machines":
+            self.machines = declare_machines(planned, site, self)
+        else:
+            self._declare_cluster(cluster, planned, site)
         self.register_outputs({})
+
+    def _declare_cluster(self, cluster: ClusterTopology, planned: list[MachineTopology], site: Site) -> None:
+        identity = ClusterIdentity(
+            f"{self._name}-identity",
+            pulumi.ResourceOptions(parent=self),
+            instance=site.instance,
+            cluster=cluster.name,
+            endpoint=cluster.endpoint,
+        )
+        nodes = {machine.name: _node(cluster, machine, site, identity) for machine in planned}
+        self.machines = declare_machines(planned, site, self, nodes)
+        members = [
+            {
+                "name": machine.name,
+                "address": machine.address.partition("/")[0],
+                "sshHostKey": self.machines[machine.name].ssh_host_key,
+            }
+            for machine in planned
+        ]
+        control_plane = ControlPlane(
+            f"{self._name}-control-plane",
+            pulumi.ResourceOptions(parent=self),
+            instance=site.instance,
+            cluster=cluster.name,
+            kubeconfig=identity.kubeconfig,
+            token=identity.token,
+            members=members,
+        )
+        self.kubeconfig = control_plane.kubeconfig
+        provider = kubernetes.Provider(
+            f"{self._name}-kubernetes",
+            kubeconfig=control_plane.kubeconfig,
+            enable_server_side_apply=True,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+        def child(parent: pulumi.Resource) -> pulumi.ResourceOptions:
+            # What is in a cluster goes with it: nothing is asked of an API server that is being taken down.
+            return pulumi.ResourceOptions(parent=parent, provider=provider, deleted_with=control_plane)
+
+        inside = pulumi.ResourceOptions(parent=self)
+        add_ons = AddOns(self._name, cluster, site.bundle, child, inside)
+        whole = ClusterResource(
+            f"{self._name}-cluster",
+            pulumi.ResourceOptions(parent=self, depends_on=[add_ons]),
+            instance=site.instance,
+            cluster=cluster.name,
+            kubeconfig=control_plane.kubeconfig,
+            members=members,
+            namespaces=list(NAMESPACES),
+            add_ons={name: release.status.revision for name, release in add_ons.releases.items()},
+        )
+        if cluster.load_balancer_ranges:
+            LoadBalancerPool(self._name, cluster, child, pulumi.ResourceOptions(parent=self, depends_on=[whole]))
+
+
+def _node(
+    cluster: ClusterTopology, machine: MachineTopology, site: Site, identity: ClusterIdentity
+) -> KubernetesNode:
+    node: dict[str, Any] = {
+        "cluster": f"{site.instance}-{cluster.name}",
+        "role": machine.role,
+        "version": cluster.kubernetes_version,
+        "endpoint": cluster.endpoint,
+        "caCertificate": identity.ca_certificate,
+        "caHash": identity.ca_hash,
+    }
+    secrets: dict[str, Any] = {"token": identity.token}
+    if machine.role == "controlPlane":
+        node |= {
+            "number": machine.number,
+            "controlPlanes": cluster.control_planes,
+            "vrrpId": cluster.vrrp_id,
+            "podCidr": cluster.pod_cidr,
+            "serviceCidr": cluster.service_cidr,
+            "imageTags": {name: site.bundle.tag(name) for name in ("etcd", "coredns")},
+        }
+        secrets["keys"] = identity.keys
+    else:
+        node |= {
+            "maxPods": machine.max_pods,
+            "labels": {POOL_LABEL: machine.pool} | dict(machine.labels),
+            "taints": list(machine.taints),
+        }
+    return KubernetesNode(node, secrets)

@@ -20,15 +20,18 @@ class AzureLocalInstance(pulumi.ComponentResource):
 
     hosts: dict[str, PhysicalHost]
     machines: dict[str, Machine]
+    clusters: dict[str, Cluster]
 
     def __init__(self, topology: Topology, image: NodeImageFiles, authorized_keys: Iterable[str]) -> None:
         super().__init__("azlocal:infra:AzureLocalInstance", topology.instance)
         child = pulumi.ResourceOptions(parent=self)
         self.hosts = {host.name: PhysicalHost(host, topology, image, child) for host in topology.hosts}
-        site = Site(topology.instance, self.hosts, tuple(authorized_keys))
+        site = Site(topology.instance, self.hosts, tuple(authorized_keys), image.bundle)
         bridge = [machine for machine in topology.machines if machine.role == "resourceBridge"]
         self.machines = dict(ResourceBridge(bridge, site, child).machines)
+        self.clusters = {}
         for cluster in topology.clusters:
             members = [machine for machine in topology.machines if machine.cluster == cluster.name]
-            self.machines |= Cluster(cluster.name, members, site, child).machines
+            self.clusters[cluster.name] = Cluster(cluster, members, site, child)
+            self.machines |= self.clusters[cluster.name].machines
         self.register_outputs({})

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 
+from infra.components.node_image import BundleFiles
 from infra.components.physical_host import PhysicalHost
 from infra.resources.machine import Machine
 from infra.topology import Machine as MachineTopology
@@ -19,19 +21,50 @@ class Site:
     instance: str
     hosts: Mapping[str, PhysicalHost]
     authorized_keys: tuple[str, ...]
+    bundle: BundleFiles
+
+
+@dataclass(frozen=True)
+class KubernetesNode:
+    """What makes a machine a node: NodeInputs and NodeSecrets by their wire names, outputs inside."""
+
+    node: Mapping[str, Any]
+    secrets: Mapping[str, Any]
 
 
 def declare_machines(
-    machines: Iterable[MachineTopology], site: Site, parent: pulumi.Resource
+    machines: Iterable[MachineTopology],
+    site: Site,
+    parent: pulumi.Resource,
+    nodes: Mapping[str, KubernetesNode] | None = None,
 ) -> dict[str, Machine]:
-    """Declare machines by name; each needs its host's image and its network there."""
+    """Declare machines by name; each needs its host's image and its network there.
+
+    Args:
+        machines: The machines.
+        site: What they have in common.
+        parent: The component they belong to.
+        nodes: By machine, the Kubernetes node it becomes; other machines become none.
+    """
     return {
-        machine.name: _declare(machine, site, site.hosts[machine.host], pulumi.ResourceOptions(parent=parent))
+        machine.name: _declare(
+            machine,
+            site,
+            site.hosts[machine.host],
+            (nodes or {}).get(machine.name),
+            pulumi.ResourceOptions(parent=parent),
+        )
         for machine in machines
     }
 
 
-def _declare(machine: MachineTopology, site: Site, host: PhysicalHost, opts: pulumi.ResourceOptions) -> Machine:
+def _declare(
+    machine: MachineTopology,
+    site: Site,
+    host: PhysicalHost,
+    kubernetes: KubernetesNode | None,
+    opts: pulumi.ResourceOptions,
+) -> Machine:
     return Machine(
         machine.name,
         opts,
@@ -54,5 +87,7 @@ def _declare(machine: MachineTopology, site: Site, host: PhysicalHost, opts: pul
             "gateway": machine.gateway,
             "dnsServers": list(machine.dns_servers),
             "authorizedKeys": list(site.authorized_keys),
+            "node": kubernetes.node if kubernetes else None,
         },
+        node_secrets=kubernetes.secrets if kubernetes else None,
     )

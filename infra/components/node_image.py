@@ -1,13 +1,33 @@
-"""The node image's files on this machine, as the Image resource takes them."""
+"""The node image's files on this machine, as the Image resource takes them; and the bundle it was made from."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
 
 from infra.image import Artifact, NodeImage
+from infra.image.bundle import Bundle
+
+
+@dataclass(frozen=True)
+class BundleFiles:
+    """The charts and the container images that came with a node image; unknown while there is none."""
+
+    bundle: Bundle | None
+
+    def chart(self, name: str) -> Any:
+        """Return a chart's folder."""
+        return str(self.bundle.charts[name]) if self.bundle else pulumi.UNKNOWN
+
+    def image(self, name: str) -> Any:
+        """Return the full name of an image that is in every node's store."""
+        return self.bundle.images[name] if self.bundle else pulumi.UNKNOWN
+
+    def tag(self, name: str) -> Any:
+        """Return such an image's tag."""
+        return self.bundle.images[name].rpartition(":")[2] if self.bundle else pulumi.UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -16,11 +36,14 @@ class NodeImageFiles:
 
     vm: Any
     container: Any
+    bundle: BundleFiles = field(default_factory=lambda: BundleFiles(None))
 
     @classmethod
     def of(cls, image: NodeImage) -> NodeImageFiles:
         """Describe a built image."""
-        return cls(vm=_properties(image.vm), container=_properties(image.container))
+        return cls(
+            vm=_properties(image.vm), container=_properties(image.container), bundle=BundleFiles(image.bundle)
+        )
 
     @classmethod
     def unknown(cls) -> NodeImageFiles:

@@ -180,6 +180,8 @@ def _kubelet() -> dict[str, Any]:
         "cgroupDriver": "cgroupfs",
         # 127.0.0.53, which /etc/resolv.conf names, is another machine's loopback to a pod.
         "resolvConf": _RESOLV_CONF,
+        # What is in the image's store can't be pulled again where there is no registry.
+        "imageGCHighThresholdPercent": 100,
     }
 
 

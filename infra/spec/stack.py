@@ -4,7 +4,7 @@ Sources (azure_local_facts.md §0): SCALE and API-GA for counts and sizes, API-T
 what autoscaling and `hostIP` do to the address plan.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -27,6 +27,8 @@ DEFAULT_MAX_PODS = 110
 DEFAULT_KUBERNETES_VERSION = "1.34.4"
 
 DeploymentClass = Literal["hyperconverged", "lowCapacity", "rackAware", "disaggregated", "resourceBridgeTest"]
+
+Provisioning = Literal["machines", "kubernetes"]
 
 _SITE_PATTERN = r"^[A-Za-z0-9]([-_A-Za-z0-9]{0,62})$"
 
@@ -99,6 +101,28 @@ class LoadBalancer(Model):
         return [one for text in self.addresses for one in parse_ranges(text)]
 
 
+class AddOn(Model):
+    """One add-on of a cluster."""
+
+    values: dict[str, Any] = Field({}, description="Helm values of its chart, laid over azlocal's own.")
+
+
+class AddOns(Model):
+    """What people want different in the add-ons that every cluster gets."""
+
+    calico: AddOn = Field(AddOn(), description="The network plugin (VXLAN).")
+    metallb: AddOn = Field(AddOn(), description="The load balancer (ARP).")
+    local_path_provisioner: AddOn = Field(AddOn(), description="The provisioner of volumes on node disks.")
+
+    def by_name(self) -> dict[str, AddOn]:
+        """Return the add-ons by the names of their Helm releases."""
+        return {
+            "calico": self.calico,
+            "metallb": self.metallb,
+            "local-path-provisioner": self.local_path_provisioner,
+        }
+
+
 class ClusterSpec(Model):
     """One AKS cluster."""
 
@@ -115,6 +139,10 @@ class ClusterSpec(Model):
     )
     network_profile: NetworkProfile = Field(NetworkProfile())
     load_balancer: LoadBalancer = Field(LoadBalancer())
+    provisioning: Provisioning = Field(
+        "kubernetes", description="How far: running machines only, for a Kubernetes of your own, or the cluster."
+    )
+    add_ons: AddOns = Field(AddOns())
 
 
 class StackConfig(Model):

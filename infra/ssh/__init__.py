@@ -14,6 +14,7 @@ from infra.ssh.hostkey import (
     wait_for_host_key,
 )
 from infra.ssh.local import LocalShell
+from infra.ssh.machine import machine_shell
 from infra.ssh.options import parse_target
 from infra.ssh.remote import SshShell
 from infra.ssh.shell import (
@@ -48,6 +49,7 @@ __all__ = [
     "WrongHostKey",
     "fetch_host_key",
     "fingerprint",
+    "machine_shell",
     "shell_for",
     "wait_for_host_key",
 ]

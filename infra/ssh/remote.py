@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 import paramiko
 
 from infra.ssh.login import log_in
-from infra.ssh.options import SshTarget, resolve
+from infra.ssh.options import SshOptions, SshTarget, resolve
 from infra.ssh.shell import (
     COMMAND_SECONDS,
     DIAL_SECONDS,
@@ -44,8 +44,10 @@ _Found = TypeVar("_Found")
 class SshShell:
     """Commands and files of a host over SSH, by the user's own SSH configuration, keys and known hosts."""
 
-    def __init__(self, target: SshTarget) -> None:
+    def __init__(self, target: SshTarget, options: SshOptions | None = None) -> None:
+        """Reach a host by the user's configuration, or by `options` instead."""
         self._target = target
+        self._options = options
         self._connecting = threading.Lock()
         self._sessions = threading.BoundedSemaphore(_SESSIONS)
         self._client: paramiko.SSHClient | None = None
@@ -151,7 +153,7 @@ class SshShell:
             if transport is None or not transport.is_active():
                 if self._client is not None:
                     self._client.close()
-                self._client = log_in(self._target, resolve(self._target))
+                self._client = log_in(self._target, self._options or resolve(self._target))
                 transport = self._client.get_transport()
             if transport is None:
                 raise SshError(f"{self.host}: the SSH connection broke right after the login")

@@ -1,0 +1,197 @@
+"""What runs on every cluster: Calico, MetalLB, a provisioner of node disks; one Helm release each.
+
+Upstream's charts, unmodified, from the bundle. The releases aren't waited for one by one: the Cluster resource
+waits for all of them at once, and says why where one doesn't come up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pulumi
+from pulumi_kubernetes.apiextensions import CustomResource
+from pulumi_kubernetes.core.v1 import Namespace
+from pulumi_kubernetes.helm.v3 import Release
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+from pulumi_kubernetes.storage.v1 import StorageClass
+
+from infra.components.node_image import BundleFiles
+from infra.topology import Cluster
+
+SYSTEM = "kube-system"
+METALLB = "metallb-system"
+STORAGE = "local-path-storage"
+NAMESPACES = (SYSTEM, METALLB, STORAGE)
+"""Whose workloads make a cluster whole."""
+
+PROVISIONER = "rancher.io/local-path"
+DEFAULT_CLASS = "default"  # as AKS on Azure Local names it
+RETAIN_CLASS = "default-retain"
+
+OptionsFor = Callable[..., pulumi.ResourceOptions]
+
+
+class AddOns(pulumi.ComponentResource):
+    """The add-ons of one cluster, up to where the cluster can be waited for."""
+
+    releases: Mapping[str, Release]
+
+    def __init__(
+        self, name: str, cluster: Cluster, bundle: BundleFiles, child: OptionsFor, opts: pulumi.ResourceOptions
+    ) -> None:
+        """Declare the releases.
+
+        Args:
+            name: What the names of all resources start with.
+            cluster: What was decided for the cluster.
+            bundle: Where the charts are, and which images they name.
+            child: Returns the options of a Kubernetes resource under a parent.
+            opts: Of this component.
+        """
+        super().__init__("azlocal:infra:AddOns", f"{name}-add-ons", None, opts)
+        options = child(self)
+        overrides = cluster.add_on_values
+        calico = Release(
+            f"{name}-calico",
+            options,
+            name="calico",
+            namespace=SYSTEM,
+            chart=bundle.chart("calico"),
+            values=merged(_calico_values(), overrides.get("calico", {})),
+            # Its resource definitions come with the templates, and so change with them; `crds/` is their source.
+            skip_crds=True,
+            skip_await=True,
+        )
+        CustomResource(
+            f"{name}-pod-network",
+            opts=pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(depends_on=[calico])),
+            api_version="crd.projectcalico.org/v1",
+            kind="IPPool",
+            metadata=ObjectMetaArgs(name="default-ipv4-ippool"),
+            spec={
+                "cidr": cluster.pod_cidr,
+                "vxlanMode": "Always",
+                "ipipMode": "Never",
+                "natOutgoing": True,
+                "nodeSelector": "all()",
+            },
+        )
+        # Its speakers use the host's network, which only a namespace that says so may.
+        privileged = {"pod-security.kubernetes.io/enforce": "privileged"}
+        metallb_namespace = Namespace(
+            f"{name}-metallb-namespace", options, metadata=ObjectMetaArgs(name=METALLB, labels=privileged)
+        )
+        metallb = Release(
+            f"{name}-metallb",
+            options,
+            name="metallb",
+            namespace=metallb_namespace.metadata["name"],
+            chart=bundle.chart("metallb"),
+            values=merged(_metallb_values(), overrides.get("metallb", {})),
+            skip_await=True,
+        )
+        storage = Release(
+            f"{name}-local-path-provisioner",
+            options,
+            name="local-path-provisioner",
+            namespace=STORAGE,
+            create_namespace=True,
+            chart=bundle.chart("local-path-provisioner"),
+            values=pulumi.Output.from_input(bundle.image("busybox")).apply(
+                lambda image: merged(_storage_values(image), overrides.get("local-path-provisioner", {}))
+            ),
+            skip_await=True,
+        )
+        StorageClass(
+            f"{name}-{RETAIN_CLASS}",
+            options,
+            metadata=ObjectMetaArgs(name=RETAIN_CLASS),
+            provisioner=PROVISIONER,
+            reclaim_policy="Retain",
+            volume_binding_mode="WaitForFirstConsumer",
+        )
+        self.releases = {"calico": calico, "metallb": metallb, "local-path-provisioner": storage}
+        self.register_outputs({})
+
+
+class LoadBalancerPool(pulumi.ComponentResource):
+    """The addresses that MetalLB answers for by ARP: the planned range, and no other."""
+
+    def __init__(self, name: str, cluster: Cluster, child: OptionsFor, opts: pulumi.ResourceOptions) -> None:
+        """Declare the pool and its advertisement; MetalLB's webhook has to answer before."""
+        super().__init__("azlocal:infra:LoadBalancerPool", f"{name}-load-balancer", None, opts)
+        metadata = ObjectMetaArgs(name="azlocal", namespace=METALLB)
+        addresses = [one if "-" in one else f"{one}/32" for one in cluster.load_balancer_ranges]
+        pool = CustomResource(
+            f"{name}-address-pool",
+            opts=child(self),
+            api_version="metallb.io/v1beta1",
+            kind="IPAddressPool",
+            metadata=metadata,
+            spec={"addresses": addresses},
+        )
+        CustomResource(
+            f"{name}-l2-advertisement",
+            opts=pulumi.ResourceOptions.merge(child(self), pulumi.ResourceOptions(depends_on=[pool])),
+            api_version="metallb.io/v1beta1",
+            kind="L2Advertisement",
+            metadata=metadata,
+            spec={"ipAddressPools": ["azlocal"]},
+        )
+        self.register_outputs({})
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return Helm values with others laid over them, as Helm itself does with several values files."""
+    found = dict(base)
+    for key, value in over.items():
+        inner = found.get(key)
+        found[key] = merged(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
+    return found
+
+
+def _calico_values() -> dict[str, Any]:
+    """Return what upstream's own calico-vxlan.yaml says, and a pool of ours instead of its default one.
+
+    Its default pool uses VXLAN only between subnets (CrossSubnet), which one logical network never has.
+    """
+    return {
+        "datastore": "kubernetes",
+        "network": "calico",
+        "vxlan": True,
+        "node": {
+            "env": [
+                {"name": "NO_DEFAULT_POOLS", "value": "true"},
+                # A control plane has the cluster's address beside its own.
+                {"name": "IP_AUTODETECTION_METHOD", "value": "kubernetes-internal-ip"},
+            ]
+        },
+    }
+
+
+def _metallb_values() -> dict[str, Any]:
+    soon = {"initialDelaySeconds": 1, "periodSeconds": 3}
+    return {
+        "frrk8s": {"enabled": False},
+        "controller": {"readinessProbe": soon},
+        "speaker": {
+            "frr": {"enabled": False},  # ARP only: no BGP
+            "readinessProbe": soon,
+            # A lab has few nodes: a control plane takes the addresses over when the only worker is down.
+            "ignoreExcludeLB": True,
+        },
+    }
+
+
+def _storage_values(helper_image: str) -> dict[str, Any]:
+    repository, _, tag = helper_image.rpartition(":")
+    return {
+        "helperImage": {"repository": repository, "tag": tag},
+        "storageClass": {
+            "name": DEFAULT_CLASS,
+            "defaultClass": True,
+            "provisionerName": PROVISIONER,
+            "reclaimPolicy": "Delete",
+        },
+    }

@@ -1,0 +1,177 @@
+"""What a cluster still lacks, and why, from its objects. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+Object = Mapping[str, Any]
+
+# Kinds whose controllers say how many of their pods are available.
+WORKLOADS: Final = ("deployments", "daemonsets", "statefulsets")
+_PRESSURES: Final = ("DiskPressure", "MemoryPressure", "PIDPressure", "NetworkUnavailable")
+_LONGEST_REASON: Final = 300
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The objects of one look at a cluster.
+
+    Attributes:
+        nodes: All nodes.
+        workloads: Deployments, daemon sets and stateful sets of the watched namespaces.
+        pods: The watched namespaces' pods.
+        webhooks: Why an admission webhook can't be called yet, by its name.
+        events: Warnings of the watched namespaces, oldest first.
+    """
+
+    nodes: Sequence[Object]
+    workloads: Sequence[Object] = ()
+    pods: Sequence[Object] = ()
+    webhooks: Mapping[str, str] = field(default_factory=dict)
+    events: Sequence[Object] = ()
+
+
+def lacks(snapshot: Snapshot, expected_nodes: Iterable[str]) -> list[str]:
+    """Return what is missing, the cause before what only follows from it; empty when the cluster is whole."""
+    return [
+        *_missing_nodes(snapshot.nodes, expected_nodes),
+        *_node_problems(snapshot.nodes),
+        *_workload_problems(snapshot),
+        *_stray_pods(snapshot),
+        *(f"webhook {name} can't be called: {why}" for name, why in sorted(snapshot.webhooks.items())),
+    ]
+
+
+def _missing_nodes(nodes: Iterable[Object], expected: Iterable[str]) -> Iterator[str]:
+    joined = {_name(node) for node in nodes}
+    for name in expected:
+        if name not in joined:
+            yield f"node {name} has not joined"
+
+
+def _node_problems(nodes: Iterable[Object]) -> Iterator[str]:
+    for node in nodes:
+        conditions = {one["type"]: one for one in node.get("status", {}).get("conditions", [])}
+        ready = conditions.get("Ready", {"status": "Unknown", "reason": "NoStatusYet"})
+        for pressure in _PRESSURES:
+            found = conditions.get(pressure)
+            if found and found["status"] == "True":
+                yield _said(f"node {_name(node)} has {pressure}", found)
+        if ready["status"] != "True":
+            yield _said(f"node {_name(node)} is not Ready", ready)
+        if node.get("spec", {}).get("unschedulable"):
+            yield f"node {_name(node)} is cordoned (kubectl uncordon {_name(node)})"
+
+
+def _said(what: str, condition: Object) -> str:
+    detail = ": ".join(part for part in (condition.get("reason"), condition.get("message")) if part)
+    return _short(f"{what}: {detail}" if detail else what)
+
+
+def _workload_problems(snapshot: Snapshot) -> Iterator[str]:
+    for workload in snapshot.workloads:
+        wanted, available = _counts(workload)
+        if available >= wanted and _is_observed(workload):
+            continue
+        what = f"{workload['kind'].lower()} {_path(workload)}: {available} of {wanted} available"
+        reasons = {
+            reason for pod in snapshot.pods if _belongs(pod, workload) for reason in [pod_problem(pod)] if reason
+        }
+        if not reasons:
+            reasons = {_event_of(workload, snapshot.events)} - {""}
+        yield _short(f"{what}: {'; '.join(sorted(reasons))}" if reasons else what)
+
+
+def _counts(workload: Object) -> tuple[int, int]:
+    spec, status = workload.get("spec", {}), workload.get("status", {})
+    if workload["kind"] == "DaemonSet":
+        updated = min(status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0))
+        return status.get("desiredNumberScheduled", 0), updated
+    wanted = spec.get("replicas", 1)
+    return wanted, min(status.get("updatedReplicas", 0), status.get("availableReplicas", 0))
+
+
+def _is_observed(workload: Object) -> bool:
+    """Return whether the controller has seen the newest version; before, its counts are the old one's."""
+    observed, newest = (
+        workload.get("status", {}).get("observedGeneration", 0),
+        workload["metadata"].get("generation", 0),
+    )
+    return int(observed) >= int(newest)
+
+
+def _belongs(pod: Object, workload: Object) -> bool:
+    if pod["metadata"].get("namespace") != workload["metadata"].get("namespace"):
+        return False
+    wanted = workload.get("spec", {}).get("selector", {}).get("matchLabels", {})
+    labels = pod["metadata"].get("labels", {})
+    return bool(wanted) and all(labels.get(key) == value for key, value in wanted.items())
+
+
+def _stray_pods(snapshot: Snapshot) -> Iterator[str]:
+    """Say which pods don't run that no workload speaks for: the control plane's own, for one."""
+    for pod in snapshot.pods:
+        if any(_belongs(pod, workload) for workload in snapshot.workloads):
+            continue
+        reason = pod_problem(pod)
+        if reason:
+            yield _short(reason)
+
+
+def pod_problem(pod: Object) -> str:
+    """Return why a pod isn't running and ready; empty if it is, or has done its work."""
+    status, name = pod.get("status", {}), pod["metadata"]["name"]
+    phase = status.get("phase", "Pending")
+    if phase == "Succeeded":
+        return ""
+    for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
+        reason = _container_problem(container)
+        if reason:
+            return f"pod {name}, container {container['name']}: {reason}"
+    if phase == "Failed":
+        return f"pod {name} failed: {status.get('reason', '')} {status.get('message', '')}".rstrip()
+    conditions = {one["type"]: one for one in status.get("conditions", [])}
+    scheduled = conditions.get("PodScheduled", {})
+    if scheduled.get("status") == "False":
+        return f"pod {name} is not scheduled: {scheduled.get('message', scheduled.get('reason', ''))}"
+    if conditions.get("Ready", {}).get("status") == "True":
+        return ""
+    return f"pod {name} is {phase}, not ready yet"
+
+
+def _container_problem(container: Object) -> str:
+    state = container.get("state", {})
+    waiting, terminated = state.get("waiting"), state.get("terminated")
+    last = container.get("lastState", {}).get("terminated")
+    if waiting:
+        reason = waiting.get("reason", "waiting")
+        if reason in ("PodInitializing", "ContainerCreating"):
+            return ""
+        said = f"{reason}: {waiting['message']}" if waiting.get("message") else reason
+        return f"{said} (last exit code {last.get('exitCode')})" if last else said
+    if terminated and terminated.get("exitCode", 0) != 0:
+        message = terminated.get("message") or terminated.get("reason", "")
+        return f"exit code {terminated['exitCode']}: {message}".rstrip(": ")
+    return ""
+
+
+def _event_of(workload: Object, events: Iterable[Object]) -> str:
+    """Return the newest warning about a workload whose pods don't even exist."""
+    found = [one for one in events if one.get("involvedObject", {}).get("uid") == workload["metadata"].get("uid")]
+    return str(found[-1].get("message", "")) if found else ""
+
+
+def _name(thing: Object) -> str:
+    name: str = thing["metadata"]["name"]
+    return name
+
+
+def _path(thing: Object) -> str:
+    return f"{thing['metadata'].get('namespace', '')}/{_name(thing)}"
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_REASON else f"{line[: _LONGEST_REASON - 1]}…"

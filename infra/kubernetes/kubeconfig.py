@@ -1,0 +1,86 @@
+"""Kubeconfigs: several clusters' in one file, and a cluster's into a user's own."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from infra.errors import UserError
+
+_LISTS: Final = ("clusters", "users", "contexts")
+
+
+def merge_kubeconfigs(texts: Iterable[str]) -> str:
+    """Return one kubeconfig with every cluster of several; the first one's context is the current one."""
+    merged: dict[str, Any] = {}
+    for text in texts:
+        merged = _merge(merged, yaml.safe_load(text))
+    return _dump(merged)
+
+
+def select_cluster(text: str, context: str) -> str:
+    """Return a kubeconfig with one context of another, which becomes the current one.
+
+    Raises:
+        UserError: There is no such context.
+    """
+    content = yaml.safe_load(text)
+    found = {one["name"]: one["context"] for one in content["contexts"]}
+    if context not in found:
+        raise UserError(f"there is no cluster {context!r}; there are {', '.join(sorted(found)) or 'none'}")
+    names = {"clusters": found[context]["cluster"], "users": found[context]["user"], "contexts": context}
+    chosen = {
+        key: [one for one in content[key] if one["name"] == names[key]] if key in names else value
+        for key, value in content.items()
+    }
+    return _dump(chosen | {"current-context": context})
+
+
+def merge_into_file(path: Path, text: str) -> None:
+    """Put a kubeconfig's clusters into a file that only its owner may read; all else in it stays.
+
+    The file is replaced as a whole: who reads it meanwhile sees the old one or the new one.
+
+    Raises:
+        UserError: What is there is no kubeconfig.
+    """
+    try:
+        old = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        old = {}
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is no YAML, so nothing was changed in it: {error}") from error
+    if not isinstance(old, dict):
+        raise UserError(f"{path} is no kubeconfig, so nothing was changed in it")
+    new = yaml.safe_load(text)
+    merged = _merge(old, new) | {"current-context": new["current-context"]}
+    target = path.resolve()  # a link, to a synchronised folder say, stays one
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(_dump(merged))
+        Path(temporary).replace(target)
+    except BaseException:
+        Path(temporary).unlink()
+        raise
+
+
+def _merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    merged = {"apiVersion": "v1", "kind": "Config"} | old
+    for key in _LISTS:
+        names = {one["name"] for one in new.get(key) or []}
+        kept = [one for one in old.get(key) or [] if one["name"] not in names]
+        merged[key] = [*kept, *(new.get(key) or [])]
+    merged.setdefault("current-context", new.get("current-context", ""))
+    return merged
+
+
+def _dump(content: dict[str, Any]) -> str:
+    text: str = yaml.safe_dump(content, sort_keys=False, width=1_000_000)
+    return text

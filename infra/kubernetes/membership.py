@@ -1,0 +1,79 @@
+"""Who may join a cluster, and who has left it."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from infra.kubernetes.api import ClusterApi, ClusterError
+
+_JOIN_PERIOD: Final = timedelta(hours=2)
+_SECRETS: Final = "/api/v1/namespaces/kube-system/secrets"
+
+
+def admit_nodes(api: ClusterApi, token: str) -> None:
+    """Let nodes join with the bootstrap token for two hours from now.
+
+    kubeadm made it at the cluster's start; a node that comes later needs it again.
+    """
+    token_id, _, secret = token.partition(".")
+    name = f"bootstrap-token-{token_id}"
+    data = {
+        "token-id": token_id,
+        "token-secret": secret,
+        "expiration": (datetime.now(UTC) + _JOIN_PERIOD).isoformat(timespec="seconds"),
+        "usage-bootstrap-authentication": "true",
+        "usage-bootstrap-signing": "true",
+        "auth-extra-groups": "system:bootstrappers:kubeadm:default-node-token",
+        "description": "azlocal: first boot of nodes",
+    }
+    body = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "bootstrap.kubernetes.io/token",
+        "metadata": {"name": name, "namespace": "kube-system"},
+        "data": {key: b64encode(value.encode()).decode("ascii") for key, value in data.items()},
+    }
+    try:
+        api.send("POST", _SECRETS, body)
+    except ClusterError as error:
+        if not error.is_conflict:
+            raise
+        api.send("PUT", f"{_SECRETS}/{name}", body)
+
+
+def remove_nodes(api: ClusterApi, names: Iterable[str]) -> list[str]:
+    """Cordon, empty and forget nodes whose machines are about to go; return those that were there."""
+    removed = []
+    for name in sorted(names):
+        cordon = {"spec": {"unschedulable": True}}
+        try:
+            api.send("PATCH", f"/api/v1/nodes/{name}", cordon, content_type="application/merge-patch+json")
+        except ClusterError as error:
+            if error.is_missing:
+                continue
+            raise
+        _evict(api, name)
+        api.send("DELETE", f"/api/v1/nodes/{name}")
+        removed.append(name)
+    return removed
+
+
+def _evict(api: ClusterApi, node: str) -> None:
+    """Ask for every pod's eviction; what a disruption budget holds back goes with the node."""
+    for pod in api.items("/api/v1/pods", fieldSelector=f"spec.nodeName={node}"):
+        owners = {owner["kind"] for owner in pod["metadata"].get("ownerReferences", [])}
+        if owners & {"DaemonSet", "Node"}:
+            continue
+        name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+        eviction = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": name, "namespace": namespace},
+        }
+        try:
+            api.send("POST", f"/api/v1/namespaces/{namespace}/pods/{name}/eviction", eviction)
+        except ClusterError:
+            continue

@@ -1,0 +1,152 @@
+"""Wait until a cluster is whole, saying all the time what it waits for and why."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+from infra.errors import Interrupted, UserError
+from infra.kubernetes.api import ClusterApi, ClusterError, ClusterUnreachable
+from infra.kubernetes.health import WORKLOADS, Snapshot, lacks
+
+_PAUSE: Final = 1.0
+Status = Callable[[str], None]
+
+
+class NotHealthy(UserError):
+    """The time is up and something is still missing.
+
+    Attributes:
+        reasons: What, one each.
+    """
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = tuple(reasons)
+
+
+def wait_until_healthy(
+    api: ClusterApi,
+    nodes: Iterable[str],
+    namespaces: Iterable[str],
+    *,
+    deadline: float,
+    cancelled: threading.Event,
+    status: Status,
+) -> None:
+    """Wait until the nodes are Ready and everything in the namespaces is available.
+
+    Args:
+        api: The cluster.
+        nodes: Names of the nodes that have to be there.
+        namespaces: Whose workloads, pods and webhooks count.
+        deadline: On the monotonic clock.
+        cancelled: Ends the wait at once.
+        status: Takes what is waited for.
+
+    Raises:
+        NotHealthy: At the deadline; says what is missing and why.
+        Interrupted: It was cancelled.
+    """
+    expected, watched = list(nodes), list(namespaces)
+    while True:
+        reasons = problems(api, expected, watched)
+        if not reasons:
+            return
+        more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+        status(f"waiting: {reasons[0]}{more}")
+        if time.monotonic() >= deadline:
+            raise NotHealthy(reasons)
+        _sleep(cancelled)
+
+
+def problems(api: ClusterApi, nodes: Iterable[str], namespaces: Iterable[str]) -> list[str]:
+    """Return what is missing now; an API server that doesn't answer is one such thing."""
+    try:
+        return lacks(look(api, namespaces), nodes)
+    except (ClusterError, ClusterUnreachable) as error:
+        return [str(error)]
+
+
+def look(api: ClusterApi, namespaces: Iterable[str]) -> Snapshot:
+    """Take one look at a cluster."""
+    watched = set(namespaces)
+
+    def of_watched(path: str) -> list[dict[str, Any]]:
+        return [item for item in api.items(path) if item["metadata"]["namespace"] in watched]
+
+    workloads = [
+        {"kind": kind, **item}
+        for plural, kind in zip(WORKLOADS, ("Deployment", "DaemonSet", "StatefulSet"), strict=True)
+        for item in of_watched(f"/apis/apps/v1/{plural}")
+    ]
+    return Snapshot(
+        nodes=api.items("/api/v1/nodes"),
+        workloads=workloads,
+        pods=of_watched("/api/v1/pods"),
+        webhooks=_unanswered_webhooks(api, watched),
+        events=[
+            event
+            for namespace in sorted(watched)
+            for event in api.items(f"/api/v1/namespaces/{namespace}/events", fieldSelector="type=Warning")
+        ],
+    )
+
+
+def wait_until_answering(
+    api: ClusterApi, *, deadline: float, cancelled: threading.Event, status: Status
+) -> dict[str, Any]:
+    """Wait until the API server is ready and lets us in; return its version.
+
+    Raises:
+        NotHealthy: At the deadline.
+        Interrupted: It was cancelled.
+    """
+    while True:
+        try:
+            api.text("/readyz")
+            # kubeadm binds the administrators' group a moment after the server is up.
+            api.get("/api/v1/nodes", limit="1")
+            return api.get("/version")
+        except (ClusterError, ClusterUnreachable) as error:
+            reason = str(error)
+        status(f"waiting for the API server: {reason}")
+        if time.monotonic() >= deadline:
+            raise NotHealthy([reason])
+        _sleep(cancelled)
+
+
+def _unanswered_webhooks(api: ClusterApi, namespaces: set[str]) -> dict[str, str]:
+    """Return the admission webhooks of these namespaces that the API server can't call yet.
+
+    Until they answer, it refuses every object that they check: a MetalLB address pool, for one.
+    """
+    found: dict[str, str] = {}
+    for kind in ("validatingwebhookconfigurations", "mutatingwebhookconfigurations"):
+        for configuration in api.items(f"/apis/admissionregistration.k8s.io/v1/{kind}"):
+            for webhook in configuration.get("webhooks", []):
+                service = webhook["clientConfig"].get("service")
+                if service and service["namespace"] in namespaces:
+                    reason = _why_unanswered(api, webhook, service)
+                    if reason:
+                        found[webhook["name"]] = reason
+    return found
+
+
+def _why_unanswered(api: ClusterApi, webhook: dict[str, Any], service: dict[str, Any]) -> str:
+    if not webhook["clientConfig"].get("caBundle"):
+        return "its certificate isn't in place yet"
+    name = f"https:{service['name']}:{service.get('port', 443)}"
+    try:
+        api.text(f"/api/v1/namespaces/{service['namespace']}/services/{name}/proxy/")
+    except ClusterError as error:
+        # Any answer of its own is one; 5xx is the API server saying that there was none.
+        return str(error) if error.status >= 500 else ""
+    return ""
+
+
+def _sleep(cancelled: threading.Event) -> None:
+    if cancelled.wait(_PAUSE):
+        raise Interrupted("stopped on request while waiting for the cluster; the next `pulumi up` goes on")

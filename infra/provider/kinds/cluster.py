@@ -1,0 +1,71 @@
+"""The Cluster kind: waits until every node is Ready and every add-on available, and forgets nodes that left."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from infra.kubernetes.api import ClusterApi
+from infra.kubernetes.membership import remove_nodes
+from infra.kubernetes.watch import NotHealthy, problems, wait_until_healthy
+from infra.kvm.errors import HostError
+from infra.provider.kind import InitFailed, Kind, Made
+from infra.provider.kinds.cluster_base import explain
+from infra.provider.operation import Operation
+from infra.resources.cluster import CLUSTER, ClusterInputs, ClusterState
+
+_READY_SECONDS: Final = 600
+
+
+class ClusterKind(Kind[ClusterInputs, ClusterState]):
+    """A Kubernetes cluster as a whole."""
+
+    contract = CLUSTER
+
+    def create(self, op: Operation, inputs: ClusterInputs) -> Made[ClusterState]:
+        """Wait for everything."""
+        state = self._wait(op, inputs)
+        return Made(self.contract.id_of(state.to_wire()), state)
+
+    def read(self, op: Operation, id: str, old: ClusterState | None) -> ClusterState | None:
+        """Return whether it is ready now, and what it lacks."""
+        if old is None:
+            raise HostError(f"{id}: a cluster can't be imported: its keys are only in the state that made it")
+        found = problems(ClusterApi(old.kubeconfig), [member.name for member in old.members], old.namespaces)
+        return old.model_copy(update={"ready": not found, "problems": found})
+
+    def update(self, op: Operation, id: str, old: ClusterState, inputs: ClusterInputs) -> ClusterState:
+        """Drain and forget nodes whose machines are to go, then wait for everything."""
+        api = ClusterApi(inputs.kubeconfig)
+        leaving = {member.name for member in old.members} - {member.name for member in inputs.members}
+        for name in remove_nodes(api, leaving) if leaving else ():
+            op.info(f"node {name} was drained and removed from cluster {inputs.cluster}")
+        return self._wait(op, inputs)
+
+    def delete(self, op: Operation, id: str, old: ClusterState) -> None:
+        """Nothing to do: it goes with its machines."""
+
+    def _wait(self, op: Operation, inputs: ClusterInputs) -> ClusterState:
+        """Wait for nodes and add-ons.
+
+        Raises:
+            InitFailed: something is missing at the end; says what, why, and where the logs are.
+        """
+        api, members = ClusterApi(inputs.kubeconfig), [member.name for member in inputs.members]
+        try:
+            wait_until_healthy(
+                api,
+                members,
+                inputs.namespaces,
+                deadline=op.deadline(_READY_SECONDS),
+                cancelled=op.cancelled,
+                status=op.status,
+            )
+        except NotHealthy as failure:
+            fields = inputs.model_dump() | {"ready": False, "problems": list(failure.reasons)}
+            state = ClusterState.model_validate(fields)
+            name = f"{inputs.instance}-{inputs.cluster}"
+            raise InitFailed(
+                Made(self.contract.id_of(state.to_wire()), state),
+                explain(op, name, api, failure, inputs.namespaces, inputs.members),
+            ) from failure
+        return ClusterState(**inputs.model_dump())

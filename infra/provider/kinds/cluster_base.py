@@ -1,0 +1,57 @@
+"""What the kinds that wait for a cluster have in common: the wait, and the logs when it was in vain."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from infra.errors import UserError
+from infra.guest import LOGIN_USER
+from infra.kubernetes.api import ClusterApi
+from infra.kubernetes.collect import MachineLogin, collect, default_folder
+from infra.kubernetes.watch import NotHealthy
+from infra.provider.operation import Operation
+from infra.resources.control_plane import Member
+from infra.ssh import ShellError, SshShell, machine_shell
+
+_COMMAND_SECONDS: Final = 20.0
+
+
+def explain(
+    op: Operation,
+    cluster: str,
+    api: ClusterApi,
+    failure: NotHealthy,
+    namespaces: Iterable[str],
+    members: Iterable[Member],
+) -> str:
+    """Collect logs and return the whole message: what is missing, why, where the logs are, what to do."""
+    op.status("collecting logs")
+    folder = default_folder(cluster)
+    with contextlib.ExitStack() as stack, TemporaryDirectory(prefix="azlocal-") as keys:
+        logins = []
+        for member in members:
+            shell = machine_shell(LOGIN_USER, member.address, member.ssh_host_key, Path(keys) / member.name)
+            stack.callback(shell.close)
+            logins.append(MachineLogin(member.name, _as_root(shell)))
+        collect(folder, api, namespaces, logins)
+    listed = "\n".join(f"  - {reason}" for reason in failure.reasons)
+    return (
+        f"cluster {cluster} isn't ready; it lacks:\n{listed}\nLogs of its pods and machines are in {folder}. "
+        "Mend the cause; the next `pulumi up` goes on from here. What was stopped or changed by hand, "
+        "`pulumi refresh` finds first."
+    )
+
+
+def _as_root(shell: SshShell) -> Callable[[Sequence[str]], str]:
+    def run(argv: Sequence[str]) -> str:
+        try:
+            result = shell.run(["sudo", *argv], timeout=_COMMAND_SECONDS, check=False)
+        except ShellError as error:
+            raise UserError(str(error)) from error
+        return f"{result.stdout}{result.stderr}"
+
+    return run

@@ -1,0 +1,49 @@
+"""A cluster as a whole: every node Ready, every add-on available."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import pulumi
+from pydantic import Field
+
+from infra.resources.contract import REPLACE, UPDATE, Contract, Model, Resource, Secret
+from infra.resources.control_plane import Member
+
+
+class ClusterInputs(Model):
+    """What the program says of a cluster."""
+
+    instance: Annotated[str, REPLACE]
+    cluster: Annotated[str, REPLACE]
+    kubeconfig: Annotated[str, UPDATE, Secret()]
+    members: Annotated[list[Member], UPDATE] = Field(
+        description="Its machines; another node is drained and removed"
+    )
+    namespaces: Annotated[list[str], UPDATE] = Field(description="Whose workloads have to be available")
+    add_ons: Annotated[dict[str, int], UPDATE] = Field(
+        default_factory=dict, description="Revision of each add-on's Helm release: a new one is waited for"
+    )
+    ready: Annotated[bool, UPDATE] = Field(default=True, description="Everything is there and available")
+
+
+class ClusterState(ClusterInputs):
+    """The cluster as it stands."""
+
+    problems: list[str] = Field(default_factory=list, description="What is missing, and why")
+
+
+CLUSTER = Contract(
+    "azlocal:index:Cluster",
+    ClusterInputs,
+    ClusterState,
+    "A Kubernetes cluster, ready when its nodes are and its add-ons are available.",
+    "{instance}/{cluster}",
+)
+
+
+class Cluster(Resource):
+    """One cluster of the instance."""
+
+    contract = CLUSTER
+    ready: pulumi.Output[bool]

@@ -1,0 +1,51 @@
+"""A cluster's control plane: the API server behind the cluster's address, which machines may join."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import pulumi
+from pydantic import Field
+
+from infra.resources.contract import REPLACE, UPDATE, Contract, Model, Resource, Secret
+
+
+class Member(Model):
+    """A machine of a cluster."""
+
+    name: str = Field(description="Of the machine, and of its node")
+    address: str
+    ssh_host_key: str = Field(description="Another one means that the machine was made anew")
+
+
+class ControlPlaneInputs(Model):
+    """What the program says of a control plane."""
+
+    instance: Annotated[str, REPLACE]
+    cluster: Annotated[str, REPLACE]
+    kubeconfig: Annotated[str, UPDATE, Secret()]
+    token: Annotated[str, UPDATE, Secret()] = Field(description="The bootstrap token, renewed for new machines")
+    members: Annotated[list[Member], UPDATE] = Field(description="All machines of the cluster")
+
+
+class ControlPlaneState(ControlPlaneInputs):
+    """The control plane as it answers."""
+
+    version: str = Field(description="What the API server says it is")
+
+
+CONTROL_PLANE = Contract(
+    "azlocal:index:ControlPlane",
+    ControlPlaneInputs,
+    ControlPlaneState,
+    "A cluster's API server, ready when it answers behind the cluster's address.",
+    "{instance}/{cluster}",
+)
+
+
+class ControlPlane(Resource):
+    """The control plane of one cluster."""
+
+    contract = CONTROL_PLANE
+    kubeconfig: pulumi.Output[str]
+    version: pulumi.Output[str]
