@@ -11,6 +11,6 @@ mkdir -p "$STAMPS"
 exec 9>"$ROOT/.azlocal/setup.lock"
 flock 9
 
-for step in packages venv pulumi; do
+for step in packages venv pulumi kubernetes-plugin; do
   "$here/setup/$step.sh" 9>&-
 done

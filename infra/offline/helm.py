@@ -1,0 +1,218 @@
+"""The helm program: found, started without a secret in sight, watched, and its answer read."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from infra.errors import Interrupted, UserError
+from infra.offline.errors import NAME
+from infra.offline.memory_file import MemoryFile
+from infra.provider.operation import Operation
+
+VARIABLE: Final = "AZLOCAL_HELM"
+_POLL_SECONDS: Final = 0.5
+_END_SECONDS: Final = 10.0  # helm marks an interrupted release as failed before it goes
+
+
+class HelmFailed(UserError):
+    """Helm ended with an error; the message is its own, without secrets."""
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A release as helm keeps it."""
+
+    name: str
+    namespace: str
+    revision: int
+    status: str
+    description: str
+    chart: str
+    chart_version: str
+    app_version: str
+    values: dict[str, Any]
+    manifest: str
+    labels: Mapping[str, str]
+
+
+def find_helm(environment: Mapping[str, str]) -> str:
+    """Return helm's path: the one the environment names, the one of azlocal's bundle, or the one on PATH.
+
+    Raises:
+        UserError: there is none.
+    """
+    named = environment.get(VARIABLE)
+    if named:
+        return named
+    from infra.image.bundle import find_bundle  # only who makes a release needs it
+
+    bundle = find_bundle()
+    if bundle is not None and bundle.helm.exists():
+        return str(bundle.helm)
+    found = shutil.which("helm", path=environment.get("PATH"))
+    if found is None:
+        raise UserError(
+            f"{NAME} makes Helm releases with the helm program, and there is none: `azlocal image build` brings "
+            f"one, or put helm on PATH, or name it in {VARIABLE}"
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Helm:
+    """Helm on one cluster.
+
+    Attributes:
+        kubeconfig: of the cluster; helm reads it from memory.
+        environment: what helm may see of ours.
+        settings: helm's own variables (HELM_DRIVER and the like).
+    """
+
+    kubeconfig: Mapping[str, Any]
+    environment: Mapping[str, str]
+    settings: Mapping[str, str]
+
+    def status(self, namespace: str, name: str, op: Operation) -> Deployed | None:
+        """Return a release, None where helm says that there is none of that name."""
+        where = [name, "--namespace", namespace, "--output", "json"]
+        try:
+            said = json.loads(self.run(["status", *where], op))
+            return _read(said, json.loads(self.run(["get", "metadata", *where], op)))
+        except HelmFailed as error:
+            if "release: not found" in str(error):
+                return None
+            raise
+
+    def run(
+        self,
+        arguments: Sequence[str],
+        op: Operation,
+        *,
+        stdin: str = "",
+        hidden: Sequence[str] = (),
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> str:
+        """Run helm and return what it printed.
+
+        Args:
+            arguments: never a secret: the process list shows them.
+            stdin: values, for `--values -`.
+            hidden: strings that an error message must not repeat.
+            meanwhile: called twice a second.
+
+        Raises:
+            HelmFailed: it ended with an error.
+            Interrupted: the run was cancelled; helm was told to stop and did.
+        """
+        with self._started(arguments) as process:
+            text: str | None = stdin
+            while True:
+                try:
+                    out, err = process.communicate(text, timeout=_POLL_SECONDS)
+                    break
+                except subprocess.TimeoutExpired:
+                    text = None  # it has it
+                    if op.cancelled.is_set():
+                        _end(process)
+                        raise Interrupted(f"helm {arguments[0]}: stopped on request") from None
+                    meanwhile()
+        if process.returncode != 0:
+            raise HelmFailed(_hide(_error_of(err) or f"helm {arguments[0]} exited {process.returncode}", hidden))
+        return out
+
+    @contextmanager
+    def _started(self, arguments: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+        program = find_helm(self.environment)
+        # A helm that outlives us would go on with what the next run begins anew.
+        keeper = shutil.which("setpriv")
+        prefix = [keeper, "--pdeathsig", "TERM"] if keeper else []
+        config = MemoryFile("kubeconfig", json.dumps(self.kubeconfig).encode())
+        kept = {name: value for name, value in self.environment.items() if not name.startswith("PULUMI_")}
+        try:
+            with subprocess.Popen(
+                [*prefix, program, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=kept | dict(self.settings) | {"KUBECONFIG": config.path},
+                pass_fds=(config.descriptor,),
+                start_new_session=True,
+            ) as process:
+                yield process
+        except FileNotFoundError as error:
+            raise UserError(f"helm can't be started: there is no {program}") from error
+        finally:
+            config.close()
+
+    def show_chart(self, arguments: Sequence[str], op: Operation) -> str:
+        """Return the Chart.yaml of a chart in a repository or registry."""
+        return self.run(["show", "chart", *arguments], op)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Stop helm as Ctrl-C does; it then marks the release as failed."""
+    with suppress(ProcessLookupError):
+        process.send_signal(signal.SIGINT)
+    ends = time.monotonic() + _END_SECONDS
+    while process.poll() is None and time.monotonic() < ends:
+        time.sleep(0.1)
+    if process.poll() is None:
+        process.kill()
+
+
+def _error_of(stderr: str) -> str:
+    """Return helm's error without the warnings before it."""
+    _, found, error = stderr.rpartition("Error: ")
+    return error.strip() if found else stderr.strip()
+
+
+def _hide(text: str, hidden: Sequence[str]) -> str:
+    for secret in sorted(hidden, key=len, reverse=True):
+        text = text.replace(secret, "[secret]")
+    return text
+
+
+def _read(said: Mapping[str, Any], summary: Mapping[str, Any]) -> Deployed:
+    info = said.get("info") or {}
+    return Deployed(
+        name=said["name"],
+        namespace=said["namespace"],
+        revision=int(said.get("version", 0)),
+        status=str(info.get("status")),
+        description=str(info.get("description") or ""),
+        chart=str(summary.get("chart") or ""),
+        chart_version=str(summary.get("version") or ""),
+        app_version=str(summary.get("appVersion") or ""),
+        values=_whole(said.get("config") or {}),
+        manifest=str(said.get("manifest") or ""),
+        labels=summary.get("labels") or {},
+    )
+
+
+def _whole(value: Any) -> Any:
+    """Return the value with 1.0 as 1, the way properties come from the engine."""
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def local_chart(name: str) -> Path | None:
+    """Return the folder or archive that a chart's name means, None where helm has to look elsewhere."""
+    path = Path(name).expanduser()
+    if (path / "Chart.yaml").is_file() or path.is_file():
+        return path
+    if path.is_absolute() or name.startswith("."):
+        raise UserError(f"there is no chart at {path} (in {Path.cwd()})")
+    return None

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Pulumi's kubernetes plugin: the official one if it is installed, on PATH, or can be downloaded; else azlocal's
+# stand-in for it (infra/offline), linked into .azlocal/bin, where the engine finds it.
+set -euo pipefail
+# shellcheck source=scripts/setup/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+readonly NAME=pulumi-resource-kubernetes
+readonly SECONDS_TO_DOWNLOAD=120
+bin=$ROOT/.azlocal/bin
+plugins=${PULUMI_HOME:-$HOME/.pulumi}/plugins
+
+# The engine wants the version that the SDK in .venv names.
+version=$(sed -n 's/^pulumi-kubernetes==\([0-9.]*\).*/\1/p' "$ROOT/requirements.lock")
+installed=$plugins/resource-kubernetes-v$version
+key=$(hash_of "${BASH_SOURCE[0]}" <(printf '%s' "$version $(command -v "$NAME" || true) $(ls -d "$installed" 2>/dev/null || true)"))
+stamp_holds kubernetes-plugin "$key" && { [[ ! -L $bin/$NAME ]] || [[ -x $bin/$NAME ]]; } && exit
+
+step_aside() { # step_aside REASON: the official plugin is there
+  rm -f "$bin/$NAME"
+  say "kubernetes plugin: $1"
+  # What was just downloaded is part of what the stamp holds.
+  key=$(hash_of "${BASH_SOURCE[0]}" <(printf '%s' "$version $(command -v "$NAME" || true) $(ls -d "$installed" 2>/dev/null || true)"))
+  stamp_write kubernetes-plugin "$key"
+  exit
+}
+
+# The plugin comes from GitHub's releases, else from Pulumi's own server. Looking first keeps a machine without
+# a way out from waiting for the CLI's retries.
+reachable() {
+  local url
+  for url in https://api.github.com https://get.pulumi.com; do
+    said=$(curl --silent --show-error --head --output /dev/null --connect-timeout 3 --max-time 4 "$url" 2>&1) && return
+  done
+  return 1
+}
+
+# said_by COMMAND...: keeps what a command says in $said.
+said_by() { said=$("$@" 2>&1 </dev/null); }
+
+[[ ! -d $installed ]] || step_aside "the official one, $version, which is installed in $installed"
+on_path=$(command -v "$NAME" || true)
+[[ -z $on_path ]] || step_aside "the official one, $on_path, which is on PATH"
+if ! reachable; then
+  why="Pulumi's downloads can't be reached (${said#curl: })"
+elif PATH=$bin:$PATH said_by timeout "$SECONDS_TO_DOWNLOAD" pulumi plugin install resource kubernetes "v$version"; then
+  step_aside "the official one, $version, downloaded by Pulumi into $installed"
+else
+  why="pulumi plugin install failed ($(tail -n1 <<<"$said"))"
+fi
+
+mkdir -p "$bin"
+ln --symbolic --force --no-dereference "$ROOT/infra/offline/$NAME" "$bin/$NAME"
+say "kubernetes plugin: $why; so taking azlocal's stand-in for $version, $bin/$NAME. (To change over later: pulumi plugin install resource kubernetes v$version, then make setup)"
+stamp_write kubernetes-plugin "$key"
