@@ -215,9 +215,8 @@ def _registration(node: KubernetesNode, hostname: str, address: str) -> dict[str
     return registration
 
 
-# kernel.*, vm.* and fs.* are the host's and read-only in a container: kubelet's mode for user namespaces is the
-# one that takes them as they are. The same goes for the host's swap.
-_CONTAINER_ARGUMENTS = {"feature-gates": "KubeletInUserNamespace=true", "fail-swap-on": "false"}
+# A container sees its host's swap, which is not the node's to turn off.
+_CONTAINER_ARGUMENTS = {"fail-swap-on": "false"}
 
 
 def _taint(text: str) -> dict[str, str]:

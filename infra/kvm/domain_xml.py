@@ -96,12 +96,13 @@ def _container(machine: MachineDefinition) -> Any:
     """A system container: libvirt_lxc attaches and releases the loop device of the root file itself."""
     return E.domain(
         *_identity(machine),
-        # libvirt refuses to raise <memory> of a running container, and enforces <currentMemory>.
+        # libvirt refuses to raise <memory> of a running container; what it holds a start to is the hard limit.
         E.memory(str(machine.memory_ceiling_mib), unit="MiB"),
         E.currentMemory(str(machine.memory_mib), unit="MiB"),
+        E.memtune(E.hard_limit(str(machine.memory_mib), unit="MiB")),
         E.vcpu(str(machine.vcpus)),
         E.cputune(E.period(str(CPU_PERIOD)), E.quota(str(machine.vcpus * CPU_PERIOD))),
-        E.os(E.type("exe", arch="x86_64"), E.init("/sbin/init")),
+        E.os(E.type("exe", arch="x86_64"), E.init("/usr/lib/azlocal/container-init")),
         E.features(E.capabilities(policy="allow")),
         E.clock(offset="utc"),
         E.on_poweroff("destroy"),

@@ -236,6 +236,8 @@ def set_memory(domain: libvirt.virDomain, mib: int) -> None:
     if domain.isActive():
         flags |= libvirt.VIR_DOMAIN_AFFECT_LIVE
     domain.setMemoryFlags(mib * 1024, flags)
+    if domain.connect().getType() == "LXC":
+        domain.setMemoryParameters({"hard_limit": mib * 1024}, flags)
 
 
 def set_container_cpus(domain: libvirt.virDomain, vcpus: int) -> None:
@@ -267,12 +269,23 @@ def remove_machine(session: HostSession, pool_name: str, name: str, machine_type
     """
     domain = owned_domain(session, machine_type, name, mark)
     if domain is not None:
+        uuid = domain.UUIDString()
         remove_domain(domain)
+        if machine_type == "container":
+            _remove_control_groups(session, uuid)
     pool = _usable_pool(session, pool_name)
     if pool is None:
         return  # disk and seed lie in the host's storage, and go when that goes
     remove_seed(session, pool_name, name, machine_type)
     remove_volume(pool, disk_volume_name(name, machine_type))
+
+
+def _remove_control_groups(session: HostSession, uuid: str) -> None:
+    """Remove the groups that the container made where libvirt made none (image/files: container-init)."""
+    own = f"/sys/fs/cgroup/*/azlocal-{uuid}"
+    argv = ["find", "/sys/fs/cgroup", "-mindepth", "2", "-depth", "-type", "d"]
+    argv += ["(", "-path", own, "-o", "-path", f"{own}/*", ")", "-delete"]
+    session.shell.run(argv, timeout=60, check=False)
 
 
 def _usable_pool(session: HostSession, pool_name: str) -> libvirt.virStoragePool | None:
