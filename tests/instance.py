@@ -49,13 +49,14 @@ HOSTS: dict[str, Any] = {
 
 
 def cluster(workers: int = 1, **changes: Any) -> dict[str, Any]:
-    """Return a cluster with one control plane and a pool of workers, all of the smallest size."""
+    """Return the machines of a cluster, one control plane and a pool of workers, without Kubernetes on them."""
     return {
         "name": "a",
         "logicalNetwork": "aks",
         "controlPlane": {"count": 1, "vmSize": "Tiny"},
         "agentPools": [{"name": "pool1", "count": workers, "vmSize": "Tiny"}],
         "loadBalancer": {"count": 0},
+        "provisioning": "machines",
     } | changes
 
 
