@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
@@ -13,17 +13,19 @@ from infra.errors import UserError
 from infra.offline import objects, waiting
 from infra.offline.cluster import Object
 from infra.offline.diff import Change, differences, is_ignored, parse_path
-from infra.offline.errors import ClusterUnreachable, Conflict, NoSuchKind, NotFound, NotReady
+from infra.offline.errors import ApiError, ClusterUnreachable, Conflict, NoSuchKind, NotFound, NotReady
 from infra.offline.immutable import forces_replacement
 from infra.offline.naming import Naming
 from infra.offline.outcome import Checked, Outcome, Partial
 from infra.offline.session import Session
 from infra.offline.types import KindId, Ref, is_patch, kind_in, object_id, parse_object_id, token_of
 from infra.provider.operation import Operation
-from infra.provider.values import Path, Properties
+from infra.provider.values import UNKNOWN, Path, Properties
 
 # Others who own fields of an object that this provider may take over: the same tool before, or a person's kubectl.
 _TAKEN_OVER: Final = ("kubectl", "before-first-apply", "pulumi-kubernetes", "pulumi-resource-kubernetes")
+_NO_DRY_RUN: Final = frozenset({400, 403})  # a webhook that can't, a user who may not
+_DECIDED_LATER: Final = ("uid", "resourceVersion", "creationTimestamp", "generation")
 _TRIES: Final = 5  # for a namespace or a kind that is being made at the same time
 
 
@@ -126,7 +128,7 @@ def create(session: Session, op: Operation, inputs: Properties, *, preview: bool
     target = _Target(session, op, id, obj, inputs, manager, id.api_version)
     patch = is_patch(token, id.kind)
     if preview:
-        return target.previewed(force=True) if not patch else Outcome("", dict(inputs.values), inputs.secret_paths)
+        return target.previewed(new=True) if not patch else Outcome("", dict(inputs.values), inputs.secret_paths)
     standing = session.cluster.find(target.ref)
     if (
         standing is not None
@@ -160,7 +162,7 @@ def update(
     # A field that is ignored keeps whatever it has in the cluster.
     target = _Target(session, op, kind, obj, news, manager, initial, tuple(map(parse_path, ignored)))
     if preview:
-        return target.previewed(force=False)
+        return target.previewed(new=False)
     outcome = target.made(await_it=not is_patch(token_of(op.urn), kind.kind))
     if manager != before:
         target.relinquish(before)
@@ -289,19 +291,26 @@ class _Target:
     def _forced(self) -> bool:
         return self.session.settings.patch_force or objects.is_true(self.obj, objects.PATCH_FORCE)
 
-    def previewed(self, *, force: bool) -> Outcome:
+    def previewed(self, *, new: bool) -> Outcome:
         """Return what the API server would make of the object, or the inputs where it can't be asked."""
-        as_said = Outcome("", dict(self.inputs.values), self.inputs.secret_paths)
+        as_said = Outcome(
+            "", _unsettled(self.inputs.values) if new else self.inputs.values, self.inputs.secret_paths
+        )
         if self.inputs.unknown_paths:
             return as_said
         try:
-            live = self.apply(force=force or self._forced, dry_run=True)
+            if new and self.session.cluster.find(self.ref) is not None:
+                return as_said  # it makes way for this one, or the run will say that it doesn't
+            live = self.apply(force=new or self._forced, dry_run=True)
         except (ClusterUnreachable, NoSuchKind, NotFound):
             return as_said  # what it needs may be made in the same run
+        except ApiError as error:
+            if error.code in _NO_DRY_RUN:
+                return as_said
+            raise
         live.pop("status", None)
-        meta = live.get("metadata") or {}
-        live["metadata"] = {key: value for key, value in meta.items() if key not in objects.SERVER_SET}
-        return Outcome("", self.outcome(live).state, self.outcome(live).secret)
+        outcome = self.outcome(live)
+        return Outcome("", _unsettled(outcome.state) if new else outcome.state, outcome.secret)
 
     def apply(self, *, force: bool, dry_run: bool) -> Object:
         """Apply the object; take fields over from whoever is known to have given them up."""
@@ -340,6 +349,13 @@ class _Target:
         meta = objects.metadata(live)
         secret = objects.secret_paths(state, objects.wire_paths(self.inputs.secret_paths))
         return Outcome(object_id(meta.get("namespace"), str(meta.get("name"))), state, secret)
+
+
+def _unsettled(state: dict[str, Any]) -> dict[str, Any]:
+    """Return a state with what only the API server can tell unknown."""
+    if not isinstance(state.get("metadata"), dict):
+        return state
+    return objects.with_metadata(state, **dict.fromkeys(_DECIDED_LATER, UNKNOWN))
 
 
 def _owners(conflict: Conflict) -> list[str]:
