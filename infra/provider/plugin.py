@@ -10,7 +10,6 @@ from typing import Any, NoReturn
 import grpc
 from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
-from pydantic import ValidationError
 
 from infra.errors import UserError
 from infra.provider.engine import EngineLog
@@ -101,14 +100,16 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         if isinstance(error, UserError):
             context.abort(grpc.StatusCode.UNKNOWN, str(error))
         self.log.debug("".join(traceback.format_exception(error)))
-        # A validation error repeats its input, which may be a secret.
-        text = f"{error.error_count()} invalid properties" if isinstance(error, ValidationError) else str(error)
         context.abort(
             grpc.StatusCode.INTERNAL,
-            f"{verb} failed with an unexpected {type(error).__name__}: {text:.500}. This is a bug in azlocal; "
+            f"{verb} failed with an unexpected {type(error).__name__}: {self.describe(error):.500}. This is a bug in azlocal; "
             "please report it with the traceback that `pulumi up --debug` shows.",
         )
         raise AssertionError("abort raises")
+
+    def describe(self, error: Exception) -> str:
+        """Return what an unexpected error may say to the user."""
+        return str(error)
 
 
 def abort_init_failed(

@@ -9,14 +9,16 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
 
 from infra.provider.engine import EngineLog, GrpcEngineLog
 from infra.provider.plugin import Plugin
-from infra.provider.servicer import AnyKind, Servicer
+
+if TYPE_CHECKING:
+    from infra.provider.servicer import AnyKind
 
 THREADS: Final = 64
 """Operations at once: sixteen hosts with a few each. Blocking calls wait here, not in the engine."""
@@ -41,6 +43,8 @@ class _NoEngine:
 
 def serve(kinds: Mapping[str, AnyKind], arguments: Sequence[str]) -> None:
     """Serve azlocal's own kinds (by type token); see `serve_plugin`."""
+    from infra.provider.servicer import Servicer  # another plugin needn't wait for our kinds' models
+
     serve_plugin(lambda log: Servicer(version("azlocal"), kinds, GrpcEngineLog, log), arguments)
 
 

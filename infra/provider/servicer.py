@@ -15,6 +15,7 @@ from typing import Any
 import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2
+from pydantic import ValidationError
 
 from infra.provider.diff import diff
 from infra.provider.engine import EngineLog
@@ -200,6 +201,10 @@ class Servicer(Plugin):
             known = ", ".join(sorted(self._kinds))
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"{token} is not a kind of azlocal; it has {known}")
         return self._kinds[token]
+
+    def describe(self, error: Exception) -> str:
+        """Return what an unexpected error may say: a validation error repeats its input, which may be a secret."""
+        return f"{error.error_count()} invalid properties" if isinstance(error, ValidationError) else str(error)
 
 
 def _encode(kind: AnyKind, values: Mapping[str, Any], like: Properties) -> Any:
