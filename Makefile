@@ -11,9 +11,10 @@ export STACK PULUMI_FLAGS PYTEST_FLAGS
 export PATH := $(CURDIR)/.azlocal/bin:$(CURDIR)/.venv/bin:$(PATH)
 
 MACHINE ?=
-export MACHINE
+CLUSTER ?=
+export MACHINE CLUSTER
 
-.PHONY: help setup up preview refresh outputs ssh down env \
+.PHONY: help setup up preview refresh outputs ssh kubeconfig down env \
 	test test-unit test-engine test-lab test-e2e test-vm lint bench lock clean clean-cache
 
 help: ## what can be done here
@@ -23,7 +24,7 @@ setup: ## install what is missing: packages, .venv, the Pulumi CLI (the others c
 	@scripts/setup.sh
 
 ##@ An instance (STACK=local unless you say otherwise)
-up: setup ## boot the instance: from the YAML files to running machines; again, after a change
+up: setup ## make the instance: from the YAML files to running clusters; again, after a change
 	@scripts/stack.sh up
 preview: setup ## show what up would change, and the address plan, without touching a host
 	@scripts/stack.sh preview
@@ -33,6 +34,8 @@ outputs: setup ## show the instance's outputs: machines, addresses
 	@scripts/stack.sh outputs
 ssh: setup ## log in to a machine: make ssh MACHINE=local-a-cp-0; its host key is checked
 	@scripts/stack.sh login
+kubeconfig: setup ## let kubectl use the clusters: make kubeconfig, or CLUSTER=a for one and to switch to it
+	@scripts/stack.sh kubeconfig
 down: setup ## take everything of the instance away again; its configuration stays
 	@scripts/stack.sh down
 env: ## print the settings for using pulumi and azlocal by hand: eval "$$(make env)"

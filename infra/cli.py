@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _GROUPS = {
     "image": ("infra.image.cli", "Build and inspect the image that machines boot."),
     "hypervisor": ("infra.kvm.cli", "See what a host can run, and what of ours is there."),
+    "kubeconfig": ("infra.kubernetes.cli", "Print a cluster's kubeconfig, or put it into your own."),
 }
 
 _HELP = """Plan and run an Azure Local instance and its AKS clusters on plain KVM machines.

@@ -34,8 +34,9 @@ def main() -> None:
     for finding in plan.findings:
         say = pulumi.warn if finding.severity == "warning" else pulumi.info
         say(str(finding).removeprefix(f"{finding.severity}: "))
-    topology = build_topology(spec, plan)
-    instance = AzureLocalInstance(topology, _node_image(), authorized_keys=keys)
+    topology, image = build_topology(spec, plan), _node_image()
+    _check_versions(topology, image)
+    instance = AzureLocalInstance(topology, image, authorized_keys=keys)
     _export(topology, plan, instance)
 
 
@@ -95,6 +96,27 @@ def _node_image() -> NodeImageFiles:
     return NodeImageFiles.unknown()
 
 
+def _check_versions(topology: Topology, image: NodeImageFiles) -> None:
+    """Stop where a cluster asks for another Kubernetes than the node image has."""
+    bundle = image.bundle.bundle
+    findings = [
+        Finding(
+            "kubernetes-version-not-built",
+            "error",
+            f"Pulumi.{topology.instance}.yaml: config.azlocal:clusters ({cluster.name}).kubernetesVersion",
+            f"cluster {cluster.name} asks for Kubernetes {cluster.kubernetes_version}, "
+            f"but the node image has {bundle.kubernetes_version}",
+            f"write kubernetesVersion: {bundle.kubernetes_version}; this version of azlocal builds no other",
+        )
+        for cluster in topology.clusters
+        if bundle
+        and cluster.provisioning == "kubernetes"
+        and cluster.kubernetes_version != bundle.kubernetes_version
+    ]
+    if findings:
+        raise pulumi.RunError(_report(findings))
+
+
 def _report(findings: Iterable[Finding]) -> str:
     listed = list(findings)
     errors = sum(finding.severity == "error" for finding in listed)
@@ -126,7 +148,8 @@ def _export(topology: Topology, plan: AddressPlan, instance: AzureLocalInstance)
             for machine in topology.machines
         },
     )
-    pulumi.export("clusters", {cluster.name: _cluster(cluster) for cluster in topology.clusters})
+    built = [cluster for cluster in topology.clusters if cluster.provisioning == "kubernetes"]
+    pulumi.export("clusters", {cluster.name: _cluster(cluster) for cluster in built})
     kubeconfigs = [one.kubeconfig for one in instance.clusters.values() if one.kubeconfig is not None]
     if kubeconfigs:
         pulumi.export("kubeconfig", pulumi.Output.secret(pulumi.Output.all(*kubeconfigs).apply(merge_kubeconfigs)))

@@ -26,6 +26,7 @@ def main(verb: str, stack: str, arguments: list[str]) -> int:
     machines: dict[str, dict[str, str]] = outputs.get("machines", {})
     if verb == "show":
         show(machines, outputs.get("hosts", {}))
+        show_clusters(outputs.get("clusters", {}))
         return 0
     if not arguments or arguments[0] not in machines:
         known = ", ".join(sorted(machines)) or "none; run make up first"
@@ -65,6 +66,20 @@ def show(machines: dict[str, dict[str, str]], hosts: dict[str, dict[str, str]]) 
         console.print(f"{name} runs {host['machineType']}s: {host['reason']}", highlight=False)
     if machines:
         console.print(f"log in: make ssh MACHINE={next(iter(machines))}", highlight=False)
+
+
+def show_clusters(clusters: dict[str, dict[str, Any]]) -> None:
+    """Print one line a cluster, and how to use them."""
+    if not clusters:
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("cluster", "Kubernetes", "API server", "load balancer"):
+        table.add_column(column)
+    for name, one in clusters.items():
+        table.add_row(name, one["kubernetesVersion"], one["endpoint"], ", ".join(one["loadBalancer"]) or "-")
+    console = Console()
+    console.print(table)
+    console.print("use them: make kubeconfig, then kubectl get nodes", highlight=False)
 
 
 if __name__ == "__main__":

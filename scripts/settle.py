@@ -5,6 +5,9 @@ process that took it is gone. And the state lists creates that nobody saw the en
 follow from their inputs, so the engine can be told to look whether the objects stand. Where only the
 plugin was killed the engine forgets the create altogether: the next `up` adopts what stands, and before a
 destroy each host that state doesn't know is imported, so that removing it sweeps what carries our mark.
+
+After a run that failed, hosts, machines and clusters are looked at before the next `up`, which then repairs what
+was stopped or removed meanwhile. What is inside a cluster isn't asked for: its API server may be what failed.
 """
 
 from __future__ import annotations
@@ -19,9 +22,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from infra.resources import host, image, machine, network  # noqa: F401 - they register their contracts
+from infra.provider.kinds import all_kinds  # noqa: F401 - every kind registers its contract
+from infra.resources import host
 from infra.resources.contract import Contract
 from infra.spec import SpecError, load_instance
+
+OURS = "**azlocal:index:**"
+"""Matches the URN of every resource of our own kinds."""
 
 
 def main(stack: str, before_destroy: bool) -> None:
@@ -36,9 +43,23 @@ def main(stack: str, before_destroy: bool) -> None:
         pairs = [
             word for urn, id in found for word in ("--import-pending-creates", urn, "--import-pending-creates", id)
         ]
-        pulumi("refresh", "--stack", stack, "--yes", "--skip-preview", *pairs)
+        refresh(stack, *pairs)
     if before_destroy:
         recover_hosts(stack, json.loads(pulumi("stack", "export", "--stack", stack)))
+    elif not found and last_run_failed(stack):
+        say("the last run failed; looking what stands")
+        refresh(stack)
+
+
+def refresh(stack: str, *options: str) -> None:
+    """Bring state to what hosts and machines say, and nobody else is asked."""
+    pulumi("refresh", "--stack", stack, "--yes", "--skip-preview", "--target", OURS, *options)
+
+
+def last_run_failed(stack: str) -> bool:
+    """Return whether the newest change of the stack ended in an error."""
+    history = json.loads(pulumi("stack", "history", "--json", "--page-size", "1", "--stack", stack))
+    return bool(history) and history[0].get("result") != "succeeded"
 
 
 def recover_hosts(stack: str, export: dict[str, Any]) -> None:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# stack.sh VERB: what make's up, down, preview, refresh, outputs, ssh and env do. STACK names the stack; PULUMI_FLAGS
+# stack.sh VERB: what make's up, down, preview, refresh, outputs, ssh, kubeconfig and env do. STACK names the stack; PULUMI_FLAGS
 # goes to the engine as it is. A user who is at home in Pulumi can run `eval "$(make env)"` and use it bare.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -145,6 +145,11 @@ outputs() {
   pulumi stack output --stack "$stack" "${flags[@]}"
 }
 
+kubeconfig() {
+  must_exist
+  azlocal kubeconfig --stack "$stack" --merge ${CLUSTER:+"$CLUSTER"}
+}
+
 login() {
   must_exist
   python scripts/machines.py ssh "$stack" "${MACHINE:-}"
@@ -153,9 +158,9 @@ login() {
 choose
 case ${1:-} in
   env) print_environment ;;
-  up | down | preview | refresh | outputs | login)
+  up | down | preview | refresh | outputs | login | kubeconfig)
     keep_stack_file
     "$1"
     ;;
-  *) die "usage: stack.sh up|down|preview|refresh|outputs|login|env" ;;
+  *) die "usage: stack.sh up|down|preview|refresh|outputs|login|kubeconfig|env" ;;
 esac

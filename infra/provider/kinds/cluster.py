@@ -7,7 +7,6 @@ from typing import Final
 from infra.kubernetes.api import ClusterApi
 from infra.kubernetes.membership import remove_nodes
 from infra.kubernetes.watch import NotHealthy, problems, wait_until_healthy
-from infra.kvm.errors import HostError
 from infra.provider.kind import InitFailed, Kind, Made
 from infra.provider.kinds.cluster_base import explain
 from infra.provider.operation import Operation
@@ -27,9 +26,12 @@ class ClusterKind(Kind[ClusterInputs, ClusterState]):
         return Made(self.contract.id_of(state.to_wire()), state)
 
     def read(self, op: Operation, id: str, old: ClusterState | None) -> ClusterState | None:
-        """Return whether it is ready now, and what it lacks."""
+        """Return whether it is ready now, and what it lacks.
+
+        Without its state, where its keys are, a cluster can't be looked at; `up` makes a new one.
+        """
         if old is None:
-            raise HostError(f"{id}: a cluster can't be imported: its keys are only in the state that made it")
+            return None
         found = problems(ClusterApi(old.kubeconfig), [member.name for member in old.members], old.namespaces)
         return old.model_copy(update={"ready": not found, "problems": found})
 

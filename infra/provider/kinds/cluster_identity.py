@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from infra.guest import API_PORT
 from infra.kubernetes.pki import administrator_kubeconfig, generate_pki
-from infra.kvm.errors import HostError
 from infra.provider.kind import Kind, Made
 from infra.provider.operation import Operation
 from infra.resources.cluster_identity import CLUSTER_IDENTITY, ClusterIdentityInputs, ClusterIdentityState
@@ -30,12 +29,7 @@ class ClusterIdentityKind(Kind[ClusterIdentityInputs, ClusterIdentityState]):
         return Made(self.contract.id_of(state.to_wire()), state)
 
     def read(self, op: Operation, id: str, old: ClusterIdentityState | None) -> ClusterIdentityState | None:
-        """Return what the state has: there is no other copy."""
-        if old is None:
-            raise HostError(
-                f"{id}: a cluster's identity can't be imported, since its keys are only in the lost state; "
-                "remove the cluster's machines and run `pulumi up`, which makes the cluster anew"
-            )
+        """Return what the state has: there is no other copy, and so nothing to import."""
         return old
 
     def update(

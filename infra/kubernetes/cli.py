@@ -1,0 +1,79 @@
+"""`azlocal kubeconfig`: a cluster's kubeconfig, from the stack's encrypted outputs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+_HELP = """Print a cluster's kubeconfig, or merge it into your own.
+
+The kubeconfig is an administrator's, and a secret of the stack: `pulumi stack output kubeconfig --show-secrets`.
+Its contexts are named STACK-CLUSTER.
+
+\b
+Examples:
+    azlocal kubeconfig a --merge                kubectl uses cluster a from now on
+    azlocal kubeconfig a > lab.kubeconfig       to a file (mind who may read it)
+    azlocal kubeconfig --stack lab              all clusters of another stack
+"""
+
+
+def _default_file() -> Path:
+    """Return the file that kubectl writes to: the first that KUBECONFIG names, else the user's own."""
+    named = [part for part in os.environ.get("KUBECONFIG", "").split(os.pathsep) if part]
+    return Path(named[0]) if named else Path.home() / ".kube" / "config"
+
+
+@app.command(help=_HELP)
+def kubeconfig(
+    context: typer.Context,
+    cluster: Annotated[str | None, typer.Argument(help="The cluster's name; absent: all of them.")] = None,
+    stack: Annotated[str, typer.Option(envvar="STACK", help="The stack.")] = "local",
+    merge: Annotated[bool, typer.Option("--merge", help="Put it into your kubeconfig and switch to it.")] = False,
+    file: Annotated[Path | None, typer.Option(help="With --merge: another file than kubectl's own.")] = None,
+) -> None:
+    """Print or merge."""
+    from infra.errors import UserError
+    from infra.kubernetes.kubeconfig import merge_into_file, select_cluster
+
+    try:
+        text = _stack_output(stack, context.find_root().obj or Path())
+        if cluster is not None:
+            text = select_cluster(text, f"{stack}-{cluster}")
+        if not merge:
+            typer.echo(text, nl=False)
+            return
+        target = file or _default_file()
+        merge_into_file(target, text)
+    except (UserError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+    typer.echo(f"azlocal: {target} has {f'cluster {cluster}' if cluster else 'all clusters'} of {stack}", err=True)
+
+
+def _stack_output(stack: str, project: Path) -> str:
+    """Ask the engine for the kubeconfig.
+
+    Raises:
+        UserError: It has none; says what it says.
+    """
+    from infra.errors import UserError
+
+    command = ["pulumi", "stack", "output", "kubeconfig", "--show-secrets", "--stack", stack, "--non-interactive"]
+    try:
+        done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise UserError('pulumi isn\'t on PATH; `eval "$(make env)"` puts it there') from error
+    if done.returncode != 0:
+        said = done.stderr.strip().removeprefix("error: ")
+        raise UserError(
+            f"stack {stack} gives no kubeconfig: {said}. `make up STACK={stack}` makes its clusters; "
+            '`eval "$(make env)"` gives this shell the state and the passphrase that make uses'
+        )
+    return done.stdout

@@ -1,0 +1,138 @@
+"""What a cluster lacks, and in whose words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from infra.kubernetes.health import Snapshot, lacks, pod_problem
+
+
+def node(name: str = "n1", *conditions: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    found = conditions or ({"type": "Ready", "status": "True"},)
+    return {"metadata": {"name": name}, "spec": spec, "status": {"conditions": list(found)}}
+
+
+def deployment(available: int, replicas: int = 1, observed: int = 1) -> dict[str, Any]:
+    return {
+        "kind": "Deployment",
+        "metadata": {"name": "web", "namespace": "s", "uid": "u1", "generation": 1},
+        "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "web"}}},
+        "status": {
+            "updatedReplicas": replicas,
+            "availableReplicas": available,
+            "observedGeneration": observed,
+        },
+    }
+
+
+def pod(phase: str = "Running", app: str = "web", **status: Any) -> dict[str, Any]:
+    ready = {"type": "Ready", "status": "True" if phase == "Running" else "False"}
+    return {
+        "metadata": {"name": f"{app}-1", "namespace": "s", "labels": {"app": app}},
+        "status": {"phase": phase, "conditions": [ready], **status},
+    }
+
+
+def waiting(reason: str, message: str = "") -> list[dict[str, Any]]:
+    return [{"name": "main", "state": {"waiting": {"reason": reason, "message": message}}}]
+
+
+def test_a_whole_cluster_lacks_nothing() -> None:
+    assert lacks(Snapshot([node()], [deployment(1)], [pod()]), ["n1"]) == []
+
+
+def test_a_node_that_never_came_is_named() -> None:
+    assert lacks(Snapshot([node()]), ["n1", "n2"]) == ["node n2 has not joined"]
+
+
+def test_a_node_says_why_it_is_not_ready_in_kubelets_words() -> None:
+    condition = {"type": "Ready", "status": "False", "reason": "KubeletNotReady", "message": "no network plugin"}
+    assert lacks(Snapshot([node("n1", condition)]), ["n1"]) == [
+        "node n1 is not Ready: KubeletNotReady: no network plugin"
+    ]
+
+
+def test_a_full_disk_is_said_of_a_node_that_is_still_ready() -> None:
+    ready = {"type": "Ready", "status": "True"}
+    full = {"type": "DiskPressure", "status": "True", "reason": "KubeletHasDiskPressure", "message": "full"}
+    assert lacks(Snapshot([node("n1", ready, full)]), ["n1"]) == [
+        "node n1 has DiskPressure: KubeletHasDiskPressure: full"
+    ]
+
+
+def test_a_cordoned_node_is_said_with_the_way_back() -> None:
+    assert lacks(Snapshot([node("n1", unschedulable=True)]), ["n1"]) == [
+        "node n1 is cordoned (kubectl uncordon n1)"
+    ]
+
+
+def test_a_workload_repeats_why_its_pod_does_not_run() -> None:
+    bad = pod("Pending", containerStatuses=waiting("ErrImagePull", "nope: not found"))
+    assert lacks(Snapshot([node()], [deployment(0)], [bad]), ["n1"]) == [
+        "deployment s/web: 0 of 1 available: pod web-1, container main: ErrImagePull: nope: not found"
+    ]
+
+
+def test_counts_of_an_older_version_count_for_nothing() -> None:
+    assert lacks(Snapshot([node()], [deployment(1, observed=0)], [pod()]), ["n1"]) == [
+        "deployment s/web: 1 of 1 available"
+    ]
+
+
+def test_a_workload_without_pods_gives_the_event_instead() -> None:
+    event = {"involvedObject": {"uid": "u1"}, "message": "exceeded quota"}
+    assert lacks(Snapshot([node()], [deployment(0)], events=[event]), ["n1"]) == [
+        "deployment s/web: 0 of 1 available: exceeded quota"
+    ]
+
+
+def test_a_pod_of_no_workload_counts_too() -> None:
+    assert lacks(Snapshot([node()], [], [pod("Pending", app="etcd")]), ["n1"]) == [
+        "pod etcd-1 is Pending, not ready yet"
+    ]
+
+
+def test_a_webhook_that_cannot_be_called_holds_everything_up() -> None:
+    found = lacks(Snapshot([node()], webhooks={"metallb": "no endpoints"}), ["n1"])
+    assert found == ["webhook metallb can't be called: no endpoints"]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        ({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}, ""),
+        ({"phase": "Succeeded"}, ""),
+        ({"phase": "Failed", "reason": "Evicted", "message": "low on disk"}, "pod p failed: Evicted low on disk"),
+        (
+            {
+                "phase": "Pending",
+                "conditions": [{"type": "PodScheduled", "status": "False", "message": "0/2 fit"}],
+            },
+            "pod p is not scheduled: 0/2 fit",
+        ),
+        (
+            {
+                "phase": "Running",
+                "containerStatuses": [
+                    {
+                        "name": "c",
+                        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                        "lastState": {"terminated": {"exitCode": 3}},
+                    }
+                ],
+            },
+            "pod p, container c: CrashLoopBackOff (last exit code 3)",
+        ),
+        (
+            {
+                "phase": "Pending",
+                "initContainerStatuses": [{"name": "i", "state": {"terminated": {"exitCode": 1}}}],
+            },
+            "pod p, container i: exit code 1",
+        ),
+    ],
+)
+def test_a_pod_says_what_is_wrong_with_it(status: dict[str, Any], reason: str) -> None:
+    assert pod_problem({"metadata": {"name": "p"}, "status": status}) == reason
