@@ -102,8 +102,8 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         self.log.debug("".join(traceback.format_exception(error)))
         context.abort(
             grpc.StatusCode.INTERNAL,
-            f"{verb} failed with an unexpected {type(error).__name__}: {self.describe(error):.500}. This is a bug in azlocal; "
-            "please report it with the traceback that `pulumi up --debug` shows.",
+            f"{verb} failed with an unexpected {type(error).__name__}: {self.describe(error):.500}. This is a bug "
+            "in azlocal; please report it with the traceback that `pulumi up --debug` shows.",
         )
         raise AssertionError("abort raises")
 
