@@ -12,6 +12,7 @@ Object = Mapping[str, Any]
 WORKLOADS: Final = ("deployments", "daemonsets", "statefulsets")
 _PRESSURES: Final = ("DiskPressure", "MemoryPressure", "PIDPressure", "NetworkUnavailable")
 _LONGEST_REASON: Final = 300
+_NOT_READY: Final = ", not ready yet"
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Snapshot:
         workloads: Deployments, daemon sets and stateful sets of the watched namespaces.
         pods: The watched namespaces' pods.
         webhooks: Why an admission webhook can't be called yet, by its name.
-        events: Warnings of the watched namespaces, oldest first.
+        events: Warnings of the watched namespaces.
     """
 
     nodes: Sequence[Object]
@@ -76,11 +77,10 @@ def _workload_problems(snapshot: Snapshot) -> Iterator[str]:
         if available >= wanted and _is_observed(workload):
             continue
         what = f"{workload['kind'].lower()} {_path(workload)}: {available} of {wanted} available"
-        reasons = {
-            reason for pod in snapshot.pods if _belongs(pod, workload) for reason in [pod_problem(pod)] if reason
-        }
+        pods = [pod for pod in snapshot.pods if _belongs(pod, workload)]
+        reasons = {_reason(pod, snapshot.events) for pod in pods} - {""}
         if not reasons:
-            reasons = {_event_of(workload, snapshot.events)} - {""}
+            reasons = {_newest_warning(workload, snapshot.events)} - {""}
         yield _short(f"{what}: {'; '.join(sorted(reasons))}" if reasons else what)
 
 
@@ -115,9 +115,18 @@ def _stray_pods(snapshot: Snapshot) -> Iterator[str]:
     for pod in snapshot.pods:
         if any(_belongs(pod, workload) for workload in snapshot.workloads):
             continue
-        reason = pod_problem(pod)
+        reason = _reason(pod, snapshot.events)
         if reason:
             yield _short(reason)
+
+
+def _reason(pod: Object, events: Iterable[Object]) -> str:
+    """Return why a pod isn't ready; while it is being made, that is only in its events."""
+    problem = pod_problem(pod)
+    if problem.endswith(_NOT_READY):
+        warning = _newest_warning(pod, events)
+        return f"{problem}: {warning}" if warning else problem
+    return problem
 
 
 def pod_problem(pod: Object) -> str:
@@ -138,7 +147,7 @@ def pod_problem(pod: Object) -> str:
         return f"pod {name} is not scheduled: {scheduled.get('message', scheduled.get('reason', ''))}"
     if conditions.get("Ready", {}).get("status") == "True":
         return ""
-    return f"pod {name} is {phase}, not ready yet"
+    return f"pod {name} is {phase}{_NOT_READY}"
 
 
 def _container_problem(container: Object) -> str:
@@ -157,10 +166,16 @@ def _container_problem(container: Object) -> str:
     return ""
 
 
-def _event_of(workload: Object, events: Iterable[Object]) -> str:
-    """Return the newest warning about a workload whose pods don't even exist."""
-    found = [one for one in events if one.get("involvedObject", {}).get("uid") == workload["metadata"].get("uid")]
-    return str(found[-1].get("message", "")) if found else ""
+def _newest_warning(thing: Object, events: Iterable[Object]) -> str:
+    """Return the newest warning about an object."""
+    found = [
+        one for one in events if one.get("involvedObject", {}).get("uid") == thing["metadata"].get("uid", "-")
+    ]
+    return str(max(found, key=_time).get("message", "")) if found else ""
+
+
+def _time(event: Object) -> str:
+    return str(event.get("lastTimestamp") or event.get("eventTime") or "")
 
 
 def _name(thing: Object) -> str:

@@ -88,6 +88,18 @@ def test_a_workload_without_pods_gives_the_event_instead() -> None:
     ]
 
 
+def test_a_pod_that_is_being_made_repeats_its_newest_warning() -> None:
+    creating = pod("Pending", containerStatuses=waiting("ContainerCreating"))
+    creating["metadata"]["uid"] = "p1"
+    events = [
+        {"involvedObject": {"uid": "p1"}, "message": "no network plugin", "lastTimestamp": "2026-01-01T00:00:02Z"},
+        {"involvedObject": {"uid": "p1"}, "message": "older", "lastTimestamp": "2026-01-01T00:00:01Z"},
+    ]
+    assert lacks(Snapshot([node()], [deployment(0)], [creating], events=events), ["n1"]) == [
+        "deployment s/web: 0 of 1 available: pod web-1 is Pending, not ready yet: no network plugin"
+    ]
+
+
 def test_a_pod_of_no_workload_counts_too() -> None:
     assert lacks(Snapshot([node()], [], [pod("Pending", app="etcd")]), ["n1"]) == [
         "pod etcd-1 is Pending, not ready yet"
