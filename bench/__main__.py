@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import sys
 
+from bench.cluster import cluster_of_two_nodes
 from bench.parallel_machines import parallel_machines
 from bench.planning import plan_as_a_process, plan_grows_linearly, plan_of_200_nodes, plan_of_6400_nodes
 
-BENCHMARKS = (plan_of_200_nodes, plan_of_6400_nodes, plan_grows_linearly, plan_as_a_process, parallel_machines)
+BENCHMARKS = (
+    plan_of_200_nodes,
+    plan_of_6400_nodes,
+    plan_grows_linearly,
+    plan_as_a_process,
+    parallel_machines,
+    cluster_of_two_nodes,
+)
 
 if __name__ == "__main__":
     wanted = [one for one in BENCHMARKS if any(name in one.__name__ for name in sys.argv[1:] or [""])]

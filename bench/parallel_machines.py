@@ -11,12 +11,12 @@ import socket
 import subprocess
 import tempfile
 import time
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import libvirt
 
+from bench.by_hand import domain_xml
 from bench.result import Ratio
 from infra.guest import FirstBoot, generate_host_key, render_seed
 from tests.instance import HOSTS, NETPLAN, address, cluster
@@ -106,16 +106,7 @@ def _raw_machine(number: int, seeds: Path, public_key: str) -> None:
     for file, content in render_seed(boot, host_key).items():
         (folder / file).write_bytes(content)
     domain = connection.defineXML(
-        f"""<domain type='lxc'><name>{name}</name><uuid>{uuid.uuid4()}</uuid><memory unit='MiB'>1024</memory>
-        <vcpu>1</vcpu><cputune><period>100000</period><quota>100000</quota></cputune>
-        <os><type arch='x86_64'>exe</type><init>/sbin/init</init></os>
-        <features><capabilities policy='allow'/></features><devices>
-        <filesystem type='file' accessmode='passthrough'><driver type='loop' format='raw'/>
-        <source file='{volume.path()}'/><target dir='/'/></filesystem>
-        <filesystem type='mount' accessmode='passthrough'><source dir='{folder}'/>
-        <target dir='/var/lib/cloud/seed/nocloud'/><readonly/></filesystem>
-        <interface type='network'><source network='{INSTANCE}-aks'/></interface>
-        <console type='pty'/></devices></domain>"""
+        domain_xml(name, disk=volume.path(), seed=folder, network=f"{INSTANCE}-aks", memory_mib=1024, vcpus=1)
     )
     for attempt in range(10):
         try:

@@ -58,7 +58,7 @@ class AddOns(pulumi.ComponentResource):
             name="calico",
             namespace=SYSTEM,
             chart=bundle.chart("calico"),
-            values=merged(_calico_values(), overrides.get("calico", {})),
+            values=merged(calico_values(), overrides.get("calico", {})),
             # Its resource definitions come with the templates, and so change with them; `crds/` is their source.
             skip_crds=True,
             skip_await=True,
@@ -88,7 +88,7 @@ class AddOns(pulumi.ComponentResource):
             name="metallb",
             namespace=metallb_namespace.metadata["name"],
             chart=bundle.chart("metallb"),
-            values=merged(_metallb_values(), overrides.get("metallb", {})),
+            values=merged(metallb_values(), overrides.get("metallb", {})),
             skip_await=True,
         )
         storage = Release(
@@ -99,7 +99,7 @@ class AddOns(pulumi.ComponentResource):
             create_namespace=True,
             chart=bundle.chart("local-path-provisioner"),
             values=pulumi.Output.from_input(bundle.image("busybox")).apply(
-                lambda image: merged(_storage_values(image), overrides.get("local-path-provisioner", {}))
+                lambda image: merged(storage_values(image), overrides.get("local-path-provisioner", {}))
             ),
             skip_await=True,
         )
@@ -151,7 +151,7 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _calico_values() -> dict[str, Any]:
+def calico_values() -> dict[str, Any]:
     """Return what upstream's own calico-vxlan.yaml says, and a pool of ours instead of its default one.
 
     Its default pool uses VXLAN only between subnets (CrossSubnet), which one logical network never has.
@@ -170,7 +170,8 @@ def _calico_values() -> dict[str, Any]:
     }
 
 
-def _metallb_values() -> dict[str, Any]:
+def metallb_values() -> dict[str, Any]:
+    """Return values for ARP alone, and for nodes that take addresses over from each other soon."""
     soon = {"initialDelaySeconds": 1, "periodSeconds": 3}
     return {
         "frrk8s": {"enabled": False},
@@ -184,7 +185,8 @@ def _metallb_values() -> dict[str, Any]:
     }
 
 
-def _storage_values(helper_image: str) -> dict[str, Any]:
+def storage_values(helper_image: str) -> dict[str, Any]:
+    """Return values that make the provisioner's class the default one, with helper pods that need no registry."""
     repository, _, tag = helper_image.rpartition(":")
     return {
         "helperImage": {"repository": repository, "tag": tag},

@@ -1,0 +1,192 @@
+"""One cluster of two nodes, from nothing but caches to everything Running: `make up` against a script by hand."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import libvirt
+import yaml
+
+from bench.by_hand import domain_xml, network_xml
+from bench.result import Ratio
+from infra.components.add_ons import METALLB, calico_values, metallb_values, storage_values
+from infra.guest import FirstBoot, KubernetesNode, NodeSecrets, generate_host_key, render_seed
+from infra.image import NodeImage, build_node_image
+from infra.kubernetes.pki import administrator_kubeconfig, generate_pki
+from tests.instance import HOSTS, NETPLAN, address
+from tests.project import ROOT
+
+PAIRS = 2
+STACK = "bench"
+VERSION = "1.34.4"
+NODE = {"vcpus": 2, "memoryGiB": 3, "diskGiB": 16}
+POD_CIDR, SERVICE_CIDR = "10.244.0.0/16", "10.96.0.0/12"
+VIP, LOAD_BALANCER = address(1, 70), f"{address(1, 80)}-{address(1, 82)}"
+
+
+def cluster_of_two_nodes() -> Ratio:
+    """Run both in turn and return the ratio; everything is taken down in between."""
+    image = build_node_image(print)
+    subprocess.run([str(ROOT / ".venv/bin/azlocal"), "hypervisor", "start"], check=True)
+    ours, by_hand = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        checkout = _checkout(Path(folder) / "checkout")
+        for number in range(PAIRS):
+            by_hand.append(_by_hand(Path(folder) / f"by-hand-{number}", image))
+            ours.append(_timed(_make(checkout, "up")))
+            subprocess.run(_make(checkout, "down"), check=True, capture_output=True)
+    return Ratio("cluster of 1 + 1 nodes, make up / by hand", ours, by_hand, limit=1.15)
+
+
+def _timed(command: list[str]) -> float:
+    started = time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{command} failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
+    return time.monotonic() - started
+
+
+# -- ours -----------------------------------------------------------------------------------------
+
+
+def _checkout(folder: Path) -> Path:
+    """Clone this checkout, with what `make setup` has put there, and give it an instance of its own."""
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
+    (folder / ".venv").symlink_to(ROOT / ".venv")
+    shutil.copytree(
+        ROOT / ".azlocal", folder / ".azlocal", symlinks=True, ignore=shutil.ignore_patterns("state", "log")
+    )
+    cluster = {
+        "name": "a",
+        "kubernetesVersion": VERSION,
+        "logicalNetwork": "aks",
+        "controlPlane": {"count": 1, "vmSize": "Node", "hostIP": VIP},
+        "agentPools": [{"name": "pool1", "count": 1, "vmSize": "Node"}],
+        "loadBalancer": {"addresses": [LOAD_BALANCER]},
+    }
+    config = {
+        "site": "bench",
+        "machineType": "container",
+        "resourceBridge": {"vmSize": "Tiny"},
+        "clusters": [cluster],
+    }
+    hosts = HOSTS | {"vmSizes": HOSTS["vmSizes"] | {"Node": NODE}}
+    _dump(folder / f"Pulumi.{STACK}.yaml", {"config": {f"azlocal:{key}": value for key, value in config.items()}})
+    _dump(folder / "hosts/bench.yaml", hosts)
+    _dump(folder / "netplans/bench.yaml", NETPLAN)
+    return folder
+
+
+def _make(checkout: Path, target: str) -> list[str]:
+    return ["make", "--directory", str(checkout), target, f"STACK={STACK}"]
+
+
+# -- the yardstick --------------------------------------------------------------------------------
+
+
+def _by_hand(folder: Path, image: NodeImage) -> float:
+    (folder / "seeds").mkdir(parents=True)
+    (folder / "values").mkdir()
+    try:
+        _write_plan(folder, image)
+        script = str(Path(__file__).parent / "cluster_by_hand.sh")
+        return _timed([script, str(folder), str(image.container.path), str(image.bundle.folder)])
+    finally:
+        _clean(folder)
+
+
+def _write_plan(folder: Path, image: NodeImage) -> None:
+    """Write what somebody would have written down before: definitions, seeds, values, objects."""
+    pki = generate_pki()
+    plane = KubernetesNode(
+        cluster="hand-a",
+        role="controlPlane",
+        version=VERSION,
+        endpoint=VIP,
+        ca_certificate=pki.ca.certificate,
+        ca_hash=pki.ca_hash,
+        pod_cidr=POD_CIDR,
+        service_cidr=SERVICE_CIDR,
+        image_tags={name: image.bundle.images[name].rpartition(":")[2] for name in ("etcd", "coredns")},
+        in_container=True,
+    )
+    _machine(folder, "hand-cp-node", 1, 20, plane, NodeSecrets(pki.token, pki.files))
+    _machine(folder, "hand-worker-node", 1, 21, replace(plane, role="worker"), NodeSecrets(pki.token))
+    _machine(folder, "hand-rb", 0, 21, None, NodeSecrets(""))
+    for number, name in enumerate(("infrastructure", "aks")):
+        xml = network_xml(f"hand-{name}", f"hand{number}", address(number, 1))
+        (folder / f"network-{number}.xml").write_text(xml)
+    (folder / "kubeconfig").touch(mode=0o600)
+    (folder / "kubeconfig").write_text(administrator_kubeconfig("hand-a", f"https://{VIP}:6443", pki.ca))
+    _dump(folder / "values/calico.yaml", calico_values())
+    _dump(folder / "values/metallb.yaml", metallb_values())
+    _dump(folder / "values/local-path-provisioner.yaml", storage_values(image.bundle.images["busybox"]))
+    pool = {"cidr": POD_CIDR, "vxlanMode": "Always", "ipipMode": "Never", "natOutgoing": True}
+    _dump(folder / "pool.yaml", _object("crd.projectcalico.org/v1", "IPPool", "default-ipv4-ippool", pool))
+    addresses = [
+        _object("metallb.io/v1beta1", "IPAddressPool", "hand", {"addresses": [LOAD_BALANCER]}, METALLB),
+        _object("metallb.io/v1beta1", "L2Advertisement", "hand", {"ipAddressPools": ["hand"]}, METALLB),
+    ]
+    (folder / "addresses.yaml").write_text(yaml.safe_dump_all(addresses))
+
+
+def _machine(
+    folder: Path, name: str, network: int, host: int, node: KubernetesNode | None, secrets: NodeSecrets
+) -> None:
+    seed = folder / "seeds" / name
+    seed.mkdir(mode=0o700)
+    boot = FirstBoot(
+        hostname=name,
+        instance_id=name,
+        address=f"{address(network, host)}/24",
+        gateway=address(network, 1),
+        dns_servers=(address(network, 1),),
+        node=node,
+    )
+    for file, content in render_seed(boot, generate_host_key(), secrets).items():
+        (seed / file).write_bytes(content)
+    xml = domain_xml(
+        name,
+        disk=folder / f"store/{name}.raw",
+        seed=seed,
+        network=("hand-infrastructure", "hand-aks")[network],
+        memory_mib=3072,
+        vcpus=2,
+    )
+    (folder / f"{name}.xml").write_text(xml)
+
+
+def _object(api: str, kind: str, name: str, spec: dict[str, Any], namespace: str | None = None) -> dict[str, Any]:
+    metadata = {"name": name} | ({"namespace": namespace} if namespace else {})
+    return {"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def _clean(folder: Path) -> None:
+    """Take down what the script made, whatever of it there is."""
+    containers, networks = libvirt.open("lxc:///system"), libvirt.open("qemu:///system")
+    for domain in containers.listAllDomains():
+        if domain.name().startswith("hand-"):
+            if domain.isActive():
+                domain.destroy()
+            _remove_control_groups(domain.UUIDString())
+            domain.undefine()
+    for network in networks.listAllNetworks():
+        if network.name().startswith("hand-"):
+            network.destroy()
+    if (folder / "store").is_mount():
+        subprocess.run(["umount", str(folder / "store")], check=True)
+
+
+def _remove_control_groups(uuid: str) -> None:
+    for group in Path("/sys/fs/cgroup").glob(f"*/azlocal-{uuid}"):
+        subprocess.run(["find", str(group), "-depth", "-type", "d", "-delete"], check=False)
+
+
+def _dump(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(yaml.safe_dump(content, sort_keys=False))

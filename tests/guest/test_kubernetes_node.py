@@ -1,0 +1,154 @@
+"""What a seed says to kubeadm and keepalived, and what it keeps to itself."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from dataclasses import replace
+from typing import Any
+
+import yaml
+
+from infra.guest import FirstBoot, KubernetesNode, NodeSecrets, SshHostKey, render_seed, seed_digest
+from infra.guest.keepalived import ApiServerAddress, keepalived_conf
+
+PLANE = KubernetesNode(
+    cluster="lab-a",
+    role="controlPlane",
+    version="1.34.4",
+    endpoint="10.0.0.9",
+    ca_certificate="CA PEM\n",
+    ca_hash="sha256:abc",
+    vrrp_id=7,
+    pod_cidr="10.244.0.0/16",
+    service_cidr="10.96.0.0/12",
+    image_tags={"etcd": "3.6.16-0", "coredns": "v1.14.3"},
+    in_container=True,
+)
+WORKER = replace(
+    PLANE,
+    role="worker",
+    labels={"kubernetes.azure.com/agentpool": "pool1", "tier": "x"},
+    taints=("gpu=yes:NoSchedule", "spot:NoExecute"),
+    max_pods=50,
+)
+SECRETS = NodeSecrets("abcdef.0123456789abcdef", {"ca.key": "KEY", "etcd/ca.key": "ETCD KEY"})
+KEY = SshHostKey("private", "ssh-ed25519 AAAA")
+
+
+def boot(node: KubernetesNode | None) -> FirstBoot:
+    return FirstBoot(
+        hostname="lab-a-cp-0",
+        instance_id="lab-a-cp-0",
+        address="10.0.0.18/24",
+        gateway="10.0.0.1",
+        authorized_keys=("ssh-ed25519 BBBB",),
+        node=node,
+    )
+
+
+def files(node: KubernetesNode, secrets: NodeSecrets = SECRETS) -> dict[str, str]:
+    archive = render_seed(boot(node), KEY, secrets)["node.tar"]
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        members = {one.name.removeprefix("etc/azlocal/node/"): one for one in tar.getmembers()}
+        assert {one.mode for one in members.values()} == {0o600}
+        return {name: _text(tar, one) for name, one in members.items()}
+
+
+def _text(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:
+    file = tar.extractfile(member)
+    assert file is not None
+    return file.read().decode()
+
+
+def documents(text: str) -> dict[str, dict[str, Any]]:
+    return {one["kind"]: one for one in yaml.safe_load_all(text)}
+
+
+def arguments(registration: dict[str, Any]) -> dict[str, str]:
+    return {one["name"]: one["value"] for one in registration["kubeletExtraArgs"]}
+
+
+def test_the_first_control_plane_starts_the_cluster_behind_its_address() -> None:
+    found = documents(files(PLANE)["init.yaml"])
+    cluster = found["ClusterConfiguration"]
+    assert cluster["controlPlaneEndpoint"] == "10.0.0.9:6443"
+    assert cluster["networking"] == {"podSubnet": "10.244.0.0/16", "serviceSubnet": "10.96.0.0/12"}
+    assert cluster["etcd"]["local"]["imageTag"] == "3.6.16-0"
+    assert cluster["dns"]["imageTag"] == "v1.14.3"
+    assert found["InitConfiguration"]["localAPIEndpoint"]["advertiseAddress"] == "10.0.0.18"
+    assert found["KubeletConfiguration"]["cgroupDriver"] == "cgroupfs"
+
+
+def test_the_token_expires() -> None:
+    (token,) = documents(files(PLANE)["init.yaml"])["InitConfiguration"]["bootstrapTokens"]
+    assert (token["token"], token["ttl"]) == (SECRETS.token, "2h0m0s")
+
+
+def test_a_lone_control_plane_never_joins_and_the_first_of_three_may() -> None:
+    assert "join.yaml" not in files(PLANE)
+    assert {"init.yaml", "join.yaml"} <= set(files(replace(PLANE, control_planes=3)))
+    second = files(replace(PLANE, control_planes=3, number=1))
+    assert "init.yaml" not in second
+    assert "controlPlane" in documents(second["join.yaml"])["JoinConfiguration"]
+
+
+def test_a_worker_checks_the_cluster_it_joins_and_gets_no_key() -> None:
+    found = files(WORKER)
+    assert set(found) == {"endpoint", "ca.crt", "join.yaml"}
+    join = documents(found["join.yaml"])["JoinConfiguration"]
+    assert join["discovery"]["bootstrapToken"]["caCertHashes"] == ["sha256:abc"]
+    assert "unsafeSkipCAVerification" not in join["discovery"]["bootstrapToken"]
+    assert "controlPlane" not in join
+
+
+def test_labels_taints_and_pods_of_a_pool_reach_its_nodes() -> None:
+    registration = documents(files(WORKER)["join.yaml"])["JoinConfiguration"]["nodeRegistration"]
+    assert arguments(registration)["node-labels"] == "kubernetes.azure.com/agentpool=pool1,tier=x"
+    assert arguments(registration)["max-pods"] == "50"
+    assert registration["taints"] == [
+        {"key": "gpu", "value": "yes", "effect": "NoSchedule"},
+        {"key": "spot", "effect": "NoExecute"},
+    ]
+
+
+def test_only_a_container_is_asked_for_less() -> None:
+    in_vm = documents(files(replace(PLANE, in_container=False))["init.yaml"])
+    in_container = documents(files(PLANE)["init.yaml"])
+    assert "ignorePreflightErrors" not in in_vm["InitConfiguration"]["nodeRegistration"]
+    assert "conntrack" not in in_vm["KubeProxyConfiguration"]
+    assert in_container["KubeProxyConfiguration"]["conntrack"] == {"maxPerCore": 0, "min": 0}
+
+
+def test_keys_are_in_the_archive_and_nowhere_else_in_the_seed() -> None:
+    assert files(PLANE)["pki/etcd/ca.key"] == "ETCD KEY"
+    seed = render_seed(boot(PLANE), KEY, SECRETS)
+    for name in ("user-data", "meta-data", "network-config"):
+        assert SECRETS.token.encode() not in seed[name]
+        assert b"ETCD KEY" not in seed[name]
+
+
+def test_the_seed_is_taken_before_ssh_answers() -> None:
+    user_data = yaml.safe_load(render_seed(boot(PLANE), KEY, SECRETS)["user-data"])
+    assert user_data["bootcmd"] == [["cloud-init-per", "instance", "take-seed", "/usr/lib/azlocal/take-seed"]]
+    assert "bootcmd" not in yaml.safe_load(render_seed(boot(None), KEY)["user-data"])
+
+
+def test_the_digest_knows_the_node_and_not_its_secrets() -> None:
+    assert seed_digest(boot(PLANE)) != seed_digest(boot(None))
+    assert seed_digest(boot(PLANE)) != seed_digest(boot(replace(PLANE, version="1.34.5")))
+    assert render_seed(boot(PLANE), KEY, SECRETS) == render_seed(boot(PLANE), KEY, SECRETS)
+
+
+def test_keepalived_prefers_the_first_and_trusts_only_servers_that_answer() -> None:
+    def lines(number: int) -> list[str]:
+        own = f"10.0.0.{18 + number}"
+        api = ApiServerAddress(address="10.0.0.9", vrrp_id=7, interface="eth0", own_address=own, number=number)
+        return [line.strip() for line in keepalived_conf(api).splitlines()]
+
+    assert "virtual_router_id 7" in lines(0)
+    assert "10.0.0.9/32 dev eth0" in lines(0)
+    assert "priority 100" in lines(0)
+    assert "priority 98" in lines(2)
+    assert "weight 50" in lines(2), "the last one that answers comes before the first that doesn't"
+    assert 'script "/usr/lib/azlocal/api-server-answers 10.0.0.19"' in lines(1)
