@@ -143,6 +143,7 @@ class Cluster:
         control_planes: How many control planes it has.
         provisioning: How far it is built: to running machines, or to Kubernetes.
         add_on_values: Helm values of people's own, by add-on.
+        timeout_minutes: How long its API server, and then all of it, may take to come up.
         machines: Names of its machines, control plane first.
     """
 
@@ -159,6 +160,7 @@ class Cluster:
     control_planes: int
     provisioning: Provisioning
     add_on_values: Mapping[str, Mapping[str, Any]]
+    timeout_minutes: int
     machines: tuple[str, ...]
 
 
@@ -390,5 +392,6 @@ def _cluster(
         control_planes=cluster.control_plane.count,
         provisioning=cluster.provisioning,
         add_on_values={name: one.values for name, one in cluster.add_ons.by_name().items()},
+        timeout_minutes=cluster.timeout_minutes,
         machines=tuple(one.name for one in machines if one.cluster == cluster.name),
     )

@@ -60,9 +60,11 @@ class Cluster(pulumi.ComponentResource):
             }
             for machine in planned
         ]
+        limit = f"{cluster.timeout_minutes}m"
+        timeouts = pulumi.CustomTimeouts(create=limit, update=limit)
         control_plane = ControlPlane(
             f"{self._name}-control-plane",
-            pulumi.ResourceOptions(parent=self),
+            pulumi.ResourceOptions(parent=self, custom_timeouts=timeouts),
             instance=site.instance,
             cluster=cluster.name,
             kubeconfig=identity.kubeconfig,
@@ -85,7 +87,7 @@ class Cluster(pulumi.ComponentResource):
         add_ons = AddOns(self._name, cluster, site.bundle, child, inside)
         whole = ClusterResource(
             f"{self._name}-cluster",
-            pulumi.ResourceOptions(parent=self, depends_on=[add_ons]),
+            pulumi.ResourceOptions(parent=self, depends_on=[add_ons], custom_timeouts=timeouts),
             instance=site.instance,
             cluster=cluster.name,
             kubeconfig=control_plane.kubeconfig,

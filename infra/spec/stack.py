@@ -25,6 +25,7 @@ from infra.spec.types import (
 DEFAULT_VM_SIZE = "Standard_A4_v2"
 DEFAULT_MAX_PODS = 110
 DEFAULT_KUBERNETES_VERSION = "1.34.4"
+DEFAULT_TIMEOUT_MINUTES = 10
 
 DeploymentClass = Literal["hyperconverged", "lowCapacity", "rackAware", "disaggregated", "resourceBridgeTest"]
 
@@ -143,6 +144,10 @@ class ClusterSpec(Model):
         "kubernetes", description="How far: running machines only, for a Kubernetes of your own, or the cluster."
     )
     add_ons: AddOns = Field(AddOns())
+    timeout_minutes: Annotated[Integer, Field(ge=1)] = Field(
+        DEFAULT_TIMEOUT_MINUTES,
+        description="How long `up` waits for the API server, and then for all of the cluster, until it gives up.",
+    )
 
 
 class StackConfig(Model):
