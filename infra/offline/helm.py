@@ -41,7 +41,6 @@ class Deployed:
     app_version: str
     values: dict[str, Any]
     manifest: str
-    labels: Mapping[str, str]
 
 
 def find_helm(environment: Mapping[str, str]) -> str:
@@ -91,6 +90,11 @@ class Helm:
             if "release: not found" in str(error):
                 return None
             raise
+
+    def is_labelled(self, release: Deployed, label: str, value: str, op: Operation) -> bool:
+        """Return whether a release's last revision was given that label."""
+        command = ["list", "--all", "--namespace", release.namespace, "--filter", f"^{release.name}$"]
+        return bool(json.loads(self.run([*command, "--selector", f"{label}={value}", "--output", "json"], op)))
 
     def run(
         self,
@@ -195,7 +199,6 @@ def _read(said: Mapping[str, Any], summary: Mapping[str, Any]) -> Deployed:
         app_version=str(summary.get("appVersion") or ""),
         values=_whole(said.get("config") or {}),
         manifest=str(said.get("manifest") or ""),
-        labels=summary.get("labels") or {},
     )
 
 

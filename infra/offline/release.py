@@ -92,7 +92,7 @@ def create(session: Session, op: Operation, inputs: Properties, *, preview: bool
     release = _Release.of(session, op, inputs)
     standing = release.status()
     if standing is not None and standing.status != "uninstalled":
-        if standing.labels.get(_MARK) != release.mark:
+        if not release.helm.is_labelled(standing, _MARK, release.mark, op):
             raise UserError(
                 f"the release {release.id} already exists and isn't this resource's. Take it over with "
                 f"`pulumi import`, name another one, or remove it: helm uninstall {release.name} "

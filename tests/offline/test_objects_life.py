@@ -17,7 +17,8 @@ pytestmark = pytest.mark.engine
 KINDS = """
 ns = k8s.core.v1.Namespace("ns", metadata={{"name": "{ns}"}}, opts=here)
 settings = k8s.core.v1.ConfigMap(
-    "settings", metadata={{"name": "settings", "namespace": "{ns}"}}, data={{"colour": "{colour}"}}, opts=after(ns))
+    "settings", metadata={{"name": "settings", "namespace": "{ns}"}}, data={{"colour": "{colour}"}},
+    opts=after(ns))
 password = k8s.core.v1.Secret(
     "password", metadata={{"name": "password", "namespace": "{ns}"}}, string_data={{"password": "hunter-two"}},
     opts=after(ns))
@@ -25,8 +26,8 @@ definition = k8s.apiextensions.v1.CustomResourceDefinition(
     "definition", metadata={{"name": "things.{ns}.example.com"}},
     spec={{"group": "{ns}.example.com", "scope": "Namespaced", "names": {{"plural": "things", "kind": "Thing"}},
       "versions": [{{"name": "v1", "served": True, "storage": True, "schema": {{"openAPIV3Schema": {{
-        "type": "object", "properties": {{"spec": {{"type": "object", "x_kubernetes_preserve_unknown_fields": True}}}}
-      }}}}}}]}}, opts=here)
+        "type": "object", "properties": {{
+          "spec": {{"type": "object", "x_kubernetes_preserve_unknown_fields": True}}}}}}}}}}]}}, opts=here)
 thing = k8s.apiextensions.CustomResource(
     "thing", api_version="{ns}.example.com/v1", kind="Thing", metadata={{"name": "one", "namespace": "{ns}"}},
     spec={{"size": {size}, "parts": [{{"name": "a"}}]}}, opts=after(ns, definition))
@@ -106,7 +107,8 @@ def test_refresh_shows_what_was_changed_by_hand_and_up_repairs_it(
             opts=after(ns))
         k8s.core.v1.ResourceQuota("quota", metadata={"name": "quota", "namespace": "drift"}, opts=after(ns),
             spec={"hard": {"limits.memory": "2048Mi", "limits.cpu": "2000m"}})
-        k8s.core.v1.ConfigMap("gone", metadata={"name": "gone", "namespace": "drift"}, data={"a": "1"}, opts=after(ns))
+        k8s.core.v1.ConfigMap("gone", metadata={"name": "gone", "namespace": "drift"}, data={"a": "1"},
+            opts=after(ns))
         """,
         settings="enable_config_map_mutable=True",
     )
@@ -133,7 +135,8 @@ def test_what_cannot_change_in_place_is_made_anew(make_program: MakeProgram, clu
         ns = k8s.core.v1.Namespace("ns", metadata={{"name": "anew"}}, opts=here)
         k8s.core.v1.ConfigMap("named", metadata={{"name": "named", "namespace": "anew"}}, data={{"a": "{value}"}},
             opts=after(ns))
-        auto = k8s.core.v1.ConfigMap("auto", metadata={{"namespace": "anew"}}, data={{"a": "{value}"}}, opts=after(ns))
+        auto = k8s.core.v1.ConfigMap("auto", metadata={{"namespace": "anew"}}, data={{"a": "{value}"}},
+            opts=after(ns))
         pulumi.export("auto", auto.metadata.name)
         """
     program = make_program(text.format(value=1))
