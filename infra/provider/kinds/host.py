@@ -9,6 +9,7 @@ from infra.kvm import clone_store, machines, probe
 from infra.kvm.connection import HostSession
 from infra.kvm.errors import HostError
 from infra.kvm.facts import read_facts
+from infra.kvm.limits import raise_shared_limits
 from infra.kvm.networks import remove_network
 from infra.kvm.ownership import Mark
 from infra.kvm.storage import ensure_pool, find_pool, open_pool, pool_directory, remove_pool
@@ -17,6 +18,7 @@ from infra.provider.kinds.base import HostedKind, mark_for, parse_id
 from infra.provider.operation import Operation
 from infra.provider.values import UNKNOWN
 from infra.resources.host import HOST, HostInputs, HostState, MachineType
+from infra.ssh import CommandError
 
 _VOLUMES: Final = "/volumes"  # the pool's folder inside the storage directory; seeds lie beside it
 
@@ -43,6 +45,7 @@ class HostKind(HostedKind[HostInputs, HostState]):
             _prepare(op, session, inputs, mark)
             op.status("finding out how machines can run here")
             chosen = _choose(session, inputs)
+            _allow_containers(op, session, chosen)
             return self.made(_state(session, inputs, chosen))
 
     def read(self, op: Operation, id: str, old: HostState | None) -> HostState | None:
@@ -71,7 +74,9 @@ class HostKind(HostedKind[HostInputs, HostState]):
         """Mount and start again what a reboot or a hand has stopped; choose the machine type again."""
         with self.session(op, inputs.connection) as session:
             _prepare(op, session, inputs, mark_for(op, inputs.instance))
-            return _state(session, inputs, _choose(session, inputs))
+            chosen = _choose(session, inputs)
+            _allow_containers(op, session, chosen)
+            return _state(session, inputs, chosen)
 
     def delete(self, op: Operation, id: str, old: HostState) -> None:
         """Remove what still carries the instance's mark, then the pool and the storage directory."""
@@ -104,6 +109,19 @@ def _choose(session: HostSession, inputs: HostInputs) -> tuple[MachineType, str]
     return probe.choose_machine_type(
         inputs.requested_machine_type, session.qemu, lambda: session.lxc, pool_name(inputs.instance)
     )
+
+
+def _allow_containers(op: Operation, session: HostSession, chosen: tuple[MachineType, str]) -> None:
+    """Raise the limits that containers share; where that can't be, a few machines may work all the same."""
+    if chosen[0] != "container":
+        return
+    try:
+        changed = raise_shared_limits(session.shell)
+    except CommandError as error:
+        op.warning(f"a limit that all containers share can't be raised, so many may not start: {error}")
+    else:
+        if changed:
+            op.info(f"raised for containers, until the host's next boot: {', '.join(changed)}")
 
 
 def _state(session: HostSession, inputs: HostInputs, chosen: tuple[MachineType, str]) -> HostState:
