@@ -140,7 +140,6 @@ class Cluster:
         pod_cidr: The pods' network.
         service_cidr: The services' network.
         network_policy: The network plugin, lower case.
-        control_planes: How many control planes it has.
         provisioning: How far it is built: to running machines, or to Kubernetes.
         add_on_values: Helm values of people's own, by add-on.
         timeout_minutes: How long its API server, and then all of it, may take to come up.
@@ -157,7 +156,6 @@ class Cluster:
     pod_cidr: str
     service_cidr: str
     network_policy: str
-    control_planes: int
     provisioning: Provisioning
     add_on_values: Mapping[str, Mapping[str, Any]]
     timeout_minutes: int
@@ -389,7 +387,6 @@ def _cluster(
         pod_cidr=str(profile.pod_cidr.network),
         service_cidr=str(profile.service_cidr.network),
         network_policy=profile.network_policy.lower(),
-        control_planes=cluster.control_plane.count,
         provisioning=cluster.provisioning,
         add_on_values={name: one.values for name, one in cluster.add_ons.by_name().items()},
         timeout_minutes=cluster.timeout_minutes,

@@ -55,6 +55,7 @@ class Cluster(pulumi.ComponentResource):
         members = [
             {
                 "name": machine.name,
+                "role": machine.role,
                 "address": machine.address.partition("/")[0],
                 "sshHostKey": self.machines[machine.name].ssh_host_key,
             }
@@ -75,6 +76,8 @@ class Cluster(pulumi.ComponentResource):
         provider = kubernetes.Provider(
             f"{self._name}-kubernetes",
             kubeconfig=control_plane.kubeconfig,
+            # A cluster made anew behind the same address has none of what state says of the old one.
+            cluster_identifier=control_plane.cluster_uid,
             enable_server_side_apply=True,
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -114,7 +117,6 @@ def _node(
     if machine.role == "controlPlane":
         node |= {
             "number": machine.number,
-            "controlPlanes": cluster.control_planes,
             "vrrpId": cluster.vrrp_id,
             "podCidr": cluster.pod_cidr,
             "serviceCidr": cluster.service_cidr,

@@ -36,8 +36,7 @@ class KubernetesNode:
         endpoint: The cluster's address (the VIP).
         ca_certificate: The cluster CA's certificate, PEM.
         ca_hash: kubeadm's pin of the CA's key, `sha256:…`.
-        number: Of a control plane, from 0; number 0 starts the cluster.
-        control_planes: How many there are.
+        number: Of a control plane, from 0; number 0 starts the cluster where nobody answers for it yet.
         vrrp_id: The VRRP id that holds the endpoint, unique on the network.
         pod_cidr: The pods' network.
         service_cidr: The services' network.
@@ -56,7 +55,6 @@ class KubernetesNode:
     ca_certificate: str
     ca_hash: str
     number: int = 0
-    control_planes: int = 1
     vrrp_id: int = 1
     pod_cidr: str = ""
     service_cidr: str = ""
@@ -94,14 +92,15 @@ def node_archive(node: KubernetesNode, hostname: str, address: str, secrets: Nod
         address: Its address, without the subnet's length.
         secrets: Its token, and a control plane's keys.
     """
-    files = {"endpoint": f"{node.endpoint}:{API_PORT}\n", "ca.crt": node.ca_certificate}
-    is_first = node.role == "controlPlane" and node.number == 0
-    if is_first:
+    files = {
+        "endpoint": f"{node.endpoint}:{API_PORT}\n",
+        "ca.crt": node.ca_certificate,
+        "join.yaml": _documents(_join(node, hostname, address, secrets.token)),
+    }
+    if node.role == "controlPlane" and node.number == 0:
         files["init.yaml"] = _documents(
             _init(node, hostname, address, secrets.token), _cluster(node), _kubelet(), _kube_proxy(node)
         )
-    if not is_first or node.control_planes > 1:  # the first one joins, too, when it is made again later
-        files["join.yaml"] = _documents(_join(node, hostname, address, secrets.token))
     if node.role == "controlPlane":
         files["keepalived.conf"] = keepalived_conf(
             ApiServerAddress(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from infra.errors import Interrupted, UserError
@@ -25,6 +26,19 @@ class NotHealthy(UserError):
     def __init__(self, reasons: Sequence[str]) -> None:
         super().__init__("; ".join(reasons))
         self.reasons = tuple(reasons)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an API server says of itself.
+
+    Attributes:
+        version: Of Kubernetes, without the `v`.
+        cluster_uid: The UID of kube-system, by which the field tells clusters apart.
+    """
+
+    version: str
+    cluster_uid: str
 
 
 def wait_until_healthy(
@@ -97,8 +111,8 @@ def look(api: ClusterApi, namespaces: Iterable[str]) -> Snapshot:
 
 def wait_until_answering(
     api: ClusterApi, *, deadline: float, cancelled: threading.Event, status: Status
-) -> dict[str, Any]:
-    """Wait until the API server is ready and lets us in; return its version.
+) -> Answer:
+    """Wait until the API server is ready and lets us in; return who answers.
 
     Raises:
         NotHealthy: At the deadline.
@@ -108,8 +122,9 @@ def wait_until_answering(
         try:
             api.text("/readyz")
             # kubeadm binds the administrators' group a moment after the server is up.
-            api.get("/api/v1/nodes", limit="1")
-            return api.get("/version")
+            system = api.get("/api/v1/namespaces/kube-system")
+            version = str(api.get("/version")["gitVersion"])
+            return Answer(version.removeprefix("v"), system["metadata"]["uid"])
         except (ClusterError, ClusterUnreachable) as error:
             reason = str(error)
         status(f"waiting for the API server: {reason}")

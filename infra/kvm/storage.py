@@ -116,6 +116,19 @@ def find_volume(pool: libvirt.virStoragePool, name: str) -> libvirt.virStorageVo
         raise
 
 
+def overlays_of(pool: libvirt.virStoragePool, name: str) -> list[str]:
+    """Return the volumes that only hold what differs from this one."""
+    base = find_volume(pool, name)
+    if base is None:
+        return []
+    path = base.path()
+    return sorted(
+        volume.name()
+        for volume in pool.listAllVolumes()
+        if etree.fromstring(volume.XMLDesc().encode()).findtext("backingStore/path") == path
+    )
+
+
 def remove_volume(pool: libvirt.virStoragePool, name: str) -> None:
     """Delete the volume if it is there."""
     volume = find_volume(pool, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pulumi
 from pydantic import Field
@@ -14,6 +14,7 @@ class Member(Model):
     """A machine of a cluster."""
 
     name: str = Field(description="Of the machine, and of its node")
+    role: Literal["controlPlane", "worker"]
     address: str
     ssh_host_key: str = Field(description="Another one means that the machine was made anew")
 
@@ -32,6 +33,7 @@ class ControlPlaneState(ControlPlaneInputs):
     """The control plane as it answers."""
 
     version: str = Field(description="What the API server says it is")
+    cluster_uid: str = Field(description="The UID of its kube-system namespace: another one is another cluster")
 
 
 CONTROL_PLANE = Contract(
@@ -49,3 +51,4 @@ class ControlPlane(Resource):
     contract = CONTROL_PLANE
     kubeconfig: pulumi.Output[str]
     version: pulumi.Output[str]
+    cluster_uid: pulumi.Output[str]

@@ -21,7 +21,6 @@ class NodeInputs(Model):
     ca_certificate: str = Field(description="The cluster CA's certificate, PEM")
     ca_hash: str = Field(description="kubeadm's pin of the CA's public key")
     number: int = Field(default=0, ge=0, description="Of a control plane; number 0 starts the cluster")
-    control_planes: int = Field(default=1, ge=1, description="How many control planes the cluster has")
     vrrp_id: int = Field(default=1, ge=1, le=255)
     pod_cidr: str = ""
     service_cidr: str = ""

@@ -7,6 +7,7 @@ from typing import Final
 from infra.kubernetes.api import ClusterApi
 from infra.kubernetes.membership import remove_nodes
 from infra.kubernetes.watch import NotHealthy, problems, wait_until_healthy
+from infra.kvm.errors import HostError
 from infra.provider.kind import InitFailed, Kind, Made
 from infra.provider.kinds.cluster_base import explain
 from infra.provider.operation import Operation
@@ -37,8 +38,14 @@ class ClusterKind(Kind[ClusterInputs, ClusterState]):
 
     def update(self, op: Operation, id: str, old: ClusterState, inputs: ClusterInputs) -> ClusterState:
         """Drain and forget nodes whose machines are to go, then wait for everything."""
-        api = ClusterApi(inputs.kubeconfig)
-        leaving = {member.name for member in old.members} - {member.name for member in inputs.members}
+        api, staying = ClusterApi(inputs.kubeconfig), {member.name for member in inputs.members}
+        leaving = {member.name: member.role for member in old.members if member.name not in staying}
+        planes = sorted(name for name, role in leaving.items() if role == "controlPlane")
+        if planes:
+            raise HostError(
+                f"cluster {inputs.cluster} can't give up {', '.join(planes)}: a control plane is a member of "
+                "etcd, and one that just goes may take the cluster's data with it. Restore controlPlane.count"
+            )
         for name in remove_nodes(api, leaving) if leaving else ():
             op.info(f"node {name} was drained and removed from cluster {inputs.cluster}")
         return self._wait(op, inputs)

@@ -22,8 +22,7 @@ class ControlPlaneKind(Kind[ControlPlaneInputs, ControlPlaneState]):
 
     def create(self, op: Operation, inputs: ControlPlaneInputs) -> Made[ControlPlaneState]:
         """Wait until it answers."""
-        version = self._wait(op, inputs)
-        state = ControlPlaneState(**inputs.model_dump(), version=version)
+        state = self._wait(op, inputs)
         return Made(self.contract.id_of(state.to_wire()), state)
 
     def read(self, op: Operation, id: str, old: ControlPlaneState | None) -> ControlPlaneState | None:
@@ -34,29 +33,29 @@ class ControlPlaneKind(Kind[ControlPlaneInputs, ControlPlaneState]):
         self, op: Operation, id: str, old: ControlPlaneState, inputs: ControlPlaneInputs
     ) -> ControlPlaneState:
         """Wait until it answers, and let machines join that were made since."""
-        version = self._wait(op, inputs)
+        state = self._wait(op, inputs)
         admit_nodes(ClusterApi(inputs.kubeconfig), inputs.token)
-        return ControlPlaneState(**inputs.model_dump(), version=version)
+        return state
 
     def delete(self, op: Operation, id: str, old: ControlPlaneState) -> None:
         """Nothing to do: it goes with its machines."""
 
-    def _wait(self, op: Operation, inputs: ControlPlaneInputs) -> str:
-        """Return the API server's version.
+    def _wait(self, op: Operation, inputs: ControlPlaneInputs) -> ControlPlaneState:
+        """Wait until the API server answers.
 
         Raises:
             InitFailed: it doesn't answer in time; says where the machines' logs are.
         """
         api = ClusterApi(inputs.kubeconfig)
         try:
-            found = wait_until_answering(
+            answer = wait_until_answering(
                 api, deadline=op.deadline(_READY_SECONDS), cancelled=op.cancelled, status=op.status
             )
         except NotHealthy as failure:
-            state = ControlPlaneState(**inputs.model_dump(), version="")
+            state = ControlPlaneState(**inputs.model_dump(), version="", cluster_uid="")
             name = f"{inputs.instance}-{inputs.cluster}"
             raise InitFailed(
                 Made(self.contract.id_of(state.to_wire()), state),
                 explain(op, name, api, failure, ["kube-system"], inputs.members),
             ) from failure
-        return str(found["gitVersion"]).removeprefix("v")
+        return ControlPlaneState(**inputs.model_dump(), version=answer.version, cluster_uid=answer.cluster_uid)

@@ -16,6 +16,7 @@ from infra.kvm.storage import (
     find_pool,
     find_volume,
     open_pool,
+    overlays_of,
     remove_volume,
     upload_file,
 )
@@ -91,13 +92,17 @@ class ImageKind(HostedKind[ImageInputs, ImageState]):
         return self.create(op, inputs).state
 
     def delete(self, op: Operation, id: str, old: ImageState) -> None:
-        """Delete the volume."""
+        """Delete the volume; one that a machine's disk is still built on goes with the host's storage."""
         with self.session(op, old.connection) as session:
             pool = find_pool(session.qemu, old.pool)
             if pool is None or not old.volume:
                 return
             if not pool.isActive():
                 pool.create()
+            overlays = overlays_of(pool, old.volume)
+            if overlays:
+                op.info(f"{old.volume} stays in pool {old.pool}: it carries {', '.join(overlays)}")
+                return
             remove_volume(pool, old.volume + _COMPLETE)
             remove_volume(pool, old.volume)
 

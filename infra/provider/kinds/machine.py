@@ -23,6 +23,7 @@ from infra.kvm.errors import HostError
 from infra.kvm.ownership import Mark
 from infra.provider.kind import Changes, InitFailed, Made
 from infra.provider.kinds.base import HostedKind, mark_for, parse_id
+from infra.provider.kinds.kubernetes_nodes import spare_node
 from infra.provider.operation import Operation
 from infra.provider.values import UNKNOWN
 from infra.resources.contract import Fault, OnChange
@@ -50,9 +51,12 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
         return []
 
     def refine(self, state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes, op: Operation) -> None:
-        """A disk can't shrink; say which changes restart the machine, which the diff itself can't show."""
+        """A disk can't shrink, a node holds data; say which changes restart the machine, which no diff shows."""
         if changes.touches("diskGiB") and isinstance(news["diskGiB"], int) and news["diskGiB"] < state["diskGiB"]:
             changes.by_path["diskGiB"] = OnChange.REPLACE
+        spared = spare_node(state, changes)
+        if spared:
+            op.info(spared)
         if changes.replaces() or not state.get("running"):
             return
         restarting = ["diskGiB"] if news["machineType"] == "container" else ["vcpus", "memoryMiB", "diskGiB"]

@@ -1,0 +1,40 @@
+"""What becomes of a machine that is a Kubernetes node when a change would make it anew: it holds data. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from infra.kvm.errors import HostError
+from infra.provider.kind import Changes
+
+# What another version of azlocal changes by itself, without anybody having changed a file.
+_FROM_AZLOCAL: Final = frozenset({"image", "seedDigest"})
+
+
+def spare_node(state: Mapping[str, Any], changes: Changes) -> str:
+    """Keep a node that only a newer node image would replace; return what the user should know, or nothing.
+
+    Raises:
+        HostError: A control plane would be replaced, and with it the cluster's data.
+    """
+    node = (state.get("firstBoot") or {}).get("node")
+    replaced = set(changes.replaces())
+    if not node or not replaced:
+        return ""
+    name = state["name"]
+    if replaced <= _FROM_AZLOCAL:
+        for path in replaced:
+            del changes.by_path[path]
+        return (
+            f"{name} stays on the node image that it was made from: it is a node with data. A new cluster, or a "
+            "node that is removed and added again, gets the current one"
+        )
+    causes = ", ".join(sorted(replaced - _FROM_AZLOCAL))
+    if node.get("role") == "controlPlane":
+        raise HostError(
+            f"{name} would be made anew for a change of {causes}, and cluster {node.get('cluster')} keeps its "
+            "data on it. Take the change back; or, if the cluster may go, remove it from the stack's file, run "
+            "`pulumi up`, and add it again"
+        )
+    return f"{name} is made anew for a change of {causes}; volumes on its disk go with it"

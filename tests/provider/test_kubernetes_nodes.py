@@ -1,0 +1,51 @@
+"""A node holds data: what may make it anew, and what may not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from infra.kvm.errors import HostError
+from infra.provider.kind import Changes
+from infra.provider.kinds.kubernetes_nodes import spare_node
+from infra.resources.contract import OnChange
+
+
+def machine(role: str | None) -> dict[str, Any]:
+    node = {"role": role, "cluster": "lab-a"} if role else None
+    return {"name": "m", "firstBoot": {"node": node}}
+
+
+def changes(*paths: str, **updates: OnChange) -> Changes:
+    return Changes(dict.fromkeys(paths, OnChange.REPLACE) | updates)
+
+
+@pytest.mark.parametrize("role", ["controlPlane", "worker"])
+def test_a_newer_image_alone_replaces_no_node(role: str) -> None:
+    found = changes("image", "seedDigest", vcpus=OnChange.UPDATE)
+    assert "m stays on the node image" in spare_node(machine(role), found)
+    assert found.by_path == {"vcpus": OnChange.UPDATE}
+
+
+def test_a_plain_machine_gets_the_newer_image() -> None:
+    found = changes("image")
+    assert spare_node(machine(None), found) == ""
+    assert found.replaces() == ["image"]
+
+
+def test_a_control_plane_is_never_made_anew_and_the_reason_is_named() -> None:
+    with pytest.raises(HostError, match=r"made anew for a change of firstBoot\.gateway, and cluster lab-a"):
+        spare_node(machine("controlPlane"), changes("firstBoot.gateway", "seedDigest"))
+
+
+def test_a_worker_is_made_anew_and_the_loss_is_said() -> None:
+    found = changes("firstBoot.gateway", "seedDigest")
+    assert spare_node(machine("worker"), found) == (
+        "m is made anew for a change of firstBoot.gateway; volumes on its disk go with it"
+    )
+    assert found.replaces() == ["firstBoot.gateway", "seedDigest"]
+
+
+def test_what_replaces_nothing_says_nothing() -> None:
+    assert spare_node(machine("controlPlane"), changes(vcpus=OnChange.UPDATE)) == ""
