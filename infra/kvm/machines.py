@@ -26,6 +26,7 @@ from infra.kvm.storage import (
 )
 
 _SHUTDOWN_SECONDS: Final = 60
+_DEATH_SECONDS: Final = 60
 _GIB: Final = 1 << 30
 
 
@@ -222,12 +223,23 @@ def stop(domain: libvirt.virDomain, cancelled: threading.Event, status: Callable
 
 
 def kill(domain: libvirt.virDomain) -> None:
-    """Pull the plug if the domain runs."""
-    try:
-        domain.destroy()
-    except libvirt.libvirtError as error:
-        if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID and not is_missing(error):
-            raise
+    """Pull the plug if the domain runs.
+
+    libvirt gives a container's processes a few seconds to die and then calls it an internal error. Those of a whole
+    Kubernetes node take longer on a busy host, so it is asked again: what is dead by then is what was wanted.
+    """
+    deadline = time.monotonic() + _DEATH_SECONDS
+    while True:
+        try:
+            domain.destroy()
+        except libvirt.libvirtError as error:
+            if error.get_error_code() == libvirt.VIR_ERR_OPERATION_INVALID or is_missing(error):
+                return
+            if error.get_error_code() != libvirt.VIR_ERR_INTERNAL_ERROR or time.monotonic() >= deadline:
+                raise
+        else:
+            return
+        time.sleep(0.5)
 
 
 def set_memory(domain: libvirt.virDomain, mib: int) -> None:
