@@ -321,6 +321,8 @@ class _Target:
             self._keep_ignored(ref, body)
         try:
             return self.session.cluster.apply(ref, body, self.manager, force=force, dry_run=dry_run)
+        except NotFound:
+            raise  # its namespace or kind, which may be on its way
         except Conflict as error:
             owners = _owners(error)
             if owners and all(owner.startswith(_TAKEN_OVER) for owner in owners):
@@ -330,6 +332,8 @@ class _Target:
                 "the resource or enablePatchForce on the provider; to leave them to their owner, drop them from "
                 "the program."
             ) from error
+        except ApiError as error:
+            raise ApiError(f"{ref}: {error}", error.code, error.reason, error.details) from error
 
     def _keep_ignored(self, ref: Ref, body: Object) -> None:
         live = self.session.cluster.find(ref)
