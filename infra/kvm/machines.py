@@ -225,7 +225,7 @@ def stop(domain: libvirt.virDomain, cancelled: threading.Event, status: Callable
 def kill(domain: libvirt.virDomain) -> None:
     """Pull the plug if the domain runs.
 
-    libvirt gives a container's processes a few seconds to die and then calls it an internal error. Those of a whole
+    libvirt gives a container's processes a few seconds to die and then calls it an internal error. Those of a
     Kubernetes node take longer on a busy host, so it is asked again: what is dead by then is what was wanted.
     """
     deadline = time.monotonic() + _DEATH_SECONDS
