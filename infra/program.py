@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pulumi
 
 from infra.addresses import AddressPlan, plan_addresses, read_lock, record_plan
-from infra.components.instance import AzureLocalInstance
+from infra.components.instance import AzureLocalInstance, LoginKeys
 from infra.components.node_image import NodeImageFiles
 from infra.guest import API_PORT
 from infra.image import find_node_image
@@ -25,7 +26,7 @@ def main() -> None:
     root = _project_directory()
     try:
         spec = load_instance(pulumi.get_stack(), root)
-        keys = _authorized_keys(spec)
+        keys = _login_keys(spec)
         plan = _plan(spec)
     except SpecError as error:
         raise pulumi.RunError(_report(error.findings)) from None
@@ -36,7 +37,7 @@ def main() -> None:
         say(str(finding).removeprefix(f"{finding.severity}: "))
     topology, image = build_topology(spec, plan), _node_image()
     _check_versions(topology, image)
-    instance = AzureLocalInstance(topology, image, authorized_keys=keys)
+    instance = AzureLocalInstance(topology, image, keys)
     _export(topology, plan, instance)
 
 
@@ -57,29 +58,34 @@ def _plan(spec: InstanceSpec) -> AddressPlan:
     return record_plan(spec, frozen=frozen)
 
 
-def _authorized_keys(spec: InstanceSpec) -> tuple[str, ...]:
-    """Return the public keys that may log in to every machine.
+def _login_keys(spec: InstanceSpec) -> LoginKeys:
+    """Return the keys that may log in to every machine.
 
     Raises:
         SpecError: none is named and the user has none.
     """
-    if spec.stack.ssh_public_keys:
-        return read_public_keys(spec.stack.ssh_public_keys, spec.directory)
+    named = spec.stack.ssh_public_keys or _found_key()
+    if not named:
+        raise SpecError(
+            [
+                Finding(
+                    "no-ssh-key",
+                    "error",
+                    f"Pulumi.{spec.name}.yaml: config.azlocal:sshPublicKeys",
+                    f"no SSH public key: the stack names none, and there is none of {', '.join(_DEFAULT_KEYS)}",
+                    "make one with `ssh-keygen -t ed25519`, or name a key; `make up` does that by itself",
+                )
+            ]
+        )
+    private = [(spec.directory / Path(one).expanduser()).with_suffix("") for one in named if one.endswith(".pub")]
+    return LoginKeys(read_public_keys(named, spec.directory), tuple(str(one) for one in private if one.is_file()))
+
+
+def _found_key() -> tuple[str, ...]:
+    """Return the first public key that the user has, or that `make up` made."""
     candidates = [*_DEFAULT_KEYS, os.environ.get("AZLOCAL_SSH_PUBLIC_KEY_FILE", "")]
-    for candidate in candidates:
-        if candidate and Path(candidate).expanduser().is_file():
-            return read_public_keys([candidate], spec.directory)
-    raise SpecError(
-        [
-            Finding(
-                "no-ssh-key",
-                "error",
-                f"Pulumi.{spec.name}.yaml: config.azlocal:sshPublicKeys",
-                f"no SSH public key: the stack names none, and there is none of {', '.join(_DEFAULT_KEYS)}",
-                "make one with `ssh-keygen -t ed25519`, or name a key; `make up` does that by itself",
-            )
-        ]
-    )
+    found = (one for one in candidates if one and Path(one).expanduser().is_file())
+    return tuple(itertools.islice(found, 1))
 
 
 def _node_image() -> NodeImageFiles:

@@ -70,6 +70,7 @@ class Cluster(pulumi.ComponentResource):
             cluster=cluster.name,
             kubeconfig=identity.kubeconfig,
             token=identity.token,
+            identity_files=list(site.identity_files),
             members=members,
         )
         self.kubeconfig = control_plane.kubeconfig
@@ -94,6 +95,7 @@ class Cluster(pulumi.ComponentResource):
             instance=site.instance,
             cluster=cluster.name,
             kubeconfig=control_plane.kubeconfig,
+            identity_files=list(site.identity_files),
             members=members,
             namespaces=list(NAMESPACES),
             add_ons={name: release.status.revision for name, release in add_ons.releases.items()},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import dataclass
 
 import pulumi
 
@@ -15,6 +15,19 @@ from infra.resources.machine import Machine
 from infra.topology import Topology
 
 
+@dataclass(frozen=True)
+class LoginKeys:
+    """Who may log in to the machines.
+
+    Attributes:
+        public: OpenSSH public keys.
+        identity_files: Paths here of private keys that belong to them, as far as they are known.
+    """
+
+    public: tuple[str, ...]
+    identity_files: tuple[str, ...]
+
+
 class AzureLocalInstance(pulumi.ComponentResource):
     """Everything of one instance, as one tree."""
 
@@ -22,11 +35,11 @@ class AzureLocalInstance(pulumi.ComponentResource):
     machines: dict[str, Machine]
     clusters: dict[str, Cluster]
 
-    def __init__(self, topology: Topology, image: NodeImageFiles, authorized_keys: Iterable[str]) -> None:
+    def __init__(self, topology: Topology, image: NodeImageFiles, keys: LoginKeys) -> None:
         super().__init__("azlocal:infra:AzureLocalInstance", topology.instance)
         child = pulumi.ResourceOptions(parent=self)
         self.hosts = {host.name: PhysicalHost(host, topology, image, child) for host in topology.hosts}
-        site = Site(topology.instance, self.hosts, tuple(authorized_keys), image.bundle)
+        site = Site(topology.instance, self.hosts, keys.public, keys.identity_files, image.bundle)
         bridge = [machine for machine in topology.machines if machine.role == "resourceBridge"]
         self.machines = dict(ResourceBridge(bridge, site, child).machines)
         self.clusters = {}

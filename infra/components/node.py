@@ -21,6 +21,7 @@ class Site:
     instance: str
     hosts: Mapping[str, PhysicalHost]
     authorized_keys: tuple[str, ...]
+    identity_files: tuple[str, ...]
     bundle: BundleFiles
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import pulumi
 from pydantic import Field
 
-from infra.resources.contract import REPLACE, UPDATE, Contract, Model, Resource, Secret
+from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Resource, Secret
 from infra.resources.control_plane import Member
 
 
@@ -17,6 +17,10 @@ class ClusterInputs(Model):
     instance: Annotated[str, REPLACE]
     cluster: Annotated[str, REPLACE]
     kubeconfig: Annotated[str, UPDATE, Secret()]
+    # Paths on whoever's machine runs Pulumi: no property of the cluster.
+    identity_files: Annotated[list[str], IGNORE] = Field(
+        default_factory=list, description="Private keys that may log in to the machines, to collect logs"
+    )
     members: Annotated[list[Member], UPDATE] = Field(
         description="Its machines; another node is drained and removed"
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import pulumi
 from pydantic import Field
 
-from infra.resources.contract import REPLACE, UPDATE, Contract, Model, Resource, Secret
+from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Resource, Secret
 
 
 class Member(Model):
@@ -26,6 +26,10 @@ class ControlPlaneInputs(Model):
     cluster: Annotated[str, REPLACE]
     kubeconfig: Annotated[str, UPDATE, Secret()]
     token: Annotated[str, UPDATE, Secret()] = Field(description="The bootstrap token, renewed for new machines")
+    # Paths on whoever's machine runs Pulumi: no property of the cluster.
+    identity_files: Annotated[list[str], IGNORE] = Field(
+        default_factory=list, description="Private keys that may log in to the machines, to collect logs"
+    )
     members: Annotated[list[Member], UPDATE] = Field(description="All machines of the cluster")
 
 

@@ -75,6 +75,6 @@ class ClusterKind(Kind[ClusterInputs, ClusterState]):
             name = f"{inputs.instance}-{inputs.cluster}"
             raise InitFailed(
                 Made(self.contract.id_of(state.to_wire()), state),
-                explain(op, name, api, failure, inputs.namespaces, inputs.members),
+                explain(op, name, api, failure, inputs.namespaces, inputs.members, inputs.identity_files),
             ) from failure
         return ClusterState(**inputs.model_dump())

@@ -27,6 +27,7 @@ def explain(
     failure: NotHealthy,
     namespaces: Iterable[str],
     members: Iterable[Member],
+    identity_files: Iterable[str],
 ) -> str:
     """Collect logs and return the whole message: what is missing, why, where the logs are, what to do."""
     op.status("collecting logs")
@@ -34,7 +35,8 @@ def explain(
     with contextlib.ExitStack() as stack, TemporaryDirectory(prefix="azlocal-") as keys:
         logins = []
         for member in members:
-            shell = machine_shell(LOGIN_USER, member.address, member.ssh_host_key, Path(keys) / member.name)
+            known_hosts = Path(keys) / member.name
+            shell = machine_shell(LOGIN_USER, member.address, member.ssh_host_key, known_hosts, identity_files)
             stack.callback(shell.close)
             logins.append(MachineLogin(member.name, _as_root(shell)))
         collect(folder, api, namespaces, logins)

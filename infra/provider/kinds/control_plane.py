@@ -56,6 +56,6 @@ class ControlPlaneKind(Kind[ControlPlaneInputs, ControlPlaneState]):
             name = f"{inputs.instance}-{inputs.cluster}"
             raise InitFailed(
                 Made(self.contract.id_of(state.to_wire()), state),
-                explain(op, name, api, failure, ["kube-system"], inputs.members),
+                explain(op, name, api, failure, ["kube-system"], inputs.members, inputs.identity_files),
             ) from failure
         return ControlPlaneState(**inputs.model_dump(), version=answer.version, cluster_uid=answer.cluster_uid)
