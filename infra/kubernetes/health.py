@@ -89,8 +89,10 @@ def _counts(workload: Object) -> tuple[int, int]:
     if workload["kind"] == "DaemonSet":
         updated = min(status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0))
         return status.get("desiredNumberScheduled", 0), updated
-    wanted = spec.get("replicas", 1)
-    return wanted, min(status.get("updatedReplicas", 0), status.get("availableReplicas", 0))
+    updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
+    # While a new version doesn't come up, a deployment keeps pods of the old one, which are available, too.
+    old = max(0, status.get("replicas", 0) - updated)
+    return spec.get("replicas", 1), max(0, min(updated, available - old))
 
 
 def _is_observed(workload: Object) -> bool:

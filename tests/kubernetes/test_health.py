@@ -148,3 +148,17 @@ def test_a_webhook_that_cannot_be_called_holds_everything_up() -> None:
 )
 def test_a_pod_says_what_is_wrong_with_it(status: dict[str, Any], reason: str) -> None:
     assert pod_problem({"metadata": {"name": "p"}, "status": status}) == reason
+
+
+@pytest.mark.parametrize(
+    ("pods", "available", "lacking"),
+    [
+        (2, 1, ["deployment s/web: 0 of 1 available"]),  # the old one is
+        (2, 2, []),  # both are, and the old one is about to go
+        (1, 1, []),
+    ],
+)
+def test_an_old_version_that_still_runs_is_not_the_new_one(pods: int, available: int, lacking: list[str]) -> None:
+    found = deployment(available)
+    found["status"]["replicas"] = pods
+    assert lacks(Snapshot([node()], [found], []), ["n1"]) == lacking
