@@ -36,7 +36,8 @@ def main(stack: str, before_destroy: bool) -> None:
     if any(is_dead(lock) for lock in locks(os.environ.get("PULUMI_BACKEND_URL", ""), stack)):
         say("the run that locked this stack is gone (killed?); dropping its lock")
         pulumi("cancel", stack, "--yes")
-    found = list(pending_creates(json.loads(pulumi("stack", "export", "--stack", stack))))
+    export = json.loads(pulumi("stack", "export", "--stack", stack))
+    found = list(pending_creates(export))
     if found:
         names = ", ".join(urn.rsplit("::", 1)[-1] for urn, _ in found)
         say(f"a killed run was making {names}; looking whether they stand")
@@ -46,7 +47,7 @@ def main(stack: str, before_destroy: bool) -> None:
         refresh(stack, *pairs)
     if before_destroy:
         recover_hosts(stack, json.loads(pulumi("stack", "export", "--stack", stack)))
-    elif not found and last_run_failed(stack):
+    elif not found and any(is_ours(one) for one in resources_of(export)) and last_run_failed(stack):
         say("the last run failed; looking what stands")
         refresh(stack)
 
@@ -64,8 +65,7 @@ def last_run_failed(stack: str) -> bool:
 
 def recover_hosts(stack: str, export: dict[str, Any]) -> None:
     """Import each host of the files that state doesn't have and that still carries the instance's mark."""
-    resources = (export.get("deployment") or {}).get("resources") or []
-    known = {one.get("id") for one in resources if one["type"] == host.HOST.token}
+    known = {one.get("id") for one in resources_of(export) if one["type"] == host.HOST.token}
     try:
         hosts = load_instance(stack, Path.cwd()).hosts.hosts
     except SpecError:
@@ -99,6 +99,17 @@ def is_dead(lock: dict[str, Any]) -> bool:
     except PermissionError:
         return False
     return False
+
+
+def resources_of(export: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what a stack's state lists."""
+    found: list[dict[str, Any]] = (export.get("deployment") or {}).get("resources") or []
+    return found
+
+
+def is_ours(resource: dict[str, Any]) -> bool:
+    """Return whether a resource is of one of our own kinds."""
+    return resource["type"] in Contract.registry
 
 
 def pending_creates(export: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -23,7 +23,9 @@ INSIDE = ("--exclude", "**kubernetes:**", "--exclude", "**azlocal:index:Cluster:
 
 def test_a_control_plane_in_a_virtual_machine_answers_at_the_clusters_address(make_project: MakeProject) -> None:
     sizes = {"controlPlane": {"count": 1, "vmSize": "Plane", "hostIP": address(1, 70)}}
-    project = make_project(machineType="emulated", clusters=[cluster(provisioning="kubernetes", **sizes)])
+    project = make_project(
+        machineType="emulated", clusters=[cluster(provisioning="kubernetes", timeoutMinutes=30, **sizes)]
+    )
     hosts = project.directory / "hosts" / "here.yaml"
     hosts.write_text(hosts.read_text() + "  Plane: {vcpus: 2, memoryGiB: 3, diskGiB: 16}\n")
     project.up(*INSIDE, timeout=2400).expect()
