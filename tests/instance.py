@@ -6,6 +6,7 @@ import os
 import subprocess
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,10 @@ NETPLAN: dict[str, Any] = {
 }
 HOSTS: dict[str, Any] = {
     "hosts": [{"name": "here", "connection": "qemu:///system"}],
-    "vmSizes": {"Tiny": {"vcpus": 1, "memoryGiB": 1, "diskGiB": 16}},
+    "vmSizes": {
+        "Tiny": {"vcpus": 1, "memoryGiB": 1, "diskGiB": 16},
+        "Node": {"vcpus": 2, "memoryGiB": 3, "diskGiB": 20},
+    },
 }
 
 
@@ -76,15 +80,15 @@ def hypervisor() -> Iterator[None]:
 MakeProject = Callable[..., Project]
 
 
-@pytest.fixture
-def make_project(tmp_path: Path) -> Iterator[MakeProject]:
-    """Return a function that makes a project; whatever it made is destroyed, and proven gone, at the end."""
-    key = tmp_path / "id_ed25519"
+@contextmanager
+def projects(folder: Path) -> Iterator[MakeProject]:
+    """Yield a function that makes a project in a folder; what it made is destroyed at the end, and proven gone."""
+    key = folder / "id_ed25519"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
     made: list[Project] = []
 
     def make(**config: Any) -> Project:
-        project = Project(tmp_path / "project", INSTANCE)
+        project = Project(folder / "project", INSTANCE)
         defaults = {
             "site": "here",
             "machineType": "container",
@@ -97,12 +101,21 @@ def make_project(tmp_path: Path) -> Iterator[MakeProject]:
         made.append(project)
         return project
 
-    yield make
-    for project in made:
-        project.reap()  # a test that was interrupted may have left its command running
-        project.settle("--before-destroy").expect()
-        project.destroy().expect()
+    try:
+        yield make
+    finally:
+        for project in made:
+            project.reap()  # a test that was interrupted may have left its command running
+            project.settle("--before-destroy").expect()
+            project.destroy().expect()
     assert leftovers(INSTANCE) == []
+
+
+@pytest.fixture
+def make_project(tmp_path: Path) -> Iterator[MakeProject]:
+    """Return a function that makes a project for one test."""
+    with projects(tmp_path) as make:
+        yield make
 
 
 def virsh(*command: str, uri: str = "lxc:///system") -> str:
@@ -115,7 +128,7 @@ def steps(preview: dict[str, Any], name: str) -> list[dict[str, Any]]:
     return [step for step in preview["steps"] if step["urn"].endswith(f"::{name}") and step["op"] != "same"]
 
 
-def on(project: Project, machine: str, *command: str) -> str:
+def on(project: Project, machine: str, *command: str, stdin: str | None = None) -> str:
     """Run a command on a machine over SSH, as a user would, checking the host key that the stack names."""
     known = project.outputs()["machines"][machine]
     hosts = project.directory / "known_hosts"
@@ -123,6 +136,6 @@ def on(project: Project, machine: str, *command: str) -> str:
     ssh = ["ssh", "-i", str(project.directory.parent / "id_ed25519"), "-o", f"UserKnownHostsFile={hosts}"]
     ssh += ["-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"]
     done = subprocess.run(
-        [*ssh, f"azlocal@{known['address']}", *command], check=True, capture_output=True, text=True
+        [*ssh, f"azlocal@{known['address']}", *command], input=stdin, check=True, capture_output=True, text=True
     )
     return done.stdout.strip()

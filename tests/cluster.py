@@ -1,0 +1,233 @@
+"""A real Kubernetes cluster under test: the bundle's kubectl, and objects as plain data."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any, TypeVar
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import yaml
+
+from infra.image import find_node_image
+from infra.kubernetes.kubeconfig import select_cluster
+from tests.instance import INSTANCE, cluster
+from tests.project import Project
+
+IMAGE = "docker.io/library/busybox:latest"
+"""In every node's store: nothing is pulled."""
+
+EVERYWHERE = [{"operator": "Exists"}]
+"""Tolerations of a pod that runs on a control plane too."""
+
+Answer = TypeVar("Answer")
+
+
+def kubernetes_cluster(name: str = "a", **changes: Any) -> dict[str, Any]:
+    """Return a cluster's configuration: one control plane and one worker, with Kubernetes on them."""
+    wanted = {
+        "name": name,
+        "controlPlane": {"count": 1, "vmSize": "Node"},
+        "agentPools": [{"name": "pool1", "count": 1, "vmSize": "Node"}],
+        "loadBalancer": {"count": 6},
+        "provisioning": "kubernetes",
+    }
+    return cluster(**(wanted | changes))
+
+
+@dataclass(frozen=True)
+class Kubernetes:
+    """One cluster of a project, as its administrator sees it."""
+
+    name: str
+    kubeconfig: Path
+
+    @property
+    def control_plane(self) -> str:
+        return f"{INSTANCE}-{self.name}-cp-0"
+
+    @property
+    def worker(self) -> str:
+        return f"{INSTANCE}-{self.name}-pool1-0"
+
+    def run(self, *arguments: str, stdin: str = "", timeout: float = 180) -> subprocess.CompletedProcess[str]:
+        """Run kubectl and return what became of it."""
+        image = find_node_image()
+        assert image is not None
+        return subprocess.run(
+            [str(image.bundle.binary("kubectl")), "--kubeconfig", str(self.kubeconfig), *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+        )
+
+    def kubectl(self, *arguments: str, stdin: str = "") -> str:
+        """Run kubectl, which has to succeed."""
+        done = self.run(*arguments, stdin=stdin)
+        assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def get(self, *arguments: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.kubectl("get", *arguments, "--output", "json"))
+        return found
+
+    def apply(self, *objects: Mapping[str, Any]) -> None:
+        self.kubectl("apply", "--server-side", "--filename", "-", stdin=yaml.safe_dump_all(objects))
+
+    def wait(self, condition: str, *what: str, seconds: int = 120) -> None:
+        """Wait for a condition as kubectl does, e.g. `condition=Ready`."""
+        done = self.run("wait", f"--for={condition}", f"--timeout={seconds}s", *what, timeout=seconds + 30)
+        if done.returncode:
+            pods = self.kubectl("get", "pods", "--all-namespaces", "--output", "wide")
+            raise AssertionError(f"{' '.join(what)} isn't {condition}: {done.stdout}{done.stderr}\n{pods}")
+
+    def sh(self, pod: str, script: str, namespace: str = "default") -> subprocess.CompletedProcess[str]:
+        """Run a shell script in a pod."""
+        return self.run("exec", "--namespace", namespace, pod, "--", "sh", "-c", script)
+
+    def said(self, pod: str, script: str, namespace: str = "default") -> str:
+        """Return what a script in a pod says; it has to succeed."""
+        done = self.sh(pod, script, namespace)
+        assert done.returncode == 0, f"{pod}: {script}: {done.stdout}{done.stderr}"
+        return done.stdout.strip()
+
+    def nodes(self) -> dict[str, bool]:
+        """Return every node, and whether it is Ready."""
+        return {node["metadata"]["name"]: is_true(node, "Ready") for node in self.get("nodes")["items"]}
+
+    def unfinished_pods(self) -> list[str]:
+        """Return the pods of the whole cluster that neither run nor have done their work."""
+        return [
+            f"{pod['metadata']['namespace']}/{pod['metadata']['name']}: {pod['status'].get('phase')}"
+            for pod in self.get("pods", "--all-namespaces")["items"]
+            if pod["status"].get("phase") != "Succeeded" and not is_true(pod, "Ready")
+        ]
+
+
+def kubernetes(project: Project, name: str) -> Kubernetes:
+    """Take a cluster's kubeconfig from the stack's outputs, into a file that is only ours."""
+    text = project.pulumi("stack", "output", "kubeconfig", "--show-secrets").expect().output
+    path = project.directory / f"{name}.kubeconfig"
+    path.touch(mode=0o600)
+    path.write_text(select_cluster(text, f"{INSTANCE}-{name}"))
+    return Kubernetes(name, path)
+
+
+def is_true(thing: Mapping[str, Any], condition: str) -> bool:
+    """Return whether an object's status says that a condition holds."""
+    conditions = thing["status"].get("conditions", [])
+    return any(one["type"] == condition and one["status"] == "True" for one in conditions)
+
+
+def eventually(ask: Callable[[], Answer], what: str, seconds: float = 90) -> Answer:
+    """Ask until the answer is true-ish, and return it."""
+    deadline = time.monotonic() + seconds
+    while not (answer := ask()):
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
+        time.sleep(0.5)
+    return answer
+
+
+def fetched(address: str) -> str:
+    """Return the page that a server at an address gives, empty if none answers."""
+    try:
+        with urlopen(f"http://{address}/", timeout=3) as answer:
+            text: str = answer.read().decode().strip()
+            return text
+    except (URLError, OSError):
+        return ""
+
+
+def container(command: str, **more: Any) -> dict[str, Any]:
+    """Return a container that runs a shell script, in the image that every node has."""
+    return {
+        "name": "main",
+        "image": IMAGE,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["sh", "-c", command],
+    } | more
+
+
+def pod_spec(command: str, **more: Any) -> dict[str, Any]:
+    """Return a pod's spec with one container; it ends at once when it is deleted."""
+    return {"terminationGracePeriodSeconds": 0, "containers": [container(command)]} | more
+
+
+WEB_SERVER = "mkdir -p /www && hostname >/www/index.html && exec httpd -f -p 8080 -h /www"
+"""Says the name of its pod."""
+
+
+def web_deployment(name: str, replicas: int = 2) -> dict[str, Any]:
+    """Return servers on as many nodes, each saying its pod's name."""
+    labels = {"app": name}
+    spread = {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": {"matchLabels": labels},
+    }
+    server = container(WEB_SERVER, readinessProbe={"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1})
+    spec = pod_spec("", tolerations=EVERYWHERE, topologySpreadConstraints=[spread], containers=[server])
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": spec},
+        },
+    }
+
+
+def web_service(name: str, app: str, **spec: Any) -> dict[str, Any]:
+    """Return a load-balanced service of these servers."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name},
+        "spec": {"type": "LoadBalancer", "selector": {"app": app}, "ports": [{"port": 80, "targetPort": 8080}]}
+        | spec,
+    }
+
+
+def load_balancer_address(k8s: Kubernetes, service: str) -> str:
+    """Return the address that a service was given."""
+
+    def ask() -> str:
+        ingress = k8s.get("service", service)["status"]["loadBalancer"].get("ingress", [{}])
+        return str(ingress[0].get("ip", ""))
+
+    return eventually(ask, f"an address for service {service}")
+
+
+@contextmanager
+def recorded_commands() -> Iterator[set[str]]:
+    """Collect the command line of every process that runs meanwhile, in machines and on the host."""
+    seen: set[str] = set()
+    done = Event()
+
+    def look() -> None:
+        while not done.wait(0.2):
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    seen.add(path.read_bytes().decode(errors="replace").replace("\0", " "))
+                except OSError:
+                    continue  # it ended meanwhile
+
+    thread = Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        done.set()
+        thread.join()
