@@ -130,12 +130,8 @@ def create(session: Session, op: Operation, inputs: Properties, *, preview: bool
     if preview:
         return target.previewed(new=True) if not patch else Outcome("", dict(inputs.values), inputs.secret_paths)
     standing = session.cluster.find(target.ref)
-    if (
-        standing is not None
-        and not patch
-        and not session.settings.upsert
-        and not objects.manages(standing, manager)
-    ):
+    left = standing is not None and objects.manages(standing, manager) and session.run.may_adopt(op.urn)
+    if standing is not None and not patch and not session.settings.upsert and not left:
         raise UserError(
             f"{target.ref} already exists and isn't this resource's. Take it over with `pulumi import`, change "
             "parts of it with a Patch resource, name another one, or set the provider's upsertExistingObjects; "
@@ -215,16 +211,18 @@ def delete(session: Session, op: Operation, id: str, state: Properties) -> None:
     kind = kind_in(seen or inputs, token_of(op.urn))
     namespace, name = parse_object_id(id)
     ref = Ref(kind, namespace, name)
-    manager = str(state.values.get(objects.FIELD_MANAGER) or "")
     live = session.cluster.find(ref)
     if live is None:
         return
     if is_patch(token_of(op.urn), kind.kind):
+        manager = str(state.values.get(objects.FIELD_MANAGER) or objects.default_field_manager(op.urn))
         _Target(session, op, kind, inputs or seen, Properties({}), manager, kind.api_version).relinquish(manager)
         return
-    uid = live["metadata"].get("uid")
-    if uid != objects.metadata(seen).get("uid") and not objects.manages(live, manager):
-        op.warning(f"{ref} was deleted and made anew by somebody else; it is theirs and stays")
+    uid = str(live["metadata"].get("uid"))
+    if session.run.was_made(op.urn, uid):
+        return  # the replacement took over the original
+    if objects.metadata(seen).get("uid", uid) != uid:
+        op.warning(f"{ref} was deleted and made anew since; what stands now isn't this resource's and stays")
         return
     wanted = objects.annotation(inputs, objects.PROPAGATION).lower()
     try:
@@ -268,6 +266,7 @@ class _Target:
             reraise=True,
         )
         live = attempts(self._applied)
+        self.session.run.made(self.op.urn, str(objects.metadata(live).get("uid")))
         if not await_it or objects.is_true(self.obj, objects.SKIP_AWAIT):
             return self.outcome(live)
         try:

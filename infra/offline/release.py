@@ -31,6 +31,7 @@ _LOOK_SECONDS: Final = 2.0
 _HIDE_FROM: Final = 4  # shorter strings are everywhere
 _WORKLOADS: Final = tuple(KindId("apps/v1", kind) for kind in ("Deployment", "StatefulSet", "DaemonSet"))
 _OUTPUTS: Final = ("resourceNames", "status")
+_CLUSTER: Final = "__clusterUid"  # beside what the official plugin keeps in state
 
 
 def check(session: Session, op: Operation, news: Properties, olds: Properties, naming: Naming) -> Checked:
@@ -92,7 +93,8 @@ def create(session: Session, op: Operation, inputs: Properties, *, preview: bool
     release = _Release.of(session, op, inputs)
     standing = release.status()
     if standing is not None and standing.status != "uninstalled":
-        if not release.helm.is_labelled(standing, _MARK, release.mark, op):
+        left = session.run.may_adopt(op.urn) and release.helm.is_labelled(standing, _MARK, release.mark, op)
+        if not left:
             raise UserError(
                 f"the release {release.id} already exists and isn't this resource's. Take it over with "
                 f"`pulumi import`, name another one, or remove it: helm uninstall {release.name} "
@@ -131,7 +133,7 @@ def read(session: Session, op: Operation, id: str, state: Properties, inputs: Pr
             known["values"] = live.values
         if live.chart_version != state.values.get("version"):
             known["version"] = live.chart_version
-    outcome = _outcome(live, known, frozenset(inputs.secret_paths))
+    outcome = _outcome(live, known, inputs.secret_paths, session.cluster_uid())
     outcome = Outcome(
         id, outcome.state, outcome.secret, known, frozenset(deepest(known, path) for path in inputs.secret_paths)
     )
@@ -144,9 +146,14 @@ def delete(session: Session, op: Operation, id: str, state: Properties) -> None:
     """Uninstall the release; success when there is none."""
     if session.forgets(op):
         return
+    cluster = session.cluster_uid()
+    if state.values.get(_CLUSTER, cluster) != cluster:
+        op.warning(f"the release {id} went with its cluster; what stands in the one that was made since stays")
+        return
+    if session.run.was_made(op.urn, f"{cluster}/{id}"):
+        return  # the replacement took over the original
     namespace, name = parse_object_id(id)
-    release = _Release(session, op, state, namespace or session.namespace, name)
-    release.uninstall()
+    _Release(session, op, state, namespace or session.namespace, name).uninstall()
 
 
 def _previewed(inputs: Properties) -> Outcome:
@@ -154,7 +161,7 @@ def _previewed(inputs: Properties) -> Outcome:
     return Outcome("", state, inputs.secret_paths)
 
 
-def _outcome(live: Deployed, inputs: Mapping[str, Any], secret: frozenset[Path]) -> Outcome:
+def _outcome(live: Deployed, inputs: Mapping[str, Any], secret: frozenset[Path], cluster: str) -> Outcome:
     state = {
         **inputs,
         "version": live.chart_version,
@@ -169,6 +176,7 @@ def _outcome(live: Deployed, inputs: Mapping[str, Any], secret: frozenset[Path])
             "appVersion": live.app_version,
         },
         INPUTS: dict(inputs),
+        _CLUSTER: cluster,
     }
     if live.values or "values" in inputs:
         state["values"] = live.values
@@ -249,7 +257,9 @@ class _Release:
         return self._outcome(live)
 
     def _outcome(self, live: Deployed) -> Outcome:
-        return _outcome(live, self.inputs.values, self.inputs.secret_paths)
+        cluster = self.session.cluster_uid()
+        self.session.run.made(self.op.urn, f"{cluster}/{self.id}")
+        return _outcome(live, self.inputs.values, self.inputs.secret_paths, cluster)
 
     def _failed(self, error: UserError) -> Exception:
         """Return the error, with the release as far as it got and what the cluster says is wrong with it."""

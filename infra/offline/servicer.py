@@ -148,6 +148,8 @@ class KubernetesServicer(Plugin):
         is_release = _is_release(request.urn)
         news, olds = decode(request.news, assets=is_release), decode(request.olds, assets=is_release)
         op = self.operation(request)
+        if olds.values:
+            self._session.run.saw_in_state(request.urn)
         if self._session.settings.skip_update_unreachable and olds.values:
             reason = self._session.unreachable()
             if reason:

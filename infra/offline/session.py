@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -12,8 +12,9 @@ from infra.offline import kubeconfig
 from infra.offline.cluster import Cluster
 from infra.offline.config import Settings
 from infra.offline.errors import ClusterUnreachable
+from infra.offline.run_memory import RunMemory
 from infra.offline.transport import Transport
-from infra.offline.types import KindId
+from infra.offline.types import KindId, Ref
 from infra.provider.operation import Operation
 
 _FORGET = (
@@ -28,6 +29,7 @@ class Session:
 
     settings: Settings
     environment: Mapping[str, str]
+    run: RunMemory = field(default_factory=RunMemory)
 
     @cached_property
     def kubeconfig(self) -> dict[str, Any]:
@@ -62,6 +64,11 @@ class Session:
             return self.cluster.is_namespaced(id)
         except ClusterUnreachable:
             return True
+
+    def cluster_uid(self) -> str:
+        """Return what tells this cluster from one made anew behind the same address."""
+        system = self.cluster.get(Ref(KindId("v1", "Namespace"), None, "kube-system"))
+        return str(system["metadata"]["uid"])
 
     def unreachable(self) -> str | None:
         """Return why the API server can't be asked, None when it answers."""
