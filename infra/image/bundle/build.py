@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
@@ -12,9 +14,11 @@ from infra.image import tools
 from infra.image.bundle import golang
 from infra.image.bundle.components import KUBERNETES_VERSION
 from infra.image.bundle.images import CHARTS, IMAGES
-from infra.image.bundle.model import BUNDLE_FILE, SUMS_FILE, Bundle, Source, render
+from infra.image.bundle.inventory import Inventory
+from infra.image.bundle.model import BUNDLE_FILE, SBOM_FILE, SUMS_FILE, Bundle, Source, render
 from infra.image.bundle.modules import Modules
 from infra.image.bundle.recipe import bundle_digest
+from infra.image.bundle.release import Endpoints, Release, why_unreachable
 from infra.image.bundle.sources import BundleSource, Draft, copy_charts
 from infra.image.bundle.store import choose_source, chosen_source, load, sha256_of
 from infra.image.errors import ImageError
@@ -34,8 +38,8 @@ def build_bundle(progress: Progress, source: SourceChoice = "auto") -> Bundle:
 
     Args:
         progress: Takes one line per step.
-        source: Where it comes from; `auto` takes the one in use, else the official downloads where they answer,
-            else Go modules.
+        source: Where it comes from; `auto` takes the bundle in use, else the official downloads where they
+            answer quickly, else Go modules.
 
     Raises:
         ImageError: It can't be built; what is finished is kept for the next try.
@@ -46,10 +50,24 @@ def build_bundle(progress: Progress, source: SourceChoice = "auto") -> Bundle:
     if found is None:
         tools.check_tools()
         tools.check_root()
-        chosen: Source = "modules"
-        found = build(chosen, Modules(), cache, progress, tools.run, golang.find_go)
+        endpoints = Endpoints.of(os.environ)
+        chosen = choose(source, endpoints, progress, tools.run)
+        maker = Release(endpoints) if chosen == "release" else Modules()
+        found = build(chosen, maker, cache, progress, tools.run, golang.find_go)
     choose_source(cache, found.source)
     return found
+
+
+def choose(source: SourceChoice, endpoints: Endpoints, progress: Progress, run: tools.Runner) -> Source:
+    """Choose where a bundle comes from, and say why."""
+    if source != "auto":
+        return source
+    reason = why_unreachable(endpoints, run)
+    if reason is None:
+        progress(f"bundle: taking the projects' own downloads (release), since {endpoints.kubernetes} answers")
+        return "release"
+    progress(f"bundle: compiling it from Go modules (modules), since {reason}")
+    return "modules"
 
 
 def build(
@@ -75,9 +93,9 @@ def build(
             with workplace(cache.bundle_work) as work, step(progress, "bundle", f"from {source}"):
                 draft = Draft(work / "bundle", work, cache, find_go(run), progress, run)
                 draft.folder.mkdir()
-                maker.fill(draft)
+                inventory = maker.fill(draft)
                 copy_charts(draft)
-                _finish(draft.folder, source, digest)
+                _finish(draft, source, digest, inventory)
                 publish(draft.folder, cache.bundle(digest))
     except OSError as error:
         raise ImageError(
@@ -89,10 +107,9 @@ def build(
     return bundle
 
 
-def _finish(folder: Path, source: Source, digest: str) -> None:
-    sums = {path: sha256_of(folder / path) for path in _files(folder)}
-    text = "".join(f"{sha256}  {path}\n" for path, sha256 in sums.items())
-    (folder / SUMS_FILE).write_text(text, encoding="utf-8")
+def _finish(draft: Draft, source: Source, digest: str, inventory: Inventory) -> None:
+    """Write what is said about the files, then their checksums."""
+    folder = draft.folder
     bundle = Bundle(
         source=source,
         digest=digest,
@@ -101,10 +118,30 @@ def _finish(folder: Path, source: Source, digest: str) -> None:
         images={image.name: image.reference(source) for image in IMAGES},
         charts={chart.name: folder / "charts" / chart.name for chart in CHARTS},
         values={chart.name: folder / "charts/values" / f"{chart.name}.yaml" for chart in CHARTS if chart.values},
-        files={path: (folder / path).stat().st_size for path in _files(folder)},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    (folder / BUNDLE_FILE).write_text(render(bundle), encoding="utf-8")
+    sums = _sums(folder)
+    with step(draft.progress, "bill of materials", "reading what the programs are made of"):
+        (folder / SBOM_FILE).write_text(_bill_of_materials(draft, bundle, inventory, sums), encoding="utf-8")
+    sums |= {SBOM_FILE: sha256_of(folder / SBOM_FILE)}
+    lines = "".join(f"{sha256}  {path}\n" for path, sha256 in sorted(sums.items()))
+    (folder / SUMS_FILE).write_text(lines, encoding="utf-8")
+    sizes = {path: (folder / path).stat().st_size for path in _files(folder)}
+    (folder / BUNDLE_FILE).write_text(render(replace(bundle, files=sizes)), encoding="utf-8")
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    return {path: sha256_of(folder / path) for path in _files(folder)}
+
+
+def _bill_of_materials(draft: Draft, bundle: Bundle, inventory: Inventory, sums: Mapping[str, str]) -> str:
+    from infra.image.bundle import sbom  # a library that only a build needs
+
+    names = [name for name, program in inventory.programs.items() if program.go]
+    paths = [inventory.programs[name].path for name in names]
+    found = golang.build_information(paths, draft.go, draft.run)
+    modules = {name: sbom.go_modules(entry) for name, entry in zip(names, found, strict=True)}
+    return sbom.render(bundle, inventory, modules, sums)
 
 
 def _files(folder: Path) -> list[str]:

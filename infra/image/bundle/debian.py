@@ -25,21 +25,20 @@ _REMOVED: Final = (
 
 def base_tree(cache: Cache, work: Path, progress: Progress, run: Runner) -> Path:
     """Return the common layer's tree, unpacked into the work folder."""
-    tree = _tree("base", base_tree_digest(), "essential", BASE_PACKAGES, cache, work, progress, run)
+    tree = _tree("base", base_tree_digest(), BASE_PACKAGES, cache, work, progress, run)
     for name in _REMOVED:
         shutil.rmtree(tree / name, ignore_errors=True)
     return tree
 
 
 def extras_tree(cache: Cache, work: Path, progress: Progress, run: Runner) -> Path:
-    """Return the tree of packages to take files from, unpacked into the work folder; none is configured."""
-    return _tree("extras", extras_tree_digest(), "extract", EXTRA_PACKAGES, cache, work, progress, run)
+    """Return the tree of packages to take files from, unpacked into the work folder."""
+    return _tree("extras", extras_tree_digest(), EXTRA_PACKAGES, cache, work, progress, run)
 
 
 def _tree(
     name: str,
     digest: str,
-    variant: str,
     packages: tuple[str, ...],
     cache: Cache,
     work: Path,
@@ -51,7 +50,7 @@ def _tree(
         with step(progress, f"Debian packages, {name}", ", ".join(packages)):
             draft = work / f"{name}.tar"
             options = [
-                f"--variant={variant}",
+                "--variant=essential",
                 f"--architectures={ARCHITECTURE}",
                 f"--include={','.join(packages)}",
                 *(f"--aptopt={option}" for option in find_apt_options(run)),

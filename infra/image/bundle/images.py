@@ -44,8 +44,9 @@ class Sources:
 
 @dataclass(frozen=True)
 class FromDebian:
-    """A file of the Debian packages in `EXTRA_PACKAGES`."""
+    """A file of one of the Debian packages in `EXTRA_PACKAGES`."""
 
+    package: str
     path: str
     target: str
 
@@ -232,7 +233,10 @@ IMAGES: Final = (
             Binary("calico", "calico", "opt/cni/bin/calico"),
             # The same program: it goes by the name it is called by.
             Binary("calico", "calico", "opt/cni/bin/calico-ipam"),
-            *(FromDebian(f"usr/lib/cni/{name}", f"opt/cni/bin/{name}") for name in CNI_PLUGINS),
+            *(
+                FromDebian("containernetworking-plugins", f"usr/lib/cni/{name}", f"opt/cni/bin/{name}")
+                for name in CNI_PLUGINS
+            ),
         ),
         command=("/opt/cni/bin/install",),
         workdir="/opt/cni/bin",
@@ -272,7 +276,7 @@ IMAGES: Final = (
         tag="latest",
         entries=(
             *_STATIC,
-            FromDebian("bin/busybox", "bin/busybox"),
+            FromDebian("busybox-static", "bin/busybox", "bin/busybox"),
             Link(tuple(f"bin/{applet}" for applet in _APPLETS), "busybox"),
             Folder("root", 0o700),
             Folder("var/tmp", 0o1777),

@@ -13,7 +13,7 @@ from infra.image.bundle.images import BASE_PACKAGES, BINARIES, CHARTS, EXTRA_PAC
 from infra.image.bundle.model import Source
 
 # Raise it when the code makes another bundle from the same data.
-BUILDER_VERSION: Final = 1
+BUILDER_VERSION: Final = 2
 SUITE: Final = "bookworm"
 ARCHITECTURE: Final = "amd64"
 
@@ -38,12 +38,12 @@ def bundle_digest(source: Source) -> str:
 
 def base_tree_digest() -> str:
     """Name the tree of packages under kube-proxy and calico-node."""
-    return digest_of({"tree": "base", "suite": SUITE, "packages": BASE_PACKAGES, "builder": BUILDER_VERSION})
+    return digest_of({"tree": "base", "suite": SUITE, "packages": BASE_PACKAGES, "builder": 1})
 
 
 def extras_tree_digest() -> str:
     """Name the tree of packages that single files are taken from."""
-    return digest_of({"tree": "extras", "suite": SUITE, "packages": EXTRA_PACKAGES, "builder": BUILDER_VERSION})
+    return digest_of({"tree": "extras", "suite": SUITE, "packages": EXTRA_PACKAGES, "builder": 2})
 
 
 def digest_of(content: object) -> str:

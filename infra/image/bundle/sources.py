@@ -10,6 +10,7 @@ from typing import Protocol
 from infra.image.bundle import golang
 from infra.image.bundle.components import component
 from infra.image.bundle.images import CHARTS
+from infra.image.bundle.inventory import Inventory
 from infra.image.errors import ImageError
 from infra.image.folders import Progress
 from infra.image.places import Cache
@@ -59,8 +60,8 @@ class Draft:
 class BundleSource(Protocol):
     """Fills a draft with programs and container images."""
 
-    def fill(self, draft: Draft) -> None:
-        """Fill `draft.binaries` and `draft.images`.
+    def fill(self, draft: Draft) -> Inventory:
+        """Fill `draft.binaries` and `draft.images`; return what is in them.
 
         Raises:
             ImageError: Something can't be had.

@@ -1,0 +1,180 @@
+"""The source `release`: the projects' own downloads, each checked against the checksum they publish."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from infra.image.bundle.components import HELM_VERSION, KUBERNETES_VERSION
+from infra.image.bundle.images import IMAGES, Image
+from infra.image.bundle.inventory import ImageContent, Inventory, Program
+from infra.image.bundle.recipe import digest_of
+from infra.image.bundle.sources import Draft
+from infra.image.bundle.store import sha256_of
+from infra.image.errors import ImageError
+from infra.image.folders import publish, step
+from infra.image.tools import Runner
+
+_KUBERNETES: Final = "https://dl.k8s.io"
+_HELM: Final = "https://get.helm.sh"
+_PROGRAMS: Final = ("kubeadm", "kubelet", "kubectl")
+_SECONDS_TO_ANSWER: Final = 4
+
+# The variables' names, and what they replace; `azlocal image build --help` lists them.
+KUBERNETES_VARIABLE: Final = "AZLOCAL_KUBERNETES_MIRROR"
+HELM_VARIABLE: Final = "AZLOCAL_HELM_MIRROR"
+IMAGES_VARIABLE: Final = "AZLOCAL_IMAGE_MIRROR"
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Where downloads come from.
+
+    Attributes:
+        kubernetes: In place of https://dl.k8s.io.
+        helm: In place of https://get.helm.sh.
+        images: A registry that has every image under its own name, as in
+            `mirror.example:5000/registry.k8s.io/pause`; none: each from its own registry.
+    """
+
+    kubernetes: str = _KUBERNETES
+    helm: str = _HELM
+    images: str = ""
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Endpoints:
+        """Read the endpoints from the environment."""
+        return cls(
+            kubernetes=environment.get(KUBERNETES_VARIABLE, _KUBERNETES).rstrip("/"),
+            helm=environment.get(HELM_VARIABLE, _HELM).rstrip("/"),
+            images=environment.get(IMAGES_VARIABLE, "").rstrip("/"),
+        )
+
+    def program(self, name: str) -> str:
+        """Return a Kubernetes program's address; its checksum is beside it."""
+        return f"{self.kubernetes}/v{KUBERNETES_VERSION}/bin/linux/amd64/{name}"
+
+    @property
+    def helm_archive(self) -> str:
+        """The address of Helm's archive; its checksum is beside it."""
+        return f"{self.helm}/helm-{HELM_VERSION}-linux-amd64.tar.gz"
+
+
+def why_unreachable(endpoints: Endpoints, run: Runner) -> str | None:
+    """Return why the downloads can't be had, or None where the first of them answers quickly."""
+    address = f"{endpoints.program('kubeadm')}.sha256"
+    try:
+        _curl(run, "--max-time", str(_SECONDS_TO_ANSWER), "--output", "/dev/null", address)
+    except ImageError as error:
+        reason = error.message.splitlines()[-1].strip()
+        return f"{address} doesn't answer within {_SECONDS_TO_ANSWER} s: {reason}"
+    return None
+
+
+class Release:
+    """Downloads programs and container images."""
+
+    def __init__(self, endpoints: Endpoints) -> None:
+        self._endpoints = endpoints
+
+    def fill(self, draft: Draft) -> Inventory:
+        """Fill a draft.
+
+        Raises:
+            ImageError: A download can't be had, or isn't what its checksum says.
+        """
+        draft.binaries.mkdir()
+        inventory = Inventory()
+        for name in _PROGRAMS:
+            address = self._endpoints.program(name)
+            kept = self._download(draft, address, f"{address}.sha256")
+            self._install(draft, kept, name, f"v{KUBERNETES_VERSION}", inventory)
+        self._helm(draft, inventory)
+        draft.images.mkdir()
+        for index, image in enumerate(IMAGES, 1):
+            shutil.copyfile(self._image(draft, image, index), draft.images / f"{image.name}.tar")
+            inventory.images[image.name] = ImageContent()
+        return inventory
+
+    def _install(self, draft: Draft, source: Path, name: str, version: str, inventory: Inventory) -> None:
+        target = draft.binaries / name
+        shutil.copyfile(source, target)
+        target.chmod(0o755)
+        inventory.programs[name] = Program(target, version)
+
+    def _helm(self, draft: Draft, inventory: Inventory) -> None:
+        address = self._endpoints.helm_archive
+        archive = self._download(draft, address, f"{address}.sha256sum")
+        unpacked = draft.work / "helm"
+        unpacked.mkdir()
+        draft.run(["tar", "--extract", "--gzip", "--file", str(archive), "--directory", str(unpacked)])
+        self._install(draft, unpacked / "linux-amd64/helm", "helm", HELM_VERSION, inventory)
+
+    def _download(self, draft: Draft, address: str, checksum_address: str) -> Path:
+        name = address.rpartition("/")[2]
+        kept = draft.cache.components / digest_of(["release", KUBERNETES_VERSION, address]) / name
+        if kept.is_file():
+            draft.progress(f"{name}: downloaded earlier")
+            return kept
+        with step(draft.progress, name, f"downloading {address}"):
+            folder = draft.work / f"download-{name}"
+            folder.mkdir()
+            _curl(draft.run, "--output", str(folder / "checksum"), checksum_address)
+            _curl(draft.run, "--retry", "3", "--output", str(folder / name), address)
+            check_sum(folder / name, (folder / "checksum").read_text(encoding="utf-8"), address, checksum_address)
+            (folder / "checksum").unlink()
+            publish(folder, kept.parent)
+        return kept
+
+    def _image(self, draft: Draft, image: Image, index: int) -> Path:
+        reference = image.reference("release")
+        kept = draft.cache.components / digest_of(["release", self._endpoints.images, reference]) / "image.tar"
+        if kept.is_file():
+            draft.progress(f"{reference}: downloaded earlier")
+            return kept
+        with step(draft.progress, reference, f"downloading the image ({index} of {len(IMAGES)})"):
+            folder = draft.work / f"download-{image.name}"
+            folder.mkdir()
+            # A registry names an image's parts by their sha256, and skopeo checks them.
+            draft.run([*self._copy(reference), f"oci-archive:{folder / 'image.tar'}:{reference}"])
+            publish(folder, kept.parent)
+        return kept
+
+    def _copy(self, reference: str) -> list[str]:
+        mirror = self._endpoints.images
+        source = f"{mirror.partition('://')[2] or mirror}/{reference}" if mirror else reference
+        argv = ["skopeo", "--insecure-policy", "--override-os", "linux", "--override-arch", "amd64"]
+        argv += ["copy", "--quiet", "--retry-times", "3"]
+        if mirror.startswith("http://"):
+            argv.append("--src-tls-verify=false")
+        return [*argv, f"docker://{source}"]
+
+
+def check_sum(file: Path, checksum: str, address: str, checksum_address: str) -> None:
+    """Compare a download with the checksum its project publishes.
+
+    Raises:
+        ImageError: They differ, or it isn't a checksum.
+    """
+    expected = checksum.split()[0].lower() if checksum.split() else ""
+    found = sha256_of(file)
+    if found != expected:
+        raise ImageError(
+            f"{address} isn't what its project published: its sha256 must be {expected[:64] or 'in the file'} "
+            f"({checksum_address}), and is {found}.",
+            "Run it again in case the transfer failed. If it stays so, a proxy or mirror changes what it passes "
+            f"on: don't use it. {KUBERNETES_VARIABLE} and {HELM_VARIABLE} name other mirrors; "
+            "`azlocal image build --source modules` does without.",
+        )
+
+
+def _curl(run: Runner, *arguments: str) -> None:
+    run(
+        [
+            *("curl", "--fail", "--location", "--silent", "--show-error"),
+            *("--connect-timeout", str(_SECONDS_TO_ANSWER), *arguments),
+        ]
+    )
