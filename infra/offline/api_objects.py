@@ -84,7 +84,7 @@ def diff(session: Session, urn: str, state: Properties, news: Properties, ignore
     patch = is_patch(token_of(urn), id.kind)
     leave = [parse_path(text) for text in ignored]
     changes = Changes()
-    for path, change in differences(_placed(old), _placed(new)):
+    for path, change in differences(_placed(objects.cleaned(old)), _placed(objects.cleaned(new))):
         if any(is_ignored(path, one) for one in leave):
             continue
         changes.by_path[path] = change
@@ -130,6 +130,9 @@ def create(session: Session, op: Operation, inputs: Properties, *, preview: bool
     if preview:
         return target.previewed(new=True) if not patch else Outcome("", dict(inputs.values), inputs.secret_paths)
     standing = session.cluster.find(target.ref)
+    if standing is not None and objects.metadata(standing).get("deletionTimestamp") and not patch:
+        waiting.until_gone(session.cluster, target.ref, standing["metadata"]["uid"], op, obj)
+        standing = None
     left = standing is not None and objects.manages(standing, manager) and session.run.may_adopt(op.urn)
     if standing is not None and not patch and not session.settings.upsert and not left:
         raise UserError(

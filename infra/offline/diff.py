@@ -12,6 +12,15 @@ from infra.provider.values import UNKNOWN, Path
 _PLAIN: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
 
 
+class _Absent(Enum):
+    """Stands for no value, which a null isn't: a null among Helm's values takes a default away."""
+
+    ABSENT = "absent"
+
+
+ABSENT: Final = _Absent.ABSENT
+
+
 class Change(Enum):
     """What happens to one property."""
 
@@ -21,22 +30,22 @@ class Change(Enum):
 
 
 def differences(old: Any, new: Any, path: Path = ()) -> Iterator[tuple[Path, Change]]:
-    """Yield each place where the two differ. A null counts as absent, an unknown value as different."""
+    """Yield each place where the two differ. An unknown value counts as different."""
     if new == UNKNOWN:
         yield path, Change.UPDATE
     elif isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in sorted(old.keys() | new.keys()):
-            yield from differences(old.get(key), new.get(key), (*path, key))
+            yield from differences(old.get(key, ABSENT), new.get(key, ABSENT), (*path, key))
     elif isinstance(old, list) and isinstance(new, list):
         for index in range(max(len(old), len(new))):
             yield from differences(
-                old[index] if index < len(old) else None,
-                new[index] if index < len(new) else None,
+                old[index] if index < len(old) else ABSENT,
+                new[index] if index < len(new) else ABSENT,
                 (*path, index),
             )
-    elif old is None and new is not None:
+    elif old is ABSENT:
         yield path, Change.ADD
-    elif new is None and old is not None:
+    elif new is ABSENT:
         yield path, Change.DELETE
     elif old != new:
         yield path, Change.UPDATE

@@ -30,6 +30,7 @@ _MARK: Final = "pulumi-resource"
 _LOOK_SECONDS: Final = 2.0
 _HIDE_FROM: Final = 4  # shorter strings are everywhere
 _WORKLOADS: Final = tuple(KindId("apps/v1", kind) for kind in ("Deployment", "StatefulSet", "DaemonSet"))
+_SHOWN: Final = frozenset({"description", "postrender"})
 _OUTPUTS: Final = ("resourceNames", "status")
 _CLUSTER: Final = "__clusterUid"  # beside what the official plugin keeps in state
 
@@ -47,6 +48,7 @@ def check(session: Session, op: Operation, news: Properties, olds: Properties, n
             inputs["version"] = _chart_version(session, op, inputs)
         except UserError as error:
             faults.append(("chart", f"chart: {error}"))
+    faults += [(name, f"{name}: a secret would stand in helm's command line") for name in news.secret & _SHOWN]
     secret = {path for path in news.secret_paths if path[0] in inputs}
     if "valueYamlFiles" in news.secret and "values" in inputs:
         secret.add(("values",))

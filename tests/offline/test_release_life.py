@@ -83,6 +83,7 @@ def test_an_archive_and_files_of_values(make_program: MakeProgram, cluster: ApiS
     program = make_program(text)
     program.up().expect()
     assert settings(cluster, "packed") == {"colour": "violet"}, "a null takes a value away"
+    program.refresh("--expect-no-changes").expect()
     program.up("--expect-no-changes").expect()
 
 
