@@ -100,6 +100,11 @@ class Kubernetes:
         assert done.returncode == 0, f"{pod}: {script}: {done.stdout}{done.stderr}"
         return done.stdout.strip()
 
+    def fetched(self, pod: str, address: str) -> str:
+        """Return the page that a pod gets from an address, empty if none answers."""
+        # Not wget's own -T: a static wget crashes in its alarm.
+        return self.sh(pod, f"timeout 3 wget -qO- http://{address}/").stdout.strip()
+
     def nodes(self) -> dict[str, bool]:
         """Return every node, and whether it is Ready."""
         return {node["metadata"]["name"]: is_true(node, "Ready") for node in self.get("nodes")["items"]}

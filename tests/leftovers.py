@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import glob
 import json
+import re
 import subprocess
 from pathlib import Path
 
+from infra.kvm.ownership import Mark
 from infra.topology import bridge_name
 
 
@@ -21,6 +23,7 @@ def leftovers(instance: str) -> list[str]:
         *_loop_devices(instance),
         *_bridges(instance),
         *_processes(instance),
+        *_control_groups(instance),
         *_files(instance),
     ]
 
@@ -65,6 +68,20 @@ def _processes(instance: str) -> list[str]:
         ):
             found.append(f"process: {' '.join(words)[:200]}")
     return found
+
+
+def _control_groups(instance: str) -> list[str]:
+    """Groups that libvirt made carry a machine's name, those that the machine made itself its UUID."""
+    names = [f"{cluster}-{role}-{number}" for cluster in "ab" for role in ("cp", "pool1") for number in range(3)]
+    mark = Mark(instance, instance, "")
+    uuids = {mark.uuid("domain", f"{instance}-{name}") for name in ("rb-0", *names)}
+    named = re.compile(rf"(lxc|qemu)-\d+-{re.escape(instance)}-")
+    groups = [*Path("/sys/fs/cgroup").glob("*/*"), *Path("/sys/fs/cgroup").glob("*/machine*/*")]
+    return [
+        f"control group: {path}"
+        for path in groups
+        if named.match(path.name) or path.name.removeprefix("azlocal-") in uuids
+    ]
 
 
 def _files(instance: str) -> list[str]:
