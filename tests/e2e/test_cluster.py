@@ -1,0 +1,396 @@
+"""A real cluster, from one `pulumi up`: nodes, pod network, policies, services, volumes, secrets, and its end.
+
+One cluster serves all tests of this file; the last ones change it, and take it down.
+"""
+
+from __future__ import annotations
+
+import json
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.topology import bridge_name
+from tests.arp import answers
+from tests.cluster import (
+    EVERYWHERE,
+    WEB_SERVER,
+    Kubernetes,
+    container,
+    eventually,
+    fetched,
+    kubernetes,
+    kubernetes_cluster,
+    load_balancer_address,
+    pod_spec,
+    recorded_commands,
+    web_deployment,
+    web_service,
+)
+from tests.instance import INSTANCE, address, on, projects, virsh
+from tests.leftovers import leftovers
+from tests.project import Project
+
+pytestmark = pytest.mark.e2e
+
+STORAGE = Path("/var/lib/azlocal") / INSTANCE
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the first `up` made, and what could be seen of it meanwhile."""
+
+    project: Project
+    a: Kubernetes
+    output: str
+    commands: frozenset[str]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+    with projects(tmp_path_factory.mktemp("cluster")) as make:
+        project = make(clusters=[kubernetes_cluster()])
+        with recorded_commands() as commands:
+            run = project.up(timeout=900).expect()
+        yield Made(project, kubernetes(project, "a"), run.output, frozenset(commands))
+
+
+@pytest.fixture(scope="module")
+def a(made: Made) -> Kubernetes:
+    return made.a
+
+
+# -- what `up` promises ---------------------------------------------------------------------------
+
+
+def test_every_node_is_ready_and_every_pod_runs(a: Kubernetes) -> None:
+    assert a.nodes() == {a.control_plane: True, a.worker: True}
+    assert a.unfinished_pods() == []
+    names = {pod["metadata"]["name"] for pod in a.get("pods", "--all-namespaces")["items"]}
+    for part in ("calico-node", "coredns", "etcd", "kube-proxy", "controller", "speaker", "local-path"):
+        assert any(part in name for name in names), f"{part} is among {sorted(names)}"
+
+
+def test_a_second_up_changes_nothing_and_preview_and_refresh_show_nothing(made: Made) -> None:
+    assert {step["op"] for step in made.project.preview()["steps"]} == {"same"}
+    made.project.up("--expect-no-changes").expect()
+    made.project.refresh("--expect-no-changes").expect()
+
+
+def test_the_kubeconfig_is_a_secret_output_that_works(made: Made) -> None:
+    assert made.project.outputs()["kubeconfig"] == "[secret]"
+    assert stat.S_IMODE(made.a.kubeconfig.stat().st_mode) == 0o600
+    assert made.a.kubectl("auth", "can-i", "*", "*", "--all-namespaces").strip() == "yes"
+    endpoint = made.project.outputs()["clusters"]["a"]["endpoint"]
+    assert endpoint in made.a.kubectl("config", "view", "--minify")
+
+
+# -- secrets --------------------------------------------------------------------------------------
+
+
+def cluster_secrets(project: Project) -> dict[str, str]:
+    """Return a line of each private key of the cluster, and its token's secret part, by what they are."""
+    state = json.loads(project.pulumi("stack", "export", "--show-secrets").expect().output)
+    (identity,) = (
+        one["outputs"] for one in state["deployment"]["resources"] if one["type"].endswith(":ClusterIdentity")
+    )
+    keys, token = revealed(identity["keys"]), revealed(identity["token"])
+    found = {name: pem.splitlines()[1] for name, pem in keys.items() if "PRIVATE KEY" in pem}
+    assert "ca.key" in found
+    return found | {"token": token.partition(".")[2]}
+
+
+def revealed(value: Any) -> Any:
+    """Return what `pulumi stack export --show-secrets` says that a secret is."""
+    return json.loads(value["plaintext"]) if isinstance(value, dict) and "plaintext" in value else value
+
+
+def test_no_secret_lies_in_plain_text(made: Made) -> None:
+    places = {
+        "pulumi stack export": made.project.pulumi("stack", "export").expect().output,
+        "the output of pulumi up": made.output,
+        "processes": "\n".join(made.commands),
+    }
+    for path in (made.project.directory / "state").rglob("*"):
+        if path.is_file():
+            places[str(path)] = path.read_bytes().decode(errors="replace")
+    for machine in (made.a.control_plane, made.a.worker):
+        places[f"virsh dumpxml {machine}"] = virsh("dumpxml", machine)
+    assert any("kubeadm join" in line for line in made.commands), "processes in machines were seen"
+    secrets = cluster_secrets(made.project)
+    found = [
+        f"{name} in {place}" for place, text in places.items() for name, one in secrets.items() if one in text
+    ]
+    assert found == []
+
+
+def test_seeds_are_wiped_and_nodes_keep_no_token(made: Made) -> None:
+    seeds = STORAGE / "seeds"
+    assert {path.name for path in seeds.iterdir()} >= {made.a.control_plane, made.a.worker}
+    assert [str(path) for path in seeds.rglob("*") if path.is_file()] == []
+    token = cluster_secrets(made.project)["token"]
+    folders = ("/etc", "/run", "/var/lib/cloud", "/var/lib/kubelet", "/var/log", "/root", "/home")
+    for machine in (made.a.control_plane, made.a.worker):
+        # From standard input: what is looked for is a secret still.
+        done = on(
+            made.project, machine, "sudo", "grep", "-rlIsF", "-f", "-", *folders, "||", "true", stdin=f"{token}\n"
+        )
+        assert done == "", f"{machine} keeps the token"
+
+
+# -- pod network ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pods(a: Kubernetes) -> dict[str, str]:
+    """Pods `here`, on the control plane, and `there`, on the worker, each a web server; their addresses."""
+    for name, node in (("here", a.control_plane), ("there", a.worker)):
+        spec = pod_spec(WEB_SERVER, nodeSelector={"kubernetes.io/hostname": node}, tolerations=EVERYWHERE)
+        metadata = {"name": name, "labels": {"app": name}}
+        a.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    a.wait("condition=Ready", "pod/here", "pod/there")
+    return {name: str(a.get("pod", name)["status"]["podIP"]) for name in ("here", "there")}
+
+
+def vxlan_packets(project: Project, machine: str) -> int:
+    """Return how many packets a machine has sent into its tunnel."""
+    return int(on(project, machine, "cat", "/sys/class/net/vxlan.calico/statistics/tx_packets"))
+
+
+def test_pods_reach_each_other_across_nodes_over_vxlan(made: Made, pods: dict[str, str]) -> None:
+    a, project = made.a, made.project
+    for machine, pod in ((a.control_plane, pods["there"]), (a.worker, pods["here"])):
+        assert "dev vxlan.calico" in on(project, machine, "ip", "route", "get", pod)
+    link = on(project, a.control_plane, "ip", "-details", "link", "show", "vxlan.calico")
+    assert "dstport 4789" in link
+    assert f"local {project.outputs()['machines'][a.control_plane]['address']}" in link
+    sent = {machine: vxlan_packets(project, machine) for machine in (a.control_plane, a.worker)}
+    a.said("here", f"ping -c 20 -i 0.1 -W 2 {pods['there']}")
+    assert a.fetched("here", f"{pods['there']}:8080") == "there"
+    assert a.fetched("there", f"{pods['here']}:8080") == "here"
+    for machine, before in sent.items():
+        assert vxlan_packets(project, machine) >= before + 20, f"{machine} sends requests or answers through it"
+
+
+def test_a_pod_resolves_services_and_is_served_by_them(a: Kubernetes, pods: dict[str, str]) -> None:
+    assert "10.96.0.1" in a.said("there", "nslookup kubernetes.default.svc.cluster.local")
+    service = {"selector": {"app": "here"}, "ports": [{"port": 80, "targetPort": 8080}]}
+    a.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "here"}, "spec": service})
+    given = a.get("service", "here")["spec"]["clusterIP"]
+    resolve = "nslookup here.default.svc.cluster.local"
+    eventually(lambda: given in a.sh("there", resolve).stdout, "the new service's name", 60)
+    eventually(lambda: a.fetched("there", given) == "here", "an answer from the service", 60)
+
+
+def network_policy(name: str, **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name},
+        "spec": {"podSelector": {"matchLabels": {"app": "there"}}, "policyTypes": ["Ingress"]} | spec,
+    }
+
+
+def test_a_network_policy_blocks_and_then_allows(a: Kubernetes, pods: dict[str, str]) -> None:
+    def is_reached() -> bool:
+        return a.fetched("here", f"{pods['there']}:8080") == "there"
+
+    assert is_reached()
+    a.apply(network_policy("nobody"))
+    eventually(lambda: not is_reached(), "the policy blocks", 60)
+    time.sleep(2)
+    assert not is_reached()
+    allowed = {"from": [{"podSelector": {"matchLabels": {"app": "here"}}}], "ports": [{"port": 8080}]}
+    a.apply(network_policy("here", ingress=[allowed]))
+    eventually(is_reached, "the policy allows", 60)
+    a.kubectl("delete", "networkpolicy", "nobody", "here")
+
+
+# -- volumes --------------------------------------------------------------------------------------
+
+
+def claim(name: str, storage_class: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": storage_class,
+            "resources": {"requests": {"storage": "64Mi"}},
+        },
+    }
+
+
+MOUNT = {"volumeMounts": [{"name": "data", "mountPath": "/data"}]}
+
+
+def test_a_stateful_sets_data_survives_its_pod(a: Kubernetes) -> None:
+    labels = {"app": "database"}
+    template = claim("data", "default") | {"metadata": {"name": "data"}}
+    pod = pod_spec("", containers=[container("date +%s%N >>/data/starts && exec httpd -f", **MOUNT)])
+    spec = {
+        "serviceName": "database",
+        "replicas": 1,
+        "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": pod},
+        "volumeClaimTemplates": [template],
+    }
+    a.apply({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "database"}, "spec": spec})
+    eventually(lambda: a.run("get", "pod", "database-0").returncode == 0, "the set's pod", 30)
+    a.wait("condition=Ready", "pod/database-0")
+    born = a.get("pod", "database-0")["metadata"]["uid"]
+    first = a.said("database-0", "cat /data/starts").splitlines()
+    a.kubectl("delete", "pod", "database-0")
+    a.wait("condition=Ready", "pod/database-0")
+    assert a.get("pod", "database-0")["metadata"]["uid"] != born
+    starts = a.said("database-0", "cat /data/starts").splitlines()
+    assert starts[: len(first)] == first
+    assert len(starts) == len(first) + 1
+
+
+def test_retain_keeps_a_volume_after_its_claim_and_delete_does_not(made: Made) -> None:
+    a = made.a
+    volumes = {}
+    for name, storage_class in (("kept", "default-retain"), ("gone", "default")):
+        mounted = [{"name": "data", "persistentVolumeClaim": {"claimName": name}}]
+        writer = container(f"echo {name} >/data/file && sync && exec httpd -f", **MOUNT)
+        pod = pod_spec("", containers=[writer], volumes=mounted)
+        metadata = {"name": f"writes-{name}"}
+        a.apply(claim(name, storage_class), {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod})
+    for name in ("kept", "gone"):
+        a.wait("condition=Ready", f"pod/writes-{name}")
+        volumes[name] = a.get("pvc", name)["spec"]["volumeName"]
+    spec = a.get("pv", volumes["kept"])["spec"]
+    folder = (spec.get("local") or spec["hostPath"])["path"]
+    a.kubectl("delete", "pod/writes-kept", "pod/writes-gone", "pvc/kept", "pvc/gone")
+    a.wait("delete", f"pv/{volumes['gone']}")
+    eventually(lambda: a.get("pv", volumes["kept"])["status"]["phase"] == "Released", "the volume is released", 30)
+    assert on(made.project, a.worker, "sudo", "cat", f"{folder}/file") == "kept"
+
+
+# -- load balancer --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def web(a: Kubernetes) -> None:
+    """Two servers, one a node."""
+    a.apply(web_deployment("web"))
+    a.kubectl("rollout", "status", "deployment/web", "--timeout=120s")
+
+
+def planned_addresses(project: Project, cluster: str) -> set[str]:
+    """Return the addresses that the plan gives to a cluster's services."""
+    found = set()
+    for text in project.outputs()["clusters"][cluster]["loadBalancer"]:
+        first, _, last = text.partition("-")
+        numbers = range(int(IPv4Address(first)), int(IPv4Address(last or first)) + 1)
+        found |= {str(IPv4Address(number)) for number in numbers}
+    return found
+
+
+def announcers(service_address: str) -> list[str]:
+    """Return the hardware addresses that answer for an address on the logical network."""
+    return answers(bridge_name(INSTANCE, "aks"), address(1, 1), service_address)
+
+
+def served(service_address: str, pods: str) -> None:
+    """Wait until one of the pods whose names start so answers at a service's address."""
+    eventually(lambda: fetched(service_address).startswith(pods), f"{pods} answers at {service_address}")
+
+
+def hardware_address(machine: str) -> str:
+    return virsh("domiflist", machine).split()[-1]
+
+
+def test_a_service_is_reached_from_the_host_and_one_node_answers_for_it(made: Made, web: None) -> None:
+    a = made.a
+    a.apply(web_service("web", "web"))
+    given = load_balancer_address(a, "web")
+    assert given in planned_addresses(made.project, "a")
+    served(given, "web-")
+    (claimed,) = announcers(given)
+    assert claimed in {hardware_address(a.control_plane), hardware_address(a.worker)}
+    eventually(lambda: len({fetched(given) for _ in range(8)} - {""}) == 2, "both servers answer in turn", 30)
+
+
+def test_a_service_moves_when_its_node_stops_and_the_node_comes_back(made: Made, web: None) -> None:
+    """The control plane takes over from the worker, so that there is an API server to ask meanwhile."""
+    a, project = made.a, made.project
+    cp, worker = hardware_address(a.control_plane), hardware_address(a.worker)
+    given = announced_by(a, worker)
+    virsh("destroy", a.worker)
+    eventually(lambda: announcers(given) == [cp], "the other node answers for the address", 60)
+    served(given, "web-")
+    eventually(lambda: not a.nodes()[a.worker], "the worker is not Ready", 120)
+
+    project.refresh().expect()
+    project.up().expect()
+    assert a.nodes() == {a.control_plane: True, a.worker: True}
+    eventually(lambda: not a.unfinished_pods(), "every pod runs", 120)
+    eventually(lambda: len(announcers(given)) == 1, "one node answers for the address", 30)
+    served(given, "web-")
+
+
+def announced_by(a: Kubernetes, node: str) -> str:
+    """Make services until a node answers for one; return that one's address.
+
+    MetalLB draws the node from the address. Only nodes with a server of their own take part (`Local`).
+    """
+    for number in range(5):
+        name = f"moving-{number}"
+        a.apply(web_service(name, "web", externalTrafficPolicy="Local"))
+        given = load_balancer_address(a, name)
+        served(given, "web-")
+        if announcers(given) == [node]:
+            return given
+    raise AssertionError("every address is announced by the same node")
+
+
+# -- two clusters ---------------------------------------------------------------------------------
+
+
+def test_two_clusters_on_one_network_stay_apart(made: Made) -> None:
+    a, project = made.a, made.project
+    born = {node["metadata"]["name"]: node["metadata"]["uid"] for node in a.get("nodes")["items"]}
+    project.edit(clusters=[kubernetes_cluster(), kubernetes_cluster("b")])
+    project.up(timeout=900).expect()
+    b = kubernetes(project, "b")
+    assert a.nodes() == {a.control_plane: True, a.worker: True}
+    assert b.nodes() == {b.control_plane: True, b.worker: True}
+    assert (a.unfinished_pods(), b.unfinished_pods()) == ([], [])
+    plan = project.outputs()["clusters"]
+    assert plan["a"]["endpoint"] != plan["b"]["endpoint"]
+    assert not planned_addresses(project, "a") & planned_addresses(project, "b")
+    for one in (a, b):
+        name = f"only-{one.name}"
+        one.apply(web_deployment(name), web_service(name, name))
+        one.kubectl("rollout", "status", f"deployment/{name}", "--timeout=120s")
+        given = load_balancer_address(one, name)
+        assert given in planned_addresses(project, one.name)
+        served(given, name)
+        (claimed,) = announcers(given)
+        assert claimed in {hardware_address(one.control_plane), hardware_address(one.worker)}
+
+    project.edit(clusters=[kubernetes_cluster()])
+    project.up().expect()
+    assert [name for name in virsh("list", "--all", "--name").split() if name.startswith(f"{INSTANCE}-b")] == []
+    assert {node["metadata"]["name"]: node["metadata"]["uid"] for node in a.get("nodes")["items"]} == born
+    assert a.nodes() == {a.control_plane: True, a.worker: True}
+    assert fetched(load_balancer_address(a, "only-a")).startswith("only-a")
+
+
+# -- the end --------------------------------------------------------------------------------------
+
+
+def test_a_healthy_cluster_is_taken_down_quickly_and_leaves_nothing(made: Made) -> None:
+    started = time.monotonic()
+    made.project.destroy().expect()
+    assert time.monotonic() - started < 60
+    assert leftovers(INSTANCE) == []
