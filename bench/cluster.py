@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -172,15 +173,26 @@ def _clean(folder: Path) -> None:
     containers, networks = libvirt.open("lxc:///system"), libvirt.open("qemu:///system")
     for domain in containers.listAllDomains():
         if domain.name().startswith("hand-"):
-            if domain.isActive():
-                domain.destroy()
+            _insist(domain.destroy, while_true=domain.isActive)
             _remove_control_groups(domain.UUIDString())
             domain.undefine()
     for network in networks.listAllNetworks():
         if network.name().startswith("hand-"):
             network.destroy()
-    if (folder / "store").is_mount():
-        subprocess.run(["umount", str(folder / "store")], check=True)
+    store = folder / "store"
+    _insist(lambda: subprocess.run(["umount", str(store)], check=True), while_true=store.is_mount)
+
+
+def _insist(action: Callable[[], object], *, while_true: Callable[[], object]) -> None:
+    """Repeat what a busy machine refuses for a moment: processes take their time to die, and hold mounts."""
+    deadline = time.monotonic() + 60
+    while while_true():
+        try:
+            action()
+        except (libvirt.libvirtError, subprocess.CalledProcessError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
 
 
 def _remove_control_groups(uuid: str) -> None:

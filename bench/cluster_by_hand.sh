@@ -36,7 +36,7 @@ install calico kube-system --skip-crds &
 install metallb metallb-system &
 install local-path-provisioner local-path-storage &
 wait
-kubectl apply -f pool.yaml
+until kubectl apply -f pool.yaml 2>/dev/null; do sleep 0.5; done
 
 until [[ $(kubectl get nodes --no-headers 2>/dev/null | grep -cw Ready) == "$(find . -name '*-node.xml' | wc -l)" ]]; do
   sleep 1
