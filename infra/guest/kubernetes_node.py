@@ -179,8 +179,10 @@ def _kubelet() -> dict[str, Any]:
         "cgroupDriver": "cgroupfs",
         # 127.0.0.53, which /etc/resolv.conf names, is another machine's loopback to a pod.
         "resolvConf": _RESOLV_CONF,
-        # What is in the image's store can't be pulled again where there is no registry.
+        # What is in the image's store can't be pulled again where there is no registry. The threshold keeps the
+        # collector away; only the age keeps kubelet from emptying the store when the disk is full (100 years).
         "imageGCHighThresholdPercent": 100,
+        "imageMinimumGCAge": "876000h0m0s",
     }
 
 
