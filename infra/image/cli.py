@@ -34,7 +34,19 @@ def build(
         ),
     ] = "auto",
 ) -> None:
-    """Build the current bundle and node image, unless they are there already."""
+    """Build the current bundle and node image, unless they are there already.
+
+    What is finished is kept: an interrupted build goes on where it was.
+
+    \b
+    Mirrors, by environment variable:
+        AZLOCAL_DEBIAN_MIRROR       Debian's packages; a second address is for security updates
+        AZLOCAL_KUBERNETES_MIRROR   instead of https://dl.k8s.io (release)
+        AZLOCAL_HELM_MIRROR         instead of https://get.helm.sh (release)
+        AZLOCAL_IMAGE_MIRROR        a registry that has every image under its own name, as in
+                                    mirror.example:5000/registry.k8s.io/pause:3.10.1 (release)
+        GOPROXY                     Go modules (both)
+    """
     with _errors():
         image = build_node_image(typer.echo, source)
     typer.echo(f"{image.name} is in {image.vm.path.parent}")

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.image.bundle import build as build_module
+from infra.image.bundle.build import build, check_space, choose
+from infra.image.bundle.model import Bundle
+from infra.image.bundle.modules import Modules
+from infra.image.bundle.release import Endpoints
+from infra.image.bundle.store import choose_source, find_bundle_in, load, verify
+from infra.image.errors import ImageError
+from infra.image.places import Cache
+from tests.image.bundle.conftest import GO, BundleRunner
+
+GIB = 1 << 30
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr("infra.image.bundle.compose.os.chown", lambda *arguments: None)
+    monkeypatch.setattr(build_module, "check_space", lambda cache, source: None)
+    yield
+
+
+def make(cache: Cache, runner: BundleRunner, lines: list[str]) -> Bundle:
+    return build("modules", Modules(), cache, lines.append, runner, lambda run: GO)
+
+
+def test_a_bundle_is_published_with_its_checksums(cache: Cache, runner: BundleRunner, lines: list[str]) -> None:
+    bundle = make(cache, runner, lines)
+    assert bundle.kubernetes_version == "1.34.4"
+    assert bundle.images["coredns"] == "registry.k8s.io/coredns/coredns:v1.14.3"
+    assert bundle.charts["metallb"].is_dir()
+    assert bundle.archive("pause").is_file()
+    assert verify(bundle) == []
+    listed = (bundle.folder / "SHA256SUMS").read_text()
+    assert "  sbom.cdx.json\n" in listed
+    assert "  charts/calico/crds/file.yaml\n" in listed
+    assert not cache.bundle_work.exists()
+    choose_source(cache, "modules")
+    assert find_bundle_in(cache) == bundle
+
+
+def test_the_bill_of_materials_has_modules_and_packages(
+    cache: Cache, runner: BundleRunner, lines: list[str]
+) -> None:
+    content = json.loads((make(cache, runner, lines).folder / "sbom.cdx.json").read_text())
+    purls = {entry.get("purl") for entry in content["components"]}
+    assert "pkg:golang/example.com/lib@v2.0.0" in purls
+    assert "pkg:golang/example.com/new@v3" in purls
+    assert "pkg:golang/std@1.26.8" in purls
+    assert any(purl and purl.startswith("pkg:deb/debian/runit@1-runit") for purl in purls)
+    held = {entry["ref"]: entry.get("dependsOn", []) for entry in content["dependencies"]}
+    assert "program:etcd/server" in held["image:etcd"]
+    assert any("iptables" in part for part in held["image:calico-node"])
+
+
+def test_a_built_bundle_is_not_built_again(cache: Cache, runner: BundleRunner, lines: list[str]) -> None:
+    make(cache, runner, lines)
+    runner.calls.clear()
+    make(cache, runner, lines)
+    assert runner.calls == []
+
+
+@pytest.mark.parametrize("program", ["calico", "gcc", "umoci", "skopeo", "mmdebstrap", "setcap"])
+def test_a_failure_leaves_no_bundle(cache: Cache, runner: BundleRunner, lines: list[str], program: str) -> None:
+    runner.fail = program
+    with pytest.raises(ImageError, match=program):
+        make(cache, runner, lines)
+    assert find_bundle_in(cache) is None
+    assert not cache.bundle_work.exists()
+    runner.fail = None
+    assert load(cache, make(cache, runner, lines).digest)
+
+
+def test_auto_takes_downloads_that_answer(runner: BundleRunner, lines: list[str]) -> None:
+    endpoints = Endpoints("http://mirror")
+    runner.served[f"{endpoints.program('kubeadm')}.sha256"] = b"x"
+    assert choose("auto", endpoints, lines.append, runner) == "release"
+    assert "http://mirror answers" in lines[0]
+
+
+def test_auto_compiles_where_they_do_not_and_says_why(runner: BundleRunner, lines: list[str]) -> None:
+    assert choose("auto", Endpoints("http://mirror"), lines.append, runner) == "modules"
+    assert "http://mirror" in lines[0]
+    assert "404" in lines[0]
+
+
+@pytest.mark.parametrize("source", ["release", "modules"])
+def test_a_source_that_is_asked_for_is_taken(runner: BundleRunner, lines: list[str], source: str) -> None:
+    assert choose(source, Endpoints(), lines.append, runner) == source  # type: ignore[arg-type]
+    assert runner.calls == []
+
+
+@pytest.mark.parametrize(("cold", "needed"), [(True, 24), (False, 4)])
+def test_go_s_caches_need_room_of_their_own(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch, cold: bool, needed: int
+) -> None:
+    cache.bundles.mkdir(parents=True)
+    if not cold:
+        (cache.go / "build").mkdir(parents=True)
+    usage = build_module.shutil.disk_usage(Path("/"))
+    monkeypatch.setattr(build_module.shutil, "disk_usage", lambda path: usage._replace(free=GIB))
+    with pytest.raises(ImageError, match=rf"{needed} GiB .* 1\.0 GiB are free"):
+        check_space(cache, "modules")
+
+
+def test_a_cache_that_cannot_be_written_is_an_image_error(
+    tmp_path: Path, runner: BundleRunner, lines: list[str]
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ImageError, match="can't be built in"):
+        make(Cache(tmp_path / "file"), runner, lines)
