@@ -34,6 +34,8 @@ class ClusterKind(Kind[ClusterInputs, ClusterState]):
         if old is None:
             return None
         found = problems(ClusterApi(old.kubeconfig), [member.name for member in old.members], old.namespaces)
+        if found:  # the engine shows only that it isn't ready
+            op.warning(f"cluster {old.instance}-{old.cluster} lacks: {'; '.join(found)}")
         return old.model_copy(update={"ready": not found, "problems": found})
 
     def update(self, op: Operation, id: str, old: ClusterState, inputs: ClusterInputs) -> ClusterState:
