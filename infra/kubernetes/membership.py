@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+import time
 from base64 import b64encode
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from infra.kubernetes.api import ClusterApi, ClusterError
+from infra.kubernetes.api import ClusterApi, ClusterError, Object
 
 _JOIN_PERIOD: Final = timedelta(hours=2)
+_DRAIN_SECONDS: Final = 60.0
 _SECRETS: Final = "/api/v1/namespaces/kube-system/secrets"
 
 
@@ -44,7 +48,7 @@ def admit_nodes(api: ClusterApi, token: str) -> None:
         api.send("PUT", f"{_SECRETS}/{name}", body)
 
 
-def remove_nodes(api: ClusterApi, names: Iterable[str]) -> list[str]:
+def remove_nodes(api: ClusterApi, names: Iterable[str], cancelled: threading.Event) -> list[str]:
     """Cordon, empty and forget nodes whose machines are about to go; return those that were there."""
     removed = []
     for name in sorted(names):
@@ -55,25 +59,38 @@ def remove_nodes(api: ClusterApi, names: Iterable[str]) -> list[str]:
             if error.is_missing:
                 continue
             raise
-        _evict(api, name)
+        _evict(api, name, cancelled)
         api.send("DELETE", f"/api/v1/nodes/{name}")
         removed.append(name)
     return removed
 
 
-def _evict(api: ClusterApi, node: str) -> None:
-    """Ask for every pod's eviction; what a disruption budget holds back goes with the node."""
-    for pod in api.items("/api/v1/pods", fieldSelector=f"spec.nodeName={node}"):
-        owners = {owner["kind"] for owner in pod["metadata"].get("ownerReferences", [])}
-        if owners & {"DaemonSet", "Node"}:
-            continue
-        name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
-        eviction = {
-            "apiVersion": "policy/v1",
-            "kind": "Eviction",
-            "metadata": {"name": name, "namespace": namespace},
-        }
-        try:
-            api.send("POST", f"/api/v1/namespaces/{namespace}/pods/{name}/eviction", eviction)
-        except ClusterError:
-            continue
+def _evict(api: ClusterApi, node: str, cancelled: threading.Event) -> None:
+    """Ask pods to leave, and give them a minute; what a disruption budget holds back goes with the node."""
+    deadline = time.monotonic() + _DRAIN_SECONDS
+    while leaving := _movable_pods(api, node):
+        for pod in leaving:
+            if not pod["metadata"].get("deletionTimestamp"):
+                _ask_to_leave(api, pod["metadata"]["namespace"], pod["metadata"]["name"])
+        if time.monotonic() >= deadline or cancelled.wait(1):
+            return
+
+
+def _movable_pods(api: ClusterApi, node: str) -> list[Object]:
+    """Return a node's pods, less those that belong to every node or to this one."""
+    return [
+        pod
+        for pod in api.items("/api/v1/pods", fieldSelector=f"spec.nodeName={node}")
+        if not {owner["kind"] for owner in pod["metadata"].get("ownerReferences", [])} & {"DaemonSet", "Node"}
+    ]
+
+
+def _ask_to_leave(api: ClusterApi, namespace: str, name: str) -> None:
+    eviction = {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": name, "namespace": namespace},
+    }
+    # Refused means: not now (a budget), or gone already.
+    with contextlib.suppress(ClusterError):
+        api.send("POST", f"/api/v1/namespaces/{namespace}/pods/{name}/eviction", eviction)

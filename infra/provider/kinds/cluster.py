@@ -48,7 +48,7 @@ class ClusterKind(Kind[ClusterInputs, ClusterState]):
                 f"cluster {inputs.cluster} can't give up {', '.join(planes)}: a control plane is a member of "
                 "etcd, and one that just goes may take the cluster's data with it. Restore controlPlane.count"
             )
-        for name in remove_nodes(api, leaving) if leaving else ():
+        for name in remove_nodes(api, leaving, op.cancelled) if leaving else ():
             op.info(f"node {name} was drained and removed from cluster {inputs.cluster}")
         return self._wait(op, inputs)
 
