@@ -284,7 +284,7 @@ def remove_machine(session: HostSession, pool_name: str, name: str, machine_type
         uuid = domain.UUIDString()
         remove_domain(domain)
         if machine_type == "container":
-            _remove_control_groups(session, uuid)
+            _remove_control_groups(session, name, uuid)
     pool = _usable_pool(session, pool_name)
     if pool is None:
         return  # disk and seed lie in the host's storage, and go when that goes
@@ -292,11 +292,22 @@ def remove_machine(session: HostSession, pool_name: str, name: str, machine_type
     remove_volume(pool, disk_volume_name(name, machine_type))
 
 
-def _remove_control_groups(session: HostSession, uuid: str) -> None:
-    """Remove the groups that the container made where libvirt made none (image/files: container-init)."""
-    own = f"/sys/fs/cgroup/*/azlocal-{uuid}"
-    argv = ["find", "/sys/fs/cgroup", "-mindepth", "2", "-depth", "-type", "d"]
-    argv += ["(", "-path", own, "-o", "-path", f"{own}/*", ")", "-delete"]
+def _remove_control_groups(session: HostSession, name: str, uuid: str) -> None:
+    """Remove the groups that the container made where libvirt made none (image/files: container-init).
+
+    Also those that libvirt made for it, where libvirt was killed with the container and never removed them: the
+    process in their name is gone. (libvirt shortens names to 20 characters: another machine may share them.)
+    """
+    own = [f"/sys/fs/cgroup/*/azlocal-{uuid}"]
+    shortened = f"/sys/fs/cgroup/*/machine*/lxc-*-{name[:20]}.libvirt-lxc"
+    found = ["find", "/sys/fs/cgroup", "-mindepth", "3", "-path", shortened, "-prune", "-print"]
+    listed = session.shell.run(found, timeout=60, check=False)
+    for group in listed.stdout.splitlines():
+        controller = group.rpartition("/")[2].split("-")[1]
+        if session.shell.run(["test", "-d", f"/proc/{controller}"], check=False).exit_code != 0:
+            own.append(group)
+    either = [word for path in own for one in (path, f"{path}/*") for word in ("-o", "-path", one)][1:]
+    argv = ["find", "/sys/fs/cgroup", "-mindepth", "2", "-depth", "-type", "d", "(", *either, ")", "-delete"]
     session.shell.run(argv, timeout=60, check=False)
 
 

@@ -12,15 +12,26 @@ plugins=${PULUMI_HOME:-$HOME/.pulumi}/plugins
 # The engine wants the version that the SDK in .venv names.
 version=$(sed -n 's/^pulumi-kubernetes==\([0-9.]*\).*/\1/p' "$ROOT/requirements.lock")
 installed=$plugins/resource-kubernetes-v$version
-key=$(hash_of "${BASH_SOURCE[0]}" <(printf '%s' "$version $(command -v "$NAME" || true) $(ls -d "$installed" 2>/dev/null || true)"))
+
+# on_path: the plugin on PATH, if it isn't a stand-in, which another checkout may have put there.
+on_path() {
+  local found
+  while read -r found; do
+    [[ $(readlink -f "$found") == */infra/offline/$NAME ]] || { printf '%s' "$found" && return; }
+  done < <(type -aP "$NAME")
+}
+
+# What the choice rests on.
+choice() { hash_of "${BASH_SOURCE[0]}" <(printf '%s' "$version $(on_path) $(ls -d "$installed" 2>/dev/null || true)"); }
+
+key=$(choice)
 stamp_holds kubernetes-plugin "$key" && { [[ ! -L $bin/$NAME ]] || [[ -x $bin/$NAME ]]; } && exit
 
 step_aside() { # step_aside REASON: the official plugin is there
   rm -f "$bin/$NAME"
   say "kubernetes plugin: $1"
   # What was just downloaded is part of what the stamp holds.
-  key=$(hash_of "${BASH_SOURCE[0]}" <(printf '%s' "$version $(command -v "$NAME" || true) $(ls -d "$installed" 2>/dev/null || true)"))
-  stamp_write kubernetes-plugin "$key"
+  stamp_write kubernetes-plugin "$(choice)"
   exit
 }
 
@@ -38,8 +49,8 @@ reachable() {
 said_by() { said=$("$@" 2>&1 </dev/null); }
 
 [[ ! -d $installed ]] || step_aside "the official one, $version, which is installed in $installed"
-on_path=$(command -v "$NAME" || true)
-[[ -z $on_path ]] || step_aside "the official one, $on_path, which is on PATH"
+official=$(on_path)
+[[ -z $official ]] || step_aside "the official one, $official, which is on PATH"
 if ! reachable; then
   why="Pulumi's downloads can't be reached (${said#curl: })"
 elif PATH=$bin:$PATH said_by timeout "$SECONDS_TO_DOWNLOAD" pulumi plugin install resource kubernetes "v$version"; then

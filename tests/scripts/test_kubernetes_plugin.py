@@ -99,3 +99,12 @@ def test_the_stand_in_steps_aside(machine: Machine) -> None:
     machine.program(NAME, "")
     assert f"the official one, {machine.root / 'path' / NAME}, which is on PATH" in machine.setup()
     assert not machine.link.exists()
+
+
+def test_the_stand_in_of_another_checkout_is_not_the_official_one(machine: Machine) -> None:
+    other = machine.root / "other" / "infra" / "offline" / NAME
+    other.parent.mkdir(parents=True)
+    other.write_text("#!/bin/sh\n")
+    other.chmod(0o755)
+    (machine.root / "path" / NAME).symlink_to(other)
+    assert "taking azlocal's stand-in" in machine.setup()
