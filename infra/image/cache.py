@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Container
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Final
 
 from infra.image.bundle.store import find_bundle_in
 from infra.image.folders import disk_usage
-from infra.image.manifest import MANIFEST, parse
+from infra.image.manifest import FORMAT_FAMILY, MANIFEST, parse
 from infra.image.model import Artifact, ImageError, NodeImage
 from infra.image.places import Cache, default_cache
 from infra.image.recipe import current_recipe
@@ -79,7 +80,7 @@ def verify(artifact: Artifact) -> str | None:
 
 def prunable(cache: Cache, keep_digests: Container[str], keep_trees: Container[str]) -> list[Path]:
     """List what a prune removes: images and trees that aren't kept, and nothing we don't recognise."""
-    images = [folder for folder in _folders(cache) if folder.name not in keep_digests and _is_ours(cache, folder)]
+    images = [folder for folder in _folders(cache) if folder.name not in keep_digests and _is_ours(folder)]
     trees = []
     if cache.trees.is_dir():
         for path in cache.trees.iterdir():
@@ -89,10 +90,12 @@ def prunable(cache: Cache, keep_digests: Container[str], keep_trees: Container[s
     return sorted(images) + sorted(trees)
 
 
-def _is_ours(cache: Cache, folder: Path) -> bool:
+def _is_ours(folder: Path) -> bool:
+    # An older azlocal's image is ours, too, even where this version can't read its manifest.
     try:
-        image, _ = parse((folder / MANIFEST).read_text(encoding="utf-8"), folder, cache.bundles)
-    except (FileNotFoundError, ImageError):
+        content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        known = str(content["format"]).startswith(FORMAT_FAMILY) and content["digest"] == folder.name
+        files = {artifact["file"] for artifact in content["artifacts"].values()}
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    expected = {MANIFEST, image.container.path.name, image.vm.path.name}
-    return image.digest == folder.name and {path.name for path in folder.iterdir()} <= expected
+    return known and {path.name for path in folder.iterdir()} <= {MANIFEST, *files}

@@ -12,7 +12,8 @@ from infra.image.model import Artifact, ImageError, NodeImage
 MANIFEST: Final = "manifest.json"
 CONTAINER_FILE: Final = "root.ext4"
 VM_FILE: Final = "disk.qcow2"
-_FORMAT: Final = "azlocal-node-image/2"
+FORMAT_FAMILY: Final = "azlocal-node-image/"
+_FORMAT: Final = f"{FORMAT_FAMILY}2"
 
 
 def render(image: NodeImage, created: str, packages: dict[str, str]) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -85,6 +86,14 @@ def test_prune_keeps_the_current_image_and_everything_unknown(
 def test_prune_leaves_an_image_to_which_someone_added_a_file(cache: Cache, image: NodeImage) -> None:
     (cache.image(image.digest) / "notes.txt").write_text("mine")
     assert cache.image(image.digest) not in prunable(cache, (), ())
+
+
+def test_prune_removes_an_older_azlocal_s_image(cache: Cache, image: NodeImage) -> None:
+    manifest = cache.image(image.digest) / MANIFEST
+    older = {key: value for key, value in json.loads(manifest.read_text()).items() if key != "bundle"}
+    manifest.write_text(json.dumps({**older, "format": "azlocal-node-image/1"}))
+    assert load(cache, image.digest) is None
+    assert cache.image(image.digest) in prunable(cache, (), ())
 
 
 def test_prune_of_no_cache_at_all(cache: Cache) -> None:

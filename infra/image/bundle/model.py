@@ -15,7 +15,8 @@ Source = Literal["release", "modules"]
 BUNDLE_FILE: Final = "bundle.json"
 SUMS_FILE: Final = "SHA256SUMS"
 SBOM_FILE: Final = "sbom.cdx.json"
-_FORMAT: Final = "azlocal-bundle/1"
+FORMAT_FAMILY: Final = "azlocal-bundle/"
+_FORMAT: Final = f"{FORMAT_FAMILY}1"
 
 
 @dataclass(frozen=True)

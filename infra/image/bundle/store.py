@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Container
 from pathlib import Path
 from typing import Final, get_args
 
 from infra.image.bundle.components import COMPONENTS
-from infra.image.bundle.model import BUNDLE_FILE, SUMS_FILE, Bundle, Source, parse
+from infra.image.bundle.model import BUNDLE_FILE, FORMAT_FAMILY, SUMS_FILE, Bundle, Source, parse
 from infra.image.bundle.recipe import bundle_digest
 from infra.image.errors import ImageError
 from infra.image.places import Cache, default_cache
@@ -103,6 +104,15 @@ def sha256_of(path: Path) -> str:
 
 def prunable(cache: Cache, keep: Container[str], *, components: bool) -> list[Path]:
     """List what a prune removes: bundles that aren't kept, and parts that no current bundle is made of."""
-    bundles = [folder for folder in _folders(cache.bundles) if folder.name not in keep and read(folder)]
+    bundles = [folder for folder in _folders(cache.bundles) if folder.name not in keep and _is_ours(folder)]
     current = set() if components else {component.digest for component in COMPONENTS}
     return bundles + [folder for folder in _folders(cache.components) if folder.name not in current]
+
+
+def _is_ours(folder: Path) -> bool:
+    # An older azlocal's bundle is ours, too, even where this version can't read its description.
+    try:
+        content = json.loads((folder / BUNDLE_FILE).read_text(encoding="utf-8"))
+        return bool(str(content["format"]).startswith(FORMAT_FAMILY) and content["digest"] == folder.name)
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return False

@@ -114,6 +114,13 @@ def test_prune_keeps_what_is_current_and_what_is_unknown(cache: Cache, stored: B
     assert prunable(cache, (), components=True) == sorted([stored.folder]) + sorted([compiled, old])
 
 
+def test_prune_removes_an_older_azlocal_s_bundle(cache: Cache, stored: Bundle) -> None:
+    description = stored.folder / "bundle.json"
+    description.write_text(json.dumps({"format": "azlocal-bundle/0", "digest": stored.digest}))
+    assert load(cache, stored.digest) is None
+    assert prunable(cache, (), components=False) == [stored.folder]
+
+
 def test_unreadable_bundles_are_not_listed(cache: Cache, stored: Bundle) -> None:
     other = cache.bundles / ("3" * 64)
     other.mkdir()
