@@ -72,7 +72,7 @@ MakeProgram = Callable[..., Program]
 
 @pytest.fixture
 def make_program(tmp_path: Path, cluster: ApiServer) -> Iterator[MakeProgram]:
-    """Return a function that makes a project; what it made is destroyed at the end."""
+    """Return a function that makes a project. What it makes goes with the cluster: each test has its own names."""
     made: list[Program] = []
 
     def make(text: str, *, settings: str = "", kubeconfig: Path | None = None) -> Program:
@@ -101,6 +101,3 @@ def make_program(tmp_path: Path, cluster: ApiServer) -> Iterator[MakeProgram]:
     yield make
     for program in made:
         program.reap()  # a test that was interrupted may have left its command running
-        program.environment["TEST_KUBECONFIG"] = str(cluster.kubeconfig_file)
-        program.pulumi("cancel", "--yes")
-        program.destroy()

@@ -52,7 +52,7 @@ def test_each_command_says_so_within_seconds(dead: Program, tmp_path: Path) -> N
         assert run.code != 0
         assert "doesn't answer: Connection refused" in run.output
         assert "PULUMI_K8S_DELETE_UNREACHABLE=true" in run.output
-    assert time.monotonic() - begun < 40
+    assert time.monotonic() - begun < 60
 
 
 def test_preview_needs_no_cluster(dead: Program) -> None:
@@ -87,7 +87,7 @@ def test_deleted_with_asks_nothing(make_program: MakeProgram, cluster: ApiServer
     program.up().expect()
     begun = time.monotonic()
     program.destroy().expect()
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - begun < 30
 
 
 def test_a_kubeconfig_that_is_none_is_an_answer(make_program: MakeProgram, tmp_path: Path) -> None:
