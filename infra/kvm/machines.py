@@ -244,12 +244,11 @@ def kill(domain: libvirt.virDomain) -> None:
 
 def set_memory(domain: libvirt.virDomain, mib: int) -> None:
     """Set what a running machine may use, up to its ceiling, and what it starts with."""
-    flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG
-    if domain.isActive():
-        flags |= libvirt.VIR_DOMAIN_AFFECT_LIVE
-    domain.setMemoryFlags(mib * 1024, flags)
-    if domain.connect().getType() == "LXC":
-        domain.setMemoryParameters({"hard_limit": mib * 1024}, flags)
+    scopes = [libvirt.VIR_DOMAIN_AFFECT_CONFIG] + [libvirt.VIR_DOMAIN_AFFECT_LIVE] * bool(domain.isActive())
+    for scope in scopes:  # one by one: setMemoryParameters takes no two
+        domain.setMemoryFlags(mib * 1024, scope)
+        if domain.connect().getType() == "LXC":
+            domain.setMemoryParameters({"hard_limit": mib * 1024}, scope)
 
 
 def set_container_cpus(domain: libvirt.virDomain, vcpus: int) -> None:
