@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -69,6 +70,15 @@ class Kubernetes:
             check=False,
             timeout=timeout,
         )
+
+    def script(self, text: str) -> subprocess.CompletedProcess[str]:
+        """Run a shell script that finds kubectl and this cluster, as after `make kubeconfig`."""
+        image = find_node_image()
+        assert image is not None
+        folders = [str(image.bundle.binary("kubectl").parent), os.environ["PATH"]]
+        environment = {"PATH": os.pathsep.join(folders), "KUBECONFIG": str(self.kubeconfig)}
+        command = ["bash", "-e", "-c", text]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=180)
 
     def kubectl(self, *arguments: str, stdin: str = "") -> str:
         """Run kubectl, which has to succeed."""

@@ -6,6 +6,7 @@ One cluster serves all tests of this file; the last ones change it, and take it 
 from __future__ import annotations
 
 import json
+import re
 import stat
 import time
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ from tests.cluster import (
 )
 from tests.instance import INSTANCE, address, on, projects, virsh
 from tests.leftovers import leftovers
-from tests.project import Project
+from tests.project import ROOT, Project
 
 pytestmark = pytest.mark.e2e
 
@@ -307,6 +308,18 @@ def served(service_address: str, pods: str) -> None:
 
 def hardware_address(machine: str) -> str:
     return virsh("domiflist", machine).split()[-1]
+
+
+def test_the_example_in_the_readme(a: Kubernetes) -> None:
+    text = (ROOT / "README.md").read_text()
+    (example,) = [
+        block for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL) if "kubectl run" in block
+    ]
+    script = "\n".join(line.removeprefix("$ ") for line in example.splitlines())
+    done = a.script(script)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "hello"
+    a.kubectl("delete", "pod/web", "service/web", "--now")
 
 
 def test_a_service_is_reached_from_the_host_and_one_node_answers_for_it(made: Made, web: None) -> None:
