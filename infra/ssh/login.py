@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol, cast
 import paramiko
 
 from infra.ssh.options import SshOptions, SshTarget
-from infra.ssh.shell import SshError
+from infra.ssh.shell import HostKeyChanged, HostKeyUnknown, LoginRefused, SshError
 
 _CONNECT_SECONDS: Final = 10.0
 _BANNER_SECONDS: Final = 15.0
@@ -65,7 +65,7 @@ def log_in(target: SshTarget, options: SshOptions) -> paramiko.SSHClient:
     except (paramiko.SSHException, OSError, EOFError, ValueError) as error:
         client.close()
         way.socket.close()
-        raise SshError(f"{target}: {_remedy(target, options, error, way.complaint())}") from error
+        raise _kind(error)(f"{target}: {_remedy(target, options, error, way.complaint())}") from error
     transport = client.get_transport()
     if transport is not None:
         transport.set_keepalive(_KEEPALIVE_SECONDS)
@@ -130,6 +130,14 @@ class _Proxied:
 def _open_way(target: SshTarget, options: SshOptions) -> _Way:
     command = options.proxy()
     return _Direct(target, options) if command is None else _Proxied(target, command)
+
+
+def _kind(error: Exception) -> type[SshError]:
+    if isinstance(error, _UnknownHostKey):
+        return HostKeyUnknown
+    if isinstance(error, paramiko.BadHostKeyException):
+        return HostKeyChanged
+    return LoginRefused if isinstance(error, paramiko.AuthenticationException) else SshError
 
 
 def _remedy(target: SshTarget, options: SshOptions, error: Exception, complaint: str) -> str:

@@ -20,6 +20,18 @@ class SshError(ShellError):
     """The host can't be reached or logged in to, or the connection broke on the way."""
 
 
+class HostKeyUnknown(SshError):
+    """The host's key is in no known_hosts file."""
+
+
+class HostKeyChanged(SshError):
+    """The host shows another key than the one that is known."""
+
+
+class LoginRefused(SshError):
+    """The host answers and lets nobody in with the keys at hand."""
+
+
 class CommandError(ShellError):
     """A command failed, or didn't end in time. Its input is never shown: it may be a secret.
 

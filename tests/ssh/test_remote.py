@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.ssh import SshError, SshShell, fetch_host_key
+from infra.ssh import HostKeyChanged, HostKeyUnknown, LoginRefused, SshError, SshShell, fetch_host_key
 from infra.ssh.options import SshOptions, SshTarget
 from tests.ssh.conftest import Server, free_port, make_server
 
@@ -39,14 +39,16 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
 
 def test_unknown_host_key_is_refused_with_fingerprint_and_remedy(server: Server, connect: Connect) -> None:
     (server.folder / "known").write_text("")
-    with pytest.raises(SshError, match=r"ssh-ed25519 SHA256:.* is in none of .*accept it once by `ssh -- node1`"):
+    with pytest.raises(
+        HostKeyUnknown, match=r"ssh-ed25519 SHA256:.* is in none of .*accept it once by `ssh -- node1`"
+    ):
         connect(server.options).run(["true"])
 
 
 def test_changed_host_key_is_refused(server: Server, connect: Connect) -> None:
     other = (server.folder / "user.pub").read_text()
     (server.folder / "known").write_text(f"[127.0.0.1]:{server.port} {other}")
-    with pytest.raises(SshError, match=r"but known_hosts has SHA256:.*ssh-keygen -R"):
+    with pytest.raises(HostKeyChanged, match=r"but known_hosts has SHA256:.*ssh-keygen -R"):
         connect(server.options).run(["true"])
 
 
@@ -56,7 +58,7 @@ def test_host_key_alias(server: Server, connect: Connect) -> None:
 
 
 def test_key_that_is_not_accepted(server: Server, connect: Connect) -> None:
-    with pytest.raises(SshError, match=r"may not log in.*ssh-copy-id"):
+    with pytest.raises(LoginRefused, match=r"may not log in.*ssh-copy-id"):
         connect(replace(server.options, identity_files=(str(server.folder / "host"),))).run(["true"])
     with pytest.raises(SshError, match=r"may not log in|login failed"):
         connect(replace(server.options, identity_files=())).run(["true"])
