@@ -11,6 +11,7 @@ from typing import Any, Literal
 from infra.addresses import AddressPlan
 from infra.addresses.layout import Network, build_networks
 from infra.addresses.numbers import address_text, as_ranges, range_text
+from infra.host_networks import HostNetwork, carrier, host_networks
 from infra.placement import place
 from infra.spec import InstanceSpec, SpecError
 from infra.spec.hosts import HostSpec
@@ -21,7 +22,6 @@ Role = Literal["resourceBridge", "controlPlane", "worker"]
 MachineType = Literal["auto", "vm", "container", "emulated"]
 
 DEFAULT_STORAGE_DIRECTORY = "/var/lib/azlocal"
-_BRIDGE_NAME_LENGTH = 15  # IFNAMSIZ without the final zero
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,37 +46,6 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
-class HostNetwork:
-    """A network on one host, as libvirt knows it.
-
-    Attributes:
-        name: Unique in the instance: `<network>@<host>`.
-        host: The host.
-        network: The network of the netplan that it carries (the first, where several share it).
-        libvirt_name: `<instance>-<network>`.
-        bridge: The bridge's interface name, at most 15 characters.
-        mode: `nat` (the bridge holds the gateway) or `bridge` (onto the uplink's VLAN).
-        uplink: The NIC in mode `bridge`.
-        vlan: VLAN id, 0 for untagged.
-        address_prefix: The subnet, e.g. `10.220.32.0/24`.
-        gateway: The default gateway.
-        dns_servers: DNS servers.
-    """
-
-    name: str
-    host: str
-    network: str
-    libvirt_name: str
-    bridge: str
-    mode: Literal["nat", "bridge"]
-    uplink: str | None
-    vlan: int
-    address_prefix: str
-    gateway: str
-    dns_servers: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Machine:
     """A machine with everything decided.
 
@@ -92,6 +61,8 @@ class Machine:
         address: Its address with the subnet's length, e.g. `10.220.32.18/24`.
         gateway: The default gateway.
         dns_servers: DNS servers.
+        mtu: Largest packet on its network, in bytes; None for the usual 1500.
+        reached_through: The host from which its network is reached: its own, or the one that holds the gateway.
         vm_size: The size's name.
         vcpus: Virtual processors.
         memory_mib: Memory.
@@ -114,6 +85,8 @@ class Machine:
     address: str
     gateway: str
     dns_servers: tuple[str, ...]
+    mtu: int | None
+    reached_through: str
     vm_size: str
     vcpus: int
     memory_mib: int
@@ -206,12 +179,14 @@ def build_topology(spec: InstanceSpec, plan: AddressPlan) -> Topology:
     addresses = {
         one.owner: one.address for network in plan.networks for one in network.allocations if one.is_recorded
     }
-    networks = [one for host in spec.hosts.hosts for one in _host_networks(spec.name, host, layout)]
+    networks = tuple(host_networks(spec, layout))
+    by_place = {(one.host, one.network): one for one in networks}
     carriers = {
-        (host.name, network.index): _carrier(host, network, layout)
+        (host.name, network.index): by_place[host.name, carrier(host, network, layout).name]
         for host in spec.hosts.hosts
         for network in layout
     }
+    gateways = {one.network: one.host for one in networks if one.holds_gateway and one.mode == "mesh"}
     wanted = list(_wanted_machines(spec, layout))
     hosts = place(_groups(wanted), (host.name for host in spec.hosts.hosts))
     macs = mac_addresses(f"{spec.name}-{one.owner}" for one in wanted)
@@ -222,6 +197,7 @@ def build_topology(spec: InstanceSpec, plan: AddressPlan) -> Topology:
             one,
             host=hosts[one.owner],
             carrier=carriers[hosts[one.owner], one.network.index],
+            gateways=gateways,
             address=addresses[one.owner],
             size=sizes[one.vm_size],
             macs=macs,
@@ -234,19 +210,10 @@ def build_topology(spec: InstanceSpec, plan: AddressPlan) -> Topology:
         location=spec.stack.location,
         machine_type=spec.stack.machine_type,
         hosts=tuple(_host(spec.name, host) for host in spec.hosts.hosts),
-        networks=tuple(networks),
+        networks=networks,
         machines=machines,
         clusters=tuple(_cluster(one, plan, addresses, machines) for one in _sorted_clusters(spec)),
     )
-
-
-def bridge_name(instance: str, network: str) -> str:
-    """Return a bridge's interface name: readable where it fits in 15 characters, else drawn from the names."""
-    readable = f"azl-{instance}-{network}"
-    is_clear = instance.isalnum() and network.isalnum()  # else `a-b`+`c` and `a`+`b-c` would be one
-    if is_clear and len(readable) <= _BRIDGE_NAME_LENGTH:
-        return readable
-    return f"azl-{hashlib.sha256(f'{instance}/{network}'.encode()).hexdigest()[:11]}"
 
 
 def mac_addresses(machines: Iterable[str]) -> dict[str, str]:
@@ -279,33 +246,6 @@ def _host(instance: str, host: HostSpec) -> Host:
     )
 
 
-def _carrier(host: HostSpec, network: Network, layout: Iterable[Network]) -> Network:
-    """Return the network whose bridge carries this one on a host: a VLAN, or a NAT subnet, has one bridge."""
-
-    def segment(one: Network) -> tuple[int, str | None]:
-        return one.vlan, None if host.uplink else one.prefix
-
-    return next(one for one in layout if segment(one) == segment(network))
-
-
-def _host_networks(instance: str, host: HostSpec, layout: list[Network]) -> Iterator[HostNetwork]:
-    for network in layout:
-        if _carrier(host, network, layout) is network:
-            yield HostNetwork(
-                name=f"{network.name}@{host.name}",
-                host=host.name,
-                network=network.name,
-                libvirt_name=f"{instance}-{network.name}",
-                bridge=bridge_name(instance, network.name),
-                mode="bridge" if host.uplink else "nat",
-                uplink=host.uplink,
-                vlan=network.vlan,
-                address_prefix=network.prefix,
-                gateway=address_text(network.gateway),
-                dns_servers=tuple(address_text(server) for server in network.dns_servers),
-            )
-
-
 def _sorted_clusters(spec: InstanceSpec) -> list[ClusterSpec]:
     return sorted(spec.stack.clusters, key=lambda cluster: cluster.name)
 
@@ -336,7 +276,8 @@ def _machine(
     wanted: _Wanted,
     *,
     host: str,
-    carrier: Network,
+    carrier: HostNetwork,
+    gateways: Mapping[str, str],
     address: str,
     size: VmSize,
     macs: Mapping[str, str],
@@ -350,10 +291,12 @@ def _machine(
         pool=pool.name if pool else None,
         host=host,
         network=network.name,
-        libvirt_network=f"{instance}-{carrier.name}",
+        libvirt_network=carrier.libvirt_name,
         address=f"{address}/{network.prefix_length}",
         gateway=address_text(network.gateway),
         dns_servers=tuple(address_text(server) for server in network.dns_servers),
+        mtu=carrier.mtu,
+        reached_through=gateways.get(carrier.network, host),
         vm_size=size.name,
         vcpus=size.vcpus,
         memory_mib=size.memory_mib,

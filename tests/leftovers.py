@@ -8,8 +8,8 @@ import re
 import subprocess
 from pathlib import Path
 
+from infra.host_networks import bridge_name
 from infra.kvm.ownership import Mark
-from infra.topology import bridge_name
 
 
 def leftovers(instance: str) -> list[str]:

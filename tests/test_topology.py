@@ -4,8 +4,9 @@ from typing import Any
 import pytest
 
 from infra.addresses import plan_addresses
+from infra.host_networks import bridge_name
 from infra.spec import SpecError, load_instance
-from infra.topology import Topology, bridge_name, build_topology, mac_addresses
+from infra.topology import Topology, build_topology, mac_addresses
 from tests.instances import cluster, host, infrastructure, make_spec, network
 
 ROOT = Path(__file__).parents[1]

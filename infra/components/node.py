@@ -87,8 +87,10 @@ def _declare(
             "address": machine.address,
             "gateway": machine.gateway,
             "dnsServers": list(machine.dns_servers),
+            "mtu": machine.mtu,
             "authorizedKeys": list(site.authorized_keys),
             "node": kubernetes.node if kubernetes else None,
         },
         node_secrets=kubernetes.secrets if kubernetes else None,
+        reached_through=site.hosts[machine.reached_through].host.connection,
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pulumi
 
 from infra.components.node_image import NodeImageFiles
+from infra.host_networks import Tunnel
 from infra.resources.host import Host
 from infra.resources.image import Image
 from infra.resources.network import Network
@@ -54,8 +56,10 @@ class PhysicalHost(pulumi.ComponentResource):
                 name=network.libvirt_name,
                 bridge=network.bridge,
                 mode=network.mode,
-                address_prefix=network.address_prefix if network.mode == "nat" else None,
-                gateway=network.gateway if network.mode == "nat" else None,
+                address_prefix=network.address_prefix if network.holds_gateway else None,
+                gateway=network.gateway if network.holds_gateway else None,
+                mtu=network.mtu,
+                tunnel=_tunnel(network.tunnel) if network.tunnel else None,
             )
             for network in topology.networks
             if network.host == host.name
@@ -63,3 +67,7 @@ class PhysicalHost(pulumi.ComponentResource):
         self.register_outputs(
             {"machineType": self.host.machine_type, "machineTypeReason": self.host.machine_type_reason}
         )
+
+
+def _tunnel(tunnel: Tunnel) -> dict[str, Any]:
+    return {"vni": tunnel.vni, "local": tunnel.local, "peers": list(tunnel.peers)}

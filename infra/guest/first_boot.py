@@ -32,6 +32,7 @@ class FirstBoot:
         authorized_keys: Public keys that may log in as `azlocal`.
         fqdn: Its full name, where it has one.
         node: The Kubernetes node that it becomes; None for other machines.
+        mtu: Largest packet on its network, in bytes, where it isn't the usual 1500.
     """
 
     hostname: str
@@ -42,6 +43,7 @@ class FirstBoot:
     authorized_keys: tuple[str, ...] = ()
     fqdn: str | None = None
     node: KubernetesNode | None = None
+    mtu: int | None = None
 
 
 def render_seed(
@@ -114,6 +116,8 @@ def _network_config(first_boot: FirstBoot) -> dict[str, Any]:
         "addresses": [first_boot.address],
         "routes": [{"to": "0.0.0.0/0", "via": first_boot.gateway}],
     }
+    if first_boot.mtu:
+        link["mtu"] = first_boot.mtu
     if first_boot.dns_servers:
         link["nameservers"] = {"addresses": list(first_boot.dns_servers)}
     return {"version": 2, "ethernets": {"primary": link}}

@@ -46,6 +46,7 @@ class FirstBootInputs(Model):
     dns_servers: list[str]
     authorized_keys: list[str] = Field(min_length=1, description="OpenSSH public keys that may log in")
     node: NodeInputs | None = None
+    mtu: int | None = Field(default=None, ge=1230, description="Bytes in a packet, where it isn't 1500")
 
 
 class MachineInputs(Model):
@@ -69,6 +70,9 @@ class MachineInputs(Model):
     tpm: Annotated[bool, REPLACE] = Field(default=False, description="VMs only: a vTPM 2.0")
     seed_digest: Annotated[str | None, REPLACE] = Field(
         default=None, description="Content of the seed, filled in: what azlocal would render today"
+    )
+    reached_through: Annotated[str | None, UPDATE] = Field(
+        default=None, description="libvirt URI of the host from which its network is reached; its own when absent"
     )
     running: Annotated[bool, UPDATE] = True
 

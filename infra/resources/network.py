@@ -1,4 +1,4 @@
-"""A libvirt network on one host: a NAT network of its own, or a bridge that stands already."""
+"""A libvirt network on one host: NAT of its own, a bridge that stands, or its end of a mesh between hosts."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ from pydantic import Field
 from infra.resources.contract import REPLACE, UPDATE, Contract, Model, Resource
 
 
+class Tunnel(Model):
+    """A host's end of a VXLAN mesh."""
+
+    vni: int = Field(ge=1, lt=2**24, description="VXLAN network identifier")
+    local: str = Field(description="The address that the other hosts send to")
+    peers: list[str] = Field(description="Those of the other hosts, sorted")
+
+
 class NetworkInputs(Model):
     """What the program says of a network."""
 
@@ -17,12 +25,19 @@ class NetworkInputs(Model):
     connection: Annotated[str, REPLACE] = Field(description="libvirt URI of the host")
     name: Annotated[str, REPLACE] = Field(description="The network's name in libvirt")
     bridge: Annotated[str, REPLACE] = Field(max_length=15, description="The bridge device, at most 15 characters")
-    mode: Annotated[Literal["nat", "bridge"], REPLACE] = Field(
-        description="nat: libvirt makes the bridge and holds the gateway on it; bridge: it stands on the host"
+    mode: Annotated[Literal["nat", "bridge", "mesh"], REPLACE] = Field(
+        description="nat: libvirt makes the bridge and holds the gateway on it; bridge: it stands on the host; "
+        "mesh: VXLAN joins it to the other hosts'"
     )
-    address_prefix: Annotated[str | None, REPLACE] = Field(default=None, description="nat only: the subnet")
-    gateway: Annotated[str | None, REPLACE] = Field(default=None, description="nat only: the bridge's address")
-    active: Annotated[bool, UPDATE] = True
+    address_prefix: Annotated[str | None, REPLACE] = Field(
+        default=None, description="The subnet, where this host holds the gateway"
+    )
+    gateway: Annotated[str | None, REPLACE] = Field(
+        default=None, description="The gateway's address, on the bridge"
+    )
+    mtu: Annotated[int | None, REPLACE] = Field(default=None, ge=1230, description="mesh only: bytes in a packet")
+    tunnel: Annotated[Tunnel | None, UPDATE] = Field(default=None, description="mesh only")
+    active: Annotated[bool, UPDATE] = Field(default=True, description="It stands, with all that a mesh needs")
     autostart: Annotated[bool, UPDATE] = Field(default=True, description="Starts with the host")
 
 

@@ -4,12 +4,14 @@ Sources (azure_local_facts.md §0): SCALE and SYS (1-16 machines), SCALE §1.2 f
 """
 
 import re
+from ipaddress import IPv4Address
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
 from infra.spec.findings import shown
-from infra.spec.types import Address, Integer, Model, Name, fault, published
+from infra.spec.types import Address, Boolean, Integer, Model, Name, fault, published
 
 LOCAL_CONNECTION = "qemu:///system"
 _REMOTE = r"qemu\+ssh://([a-zA-Z0-9._-]+@)?([a-zA-Z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?/system"
@@ -59,14 +61,30 @@ class HostSpec(Model):
     uplink: Annotated[str, Field(max_length=15, pattern=r"^[^\s/:]+$")] | None = Field(
         None, description="The NIC that carries the VLANs. Absent: libvirt makes NAT networks."
     )
+    tunnel_address: Address | None = Field(
+        None,
+        description="Where other hosts reach this one for VXLAN; absent: the address that connection names.",
+    )
     storage_directory: Annotated[str, AfterValidator(_check_folder)] | None = Field(
         None, description="Where azlocal keeps its files on the host; /var/lib/azlocal when absent."
+    )
+
+    drain: Boolean = Field(
+        False, description="No machine is placed here; those that are here move to other hosts with the next `up`."
     )
 
     @property
     def is_local(self) -> bool:
         """Tell whether this is the machine that azlocal runs on."""
         return self.connection == LOCAL_CONNECTION
+
+    @property
+    def underlay_address(self) -> Address | None:
+        """Return where other hosts reach this one; None where the files don't tell."""
+        try:
+            return self.tunnel_address or IPv4Address(urlsplit(self.connection).hostname or "")
+        except ValueError:
+            return None  # a name, or this machine
 
 
 class VmSizeSpec(Model):

@@ -128,3 +128,13 @@ class Netplan(Model):
     private_endpoints: tuple[PrivateEndpoint, ...] = Field(
         (), description="Private endpoints that the clusters must reach."
     )
+    transport: Literal["vlan", "vxlan"] = Field(
+        "vlan",
+        description="How networks reach several hosts: VLANs on their uplinks, or a VXLAN mesh between them.",
+    )
+    underlay_mtu: Annotated[Integer, published(1280, 9216)] = Field(
+        1500, description="Largest packet between hosts, in bytes; a VXLAN network has 50 less."
+    )
+    gateway_host: Name | None = Field(
+        None, description="The host that holds the gateways of a VXLAN mesh; the first of the hosts when absent."
+    )

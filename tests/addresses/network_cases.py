@@ -47,6 +47,26 @@ NETWORK_CASES: list[tuple[str, str, dict[str, Any]]] = [
     ),
     ("host-outside-infrastructure", ADDRESS, {"hosts": [host(managementAddress="192.168.2.1")]}),
     ("host-in-infrastructure-pool", ADDRESS, {"hosts": [host(managementAddress="192.168.1.20")]}),
+    ("hosts-not-joined", "hosts[1]", {"hosts": [host(1), host(2, uplink=None)]}),
+    (
+        "tunnel-address-missing",
+        "hosts[1]",
+        {"hosts": [host(1), host(2, connection="qemu:///system")], "netplan": {"transport": "vxlan"}},
+    ),
+    (
+        "tunnel-address-clash",
+        "hosts[1].tunnelAddress",
+        {"hosts": [host(1), host(2, tunnelAddress="192.0.2.1")], "netplan": {"transport": "vxlan"}},
+    ),
+    (
+        "tunnel-address-clash",
+        "hosts[1].connection",
+        {
+            "hosts": [host(1), host(2, connection="qemu+ssh://root@192.168.1.12/system")],
+            "netplan": {"transport": "vxlan"},
+        },
+    ),
+    ("unknown-gateway-host", "gatewayHost", {"netplan": {"gatewayHost": "nobody"}}),
     ("host-without-address", "hosts[0]", {"hosts": [{"name": "n", "connection": "qemu+ssh://root@h/system"}]}),
     (
         "duplicate-connection",

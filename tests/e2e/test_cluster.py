@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from infra.topology import bridge_name
+from infra.host_networks import bridge_name
 from tests.arp import answers
 from tests.cluster import (
     EVERYWHERE,

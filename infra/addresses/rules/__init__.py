@@ -9,6 +9,7 @@ from infra.addresses.rules import (  # each registers its rules
     ranges,
     room,
     services,
+    transport,
     versions,
 )
 from infra.addresses.rules.base import RULES, Facts, Rule, check_all
@@ -26,5 +27,6 @@ __all__ = [
     "ranges",
     "room",
     "services",
+    "transport",
     "versions",
 ]

@@ -156,7 +156,7 @@ def _sweep(op: Operation, session: HostSession, mark: Mark, old: HostState) -> N
     for network in session.qemu.listAllNetworks():
         if mark.owns("network", network.name(), network.UUIDString()):
             op.info(f"removing network {network.name()}, left by an interrupted run")
-            remove_network(session.qemu, network.name(), mark)
+            remove_network(session, network.name(), mark)
 
 
 def _refuse_foreign_files(session: HostSession, old: HostState) -> None:

@@ -170,7 +170,7 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
         if not state.running:
             return
         address = state.first_boot.address.partition("/")[0]
-        with self.session(op, state.connection) as session:
+        with self.session(op, state.reached_through or state.connection) as session:
             dial = session.shell.dial
         try:
             wait_for_host_key(
@@ -204,6 +204,7 @@ def _first_boot(name: str, inputs: FirstBootInputs, machine_type: MachineType) -
         authorized_keys=tuple(inputs.authorized_keys),
         instance_id=name,
         node=_node(inputs.node, machine_type) if inputs.node else None,
+        mtu=inputs.mtu,
     )
 
 
@@ -307,6 +308,7 @@ def _state(
         mac_address=persistent.mac_address,
         first_boot=FirstBootInputs.model_validate(record["firstBoot"]),
         node_secrets=known.node_secrets if known else None,
+        reached_through=known.reached_through if known else None,
         vcpus=_changed(live.vcpus, persistent.vcpus, known.vcpus if known else None),
         memory_mib=_changed(live.memory_mib, persistent.memory_mib, known.memory_mib if known else None),
         disk_gib=size or (known.disk_gib if known else 0),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import libvirt
 
+from infra.kvm import meshes
 from infra.kvm.connection import HostSession
+from infra.kvm.errors import HostError
 from infra.kvm.machines import live_view
 from infra.kvm.networks import NetworkDefinition, owned_network, remove_network
 from infra.kvm.ownership import Mark
@@ -14,7 +17,8 @@ from infra.provider.kind import Made
 from infra.provider.kinds.base import HostedKind, mark_for, parse_id
 from infra.provider.operation import Operation
 from infra.resources.contract import Fault
-from infra.resources.network import NETWORK, NetworkInputs, NetworkState
+from infra.resources.network import NETWORK, NetworkInputs, NetworkState, Tunnel
+from infra.ssh import ShellError
 
 
 class NetworkKind(HostedKind[NetworkInputs, NetworkState]):
@@ -23,12 +27,11 @@ class NetworkKind(HostedKind[NetworkInputs, NetworkState]):
     contract = NETWORK
 
     def check(self, inputs: dict[str, Any], unknown: frozenset[str]) -> list[Fault]:
-        """Require the subnet and gateway of a NAT network."""
-        if inputs["mode"] != "nat":
-            return []
+        """Require what each mode needs."""
+        needed = {"nat": ("addressPrefix", "gateway"), "mesh": ("tunnel", "mtu"), "bridge": ()}[inputs["mode"]]
         return [
-            Fault(name, f"{name}: a nat network needs it, since its bridge holds the gateway's address")
-            for name in ("addressPrefix", "gateway")
+            Fault(name, f"{name}: a network of mode {inputs['mode']} needs it")
+            for name in needed
             if inputs[name] is None
         ]
 
@@ -38,7 +41,7 @@ class NetworkKind(HostedKind[NetworkInputs, NetworkState]):
         with self.session(op, inputs.connection) as session:
             network = owned_network(session.qemu, inputs.name, mark)
             if network is not None and NetworkDefinition.from_xml(network.XMLDesc()) != _definition(inputs):
-                remove_network(session.qemu, inputs.name, mark)
+                remove_network(session, inputs.name, mark)
                 network = None
             if network is None:
                 op.status(f"defining {inputs.mode} network on bridge {inputs.bridge}")
@@ -47,33 +50,33 @@ class NetworkKind(HostedKind[NetworkInputs, NetworkState]):
                 )
             try:
                 self._settle(session, network, inputs, mark)
-            except libvirt.libvirtError:
+            except (libvirt.libvirtError, ShellError, HostError):
                 # The start is what fails (a bridge or subnet in use): leave nothing half-made.
-                remove_network(session.qemu, inputs.name, mark)
+                remove_network(session, inputs.name, mark)
                 raise
-            return self.made(_state(network, inputs))
+            return self.made(_state(session, network, inputs, mark))
 
     def read(self, op: Operation, id: str, old: NetworkState | None) -> NetworkState | None:
         """Return the network as it stands: its definition, whether it runs, whether it starts with the host."""
         connection, name = parse_id(id, "local-aks")
         instance = old.instance if old else op.stack
         with self.session(op, connection) as session:
-            network = owned_network(session.qemu, name, mark_for(op, instance))
+            mark = mark_for(op, instance)
+            network = owned_network(session.qemu, name, mark)
             if network is None:
                 return None
             found = NetworkDefinition.from_xml(network.XMLDesc())
-            return _state(
-                network,
-                NetworkInputs(
-                    instance=instance,
-                    connection=connection,
-                    name=name,
-                    bridge=found.bridge,
-                    mode=found.mode,
-                    address_prefix=found.address_prefix,
-                    gateway=found.gateway,
-                ),
+            inputs = NetworkInputs(
+                instance=instance,
+                connection=connection,
+                name=name,
+                bridge=found.bridge,
+                mode=found.mode,
+                address_prefix=found.address_prefix,
+                gateway=found.gateway,
+                mtu=found.mtu,
             )
+            return _state(session, network, inputs, mark)
 
     def update(self, op: Operation, id: str, old: NetworkState, inputs: NetworkInputs) -> NetworkState:
         """Start or stop the network; machines that were on it when it stopped are plugged in again."""
@@ -83,12 +86,12 @@ class NetworkKind(HostedKind[NetworkInputs, NetworkState]):
             if network is None:
                 return self.create(op, inputs).state
             self._settle(session, network, inputs, mark)
-            return _state(network, inputs)
+            return _state(session, network, inputs, mark)
 
     def delete(self, op: Operation, id: str, old: NetworkState) -> None:
         """Stop and undefine the network."""
         with self.session(op, old.connection) as session:
-            remove_network(session.qemu, old.name, mark_for(op, old.instance))
+            remove_network(session, old.name, mark_for(op, old.instance))
 
     @staticmethod
     def _settle(session: HostSession, network: libvirt.virNetwork, inputs: NetworkInputs, mark: Mark) -> None:
@@ -99,6 +102,12 @@ class NetworkKind(HostedKind[NetworkInputs, NetworkState]):
             network.destroy()
         if bool(network.autostart()) != inputs.autostart:
             network.setAutostart(inputs.autostart)
+        if inputs.active and inputs.tunnel and inputs.mtu:
+            tunnel = meshes.Tunnel(inputs.tunnel.vni, inputs.tunnel.local, tuple(inputs.tunnel.peers))
+            meshes.ensure_tunnel(session.shell, inputs.name, mark, inputs.bridge, inputs.mtu, tunnel)
+            if inputs.gateway:
+                gateway = meshes.Gateway(inputs.bridge, str(inputs.address_prefix))
+                meshes.ensure_gateway(session.shell, inputs.name, mark, gateway)
 
 
 def _plug_in_machines(session: HostSession, inputs: NetworkInputs, mark: Mark) -> None:
@@ -113,12 +122,18 @@ def _plug_in_machines(session: HostSession, inputs: NetworkInputs, mark: Mark) -
 
 
 def _definition(inputs: NetworkInputs) -> NetworkDefinition:
-    return NetworkDefinition(inputs.name, inputs.bridge, inputs.mode, inputs.address_prefix, inputs.gateway)
+    return NetworkDefinition(**inputs.model_dump(include={field.name for field in fields(NetworkDefinition)}))
 
 
-def _state(network: libvirt.virNetwork, inputs: NetworkInputs) -> NetworkState:
+def _state(session: HostSession, network: libvirt.virNetwork, inputs: NetworkInputs, mark: Mark) -> NetworkState:
+    tunnel, active = None, bool(network.isActive())
+    if inputs.mode == "mesh":
+        found = meshes.read_tunnel(session.shell, inputs.name, mark)
+        tunnel = Tunnel(vni=found.vni, local=found.local, peers=list(found.peers)) if found else None
+        active = active and (not inputs.gateway or meshes.has_gateway(session.shell, inputs.name, mark))
     standing = {
-        "active": bool(network.isActive()),
+        "tunnel": tunnel,
+        "active": active,
         "autostart": bool(network.autostart()),
         "uuid": network.UUIDString(),
     }

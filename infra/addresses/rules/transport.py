@@ -1,0 +1,66 @@
+"""How networks reach several hosts: VLANs on uplinks, or a VXLAN mesh between them (RFC 7348)."""
+
+from collections.abc import Iterator
+
+from infra.addresses.rules.base import Facts, Fault, rule
+
+
+@rule("hosts-not-joined", source="azlocal", severity="warning")
+def hosts_not_joined(facts: Facts) -> Iterator[Fault]:
+    """Networks of several hosts are joined, by uplinks or by a mesh."""
+    hosts = facts.spec.hosts.hosts
+    if facts.spec.netplan.transport == "vxlan" or len(hosts) < 2:
+        return
+    for index, host in enumerate(hosts):
+        if host.uplink is None:
+            message = f"host {host.name} has no uplink: its machines can't reach those on other hosts"
+            remedy = "name the uplink, the NIC that carries the VLANs; or set transport: vxlan in the netplan"
+            yield Fault("hosts", ("hosts", index), message, remedy)
+
+
+@rule("tunnel-address-missing", source="RFC 7348")
+def tunnel_address_missing(facts: Facts) -> Iterator[Fault]:
+    """Each host of a mesh has an address at which the others reach it."""
+    if _is_meshed(facts):
+        for index, host in enumerate(facts.spec.hosts.hosts):
+            if host.underlay_address is None:
+                message = f"host {host.name} has no address for VXLAN: {host.connection} names none"
+                remedy = "add tunnelAddress, an address of the host that the other hosts reach"
+                yield Fault("hosts", ("hosts", index), message, remedy)
+
+
+@rule("tunnel-address-clash", source="RFC 7348")
+def tunnel_address_clash(facts: Facts) -> Iterator[Fault]:
+    """Two hosts of a mesh have different addresses, and none lies in a network that the mesh itself carries."""
+    if not _is_meshed(facts):
+        return
+    seen: dict[int, str] = {}
+    for index, host in enumerate(facts.spec.hosts.hosts):
+        if host.underlay_address is None:
+            continue
+        place = ("hosts", index, "tunnelAddress" if host.tunnel_address else "connection")
+        address = int(host.underlay_address)
+        if address in seen:
+            message = f"hosts {seen[address]} and {host.name} are both reached at {host.underlay_address}"
+            yield Fault("hosts", place, message, "give each host the address that it has itself")
+        seen.setdefault(address, host.name)
+        for network in facts.networks:
+            if network.span.first <= address <= network.span.last:
+                message = (
+                    f"{host.underlay_address} lies in {network.name}, {network.prefix}, which the mesh carries"
+                )
+                remedy = "VXLAN needs a network below it: plan another prefix, or use another address of the host"
+                yield Fault("hosts", place, message, remedy)
+
+
+@rule("unknown-gateway-host", source="azlocal")
+def unknown_gateway_host(facts: Facts) -> Iterator[Fault]:
+    """The host that holds a mesh's gateways is one of the hosts."""
+    name = facts.spec.netplan.gateway_host
+    names = [host.name for host in facts.spec.hosts.hosts]
+    if name is not None and name not in names:
+        yield Fault("netplan", ("gatewayHost",), f"there is no host '{name}'", f"name one of {', '.join(names)}")
+
+
+def _is_meshed(facts: Facts) -> bool:
+    return facts.spec.netplan.transport == "vxlan" and len(facts.spec.hosts.hosts) > 1

@@ -1,0 +1,165 @@
+"""Which networks each host has, and how each is carried there. Pure.
+
+Three ways: a libvirt NAT network of one host; a bridge on the uplink's VLAN; or a VXLAN mesh between hosts that
+have no VLANs (RFC 7348, unicast: every host names all the others), where one host holds the gateway's address.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from infra.addresses.layout import Network
+from infra.addresses.numbers import address_text
+from infra.spec import InstanceSpec
+from infra.spec.hosts import HostSpec
+
+NetworkMode = Literal["nat", "bridge", "mesh"]
+
+VXLAN_OVERHEAD = 50
+"""Bytes that VXLAN over IPv4 adds to a frame's payload: Ethernet 14, IP 20, UDP 8, VXLAN 8 (RFC 7348 §5)."""
+
+_BRIDGE_NAME_LENGTH = 15  # IFNAMSIZ without the final zero
+_VNI_COUNT = 2**24 - 1  # 0 is left out: devices take it for "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnel:
+    """A host's end of a VXLAN mesh.
+
+    Attributes:
+        device: The interface's name.
+        vni: VXLAN network identifier, one for each network of the instance.
+        local: The address that other hosts send to.
+        peers: Those of all other hosts.
+    """
+
+    device: str
+    vni: int
+    local: str
+    peers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HostNetwork:
+    """A network on one host, as libvirt knows it.
+
+    Attributes:
+        name: Unique in the instance: `<network>@<host>`.
+        host: The host.
+        network: The network of the netplan that it carries (the first, where several share it).
+        libvirt_name: `<instance>-<network>`.
+        bridge: The bridge's interface name, at most 15 characters.
+        mode: `nat` (of one host), `bridge` (onto the uplink's VLAN) or `mesh` (VXLAN between hosts).
+        uplink: The NIC in mode `bridge`.
+        vlan: VLAN id, 0 for untagged.
+        address_prefix: The subnet, e.g. `10.220.32.0/24`.
+        gateway: The default gateway.
+        holds_gateway: Whether this host's bridge has the gateway's address.
+        dns_servers: DNS servers.
+        tunnel: The way to the other hosts in mode `mesh`.
+        mtu: Bytes in a packet, where it isn't the usual 1500.
+    """
+
+    name: str
+    host: str
+    network: str
+    libvirt_name: str
+    bridge: str
+    mode: NetworkMode
+    uplink: str | None
+    vlan: int
+    address_prefix: str
+    gateway: str
+    holds_gateway: bool
+    dns_servers: tuple[str, ...]
+    tunnel: Tunnel | None
+    mtu: int | None
+
+
+def host_networks(spec: InstanceSpec, layout: Sequence[Network]) -> Iterator[HostNetwork]:
+    """Yield every host's networks, those of the first host first.
+
+    Args:
+        spec: What people wrote.
+        layout: The netplan's networks.
+    """
+    meshed = is_meshed(spec)
+    vnis = _numbers(f"{spec.name}/{network.name}" for network in layout)
+    gateway_host = gateway_host_of(spec)
+    for host in spec.hosts.hosts:
+        for network in layout:
+            if carrier(host, network, layout) is not network:
+                continue
+            mode: NetworkMode = "bridge" if host.uplink else "mesh" if meshed else "nat"
+            tunnel = _tunnel(spec, host, network, vnis) if mode == "mesh" else None
+            yield HostNetwork(
+                name=f"{network.name}@{host.name}",
+                host=host.name,
+                network=network.name,
+                libvirt_name=f"{spec.name}-{network.name}",
+                bridge=bridge_name(spec.name, network.name),
+                mode=mode,
+                uplink=host.uplink,
+                vlan=network.vlan,
+                address_prefix=network.prefix,
+                gateway=address_text(network.gateway),
+                holds_gateway=mode == "nat" or (mode == "mesh" and host.name == gateway_host),
+                dns_servers=tuple(address_text(server) for server in network.dns_servers),
+                tunnel=tunnel,
+                mtu=spec.netplan.underlay_mtu - VXLAN_OVERHEAD if mode == "mesh" else None,
+            )
+
+
+def is_meshed(spec: InstanceSpec) -> bool:
+    """Tell whether networks span hosts by VXLAN; one host has nobody to span to."""
+    return spec.netplan.transport == "vxlan" and len(spec.hosts.hosts) > 1
+
+
+def gateway_host_of(spec: InstanceSpec) -> str:
+    """Return the host that holds the gateways of a mesh: the one the netplan names, else the file's first."""
+    return spec.netplan.gateway_host or spec.hosts.hosts[0].name
+
+
+def carrier(host: HostSpec, network: Network, layout: Iterable[Network]) -> Network:
+    """Return the network whose bridge carries this one on a host: a VLAN, or a subnet of ours, has one bridge."""
+
+    def segment(one: Network) -> tuple[int, str | None]:
+        return one.vlan, None if host.uplink else one.prefix
+
+    return next(one for one in layout if segment(one) == segment(network))
+
+
+def bridge_name(instance: str, network: str) -> str:
+    """Return a bridge's interface name: readable where it fits in 15 characters, else drawn from the names."""
+    readable = f"azl-{instance}-{network}"
+    is_clear = instance.isalnum() and network.isalnum()  # else `a-b`+`c` and `a`+`b-c` would be one
+    if is_clear and len(readable) <= _BRIDGE_NAME_LENGTH:
+        return readable
+    return f"azl-{_digest(f'{instance}/{network}')}"
+
+
+def _tunnel(spec: InstanceSpec, host: HostSpec, network: Network, vnis: Mapping[str, int]) -> Tunnel:
+    name = f"{spec.name}/{network.name}"
+    addresses = {one.name: str(one.underlay_address) for one in spec.hosts.hosts}
+    return Tunnel(
+        device=f"azv-{_digest(name)}",
+        vni=vnis[name],
+        local=addresses[host.name],
+        peers=tuple(sorted(address for other, address in addresses.items() if other != host.name)),
+    )
+
+
+def _numbers(names: Iterable[str]) -> dict[str, int]:
+    """Return a VNI for each name, drawn from the name; all are different."""
+    found: dict[str, int] = {}
+    for name in sorted(names):
+        number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4])
+        while (vni := 1 + number % _VNI_COUNT) in found.values():
+            number += 1
+        found[name] = vni
+    return found
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[: _BRIDGE_NAME_LENGTH - len("azl-")]

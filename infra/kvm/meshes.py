@@ -1,0 +1,166 @@
+"""A host's end of a VXLAN mesh (RFC 7348), and the gateway that one of the hosts holds for it.
+
+The kernel's own VXLAN device hangs on libvirt's bridge. Each host names all others (`bridge fdb`), so what a host
+has not learnt goes to every one of them, and no multicast is needed below. The device and the nftables table carry
+our mark in their names, which are drawn from it. Both are gone with the host's next boot; `refresh` and `up` see
+that.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from infra.kvm.errors import HostError
+from infra.kvm.ownership import Mark
+from infra.ssh import Shell
+
+PORT: Final = 4789
+"""UDP, IANA's for VXLAN."""
+_EVERYBODY_ELSE: Final = "00:00:00:00:00:00"
+_OUR_BRIDGES: Final = "azl-*"
+_TABLE_FAMILY: Final = "ip"
+
+
+@dataclass(frozen=True)
+class Tunnel:
+    """A host's end of a mesh.
+
+    Attributes:
+        vni: The network's number in the mesh.
+        local: The address that the other hosts send to.
+        peers: Those of the other hosts, sorted.
+    """
+
+    vni: int
+    local: str
+    peers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """What the host that holds a network's gateway does for it."""
+
+    bridge: str
+    address_prefix: str
+
+
+def ensure_tunnel(shell: Shell, name: str, mark: Mark, bridge: str, mtu: int, wanted: Tunnel) -> None:
+    """Bring the device to what is wanted; machines notice nothing of a changed peer."""
+    device = _device(mark, name)
+    found = read_tunnel(shell, name, mark)
+    if found is not None and (found.vni, found.local) != (wanted.vni, wanted.local):
+        _delete_device(shell, device)
+        found = None
+    if found is None:
+        settings = ["id", str(wanted.vni), "local", wanted.local, "dstport", str(PORT)]
+        shell.run(["ip", "link", "add", device, "type", "vxlan", *settings])
+        found = Tunnel(wanted.vni, wanted.local, ())
+    shell.run(["ip", "link", "set", "dev", device, "mtu", str(mtu), "master", bridge, "up"])
+    for action, peers in (
+        ("append", set(wanted.peers) - set(found.peers)),
+        ("delete", set(found.peers) - set(wanted.peers)),
+    ):
+        for peer in sorted(peers):
+            shell.run(["bridge", "fdb", action, _EVERYBODY_ELSE, "dev", device, "dst", peer])
+
+
+def read_tunnel(shell: Shell, name: str, mark: Mark) -> Tunnel | None:
+    """Return the tunnel as it stands, None when there is none or when it is on no bridge."""
+    device = _device(mark, name)
+    shown = shell.run(["ip", "-json", "-details", "link", "show", "dev", device], check=False)
+    if shown.exit_code != 0:
+        return None
+    link = json.loads(shown.stdout)[0]
+    settings = link.get("linkinfo", {}).get("info_data", {})
+    entries = json.loads(shell.run(["bridge", "-json", "fdb", "show", "dev", device]).stdout)
+    return Tunnel(
+        vni=int(settings.get("id", 0)),
+        local=str(settings.get("local", "")),
+        peers=tuple(sorted(entry["dst"] for entry in entries if _is_for_all(entry))),
+    )
+
+
+def ensure_gateway(shell: Shell, name: str, mark: Mark, gateway: Gateway) -> None:
+    """Let the network out under the host's address, and keep it apart from the other networks of ours.
+
+    Who is let in from outside is left to the host's own firewall.
+    """
+    table = _table(mark, name)
+    chains = [
+        _chain(table, "out", type="nat", hook="postrouting", prio=100),
+        _rule(
+            table, "out", _is_inside("saddr", gateway), _is_inside("daddr", gateway, "!="), {"masquerade": None}
+        ),
+        _chain(table, "apart", type="filter", hook="forward", prio=0),
+    ]
+    for inward, outward in (("iifname", "oifname"), ("oifname", "iifname")):
+        others = [
+            _match({"meta": {"key": inward}}, gateway.bridge),
+            _match({"meta": {"key": outward}}, _OUR_BRIDGES),
+            _match({"meta": {"key": outward}}, gateway.bridge, "!="),
+        ]
+        chains.append(_rule(table, "apart", *others, {"drop": None}))
+    # Added first, so that deleting it can't fail: the new table replaces the old one in a single transaction.
+    named = {"table": {"family": _TABLE_FAMILY, "name": table}}
+    _nft(shell, [{"add": named}, {"delete": named}, {"add": named}, *chains])
+
+
+def has_gateway(shell: Shell, name: str, mark: Mark) -> bool:
+    """Return whether the gateway's rules stand."""
+    return shell.run(["nft", "list", "table", _TABLE_FAMILY, _table(mark, name)], check=False).exit_code == 0
+
+
+def remove_mesh(shell: Shell, name: str, mark: Mark) -> None:
+    """Remove the tunnel and the gateway's rules, whatever of them is there."""
+    if read_tunnel(shell, name, mark) is not None:
+        _delete_device(shell, _device(mark, name))
+    if has_gateway(shell, name, mark):
+        shell.run(["nft", "delete", "table", _TABLE_FAMILY, _table(mark, name)])
+
+
+def _device(mark: Mark, name: str) -> str:
+    return f"azv-{mark.uuid('tunnel', name).replace('-', '')[:11]}"
+
+
+def _table(mark: Mark, name: str) -> str:
+    return f"azlocal_{mark.uuid('gateway', name).replace('-', '')}"
+
+
+def _delete_device(shell: Shell, device: str) -> None:
+    shell.run(["ip", "link", "delete", "dev", device])
+
+
+def _is_for_all(entry: Mapping[str, Any]) -> bool:
+    return entry.get("mac") == _EVERYBODY_ELSE and "dst" in entry
+
+
+def _nft(shell: Shell, commands: list[dict[str, Any]]) -> None:
+    done = shell.run(
+        ["nft", "--json", "--file", "-"], input=json.dumps({"nftables": commands}).encode(), check=False
+    )
+    if done.exit_code != 0:
+        raise HostError(
+            f"{shell.host}: nft refuses the gateway's rules: {(done.stderr or done.stdout).strip()}. "
+            "Is the package nftables installed there?"
+        )
+
+
+def _chain(table: str, name: str, **hook: Any) -> dict[str, Any]:
+    return {"add": {"chain": {"family": _TABLE_FAMILY, "table": table, "name": name, "policy": "accept", **hook}}}
+
+
+def _rule(table: str, chain: str, *expressions: dict[str, Any]) -> dict[str, Any]:
+    return {"add": {"rule": {"family": _TABLE_FAMILY, "table": table, "chain": chain, "expr": list(expressions)}}}
+
+
+def _match(left: dict[str, Any], right: Any, operator: str = "==") -> dict[str, Any]:
+    return {"match": {"op": operator, "left": left, "right": right}}
+
+
+def _is_inside(field: str, gateway: Gateway, operator: str = "==") -> dict[str, Any]:
+    address, _, length = gateway.address_prefix.partition("/")
+    prefix = {"prefix": {"addr": address, "len": int(length)}}
+    return _match({"payload": {"protocol": "ip", "field": field}}, prefix, operator)
