@@ -1,0 +1,187 @@
+"""VXLAN meshes and their gateways on this machine's kernel, each host a network namespace."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import pytest
+
+from infra.kvm.errors import HostError
+from infra.kvm.meshes import (
+    Gateway,
+    Tunnel,
+    ensure_gateway,
+    ensure_tunnel,
+    has_gateway,
+    read_tunnel,
+    remove_mesh,
+)
+from infra.kvm.ownership import Mark
+from infra.ssh import CommandResult, LocalShell
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root: network namespaces"),
+]
+
+MARK = Mark("test", "test", "")
+OTHERS = Mark("other", "test", "")
+MTU = 1450
+
+
+class Namespace(LocalShell):
+    """A network namespace that runs commands."""
+
+    def __init__(self, name: str) -> None:
+        self.name = f"azl{os.getpid()}-{name}"
+
+    def run(
+        self, argv: Sequence[str], *, input: bytes | None = None, timeout: float = 60, check: bool = True
+    ) -> CommandResult:
+        inside = ["ip", "netns", "exec", self.name, *argv]
+        return super().run(inside, input=input, timeout=timeout, check=check)
+
+    def ip(self, *words: str) -> None:
+        self.run(["ip", *words])
+
+    def plug_into(self, other: Namespace, bridge: str, address: str, mtu: int = 1500) -> None:
+        """Give it a NIC with an address, and put the NIC's other end on a bridge of another namespace."""
+        end = self.name[-15:]
+        other.ip("link", "add", end, "type", "veth", "peer", "name", "nic", "netns", self.name)
+        other.ip("link", "set", end, "master", bridge, "mtu", str(mtu), "up")
+        self.ip("address", "add", address, "dev", "nic")
+        self.ip("link", "set", "nic", "mtu", str(mtu), "up")
+
+    def reaches(self, address: str, size: int = 56) -> bool:
+        command = ["ping", "-c", "1", "-W", "1", "-M", "do", "-s", str(size), address]
+        return self.run(command, check=False).exit_code == 0
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Hosts on one switch; `machine` makes what stands for a VM on a host's bridge."""
+
+    hosts: list[Namespace]
+    machine: Callable[[Namespace, str, str], Namespace]
+
+    def join(self, network: str = "aks", vni: int = 77, hosts: Sequence[Namespace] = ()) -> None:
+        for host in hosts or self.hosts:
+            wanted = tunnel(self, host, hosts, vni)
+            ensure_tunnel(host, network, MARK, f"azl-{network}", MTU, wanted)
+
+    def underlay(self, host: Namespace) -> str:
+        return f"192.0.2.{self.hosts.index(host) + 1}"
+
+
+def tunnel(lab: Lab, host: Namespace, hosts: Sequence[Namespace] = (), vni: int = 77) -> Tunnel:
+    peers = tuple(lab.underlay(one) for one in hosts or lab.hosts if one is not host)
+    return Tunnel(vni, lab.underlay(host), peers)
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    with ExitStack() as stack:
+
+        def namespace(name: str) -> Namespace:
+            made = Namespace(name)
+            subprocess.run(["ip", "netns", "add", made.name], check=True)
+            stack.callback(subprocess.run, ["ip", "netns", "del", made.name], check=True)
+            made.ip("link", "set", "lo", "up")
+            return made
+
+        def machine(host: Namespace, network: str, address: str) -> Namespace:
+            made = namespace(f"m{address.rpartition('.')[2]}{network}")
+            made.plug_into(host, f"azl-{network}", f"{address}/24", MTU)
+            return made
+
+        switch = namespace("switch")
+        switch.ip("link", "add", "switch", "type", "bridge")
+        switch.ip("link", "set", "switch", "up")
+        hosts = [namespace(f"h{number}") for number in (1, 2, 3)]
+        for number, host in enumerate(hosts, 1):
+            host.plug_into(switch, "switch", f"192.0.2.{number}/24")
+            for network in ("aks", "other"):  # as libvirt makes them
+                host.ip("link", "add", f"azl-{network}", "type", "bridge")
+                host.ip("link", "set", f"azl-{network}", "mtu", str(MTU), "up")
+        yield Lab(hosts, machine)
+
+
+def test_machines_of_a_mesh_reach_each_other_with_whole_packets(lab: Lab) -> None:
+    first, second, third = (
+        lab.machine(host, "aks", f"10.77.0.{number}") for number, host in enumerate(lab.hosts, 11)
+    )
+    assert not first.reaches("10.77.0.12")
+    lab.join()
+    assert [read_tunnel(host, "aks", MARK) for host in lab.hosts] == [tunnel(lab, host) for host in lab.hosts]
+    assert first.reaches("10.77.0.12")
+    assert third.reaches("10.77.0.12")
+    assert second.reaches("10.77.0.13", MTU - 28), "ICMP and IP headers are 28 bytes"
+
+
+def test_a_mesh_follows_its_hosts(lab: Lab) -> None:
+    first, _, third = lab.hosts
+    machine = lab.machine(first, "aks", "10.77.0.11")
+    lab.machine(third, "aks", "10.77.0.13")
+    lab.join(hosts=lab.hosts[:2])
+    assert not machine.reaches("10.77.0.13")
+    lab.join()
+    assert machine.reaches("10.77.0.13")
+    lab.join(hosts=lab.hosts[:2])
+    assert read_tunnel(first, "aks", MARK) == tunnel(lab, first, lab.hosts[:2])
+    (device, *_) = first.run(["ip", "-brief", "link", "show", "type", "vxlan"]).stdout.split()
+    first.run(["bridge", "fdb", "delete", "00:00:00:00:00:00", "dev", device, "dst", "192.0.2.2"])
+    assert read_tunnel(first, "aks", MARK) == Tunnel(77, "192.0.2.1", ()), "what was changed by hand is seen"
+
+
+def test_two_networks_do_not_see_each_other(lab: Lab) -> None:
+    gateway, host, _ = lab.hosts
+    lab.join()
+    lab.join("other", 78)
+    gateway.run(["sysctl", "-q", "net.ipv4.ip_forward=1"])
+    machines = {
+        network: lab.machine(host, network, f"10.{number}.0.11")
+        for network, number in (("aks", 77), ("other", 78))
+    }
+    for network, number in (("aks", 77), ("other", 78)):
+        gateway.ip("address", "add", f"10.{number}.0.1/24", "dev", f"azl-{network}")
+        machines[network].ip("route", "add", "default", "via", f"10.{number}.0.1")
+    assert machines["aks"].reaches("10.78.0.11"), "without rules the gateway routes between them"
+    ensure_gateway(gateway, "aks", MARK, Gateway("azl-aks", "10.77.0.0/24"))
+    assert not machines["aks"].reaches("10.78.0.11")
+    assert not machines["other"].reaches("10.77.0.11")
+    assert machines["aks"].reaches("10.77.0.1")
+
+
+def test_the_gateway_lets_machines_out_under_its_own_address_and_those_with_a_route_in(lab: Lab) -> None:
+    gateway, host, outside = lab.hosts
+    lab.join(hosts=[gateway, host])
+    gateway.run(["sysctl", "-q", "net.ipv4.ip_forward=1"])
+    gateway.ip("address", "add", "10.77.0.1/24", "dev", "azl-aks")
+    machine = lab.machine(host, "aks", "10.77.0.11")
+    machine.ip("route", "add", "default", "via", "10.77.0.1")
+    assert not machine.reaches("192.0.2.3"), "nobody outside knows the way back"
+    for _ in range(2):
+        ensure_gateway(gateway, "aks", MARK, Gateway("azl-aks", "10.77.0.0/24"))
+    assert machine.reaches("192.0.2.3")
+    outside.ip("route", "add", "10.77.0.0/24", "via", "192.0.2.1")
+    assert outside.reaches("10.77.0.11")
+
+
+def test_what_is_removed_is_gone_and_what_is_another_s_stays(lab: Lab) -> None:
+    host = lab.hosts[0]
+    lab.join()
+    ensure_gateway(host, "aks", MARK, Gateway("azl-aks", "10.77.0.0/24"))
+    remove_mesh(host, "aks", OTHERS)
+    assert (read_tunnel(host, "aks", MARK), has_gateway(host, "aks", MARK)) == (tunnel(lab, host), True)
+    for _ in range(2):
+        remove_mesh(host, "aks", MARK)
+    assert (read_tunnel(host, "aks", MARK), has_gateway(host, "aks", MARK)) == (None, False)
+
+
+def test_refused_rules_say_what_is_missing(lab: Lab) -> None:
+    with pytest.raises(HostError, match="nft refuses the gateway's rules"):
+        ensure_gateway(lab.hosts[0], "aks", MARK, Gateway("azl-test", "no-prefix/24"))
