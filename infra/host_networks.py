@@ -84,14 +84,13 @@ def host_networks(spec: InstanceSpec, layout: Sequence[Network]) -> Iterator[Hos
         spec: What people wrote.
         layout: The netplan's networks.
     """
-    meshed = is_meshed(spec)
     vnis = _numbers(f"{spec.name}/{network.name}" for network in layout)
     gateway_host = gateway_host_of(spec)
     for host in spec.hosts.hosts:
         for network in layout:
-            if carrier(host, network, layout) is not network:
+            if carrier(spec, host, network, layout) is not network:
                 continue
-            mode: NetworkMode = "bridge" if host.uplink else "mesh" if meshed else "nat"
+            mode = mode_of(spec, host)
             tunnel = _tunnel(spec, host, network, vnis) if mode == "mesh" else None
             yield HostNetwork(
                 name=f"{network.name}@{host.name}",
@@ -100,7 +99,7 @@ def host_networks(spec: InstanceSpec, layout: Sequence[Network]) -> Iterator[Hos
                 libvirt_name=f"{spec.name}-{network.name}",
                 bridge=bridge_name(spec.name, network.name),
                 mode=mode,
-                uplink=host.uplink,
+                uplink=host.uplink if mode == "bridge" else None,
                 vlan=network.vlan,
                 address_prefix=network.prefix,
                 gateway=address_text(network.gateway),
@@ -111,9 +110,11 @@ def host_networks(spec: InstanceSpec, layout: Sequence[Network]) -> Iterator[Hos
             )
 
 
-def is_meshed(spec: InstanceSpec) -> bool:
-    """Tell whether networks span hosts by VXLAN; one host has nobody to span to."""
-    return spec.netplan.transport == "vxlan" and len(spec.hosts.hosts) > 1
+def mode_of(spec: InstanceSpec, host: HostSpec) -> NetworkMode:
+    """Return how a host carries the networks; a mesh of one host would lead nowhere."""
+    if spec.netplan.transport == "vxlan" and len(spec.hosts.hosts) > 1:
+        return "mesh"
+    return "bridge" if host.uplink else "nat"
 
 
 def gateway_host_of(spec: InstanceSpec) -> str:
@@ -121,11 +122,13 @@ def gateway_host_of(spec: InstanceSpec) -> str:
     return spec.netplan.gateway_host or spec.hosts.hosts[0].name
 
 
-def carrier(host: HostSpec, network: Network, layout: Iterable[Network]) -> Network:
+def carrier(spec: InstanceSpec, host: HostSpec, network: Network, layout: Iterable[Network]) -> Network:
     """Return the network whose bridge carries this one on a host: a VLAN, or a subnet of ours, has one bridge."""
 
+    is_bridged = mode_of(spec, host) == "bridge"
+
     def segment(one: Network) -> tuple[int, str | None]:
-        return one.vlan, None if host.uplink else one.prefix
+        return one.vlan, None if is_bridged else one.prefix
 
     return next(one for one in layout if segment(one) == segment(network))
 

@@ -182,7 +182,7 @@ def build_topology(spec: InstanceSpec, plan: AddressPlan) -> Topology:
     networks = tuple(host_networks(spec, layout))
     by_place = {(one.host, one.network): one for one in networks}
     carriers = {
-        (host.name, network.index): by_place[host.name, carrier(host, network, layout).name]
+        (host.name, network.index): by_place[host.name, carrier(spec, host, network, layout).name]
         for host in spec.hosts.hosts
         for network in layout
     }
