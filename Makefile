@@ -14,7 +14,11 @@ MACHINE ?=
 CLUSTER ?=
 export MACHINE CLUSTER
 
-.PHONY: help setup up preview refresh outputs ssh kubeconfig down env \
+LAB ?= lab-local
+N ?= 4
+SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
+
+.PHONY: help setup up preview refresh outputs ssh kubeconfig down env lab lab-down \
 	test test-unit test-engine test-lab test-e2e test-vm lint bench lock clean clean-cache
 
 help: ## what can be done here
@@ -41,6 +45,12 @@ down: setup ## take everything of the instance away again; its configuration sta
 env: ## print the settings for using pulumi and azlocal by hand: eval "$$(make env)"
 	@scripts/setup.sh >&2
 	@scripts/stack.sh env
+
+##@ A lab: KVM hosts on this one machine, as network namespaces (LAB=lab-local unless you say otherwise)
+lab: setup ## make N hosts (N=4), joined by a switch, and the files of a site and a stack for them
+	@$(SUDO) .venv/bin/python -m tests.lab up $(LAB) $(N)
+lab-down: setup ## take the lab away with all that was built on it; make down STACK=lab-local first keeps state right
+	@$(SUDO) .venv/bin/python -m tests.lab down $(LAB)
 
 ##@ Tests
 test: setup ## lint and every tier that this machine can run; says what it skips and why

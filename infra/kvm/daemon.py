@@ -196,7 +196,7 @@ def _start_own(say: Say) -> None:
     mounts = parse_mounts(Path("/proc/self/mountinfo").read_text())
     for target in mounts_to_share(mounts):
         _run(["mount", "--make-shared", target])
-    _grant_kvm()
+    grant_kvm()
     started = []
     if not _listens(_LOG_SOCKET):
         _wait_for_socket(_spawn("virtlogd", []))
@@ -267,7 +267,7 @@ def _end(daemon: Daemon) -> None:
         time.sleep(0.02)
 
 
-def _grant_kvm() -> None:
+def grant_kvm() -> None:
     """Give /dev/kvm the permissions that udev gives it: QEMU runs as a user of its own."""
     try:
         found, group = _KVM.stat(), grp.getgrnam("kvm").gr_gid

@@ -1,0 +1,178 @@
+"""A host's control groups: one group in each hierarchy, which the host then takes for the top.
+
+Cgroup v1 with its controllers (as in CI), or v2 alone. Containers mount hierarchies that this machine hasn't
+mounted (`container-init` in the node image), so a host is in a group of its own in those too.
+Runs as a command, in mounts of its own: `groups.py join|remove LAB HOST [COMMAND …]`. Only the standard library.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.lab.marks import GROUP
+
+_TOP: Final = Path("/sys/fs/cgroup")
+_ANYWHERE: Final = Path("/mnt")
+_LOCK: Final = Path("/run/azlocal-lab-groups.lock")
+_EMPTY_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True)
+class Hierarchy:
+    """One tree of groups: `options` mount it; `target` is where this machine has it, None where it hasn't."""
+
+    type: str
+    options: str
+    target: Path | None
+
+
+def hierarchies(cgroup: str, mountinfo: str) -> list[Hierarchy]:
+    """Read /proc/self/cgroup and /proc/self/mountinfo; v2 counts only where it stands alone."""
+    mounted = dict(_mounted(mountinfo))
+    if mounted.get(frozenset()) == _TOP:
+        return [Hierarchy("cgroup2", "", _TOP)]
+    found = []
+    for line in cgroup.splitlines():
+        controllers = line.split(":", 2)[1]
+        if controllers:
+            options = f"none,{controllers}" if controllers.startswith("name=") else controllers
+            found.append(Hierarchy("cgroup", options, mounted.get(frozenset(controllers.split(",")))))
+    return found
+
+
+def _mounted(mountinfo: str) -> Iterator[tuple[frozenset[str], Path]]:
+    plain = {"rw", "xattr", "noprefix", "clone_children", "cpuset_v2_mode"}
+    for line in mountinfo.splitlines():
+        left, _, right = line.partition(" - ")
+        kind, _, options = right.split(" ", 2)
+        if kind == "cgroup":
+            words = {word for word in options.split(",") if not word.startswith("release_agent=")}
+            yield frozenset(words - plain), Path(left.split()[4])
+        elif kind == "cgroup2":
+            yield frozenset(), Path(left.split()[4])
+
+
+def here() -> list[Hierarchy]:
+    """Return this machine's hierarchies."""
+    return hierarchies(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
+
+
+def join(lab: str, host: str) -> None:
+    """Put this process into the host's groups, which it makes."""
+    for hierarchy in here():
+        with _top_of(hierarchy) as top:
+            group = top
+            for name in (GROUP, lab, host):
+                parent, group = group, group / name
+                _hand_down(hierarchy, parent)
+                group.mkdir(exist_ok=True)
+                if "cpuset" in hierarchy.options.split(","):
+                    _inherit_processors(parent, group)
+            (group / "cgroup.procs").write_text(str(os.getpid()))
+
+
+def remove(lab: str, host: str) -> None:
+    """Remove the groups of a host whose processes are gone, and the lab's with the last of them.
+
+    Raises:
+        OSError: something still runs in one of them.
+    """
+    for hierarchy in here():
+        with _top_of(hierarchy) as mounted:
+            top = mounted / GROUP
+            own = top / lab / host
+            below = [group for group in own.rglob("*") if group.is_dir()]
+            for group in sorted(below, key=lambda path: -len(path.parts)):
+                _remove_group(group)
+            _remove_group(own)
+            for group in (top / lab, top):
+                if group.is_dir() and not any(path.is_dir() for path in group.iterdir()):
+                    group.rmdir()
+
+
+def standing(lab: str) -> list[Path]:
+    """Return the groups of a lab that stand, as far as this machine has their hierarchies mounted."""
+    tops = [hierarchy.target / GROUP / lab for hierarchy in here() if hierarchy.target]
+    return [top for top in tops if top.is_dir()]
+
+
+def mount_own(folder: str) -> None:
+    """Mount what this machine has mounted, as seen from a group namespace, where a host looks for it."""
+    found = [hierarchy for hierarchy in here() if hierarchy.target]
+    if [hierarchy.type for hierarchy in found] == ["cgroup2"]:
+        _mount("cgroup2", "", folder)
+        # No group with processes may hand controllers down.
+        leaf = Path(folder, "host")
+        leaf.mkdir(exist_ok=True)
+        (leaf / "cgroup.procs").write_text(str(os.getpid()))
+        _hand_down(found[0], Path(folder))
+        return
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", folder], check=True)
+    for hierarchy in found:
+        target = Path(folder, hierarchy.target.name if hierarchy.target else "")
+        target.mkdir()
+        _mount(hierarchy.type, hierarchy.options, str(target))
+
+
+@contextmanager
+def _top_of(hierarchy: Hierarchy) -> Iterator[Path]:
+    if hierarchy.target:
+        yield hierarchy.target
+        return
+    _mount(hierarchy.type, hierarchy.options, str(_ANYWHERE))
+    yield _ANYWHERE
+    subprocess.run(["umount", str(_ANYWHERE)], check=True)
+
+
+def _mount(kind: str, options: str, target: str) -> None:
+    chosen = ["-o", options] if options else []
+    subprocess.run(["mount", "-t", kind, *chosen, kind, target], check=True)
+
+
+def _hand_down(hierarchy: Hierarchy, group: Path) -> None:
+    if hierarchy.type == "cgroup2":
+        for controller in (group / "cgroup.controllers").read_text().split():
+            (group / "cgroup.subtree_control").write_text(f"+{controller}")
+
+
+def _inherit_processors(parent: Path, group: Path) -> None:
+    for name in ("cpuset.cpus", "cpuset.mems"):
+        if not (group / name).read_text().strip():
+            (group / name).write_text((parent / name).read_text())
+
+
+def _remove_group(group: Path) -> None:
+    deadline = time.monotonic() + _EMPTY_SECONDS
+    while True:
+        try:
+            group.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)  # the last of its processes is still going
+        else:
+            return
+
+
+def main(verb: str, lab: str, host: str, *command: str) -> None:
+    """Do one of the two; then become `command`."""
+    with _LOCK.open("w") as file:  # else one removes the groups over its own while another adds there
+        fcntl.flock(file, fcntl.LOCK_EX)
+        (join if verb == "join" else remove)(lab, host)
+    if command:
+        os.execvp(command[0], command)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

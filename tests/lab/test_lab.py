@@ -1,0 +1,170 @@
+"""The lab itself: hosts that answer as hosts do, whose power and cables can be cut, and that leave nothing."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+
+from infra.ssh import shell_for
+from tests.lab import groups
+from tests.lab import lab as labs
+from tests.lab.conftest import NAME, MakeLab
+from tests.lab.host import LabHost
+from tests.lab.lab import Lab
+from tests.lab.leftovers import lab_leftovers
+from tests.lab.marks import LabError, check_name
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_hierarchies_of_v1_are_read() -> None:
+    cgroup = "5:net_cls,net_prio:/\n4:memory:/x\n3:name=systemd:/\n0::/\n"
+    mountinfo = (
+        "11 32 0:29 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n"
+        "12 32 0:30 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,xattr,name=systemd\n"
+        "13 32 0:31 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n"
+    )
+    assert [(one.type, one.options, str(one.target)) for one in groups.hierarchies(cgroup, mountinfo)] == [
+        ("cgroup", "net_cls,net_prio", "None"),
+        ("cgroup", "memory", "/sys/fs/cgroup/memory"),
+        ("cgroup", "none,name=systemd", "/sys/fs/cgroup/systemd"),
+    ]
+
+
+def test_v2_alone_is_read() -> None:
+    mountinfo = "13 32 0:31 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw,nsdelegate\n"
+    found = groups.hierarchies("0::/user.slice\n", mountinfo)
+    assert [(one.type, one.options, str(one.target)) for one in found] == [("cgroup2", "", "/sys/fs/cgroup")]
+
+
+@pytest.mark.parametrize("name", ["", "A", "a/b", "-a", "a-", "a" * 21, ".."])
+def test_a_name_that_cannot_be_a_file_name_is_refused(name: str) -> None:
+    with pytest.raises(LabError, match="can't name a lab"):
+        check_name(name)
+
+
+def virsh(connection: str, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["virsh", "-q", "-c", connection, *command], check=check, capture_output=True, text=True, timeout=60
+    )
+
+
+def dialled(host: LabHost, address: IPv4Address, port: int = 22) -> str:
+    """Open a TCP connection from a host and return what is wrong with it."""
+    script = "exec 3<>/dev/tcp/$0/$1"
+    return host.run("timeout", "3", "bash", "-c", script, str(address), str(port), check=False).stderr.strip()
+
+
+@pytest.mark.lab
+class TestReal:
+    def test_every_host_answers_over_ssh_and_libvirt(self, make_lab: MakeLab) -> None:
+        started = time.monotonic()
+        lab = make_lab(4)
+        assert time.monotonic() - started < 20  # 2 s; more where the machine is busy
+        assert [host.name for host in lab.hosts] == ["node1", "node2", "node3", "node4"]
+        for host in lab.hosts:
+            shell = shell_for(host.connection)
+            assert shell.run(["hostname"]).stdout.strip() == host.name
+            shell.close()
+            for uri in (host.connection, host.connection.replace("qemu+", "lxc+")):
+                assert virsh(uri, "hostname").stdout.strip() == host.name
+        assert len({virsh(host.connection, "capabilities").stdout.split("uuid")[1] for host in lab.hosts}) == 4
+
+    def test_hosts_reach_each_other_and_this_machine(self, lab: Lab) -> None:
+        first, second = lab.hosts
+        assert dialled(first, second.address) == ""
+        with socket.create_server((str(lab.controller_address), 0)) as server:
+            assert dialled(first, lab.controller_address, server.getsockname()[1]) == ""
+
+    def test_what_a_host_has_is_its_own(self, lab: Lab) -> None:
+        first, second = lab.hosts
+        first.run("sh", "-c", "touch /etc/own /var/lib/own /root/own /run/own /tmp/own")
+        for path in ("/etc/own", "/var/lib/own", "/root/own", "/run/own", "/tmp/own"):
+            assert second.run("test", "-e", path, check=False).returncode == 1
+            assert not Path(path).exists()
+        assert first.run("touch", "/usr/own", check=False).returncode == 1
+        first.run("mount", "-t", "tmpfs", "own", "/srv")
+        assert " /srv " not in Path("/proc/self/mountinfo").read_text()
+        assert first.run("cat", "/proc/1/cgroup").stdout.count(":/\n") == len(
+            first.run("cat", "/proc/1/cgroup").stdout.splitlines()
+        )
+
+    def test_without_power_everything_is_gone_at_once_but_the_disk(self, lab: Lab) -> None:
+        first, second = lab.hosts
+        shell = shell_for(first.connection)
+        shell.run(["sh", "-c", "echo kept > /var/lib/azlocal/kept; setsid sleep 1000 >/dev/null 2>&1 &"])
+        key = first.host_key
+
+        started = time.monotonic()
+        first.power_off()
+        assert time.monotonic() - started < 10
+        assert not first.answers()
+        with pytest.raises(LabError, match="is off"):
+            first.run("true")
+        assert second.answers()
+
+        first.power_on()
+        assert shell.run(["cat", "/var/lib/azlocal/kept"]).stdout == "kept\n"
+        assert shell.run(["pgrep", "-x", "sleep"], check=False).exit_code == 1
+        assert first.host_key == key
+        shell.close()
+
+    def test_a_cut_cable_leaves_the_host_running(self, lab: Lab) -> None:
+        host = lab.hosts[0]
+        host.cut_link()
+        assert not host.answers()
+        assert host.run("cat", "/sys/class/net/eno1/carrier", check=False).stdout.strip() != "1"
+        host.restore_link()
+        _eventually(host.answers)
+
+    def test_daemons_stop_and_start(self, lab: Lab) -> None:
+        host = lab.hosts[0]
+        host.stop_sshd()
+        assert not host.answers()
+        host.start_sshd()
+        _eventually(host.answers)
+        host.stop_daemon("libvirtd")
+        assert virsh(host.connection, "version", check=False).returncode != 0
+        host.start_daemon("libvirtd")
+        virsh(host.connection, "version")
+
+    def test_two_labs_stand_beside_each_other(self, lab: Lab) -> None:
+        other = labs.start(f"{NAME}-2", 1)
+        try:
+            assert not other.subnet.overlaps(lab.subnet)
+            assert other.hosts[0].answers()
+            assert "unreachable" in dialled(other.hosts[0], lab.hosts[0].address)
+        finally:
+            other.destroy()
+        assert all(host.answers() for host in lab.hosts)
+
+    def test_what_a_killed_run_left_is_found_and_removed(self, make_lab: MakeLab) -> None:
+        script = f"import tests.lab.lab as labs, os; labs.start({NAME!r}, 2); os.kill(os.getpid(), 9)"
+        subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False, timeout=60)
+        left = "\n".join(lab_leftovers(NAME))
+        for what in ("process", "control group", "network namespace", "link", "file"):
+            assert what in left
+        found = labs.find(NAME)
+        assert found is not None
+        assert found.hosts[1].answers()
+        before = found.hosts[1].host_key
+
+        lab = make_lab(1)
+        assert lab.hosts[0].answers()
+        assert lab.hosts[0].host_key != before
+        lab.destroy()
+        assert lab_leftovers(NAME) == []
+
+
+def _eventually(ask: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not ask():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
