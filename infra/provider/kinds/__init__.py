@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from infra.kvm.connection import Hosts
+from infra.provider.kinds.address_probe import AddressProbeKind
 from infra.provider.kinds.cluster import ClusterKind
 from infra.provider.kinds.cluster_identity import ClusterIdentityKind
 from infra.provider.kinds.control_plane import ControlPlaneKind
@@ -19,7 +20,7 @@ def all_kinds() -> Mapping[str, AnyKind]:
     """Return every kind by its type token; they share one set of connections."""
     hosts = Hosts()
     kinds: tuple[AnyKind, ...] = (
-        *(HostKind(hosts), NetworkKind(hosts), ImageKind(hosts), MachineKind(hosts)),
+        *(HostKind(hosts), NetworkKind(hosts), ImageKind(hosts), MachineKind(hosts), AddressProbeKind(hosts)),
         *(ClusterIdentityKind(), ControlPlaneKind(), ClusterKind()),
     )
     return {kind.contract.token: kind for kind in kinds}

@@ -1,0 +1,37 @@
+"""Probes of planned addresses, which machines wait for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import pulumi
+
+from infra.address_probes import Probe
+from infra.components.physical_host import PhysicalHost
+from infra.resources.address_probe import AddressProbe
+
+
+def declare_probes(
+    probes: Iterable[Probe], instance: str, hosts: Mapping[str, PhysicalHost], parent: pulumi.Resource
+) -> dict[str, AddressProbe]:
+    """Declare probes by the libvirt name of their network; each needs the network on its host.
+
+    Args:
+        probes: The probes.
+        instance: The instance.
+        hosts: The hosts by name.
+        parent: The component they belong to.
+    """
+    return {
+        probe.network.libvirt_name: AddressProbe(
+            f"{probe.network.libvirt_name}-addresses",
+            pulumi.ResourceOptions(parent=parent),
+            instance=instance,
+            connection=hosts[probe.network.host].host.connection,
+            network=hosts[probe.network.host].networks[probe.network.libvirt_name].name,
+            bridge=probe.network.bridge,
+            addresses=probe.addresses,
+            own_macs=list(probe.own_macs),
+        )
+        for probe in probes
+    }
