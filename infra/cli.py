@@ -7,18 +7,19 @@ pays for another's libraries.
 import importlib
 import json
 import os
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from infra.cli_output import EXIT_RULE_BROKEN, EXIT_UNREADABLE, as_json, echo_findings, json_text, write
+from infra.cli_output import EXIT_RULE_BROKEN, EXIT_UNREADABLE, Format, echo_findings, json_text, write
+from infra.cli_views import find_losses, show_placement, show_sizes
 
 if TYPE_CHECKING:
     from infra.addresses import AddressPlan
     from infra.addresses.diff import Changes
+    from infra.planning import Plan
     from infra.spec import InstanceSpec
 
 # Command groups of other parts, by name: the module that has its `app`, and what the help says.
@@ -77,16 +78,6 @@ def _placeholder(help_text: str) -> Any:
     return typer.main.get_command(stub)
 
 
-class Format(StrEnum):
-    """How the plan is shown."""
-
-    TABLE = "table"
-    JSON = "json"
-    MARKDOWN = "markdown"
-    SVG = "svg"
-    HTML = "html"
-
-
 app = typer.Typer(
     cls=_Groups,
     help=_HELP,
@@ -143,13 +134,22 @@ def plan(
     size: Annotated[
         bool, typer.Option("--size", help="Only say what networks are needed; reads Pulumi.STACK.yaml alone.")
     ] = False,
+    placement: Annotated[
+        bool,
+        typer.Option("--placement", help="Show which host each machine is on, and why, instead of addresses."),
+    ] = False,
+    without: Annotated[
+        str | None,
+        typer.Option("--without", metavar="HOST|all", help="The same, with what the loss of that host leaves."),
+    ] = None,
 ) -> None:
-    """Plan every address of a stack and check the plan.
+    """Plan every address of a stack and every machine's host, and check the plan.
 
     Checks it against every published rule of Azure Local and AKS, and reports all faults at once.
 
     Reads Pulumi.STACK.yaml, hosts/SITE.yaml and netplans/SITE.yaml; needs neither engine nor hosts.
-    Addresses given out are recorded in netplans/SITE.lock.yaml, so that nobody is ever renumbered: commit it.
+    Addresses given out are recorded in netplans/SITE.lock.yaml, so that nobody is ever renumbered, and machines'
+    hosts in hosts/SITE.lock.yaml, so that nobody moves without a reason: commit both.
     `html` is a map of every subnet for a browser, `svg` one picture, `markdown` a comment on a pull request.
 
     Exit code 0: sound. 2: a rule is broken. 1: the input can't be read.
@@ -162,14 +162,19 @@ def plan(
         azlocal plan lab -o map.html
         azlocal plan lab --against origin/main --format markdown
         azlocal plan lab --explain 10.220.32.26
+        azlocal plan lab --placement -o hosts.html
+        azlocal plan lab --without node2       what survives that; `all` for each host
         azlocal plan lab --size                what networks to ask for, and a netplan to start from
     """
     from infra.addresses import AddressPlan
     from infra.spec import SpecError, load_instance
 
+    is_placement = placement or without is not None
+    if is_placement and (size or question is not None or against is not None):
+        raise typer.BadParameter("it doesn't go with --size, --explain or --against", param_hint="--placement")
     output = chosen or _format_of(target)
     if size:
-        _size(context.obj, stack, output, target)
+        show_sizes(context.obj, stack, output, target)
         return
     try:
         spec = load_instance(stack, context.obj)
@@ -177,14 +182,18 @@ def plan(
             _explain(question, spec, output, use_lock=not no_lock)
             return
         older = _older(against, spec, use_lock=not no_lock) if against is not None else None
-        found = _planned(spec, no_lock=no_lock, frozen=_in_ci() if frozen is None else frozen)
+        whole = _planned(spec, no_lock=no_lock, frozen=_in_ci() if frozen is None else frozen)
+        losses = find_losses(whole, spec, without)
     except SpecError as error:
         if output is not Format.TABLE:
             write(_rendered(AddressPlan(stack, (), tuple(error.findings)), output, None), target)
         echo_findings(error.findings)
         raise typer.Exit(EXIT_UNREADABLE) from None
+    found = whole.addresses
     changes = _changes(older, found, spec, against) if older is not None and against is not None else None
-    if output is Format.TABLE and target is None:
+    if is_placement:
+        show_placement(whole, losses, output, target)
+    elif output is Format.TABLE and target is None:
         _print_tables(found, changes)
     else:
         write(_rendered(found, output, changes), target)
@@ -247,15 +256,20 @@ def rules(
         azlocal rules
         azlocal rules aks-pool-too-small vip-in-pool
     """
-    from infra.addresses.rules import RULES
+    from infra.addresses.rules import RULES as OF_ADDRESSES
+    from infra.placement.rules import RULES as OF_PLACEMENT
 
-    unknown = set(names or ()) - {one.id for one in RULES}
+    known = sorted(
+        [(one.id, one.severity, one.source, one.check.__doc__) for one in OF_ADDRESSES]
+        + [(one.id, one.severity, one.source, one.check.__doc__) for one in OF_PLACEMENT]
+    )
+    unknown = set(names or ()) - {one for one, *_ in known}
     if unknown:
         typer.echo(f"error: no such rule: {', '.join(sorted(unknown))}; `azlocal rules` lists them", err=True)
         raise typer.Exit(EXIT_UNREADABLE)
-    for one in sorted(RULES, key=lambda one: one.id):
-        if not names or one.id in names:
-            typer.echo(f"{one.id}  ({one.severity}; {one.source})\n    {one.check.__doc__}")
+    for name, severity, source, text in known:
+        if not names or name in names:
+            typer.echo(f"{name}  ({severity}; {source})\n    {text}")
 
 
 @app.command()
@@ -291,36 +305,10 @@ def schema(
         raise typer.Exit(EXIT_UNREADABLE)
 
 
-def _planned(spec: "InstanceSpec", *, no_lock: bool, frozen: bool) -> "AddressPlan":
-    from infra.addresses import plan_addresses, record_plan
+def _planned(spec: "InstanceSpec", *, no_lock: bool, frozen: bool) -> "Plan":
+    from infra.planning import plan_instance, record_instance
 
-    return plan_addresses(spec) if no_lock else record_plan(spec, frozen=frozen)
-
-
-def _size(directory: Path, stack: str, output: Format, target: Path | None) -> None:
-    from infra.addresses.sizing import size_instance
-    from infra.spec import SpecError
-    from infra.spec.loader import load_stack
-
-    if output not in {Format.TABLE, Format.JSON}:
-        raise typer.BadParameter(f"--size can't be shown as {output}; use table or json", param_hint="--format")
-    try:
-        sizing = size_instance(stack, *load_stack(stack, directory))
-    except SpecError as error:
-        if output is Format.JSON:
-            failed = {"instance": stack, "ok": False, "networks": [], "findings": as_json(error.findings)}
-            write(json_text(failed), target)
-        echo_findings(error.findings)
-        raise typer.Exit(EXIT_UNREADABLE) from None
-    if output is Format.JSON:
-        write(json_text(sizing.to_json()), target)
-    else:
-        from infra.addresses.sizing.table import render_sizes
-
-        write(render_sizes(sizing), target)
-    echo_findings(sizing.findings)
-    if not sizing.ok:
-        raise typer.Exit(EXIT_RULE_BROKEN)
+    return plan_instance(spec) if no_lock else record_instance(spec, frozen=frozen)
 
 
 def _explain(question: str, spec: "InstanceSpec", output: Format, *, use_lock: bool) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,16 @@ if TYPE_CHECKING:
 
 EXIT_UNREADABLE = 1
 EXIT_RULE_BROKEN = 2
+
+
+class Format(StrEnum):
+    """How the plan is shown."""
+
+    TABLE = "table"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    SVG = "svg"
+    HTML = "html"
 
 
 def json_text(content: dict[str, Any]) -> str:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pulumi
 
-from infra.addresses import AddressPlan, plan_addresses, read_lock, record_plan
+from infra.addresses import AddressPlan
 from infra.components.instance import AzureLocalInstance, LoginKeys
 from infra.components.node_image import NodeImageFiles
 from infra.guest import API_PORT
 from infra.image import find_node_image
 from infra.kubernetes.kubeconfig import merge_kubeconfigs
+from infra.planning import Plan, plan_instance, read_locks, record_instance
 from infra.spec import Finding, InstanceSpec, SpecError, load_instance, read_public_keys
 from infra.topology import Cluster, Topology, build_topology
 
@@ -27,15 +28,16 @@ def main() -> None:
     try:
         spec = load_instance(pulumi.get_stack(), root)
         keys = _login_keys(spec)
-        plan = _plan(spec)
+        whole = _plan(spec)
     except SpecError as error:
         raise pulumi.RunError(_report(error.findings)) from None
+    plan = whole.addresses
     if not plan.ok:
         raise pulumi.RunError(_report(plan.findings))
     for finding in plan.findings:
         say = pulumi.warn if finding.severity == "warning" else pulumi.info
         say(str(finding).removeprefix(f"{finding.severity}: "))
-    topology, image = build_topology(spec, plan), _node_image()
+    topology, image = build_topology(spec, plan, whole.placement), _node_image()
     _check_versions(topology, image)
     instance = AzureLocalInstance(topology, image, keys)
     _export(topology, plan, instance)
@@ -50,12 +52,12 @@ def _project_directory() -> Path:
     return next(folder for folder in (here, *here.parents) if (folder / "Pulumi.yaml").is_file())
 
 
-def _plan(spec: InstanceSpec) -> AddressPlan:
-    """Plan the addresses; only a real update records them, a preview leaves the lock file as it is."""
+def _plan(spec: InstanceSpec) -> Plan:
+    """Plan addresses and hosts; only a real update records them, a preview leaves the lock files as they are."""
     frozen = os.environ.get("CI", "").lower() in {"1", "true"}
     if pulumi.runtime.is_dry_run():
-        return plan_addresses(spec, read_lock(spec.lock_path))
-    return record_plan(spec, frozen=frozen)
+        return plan_instance(spec, read_locks(spec))
+    return record_instance(spec, frozen=frozen, is_carried_out=True)
 
 
 def _login_keys(spec: InstanceSpec) -> LoginKeys:

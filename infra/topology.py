@@ -12,13 +12,12 @@ from infra.addresses import AddressPlan
 from infra.addresses.layout import Network, build_networks
 from infra.addresses.numbers import address_text, as_ranges, range_text
 from infra.host_networks import HostNetwork, carrier, host_networks
-from infra.placement import place
+from infra.placement import MachineRole, Placement, plan_placement
 from infra.spec import InstanceSpec, SpecError
 from infra.spec.hosts import HostSpec
 from infra.spec.stack import AgentPool, ClusterSpec, Provisioning
 from infra.spec.vm_sizes import VmSize
 
-Role = Literal["resourceBridge", "controlPlane", "worker"]
 MachineType = Literal["auto", "vm", "container", "emulated"]
 
 DEFAULT_STORAGE_DIRECTORY = "/var/lib/azlocal"
@@ -76,7 +75,7 @@ class Machine:
 
     name: str
     owner: str
-    role: Role
+    role: MachineRole
     cluster: str | None
     pool: str | None
     host: str
@@ -154,8 +153,7 @@ class _Wanted:
     """A machine before it has a host and an address."""
 
     owner: str
-    role: Role
-    group: str
+    role: MachineRole
     network: Network
     vm_size: str
     number: int = 0
@@ -163,18 +161,20 @@ class _Wanted:
     pool: AgentPool | None = None
 
 
-def build_topology(spec: InstanceSpec, plan: AddressPlan) -> Topology:
+def build_topology(spec: InstanceSpec, plan: AddressPlan, placement: Placement | None = None) -> Topology:
     """Decide everything about an instance.
 
     Args:
         spec: What people wrote.
         plan: The plan of that spec.
+        placement: The placement of that spec; None is where machines go of which none is there yet.
 
     Raises:
-        SpecError: The plan is not sound; carries its findings.
+        SpecError: The plan or the placement is not sound; carries its findings.
     """
-    if not plan.ok:
-        raise SpecError(plan.findings)
+    placement = placement or plan_placement(spec)
+    if not plan.ok or not placement.ok:
+        raise SpecError(dict.fromkeys((*plan.findings, *placement.findings)))
     layout = build_networks(spec.netplan)
     addresses = {
         one.owner: one.address for network in plan.networks for one in network.allocations if one.is_recorded
@@ -188,7 +188,7 @@ def build_topology(spec: InstanceSpec, plan: AddressPlan) -> Topology:
     }
     gateways = {one.network: one.host for one in networks if one.holds_gateway and one.mode == "mesh"}
     wanted = list(_wanted_machines(spec, layout))
-    hosts = place(_groups(wanted), (host.name for host in spec.hosts.hosts))
+    hosts = placement.hosts
     macs = mac_addresses(f"{spec.name}-{one.owner}" for one in wanted)
     sizes = spec.vm_sizes()
     machines = tuple(
@@ -252,23 +252,16 @@ def _sorted_clusters(spec: InstanceSpec) -> list[ClusterSpec]:
 
 def _wanted_machines(spec: InstanceSpec, layout: list[Network]) -> Iterator[_Wanted]:
     by_name = {network.name: network for network in layout[1:]}
-    yield _Wanted("rb-0", "resourceBridge", "rb", layout[0], spec.stack.resource_bridge.vm_size)
+    yield _Wanted("rb-0", "resourceBridge", layout[0], spec.stack.resource_bridge.vm_size)
     for cluster in _sorted_clusters(spec):
         network, name = by_name[cluster.logical_network], cluster.name
         for number in range(cluster.control_plane.count):
-            owner, group = f"{name}-cp-{number}", f"{name}-cp"
-            yield _Wanted(owner, "controlPlane", group, network, cluster.control_plane.vm_size, number, name)
+            owner = f"{name}-cp-{number}"
+            yield _Wanted(owner, "controlPlane", network, cluster.control_plane.vm_size, number, name)
         for pool in sorted(cluster.agent_pools, key=lambda pool: pool.name):
-            group = f"{name}-{pool.name}"
             for number in range(pool.count):
-                yield _Wanted(f"{group}-{number}", "worker", group, network, pool.vm_size, number, name, pool)
-
-
-def _groups(wanted: Iterable[_Wanted]) -> dict[str, list[str]]:
-    groups: dict[str, list[str]] = {}
-    for one in wanted:
-        groups.setdefault(one.group, []).append(one.owner)
-    return groups
+                owner = f"{name}-{pool.name}-{number}"
+                yield _Wanted(owner, "worker", network, pool.vm_size, number, name, pool)
 
 
 def _machine(

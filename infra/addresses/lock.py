@@ -1,32 +1,25 @@
 """netplans/<site>.lock.yaml: every address given out, and to whom; to addresses what a lock file is to packages.
 
 One line an address or VRRP id, sorted, so that a git diff is the review. A site can carry several instances, so
-an owner is `<instance>/<name>`. Writers hold a file lock on the folder (no litter beside the file) and replace
-the file in one step.
+an owner is `<instance>/<name>`.
 """
 
-import fcntl
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 
-import yaml
-
 from infra.addresses.numbers import address_text
 from infra.addresses.plan import Allocation
-from infra.spec.findings import Finding, KeyPath, SpecError, shown
-from infra.spec.tree import Document, read_document
+from infra.lock_file import broken_lock, read_lock_document, update_file, write_yaml
+from infra.spec.findings import shown
+from infra.spec.tree import Document
 
 _HEADER = (
     "# Every address given out at this site, and to whom. azlocal writes it: review the diff, commit it.\n"
     "# Freed addresses are used again last, the lowest number first.\n"
 )
-_MAX_BYTES = 16 * 1024 * 1024
-_REMEDY = "restore the file from git; azlocal writes it, people only read it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +115,8 @@ def read_lock(path: Path) -> Lock:
     Raises:
         SpecError: The file is not a lock.
     """
-    if not path.exists():
-        return Lock()
-    document = read_document(path, f"netplans/{path.name}", _MAX_BYTES, max_nodes=2_000_000)
-    if document.root is None or document.faults:
-        raise SpecError(document.faults)
-    return _parse(document)
+    document = read_lock_document(path, f"netplans/{path.name}")
+    return Lock() if document is None else _parse(document)
 
 
 def write_lock(path: Path, lock: Lock) -> None:
@@ -139,20 +128,7 @@ def write_lock(path: Path, lock: Lock) -> None:
     addresses = {address_text(address): entries[address] for address in sorted(entries)}
     ids = {owner: {"vlan": one.vlan, "id": one.number} for owner, one in sorted(lock.vrrp.items())}
     content = {"version": 1, "addresses": addresses, **({"vrrpIds": ids} if ids else {})}
-    text = yaml.dump(
-        content,
-        Dumper=yaml.CSafeDumper,
-        sort_keys=False,
-        default_flow_style=None,
-        width=10_000,
-        allow_unicode=True,
-    )
-    temporary = path.with_name(f".{path.name}.new")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(_HEADER + text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write_yaml(path, _HEADER, content)
 
 
 def update_lock(path: Path, change: Callable[[Lock], Lock]) -> Lock:
@@ -165,66 +141,42 @@ def update_lock(path: Path, change: Callable[[Lock], Lock]) -> Lock:
     Raises:
         SpecError: The file is not a lock, or can't be written.
     """
-    try:
-        with _held(path.parent):
-            lock = read_lock(path)
-            changed = change(lock)
-            if changed != lock:
-                write_lock(path, changed)
-            return changed
-    except OSError as error:
-        message = f"the lock file can't be written: {error.strerror}"
-        remedy = "make the folder writable, or plan with --no-lock"
-        raise SpecError([Finding("lock-unwritable", "error", f"netplans/{path.name}", message, remedy)]) from error
-
-
-@contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    return update_file(path, f"netplans/{path.name}", read_lock, change, write_lock)
 
 
 def _parse(document: Document) -> Lock:
     content = document.root.value if document.root else {}
     if content.get("version") != 1:
-        raise _broken(document, f"version {shown(content.get('version'))} is unknown; this azlocal knows 1")
+        raise broken_lock(document, f"version {shown(content.get('version'))} is unknown; this azlocal knows 1")
     addresses = content.get("addresses")
     if not isinstance(addresses, dict):
-        raise _broken(document, f"`addresses` is {shown(addresses)}")
+        raise broken_lock(document, f"`addresses` is {shown(addresses)}")
     given: dict[int, Given] = {}
     freed: dict[int, Freed] = {}
     for text, entry in addresses.items():
         try:
             address = int(IPv4Address(text))
         except AddressValueError:
-            raise _broken(document, f"{shown(text)} is not an IPv4 address", ("addresses", text)) from None
+            raise broken_lock(document, f"{shown(text)} is not an IPv4 address", ("addresses", text)) from None
         match entry:
             case {"owner": str(owner), "use": str(use)} if "/" in owner:
                 given[address] = Given(owner, use)
             case {"freed": int(order), "was": str(was)}:
                 freed[address] = Freed(order, was)
             case _:
-                raise _broken(document, "neither {owner, use} nor {freed, was}", ("addresses", text))
+                raise broken_lock(document, "neither {owner, use} nor {freed, was}", ("addresses", text))
     return Lock(given, freed, _parse_vrrp(document))
 
 
 def _parse_vrrp(document: Document) -> dict[str, VrrpId]:
     entries = document.root.value.get("vrrpIds", {}) if document.root else {}
     if not isinstance(entries, dict):
-        raise _broken(document, f"`vrrpIds` is {shown(entries)}")
+        raise broken_lock(document, f"`vrrpIds` is {shown(entries)}")
     found: dict[str, VrrpId] = {}
     for owner, entry in entries.items():
         match entry:
             case {"vlan": int(vlan), "id": int(number)} if "/" in owner:
                 found[owner] = VrrpId(vlan, number)
             case _:
-                raise _broken(document, "no {vlan, id}", ("vrrpIds", owner))
+                raise broken_lock(document, "no {vlan, id}", ("vrrpIds", owner))
     return found
-
-
-def _broken(document: Document, message: str, path: KeyPath = ()) -> SpecError:
-    return SpecError([Finding("bad-lock", "error", document.where(path), message, _REMEDY)])

@@ -1,6 +1,6 @@
 """From what people wrote and the lock to the address plan; pure, and the effect of recording it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,17 +41,19 @@ def plan_addresses(spec: InstanceSpec, lock: Lock | None = None) -> AddressPlan:
     return AddressPlan(spec.name, plans, tuple(check_all(facts)), ids)
 
 
-def record_plan(spec: InstanceSpec, *, frozen: bool = False) -> AddressPlan:
+def record_plan(spec: InstanceSpec, *, frozen: bool = False, others: Sequence[Finding] = ()) -> AddressPlan:
     """Plan with the site's lock file, and write it when the plan is sound and gives out something new.
 
     Args:
         spec: What people wrote.
         frozen: Refuse to change the lock; a plan that needs it gets a finding. Where there is no lock to
             change, nothing is written and a warning says so.
+        others: What was found in other parts of the instance's plan; an error among it keeps the lock as it is.
 
     Raises:
         SpecError: The lock can't be read or written.
     """
+    are_sound = all(finding.severity != "error" for finding in others)
     result = _Recorded()
 
     def change(lock: Lock) -> Lock:
@@ -60,7 +62,7 @@ def record_plan(spec: InstanceSpec, *, frozen: bool = False) -> AddressPlan:
         if frozen and changed != lock and plan.ok:
             plan = plan.with_findings([_frozen(spec.lock_path, lock, changed)])
         result.plan = plan
-        return changed if plan.ok and not frozen else lock
+        return changed if plan.ok and are_sound and not frozen else lock
 
     update_lock(spec.lock_path, change)
     assert result.plan is not None  # noqa: S101  update_lock() called change()

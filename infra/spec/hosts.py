@@ -68,7 +68,6 @@ class HostSpec(Model):
     storage_directory: Annotated[str, AfterValidator(_check_folder)] | None = Field(
         None, description="Where azlocal keeps its files on the host; /var/lib/azlocal when absent."
     )
-
     drain: Boolean = Field(
         False, description="No machine is placed here; those that are here move to other hosts with the next `up`."
     )

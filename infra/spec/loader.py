@@ -69,6 +69,11 @@ class InstanceSpec:
         """Return where the site's addresses are recorded."""
         return self.directory / "netplans" / f"{self.site}.lock.yaml"
 
+    @property
+    def hosts_lock_path(self) -> Path:
+        """Return where it is recorded which host each of the site's machines is on."""
+        return self.directory / "hosts" / f"{self.site}.lock.yaml"
+
     def vm_sizes(self) -> dict[str, VmSize]:
         """Return every VM size that a machine of this instance can have."""
         return vm_sizes(self.hosts.vm_sizes)

@@ -150,6 +150,20 @@ class ClusterSpec(Model):
     )
 
 
+class PlacementSpec(Model):
+    """What people want of placement: room that stays free, and machines that stay put."""
+
+    reserve_percent: Annotated[Integer, Field(ge=0, le=90)] | None = Field(
+        None,
+        description="Percent of each host's memory to keep free. Written: a rule. Absent: 15, where possible.",
+    )
+    headroom: Literal["host", "none"] | None = Field(
+        None,
+        description="host: refuse a plan that doesn't survive a host's loss. none: don't look. Absent: warn.",
+    )
+    pins: dict[Name, Name] = Field({}, description="Machines that people place: a-cp-0: node1.")
+
+
 class StackConfig(Model):
     """All `azlocal:` keys of Pulumi.<stack>.yaml."""
 
@@ -170,7 +184,7 @@ class StackConfig(Model):
     ssh_public_keys: tuple[Annotated[str, AfterValidator(check_public_key)], ...] = Field(
         (), description="Who may log in to the machines: the text of a public key, or the path of its file."
     )
-    resource_bridge: ResourceBridge = Field(ResourceBridge())
+    placement: PlacementSpec = Field(PlacementSpec(), description="What people want of placement.")
     clusters: Annotated[tuple[ClusterSpec, ...], published(maxItems=32)] = Field(
         (), description="The AKS clusters, at most 32, or 12 with autoscaling."
     )

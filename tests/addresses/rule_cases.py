@@ -120,15 +120,6 @@ INSTANCE_CASES: list[tuple[str, str, dict[str, Any]]] = [
         "resourceBridge.vmSize",
         {"stack": {"resourceBridge": {"vmSize": "Standard_K8S3_v1"}}},
     ),
-    (
-        "vm-larger-than-host",
-        f"{POOL}.vmSize",
-        {
-            "clusters": [cluster(agentPools=[pool(vmSize="Standard_D32s_v3")])],
-            "hosts": [host(n, memoryGiB=96) for n in (1, 2)],
-        },
-    ),
-    ("capacity-exceeded", "hosts", {"clusters": [ONE], "hosts": [host(n, memoryGiB=32) for n in (1, 2)]}),
     ("unknown-release", "azureLocalRelease", {"stack": {"azureLocalRelease": "2402"}}),
     ("kubernetes-version-unsupported", VERSION, {"clusters": [cluster(kubernetesVersion="1.20.0")]}),
     ("kubernetes-version-unsupported", VERSION, {"clusters": [cluster(kubernetesVersion="1.32.7")]}),

@@ -29,11 +29,11 @@ _SPACE = re.compile(r"\s+")
 
 def render_markdown(plan: AddressPlan, changes: Changes | None = None) -> str:
     """Return the plan as Markdown: a line, what changed, a section for each network, the findings."""
-    mark = _SOUND if plan.ok else _MARKS["error"]
+    mark = mark_of(is_good=plan.ok)
     head = f"### {mark} Address plan {escape(verdict(plan))}\n\n{summary(plan)}\n\n"
     if changes is not None:
         head += _changes(changes)
-    findings = _findings(plan.findings)
+    findings = findings_section(plan.findings)
     room = _MOST_CHARACTERS - len(head) - len(findings)
     sections = []
     for number, network in enumerate(plan.networks):
@@ -45,6 +45,11 @@ def render_markdown(plan: AddressPlan, changes: Changes | None = None) -> str:
             break
         sections.append(section)
     return (head + "".join(sections) + findings).rstrip() + "\n"
+
+
+def mark_of(*, is_good: bool) -> str:
+    """Return the mark of good news or bad."""
+    return _SOUND if is_good else _MARKS["error"]
 
 
 def escape(text: str) -> str:
@@ -107,7 +112,8 @@ def _html(text: str) -> str:
     return _REFERENCE.sub("\u200b", escaped)
 
 
-def _findings(findings: tuple[Finding, ...]) -> str:
+def findings_section(findings: tuple[Finding, ...]) -> str:
+    """Return the findings as a section; empty without any, cut at what a comment holds."""
     lines = [
         f"- {_MARKS[finding.severity]} **{finding.severity}** {escape(finding.message)} "
         f"\\[{escape(finding.rule)}\\]<br>{escape(finding.remedy)}<br><sub>{escape(finding.path)}</sub>"

@@ -32,7 +32,7 @@ def render_html(plan: AddressPlan, changes: Changes | None = None) -> str:
     _header(body, plan)
     main = add(body, "main")
     if plan.findings:
-        _findings(main, plan.findings)
+        add_findings(main, plan.findings)
     if changes is not None:
         _changes(main, changes)
     _legend(main, changes)
@@ -83,7 +83,8 @@ def _short_verdict(plan: AddressPlan) -> str:
     return f"{mark} {verdict(plan).removeprefix(f'{plan.instance}: ')}"
 
 
-def _findings(main: etree._Element, findings: tuple[Finding, ...]) -> None:
+def add_findings(main: etree._Element, findings: tuple[Finding, ...]) -> None:
+    """Add a section with every finding."""
     section = add(main, "section", class_="findings", aria_labelledby="findings")
     add(section, "h2", "Findings", id="findings")
     listed = add(section, "ol")

@@ -7,7 +7,6 @@ To add a rule, write one function that yields faults, in the module it belongs t
         '''A VLAN id lies in 0-4094.'''
 """
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -17,8 +16,9 @@ from infra.addresses.layout import Network
 from infra.addresses.numbers import as_ranges, merged
 from infra.addresses.occupants import Occupant
 from infra.addresses.vrrp import VrrpUse
-from infra.spec.findings import Finding, KeyPath, Severity
+from infra.spec.findings import Finding, KeyPath
 from infra.spec.loader import FileKind, InstanceSpec
+from infra.spec.rules import Fault, Register, Rule
 from infra.spec.stack import ClusterSpec
 from infra.spec.types import AddressRange
 from infra.spec.vm_sizes import VmSize
@@ -104,70 +104,13 @@ class Facts:
         return [need for _, need in self.cluster_needs(network)]
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One place where a rule is broken.
-
-    Attributes:
-        file: The file to correct.
-        path: The place in it.
-        message: What was found.
-        remedy: What to do.
-    """
-
-    file: FileKind
-    path: KeyPath
-    message: str
-    remedy: str
-
-
-MOST_OF_A_RULE = 200  # nobody reads more; absurd input could have millions
-
-Check = Callable[[Facts], Iterator[Fault]]
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A published rule: its id, how bad it is to break, where it is published, and the check."""
-
-    id: str
-    severity: Severity
-    source: str
-    check: Check
-
-
-RULES: list[Rule] = []
-
-
-def rule(rule_id: str, *, source: str, severity: Severity = "error") -> Callable[[Check], Check]:
-    """Register a check under an id.
-
-    Args:
-        rule_id: Stable id, as findings carry it.
-        source: Code of the document in azure_local_facts.md §0 or a section of it, or `azlocal` for our own.
-        severity: What breaking it means.
-    """
-
-    def register(check: Check) -> Check:
-        RULES.append(Rule(rule_id, severity, source, check))
-        return check
-
-    return register
-
-
-def _check(one: Rule, facts: Facts) -> Iterator[Finding]:
-    where = facts.spec.sources.where
-    for number, fault in enumerate(one.check(facts)):
-        place = where(fault.file, fault.path)
-        if number == MOST_OF_A_RULE:
-            message = f"there is more of this: {number} faults are listed"
-            yield Finding(one.id, one.severity, place, message, "correct the listed ones, then plan again")
-            return
-        yield Finding(one.id, one.severity, place, fault.message, fault.remedy)
+RULES: Register[Facts] = Register()
+rule = RULES.rule
 
 
 def check_all(facts: Facts) -> list[Finding]:
     """Return every fault of every rule, errors first, then in the rules' order; of one rule up to a bound."""
-    found = [finding for one in RULES for finding in _check(one, facts)]
-    weight = {"error": 0, "warning": 1, "info": 2}
-    return sorted(found, key=lambda finding: weight[finding.severity])
+    return RULES.check_all(facts, facts.spec.sources)
+
+
+__all__ = ["RULES", "Facts", "Fault", "Rule", "check_all", "rule"]

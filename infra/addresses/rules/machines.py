@@ -1,11 +1,11 @@
-"""Machines: VM sizes by role, the hosts' class, and room in memory (azure_local_facts.md §1.1-1.2, §5.1-5.4)."""
+"""Machines: VM sizes by role, and the hosts' class (azure_local_facts.md §1.1-1.2, §5.1)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from infra.addresses.rules.base import Facts, Fault, rule
 from infra.spec.findings import KeyPath
-from infra.spec.stack import ClusterSpec, DeploymentClass
+from infra.spec.stack import DeploymentClass
 from infra.spec.vm_sizes import AZURE_SIZES
 
 BRIDGE_VCPUS = 4
@@ -182,65 +182,6 @@ def resource_bridge_too_small(facts: Facts) -> Iterator[Fault]:
             f"{name} has {size.vcpus} processors and {size.memory_mib // 1024} GiB; the bridge asks for {asked}"
         )
         yield Fault("stack", ("resourceBridge", "vmSize"), message, "use Standard_A4_v2")
-
-
-@rule("vm-larger-than-host", source="§5.4")
-def vm_larger_than_host(facts: Facts) -> Iterator[Fault]:
-    """Each machine's memory fits into one host."""
-    memory = _host_memory(facts)
-    known, seen = facts.vm_sizes, set()
-    for path, name, _ in _sizes(facts):
-        size = known.get(name)
-        if memory and size and size.memory_mib > max(memory) and name not in seen:
-            seen.add(name)
-            message = f"{name} has {size.memory_mib // 1024} GiB; the largest host has {max(memory) // 1024}"
-            yield Fault("stack", path, message, "use a smaller size, or a larger host")
-
-
-@rule("capacity-exceeded", source="BASE, §5.4", severity="warning")
-def capacity_exceeded(facts: Facts) -> Iterator[Fault]:
-    """All machines, at their most and in an upgrade, fit into the hosts' memory, with one host to spare."""
-    memory = sorted(_host_memory(facts))
-    need = _planned_memory(facts)
-    if not memory or need <= sum(memory[:-1]) or (len(memory) == 1 and need <= sum(memory)):
-        return
-    is_tight = need <= sum(memory)
-    room = sum(memory[:-1]) if is_tight else sum(memory)
-    kept = "with the largest of them down" if is_tight else "together"
-    message = (
-        f"the machines at their most, with one upgrading in each cluster, take {need // 1024} GiB; "
-        f"the hosts have {room // 1024} {kept}"
-    )
-    yield Fault("hosts", ("hosts",), message, "add a host, or use fewer or smaller machines")
-
-
-def _host_memory(facts: Facts) -> list[int]:
-    """Return each host's memory in MiB; nothing unless all are known."""
-    known = [host.memory_gib * 1024 for host in facts.spec.hosts.hosts if host.memory_gib is not None]
-    return known if len(known) == len(facts.spec.hosts.hosts) else []
-
-
-def _planned_memory(facts: Facts) -> int:
-    """Return what all machines can take in MiB: the bridge twice and a surge node a cluster, for upgrades."""
-    known = facts.vm_sizes
-
-    def memory(size: str) -> int:
-        return known[size].memory_mib if size in known else 0
-
-    return 2 * memory(facts.spec.stack.resource_bridge.vm_size) + sum(
-        _cluster_memory(cluster, {name: memory(name) for name in _cluster_sizes(cluster)})
-        for _, cluster in facts.clusters
-    )
-
-
-def _cluster_sizes(cluster: ClusterSpec) -> set[str]:
-    return {cluster.control_plane.vm_size, *(pool.vm_size for pool in cluster.agent_pools)}
-
-
-def _cluster_memory(cluster: ClusterSpec, memory: dict[str, int]) -> int:
-    planes = max(0, cluster.control_plane.count) * memory[cluster.control_plane.vm_size]
-    workers = sum(max(0, pool.planned_nodes) * memory[pool.vm_size] for pool in cluster.agent_pools)
-    return planes + workers + max(memory.values())
 
 
 def _sizes(facts: Facts) -> Iterator[tuple[KeyPath, str, str]]:

@@ -1,0 +1,93 @@
+"""What `azlocal plan` shows beside addresses: the networks that are needed, and where machines are."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from infra.cli_output import (
+    EXIT_RULE_BROKEN,
+    EXIT_UNREADABLE,
+    Format,
+    as_json,
+    echo_findings,
+    json_text,
+    write,
+)
+
+if TYPE_CHECKING:
+    from infra.placement.loss import Loss
+    from infra.planning import Plan
+    from infra.spec import InstanceSpec
+
+EVERY_HOST = "all"
+
+
+def show_sizes(directory: Path, stack: str, output: Format, target: Path | None) -> None:
+    """Show what networks an instance needs."""
+    from infra.addresses.sizing import size_instance
+    from infra.spec import SpecError
+    from infra.spec.loader import load_stack
+
+    if output not in {Format.TABLE, Format.JSON}:
+        raise typer.BadParameter(f"--size can't be shown as {output}; use table or json", param_hint="--format")
+    try:
+        sizing = size_instance(stack, *load_stack(stack, directory))
+    except SpecError as error:
+        if output is Format.JSON:
+            failed = {"instance": stack, "ok": False, "networks": [], "findings": as_json(error.findings)}
+            write(json_text(failed), target)
+        echo_findings(error.findings)
+        raise typer.Exit(EXIT_UNREADABLE) from None
+    if output is Format.JSON:
+        write(json_text(sizing.to_json()), target)
+    else:
+        from infra.addresses.sizing.table import render_sizes
+
+        write(render_sizes(sizing), target)
+    echo_findings(sizing.findings)
+    if not sizing.ok:
+        raise typer.Exit(EXIT_RULE_BROKEN)
+
+
+def find_losses(plan: "Plan", spec: "InstanceSpec", asked: str | None) -> "list[Loss]":
+    """Return what the losses that are asked about leave: one host's, or each host's.
+
+    Raises:
+        SpecError: There is no such host.
+    """
+    from infra.placement.loss import every_loss, lose
+    from infra.spec import Finding, SpecError
+    from infra.spec.findings import shown
+
+    if asked is None:
+        return []
+    hosts = [one.name for one in spec.hosts.hosts]
+    if asked in hosts:
+        return [lose(plan.placement, asked)]
+    if asked == EVERY_HOST:
+        return every_loss(plan.placement)
+    message = f"{shown(asked)} isn't in hosts/{spec.site}.yaml"
+    remedy = f"name one of: {', '.join(hosts)}; or {EVERY_HOST}"
+    raise SpecError([Finding("unknown-host", "error", "--without", message, remedy)])
+
+
+def show_placement(plan: "Plan", losses: "Sequence[Loss]", output: Format, target: Path | None) -> None:
+    """Show where machines are, and what losses leave."""
+    if output is Format.TABLE and target is None:
+        from rich.console import Console
+
+        from infra.placement.report.table import print_placement
+
+        print_placement(plan.placement, losses, Console())
+        return
+    from infra.placement.report.output import render_placement
+
+    addresses = {
+        one.owner: one.address
+        for network in plan.addresses.networks
+        for one in network.allocations
+        if one.is_recorded
+    }
+    write(render_placement(plan.placement, output.value, losses, addresses), target)

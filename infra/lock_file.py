@@ -1,0 +1,104 @@
+"""Files that azlocal keeps beside what people wrote: YAML, replaced in one step, one writer at a time.
+
+Writers hold a file lock on the folder, so that no litter stands beside the file.
+"""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from infra.spec.findings import Finding, KeyPath, SpecError
+from infra.spec.tree import Document, read_document
+
+_MAX_BYTES = 16 * 1024 * 1024
+_MAX_NODES = 2_000_000
+_REMEDY = "restore the file from git; azlocal writes it, people only read it"
+_Lock = TypeVar("_Lock")
+
+
+def read_lock_document(path: Path, name: str) -> Document | None:
+    """Read a lock file; None if there is none.
+
+    Args:
+        path: The file.
+        name: How messages call it: `netplans/lab.lock.yaml`.
+
+    Raises:
+        SpecError: The file isn't YAML, or not one of ours.
+    """
+    if not path.exists():
+        return None
+    document = read_document(path, name, _MAX_BYTES, max_nodes=_MAX_NODES)
+    if document.root is None or document.faults:
+        raise SpecError(document.faults)
+    return document
+
+
+def broken_lock(document: Document, message: str, path: KeyPath = ()) -> SpecError:
+    """Return the error that says what is wrong with a lock file, and where."""
+    return SpecError([Finding("bad-lock", "error", document.where(path), message, _REMEDY)])
+
+
+def write_yaml(path: Path, header: str, content: Mapping[str, Any]) -> None:
+    """Replace a file in one step; one line an entry of the inner mappings, in the order given."""
+    text = yaml.dump(
+        content,
+        Dumper=yaml.CSafeDumper,
+        sort_keys=False,
+        default_flow_style=None,
+        width=10_000,
+        allow_unicode=True,
+    )
+    temporary = path.with_name(f".{path.name}.new")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(header + text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def update_file(
+    path: Path,
+    name: str,
+    read: Callable[[Path], _Lock],
+    change: Callable[[_Lock], _Lock],
+    write: Callable[[Path, _Lock], None],
+) -> _Lock:
+    """Read, change and write a lock file while no other process does.
+
+    Args:
+        path: The lock file; its folder must exist.
+        name: How messages call it.
+        read: Reads it; a file that isn't there is an empty lock.
+        change: Returns the new lock; the file is written only if it differs.
+        write: Writes it.
+
+    Raises:
+        SpecError: The file is not a lock, or can't be written.
+    """
+    try:
+        with _held(path.parent):
+            lock = read(path)
+            changed = change(lock)
+            if changed != lock:
+                write(path, changed)
+            return changed
+    except OSError as error:
+        message = f"the lock file can't be written: {error.strerror}"
+        remedy = "make the folder writable, or plan with --no-lock"
+        raise SpecError([Finding("lock-unwritable", "error", name, message, remedy)]) from error
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""The placement as people see it, one format a module."""

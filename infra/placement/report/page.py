@@ -1,0 +1,83 @@
+"""The placement as one HTML page: the picture, every machine, what losses leave; no other file, no script."""
+
+from collections.abc import Sequence
+
+from lxml import etree
+
+from infra.addresses.report.markup import add, asset
+from infra.addresses.report.page import add_findings
+from infra.placement.loss import Loss
+from infra.placement.plan import Placement, gib
+from infra.placement.report.picture import draw
+from infra.placement.report.view import loss_line, loss_lines, survives, title, verdict
+
+
+def render_html(placement: Placement, losses: Sequence[Loss]) -> str:
+    """Return the whole page."""
+    html = etree.Element("html", lang="en")
+    head = add(html, "head")
+    add(head, "meta", charset="utf-8")
+    add(head, "meta", name="viewport", content="width=device-width, initial-scale=1")
+    policy = "default-src 'none'; style-src 'unsafe-inline'"
+    add(head, "meta", http_equiv="Content-Security-Policy", content=policy)
+    add(head, "title", f"Placement {placement.instance}")
+    add(head, "style", asset("map.css"))
+    body = add(html, "body")
+    _header(body, placement)
+    main = add(body, "main")
+    if placement.findings:
+        add_findings(main, placement.findings)
+    picture = draw(placement, losses)
+    picture.set("style", "max-width:100%;height:auto")
+    add(add(main, "section", aria_label="Picture"), "div", class_="scroll").append(picture)
+    _losses(main, losses)
+    _machines(main, placement)
+    add(add(body, "footer"), "p", f"Made by `azlocal plan {placement.instance} --placement --format html`.")
+    text: str = etree.tostring(html, method="html", doctype="<!DOCTYPE html>", encoding="unicode")
+    return text + "\n"
+
+
+def _header(body: etree._Element, placement: Placement) -> None:
+    header = add(body, "header")
+    heading = add(header, "h1")
+    add(heading, "small", "Placement")
+    add(heading, "span", placement.instance)
+    mark = "\N{CHECK MARK}" if placement.ok else "\N{BALLOT X}"
+    said = f"{mark} {verdict(placement).removeprefix(f'{placement.instance}: ')}"
+    add(header, "span", said, class_=f"verdict {'good' if placement.ok else 'bad'}")
+    add(header, "p", title(placement), class_="summary")
+
+
+def _losses(main: etree._Element, losses: Sequence[Loss]) -> None:
+    if not losses:
+        return
+    section = add(main, "section", aria_labelledby="losses")
+    add(section, "h2", "What a host's loss leaves", id="losses")
+    for loss in losses:
+        details = add(section, "details")
+        if len(losses) == 1:
+            details.set("open", "")
+        mark = "\N{CHECK MARK}" if survives(loss) else "\N{BALLOT X}"
+        add(details, "summary", f"{mark} without {loss.host}: {loss_line(loss)}")
+        listed = add(details, "ul")
+        for line in loss_lines(loss):
+            add(listed, "li", line)
+
+
+def _machines(main: etree._Element, placement: Placement) -> None:
+    section = add(main, "section", aria_labelledby="machines")
+    add(section, "h2", "Machines", id="machines")
+    table = add(section, "table", class_="list")
+    heading = add(add(table, "thead"), "tr")
+    for name in ("Machine", "Host", "GiB", "Set", "Why"):
+        add(heading, "th", name, scope="col")
+    body = add(table, "tbody")
+    for one in (*placement.placed, *placement.held):
+        demand = one.demand
+        line = add(body, "tr")
+        for text in (demand.owner, one.host, gib(demand.memory_mib), demand.availability_set, one.why):
+            add(line, "td", text)
+    for demand in (*placement.unplaced, *placement.unheld):
+        line = add(body, "tr")
+        for text in (demand.owner, "none", gib(demand.memory_mib), demand.availability_set, "no room"):
+            add(line, "td", text)

@@ -1,0 +1,109 @@
+"""The placement as tables in a terminal."""
+
+import io
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from infra.addresses.report.looks import LOOKS
+from infra.placement.loss import Loss
+from infra.placement.plan import Placed, Placement, gib, memory_of
+from infra.placement.report.view import (
+    Column,
+    build_columns,
+    loss_line,
+    loss_lines,
+    survives,
+    title,
+    use_of,
+    verdict,
+)
+
+_BAR_CELLS = 32
+
+
+def print_placement(placement: Placement, losses: Sequence[Loss], console: Console) -> None:
+    """Print how full each host is, every machine with its host and reason, and what losses do."""
+    console.print(Text.assemble(("placement  ", "bold"), title(placement)), highlight=False)
+    console.print(_legend(), highlight=False)
+    columns = build_columns(placement, ())
+    width = max((len(one.room.name) for one in columns), default=0)
+    for column in columns:
+        console.print(_line(column, width), highlight=False)
+    console.print(_machines(placement))
+    for move in placement.moves:
+        console.print(Text(f"→ {move}", "yellow"), highlight=False)
+    if losses:
+        _print_losses(losses, console)
+    console.print(verdict(placement), style="" if placement.ok else "bold red", highlight=False)
+
+
+def render_tables(placement: Placement, losses: Sequence[Loss], width: int = 100) -> str:
+    """Return the same as plain text."""
+    console = Console(width=width, force_terminal=False, color_system=None, file=io.StringIO())
+    with console.capture() as capture:
+        print_placement(placement, losses, console)
+    return capture.get()
+
+
+def _legend() -> Text:
+    return Text("█ machines  ▓ other instances  ▒ held for upgrades and autoscaling  ░ free  ┊ reserve", "dim")
+
+
+def _line(column: Column, width: int) -> Text:
+    room = column.room
+    name = (f"{room.name:<{width}}  ", "strike" if room.drain else "bold")
+    return Text.assemble(name, _bar(column), f"  {column.line}")
+
+
+def _bar(column: Column) -> Text:
+    """Draw a host's memory: what is used, held and free, and where the reserve begins."""
+    whole = column.room.memory_mib
+    if whole is None:
+        return Text("?" * _BAR_CELLS, "dim")
+    mine, others, held = memory_of(column.machines), column.room.others_mib, memory_of(column.held)
+    ends = [
+        min(_BAR_CELLS, -(-part * _BAR_CELLS // whole)) for part in (others, others + mine, others + mine + held)
+    ]
+    text = "▓" * ends[0] + "█" * (ends[1] - ends[0]) + "▒" * (ends[2] - ends[1])
+    reserve = _BAR_CELLS - column.room.reserve_mib * _BAR_CELLS // whole
+    free = "".join("░" if cell < reserve else "┊" for cell in range(len(text), _BAR_CELLS))
+    style = "red" if others + mine > whole else "yellow" if ends[1] > reserve else "green"
+    return Text.assemble((text, style), (free, "dim"))
+
+
+def _machines(placement: Placement) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("Machine", overflow="fold")
+    table.add_column("Host", no_wrap=True)
+    table.add_column("GiB", no_wrap=True, justify="right")
+    table.add_column("Why", overflow="fold", ratio=1)
+    for one in (*placement.placed, *placement.held):
+        table.add_row(*_row(one))
+    for demand in (*placement.unplaced, *placement.unheld):
+        table.add_row(
+            Text(demand.owner, "red"), Text("none", "red"), gib(demand.memory_mib), Text("no room", "red")
+        )
+    return table
+
+
+def _row(one: Placed) -> tuple[Text, Text, Text, Text]:
+    style = LOOKS[use_of(one.demand)].style
+    return (
+        Text(one.demand.owner, style),
+        Text(one.host),
+        Text(gib(one.demand.memory_mib)),
+        Text(one.why, "dim"),
+    )
+
+
+def _print_losses(losses: Sequence[Loss], console: Console) -> None:
+    for loss in losses:
+        mark, style = ("✓", "green") if survives(loss) else ("✗", "bold red")
+        console.print(Text.assemble((f"{mark} without {loss.host}: ", style), loss_line(loss)), highlight=False)
+        for line in loss_lines(loss):
+            console.print(Text(f"    {line}", "dim"), highlight=False)
+    console.print()

@@ -1,0 +1,131 @@
+"""The room that hosts have, and who takes it: the one arithmetic of capacity. Whole MiB of memory, GiB of disk.
+
+Processors aren't counted: no ratio of virtual to real ones is published (azure_local_facts.md §5.4).
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from infra.placement.demand import Demand
+from infra.placement.lock import PlacementLock
+from infra.spec.loader import InstanceSpec
+
+# SEED4: keep 15 % of an instance free, so that the rest absorbs a lost machine (azure_local_facts.md §5.4).
+DEFAULT_RESERVE_PERCENT = 15
+
+
+@dataclass(frozen=True, slots=True)
+class HostRoom:
+    """A host's room.
+
+    Attributes:
+        name: The host.
+        memory_mib: Its memory; None is unknown, and so not limited.
+        disk_gib: Its room for disks; None is unknown, and so not limited.
+        drain: Whether its machines move away.
+        reserve_mib: Memory that stays free.
+        others_mib: Memory that other instances of the site take.
+        others_gib: Disk that other instances of the site take.
+    """
+
+    name: str
+    memory_mib: int | None = None
+    disk_gib: int | None = None
+    drain: bool = False
+    reserve_mib: int = 0
+    others_mib: int = 0
+    others_gib: int = 0
+
+    def memory_for_machines(self, *, keep_reserve: bool) -> float:
+        """Return the memory that this instance's machines may take, in MiB; infinite where it isn't known."""
+        if self.memory_mib is None:
+            return math.inf
+        return self.memory_mib - self.others_mib - (self.reserve_mib if keep_reserve else 0)
+
+    @property
+    def disk_for_machines(self) -> float:
+        """Return the disk that this instance's machines may take, in GiB; infinite where it isn't known."""
+        return math.inf if self.disk_gib is None else self.disk_gib - self.others_gib
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """How much of each host's memory stays free, and whether that is a rule or only better."""
+
+    percent: int
+    is_kept: bool
+
+
+NO_RESERVE = Reserve(0, is_kept=False)
+
+
+def reserve_of(spec: InstanceSpec) -> Reserve:
+    """Return the reserve: what people wrote, else 15 % where a second host could need it."""
+    written = spec.stack.placement.reserve_percent
+    if written is not None:
+        return Reserve(written, is_kept=True)
+    return Reserve(DEFAULT_RESERVE_PERCENT if len(spec.hosts.hosts) > 1 else 0, is_kept=False)
+
+
+def build_rooms(spec: InstanceSpec, lock: PlacementLock) -> list[HostRoom]:
+    """Return each host's room, by name and in the order of the names."""
+    percent = reserve_of(spec).percent
+    memory: Counter[str] = Counter()
+    disk: Counter[str] = Counter()
+    for one in lock.of_others(spec.name).values():
+        memory[one.host] += one.memory_mib
+        disk[one.host] += one.disk_gib
+    rooms = {
+        host.name: HostRoom(
+            host.name,
+            host.memory_gib * 1024 if host.memory_gib is not None else None,
+            host.disk_gib,
+            host.drain,
+            (host.memory_gib or 0) * 1024 * percent // 100,
+            memory[host.name],
+            disk[host.name],
+        )
+        for host in spec.hosts.hosts
+    }
+    return [rooms[name] for name in sorted(rooms)]
+
+
+class Ledger:
+    """Who has taken how much of which host; placing one machine changes it."""
+
+    def __init__(self, rooms: Sequence[HostRoom], *, keep_reserve: bool) -> None:
+        self.memory = {one.name: one.memory_for_machines(keep_reserve=keep_reserve) for one in rooms}
+        self.disk = {one.name: one.disk_for_machines for one in rooms}
+        self.members: Counter[tuple[str, str]] = Counter()
+
+    def has_room(self, demand: Demand, host: str) -> bool:
+        """Tell whether a host has room for a machine."""
+        return self.memory[host] >= demand.memory_mib and self.disk[host] >= demand.disk_gib
+
+    def take(self, demand: Demand, host: str) -> None:
+        """Give a machine room on a host, whether that has it or not."""
+        self.memory[host] -= demand.memory_mib
+        self.disk[host] -= demand.disk_gib
+        self.members[demand.availability_set, host] += 1
+
+    def free(self, demand: Demand, host: str) -> None:
+        """Give a machine's room back."""
+        self.memory[host] += demand.memory_mib
+        self.disk[host] += demand.disk_gib
+        self.members[demand.availability_set, host] -= 1
+
+    def count(self, availability_set: str, host: str) -> int:
+        """Return how many machines of a set are on a host."""
+        return self.members[availability_set, host]
+
+    def fits(self, memory_mib: int, disk_gib: int, hosts: Iterable[str]) -> float:
+        """Return how many machines of a size still fit on hosts together; infinite where nothing limits them."""
+        found = 0.0
+        for host in hosts:
+            memory = self.memory[host] / memory_mib if memory_mib else math.inf
+            disk = self.disk[host] / disk_gib if disk_gib else math.inf
+            least = max(0.0, min(memory, disk))
+            found += least if math.isinf(least) else math.floor(least)
+        return found

@@ -1,0 +1,190 @@
+"""Room: every machine fits into a host, and all of them into all hosts (azure_local_facts.md §5.3-5.4)."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from infra.placement.demand import Demand
+from infra.placement.plan import Placed, gib, memory_of
+from infra.placement.room import HostRoom
+from infra.placement.rules.base import Facts, rule
+from infra.spec.rules import Fault
+
+_LISTED = 5
+
+
+@rule("vm-larger-than-host", source="§5.4")
+def vm_larger_than_host(facts: Facts) -> Iterator[Fault]:
+    """Each machine's memory and disk fit into one host."""
+    seen = set()
+    for one in facts.demands:
+        if one.size.name in seen or not _is_too_large(facts, one):
+            continue
+        seen.add(one.size.name)
+        memory = max((_capacity(facts, room) for room in facts.taking), default=0)
+        disk = max((room.disk_gib or math.inf for room in facts.taking), default=0)
+        if one.memory_mib > memory:
+            less = " for machines" if facts.placement.reserve.is_kept else ""
+            message = f"{one.size.name} has {gib(one.memory_mib)} GiB; the largest host has {gib(memory)}{less}"
+            larger = f"a host with memoryGiB {_host_gib(facts, one.memory_mib)} or more"
+        else:
+            message = f"{one.size.name} has a disk of {one.disk_gib} GiB; the largest host has room for {disk}"
+            larger = f"a host with diskGiB {one.disk_gib} or more"
+        yield Fault("stack", one.path, message, _either(_smaller_size(facts, one), larger))
+
+
+@rule("no-room", source="§5.4")
+def no_room(facts: Facts) -> Iterator[Fault]:
+    """Every machine finds room on a host."""
+    sets: dict[str, list[Demand]] = {}
+    pins = facts.spec.stack.placement.pins
+    for one in facts.placement.unplaced:
+        if one.owner not in pins and facts.taking and not _is_too_large(facts, one):
+            sets.setdefault(one.availability_set, []).append(one)
+    for name, left in sets.items():
+        first = left[0]
+        members = sum(one.availability_set == name and one.held is None for one in facts.demands)
+        best = max(facts.taking, key=lambda room: facts.ledger.memory[room.name])
+        message = (
+            f"no room for {_these(left)} ({len(left)} of {members} in {name}): "
+            f"each takes {gib(first.memory_mib)} GiB and {first.disk_gib} GiB of disk; "
+            f"the most that is left is {_left(facts, best)} on {best.name}"
+        )
+        yield Fault("stack", first.path, message, _either(_smaller_size(facts, first), *_more(facts, left)))
+
+
+@rule("host-overfull", source="§5.4")
+def host_overfull(facts: Facts) -> Iterator[Fault]:
+    """The machines that are on a host, where they stay, fit into it."""
+    for room in facts.taking:
+        memory, disk = facts.ledger.memory[room.name], facts.ledger.disk[room.name]
+        there = facts.placement.on(room.name)
+        if not there or (memory >= 0 and disk >= 0):
+            continue
+        if memory < 0:
+            limit = room.memory_for_machines(keep_reserve=facts.placement.reserve.is_kept)
+            taken = f"{gib(memory_of(there))} GiB; there are {gib(max(0, limit))}"
+            larger = f"memoryGiB {_host_gib(facts, memory_of(there) + room.others_mib)} or more"
+        else:
+            taken = f"{sum(one.demand.disk_gib for one in there)} GiB of disk; there are {room.disk_for_machines}"
+            larger = f"diskGiB {sum(one.demand.disk_gib for one in there) + room.others_gib} or more"
+        message = f"the machines on {room.name} take {taken} for them"
+        key = "memoryGiB" if memory < 0 else "diskGiB"
+        path = facts.host_path(room.name, key)
+        remedy = _either(_pin(facts, room, there), f"give {room.name} {larger}", "use a smaller vmSize")
+        yield Fault("hosts", path, message, remedy)
+
+
+@rule("every-host-drains", source="azlocal")
+def every_host_drains(facts: Facts) -> Iterator[Fault]:
+    """One host at least takes machines."""
+    if facts.placement.rooms and not facts.taking:
+        name = facts.placement.rooms[0].name
+        count = sum(one.held is None for one in facts.demands)
+        is_only = len(facts.placement.rooms) == 1
+        what = f"{name} drains, and it is the only host" if is_only else "every host drains"
+        message = f"{what}: nothing is left to run {count} machine{'' if count == 1 else 's'}"
+        remedy = "add the host that they shall move to, or take `drain: true` away"
+        yield Fault("hosts", facts.host_path(name, "drain"), message, remedy)
+
+
+@rule("capacity-unknown", source="azlocal", severity="info")
+def capacity_unknown(facts: Facts) -> Iterator[Fault]:
+    """Room is limited where it is known: all hosts say what they have, or none does and nothing asks for it."""
+    placement = facts.spec.stack.placement
+    is_asked = placement.headroom == "host" or placement.reserve_percent is not None
+    unknown = [one.name for one in facts.taking if one.memory_mib is None]
+    if unknown and (is_asked or len(unknown) < len(facts.taking)):
+        names = ", ".join(unknown[:_LISTED]) + _more_than(unknown)
+        message = f"memoryGiB of {names} isn't known: nothing limits it"
+        asked = "; azlocal:placement asks for room that nobody can check" if is_asked else ""
+        path = facts.host_path(unknown[0], "memoryGiB")
+        remedy = "write it into the hosts file"
+        yield Fault("hosts", path, message + asked, remedy, "warning" if is_asked else None)
+
+
+def _is_too_large(facts: Facts, one: Demand) -> bool:
+    """Tell whether no host is large enough for a machine, even an empty one; hosts of unknown size are."""
+    return bool(facts.taking) and not any(
+        (room.memory_mib is None or one.memory_mib <= _capacity(facts, room))
+        and (room.disk_gib is None or one.disk_gib <= room.disk_gib)
+        for room in facts.taking
+    )
+
+
+def _capacity(facts: Facts, room: HostRoom) -> float:
+    if room.memory_mib is None:
+        return math.inf
+    return room.memory_mib - (room.reserve_mib if facts.placement.reserve.is_kept else 0)
+
+
+def _host_gib(facts: Facts, mib: int) -> int:
+    """Return the memoryGiB of a host whose room for machines is that much."""
+    percent = facts.placement.reserve.percent if facts.placement.reserve.is_kept else 0
+    return math.ceil(mib / 1024 * 100 / (100 - percent))
+
+
+def _smaller_size(facts: Facts, one: Demand) -> str | None:
+    """Say which VM size would fit all machines of a set: the largest that does."""
+    members = [other for other in facts.demands if other.availability_set == one.availability_set]
+    count = sum(other.held is None for other in members)
+    hosts = [room.name for room in facts.taking]
+    there = [other for other in facts.placement.placed if other.demand.availability_set == one.availability_set]
+    for other in there:
+        facts.ledger.free(other.demand, other.host)
+    fitting = [
+        size
+        for size in facts.spec.vm_sizes().values()
+        if (size.memory_mib < one.memory_mib or size.disk_gib < one.disk_gib)
+        and size.memory_mib <= one.memory_mib
+        and (one.role != "controlPlane" or size.for_control_plane)
+        and bool(size.gpus) <= bool(one.size.gpus)
+        and facts.ledger.fits(size.memory_mib, size.disk_gib, hosts) >= count
+    ]
+    for other in there:
+        facts.ledger.take(other.demand, other.host)
+    best = max(fitting, key=lambda size: (size.memory_mib, size.vcpus, size.name), default=None)
+    return f"use vmSize {best.name} ({gib(best.memory_mib)} GiB), which fits" if best else None
+
+
+def _more(facts: Facts, left: Sequence[Demand]) -> Iterator[str]:
+    memory = _host_gib(facts, sum(one.memory_mib for one in left))
+    is_disk_known = any(room.disk_gib is not None for room in facts.taking)
+    disk = f" and diskGiB {sum(one.disk_gib for one in left)}" if is_disk_known else ""
+    yield f"add a host with memoryGiB {memory}{disk} or more"
+    draining = [room.name for room in facts.placement.rooms if room.drain]
+    if draining:
+        yield f"take `drain: true` away from {draining[0]}"
+    if facts.placement.reserve.is_kept and facts.placement.reserve.percent:
+        yield "keep a smaller reservePercent"
+
+
+def _pin(facts: Facts, room: HostRoom, there: Sequence[Placed]) -> str | None:
+    """Say which one machine could move where, so that the rest fits."""
+    memory, disk = -facts.ledger.memory[room.name], -facts.ledger.disk[room.name]
+    for one in sorted(there, key=lambda one: one.demand.memory_mib):
+        if one.demand.memory_mib < memory or one.demand.disk_gib < disk:
+            continue
+        for other in facts.taking:
+            if other.name != room.name and facts.ledger.has_room(one.demand, other.name):
+                return f"move one: azlocal:placement.pins: {{{one.demand.owner}: {other.name}}}"
+    return None
+
+
+def _left(facts: Facts, room: HostRoom) -> str:
+    memory, disk = facts.ledger.memory[room.name], facts.ledger.disk[room.name]
+    said = "memory without a known limit" if math.isinf(memory) else f"{gib(max(0, memory))} GiB"
+    return said if math.isinf(disk) else f"{said} and {max(0, disk):.0f} GiB of disk"
+
+
+def _these(left: Sequence[Demand]) -> str:
+    names = [one.owner for one in left]
+    return ", ".join(names[:_LISTED]) + _more_than(names)
+
+
+def _more_than(names: Sequence[str]) -> str:
+    return f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+
+
+def _either(*ways: str | None) -> str:
+    known = [one for one in ways if one]
+    return "; or ".join(known)

@@ -1,0 +1,184 @@
+"""Which host each machine goes to: pure, spread evenly, and stable.
+
+An availability set (a cluster's control plane, one of its pools) spreads evenly, so a host has at most
+ceil(members / hosts) of its machines as long as there is room (azure_local_facts.md §5.5, AVSET). Each set goes
+round the hosts in an order of its own, drawn from the set's and the hosts' names. So the files' order means
+nothing, and sets don't all begin on the same host. What is on record stays; where nothing is, that alone keeps
+machines where they are when others come, as long as there is room.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from infra.placement.demand import Demand
+from infra.placement.room import HostRoom, Ledger
+
+_LISTED = 3
+
+
+@dataclass
+class Outcome:
+    """Where machines went.
+
+    Attributes:
+        chosen: Host and reason by machine.
+        unplaced: Machines without room.
+    """
+
+    chosen: dict[str, tuple[str, str]] = field(default_factory=dict)
+    unplaced: list[Demand] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is decided before machines are spread.
+
+    Attributes:
+        stays: Hosts of machines that are there already and stay.
+        pins: Hosts of machines that people placed; each is a host that takes machines.
+    """
+
+    stays: Mapping[str, str] = field(default_factory=dict)
+    pins: Mapping[str, str] = field(default_factory=dict)
+
+
+Choose = Callable[[Demand, Sequence[str], Ledger], "str | None"]
+
+
+def spread(
+    demands: Sequence[Demand], rooms: Sequence[HostRoom], given: Given, *, is_reserve_kept: bool = False
+) -> Outcome:
+    """Return a host for every machine that finds room.
+
+    Machines go round the hosts first; only if one of them finds no room then, all that aren't there yet are
+    packed instead, the largest first. The reserve is kept as long as that leaves nobody out.
+
+    Args:
+        demands: The machines.
+        rooms: The hosts' room.
+        given: What is decided already.
+        is_reserve_kept: Never use the reserve, rather than leave it free where possible.
+    """
+    wanted = sorted(demands, key=lambda one: -one.memory_mib)
+    sizes = Counter(one.availability_set for one in demands)
+    hosts = [one.name for one in rooms if not one.drain]
+    first: Outcome | None = None
+    for keep_reserve in (True,) if is_reserve_kept else (True, False):
+        for choose in (_Rounds(), _Tightest(sizes)):
+            outcome = _attempt(wanted, rooms, hosts, given, choose, sizes, keep_reserve)
+            if not outcome.unplaced:
+                return outcome
+            if first is None or len(outcome.unplaced) < len(first.unplaced):
+                first = outcome
+    assert first is not None  # noqa: S101  there is an attempt at least
+    return first
+
+
+def _attempt(
+    wanted: Sequence[Demand],
+    rooms: Sequence[HostRoom],
+    hosts: Sequence[str],
+    given: Given,
+    choose: Choose,
+    sizes: Mapping[str, int],
+    keep_reserve: bool,
+) -> Outcome:
+    ledger = Ledger(rooms, keep_reserve=keep_reserve)
+    outcome = Outcome()
+    rest = []
+    for one in wanted:
+        stay = given.stays.get(one.owner)
+        if stay is None:
+            rest.append(one)
+            continue
+        ledger.take(one, stay)
+        outcome.chosen[one.owner] = stay, "on record: machines stay where they are"
+    for one in sorted(rest, key=lambda one: one.owner not in given.pins):
+        pin = given.pins.get(one.owner)
+        host = choose(one, hosts, ledger) if pin is None else pin
+        if host is None or not ledger.has_room(one, host):
+            outcome.unplaced.append(one)
+            continue
+        why = _why(one, host, hosts, ledger, sizes) if pin is None else "pinned by azlocal:placement.pins"
+        outcome.chosen[one.owner] = host, why
+        ledger.take(one, host)
+    return outcome
+
+
+class _Rounds:
+    """Fewest of the set first, then the set's own order of hosts: round robin, past hosts without room."""
+
+    def __init__(self) -> None:
+        self._orders: dict[str, list[str]] = {}
+
+    def __call__(self, one: Demand, hosts: Sequence[str], ledger: Ledger) -> str | None:
+        name = one.availability_set
+        if name not in self._orders:
+            self._orders[name] = order_of(name, hosts)
+        able = (host for host in self._orders[name] if ledger.has_room(one, host))
+        return min(able, key=lambda host: ledger.members[name, host], default=None)
+
+
+class _Tightest:
+    """The host that is fullest afterwards, among those where the set isn't over its even share."""
+
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        self._sizes = sizes
+
+    def __call__(self, one: Demand, hosts: Sequence[str], ledger: Ledger) -> str | None:
+        name = one.availability_set
+        share = even_share(self._sizes.get(name, 1), len(hosts))
+        able = (host for host in hosts if ledger.has_room(one, host))
+        return min(
+            able, key=lambda host: (ledger.members[name, host] >= share, ledger.memory[host], host), default=None
+        )
+
+
+def hold(
+    demands: Iterable[Demand], rooms: Sequence[HostRoom], ledger: Ledger
+) -> tuple[list[tuple[Demand, str]], list[Demand]]:
+    """Return a host for all that room is only held for, and what finds none; the ledger has it afterwards.
+
+    Nodes that autoscaling may add go where they would be placed; what an upgrade needs, to the emptiest host.
+    """
+    hosts = [one.name for one in rooms if not one.drain]
+    rounds = _Rounds()
+    held, unheld = [], []
+    for one in demands:
+        if one.held == "autoscaling":
+            host = rounds(one, hosts, ledger)
+        else:
+            able = (name for name in hosts if ledger.has_room(one, name))
+            host = min(able, key=lambda name: (-ledger.memory[name], name), default=None)
+        if host is None:
+            unheld.append(one)
+        else:
+            held.append((one, host))
+            ledger.take(one, host)
+    return held, unheld
+
+
+def order_of(availability_set: str, hosts: Iterable[str]) -> list[str]:
+    """Return the order in which a set goes round the hosts, drawn from the names."""
+    return sorted(hosts, key=lambda host: hashlib.sha256(f"{availability_set}\0{host}".encode()).digest())
+
+
+def even_share(members: int, hosts: int) -> int:
+    """Return the most machines of a set that a host has in an even spread."""
+    return -(-members // hosts) if hosts else members
+
+
+def _why(one: Demand, host: str, hosts: Sequence[str], ledger: Ledger, sizes: Mapping[str, int]) -> str:
+    name = one.availability_set
+    count, members = ledger.count(name, host), sizes[name]
+    if members == 1:
+        said = f"drawn from the hosts' and its set's names ({name})"
+    else:
+        said = f"spreads set {name}: {host} had {count or 'none'} of its {members}"
+    full = [other for other in hosts if ledger.count(name, other) <= count and not ledger.has_room(one, other)]
+    if full:
+        more = f" and {len(full) - _LISTED} more" if len(full) > _LISTED else ""
+        said += f"; no room on {', '.join(full[:_LISTED])}{more}"
+    return said
