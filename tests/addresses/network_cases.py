@@ -66,6 +66,11 @@ NETWORK_CASES: list[tuple[str, str, dict[str, Any]]] = [
             "netplan": {"transport": "vxlan"},
         },
     ),
+    (
+        "mesh-needs-route",
+        "logicalNetworks[0].addressPrefix",
+        {"clusters": [ONE], "hosts": [host(1), host(2)], "netplan": {"transport": "vxlan"}},
+    ),
     ("unknown-gateway-host", "gatewayHost", {"netplan": {"gatewayHost": "nobody"}}),
     ("host-without-address", "hosts[0]", {"hosts": [{"name": "n", "connection": "qemu+ssh://root@h/system"}]}),
     (

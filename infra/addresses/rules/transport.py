@@ -62,5 +62,23 @@ def unknown_gateway_host(facts: Facts) -> Iterator[Fault]:
         yield Fault("netplan", ("gatewayHost",), f"there is no host '{name}'", f"name one of {', '.join(names)}")
 
 
+@rule("mesh-needs-route", source="azlocal", severity="info")
+def mesh_needs_route(facts: Facts) -> Iterator[Fault]:
+    """Who works with a cluster behind a mesh has a route to its network."""
+    if not _is_meshed(facts):
+        return
+    hosts = facts.spec.hosts.hosts
+    holder = next((host for host in hosts if host.name == facts.spec.netplan.gateway_host), hosts[0])
+    if holder.is_local:
+        return
+    for network in facts.logical:
+        if network.name in facts.used:
+            message = f"clusters on {network.name} are reached through host {holder.name}, which holds its gateway"
+            remedy = (
+                f"ip route add {network.prefix} via {holder.underlay_address}, here and where they are used from"
+            )
+            yield Fault("netplan", (*network.path, "addressPrefix"), message, remedy)
+
+
 def _is_meshed(facts: Facts) -> bool:
     return facts.spec.netplan.transport == "vxlan" and len(facts.spec.hosts.hosts) > 1
