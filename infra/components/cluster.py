@@ -98,10 +98,15 @@ class Cluster(pulumi.ComponentResource):
             identity_files=list(site.identity_files),
             members=members,
             namespaces=list(NAMESPACES),
-            add_ons={name: release.status.revision for name, release in add_ons.releases.items()},
+            add_ons={name: release.status.apply(_revision) for name, release in add_ons.releases.items()},
         )
         if cluster.load_balancer_ranges:
             LoadBalancerPool(self._name, cluster, child, pulumi.ResourceOptions(parent=self, depends_on=[whole]))
+
+
+def _revision(status: kubernetes.helm.v3.outputs.ReleaseStatus | None) -> int | None:
+    """Return a release's revision; a run that leaves the release out (`--exclude`) has no status of it."""
+    return status.revision if status else None
 
 
 def _node(
