@@ -1,0 +1,56 @@
+"""From facts to results. Pure: the same facts always give the same results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+# isort: off
+# Importing a module registers its checks; reports show them in this order.
+from infra.doctor.checks import access as access
+from infra.doctor.checks import system as system
+from infra.doctor.checks import hypervisor as hypervisor
+from infra.doctor.checks import hardware as hardware
+from infra.doctor.checks import storage as storage
+from infra.doctor.checks import network as network
+from infra.doctor.checks import reach as reach
+from infra.doctor.checks import leftovers as leftovers
+from infra.doctor.checks import site as site
+# isort: on
+
+from infra.doctor.checks.base import (
+    HOST_CHECKS,
+    SITE_CHECKS,
+    HostCheck,
+    Result,
+    SiteCheck,
+    Skip,
+    Status,
+    Subject,
+    Verdict,
+)
+
+__all__ = ["HOST_CHECKS", "SITE_CHECKS", "Result", "Status", "Subject", "judge_host", "judge_site"]
+
+
+def judge_host(subject: Subject) -> Iterator[Result]:
+    """Yield the result of every check of one host."""
+    for one in HOST_CHECKS:
+        try:
+            verdict = one.judge(subject)
+        except Skip as skip:
+            verdict = Verdict("skipped", str(skip))
+        yield _result(one, subject.host.name, verdict)
+
+
+def judge_site(subjects: Sequence[Subject]) -> Iterator[Result]:
+    """Yield the result of every check of all hosts together."""
+    for one in SITE_CHECKS:
+        try:
+            verdict = one.judge(subjects)
+        except Skip as skip:
+            verdict = Verdict("skipped", str(skip))
+        yield _result(one, None, verdict)
+
+
+def _result(one: HostCheck | SiteCheck, host: str | None, verdict: Verdict) -> Result:
+    return Result(one.id, one.title, one.source, host, verdict.status, verdict.seen, verdict.remedy)

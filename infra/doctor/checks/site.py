@@ -1,0 +1,159 @@
+"""All hosts together: are they alike, and are they several?"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeVar
+
+from infra.doctor.checks.base import Skip, Subject, Verdict, failed, listed, ok, site_check, warning
+from infra.doctor.facts import Clock, Hypervisor, Network, Processor, System, Unknown
+
+_SKEW_SECONDS: Final = 2.0
+_Fact = TypeVar("_Fact")
+_REPLACE: Final = "replace one, or make two instances"
+
+
+@site_check("distinct-hosts")
+def distinct_hosts(subjects: Sequence[Subject]) -> Verdict:
+    """Every name is another machine."""
+    groups = _groups(subjects, lambda one: _of(one.facts.system, System, lambda system: system.identity))
+    same = [" = ".join(names) for names in groups.values() if len(names) > 1]
+    if same:
+        return failed(
+            listed(same), "name each machine once in the hosts file: what is spread over two is lost with one"
+        )
+    return ok(f"{sum(map(len, groups.values()))} machines")
+
+
+@site_check("same-cpu", source="SYS")
+def same_cpu(subjects: Sequence[Subject]) -> Verdict:
+    """Same processor on all hosts."""
+    groups = _groups(
+        subjects, lambda one: _of(one.facts.processor, Processor, lambda cpu: f"{cpu.vendor} {cpu.model}")
+    )
+    return _alike(groups, f"Azure Local asks for the same processor type: {_REPLACE}")
+
+
+@site_check("same-cpu-features", source="SYS")
+def same_cpu_features(subjects: Sequence[Subject]) -> Verdict:
+    """Same processor features on all hosts.
+
+    A running machine moves only to a host that has what its processor showed it.
+    """
+    flags = {
+        one.host.name: one.facts.processor.flags
+        for one in subjects
+        if not isinstance(one.facts.processor, Unknown)
+    }
+    _several(flags)
+    common = frozenset.intersection(*flags.values())
+    more = {name: sorted(found - common) for name, found in flags.items() if found - common}
+    if more:
+        said = [f"only {name} has {listed(found, 4)}" for name, found in more.items()]
+        return warning(
+            listed(said, 4),
+            "same firmware settings and microcode everywhere; else machines don't move while they run",
+        )
+    return ok(f"{len(common)} features")
+
+
+@site_check("same-model", source="SYS")
+def same_model(subjects: Sequence[Subject]) -> Verdict:
+    """Same manufacturer and model on all hosts."""
+    groups = _groups(
+        subjects,
+        lambda one: _of(
+            one.facts.system,
+            System,
+            lambda system: f"{system.manufacturer} {system.product}" if system.manufacturer else None,
+        ),
+    )
+    return _alike(groups, f"Azure Local asks for one manufacturer and model; a lab may mix: {_REPLACE}")
+
+
+@site_check("same-versions")
+def same_versions(subjects: Sequence[Subject]) -> Verdict:
+    """Same libvirt and QEMU on all hosts."""
+
+    def versions(found: Hypervisor) -> str:
+        return f"libvirt {_text(found.libvirt)}, QEMU {_text(found.qemu)}"
+
+    groups = _groups(subjects, lambda one: _of(one.facts.hypervisor, Hypervisor, versions))
+    return _alike(groups, "bring all hosts to one version: a running machine doesn't move to an older QEMU")
+
+
+@site_check("host-uuid")
+def host_uuid(subjects: Sequence[Subject]) -> Verdict:
+    """libvirt tells the hosts apart."""
+    groups = _groups(subjects, lambda one: _of(one.facts.hypervisor, Hypervisor, lambda found: found.host_uuid))
+    _several([name for names in groups.values() for name in names])
+    same = [" = ".join(names) for names in groups.values() if len(names) > 1]
+    if same:
+        return warning(
+            f"{listed(same)} have one host UUID, and libvirt moves no running machine between them",
+            "set host_uuid in /etc/libvirt/libvirtd.conf (`uuidgen` makes one), then restart libvirtd",
+        )
+    return ok(f"{len(groups)} different")
+
+
+@site_check("same-uplink-speed", source="SYS")
+def same_uplink_speed(subjects: Sequence[Subject]) -> Verdict:
+    """Same uplink speed on all hosts."""
+
+    def speed(subject: Subject) -> str | None:
+        def of_network(network: Network) -> str | None:
+            link = network.link(subject.host.uplink or "")
+            return f"{link.speed:,} Mbit/s" if link and link.speed else None
+
+        return _of(subject.facts.network, Network, of_network)
+
+    return _alike(_groups(subjects, speed), "Azure Local asks for the same NICs: look at cables and switch ports")
+
+
+@site_check("clocks")
+def clocks(subjects: Sequence[Subject]) -> Verdict:
+    """Hosts' clocks agree."""
+    found = {one.host.name: one.facts.clock for one in subjects if isinstance(one.facts.clock, Clock)}
+    _several(found)
+    first = min(found, key=lambda name: found[name].offset)
+    last = max(found, key=lambda name: found[name].offset)
+    apart = found[last].offset - found[first].offset
+    unsure = found[last].uncertainty + found[first].uncertainty
+    if apart - unsure > _SKEW_SECONDS:
+        return warning(
+            f"{last} is {apart:.1f} s ahead of {first}",
+            "`timedatectl set-ntp true` on all of them, with one NTP server: etcd and leases suffer",
+        )
+    return ok(f"within {max(apart, unsure):.2f} s")
+
+
+def _of(fact: object, kind: type[_Fact], read: Callable[[_Fact], str | None]) -> str | None:
+    return read(fact) if isinstance(fact, kind) else None
+
+
+def _groups(subjects: Sequence[Subject], key: Callable[[Subject], str | None]) -> dict[str, list[str]]:
+    """Return the hosts by what they have, those left out of which it isn't known."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for one in subjects:
+        found = key(one)
+        if found is not None:
+            groups[found].append(one.host.name)
+    return groups
+
+
+def _alike(groups: Mapping[str, Sequence[str]], remedy: str) -> Verdict:
+    _several([name for names in groups.values() for name in names])
+    if len(groups) > 1:
+        said = [f"{listed(names, 4)}: {found}" for found, names in groups.items()]
+        return warning("; ".join(said[:4]), remedy)
+    return ok(next(iter(groups)))
+
+
+def _several(known: Sequence[str] | Mapping[str, object]) -> None:
+    if len(known) < 2:
+        raise Skip("it takes two hosts of which it is known")
+
+
+def _text(version: tuple[int, int, int] | None) -> str:
+    return ".".join(map(str, version)) if version else "missing"

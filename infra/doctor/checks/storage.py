@@ -1,0 +1,40 @@
+"""Room for the machines' disks."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from infra.doctor.checks.base import GIB, Subject, Verdict, check, failed, gib, known, ok, warning
+
+_LEAST_STORE: Final = 6 * GIB
+"""A new store of 4 GiB and what is left to the host beside it (infra/kvm/clone_store.py)."""
+
+_LEAST_IMAGE: Final = 4 * GIB
+"""The node image, which every disk lies on."""
+
+_LEAST_MACHINE: Final = 2 * GIB
+"""What a node writes in its first hour."""
+
+
+@check("free-disk")
+def free_disk(subject: Subject) -> Verdict:
+    """Disk for the machines placed there.
+
+    Disks grow on demand: what they may grow to is a warning, what they need at once is not.
+    """
+    folder = subject.host.storage_directory
+    storage = known(subject.facts.storage)
+    holding = storage.holding(folder)
+    if holding is None:
+        return failed(f"no file system holds {folder}", "mount one there, or set storageDirectory")
+    remedy = f"free some, or set storageDirectory of {subject.host.where} to a bigger file system"
+    where = f"{gib(holding.available)} free at {holding.target}"
+    machines = subject.host.machines or ()
+    stands = holding.target == folder
+    least = 0 if stands else _LEAST_STORE + _LEAST_IMAGE + _LEAST_MACHINE * len(machines)
+    if holding.available < max(least, GIB):
+        return failed(f"{where}; at least {gib(max(least, GIB))} are needed", remedy)
+    most = sum(one.disk_gib for one in machines) * GIB
+    if holding.available < most:
+        return warning(f"{where}; {len(machines)} machines' disks may grow to {gib(most)}", remedy)
+    return ok(f"{where}; {len(machines)} machines' disks may grow to {gib(most)}")

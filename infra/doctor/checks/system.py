@@ -1,0 +1,86 @@
+"""The operating system and its clock."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from infra.doctor.checks.base import Subject, Verdict, check, failed, known, listed, ok, skip_unless, warning
+from infra.doctor.packages import required
+
+_OLDEST: Final = {"debian": (12,), "ubuntu": (22, 4)}
+_SUPPORTED: Final = "Debian 12 or later, Ubuntu 22.04 or later"
+_SKEW_WARNING_SECONDS: Final = 2.0
+_SKEW_FAILED_SECONDS: Final = 300.0
+
+
+@check("distribution")
+def distribution(subject: Subject) -> Verdict:
+    """Debian 12+ or Ubuntu 22.04+."""
+    system = known(subject.facts.system)
+    oldest = _OLDEST.get(system.distribution)
+    if oldest is None:
+        return failed(
+            f"{system.pretty_name}: azlocal prepares no hosts of this distribution",
+            f"install {_SUPPORTED}, or prepare the host by hand as the README lists it",
+        )
+    if system.version is None:
+        return warning(f"{system.pretty_name} has no version number", f"azlocal is tried on {_SUPPORTED}")
+    if tuple(int(part) for part in system.version.split(".")) < oldest:
+        return failed(f"{system.pretty_name}, Linux {system.kernel}", f"upgrade to {_SUPPORTED}")
+    return ok(f"{system.pretty_name}, Linux {system.kernel}")
+
+
+@check("architecture", source="SYS")
+def architecture(subject: Subject) -> Verdict:
+    """64-bit x86."""
+    found = known(subject.facts.processor).architecture
+    if found != "x86_64":
+        return failed(f"{found}", "take an x86-64 machine: the node image is built for no other processor")
+    return ok(found)
+
+
+@check("packages")
+def packages(subject: Subject) -> Verdict:
+    """Packages are installed."""
+    installed = known(subject.facts.packages)
+    missing = [name for name in required(subject.instance) if name not in installed]
+    if missing:
+        return failed(
+            f"{len(missing)} missing: {listed(missing)}",
+            f"`azlocal` installs them with `pulumi up`, or: apt-get install {' '.join(missing)}",
+        )
+    return ok("all of them")
+
+
+@check("clock")
+def clock(subject: Subject) -> Verdict:
+    """Clock agrees with this machine's.
+
+    Certificates begin 10 minutes before they are made, and Azure's tokens bear 5 minutes.
+    """
+    found = known(subject.facts.clock)
+    off = max(0.0, abs(found.offset) - found.uncertainty)
+    where = "ahead" if found.offset > 0 else "behind"
+    if off > _SKEW_FAILED_SECONDS:
+        return failed(
+            f"{abs(found.offset):,.0f} s {where}: nodes refuse certificates and Azure refuses tokens",
+            "set the clock: `timedatectl set-ntp true`, with an NTP server that the host reaches",
+        )
+    if off > _SKEW_WARNING_SECONDS:
+        return warning(
+            f"{abs(found.offset):.1f} s {where}", "keep the clocks right: `timedatectl set-ntp true` on both"
+        )
+    return ok(f"within {abs(found.offset) + found.uncertainty:.2f} s")
+
+
+@check("time-sync")
+def time_sync(subject: Subject) -> Verdict:
+    """Something keeps the clock right."""
+    found = known(subject.facts.clock).synchronised
+    skip_unless(found is not None, "the host has no systemd that would tell")
+    if not found:
+        return warning(
+            "systemd says the clock isn't synchronised",
+            "`apt-get install systemd-timesyncd && timedatectl set-ntp true`, with an NTP server that answers",
+        )
+    return ok("synchronised")

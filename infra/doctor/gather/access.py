@@ -1,0 +1,82 @@
+"""The way to a host: reach it, know it, get in, become root."""
+
+from __future__ import annotations
+
+from ipaddress import AddressValueError, IPv4Address
+
+from infra.doctor.facts import Access, AccessStage
+from infra.doctor.gather.commands import Deadline, Unlearned
+from infra.ssh import (
+    CommandError,
+    HostKeyChanged,
+    HostKeyUnknown,
+    LocalShell,
+    LoginRefused,
+    Shell,
+    ShellError,
+    SshError,
+)
+
+_STAGES: dict[type[SshError], AccessStage] = {
+    HostKeyUnknown: "hostKeyUnknown",
+    HostKeyChanged: "hostKeyChanged",
+    LoginRefused: "loginRefused",
+}
+_FIRST_SECONDS = 10.0
+_SSH_PORT = 22
+
+
+def reach(shell: Shell, deadline: Deadline) -> Access:
+    """Log in, and see who we are there."""
+    try:
+        user_id, user = _identity(shell, deadline)
+    except SshError as error:
+        return Access(_STAGES.get(type(error), "unreachable"), str(error))
+    except (ShellError, Unlearned, ValueError) as error:
+        return Access("unreachable", f"it let us in, and then didn't run `id`: {error}")
+    over_ssh = not isinstance(shell, LocalShell)
+    server = _server(shell, deadline) if over_ssh else None
+    return Access(
+        stage="reached",
+        user=user,
+        is_root=user_id == 0,
+        can_sudo=user_id == 0 or _can_sudo(shell, deadline),
+        over_ssh=over_ssh,
+        server_address=server[0] if server else None,
+        forwarding=_forwarding(shell, server[1] if server else _SSH_PORT) if over_ssh else None,
+    )
+
+
+def _identity(shell: Shell, deadline: Deadline) -> tuple[int, str]:
+    number = shell.run(["id", "--user"], timeout=deadline.left(_FIRST_SECONDS)).stdout
+    name = shell.run(["id", "--user", "--name"], timeout=deadline.left(_FIRST_SECONDS), check=False).stdout
+    return int(number), name.strip() or number.strip()
+
+
+def _can_sudo(shell: Shell, deadline: Deadline) -> bool:
+    try:
+        argv = ["sudo", "--non-interactive", "true"]
+        return shell.run(argv, timeout=deadline.left(_FIRST_SECONDS), check=False).exit_code == 0
+    except CommandError:
+        return False  # it waits for something nobody will give
+
+
+def _server(shell: Shell, deadline: Deadline) -> tuple[IPv4Address, int] | None:
+    """Return the address and port that the SSH connection comes in at, by sshd's own word."""
+    said = shell.run(["printenv", "SSH_CONNECTION"], timeout=deadline.left(_FIRST_SECONDS), check=False).stdout
+    words = said.split()
+    try:
+        return IPv4Address(words[2]), int(words[3])
+    except (IndexError, AddressValueError, ValueError):
+        return None
+
+
+def _forwarding(shell: Shell, port: int) -> str | None:
+    """Return why sshd lets no connection through; the host's own sshd is one that surely listens."""
+    try:
+        shell.dial("127.0.0.1", port, timeout=_FIRST_SECONDS).close()
+    except SshError as error:
+        return str(error)
+    except OSError:
+        return None  # it was let through, and only found nobody there
+    return None

@@ -1,0 +1,109 @@
+"""Commands on a host that is only asked: each with a time limit, none beyond the host's own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from infra.doctor.facts import Unknown
+from infra.ssh import CommandError, CommandResult, Shell, ShellError
+
+T = TypeVar("T")
+
+COMMAND_SECONDS: Final = 10.0
+_NOT_FOUND: Final = 127
+_SHOWN: Final = 300
+
+
+class Unlearned(Exception):
+    """Something of a host couldn't be learned; the message says why."""
+
+
+class Deadline:
+    """When a host's time is over."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    def left(self, most: float) -> float:
+        """Return how many seconds something may take, `most` at best.
+
+        Raises:
+            Unlearned: none.
+        """
+        found = min(most, self._end - time.monotonic())
+        if found <= 0:
+            raise Unlearned("the host wasn't asked: the time was over")
+        return found
+
+
+class Commands:
+    """Runs commands that change nothing; as root where the user is root or becomes it without a password."""
+
+    def __init__(self, shell: Shell, deadline: Deadline, root_prefix: tuple[str, ...] | None) -> None:
+        """Make it.
+
+        Args:
+            shell: The host's.
+            deadline: When its time is over.
+            root_prefix: What a command as root begins with; None when there is no way to be root.
+        """
+        self.shell = shell
+        self.deadline = deadline
+        self._root_prefix = root_prefix
+
+    def output(
+        self,
+        argv: Sequence[str],
+        *,
+        input: bytes | None = None,
+        as_root: bool = False,
+        seconds: float = COMMAND_SECONDS,
+        check: bool = True,
+    ) -> str:
+        """Return what a command printed.
+
+        Args:
+            check: Whether an exit code other than 0 is a failure; otherwise what was printed counts all the same.
+
+        Raises:
+            Unlearned: It failed, isn't installed or didn't end in time.
+        """
+        result = self._result(argv, input, as_root=as_root, seconds=seconds)
+        if result.exit_code == _NOT_FOUND:
+            raise Unlearned(f"`{argv[0]}` isn't installed there")
+        if check and result.exit_code != 0:
+            said = (result.stderr.strip() or result.stdout.strip())[-_SHOWN:]
+            raise Unlearned(f"`{argv[0]}` ended with code {result.exit_code}: {said}")
+        return result.stdout
+
+    def output_or(self, other: str, argv: Sequence[str], *, as_root: bool = False) -> str:
+        """Return what a command printed, or something else when that can't be had."""
+        try:
+            return self.output(argv, as_root=as_root)
+        except Unlearned:
+            return other
+
+    def _result(self, argv: Sequence[str], input: bytes | None, *, as_root: bool, seconds: float) -> CommandResult:
+        prefix: tuple[str, ...] = ()
+        if as_root:
+            if self._root_prefix is None:
+                raise Unlearned("only root may ask that there, and sudo wants a password")
+            prefix = self._root_prefix
+        try:
+            return self.shell.run((*prefix, *argv), input=input, timeout=self.deadline.left(seconds), check=False)
+        except CommandError as error:
+            raise Unlearned(f"`{argv[0]}` didn't end within {seconds:.0f} s") from error
+        except ShellError as error:
+            raise Unlearned(str(error)) from error
+
+
+def learned(ask: Callable[[], T]) -> T | Unknown:
+    """Return a fact, or why it can't be had: the command failed, or printed something it shouldn't."""
+    try:
+        return ask()
+    except Unlearned as error:
+        return Unknown(str(error))
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        return Unknown(f"the host's answer can't be read ({type(error).__name__}: {error})")

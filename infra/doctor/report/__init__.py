@@ -1,0 +1,1 @@
+"""The doctor's results for people, scripts and CI."""

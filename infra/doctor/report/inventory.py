@@ -1,0 +1,50 @@
+"""What each host is, in a few words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from infra.doctor.checks.base import gib
+from infra.doctor.facts import Hypervisor, Network, Processor, Storage, System, Unknown
+from infra.doctor.survey import HostReport
+
+_Fact = TypeVar("_Fact")
+
+COLUMNS = ("system", "libvirt", "qemu", "processor", "memory", "freeDisk", "uplink", "kvm")
+"""Of `inventory`, in order."""
+
+
+def inventory(report: HostReport) -> dict[str, str | None]:
+    """Return what a host is; None where it isn't known."""
+    facts, host = report.facts, report.host
+    return {
+        "system": _of(facts.system, lambda one: one.pretty_name, System),
+        "libvirt": _of(facts.hypervisor, lambda one: _version(one.libvirt), Hypervisor),
+        "qemu": _of(facts.hypervisor, lambda one: _version(one.qemu), Hypervisor),
+        "processor": _of(facts.processor, lambda one: f"{one.logical} x {one.model}", Processor),
+        "memory": _of(facts.system, lambda one: gib(one.memory_bytes), System),
+        "freeDisk": _of(facts.storage, lambda one: _free(one, host.storage_directory), Storage),
+        "uplink": _of(facts.network, lambda one: _uplink(one, host.uplink), Network),
+        "kvm": None if isinstance(facts.boot_probe, Unknown) else ("boots" if facts.boot_probe.boots else "no"),
+    }
+
+
+def _of(fact: object, read: Callable[[_Fact], str | None], kind: type[_Fact]) -> str | None:
+    return read(fact) if isinstance(fact, kind) else None
+
+
+def _version(version: tuple[int, int, int] | None) -> str | None:
+    return ".".join(map(str, version)) if version else None
+
+
+def _free(storage: Storage, folder: str) -> str | None:
+    holding = storage.holding(folder)
+    return gib(holding.available) if holding else None
+
+
+def _uplink(network: Network, name: str | None) -> str | None:
+    link = network.link(name) if name else None
+    if link is None:
+        return None
+    return f"{link.name} {link.speed:,} Mbit/s" if link.speed else link.name

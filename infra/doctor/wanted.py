@@ -1,0 +1,245 @@
+"""What an instance wants of its hosts: from the files and the plan to what checks compare facts with. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from typing import Final, Literal
+
+from infra.addresses import AddressPlan
+from infra.addresses.layout import build_networks
+from infra.host_networks import HostNetwork, host_networks
+from infra.spec import InstanceSpec
+from infra.spec.hosts import HostSpec
+from infra.topology import DEFAULT_STORAGE_DIRECTORY, MachineType, Topology
+
+Mode = Literal["nat", "bridge", "mesh"]
+
+HTTPS: Final = 443
+
+# azure_local_facts.md §4.4: RBURL (resource bridge), K8SURL (Arc agents in every cluster). Only names that can be
+# asked: wildcards stand for names that a service makes up later.
+_ENDPOINTS: Final = (
+    "management.azure.com",
+    "login.microsoftonline.com",
+    "graph.microsoft.com",
+    "mcr.microsoft.com",
+    "gbl.his.arc.azure.com",
+    "guestnotificationservice.azure.com",
+    "{location}.dp.kubernetesconfiguration.azure.com",
+    "{location}.login.microsoft.com",
+    "packages.microsoft.com",
+    "dl.k8s.io",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Something outside that must be reached by TLS."""
+
+    name: str
+    port: int = HTTPS
+
+    def __str__(self) -> str:
+        return self.name if self.port == HTTPS else f"{self.name}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class ProxySettings:
+    """The site's proxy for HTTPS.
+
+    Attributes:
+        url: It may hold a password, so it is never shown.
+        exceptions: Names, domains and prefixes that are reached without it.
+    """
+
+    url: str
+    exceptions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WantedNetwork:
+    """A network of the plan on one host.
+
+    Attributes:
+        name: In the netplan.
+        libvirt_name: libvirt's network.
+        prefix: The subnet.
+        gateway: Its default gateway.
+        mode: `nat`: libvirt holds the gateway; `bridge`: on the uplink; `mesh`: by VXLAN between hosts.
+        bridge: The bridge's interface.
+        vlan: 0 for untagged.
+        holds_gateway: Whether the host's bridge has the gateway's address.
+        dns_servers: Those of its machines.
+    """
+
+    name: str
+    libvirt_name: str
+    prefix: IPv4Network
+    gateway: IPv4Address
+    mode: Mode
+    bridge: str
+    vlan: int
+    holds_gateway: bool
+    dns_servers: tuple[IPv4Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WantedMachine:
+    """A machine that the plan places on a host."""
+
+    name: str
+    vcpus: int
+    memory_mib: int
+    disk_gib: int
+
+
+@dataclass(frozen=True, slots=True)
+class WantedHost:
+    """What one host is to carry.
+
+    Attributes:
+        where: File and line that name the host.
+        declared_cpus: Logical processors by the hosts file; None where it doesn't say.
+        declared_memory_gib: Memory likewise.
+        declared_disk_gib: Room for machines likewise.
+        machines: None when the plan isn't sound, so that nothing is placed.
+    """
+
+    name: str
+    connection: str
+    where: str
+    management_address: IPv4Address | None
+    underlay_address: IPv4Address | None
+    uplink: str | None
+    storage_directory: str
+    declared_cpus: int | None
+    declared_memory_gib: int | None
+    declared_disk_gib: int | None
+    networks: tuple[WantedNetwork, ...]
+    machines: tuple[WantedMachine, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class WantedInstance:
+    """What all hosts have in common.
+
+    Attributes:
+        addresses: Every address of the plan that machines and services will have, with its owner.
+        reserved: Prefixes of pods and services, which hold no host (NETCON).
+        dns_servers: The infrastructure's.
+        proxy: The site's proxy for HTTPS, if there is one.
+        endpoints: What must be reached outside.
+        underlay_mtu: The largest packet between hosts, in bytes.
+        plan_problem: Why nothing is placed; None when the plan is sound.
+    """
+
+    name: str
+    machine_type: MachineType
+    hosts: tuple[WantedHost, ...]
+    addresses: tuple[tuple[IPv4Address, str], ...]
+    reserved: tuple[tuple[IPv4Network, str], ...]
+    dns_servers: tuple[IPv4Address, ...]
+    proxy: ProxySettings | None
+    endpoints: tuple[Endpoint, ...]
+    underlay_mtu: int
+    plan_problem: str | None
+
+    @property
+    def runs_vms(self) -> bool:
+        """Return whether machines may be VMs under KVM."""
+        return self.machine_type in ("auto", "vm")
+
+    @property
+    def runs_containers(self) -> bool:
+        """Return whether machines may be containers."""
+        return self.machine_type in ("auto", "container")
+
+    @property
+    def is_meshed(self) -> bool:
+        """Return whether a network spans hosts by VXLAN."""
+        return any(network.mode == "mesh" for host in self.hosts for network in host.networks)
+
+
+def wanted_instance(
+    spec: InstanceSpec, plan: AddressPlan, topology: Topology | None, problem: str | None
+) -> WantedInstance:
+    """Collect what an instance wants.
+
+    Args:
+        spec: What people wrote.
+        plan: Its address plan.
+        topology: None when the plan isn't sound.
+        problem: Why not.
+    """
+    proxy = spec.netplan.proxy
+    url = proxy and (proxy.https_proxy or proxy.http_proxy)
+    return WantedInstance(
+        name=spec.name,
+        machine_type=spec.stack.machine_type,
+        hosts=tuple(_host(spec, index, host, topology) for index, host in enumerate(spec.hosts.hosts)),
+        addresses=tuple(
+            (IPv4Address(one.address), one.owner)
+            for network in plan.networks
+            for one in network.allocations
+            if one.is_recorded
+        ),
+        reserved=tuple(_reserved(spec)),
+        dns_servers=spec.netplan.infrastructure.dns_servers,
+        proxy=ProxySettings(url, proxy.no_proxy) if proxy and url else None,
+        endpoints=tuple(Endpoint(name.format(location=spec.stack.location)) for name in _ENDPOINTS),
+        underlay_mtu=spec.netplan.underlay_mtu,
+        plan_problem=problem,
+    )
+
+
+def _host(spec: InstanceSpec, index: int, host: HostSpec, topology: Topology | None) -> WantedHost:
+    networks = tuple(
+        _network(one) for one in host_networks(spec, build_networks(spec.netplan)) if one.host == host.name
+    )
+    machines: tuple[WantedMachine, ...] | None = None
+    if topology is not None:
+        machines = tuple(
+            WantedMachine(one.name, one.vcpus, one.memory_mib, one.disk_gib)
+            for one in topology.machines
+            if one.host == host.name
+        )
+    folder = host.storage_directory or DEFAULT_STORAGE_DIRECTORY
+    return WantedHost(
+        name=host.name,
+        connection=host.connection,
+        where=spec.sources.where("hosts", ("hosts", index)),
+        management_address=host.management_address,
+        underlay_address=host.underlay_address,
+        uplink=host.uplink,
+        storage_directory=f"{folder.rstrip('/')}/{spec.name}",
+        declared_cpus=host.cpus,
+        declared_memory_gib=host.memory_gib,
+        declared_disk_gib=host.disk_gib,
+        networks=networks,
+        machines=machines,
+    )
+
+
+def _network(one: HostNetwork) -> WantedNetwork:
+    return WantedNetwork(
+        name=one.network,
+        libvirt_name=one.libvirt_name,
+        prefix=IPv4Network(one.address_prefix, strict=False),
+        gateway=IPv4Address(one.gateway),
+        mode=one.mode,
+        bridge=one.bridge,
+        vlan=one.vlan,
+        holds_gateway=one.holds_gateway,
+        dns_servers=tuple(IPv4Address(server) for server in one.dns_servers),
+    )
+
+
+def _reserved(spec: InstanceSpec) -> Iterable[tuple[IPv4Network, str]]:
+    found: dict[IPv4Network, str] = {}
+    for cluster in spec.stack.clusters:
+        profile = cluster.network_profile
+        found.setdefault(profile.pod_cidr.network, "pods")
+        found.setdefault(profile.service_cidr.network, "services")
+    return found.items()
