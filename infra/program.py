@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pulumi
 
+from infra.address_probes import address_probes
 from infra.addresses import AddressPlan
 from infra.components.instance import AzureLocalInstance, LoginKeys
 from infra.components.node_image import NodeImageFiles
@@ -39,7 +40,8 @@ def main() -> None:
         say(str(finding).removeprefix(f"{finding.severity}: "))
     topology, image = build_topology(spec, plan, whole.placement), _node_image()
     _check_versions(topology, image)
-    instance = AzureLocalInstance(topology, image, keys)
+    probes = address_probes(plan, topology) if spec.stack.probe_addresses else ()
+    instance = AzureLocalInstance(topology, probes, image, keys)
     _export(topology, plan, instance)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pulumi
 
+from infra.address_probes import Probe
+from infra.components.address_probe import declare_probes
 from infra.components.cluster import Cluster
 from infra.components.node import Site
 from infra.components.node_image import NodeImageFiles
@@ -35,11 +38,14 @@ class AzureLocalInstance(pulumi.ComponentResource):
     machines: dict[str, Machine]
     clusters: dict[str, Cluster]
 
-    def __init__(self, topology: Topology, image: NodeImageFiles, keys: LoginKeys) -> None:
+    def __init__(
+        self, topology: Topology, probes: Iterable[Probe], image: NodeImageFiles, keys: LoginKeys
+    ) -> None:
         super().__init__("azlocal:infra:AzureLocalInstance", topology.instance)
         child = pulumi.ResourceOptions(parent=self)
         self.hosts = {host.name: PhysicalHost(host, topology, image, child) for host in topology.hosts}
-        site = Site(topology.instance, self.hosts, keys.public, keys.identity_files, image.bundle)
+        probed = declare_probes(probes, topology.instance, self.hosts, self)
+        site = Site(topology.instance, self.hosts, keys.public, keys.identity_files, image.bundle, probed)
         bridge = [machine for machine in topology.machines if machine.role == "resourceBridge"]
         self.machines = dict(ResourceBridge(bridge, site, child).machines)
         self.clusters = {}

@@ -10,6 +10,7 @@ import pulumi
 
 from infra.components.node_image import BundleFiles
 from infra.components.physical_host import PhysicalHost
+from infra.resources.address_probe import AddressProbe
 from infra.resources.machine import Machine
 from infra.topology import Machine as MachineTopology
 
@@ -23,6 +24,7 @@ class Site:
     authorized_keys: tuple[str, ...]
     identity_files: tuple[str, ...]
     bundle: BundleFiles
+    probes: Mapping[str, AddressProbe]
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def declare_machines(
     parent: pulumi.Resource,
     nodes: Mapping[str, KubernetesNode] | None = None,
 ) -> dict[str, Machine]:
-    """Declare machines by name; each needs its host's image and its network there.
+    """Declare machines by name; each needs its host's image, its network there, and that its address is free.
 
     Args:
         machines: The machines.
@@ -53,7 +55,10 @@ def declare_machines(
             site,
             site.hosts[machine.host],
             (nodes or {}).get(machine.name),
-            pulumi.ResourceOptions(parent=parent),
+            pulumi.ResourceOptions(
+                parent=parent,
+                depends_on=[probe for name, probe in site.probes.items() if name == machine.libvirt_network],
+            ),
         )
         for machine in machines
     }

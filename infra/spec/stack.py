@@ -184,6 +184,10 @@ class StackConfig(Model):
     ssh_public_keys: tuple[Annotated[str, AfterValidator(check_public_key)], ...] = Field(
         (), description="Who may log in to the machines: the text of a public key, or the path of its file."
     )
+    probe_addresses: Boolean = Field(
+        True, description="Ask on each network, before machines are made, whether somebody has their addresses."
+    )
+    resource_bridge: ResourceBridge = Field(ResourceBridge())
     placement: PlacementSpec = Field(PlacementSpec(), description="What people want of placement.")
     clusters: Annotated[tuple[ClusterSpec, ...], published(maxItems=32)] = Field(
         (), description="The AKS clusters, at most 32, or 12 with autoscaling."
