@@ -316,10 +316,12 @@ def test_the_example_in_the_readme(a: Kubernetes) -> None:
         block for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL) if "kubectl run" in block
     ]
     script = "\n".join(line.removeprefix("$ ") for line in example.splitlines())
-    done = a.script(script)
+    try:
+        done = a.script(script)
+    finally:
+        a.kubectl("delete", "pod/web", "service/web", "--now", "--ignore-not-found")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "hello"
-    a.kubectl("delete", "pod/web", "service/web", "--now")
 
 
 def test_a_service_is_reached_from_the_host_and_one_node_answers_for_it(made: Made, web: None) -> None:
