@@ -1,4 +1,4 @@
-"""The address planner against its promises: absolute times, so the machine is named with them.
+"""The planner (addresses and placement) against its promises: absolute times, so the machine is named with them.
 
 In process, once everything is imported: 16 hosts, 32 clusters and 200 nodes in 50 ms; 32 clusters of 200 nodes
 in 1 s, and in time that grows with the nodes. `azlocal plan` as a whole process in 400 ms.
@@ -14,7 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.result import Limit, Ratio
-from infra.addresses import AddressPlan, Lock, next_lock, plan_addresses
+from infra.addresses import Lock, next_lock, plan_addresses
+from infra.placement import PlacementLock
+from infra.planning import Locks, Plan, plan_instance
 from infra.spec import InstanceSpec
 from tests.instances import cluster, files, host, infrastructure, make_spec, network, write_files
 from tests.project import ROOT
@@ -25,7 +27,7 @@ CLUSTERS = 32
 _UNLIKE_DAILY_USE = {"CI", "PYTHONDONTWRITEBYTECODE"}
 _NETWORK = network("10.40.0.10", "10.40.60.0", addressPrefix="10.40.0.0/16", gateway="10.40.0.1")
 _PARTS = {
-    "hosts": [host(number) for number in range(1, 17)],
+    "hosts": [host(number, memoryGiB=8192, diskGiB=1_000_000) for number in range(1, 17)],
     "networks": [{**_NETWORK, "dnsServers": ["10.0.0.5"]}],
     "infra": infrastructure(pool={"start": "192.168.1.100", "end": "192.168.1.110"}),
 }
@@ -82,13 +84,14 @@ def _instance(nodes: int) -> InstanceSpec:
 
 
 def _plan_times(spec: InstanceSpec) -> list[float]:
-    """Time plans with a lock that holds all addresses already, as most runs are."""
-    plan = plan_addresses(spec)
-    assert plan.ok, [str(finding) for finding in plan.findings]
-    lock = next_lock(plan, Lock())
+    """Time plans with locks that hold all addresses and places already, as most runs are."""
+    plan = plan_instance(spec)
+    assert plan.addresses.ok, [str(finding) for finding in plan.addresses.findings]
+    places = PlacementLock().record(spec.name, plan.placement.places())
+    locks = Locks(next_lock(plan.addresses, Lock()), places)
 
-    def run() -> AddressPlan:
-        return plan_addresses(spec, lock)
+    def run() -> Plan:
+        return plan_instance(spec, locks)
 
     return [_seconds(run) for _ in range(RUNS)]
 

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from infra.cli_output import EXIT_RULE_BROKEN, EXIT_UNREADABLE, Format, echo_findings, json_text, write
-from infra.cli_views import find_losses, show_placement, show_sizes
+from infra.cli_views import check_loss, find_losses, show_placement, show_sizes
 
 if TYPE_CHECKING:
     from infra.addresses import AddressPlan
@@ -182,9 +182,10 @@ def plan(
         if question is not None:
             _explain(question, spec, output, use_lock=not no_lock)
             return
+        check_loss(spec, without)
         older = _older(against, spec, use_lock=not no_lock) if against is not None else None
         whole = _planned(spec, no_lock=no_lock, frozen=_in_ci() if frozen is None else frozen)
-        losses = find_losses(whole, spec, without)
+        losses = find_losses(whole, without)
     except SpecError as error:
         if output is not Format.TABLE:
             write(_rendered(AddressPlan(stack, (), tuple(error.findings)), output, None), target)
@@ -216,7 +217,8 @@ def release(
     """Free what the lock file holds for an instance that is gone.
 
     A site can carry several instances, and their addresses stay theirs until they are freed. Frees them in
-    netplans/SITE.lock.yaml, where they are used again last. Only free what nothing runs at any more.
+    netplans/SITE.lock.yaml, where they are used again last, and machines' places in hosts/SITE.lock.yaml.
+    Only free what nothing runs at any more.
 
     \b
     Examples:
@@ -225,6 +227,7 @@ def release(
     """
     from infra.addresses.release import find_releasable
     from infra.addresses.release import release as free
+    from infra.placement.release import find_places, release_places
     from infra.spec import SpecError
 
     try:
@@ -234,9 +237,13 @@ def release(
             for address, owner in one.addresses:
                 typer.echo(f"  {address}  {owner}")
             typer.echo(f"  {len(one.addresses)} addresses, {len(one.vrrp_owners)} VRRP ids")
+        places = find_places(context.obj, stack, names or ())
+        for path, machines in places.items():
+            typer.echo(f"{path}:\n  the places of {len(machines)} machines")
         if not yes:
             typer.confirm("Free them?", abort=True)
         free(found, stack, names or ())
+        release_places(list(places), stack, names or ())
     except SpecError as error:
         echo_findings(error.findings)
         raise typer.Exit(EXIT_UNREADABLE) from None
@@ -313,11 +320,18 @@ def _planned(spec: "InstanceSpec", *, no_lock: bool, frozen: bool) -> "Plan":
 
 
 def _explain(question: str, spec: "InstanceSpec", output: Format, *, use_lock: bool) -> None:
-    from infra.addresses import Lock, plan_addresses, read_lock
+    from infra.addresses import Lock
     from infra.addresses.explain import explain
+    from infra.placement import PlacementLock
+    from infra.planning import Locks, plan_instance, read_locks
 
-    lock = read_lock(spec.lock_path) if use_lock else Lock()
-    explanations = explain(question, spec, plan_addresses(spec, lock), lock)
+    locks = read_locks(spec) if use_lock else Locks(Lock(), PlacementLock())
+    plan = plan_instance(spec, locks)
+    hosts = {one.demand.owner: f"{one.host}: {one.why}" for one in plan.placement.placed}
+    explanations = [
+        one.with_fact("host", hosts.get(dict(one.facts).get("owner", "")))
+        for one in explain(question, spec, plan.addresses, locks.addresses)
+    ]
     if output is Format.JSON:
         typer.echo(json_text({"explanations": [one.to_json() for one in explanations]}), nl=False)
         return

@@ -51,43 +51,49 @@ def show_sizes(directory: Path, stack: str, output: Format, target: Path | None)
         raise typer.Exit(EXIT_RULE_BROKEN)
 
 
-def find_losses(plan: "Plan", spec: "InstanceSpec", asked: str | None) -> "list[Loss]":
-    """Return what the losses that are asked about leave: one host's, or each host's.
+def check_loss(spec: "InstanceSpec", asked: str | None) -> None:
+    """Check that the host is there whose loss is asked about.
 
     Raises:
-        SpecError: There is no such host.
+        SpecError: It isn't.
     """
-    from infra.placement.loss import every_loss, lose
     from infra.spec import Finding, SpecError
     from infra.spec.findings import shown
 
+    hosts = [one.name for one in spec.hosts.hosts]
+    if asked not in {None, EVERY_HOST, *hosts}:
+        message = f"{shown(asked)} isn't in hosts/{spec.site}.yaml"
+        remedy = f"name one of: {', '.join(hosts)}; or {EVERY_HOST}"
+        raise SpecError([Finding("unknown-host", "error", "--without", message, remedy)])
+
+
+def find_losses(plan: "Plan", asked: str | None) -> "list[Loss]":
+    """Return what the losses that are asked about leave: one host's, or each host's."""
+    from infra.placement.loss import every_loss, lose
+
+    rooms = {one.name for one in plan.placement.rooms}
     if asked is None:
         return []
-    hosts = [one.name for one in spec.hosts.hosts]
-    if asked in hosts:
+    if asked in rooms:
         return [lose(plan.placement, asked)]
-    if asked == EVERY_HOST:
-        return every_loss(plan.placement)
-    message = f"{shown(asked)} isn't in hosts/{spec.site}.yaml"
-    remedy = f"name one of: {', '.join(hosts)}; or {EVERY_HOST}"
-    raise SpecError([Finding("unknown-host", "error", "--without", message, remedy)])
+    return every_loss(plan.placement)
 
 
 def show_placement(plan: "Plan", losses: "Sequence[Loss]", output: Format, target: Path | None) -> None:
     """Show where machines are, and what losses leave."""
-    if output is Format.TABLE and target is None:
-        from rich.console import Console
-
-        from infra.placement.report.table import print_placement
-
-        print_placement(plan.placement, losses, Console())
-        return
-    from infra.placement.report.output import render_placement
-
     addresses = {
         one.owner: one.address
         for network in plan.addresses.networks
         for one in network.allocations
         if one.is_recorded
     }
+    if output is Format.TABLE and target is None:
+        from rich.console import Console
+
+        from infra.placement.report.table import print_placement
+
+        print_placement(plan.placement, losses, addresses, Console())
+        return
+    from infra.placement.report.output import render_placement
+
     write(render_placement(plan.placement, output.value, losses, addresses), target)

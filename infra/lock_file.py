@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import yaml
 
 from infra.spec.findings import Finding, KeyPath, SpecError
-from infra.spec.tree import Document, read_document
+from infra.spec.tree import Document, plain_value, read_document
 
 _MAX_BYTES = 16 * 1024 * 1024
 _MAX_NODES = 2_000_000
@@ -44,11 +44,23 @@ def broken_lock(document: Document, message: str, path: KeyPath = ()) -> SpecErr
     return SpecError([Finding("bad-lock", "error", document.where(path), message, _REMEDY)])
 
 
+class _Dumper(yaml.CSafeDumper):
+    """Writes YAML 1.1; quotes what is text there, and a number to who reads 1.2, as we do (`1e3`)."""
+
+
+def _text(dumper: _Dumper, value: str) -> yaml.Node:
+    is_text = plain_value(value) == value
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if is_text else "'")
+
+
+_Dumper.add_representer(str, _text)
+
+
 def write_yaml(path: Path, header: str, content: Mapping[str, Any]) -> None:
     """Replace a file in one step; one line an entry of the inner mappings, in the order given."""
     text = yaml.dump(
         content,
-        Dumper=yaml.CSafeDumper,
+        Dumper=_Dumper,
         sort_keys=False,
         default_flow_style=None,
         width=10_000,

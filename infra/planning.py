@@ -76,7 +76,7 @@ def record_instance(spec: InstanceSpec, *, frozen: bool = False, is_carried_out:
             if more.rule not in {finding.rule for finding in addresses.findings}:  # else it is said already
                 placement = replace(placement, findings=(*placement.findings, more))
         found.append(_joined(addresses, placement))
-        return changed if addresses.ok and not frozen else lock
+        return changed if found[-1].addresses.ok and not frozen else lock
 
     update_placement_lock(spec.hosts_lock_path, change)
     return found[-1]

@@ -170,9 +170,10 @@ def example(directory: Path, stack: str) -> Project:
     project.lay_out()
     for name in (f"Pulumi.{stack}.yaml", *(f"{kind}/{stack}.yaml" for kind in ("hosts", "netplans"))):
         shutil.copy(ROOT / name, directory / name)
-    lock = Path("netplans") / f"{stack}.lock.yaml"
-    if (ROOT / lock).exists():
-        shutil.copy(ROOT / lock, directory / lock)
+    for kind in ("hosts", "netplans"):
+        lock = Path(kind) / f"{stack}.lock.yaml"
+        if (ROOT / lock).exists():
+            shutil.copy(ROOT / lock, directory / lock)
     key = directory / "id_ed25519"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
     project.edit(sshPublicKeys=[f"{key}.pub"])

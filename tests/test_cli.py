@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from infra.cli import app
-from tests.instances import cluster, files, write_files
+from tests.instances import cluster, files, host, write_files
 
 ROOT = Path(__file__).parents[1]
 
@@ -121,6 +121,73 @@ def test_against_says_what_differs_and_why(project: Path, tmp_path: Path, name: 
         assert (changes["removed"], changes["moved"], changes["against"]) == ([], [], str(old))
 
 
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        ("json", "{"),
+        ("markdown", "### "),
+        ("svg", "<svg "),
+        ("html", "<!DOCTYPE html>"),
+        ("table", "placement "),
+    ],
+)
+def test_the_placement_in_every_format_to_a_pipe_and_to_a_file(project: Path, name: str, start: str) -> None:
+    piped = azlocal("-C", project, "plan", "lab", "--placement", "--format", name, COLUMNS="100")
+    assert piped.exit_code == 0
+    assert piped.stdout.startswith(start)
+    assert "a-nodepool1-0" in piped.stdout
+    target = project / {"markdown": "plan.md", "table": "plan.txt"}.get(name, f"plan.{name}")
+    again = azlocal("-C", project, "plan", "lab", "--placement", "-o", target)
+    assert (again.exit_code, again.stdout) == (0, "")
+    assert "a-nodepool1-0" in target.read_text(encoding="utf-8")
+    assert "lab/a-cp-0: {host: node1" in (project / "hosts/s.lock.yaml").read_text(encoding="utf-8")
+
+
+def test_without_a_host_says_what_is_left_of_the_instance(project: Path) -> None:
+    write_files(project, files([cluster(planes=3)], hosts=[host(n, memoryGiB=64) for n in (1, 2, 3)]))
+    result = azlocal("-C", project, "plan", "lab", "--without", "node1", COLUMNS="160")
+    assert result.exit_code == 0
+    assert "without node1: " in result.stdout
+    assert "set a-cp: 2 of 3 left, keeps its majority" in result.stdout
+    assert "a-vip (10.220.32.23) stays up" in result.stdout
+    every = azlocal("-C", project, "plan", "lab", "--without", "all", "--format", "json")
+    losses = json.loads(every.stdout)["losses"]
+    assert [one["host"] for one in losses] == ["node1", "node2", "node3"]
+    assert not any(one["noRoomElsewhere"] for one in losses)
+
+
+def test_without_a_host_that_is_not_there_changes_nothing(project: Path) -> None:
+    result = azlocal("-C", project, "plan", "lab", "--without", "node9")
+    assert result.exit_code == 1
+    assert "error: --without: 'node9' isn't in hosts/s.yaml" in result.stderr
+    assert not list(project.glob("*/*.lock.yaml"))
+    assert azlocal("-C", project, "plan", "lab", "--placement", "--size").exit_code == 2
+
+
+def test_a_drained_host_is_left_and_the_plan_says_so_until_it_is_carried_out(project: Path) -> None:
+    write_files(project, files([cluster()], hosts=[host(1), host(2)]))
+    assert azlocal("-C", project, "plan", "lab").exit_code == 0
+    write_files(project, files([cluster()], hosts=[host(1, drain=True), host(2)]))
+    for _ in range(2):
+        result = azlocal("-C", project, "plan", "lab")
+        assert result.exit_code == 0
+        assert " moves from node1 to node2, because node1 drains; it is made anew there" in result.stderr
+    write_files(project, files([cluster()], hosts=[host(1, drain=True), host(2, drain=True)]))
+    refused = azlocal("-C", project, "plan", "lab")
+    assert refused.exit_code == 2
+    assert "every host drains: nothing is left to run 3 machines [every-host-drains]" in refused.stderr
+
+
+def test_what_does_not_fit_is_refused_with_what_would(project: Path) -> None:
+    write_files(project, files([cluster(workers=3)], hosts=[host(memoryGiB=32)]))
+    result = azlocal("-C", project, "plan", "lab", "--format", "json")
+    assert result.exit_code == 2
+    (finding,) = [one for one in json.loads(result.stdout)["findings"] if one["rule"] == "no-room"]
+    assert finding["path"].startswith("Pulumi.lab.yaml:9: config.azlocal:clusters[0].agentPools[0].vmSize")
+    assert "add a host with memoryGiB 8 or more" in finding["remedy"]
+    assert not list(project.glob("*/*.lock.yaml"))
+
+
 def test_against_nothing_that_there_is_changes_nothing(project: Path) -> None:
     result = azlocal("-C", project, "plan", "lab", "--against", "missing.json")
     assert result.exit_code == 1
@@ -135,6 +202,7 @@ def test_explain_answers_and_records_nothing(project: Path) -> None:
     assert not (project / "netplans/s.lock.yaml").exists()
     as_json = azlocal("-C", project, "plan", "lab", "--explain", "10.220.32.18", "--format", "json")
     (found,) = json.loads(as_json.stdout)["explanations"]
+    assert found["facts"][-1]["text"].startswith("node1: ")
     assert found["facts"][0] == {"about": "owner", "text": "a-cp-0"}
     unknown = azlocal("-C", project, "plan", "lab", "--explain", "a-cp-O")
     assert unknown.exit_code == 1

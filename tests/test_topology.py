@@ -5,6 +5,7 @@ import pytest
 
 from infra.addresses import plan_addresses
 from infra.host_networks import bridge_name
+from infra.placement import Place, PlacementLock, plan_placement
 from infra.spec import SpecError, load_instance
 from infra.topology import Topology, build_topology, mac_addresses
 from tests.instances import cluster, host, infrastructure, make_spec, network
@@ -61,6 +62,23 @@ def test_machines_stay_when_others_come_and_files_are_reordered() -> None:
     }
     planes = [one.host for one in few.machines if one.role == "controlPlane"]
     assert len(set(planes)) == 3
+
+
+def test_a_placement_with_its_lock_decides_the_hosts() -> None:
+    spec = make_spec(cluster(), hosts=[host(1), host(2), host(3, drain=True)])
+    lock = PlacementLock({"lab/a-cp-0": Place("node2", 8192, 200), "lab/a-nodepool1-0": Place("node3", 8192, 200)})
+    placement = plan_placement(spec, lock)
+    hosts = {one.owner: one.host for one in build_topology(spec, plan_addresses(spec), placement).machines}
+    assert hosts == placement.hosts
+    assert hosts["a-cp-0"] == "node2"
+    assert hosts["a-nodepool1-0"] != "node3"
+
+
+def test_a_placement_that_is_not_sound_is_no_topology() -> None:
+    spec = make_spec(cluster(), hosts=[host(drain=True)])
+    with pytest.raises(SpecError) as caught:
+        build_topology(spec, plan_addresses(spec))
+    assert [finding.rule for finding in caught.value.findings] == ["every-host-drains"]
 
 
 def test_a_host_named_like_a_machine_does_not_take_its_address() -> None:

@@ -26,6 +26,10 @@ class Explanation:
     subject: str
     facts: tuple[tuple[str, str], ...]
 
+    def with_fact(self, about: str, text: str | None) -> "Explanation":
+        """Return it with one fact more; as it is, if there is none."""
+        return Explanation(self.subject, (*self.facts, (about, text))) if text else self
+
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON has it."""
         return {"subject": self.subject, "facts": [{"about": one, "text": text} for one, text in self.facts]}

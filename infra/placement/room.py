@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from infra.placement.demand import Demand
-from infra.placement.lock import PlacementLock
+from infra.placement.lock import PlacementLock, natural
 from infra.spec.loader import InstanceSpec
 
 # SEED4: keep 15 % of an instance free, so that the rest absorbs a lost machine (azure_local_facts.md §5.4).
@@ -70,7 +70,7 @@ def reserve_of(spec: InstanceSpec) -> Reserve:
 
 
 def build_rooms(spec: InstanceSpec, lock: PlacementLock) -> list[HostRoom]:
-    """Return each host's room, by name and in the order of the names."""
+    """Return each host's room, in the order of the names."""
     percent = reserve_of(spec).percent
     memory: Counter[str] = Counter()
     disk: Counter[str] = Counter()
@@ -89,7 +89,7 @@ def build_rooms(spec: InstanceSpec, lock: PlacementLock) -> list[HostRoom]:
         )
         for host in spec.hosts.hosts
     }
-    return [rooms[name] for name in sorted(rooms)]
+    return [rooms[name] for name in sorted(rooms, key=natural)]
 
 
 class Ledger:

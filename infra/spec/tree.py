@@ -337,7 +337,7 @@ class _Folder:
         self._check_tag(event.tag, line)
         if event.tag in {"!", "tag:yaml.org,2002:str"} or (event.tag is None and not event.implicit[0]):
             return event.value
-        return _plain_value(event.value)
+        return plain_value(event.value)
 
     def _check_tag(self, tag: str | None, line: int) -> None:
         if tag is not None and tag != "!" and tag not in _TAGS:
@@ -364,7 +364,8 @@ def _line(event: Any) -> int:
     return int(event.start_mark.line) + 1
 
 
-def _plain_value(text: str) -> Any:
+def plain_value(text: str) -> Any:
+    """Return what a plain scalar means: a number, a constant, or its text."""
     if text in _CONSTANTS:
         return _CONSTANTS[text]
     if _INTEGER.fullmatch(text):

@@ -7,6 +7,7 @@ from typer.testing import CliRunner, Result
 
 from infra.addresses import read_lock
 from infra.cli import app
+from infra.placement import read_placement_lock
 from tests.instances import cluster, files, infrastructure, write_files
 
 WIDE = infrastructure(pool={"start": "192.168.1.20", "end": "192.168.1.99"})
@@ -55,6 +56,9 @@ def test_a_stack_that_is_gone_is_freed_and_its_addresses_come_last(site: Path) -
     result = azlocal("-C", site, "release", "ci1", "--yes")
     assert result.exit_code == 0, result.output
     assert "10 addresses, 2 VRRP ids" in result.stdout
+    assert "s.lock.yaml:\n  the places of 3 machines" in result.stdout
+    assert read_placement_lock(site / "hosts/s.lock.yaml").of_instance("lab")
+    assert not read_placement_lock(site / "hosts/s.lock.yaml").of_instance("ci1")
     after = read_lock(lock_of(site))
     assert after.instances == ["lab"]
     assert after.freed.keys() == set(before.of_instance("ci1").values())

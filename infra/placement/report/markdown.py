@@ -1,6 +1,6 @@
 """The placement as Markdown, for a comment on a pull request."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from infra.addresses.report.markdown import escape, findings_section, mark_of
 from infra.addresses.report.words import plural
@@ -12,7 +12,7 @@ _BAR_CELLS = 20
 _MOST_ROWS = 250
 
 
-def render_markdown(placement: Placement, losses: Sequence[Loss]) -> str:
+def render_markdown(placement: Placement, losses: Sequence[Loss], addresses: Mapping[str, str]) -> str:
     """Return a line, the hosts, the machines, the moves, what losses do, and the findings."""
     parts = [
         f"### {mark_of(is_good=placement.ok)} Placement {escape(verdict(placement))}",
@@ -20,7 +20,7 @@ def render_markdown(placement: Placement, losses: Sequence[Loss]) -> str:
         _hosts(placement),
         _moves(placement),
         _machines(placement),
-        _losses(losses),
+        _losses(losses, addresses),
         findings_section(placement.findings),
     ]
     return "\n\n".join(part for part in parts if part).rstrip() + "\n"
@@ -62,10 +62,14 @@ def _machines(placement: Placement) -> str:
     return "\n".join([*lines, "", "</details>"])
 
 
-def _losses(losses: Sequence[Loss]) -> str:
+def _losses(losses: Sequence[Loss], addresses: Mapping[str, str]) -> str:
     lines = []
     for loss in losses:
         mark = mark_of(is_good=survives(loss))
         lines.append(f"- {mark} without **{escape(loss.host)}**: {escape(loss_line(loss))}")
-        lines += [f"  - {escape(line)}" for line in loss_lines(loss)[:_MOST_ROWS]] if len(losses) == 1 else []
+        lines += (
+            [f"  - {escape(line)}" for line in loss_lines(loss, addresses)[:_MOST_ROWS]]
+            if len(losses) == 1
+            else []
+        )
     return "\n".join(["#### What a host's loss leaves", "", *lines]) if lines else ""

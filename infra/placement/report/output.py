@@ -27,7 +27,7 @@ def render_placement(
         case "markdown":
             from infra.placement.report.markdown import render_markdown
 
-            return render_markdown(placement, losses)
+            return render_markdown(placement, losses, addresses)
         case "svg":
             from infra.placement.report.picture import render_svg
 
@@ -35,11 +35,11 @@ def render_placement(
         case "html":
             from infra.placement.report.page import render_html
 
-            return render_html(placement, losses)
+            return render_html(placement, losses, addresses)
         case "table":
             from infra.placement.report.table import render_tables
 
-            return render_tables(placement, losses)
+            return render_tables(placement, losses, addresses)
 
 
 def to_json(placement: Placement, losses: Sequence[Loss], addresses: Mapping[str, str]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The placement as one HTML page: the picture, every machine, what losses leave; no other file, no script."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lxml import etree
 
@@ -12,7 +12,7 @@ from infra.placement.report.picture import draw
 from infra.placement.report.view import loss_line, loss_lines, survives, title, verdict
 
 
-def render_html(placement: Placement, losses: Sequence[Loss]) -> str:
+def render_html(placement: Placement, losses: Sequence[Loss], addresses: Mapping[str, str]) -> str:
     """Return the whole page."""
     html = etree.Element("html", lang="en")
     head = add(html, "head")
@@ -30,7 +30,7 @@ def render_html(placement: Placement, losses: Sequence[Loss]) -> str:
     picture = draw(placement, losses)
     picture.set("style", "max-width:100%;height:auto")
     add(add(main, "section", aria_label="Picture"), "div", class_="scroll").append(picture)
-    _losses(main, losses)
+    _losses(main, losses, addresses)
     _machines(main, placement)
     add(add(body, "footer"), "p", f"Made by `azlocal plan {placement.instance} --placement --format html`.")
     text: str = etree.tostring(html, method="html", doctype="<!DOCTYPE html>", encoding="unicode")
@@ -48,7 +48,7 @@ def _header(body: etree._Element, placement: Placement) -> None:
     add(header, "p", title(placement), class_="summary")
 
 
-def _losses(main: etree._Element, losses: Sequence[Loss]) -> None:
+def _losses(main: etree._Element, losses: Sequence[Loss], addresses: Mapping[str, str]) -> None:
     if not losses:
         return
     section = add(main, "section", aria_labelledby="losses")
@@ -60,7 +60,7 @@ def _losses(main: etree._Element, losses: Sequence[Loss]) -> None:
         mark = "\N{CHECK MARK}" if survives(loss) else "\N{BALLOT X}"
         add(details, "summary", f"{mark} without {loss.host}: {loss_line(loss)}")
         listed = add(details, "ul")
-        for line in loss_lines(loss):
+        for line in loss_lines(loss, addresses):
             add(listed, "li", line)
 
 

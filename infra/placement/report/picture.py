@@ -20,7 +20,8 @@ from infra.placement.report.view import Column, build_columns, loss_line, surviv
 
 _WIDTH = 1080
 _MARGIN = 24
-_HEIGHT = 380
+_LOW, _HIGH = 380, 900  # of the columns: as high as the smallest machine needs for its name, within these
+_HEAD = 34
 _GAP = 8
 _WIDEST = 190
 _LEAST_BLOCK = 13  # lower ones of a set are drawn as one
@@ -79,15 +80,20 @@ def draw(placement: Placement, losses: Sequence[Loss]) -> etree._Element:
     columns = build_columns(placement, losses)
     verdicts = {one.host: one for one in every_loss(placement)}
     _head(svg, placement, losses)
-    top = 106.0
-    scale = _scale(columns)
+    height, scale = _scale(columns)
     width = min(_WIDEST, (_WIDTH - 2 * _MARGIN + _GAP) / max(1, len(columns)) - _GAP)
-    bottom = top + _HEIGHT
+    bottom = 106 + height
     for index, column in enumerate(columns):
         x = _MARGIN + index * (width + _GAP)
         _column(add(svg, "g"), column, x, bottom, width, scale)
-        _foot(svg, verdicts[column.room.name], x + width / 2, bottom, width)
-    y = _moves(svg, placement, bottom + 66)
+        if len(losses) != 1:
+            _foot(svg, verdicts[column.room.name], x + width / 2, bottom, width)
+    y = bottom + 58
+    if len(losses) != 1:
+        said = "Under a host: whether its machines fit elsewhere if it is lost, and what is down until then."
+        _text(svg, _MARGIN, y, said, "soft small")
+        y += 22
+    y = _moves(svg, placement, y)
     y = _legend(svg, y)
     svg.set("viewBox", f"0 0 {_WIDTH} {y:.0f}")
     svg.set("width", str(_WIDTH))
@@ -121,13 +127,17 @@ def _head(svg: etree._Element, placement: Placement, losses: Sequence[Loss]) -> 
         _text(svg, _MARGIN, 80, _cut(said, _WIDTH - 2 * _MARGIN), "good" if survives(losses[0]) else "bad")
 
 
-def _scale(columns: Sequence[Column]) -> float:
-    """Return pixels a MiB: the fullest or largest host is as high as the picture."""
+def _scale(columns: Sequence[Column]) -> tuple[float, float]:
+    """Return the columns' height, and pixels a MiB: the fullest or largest host is that high."""
     most = max(
         (max(one.room.memory_mib or 0, one.used_mib + memory_of(one.held)) for one in columns),
         default=0,
     )
-    return (_HEIGHT - 34) / most if most else 0
+    if not most:
+        return _LOW, 0
+    least = min((one.demand.memory_mib or most for column in columns for one in column.machines), default=most)
+    height = min(_HIGH, max(_LOW, _LEAST_BLOCK * most / least + _HEAD))
+    return height, (height - _HEAD) / most
 
 
 def _column(group: etree._Element, column: Column, x: float, bottom: float, width: float, scale: float) -> None:
@@ -141,7 +151,8 @@ def _column(group: etree._Element, column: Column, x: float, bottom: float, widt
     name = f"{room.name} \N{BALLOT X}" if column.is_lost else room.name
     _text(group, middle, bottom - high - 20, _cut(name, width), "host middle")
     state = "drains" if room.drain else _fill(column)
-    _text(group, middle, bottom - high - 6, _cut(state, width), "soft small middle")
+    unit = "" if room.drain or len(state) * _LETTER > width - 4 * _LETTER else " GiB"
+    _text(group, middle, bottom - high - 6, _cut(state + unit, width), "soft small middle")
     frame = "frame unknown" if room.memory_mib is None else "frame"
     shape = _rect(group, frame, x, bottom - max(height, 18), width, max(height, 18))
     add(shape, "title", f"{room.name}: {column.line}")
@@ -166,9 +177,8 @@ def _column(group: etree._Element, column: Column, x: float, bottom: float, widt
 
 
 def _fill(column: Column) -> str:
-    if column.room.memory_mib is None:
-        return f"{gib(column.used_mib)} GiB of ?"
-    return f"{gib(column.used_mib)} of {gib(column.room.memory_mib)} GiB"
+    whole = column.room.memory_mib
+    return f"{gib(column.used_mib)}/{'?' if whole is None else gib(whole)}"
 
 
 def _blocks(column: Column, scale: float) -> Iterator[Block]:
@@ -191,7 +201,7 @@ def _block(parent: etree._Element, block: Block, x: float, y: float, width: floa
     if block.kind == "held":
         _rect(group, "", x + 2, y, width - 4, height, radius=2.5).set("fill", "url(#stripes)")
     if height >= _LEAST_BLOCK - 1:
-        _text(group, x + width / 2, y + height / 2 + 3.5, _cut(block.name, width - 8), f"label i-{letter}")
+        _text(group, x + width / 2, y + height / 2 + 3.5, _shorten(block.name, width - 8), f"label i-{letter}")
 
 
 def _foot(svg: etree._Element, loss: Loss, middle: float, bottom: float, width: float) -> None:
@@ -199,10 +209,9 @@ def _foot(svg: etree._Element, loss: Loss, middle: float, bottom: float, width: 
     total = len(loss.restarted) + len(loss.stranded)
     down = [one for one in loss.sets if not one.stands]
     is_good = survives(loss)
-    said = (
-        "lost: all fit" if is_good else f"lost: {len(loss.stranded)} don't fit" if loss.stranded else "lost: down"
-    )
-    text = _text(svg, middle, bottom + 17, _cut(said if total else "empty", width), "small middle")
+    mark = "\N{CHECK MARK}" if is_good else "\N{BALLOT X}"
+    said = "fits" if is_good else f"{len(loss.stranded)} out" if loss.stranded else "down"
+    text = _text(svg, middle, bottom + 17, f"{mark} {said}" if total else "empty", "small middle")
     text.set("class", f"small middle {'good' if is_good else 'bad'}")
     add(text, "title", f"without {loss.host}: {loss_line(loss)}")
     if down:
@@ -245,6 +254,12 @@ def _text(parent: etree._Element, x: float, y: float, text: str, style: str) -> 
 
 def _short(number: float) -> str:
     return f"{number:.1f}".removesuffix(".0")
+
+
+def _shorten(text: str, width: float) -> str:
+    """Cut a name in its middle: its end is its number."""
+    most = max(5, int(width / _LETTER))
+    return text if len(text) <= most else f"{text[: most - 4]}…{text[-3:]}"
 
 
 def _cut(text: str, width: float) -> str:

@@ -1,7 +1,7 @@
 """The placement as tables in a terminal."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.console import Console
@@ -25,7 +25,9 @@ from infra.placement.report.view import (
 _BAR_CELLS = 32
 
 
-def print_placement(placement: Placement, losses: Sequence[Loss], console: Console) -> None:
+def print_placement(
+    placement: Placement, losses: Sequence[Loss], addresses: Mapping[str, str], console: Console
+) -> None:
     """Print how full each host is, every machine with its host and reason, and what losses do."""
     console.print(Text.assemble(("placement  ", "bold"), title(placement)), highlight=False)
     console.print(_legend(), highlight=False)
@@ -37,15 +39,17 @@ def print_placement(placement: Placement, losses: Sequence[Loss], console: Conso
     for move in placement.moves:
         console.print(Text(f"→ {move}", "yellow"), highlight=False)
     if losses:
-        _print_losses(losses, console)
+        _print_losses(losses, addresses, console)
     console.print(verdict(placement), style="" if placement.ok else "bold red", highlight=False)
 
 
-def render_tables(placement: Placement, losses: Sequence[Loss], width: int = 100) -> str:
+def render_tables(
+    placement: Placement, losses: Sequence[Loss], addresses: Mapping[str, str], width: int = 100
+) -> str:
     """Return the same as plain text."""
     console = Console(width=width, force_terminal=False, color_system=None, file=io.StringIO())
     with console.capture() as capture:
-        print_placement(placement, losses, console)
+        print_placement(placement, losses, addresses, console)
     return capture.get()
 
 
@@ -100,10 +104,10 @@ def _row(one: Placed) -> tuple[Text, Text, Text, Text]:
     )
 
 
-def _print_losses(losses: Sequence[Loss], console: Console) -> None:
+def _print_losses(losses: Sequence[Loss], addresses: Mapping[str, str], console: Console) -> None:
     for loss in losses:
         mark, style = ("✓", "green") if survives(loss) else ("✗", "bold red")
         console.print(Text.assemble((f"{mark} without {loss.host}: ", style), loss_line(loss)), highlight=False)
-        for line in loss_lines(loss):
+        for line in loss_lines(loss, addresses):
             console.print(Text(f"    {line}", "dim"), highlight=False)
     console.print()

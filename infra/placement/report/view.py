@@ -1,14 +1,14 @@
 """What every format shows of a placement: a column for each host, and sentences that all of them say alike."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from infra.addresses.plan import Use
 from infra.addresses.report.words import plural
 from infra.placement.demand import Demand
 from infra.placement.lock import natural
-from infra.placement.loss import Loss
+from infra.placement.loss import Loss, VirtualLoss
 from infra.placement.plan import Placed, Placement, gib, memory_of
 from infra.placement.room import HostRoom
 
@@ -136,7 +136,7 @@ def loss_line(loss: Loss) -> str:
     return f"{room}; until then {names(down)} {'is' if len(down) == 1 else 'are'} down" if down else room
 
 
-def loss_lines(loss: Loss) -> list[str]:
+def loss_lines(loss: Loss, addresses: Mapping[str, str]) -> list[str]:
     """Say all that a loss does, a line a thing."""
     lines = [f"{one.demand.owner} has room on {host}" for one, host in loss.restarted]
     lines += [
@@ -148,8 +148,12 @@ def loss_lines(loss: Loss) -> list[str]:
         else:
             state = "goes on" if one.stands else "is down"
         lines.append(f"set {one.name}: {one.members - one.lost} of {one.members} left, {state}")
-    lines += [f"{one.owner} {'stays up' if one.stands else 'is down'}: {one.why}" for one in loss.virtual]
-    return lines
+    return [*lines, *(_virtual_line(one, addresses) for one in loss.virtual)]
+
+
+def _virtual_line(one: VirtualLoss, addresses: Mapping[str, str]) -> str:
+    name = f"{one.owner} ({addresses[one.owner]})" if one.owner in addresses else one.owner
+    return f"{name} {'stays up' if one.stands else 'is down'}: {one.why}"
 
 
 def names(listed: Sequence[str]) -> str:

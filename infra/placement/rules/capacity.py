@@ -8,6 +8,7 @@ from infra.placement.plan import Placed, gib, memory_of
 from infra.placement.room import HostRoom
 from infra.placement.rules.base import Facts, rule
 from infra.spec.rules import Fault
+from infra.spec.vm_sizes import VmSize
 
 _LISTED = 5
 
@@ -29,7 +30,7 @@ def vm_larger_than_host(facts: Facts) -> Iterator[Fault]:
         else:
             message = f"{one.size.name} has a disk of {one.disk_gib} GiB; the largest host has room for {disk}"
             larger = f"a host with diskGiB {one.disk_gib} or more"
-        yield Fault("stack", one.path, message, _either(_smaller_size(facts, one), larger))
+        yield Fault("stack", one.path, message, _either(_size_within(facts, one.size, memory, disk), larger))
 
 
 @rule("no-room", source="§5.4")
@@ -49,7 +50,7 @@ def no_room(facts: Facts) -> Iterator[Fault]:
             f"each takes {gib(first.memory_mib)} GiB and {first.disk_gib} GiB of disk; "
             f"the most that is left is {_left(facts, best)} on {best.name}"
         )
-        yield Fault("stack", first.path, message, _either(_smaller_size(facts, first), *_more(facts, left)))
+        yield Fault("stack", first.path, message, _either(_smaller_size(facts, first), *_more(facts, first)))
 
 
 @rule("host-overfull", source="§5.4")
@@ -123,6 +124,21 @@ def _host_gib(facts: Facts, mib: int) -> int:
     return math.ceil(mib / 1024 * 100 / (100 - percent))
 
 
+def _size_within(facts: Facts, size: VmSize, memory: float, disk: float) -> str | None:
+    """Say which VM size fits into the largest host, and can be what machines of this size are."""
+    roles = {one.role for one in facts.demands if one.size == size}
+    fitting = [
+        other
+        for other in facts.spec.vm_sizes().values()
+        if other.memory_mib <= memory
+        and other.disk_gib <= disk
+        and ("controlPlane" not in roles or other.for_control_plane)
+        and bool(other.gpus) <= bool(size.gpus)
+    ]
+    best = max(fitting, key=_by_size, default=None)
+    return f"use vmSize {best.name} ({gib(best.memory_mib)} GiB)" if best else None
+
+
 def _smaller_size(facts: Facts, one: Demand) -> str | None:
     """Say which VM size would fit all machines of a set: the largest that does."""
     members = [other for other in facts.demands if other.availability_set == one.availability_set]
@@ -142,20 +158,32 @@ def _smaller_size(facts: Facts, one: Demand) -> str | None:
     ]
     for other in there:
         facts.ledger.take(other.demand, other.host)
-    best = max(fitting, key=lambda size: (size.memory_mib, size.vcpus, size.name), default=None)
+    best = max(fitting, key=_by_size, default=None)
     return f"use vmSize {best.name} ({gib(best.memory_mib)} GiB), which fits" if best else None
 
 
-def _more(facts: Facts, left: Sequence[Demand]) -> Iterator[str]:
+def _by_size(size: VmSize) -> tuple[int, int, str]:
+    return size.memory_mib, size.vcpus, size.name
+
+
+def _more(facts: Facts, first: Demand) -> Iterator[str]:
+    """Say which host would hold all machines that find no room, and what else would make some."""
+    left = facts.placement.unplaced
     memory = _host_gib(facts, sum(one.memory_mib for one in left))
     is_disk_known = any(room.disk_gib is not None for room in facts.taking)
     disk = f" and diskGiB {sum(one.disk_gib for one in left)}" if is_disk_known else ""
-    yield f"add a host with memoryGiB {memory}{disk} or more"
+    yield f"add a host with memoryGiB {memory}{disk} or more, for all that finds none"
     draining = [room.name for room in facts.placement.rooms if room.drain]
     if draining:
         yield f"take `drain: true` away from {draining[0]}"
-    if facts.placement.reserve.is_kept and facts.placement.reserve.percent:
+    if facts.placement.reserve.is_kept and any(
+        facts.ledger.memory[room.name] + room.reserve_mib >= first.memory_mib
+        and facts.ledger.disk[room.name] >= first.disk_gib
+        for room in facts.taking
+    ):
         yield "keep a smaller reservePercent"
+    if any(room.others_mib or room.others_gib for room in facts.taking):
+        yield "free what an instance that is gone still holds, with `azlocal release`"
 
 
 def _pin(facts: Facts, room: HostRoom, there: Sequence[Placed]) -> str | None:

@@ -96,7 +96,7 @@ def availability_set_uneven(facts: Facts) -> Iterator[Fault]:
         for (name, host), count in counts.items()
         if count > even_share(members[name], len(facts.taking))
     ]
-    if uneven:
+    if uneven and not facts.placement.unplaced:
         more = f" and {len(uneven) - _LISTED} more" if len(uneven) > _LISTED else ""
         message = f"not spread evenly: {', '.join(uneven[:_LISTED])}{more}"
         remedy = "machines stay where they are; azlocal:placement.pins moves one, or make the cluster anew"

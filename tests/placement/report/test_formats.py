@@ -1,0 +1,151 @@
+"""The placement in every format."""
+
+import json
+import re
+import time
+from typing import Any
+
+import pytest
+from lxml import etree
+
+from infra.addresses.report.output import FormatName
+from infra.placement import Place, Placement, PlacementLock, plan_placement
+from infra.placement.loss import every_loss, lose
+from infra.placement.report.output import render_placement
+from tests.addresses.report.plans import HOSTILE
+from tests.instances import cluster, host, make_spec, network
+
+SVG = {"s": "http://www.w3.org/2000/svg"}
+ADDRESSES = {"a-vip": "10.220.32.30", "a-cp-0": "10.220.32.18"}
+NAME = HOSTILE.replace("/", "")
+
+
+def lab(**placement: Any) -> Placement:
+    hosts = [host(n, memoryGiB=64, diskGiB=4000) for n in (1, 2, 3)]
+    a = cluster("a", planes=3, workers=5, loadBalancer={"count": 2})
+    lock = PlacementLock({"lab/a-cp-0": Place("gone", 8192, 200), "other/x-0": Place("node2", 8192, 200)})
+    return plan_placement(make_spec(a, cluster("b"), hosts=hosts, stack={"placement": placement}), lock)
+
+
+def hostile() -> Placement:
+    spec = make_spec(
+        cluster(NAME, logicalNetwork=NAME, agentPools=[{"name": NAME, "count": 2}], loadBalancer={"count": 2}),
+        hosts=[host(name=NAME), host(2, name=f"{NAME}2", memoryGiB=64)],
+        networks=[network(name=NAME)],
+        stack={"placement": {"pins": {NAME: NAME}}},
+        name=NAME,
+    )
+    return plan_placement(spec, PlacementLock({f"{NAME}/rb-0": Place(f"{NAME}3", 1, 1)}))
+
+
+def large() -> Placement:
+    pools = [{"name": f"pool{index}", "count": 49} for index in range(4)]
+    wanted = [cluster(f"c{index:02}", planes=3, agentPools=pools) for index in range(32)]
+    hosts = [host(n, memoryGiB=8192, diskGiB=900_000) for n in range(1, 17)]
+    return plan_placement(make_spec(*wanted, hosts=hosts))
+
+
+def picture(placement: Placement, *lost: str) -> Any:
+    return etree.fromstring(render_placement(placement, "svg", [lose(placement, one) for one in lost], ADDRESSES))
+
+
+def test_every_machine_is_a_block_as_high_as_its_memory() -> None:
+    placement = lab()
+    svg = picture(placement)
+    titles = svg.xpath("//s:g/s:title/text()", namespaces=SVG)
+    for one in (*placement.placed, *placement.held):
+        assert sum(text.startswith(f"{one.demand.owner} · ") for text in titles) == 1
+    blocks = svg.xpath("//s:rect[contains(@class, 'block') and contains(@class, 'u-')]", namespaces=SVG)
+    assert len({rect.get("height") for rect in blocks}) == 1, "all have 8 GiB"
+    assert len(svg.xpath("//s:rect[@class='reserve']", namespaces=SVG)) == 3 + 1, "each host's, and the legend's"
+    assert "other instances: 8 GiB" in svg.xpath("//s:title/text()", namespaces=SVG)
+
+
+def test_a_picture_of_a_loss_shows_what_comes_where() -> None:
+    placement = lab()
+    svg = picture(placement, "node1")
+    assert len(svg.xpath("//s:g[@class='gone']", namespaces=SVG)) == 1
+    restarted = svg.xpath("//s:rect[contains(@class, 'restarted')]", namespaces=SVG)
+    assert len(restarted) == len(placement.on("node1"))
+
+
+@pytest.mark.parametrize("placement", [lab(), large(), plan_placement(make_spec(hosts=[host(1), host(2)]))])
+def test_everything_lies_inside_the_picture(placement: Placement) -> None:
+    svg = picture(placement)
+    _, _, width, height = (float(one) for one in svg.get("viewBox").split())
+    for rect in svg.xpath("//s:g//s:rect", namespaces=SVG):
+        assert float(rect.get("x")) + float(rect.get("width")) <= width
+        assert 0 <= float(rect.get("y")) <= float(rect.get("y")) + float(rect.get("height")) <= height
+
+
+def test_nothing_that_people_name_becomes_markup() -> None:
+    placement = hostile()
+    svg = picture(placement)
+    assert {etree.QName(element).localname for element in svg.iter()} == {
+        "svg", "title", "style", "defs", "pattern", "rect", "text", "g", "line",
+    }  # fmt: skip
+    html = render_placement(placement, "html", every_loss(placement), {})
+    assert "<script" not in html
+    markdown = render_placement(placement, "markdown", every_loss(placement), {})
+    assert not re.search(r"(?<!\\)<script", markdown)
+    assert "@all" not in markdown
+
+
+def test_pages_and_pictures_need_nothing_from_elsewhere() -> None:
+    for name in ("svg", "html"):
+        text = render_placement(lab(), name, every_loss(lab()), ADDRESSES)  # type: ignore[arg-type]
+        assert set(re.findall(r"https?://[^\"\s]*", text)) == {"http://www.w3.org/2000/svg"}
+
+
+@pytest.mark.parametrize("name", ["table", "markdown", "html", "svg", "json"])
+def test_every_format_tells_of_machines_moves_and_losses(name: FormatName) -> None:
+    placement = lab()
+    text = render_placement(placement, name, every_loss(placement), ADDRESSES).replace("\\", "")
+    text = re.sub(r"\s+", " ", text)
+    assert "a-nodepool1-4" in text
+    assert "gone" in text
+    if name == "json":
+        found = json.loads(render_placement(placement, name, every_loss(placement), ADDRESSES))
+        assert found["moves"] == [
+            {
+                "machine": "a-cp-0",
+                "from": "gone",
+                "to": placement.hosts["a-cp-0"],
+                "because": "gone isn't in hosts/s.yaml any more",
+            }
+        ]
+        assert [one["host"] for one in found["losses"]] == ["node1", "node2", "node3"]
+        assert {one["name"]: one["address"] for one in found["machines"]}["a-cp-0"] == "10.220.32.18"
+        assert found["hosts"][1]["otherInstancesMiB"] == 8192
+    else:
+        assert "a-cp-0 moves from gone to" in text
+    if name not in {"svg", "json"}:
+        assert "without node1" in text.replace("*", "")
+
+
+def test_a_single_loss_names_the_virtual_addresses() -> None:
+    placement = lab()
+    lost = lose(placement, placement.hosts["a-cp-0"])
+    text = " ".join(render_placement(placement, "table", [lost], ADDRESSES).split())
+    assert "a-vip (10.220.32.30) stays up: 2 of 3 control-plane machines are left; etcd needs 2" in text
+
+
+def test_what_finds_no_room_is_in_every_format() -> None:
+    placement = plan_placement(make_spec(cluster(workers=3), hosts=[host(memoryGiB=32)]))
+    assert [one.owner for one in placement.unplaced] == ["a-nodepool1-2"]
+    for name in ("table", "html", "json"):
+        assert "a-nodepool1-2" in render_placement(placement, name, (), {})  # type: ignore[arg-type]
+
+
+def test_memory_that_nobody_knows_is_said_not_to_be_limited() -> None:
+    placement = plan_placement(make_spec(cluster()))
+    for name in ("table", "markdown", "html"):
+        text = " ".join(render_placement(placement, name, (), {}).split())  # type: ignore[arg-type]
+        assert "memory not known, so not limited" in text.replace("\\", "")
+
+
+def test_thousands_of_machines_take_less_than_a_second() -> None:
+    placement = large()
+    start = time.process_time()
+    render_placement(placement, "svg", (), {})
+    assert time.process_time() - start < 1.5, "a second on an idle machine"

@@ -1,0 +1,302 @@
+"""Every rule of placement is broken once, and the finding names the place and what would fit."""
+
+from typing import Any
+
+import pytest
+
+from infra.placement import Place, PlacementLock, plan_placement
+from infra.placement.rules import RULES
+from infra.planning import plan_instance
+from infra.spec import Finding
+from tests.instances import cluster, host, make_spec
+
+ONE = cluster()
+BIG = "Standard_D4s_v3"  # 16 GiB
+
+
+def hosts(*memory: int | None, **more: Any) -> list[dict[str, Any]]:
+    known = [{} if one is None else {"memoryGiB": one} for one in memory]
+    return [host(number, **one, **more) for number, one in enumerate(known, 1)]
+
+
+def workers(count: int, size: str = "Standard_A4_v2", **more: Any) -> dict[str, Any]:
+    return cluster(agentPools=[{"name": "nodepool1", "count": count, "vmSize": size, **more}])
+
+
+def asks(**more: Any) -> dict[str, Any]:
+    return {"stack": {"placement": more}}
+
+
+def at(host: str, *owners: str, memory: int = 8192, **more: Any) -> PlacementLock:
+    return PlacementLock({f"lab/{owner}": Place(host, memory, 200, **more) for owner in owners})
+
+
+def found(rule: str, *clusters: Any, lock: PlacementLock | None = None, **parts: Any) -> list[Finding]:
+    return [one for one in plan_placement(make_spec(*clusters, **parts), lock).findings if one.rule == rule]
+
+
+CASES: list[tuple[str, str, str, dict[str, Any]]] = [
+    # rule, severity, where, and the instance that breaks it
+    (
+        "vm-larger-than-host",
+        "error",
+        "clusters[0].agentPools[0].vmSize",
+        {"clusters": [workers(1, "Standard_D32s_v3")], "hosts": hosts(96, 96)},
+    ),
+    (
+        "vm-larger-than-host",
+        "error",
+        "resourceBridge.vmSize",
+        {"hosts": hosts(96, diskGiB=100)},
+    ),
+    (
+        "no-room",
+        "error",
+        "clusters[0].agentPools[0].vmSize",
+        {"clusters": [workers(3)], "hosts": hosts(16, 16)},
+    ),
+    (
+        "no-room",
+        "error",
+        "clusters[0].agentPools[0].vmSize",
+        {"clusters": [workers(1)], "hosts": hosts(512, diskGiB=500)},
+    ),
+    (
+        "host-overfull",
+        "error",
+        "hosts[0].memoryGiB",
+        {"clusters": [ONE], "hosts": hosts(16, 64), "lock": at("node1", "rb-0", "a-cp-0", "a-nodepool1-0")},
+    ),
+    ("every-host-drains", "error", "hosts[0].drain", {"clusters": [ONE], "hosts": hosts(64, drain=True)}),
+    ("capacity-unknown", "info", "hosts[1].memoryGiB", {"clusters": [ONE], "hosts": hosts(64, None)}),
+    ("capacity-unknown", "warning", "hosts[0].memoryGiB", {"hosts": hosts(None, None), **asks(headroom="host")}),
+    ("capacity-exceeded", "warning", "hosts", {"clusters": [ONE], "hosts": hosts(32, 32)}),
+    ("capacity-exceeded", "error", "hosts", {"clusters": [ONE], "hosts": hosts(32, 32), **asks(headroom="host")}),
+    ("capacity-exceeded", "error", "hosts", {"clusters": [ONE], "hosts": hosts(512), **asks(headroom="host")}),
+    (
+        "host-loss-not-survived",
+        "warning",
+        "hosts[0]",
+        {
+            "clusters": [workers(1, "Standard_D8s_v3")],
+            "hosts": [host(1, memoryGiB=60), *hosts(*[None] * 0), *(host(n, memoryGiB=24) for n in range(2, 8))],
+        },
+    ),
+    (
+        "no-room-for-upgrade",
+        "warning",
+        "hosts",
+        {"clusters": [ONE], "hosts": hosts(64, 64, diskGiB=400)},
+    ),
+    (
+        "reserve-used",
+        "warning",
+        "hosts[1].memoryGiB",
+        {"clusters": [ONE], "hosts": hosts(64, 18, 64), "lock": at("node2", "a-cp-0", "a-nodepool1-0")},
+    ),
+    (
+        "availability-set-uneven",
+        "info",
+        "clusters",
+        {
+            "clusters": [workers(2)],
+            "hosts": hosts(None, None),
+            "lock": at("node1", "a-nodepool1-0", "a-nodepool1-1"),
+        },
+    ),
+    (
+        "machine-moves",
+        "warning",
+        "hosts[0].drain",
+        {
+            "clusters": [ONE],
+            "hosts": [host(1, drain=True), host(2)],
+            "lock": at("node1", "a-nodepool1-0"),
+        },
+    ),
+    ("machine-moves", "warning", "hosts", {"clusters": [ONE], "lock": at("gone", "a-nodepool1-0")}),
+    (
+        "machine-moves",
+        "warning",
+        "placement.pins.a-nodepool1-0",
+        {
+            "clusters": [ONE],
+            "hosts": hosts(None, None),
+            "lock": at("node1", "a-nodepool1-0"),
+            **asks(pins={"a-nodepool1-0": "node2"}),
+        },
+    ),
+    (
+        "machine-moves",
+        "info",
+        "hosts",
+        {"clusters": [ONE], "lock": at("node1", "a-nodepool1-0", was="gone", because="gone is gone")},
+    ),
+    ("control-plane-loses-majority", "warning", "hosts", {"clusters": [ONE], "lock": at("gone", "a-cp-0")}),
+    (
+        "control-plane-loses-majority",
+        "warning",
+        "hosts",
+        {"clusters": [cluster(planes=3)], "lock": at("gone", "a-cp-0", "a-cp-1")},
+    ),
+    (
+        "pin-unknown-machine",
+        "error",
+        "placement.pins.a-cp-1",
+        {"clusters": [ONE], **asks(pins={"a-cp-1": "node1"})},
+    ),
+    (
+        "pin-unknown-host",
+        "error",
+        "placement.pins.a-cp-0",
+        {"clusters": [ONE], **asks(pins={"a-cp-0": "node9"})},
+    ),
+    (
+        "pin-unknown-host",
+        "error",
+        "placement.pins.a-cp-0",
+        {
+            "clusters": [ONE],
+            "hosts": [host(1), host(2, drain=True)],
+            **asks(pins={"a-cp-0": "node2"}),
+        },
+    ),
+    (
+        "pin-without-room",
+        "error",
+        "placement.pins.rb-0",
+        {"clusters": [ONE], "hosts": hosts(64, 4), **asks(pins={"rb-0": "node2"})},
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "severity", "where", "instance"), CASES)
+def test_a_broken_rule_is_found_where_it_stands(
+    rule: str, severity: str, where: str, instance: dict[str, Any]
+) -> None:
+    parts = dict(instance)
+    lock = parts.pop("lock", None)
+    spec = make_spec(*parts.pop("clusters", ()), **parts)
+    placement = plan_placement(spec, lock)
+    matching = [one for one in placement.findings if one.rule == rule]
+    assert matching, [str(one) for one in placement.findings]
+    assert {one.severity for one in matching} == {severity}
+    assert where in [one.path.partition(": ")[2] for one in matching]
+    assert all(one.message and one.remedy for one in matching)
+    assert placement.ok == (severity != "error"), [str(one) for one in placement.findings]
+
+
+def test_every_rule_has_a_case() -> None:
+    assert {rule.id for rule in RULES} == {rule for rule, *_ in CASES}
+    assert all(rule.source and rule.check.__doc__ for rule in RULES)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"hosts": hosts(None)},
+        {"hosts": hosts(40)},
+        {"hosts": hosts(48, 48)},
+        {"hosts": hosts(32, 32), **asks(headroom="none")},
+        {"hosts": hosts(48, 48), **asks(headroom="host", reservePercent=15)},
+        {"hosts": hosts(None, None, None), **asks(pins={"a-cp-0": "node2", "rb-0": "node1"})},
+        {"hosts": [*hosts(None, None), host(3, drain=True)]},
+        {"hosts": hosts(None), "lock": at("node1", "a-cp-0", "a-nodepool1-0", "rb-0")},
+    ],
+)
+def test_what_just_keeps_the_rules_breaks_none(parts: dict[str, Any]) -> None:
+    lock = parts.get("lock")
+    rest = {key: value for key, value in parts.items() if key != "lock"}
+    assert not plan_placement(make_spec(ONE, **rest), lock).findings
+
+
+def test_the_plan_has_the_findings_of_addresses_and_placement() -> None:
+    plan = plan_instance(make_spec(workers(3), hosts=hosts(16, 16), stack={"azureLocalRelease": "2402"}))
+    rules = [one.rule for one in plan.addresses.findings]
+    assert {"no-room", "unknown-release"} <= set(rules)
+    severities = [one.severity for one in plan.addresses.findings]
+    assert severities == sorted(severities, key=["error", "warning", "info"].index)
+    assert not plan.addresses.ok
+
+
+def test_a_finding_says_what_would_fit() -> None:
+    (finding,) = found("no-room", workers(3), hosts=hosts(16, 16))
+    assert finding.message == (
+        "no room for a-nodepool1-2 (1 of 3 in a-nodepool1): each takes 8 GiB and 200 GiB of disk; "
+        "the most that is left is 0 GiB on node1"
+    )
+    assert finding.remedy.startswith(
+        "use vmSize Standard_A2_v2 (4 GiB), which fits; or add a host with memoryGiB 8"
+    )
+
+
+@pytest.mark.parametrize(("percent", "asked"), [(0, 8), (50, 16)])
+def test_the_host_that_would_fit_does(percent: int, asked: int) -> None:
+    memory = 16 * 100 // (100 - percent)
+    parts = asks(reservePercent=percent)
+    (finding,) = found("no-room", workers(3), hosts=hosts(memory, memory), **parts)
+    assert f"add a host with memoryGiB {asked} or more" in finding.remedy
+    assert not found("no-room", workers(3), hosts=hosts(memory, memory, asked), **parts)
+    assert found("no-room", workers(3), hosts=hosts(memory, memory, asked - 1), **parts)
+
+
+def test_the_size_that_would_fit_does() -> None:
+    (finding,) = found("no-room", workers(4, BIG), hosts=hosts(24, 24))
+    assert "use vmSize Standard_A4_v2 (8 GiB), which fits" in finding.remedy
+    assert not found("no-room", workers(4, "Standard_A4_v2"), hosts=hosts(24, 24))
+
+
+def test_the_reserve_is_named_only_where_it_is_what_lacks() -> None:
+    short = found("no-room", workers(3), hosts=hosts(18, 18), **asks(reservePercent=20))
+    assert "keep a smaller reservePercent" in short[0].remedy
+    disk = found("no-room", workers(3), hosts=hosts(512, diskGiB=500), **asks(reservePercent=20))
+    assert "reservePercent" not in disk[0].remedy
+
+
+def test_an_overfull_host_names_one_machine_that_could_move() -> None:
+    lock = at("node1", "rb-0", "a-cp-0", "a-nodepool1-0")
+    (finding,) = found("host-overfull", ONE, hosts=hosts(16, 64), lock=lock)
+    assert finding.message == "the machines on node1 take 24 GiB; there are 16 for them"
+    assert finding.remedy.startswith("move one: azlocal:placement.pins: {rb-0: node2}; or give node1 memoryGiB 24")
+    moved = plan_placement(make_spec(ONE, hosts=hosts(16, 64), **asks(pins={"rb-0": "node2"})), lock)
+    assert moved.ok
+    assert [str(one) for one in moved.moves] == [
+        "rb-0 moves from node1 to node2, because azlocal:placement.pins has rb-0; it is made anew there"
+    ]
+
+
+def test_pins_can_exchange_two_machines_of_full_hosts() -> None:
+    lock = PlacementLock({**at("node1", "rb-0").machines, **at("node2", "a-cp-0").machines})
+    spec = make_spec(
+        cluster(agentPools=[{"name": "np1", "count": 1}]),
+        hosts=hosts(8, 8, 8),
+        **asks(pins={"rb-0": "node2", "a-cp-0": "node1"}),
+    )
+    assert plan_placement(spec, lock).hosts == {"rb-0": "node2", "a-cp-0": "node1", "a-np1-0": "node3"}
+
+
+def test_other_instances_of_the_site_take_room() -> None:
+    lock = PlacementLock({"other/x-0": Place("node1", 40 * 1024, 200)})
+    free = plan_placement(make_spec(ONE, hosts=hosts(48)))
+    assert free.ok
+    full = plan_placement(make_spec(ONE, hosts=hosts(48)), lock)
+    assert {one.owner for one in full.unplaced} == {"a-cp-0", "a-nodepool1-0"}
+    (first, _) = [one for one in full.findings if one.rule == "no-room"]
+    assert "azlocal release" in first.remedy
+
+
+def test_a_move_is_told_until_an_up_made_it() -> None:
+    draining = [host(1, drain=True), host(2), host(3, drain=True)]
+    spec = make_spec(ONE, hosts=draining)
+    first = plan_placement(spec, at("node1", "a-cp-0"))
+    lock = PlacementLock().record("lab", first.places())
+    assert lock.machines["lab/a-cp-0"] == Place("node2", 8192, 200, "node1", "node1 drains")
+    again = plan_placement(spec, lock)
+    assert [(one.source, one.target, one.is_recorded) for one in again.moves] == [("node1", "node2", True)]
+    further = [host(1, drain=True), host(2, drain=True), host(3)]
+    onward = plan_placement(make_spec(ONE, hosts=further), lock)
+    (move,) = [one for one in onward.moves if one.owner == "a-cp-0"]
+    assert str(move) == "a-cp-0 moves from node1 to node3, because node2 drains; it is made anew there"
+    back = [host(1), host(2, drain=True), host(3, drain=True)]
+    returned = plan_placement(make_spec(ONE, hosts=back), lock)
+    assert "a-cp-0" not in {one.owner for one in returned.moves}
