@@ -51,12 +51,19 @@ BROKEN: dict[str, tuple[str, Callable[[Any], None] | str, str]] = {
         lambda c: c["logicalNetworks"][0]["ipPools"][0].update(end="10.99.0.9"),
         "logicalNetworks[0].ipPools[0]",
     ),
+    "machines that fit nowhere": (
+        "Pulumi.local.yaml",
+        lambda c: c["config"]["azlocal:clusters"][0]["controlPlane"].update(vmSize="Standard_D8s_v3"),
+        "[vm-larger-than-host]",
+    ),
+    "no host left": ("hosts/local.yaml", lambda c: c["hosts"][0].update(drain=True), "[every-host-drains]"),
 }
 
 
 @pytest.mark.parametrize("fault", BROKEN)
 def test_a_fault_in_the_files_stops_before_the_first_resource(local: Project, fault: str) -> None:
     file, edit, shown = BROKEN[fault]
+    change(local.directory / "hosts/local.yaml", lambda c: c["hosts"][0].update(memoryGiB=16))
     path = local.directory / file
     if isinstance(edit, str):
         path.write_text(edit)
@@ -70,6 +77,20 @@ def test_a_fault_in_the_files_stops_before_the_first_resource(local: Project, fa
         assert shown in run.output
         assert "Traceback" not in run.output
         assert "azlocal:index:" not in run.output, "nothing was made"
+
+
+def test_a_preview_says_which_machine_moves_where_and_why(tmp_path: Path) -> None:
+    lab = example(tmp_path, "lab")
+    lock = lab.directory / "hosts/lab.lock.yaml"
+    places = {f"lab/{name}": {"host": "node1", "memoryMiB": 8192, "diskGiB": 200} for name in ("b-cp-0", "rb-0")}
+    lock.write_text(yaml.safe_dump({"version": 1, "machines": places}))
+    before = lock.read_text()
+    change(lab.directory / "hosts/lab.yaml", lambda c: c["hosts"][0].update(drain=True))
+    run = lab.pulumi("preview").expect()
+    assert "rb-0 moves from node1 to node" in run.output
+    assert "because node1 drains; it is made anew there" in run.output
+    assert "the only machine of the control plane of cluster b moves" in run.output
+    assert lock.read_text() == before
 
 
 def test_all_faults_of_all_files_come_in_one_report(local: Project) -> None:

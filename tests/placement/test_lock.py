@@ -1,5 +1,6 @@
 """hosts/<site>.lock.yaml, and what is recorded when."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,14 @@ def test_a_damaged_lock_is_named(tmp_path: Path, text: str, said: str) -> None:
     (finding,) = caught.value.findings
     assert finding.path.startswith("hosts/s.lock.yaml")
     assert said in finding.message
+
+
+@given(st.text() | st.text("{}[]:,- \n'mach1ines/hostvron"))
+def test_a_lock_that_is_anything_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = tmp_path_factory.mktemp("hosts") / "s.lock.yaml"
+    path.write_text(text, encoding="utf-8", errors="surrogatepass")
+    with contextlib.suppress(SpecError):
+        read_placement_lock(path)
 
 
 def test_a_refused_plan_records_neither_addresses_nor_places(tmp_path: Path) -> None:

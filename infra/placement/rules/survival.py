@@ -19,7 +19,7 @@ def capacity_exceeded(facts: Facts) -> Iterator[Fault]:
     """All machines, at their most and in an upgrade, fit into the hosts' memory, with one host to spare."""
     headroom = facts.spec.stack.placement.headroom
     if headroom == "host" and len(facts.taking) == 1:
-        message = "there is one host, and headroom: host asks for a second one that takes over"
+        message = "only one host takes machines, and headroom: host asks for another that takes over"
         yield Fault("hosts", ("hosts",), message, f"add a host, {_NONE}", "error")
         return
     memory, need = facts.memory, facts.needed
