@@ -240,11 +240,13 @@ class Firewall:
 
     Attributes:
         dropping: Chains on the way of forwarded packets whose policy is to drop, e.g. `ip filter FORWARD`.
+        refusing: Those on the way of packets to the host itself.
         bridge_calls_iptables: Whether frames inside a bridge pass iptables too (br_netfilter).
         forwards: net.ipv4.ip_forward.
     """
 
     dropping: tuple[str, ...]
+    refusing: tuple[str, ...]
     bridge_calls_iptables: bool
     forwards: bool
 

@@ -17,9 +17,10 @@ _ALWAYS: Final = (
 _CONTAINERS: Final = ("libvirt-daemon-driver-lxc",)
 _VMS: Final = ("ovmf", "swtpm", "swtpm-tools")
 _NAT: Final = ("dnsmasq-base", "iptables")
+_MESH: Final = ("nftables",)
 _BRIDGES: Final = ("netplan.io",)
 
-ALL: Final = (*_ALWAYS, *_CONTAINERS, *_VMS, *_NAT, *_BRIDGES)
+ALL: Final = (*_ALWAYS, *_CONTAINERS, *_VMS, *_NAT, *_MESH, *_BRIDGES)
 
 
 def required(instance: WantedInstance) -> tuple[str, ...]:
@@ -30,5 +31,6 @@ def required(instance: WantedInstance) -> tuple[str, ...]:
         *(_CONTAINERS if instance.runs_containers else ()),
         *(_VMS if instance.machine_type != "container" else ()),
         *(_NAT if modes - {"bridge"} else ()),
-        *(_BRIDGES if modes - {"nat"} else ()),
+        *(_MESH if "mesh" in modes else ()),
+        *(_BRIDGES if "bridge" in modes else ()),
     )

@@ -101,6 +101,9 @@ class WantedHost:
 
     Attributes:
         where: File and line that name the host.
+        management_address: Its address in the infrastructure network.
+        underlay_address: Where other hosts reach it.
+        uplink: The NIC that carries bridges; None where no network needs one.
         declared_cpus: Logical processors by the hosts file; None where it doesn't say.
         declared_memory_gib: Memory likewise.
         declared_disk_gib: Room for machines likewise.
@@ -212,7 +215,7 @@ def _host(spec: InstanceSpec, index: int, host: HostSpec, topology: Topology | N
         where=spec.sources.where("hosts", ("hosts", index)),
         management_address=host.management_address,
         underlay_address=host.underlay_address,
-        uplink=host.uplink,
+        uplink=host.uplink if any(one.mode == "bridge" for one in networks) else None,
         storage_directory=f"{folder.rstrip('/')}/{spec.name}",
         declared_cpus=host.cpus,
         declared_memory_gib=host.memory_gib,

@@ -115,7 +115,7 @@ def healthy(number: int) -> HostFacts:
             resolvers=("192.168.1.1",),
         ),
         link_kinds=LinkKinds(bridge=True, vlan=True, vxlan=True),
-        firewall=Firewall((), bridge_calls_iptables=False, forwards=False),
+        firewall=Firewall((), (), bridge_calls_iptables=False, forwards=False),
         packages=frozenset(ALL),
         hypervisor=Hypervisor(
             libvirt=(9, 0, 0),

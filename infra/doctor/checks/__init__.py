@@ -53,4 +53,4 @@ def judge_site(subjects: Sequence[Subject]) -> Iterator[Result]:
 
 
 def _result(one: HostCheck | SiteCheck, host: str | None, verdict: Verdict) -> Result:
-    return Result(one.id, one.title, one.source, host, verdict.status, verdict.seen, verdict.remedy)
+    return Result(one.id, one.section, one.title, one.source, host, verdict.status, verdict.seen, verdict.remedy)

@@ -47,12 +47,14 @@ class Result:
 
     Attributes:
         check: The check's id, which stays the same for ever.
+        section: What it is about: the name of the check's module.
         title: What should hold, in a few words.
         source: Where that is written.
         host: The host; None for what concerns all of them.
     """
 
     check: str
+    section: str
     title: str
     source: str
     host: str | None
@@ -75,6 +77,7 @@ class HostCheck:
     """A check of one host."""
 
     id: str
+    section: str
     title: str
     source: str
     judge: Callable[[Subject], Verdict]
@@ -85,6 +88,7 @@ class SiteCheck:
     """A check of all hosts together."""
 
     id: str
+    section: str
     title: str
     source: str
     judge: Callable[[Sequence[Subject]], Verdict]
@@ -104,7 +108,7 @@ def check(
     """Register a check of one host."""
 
     def register(judge: Callable[[Subject], Verdict]) -> Callable[[Subject], Verdict]:
-        HOST_CHECKS.append(HostCheck(id, _title(judge), source, judge))
+        HOST_CHECKS.append(HostCheck(id, _section(judge), _title(judge), source, judge))
         return judge
 
     return register
@@ -116,7 +120,7 @@ def site_check(
     """Register a check of all hosts together."""
 
     def register(judge: Callable[[Sequence[Subject]], Verdict]) -> Callable[[Sequence[Subject]], Verdict]:
-        SITE_CHECKS.append(SiteCheck(id, _title(judge), source, judge))
+        SITE_CHECKS.append(SiteCheck(id, _section(judge), _title(judge), source, judge))
         return judge
 
     return register
@@ -124,6 +128,10 @@ def site_check(
 
 def _title(judge: Callable[..., Verdict]) -> str:
     return (judge.__doc__ or judge.__name__).splitlines()[0].removesuffix(".")
+
+
+def _section(judge: Callable[..., Verdict]) -> str:
+    return judge.__module__.rpartition(".")[2]
 
 
 def ok(seen: str) -> Verdict:

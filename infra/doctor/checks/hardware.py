@@ -70,7 +70,7 @@ def declared(subject: Subject) -> Verdict:
         if holding is not None:
             rows.append(("diskGiB", host.declared_disk_gib, -(-holding.size // GIB)))
     if not rows:
-        raise Skip(f"{host.where} declares no sizes")
+        raise Skip("the hosts file declares no sizes")
     more = [f"{name}: {wanted:,}, and the host has {there:,}" for name, wanted, there in rows if wanted > there]
     if more:
         return failed(listed(more), f"correct {host.where}: placement counts on it")

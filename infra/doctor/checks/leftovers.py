@@ -15,6 +15,7 @@ PROBE_POOL: Final = f"{POOL}doctor-"
 """How the names of the boot probe's own pools begin; only a run that was killed leaves one."""
 
 _STORE: Final = ".xfs"
+_MESH: Final = "azv-"
 
 
 @check("names")
@@ -43,7 +44,7 @@ def names(subject: Subject) -> Verdict:
 def leftovers(subject: Subject) -> Verdict:
     """Nothing is left of an earlier run."""
     hypervisor = known(subject.facts.hypervisor)
-    left = [*_left_in_libvirt(subject, hypervisor), *_left_stores(subject, hypervisor)]
+    left = [*_left_in_libvirt(subject, hypervisor), *_left_stores(subject, hypervisor), *_left_links(subject)]
     if left:
         seen, remedies = zip(*left, strict=True)
         return warning(listed(seen, 4), "; ".join(dict.fromkeys(remedies)))
@@ -84,6 +85,13 @@ def _left_stores(subject: Subject, hypervisor: Hypervisor) -> Iterator[tuple[str
                 f"{one.target} is mounted from {file}, and no storage pool is in it",
                 f"if nothing in it is needed: umount {one.target} && rm {file}",
             )
+
+
+def _left_links(subject: Subject) -> Iterator[tuple[str, str]]:
+    """Yield ends of meshes that hang on no bridge any more."""
+    for link in known(subject.facts.network).links:
+        if link.kind == "vxlan" and link.name.startswith(_MESH) and link.master is None:
+            yield f"interface {link.name} of a mesh, on no bridge", f"ip link delete {link.name}"
 
 
 def _standing(subject: Subject, hypervisor: Hypervisor) -> str:

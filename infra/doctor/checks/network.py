@@ -30,10 +30,11 @@ _LEAST_INNER_MTU: Final = 1280
 @check("management-address", source="NETCON")
 def management_address(subject: Subject) -> Verdict:
     """Host has its management address."""
-    wanted = subject.host.management_address
     network = known(subject.facts.network)
+    wanted = subject.host.management_address
     if wanted is None:
-        raise Skip(f"{subject.host.where} names no managementAddress")
+        raise Skip("the hosts file names no managementAddress")
+    skip_unless(subject.host.uplink, "the infrastructure network isn't the host's own: azlocal makes it")
     holder = network.holder(wanted)
     if holder is None:
         has = [str(one.ip) for link in network.links for one in link.addresses if not one.is_loopback]
@@ -150,7 +151,7 @@ def vxlan(subject: Subject) -> Verdict:
 
 @check("mtu", source="IP")
 def mtu(subject: Subject) -> Verdict:
-    """Packets of 1500 bytes reach the other hosts."""
+    """Networks carry packets of 1500 bytes."""
     network = known(subject.facts.network)
     if subject.instance.is_meshed:
         return _underlay_mtu(subject, network)
@@ -219,7 +220,7 @@ def reserved_overlap(subject: Subject) -> Verdict:
 
 def _uplink_name(subject: Subject) -> str:
     if subject.host.uplink is None:
-        raise Skip(f"{subject.host.where} names no uplink")
+        raise Skip("no network there is on an uplink")
     return subject.host.uplink
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from infra.doctor.checks.base import Skip, Subject, Verdict, check, failed, known, listed, ok, skip_unless, warning
 from infra.doctor.facts import Unknown
 
+_VXLAN_PORT = 4789
+
 
 @check("peers")
 def peers(subject: Subject) -> Verdict:
@@ -112,12 +114,25 @@ def firewall(subject: Subject) -> Verdict:
     return ok(f"no chain drops what our networks carry{who}")
 
 
+@check("vxlan-port", source="RFC 7348")
+def vxlan_port(subject: Subject) -> Verdict:
+    """Host's firewall lets VXLAN in."""
+    found = known(subject.facts.firewall).refusing
+    skip_unless(any(one.mode == "mesh" for one in subject.host.networks), "no network there is a VXLAN mesh")
+    if found:
+        return warning(
+            f"{listed(found)} drops what no rule accepts{_who(subject)}",
+            f"let UDP {_VXLAN_PORT} in from the other hosts, e.g. `ufw allow proto udp to any port {_VXLAN_PORT}`",
+        )
+    return ok(f"nothing keeps UDP {_VXLAN_PORT} out")
+
+
 @check("forwarding")
 def forwarding(subject: Subject) -> Verdict:
     """Host forwards between its networks."""
     found = known(subject.facts.firewall).forwards
     skip_unless(any(one.holds_gateway for one in subject.host.networks), "the host holds no gateway")
-    return ok("on" if found else "off; libvirt switches it on with the first NAT network")
+    return ok("on" if found else "off; libvirt switches it on with the network")
 
 
 def _worse(subject: Subject, seen: str, remedy: str) -> Verdict:

@@ -107,13 +107,19 @@ def gather(
             publish(unreached(access, "the host can't be logged in to"))
             return
         prefix = () if access.is_root else ("sudo", "--non-interactive") if access.can_sudo else None
-        inquiry = _Inquiry(host, instance, asked, Commands(shell, deadline, prefix), HostFacts(access))
+        inquiry = _Inquiry(host, instance, asked, Commands(shell, deadline, prefix), _expecting(access))
         for what, ask in inquiry.questions():
             if cancelled.is_set():
                 return
             say(what)
             inquiry.facts = ask(inquiry.facts)
             publish(inquiry.facts)
+
+
+def _expecting(access: Access) -> HostFacts:
+    """Return the facts before anything was asked. libvirt has no time limits: it is what a host hangs in."""
+    late = Unknown("libvirt there didn't answer in time")
+    return HostFacts(access, hypervisor=late, boot_probe=late)
 
 
 @dataclass
@@ -194,8 +200,8 @@ class _Inquiry:
     def _firewall(self, found: files.Files) -> Firewall:
         chains = learned(lambda: self.commands.output(["nft", "--json", "list", "chains"], as_root=True))
         if not isinstance(chains, Unknown):
-            return network_parser.firewall(chains, None, found)
-        rules = self.commands.output(["iptables", "--wait", "5", "-S", "FORWARD"], as_root=True)
+            return network_parser.firewall(chains, "", found)
+        rules = self.commands.output(["iptables", "--wait", "5", "--list-rules"], as_root=True)
         return network_parser.firewall(None, rules, found)
 
     def _storage(self) -> Storage:

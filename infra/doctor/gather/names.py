@@ -18,21 +18,22 @@ from dns.message import Message
 from infra.doctor.facts import DnsAnswer
 from infra.doctor.gather.commands import Commands, Unlearned
 
+_PORT: Final = 53
 _SECONDS: Final = 3
 _TRIES: Final = 2
 
-# $1: server, $2: seconds. The question is standard input, in base64 as the answer is: output is text for shells.
+# $1: server, $2: port, $3: seconds. The question is standard input; both are in base64, since output is text.
 _EXCHANGE: Final = (
-    'exec 3<>"/dev/udp/$1/53" && base64 --decode >&3 '
-    '&& timeout "$2" dd bs=65536 count=1 status=none <&3 | base64 --wrap=0'
+    'exec 3<>"/dev/udp/$1/$2" && base64 --decode >&3 '
+    '&& timeout "$3" dd bs=65536 count=1 status=none <&3 | base64 --wrap=0'
 )
 
 
-def ask(commands: Commands, server: IPv4Address, name: str) -> DnsAnswer:
+def ask(commands: Commands, server: IPv4Address, name: str, port: int = _PORT) -> DnsAnswer:
     """Ask a server for a name's addresses. Any answer shows that it is there; its code tells how it fares."""
     question = dns.message.make_query(name, "A")
     sent = base64.b64encode(question.to_wire())
-    argv = ("bash", "-c", _EXCHANGE, "ask", str(server), str(_SECONDS))
+    argv = ("bash", "-c", _EXCHANGE, "ask", str(server), str(port), str(_SECONDS))
     problem = "no answer"
     for _ in range(_TRIES):  # datagrams get lost
         try:

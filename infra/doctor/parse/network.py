@@ -60,12 +60,16 @@ def link_kinds(printed: str) -> LinkKinds:
     return LinkKinds("azl0" in made, "azl1" in made, "azl2" in made)
 
 
-def firewall(chains: str | None, iptables: str | None, files: Files) -> Firewall:
-    """Read `nft --json list chains`, else `iptables -S FORWARD`."""
-    dropping = tuple(_dropping(json.loads(chains))) if chains is not None else ()
-    if iptables is not None and "-P FORWARD DROP" in iptables.splitlines():
-        dropping = (*dropping, "iptables FORWARD")
-    return Firewall(dropping, bool(flag(files, _BRIDGE_CALLS)), bool(flag(files, _FORWARD)))
+def firewall(chains: str | None, iptables: str, files: Files) -> Firewall:
+    """Read `nft --json list chains`, or where there is no nft `iptables -S`."""
+    if chains is not None:
+        listed = json.loads(chains)
+        dropping, refusing = tuple(_dropping(listed, "forward")), tuple(_dropping(listed, "input"))
+    else:
+        rules = iptables.splitlines()
+        dropping = ("iptables FORWARD",) if "-P FORWARD DROP" in rules else ()
+        refusing = ("iptables INPUT",) if "-P INPUT DROP" in rules else ()
+    return Firewall(dropping, refusing, bool(flag(files, _BRIDGE_CALLS)), bool(flag(files, _FORWARD)))
 
 
 def _link(one: Mapping[str, Any], files: Files, devices: frozenset[str]) -> Link:
@@ -115,8 +119,8 @@ def _resolvers(files: Files) -> Iterator[str]:
             return
 
 
-def _dropping(listed: Mapping[str, Any]) -> Iterator[str]:
+def _dropping(listed: Mapping[str, Any], hook: str) -> Iterator[str]:
     for entry in listed["nftables"]:
         chain = entry.get("chain", {})
-        if chain.get("hook") == "forward" and chain.get("policy") == "drop" and chain["family"] != "ip6":
+        if chain.get("hook") == hook and chain.get("policy") == "drop" and chain["family"] != "ip6":
             yield f"{chain['family']} {chain['table']} {chain['name']}"

@@ -49,6 +49,7 @@ def as_junit(survey: Survey) -> str:
 def _check(one: Result) -> dict[str, str]:
     return {
         "id": one.check,
+        "section": one.section,
         "title": one.title,
         "source": one.source,
         "status": one.status,
@@ -66,7 +67,7 @@ def _suite(name: str, results: Iterable[Result]) -> Any:
 
 
 def _case(suite: str, one: Result) -> Any:
-    case = E.testcase(name=one.check, classname=f"doctor.{suite}")
+    case = E.testcase(name=one.check, classname=f"doctor.{suite}.{one.section}")
     if one.status == "failed":
         case.append(
             E.failure(_xml(f"{one.title}: {one.seen}\n{one.remedy}"), message=_xml(one.seen), type=one.check)

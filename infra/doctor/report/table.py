@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Final, TypeVar
 
 from rich import box
@@ -26,6 +26,20 @@ _LOOKS: Final[dict[Status, tuple[str, str]]] = {
 }
 """A sign and a style: colour is never the only channel."""
 
+_SECTIONS: Final = {
+    "access": "Access",
+    "system": "Operating system",
+    "hypervisor": "Hypervisor",
+    "hardware": "Hardware",
+    "storage": "Storage",
+    "network": "Network",
+    "reach": "What it reaches",
+    "leftovers": "What stands there",
+    "site": "All hosts together",
+}
+
+_CHECKS_NAMED: Final = 2
+
 _INVENTORY: Final = {
     "Host": None,
     "System": "system",
@@ -42,9 +56,8 @@ _INVENTORY: Final = {
 def print_survey(survey: Survey, console: Console) -> None:
     """Print what the hosts are, every check, and what to do."""
     console.print(_inventory(survey))
-    console.print(_one_host(survey) if len(survey.hosts) == 1 else _matrix(survey))
-    if len(survey.hosts) > 1:
-        _print_skipped(survey, console)
+    console.print(_seen(survey) if len(survey.hosts) == 1 else _matrix(survey))
+    _print_skipped(survey, console)
     _print_remedies(survey, console)
     console.print(_summary(survey), style="" if survey.ok else "bold red", highlight=False)
 
@@ -68,14 +81,17 @@ def _inventory(survey: Survey) -> Table:
     return table
 
 
-def _one_host(survey: Survey) -> Table:
+def _seen(survey: Survey) -> Table:
+    """One host: what each check saw."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("", no_wrap=True)
     table.add_column("Check", overflow="fold")
     table.add_column("Seen", overflow="fold", ratio=1)
-    for one in survey.hosts[0].results:
-        sign, style = _LOOKS[one.status]
-        table.add_row(Text(sign, style), Text(one.title), Text(one.seen, style if one.status != "ok" else "dim"))
+    for section, rows in _sections([[one] for one in survey.hosts[0].results]).items():
+        table.add_row("", Text(section, "bold"))
+        for (one,) in rows:
+            style = "dim" if one.status == "ok" else _LOOKS[one.status][1]
+            table.add_row(_sign(one), Text(one.title), Text(one.seen, style))
     return table
 
 
@@ -85,12 +101,25 @@ def _matrix(survey: Survey) -> Table:
     table.add_column("Check", overflow="fold")
     for report in survey.hosts:
         table.add_column(report.host.name, justify="center", no_wrap=True)
-    table.add_column("All hosts", justify="center", no_wrap=True)
-    for row in zip(*(report.results for report in survey.hosts), strict=True):
-        table.add_row(Text(row[0].title), *(_sign(one) for one in row), Text(""))
-    for one in survey.site:
-        table.add_row(Text(one.title), *(Text("") for _ in survey.hosts), _sign(one))
+    table.add_column("Together", justify="center", no_wrap=True)
+    for section, rows in _sections(zip(*(report.results for report in survey.hosts), strict=True)).items():
+        table.add_row(Text(section, "bold"))
+        for row in rows:
+            table.add_row(Text(f"  {row[0].title}"), *map(_sign, row))
+    for section, rows in _sections([one] for one in survey.site).items():
+        table.add_row(Text(section, "bold"))
+        for (one,) in rows:
+            table.add_row(Text(f"  {one.title}"), *("" for _ in survey.hosts), _sign(one))
     return table
+
+
+def _sections(rows: Iterable[Sequence[Result]]) -> dict[str, list[Sequence[Result]]]:
+    """Return the rows by section, without those that were skipped everywhere."""
+    sections: dict[str, list[Sequence[Result]]] = defaultdict(list)
+    for row in rows:
+        if any(one.status != "skipped" for one in row):
+            sections[_SECTIONS.get(row[0].section, row[0].section)].append(row)
+    return sections
 
 
 def _sign(one: Result) -> Text:
@@ -103,12 +132,9 @@ def _print_skipped(survey: Survey, console: Console) -> None:
         return
     console.print(Text("Skipped", "bold"))
     for reason, ones in grouped.items():
-        hosts = sorted({one.host or "all hosts" for one in ones}, key=_order(survey))
         checks = list(dict.fromkeys(one.title for one in ones))
-        what = checks[0] if len(checks) == 1 else f"{len(checks)} checks"
-        console.print(
-            Text.assemble(("- ", "dim"), f"{', '.join(hosts)}: {what}: ", (reason, "dim")), highlight=False
-        )
+        what = "; ".join(checks) if len(checks) <= _CHECKS_NAMED else f"{len(checks)} checks"
+        _print_hanging(console, "-", Text.assemble(_hosts(survey, ones), what, (f": {reason}", "dim")), "dim")
     console.print()
 
 
@@ -116,20 +142,34 @@ def _print_remedies(survey: Survey, console: Console) -> None:
     """Print what was seen and what to do, the same of several hosts once, what failed first."""
     wanting = [one for one in survey.results if one.status in ("failed", "warning")]
     grouped = _grouped(wanting, lambda one: (one.status, one.title, one.seen, one.remedy))
-    for key, ones in sorted(grouped.items(), key=lambda item: item[0][0] != "failed"):
-        status, title, seen, remedy = key
+    for (status, title, seen, remedy), ones in sorted(grouped.items(), key=lambda item: item[0][0] != "failed"):
         sign, style = _LOOKS[status]
-        hosts = [one.host for one in ones if one.host]
-        console.print(
-            Text.assemble(
-                (f"{sign} {title}", style), f"  {', '.join(hosts)}" if hosts else "", f"  [{ones[0].check}]"
-            ),
-            highlight=False,
-        )
-        console.print(Text(f"  {seen}"), highlight=False)
-        console.print(Text(f"  → {remedy}", "cyan"), highlight=False)
+        where = _hosts(survey, ones).removesuffix(": ")
+        head = Text.assemble((title, style), (f"  [{ones[0].check}]", "dim"), f"  {where}" if where else "")
+        _print_hanging(console, sign, head, style)
+        _print_hanging(console, " ", Text(seen))
+        _print_hanging(console, " ", Text(f"→ {remedy}", "cyan"))
     if wanting:
         console.print()
+
+
+def _print_hanging(console: Console, sign: str, text: Text, style: str = "") -> None:
+    """Print a text with its sign before it; its further lines stand under the first."""
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(Text(sign, style), text)
+    console.print(grid)
+
+
+def _hosts(survey: Survey, ones: Iterable[Result]) -> str:
+    """Say of which hosts something holds, where that isn't clear."""
+    names = {one.host for one in ones if one.host is not None}
+    if not names or len(survey.hosts) == 1:
+        return ""
+    if len(names) == len(survey.hosts):
+        return "all hosts: "
+    return f"{', '.join(report.host.name for report in survey.hosts if report.host.name in names)}: "
 
 
 def _summary(survey: Survey) -> str:
@@ -146,8 +186,3 @@ def _grouped(results: Iterable[Result], key: Callable[[Result], _Key]) -> dict[_
     for one in results:
         groups[key(one)].append(one)
     return groups
-
-
-def _order(survey: Survey) -> Callable[[str], int]:
-    names = [report.host.name for report in survey.hosts]
-    return lambda name: names.index(name) if name in names else len(names)

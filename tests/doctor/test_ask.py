@@ -1,0 +1,144 @@
+"""Asking a host: who may ask, what its shell refuses, and how long all of it takes."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+
+import pytest
+
+from infra.doctor import survey
+from infra.doctor.facts import HostFacts, Unknown
+from infra.doctor.gather import Asked
+from infra.doctor.gather.access import reach
+from infra.doctor.gather.commands import Commands, Deadline, Unlearned, learned
+from infra.ssh import (
+    CommandResult,
+    HostKeyChanged,
+    HostKeyUnknown,
+    LocalShell,
+    LoginRefused,
+    SshError,
+)
+from tests.doctor.samples import healthy, wanted
+
+Publish = Callable[[HostFacts], None]
+
+
+def local(seconds: float = 20) -> Commands:
+    return Commands(LocalShell(), Deadline(seconds), ())
+
+
+# -- commands --------------------------------------------------------------------------------------------
+
+
+def test_a_command_that_is_not_there() -> None:
+    with pytest.raises(Unlearned, match="`nosuchcommand` isn't installed"):
+        local().output(["nosuchcommand"])
+
+
+def test_a_command_that_fails_says_how() -> None:
+    with pytest.raises(Unlearned, match="code 3: no luck"):
+        local().output(["sh", "-c", "echo no luck >&2; exit 3"])
+    assert local().output(["sh", "-c", "echo some; exit 3"], check=False) == "some\n"
+    assert local().output_or("else", ["false"]) == "else"
+
+
+def test_a_command_that_hangs_is_ended() -> None:
+    started = time.monotonic()
+    with pytest.raises(Unlearned, match="didn't end within 0 s"):
+        local().output(["sleep", "30"], seconds=0.2)
+    assert time.monotonic() - started < 5
+
+
+def test_no_time_left() -> None:
+    assert learned(lambda: local(0).output(["true"])) == Unknown("the host wasn't asked: the time was over")
+
+
+def test_root_is_asked_for_and_refused() -> None:
+    commands = Commands(LocalShell(), Deadline(5), None)
+    with pytest.raises(Unlearned, match="sudo wants a password"):
+        commands.output(["true"], as_root=True)
+    assert Commands(LocalShell(), Deadline(5), ("env", "A=1")).output(["printenv", "A"], as_root=True) == "1\n"
+
+
+# -- access ----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class FakeShell:
+    """A shell that refuses, or answers from a table."""
+
+    error: Exception | None = None
+    answers: dict[str, tuple[int, str]] = field(default_factory=dict)
+    host: str = "node1"
+
+    def run(self, argv: Sequence[str], **_: object) -> CommandResult:
+        if self.error is not None:
+            raise self.error
+        code, text = self.answers.get(" ".join(argv), (127, ""))
+        return CommandResult(tuple(argv), code, text, "")
+
+    def dial(self, address: str, port: int, **_: object) -> socket.socket:
+        raise SshError("sshd there forbids it")
+
+
+@pytest.mark.parametrize(
+    ("error", "stage"),
+    [
+        (SshError("no connection"), "unreachable"),
+        (HostKeyUnknown("in none of"), "hostKeyUnknown"),
+        (HostKeyChanged("another"), "hostKeyChanged"),
+        (LoginRefused("may not"), "loginRefused"),
+    ],
+)
+def test_where_the_way_ends(error: Exception, stage: str) -> None:
+    found = reach(FakeShell(error), Deadline(5))
+    assert (found.stage, found.message) == (stage, str(error))
+
+
+def test_who_we_are_there() -> None:
+    answers = {
+        "id --user": (0, "1000\n"),
+        "id --user --name": (0, "ann\n"),
+        "sudo --non-interactive true": (1, ""),
+        "printenv SSH_CONNECTION": (0, "192.0.2.1 5000 192.0.2.11 2222\n"),
+    }
+    found = reach(FakeShell(answers=answers), Deadline(5))
+    assert (found.user, found.is_root, found.can_sudo) == ("ann", False, False)
+    assert (found.server_address, found.forwarding) == (IPv4Address("192.0.2.11"), "sshd there forbids it")
+    answers["sudo --non-interactive true"] = (0, "")
+    assert reach(FakeShell(answers=answers), Deadline(5)).acts_as_root
+
+
+# -- time ------------------------------------------------------------------------------------------------
+
+
+def test_a_host_that_hangs_keeps_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    never = threading.Event()
+
+    def gather(
+        host: object, _instance: object, _asked: object, publish: Callable[[HostFacts], None], *_: object
+    ) -> None:
+        if host is not instance.hosts[0]:
+            publish(healthy(2))
+        if host is not instance.hosts[1]:
+            never.wait(30)
+
+    monkeypatch.setattr(survey, "gather", gather)
+    monkeypatch.setattr(survey, "_GRACE_SECONDS", 0.2)
+    instance = wanted(3)
+    started = time.monotonic()
+    seen: list[tuple[str, str]] = []
+    found = survey.ask_all(
+        instance, instance.hosts, Asked((), (), 0.3, False), lambda host, doing, **_: seen.append((host, doing))
+    )
+    assert time.monotonic() - started < 5
+    never.set()
+    assert found["node1"].access.message.startswith("the host said nothing")
+    assert found["node2"].access.stage == found["node3"].access.stage == "reached"
+    assert ("node2", "done") in seen
