@@ -13,7 +13,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Literal
 
-ObjectKind = Literal["domain", "network", "pool", "tunnel", "gateway"]
+ObjectKind = Literal["domain", "network", "pool", "tunnel", "gateway", "bridge", "netplan"]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,116 @@
+"""Run what is missing on a host, each step proven by reading the facts again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from infra.kvm.errors import HostError
+from infra.kvm.preparation.facts import HostFacts, read_facts
+from infra.kvm.preparation.guard import Reach, Trial, change_network
+from infra.kvm.preparation.netplan import Design
+from infra.kvm.preparation.standing import read_standing
+from infra.kvm.preparation.steps import LOCK_SECONDS, Plan, Step, plan
+from infra.kvm.preparation.wanted import Wanted
+from infra.ssh import CommandError, Shell
+
+_COMMAND_SECONDS: Final = 1800.0
+"""For one command: packages over a slow line."""
+
+_LOCK_PAUSE: Final = 2.0
+_LOCKED: Final = "Could not get lock"
+
+Say = Callable[[str], None]
+
+
+class PreparationError(HostError):
+    """A host can't be prepared; the message names the step, the command and the remedy."""
+
+
+def prepare(
+    shell: Shell, reach: Reach, wanted: Wanted, say: Say, cancelled: threading.Event, login: str | None = None
+) -> Plan:
+    """Bring a host to what is wanted; where nothing is missing, nothing is done.
+
+    Args:
+        shell: As root.
+        reach: Opens another connection to the same host.
+        wanted: What the host is to have.
+        say: Told what is being done.
+        cancelled: Set when everything is to stop.
+        login: Who logs in, where it isn't root.
+
+    Returns:
+        The steps that were run, and what was left as it is.
+
+    Raises:
+        PreparationError: it can't be done.
+        NetworkRolledBack: the network's change was taken back.
+        ShellError: the host doesn't answer.
+    """
+    done: list[Step] = []
+    while True:
+        facts = read_facts(shell, wanted, login)
+        missing = plan(facts, wanted)
+        if missing.faults:
+            raise PreparationError(f"{shell.host} can't be prepared: {'; '.join(missing.faults)}.")
+        if not missing.steps:
+            return Plan(tuple(done), notes=missing.notes)
+        step = missing.steps[0]
+        if step.id in {one.id for one in done}:
+            raise PreparationError(
+                f"{shell.host}: step {step.id!r} was run and its work isn't there: {step.why}. {step.remedy}."
+            )
+        say(f"preparing: {step.why}")
+        _run(shell, reach, facts, wanted, step, say, cancelled)
+        done.append(step)
+
+
+def withdraw(shell: Shell, reach: Reach, wanted: Wanted, say: Say, cancelled: threading.Event) -> bool:
+    """Take away what `prepare` made of the host's network; packages stay. Return whether there was something.
+
+    Raises:
+        NetworkRolledBack: the host wouldn't have been reached without it.
+    """
+    facts = read_facts(shell, wanted)
+    standing = read_standing(facts, wanted)
+    if standing.faults or (facts.own_netplan is None and facts.own_port is None):
+        return False  # none there, or somebody else's
+    stale = tuple(name for name in (*standing.bridges, *standing.vlans) if name in facts.links)
+    say(f"removing {wanted.netplan_path}")
+    change_network(reach, Trial(facts, wanted, Design(stale=stale)), say, cancelled)
+    return True
+
+
+def _run(
+    shell: Shell,
+    reach: Reach,
+    facts: HostFacts,
+    wanted: Wanted,
+    step: Step,
+    say: Say,
+    cancelled: threading.Event,
+) -> None:
+    if step.network is not None:
+        change_network(reach, Trial(facts, wanted, step.network), say, cancelled)
+    for command in step.commands:
+        try:
+            _run_unlocked(shell, command, say, cancelled)
+        except CommandError as error:
+            raise PreparationError(f"preparation stopped at step {step.id!r}: {error}. {step.remedy}.") from error
+
+
+def _run_unlocked(shell: Shell, command: tuple[str, ...], say: Say, cancelled: threading.Event) -> None:
+    """Run a command; wait where another package manager holds the lists' lock, for which apt has no time-out."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            shell.run(command, timeout=_COMMAND_SECONDS)
+        except CommandError as error:
+            if _LOCKED not in error.stderr or time.monotonic() > deadline or cancelled.wait(_LOCK_PAUSE):
+                raise
+            say("waiting for another package manager on the host")
+        else:
+            return
