@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.placement import Place, PlacementLock, read_placement_lock
@@ -42,6 +42,7 @@ def test_the_file_is_one_sorted_line_a_machine(tmp_path: Path) -> None:
     ]
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.dictionaries(st.builds(lambda a, b: f"{a}/{b}", texts, texts), places, max_size=5))
 def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, machines: dict[str, Place]) -> None:
     path = tmp_path_factory.mktemp("hosts") / "s.lock.yaml"
@@ -73,6 +74,7 @@ def test_a_damaged_lock_is_named(tmp_path: Path, text: str, said: str) -> None:
     assert said in finding.message
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.text() | st.text("{}[]:,- \n'mach1ines/hostvron"))
 def test_a_lock_that_is_anything_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = tmp_path_factory.mktemp("hosts") / "s.lock.yaml"

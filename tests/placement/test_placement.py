@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.placement import Placement, PlacementLock, plan_placement
@@ -59,6 +59,7 @@ def sets(placement: Placement) -> dict[str, list[str]]:
     return found
 
 
+@settings(max_examples=60, deadline=None)
 @given(clusters(), hosts)
 def test_each_availability_set_spreads_evenly(wanted: list[dict[str, Any]], hosts: list[dict[str, Any]]) -> None:
     placement = plan_placement(make_spec(*wanted, hosts=hosts))
@@ -67,6 +68,7 @@ def test_each_availability_set_spreads_evenly(wanted: list[dict[str, Any]], host
         assert max(Counter(members).values()) == -(-len(members) // len(hosts))
 
 
+@settings(max_examples=60, deadline=None)
 @given(clusters(), st.permutations(HOSTS))
 def test_the_files_order_means_nothing(wanted: list[dict[str, Any]], hosts: list[dict[str, Any]]) -> None:
     placement = plan_placement(make_spec(*wanted, hosts=HOSTS))
@@ -75,6 +77,7 @@ def test_the_files_order_means_nothing(wanted: list[dict[str, Any]], hosts: list
     assert [one.host for one in again.held] == [one.host for one in placement.held]
 
 
+@settings(max_examples=60, deadline=None)
 @given(clusters())
 def test_even_without_a_lock_others_and_growth_move_nobody(wanted: list[dict[str, Any]]) -> None:
     placement = plan_placement(make_spec(*wanted, hosts=HOSTS))
@@ -85,6 +88,7 @@ def test_even_without_a_lock_others_and_growth_move_nobody(wanted: list[dict[str
         assert same.items() <= alone.hosts.items()
 
 
+@settings(max_examples=60, deadline=None)
 @given(clusters(), clusters(), sized_hosts, sized_hosts)
 def test_with_the_lock_additions_move_nobody(
     before: list[dict[str, Any]],
@@ -106,6 +110,7 @@ def test_with_the_lock_additions_move_nobody(
     assert not second.moves
 
 
+@settings(max_examples=60, deadline=None)
 @given(clusters(), sized_hosts)
 def test_only_what_has_to_move_moves(wanted: list[dict[str, Any]], hosts: list[dict[str, Any]]) -> None:
     first = plan_placement(make_spec(*wanted, hosts=[{**one, "drain": False} for one in hosts]))
@@ -117,6 +122,7 @@ def test_only_what_has_to_move_moves(wanted: list[dict[str, Any]], hosts: list[d
     assert {one.owner for one in second.moves} == second.hosts.keys() & first.hosts.keys() - stay.keys()
 
 
+@settings(max_examples=60, deadline=None)
 @given(clusters(), sized_hosts, st.integers(0, 50) | st.none())
 def test_no_host_has_more_than_it_holds(
     wanted: list[dict[str, Any]], hosts: list[dict[str, Any]], percent: int | None
@@ -139,6 +145,7 @@ def test_no_host_has_more_than_it_holds(
             assert sum(one.demand.disk_gib for one in there) <= room.disk_gib
 
 
+@settings(max_examples=60, deadline=None)
 @given(clusters(), sized_hosts)
 def test_a_plan_of_what_is_there_changes_nothing(
     wanted: list[dict[str, Any]], hosts: list[dict[str, Any]]
@@ -152,6 +159,7 @@ def test_a_plan_of_what_is_there_changes_nothing(
         assert recorded(second, lock) == lock
 
 
+@settings(max_examples=60, deadline=None)
 @given(clusters())
 def test_every_machine_has_a_reason(wanted: list[dict[str, Any]]) -> None:
     placement = plan_placement(make_spec(*wanted, hosts=HOSTS))
