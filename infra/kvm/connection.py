@@ -6,8 +6,9 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import libvirt
 
@@ -63,7 +64,7 @@ class HostSession:
         if driver not in self._open:
             uri = libvirt_uri(self.connection, driver)
             try:
-                self._open[driver] = libvirt.open(uri)
+                self._open[driver] = libvirt.open(noticing_loss(uri))
             except libvirt.libvirtError as error:
                 raise HostUnreachable(
                     f"{uri}: libvirt doesn't answer: {error}. Is libvirtd running there "
@@ -83,6 +84,17 @@ def libvirt_uri(connection: str, driver: str) -> str:
     query = "&".join(filter(None, (parts.query, "no_tty=1" if transport == "ssh" else "")))
     # Not urlunsplit: it drops the empty host of qemu:///system.
     return f"{scheme}://{parts.netloc}/system" + (f"?{query}" if query else "")
+
+
+def noticing_loss(uri: str) -> str:
+    """Return the URI with an ssh that gives up within half a minute when the host falls silent, even in a call.
+
+    libvirt's own keepalive (virConnectSetKeepAlive) begins when the connection is open, and needs an event loop.
+    """
+    if "+ssh://" not in uri:
+        return uri
+    command = files("infra.ssh").joinpath("files", "ssh-keepalive")
+    return f"{uri}{'&' if '?' in uri else '?'}command={quote(str(command))}"
 
 
 class Hosts:
@@ -124,6 +136,20 @@ class Hosts:
             finally:
                 self._give_back(session)
 
+    def shell(self, connection: str) -> Shell:
+        """Return a host's shell without waiting for a turn there: for what needs little of it.
+
+        Raises:
+            HostUnreachable: libvirt's way to that host carries no commands.
+        """
+        try:
+            with self._lock:
+                if connection not in self._shells:
+                    self._shells[connection] = shell_for(connection)
+                return self._shells[connection]
+        except SshError as error:
+            raise HostUnreachable(str(error)) from error
+
     @contextmanager
     def _slot(self, connection: str, cancelled: threading.Event, status: Callable[[str], None]) -> Iterator[None]:
         with self._lock:
@@ -144,9 +170,9 @@ class Hosts:
                 if session.is_alive():
                     return session
                 session.close()
-            if connection not in self._shells:
-                self._shells[connection] = shell_for(connection)
-            return HostSession(connection, self._shells[connection], self._starting[connection])
+        shell = self.shell(connection)
+        with self._lock:
+            return HostSession(connection, shell, self._starting[connection])
 
     def _give_back(self, session: HostSession) -> None:
         if session.is_alive():

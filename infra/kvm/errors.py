@@ -32,7 +32,15 @@ _MISSING: Final = frozenset(
         libvirt.VIR_ERR_NO_STORAGE_VOL,
     }
 )
-_LOST: Final = frozenset({libvirt.VIR_ERR_NO_CONNECT, libvirt.VIR_ERR_RPC, libvirt.VIR_ERR_SYSTEM_ERROR})
+# Internal errors are the transport's own, "client socket is closed": those of the host come from another domain.
+_LOST: Final = frozenset(
+    {
+        libvirt.VIR_ERR_NO_CONNECT,
+        libvirt.VIR_ERR_RPC,
+        libvirt.VIR_ERR_SYSTEM_ERROR,
+        libvirt.VIR_ERR_INTERNAL_ERROR,
+    }
+)
 
 
 def is_missing(error: libvirt.libvirtError) -> bool:

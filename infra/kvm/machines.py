@@ -235,7 +235,8 @@ def kill(domain: libvirt.virDomain) -> None:
         except libvirt.libvirtError as error:
             if error.get_error_code() == libvirt.VIR_ERR_OPERATION_INVALID or is_missing(error):
                 return
-            if error.get_error_code() != libvirt.VIR_ERR_INTERNAL_ERROR or time.monotonic() >= deadline:
+            is_patient = error.get_error_code() == libvirt.VIR_ERR_INTERNAL_ERROR and not is_connection_lost(error)
+            if not is_patient or time.monotonic() >= deadline:
                 raise
         else:
             return
