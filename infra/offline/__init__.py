@@ -4,3 +4,5 @@ It serves the resources of the `pulumi_kubernetes` SDK against a real API server
 server-side apply, Helm releases by the `helm` binary. What it doesn't cover it refuses by name.
 State is laid out as the official plugin lays it out, so that a stack can go on with either.
 """
+
+import infra.provider as _provider  # noqa: F401 - before grpc: it says there how children are to be started
