@@ -4,28 +4,44 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from infra.image import find_node_image
 from tests.lab import lab as labs
+from tests.lab.instance import MakeInstance, instances
 from tests.lab.lab import Lab
-
-NAME = os.environ.get("AZLOCAL_TEST_LAB", "test")
-"""Another name for another run on the same machine."""
 
 MakeLab = Callable[[int], Lab]
 
 
-@pytest.fixture
-def make_lab() -> Iterator[MakeLab]:
-    """Return a function that makes a lab of so many hosts; one for each test."""
+@pytest.fixture(scope="session")
+def lab_name() -> Iterator[str]:
+    """Return a name that no other test run on this machine uses now."""
     if os.geteuid() != 0:
         pytest.skip("needs root: a lab is made of namespaces and mounts")
-    yield lambda hosts: labs.start(NAME, hosts)
-    labs.remove(NAME)  # raises where something still stands
+    with labs.reserved_name("test") as name:
+        yield name
+
+
+@pytest.fixture
+def make_lab(lab_name: str) -> Iterator[MakeLab]:
+    """Return a function that makes a lab of so many hosts; one for each test."""
+    yield lambda hosts: labs.start(lab_name, hosts)
+    labs.remove(lab_name)  # raises where something still stands
 
 
 @pytest.fixture
 def lab(make_lab: MakeLab) -> Lab:
     """Return a lab of two hosts."""
     return make_lab(2)
+
+
+@pytest.fixture
+def make_instance(lab: Lab, tmp_path: Path) -> Iterator[MakeInstance]:
+    """Return a function that makes a project on the lab's hosts (see `instances`)."""
+    if find_node_image() is None:
+        pytest.skip("the node image isn't built; run `azlocal image build`")
+    with instances(lab, tmp_path) as make:
+        yield make

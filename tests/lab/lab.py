@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import os
 import shutil
@@ -101,6 +102,19 @@ def start(name: str, hosts: int = 2, *, mtu: int = DEFAULT_MTU) -> Lab:
     client.write_client_config(name, lab.hosts)
     _at_once([host.wait_until_ready for host in lab.hosts])
     return lab
+
+
+@contextmanager
+def reserved_name(start: str) -> Iterator[str]:
+    """Yield the first of `start`1, `start`2 … that no other process has reserved; a process's end frees it."""
+    for number in itertools.count(1):
+        with Path(f"/run/azlocal-lab-{start}{number}.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield f"{start}{number}"
+            return
 
 
 def find(name: str) -> Lab | None:

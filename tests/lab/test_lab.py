@@ -5,17 +5,23 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from ipaddress import IPv4Address
 from pathlib import Path
 
+import libvirt
 import pytest
 
-from infra.ssh import shell_for
+from infra.kvm.connection import Hosts, HostSession
+from infra.kvm.errors import HostUnreachable, is_connection_lost
+from infra.ssh import fingerprint, shell_for
 from tests.lab import groups
 from tests.lab import lab as labs
-from tests.lab.conftest import NAME, MakeLab
+from tests.lab.client import known_hosts
+from tests.lab.conftest import MakeLab
 from tests.lab.host import LabHost
 from tests.lab.lab import Lab
 from tests.lab.leftovers import lab_leftovers
@@ -136,7 +142,7 @@ class TestReal:
         virsh(host.connection, "version")
 
     def test_two_labs_stand_beside_each_other(self, lab: Lab) -> None:
-        other = labs.start(f"{NAME}-2", 1)
+        other = labs.start(f"{lab.name}-2", 1)
         try:
             assert not other.subnet.overlaps(lab.subnet)
             assert other.hosts[0].answers()
@@ -145,13 +151,13 @@ class TestReal:
             other.destroy()
         assert all(host.answers() for host in lab.hosts)
 
-    def test_what_a_killed_run_left_is_found_and_removed(self, make_lab: MakeLab) -> None:
-        script = f"import tests.lab.lab as labs, os; labs.start({NAME!r}, 2); os.kill(os.getpid(), 9)"
+    def test_what_a_killed_run_left_is_found_and_removed(self, lab_name: str, make_lab: MakeLab) -> None:
+        script = f"import tests.lab.lab as labs, os; labs.start({lab_name!r}, 2); os.kill(os.getpid(), 9)"
         subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False, timeout=60)
-        left = "\n".join(lab_leftovers(NAME))
+        left = "\n".join(lab_leftovers(lab_name))
         for what in ("process", "control group", "network namespace", "link", "file"):
             assert what in left
-        found = labs.find(NAME)
+        found = labs.find(lab_name)
         assert found is not None
         assert found.hosts[1].answers()
         before = found.hosts[1].host_key
@@ -160,7 +166,7 @@ class TestReal:
         assert lab.hosts[0].answers()
         assert lab.hosts[0].host_key != before
         lab.destroy()
-        assert lab_leftovers(NAME) == []
+        assert lab_leftovers(lab_name) == []
 
 
 def _eventually(ask: Callable[[], bool], seconds: float = 20) -> None:
@@ -168,3 +174,49 @@ def _eventually(ask: Callable[[], bool], seconds: float = 20) -> None:
     while not ask():
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+@pytest.mark.lab
+class TestHostKeys:
+    """A host that shows another key than the one that this machine knows is not talked to."""
+
+    def test_a_wrong_key_is_refused_by_shell_and_libvirt(self, lab: Lab) -> None:
+        host = lab.hosts[0]
+        expected, found = fingerprint(host.host_key), fingerprint(host.renew_host_key())
+        with pytest.raises(HostUnreachable) as refusal, _session(host) as session:
+            session.shell.run(["true"])
+        for word in (str(host.address), expected, found, "ssh-keygen -R"):
+            assert word in str(refusal.value)
+        with pytest.raises(HostUnreachable, match="Host key verification failed"), _session(host) as session:
+            session.qemu.getHostname()
+
+        lab.pin_host_keys()
+        with _session(host) as session:
+            assert session.shell.run(["hostname"]).stdout.strip() == session.qemu.getHostname() == host.name
+
+    def test_a_dead_host_is_noticed_where_libvirt_would_wait_for_ever(self, lab: Lab) -> None:
+        host = lab.hosts[0]
+        with _session(host) as session:
+            session.qemu.getHostname()
+            host.power_off()
+            started = time.monotonic()
+            with pytest.raises(libvirt.libvirtError) as loss:
+                session.qemu.getHostname()
+            assert is_connection_lost(loss.value)
+            assert time.monotonic() - started < 60
+            with pytest.raises(libvirt.libvirtError) as again:
+                session.qemu.getHostname()
+            assert is_connection_lost(again.value)
+
+    def test_an_unknown_key_is_refused_with_its_fingerprint(self, lab: Lab) -> None:
+        host = lab.hosts[0]
+        known_hosts(lab.name).write_text("")
+        with pytest.raises(HostUnreachable) as refusal, _session(host) as session:
+            session.shell.run(["true"])
+        assert fingerprint(host.host_key) in str(refusal.value)
+        with pytest.raises(HostUnreachable, match="Host key verification failed"), _session(host) as session:
+            session.qemu.getHostname()
+
+
+def _session(host: LabHost) -> AbstractContextManager[HostSession]:
+    return Hosts().session(host.connection, threading.Event(), lambda _text: None)

@@ -1,0 +1,86 @@
+"""An instance on a lab's hosts, by the real Pulumi CLI over real SSH, proven gone from every host afterwards."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.lab.client import key_file
+from tests.lab.lab import Lab
+from tests.lab.site import hosts_file, netplan
+from tests.lab.traces import traces
+from tests.project import Project
+
+INSTANCE = "site"
+"""The same on every lab: hosts of two labs share nothing that it could collide in."""
+
+
+def cluster(workers: int, name: str = "a", **changes: Any) -> dict[str, Any]:
+    """Return a cluster's machines: one control plane and a pool of workers, without Kubernetes on them."""
+    return {
+        "name": name,
+        "logicalNetwork": "aks",
+        "controlPlane": {"count": 1, "vmSize": "Lab_Small"},
+        "agentPools": [{"name": "pool1", "count": workers, "vmSize": "Lab_Small"}],
+        "loadBalancer": {"count": 0},
+        "provisioning": "machines",
+        **changes,
+    }
+
+
+MakeInstance = Callable[..., Project]
+
+
+@contextmanager
+def instances(lab: Lab, folder: Path) -> Iterator[MakeInstance]:
+    """Yield a function that makes a project for the lab: `make(netplan={…}, hosts={…}, clusters=[…], …)`.
+
+    What the project made is destroyed at the end; then no host that is on has more than it had.
+    """
+    before = {host.name: traces(host) for host in lab.hosts}
+    made: list[Project] = []
+
+    def make(
+        *, netplan_changes: Mapping[str, Any] | None = None, hosts: dict[str, Any] | None = None, **config: Any
+    ) -> Project:
+        project = Project(folder / "project", INSTANCE)
+        defaults = {
+            "site": "lab",
+            "machineType": "container",
+            "resourceBridge": {"vmSize": "Lab_Small"},
+            "sshPublicKeys": [f"{key_file(lab.name)}.pub"],
+            "clusters": [],
+        }
+        plan = netplan(lab, **(netplan_changes or {}))
+        project.write(config=defaults | config, hosts=hosts or hosts_file(lab), netplan=plan)
+        project.init()
+        made.append(project)
+        return project
+
+    try:
+        yield make
+    finally:
+        for project in made:
+            project.reap()
+            project.settle("--before-destroy").expect()
+            project.destroy().expect()
+    for host in lab.hosts:
+        if host.is_on:
+            assert sorted(traces(host) - before[host.name]) == [], host.name
+
+
+def on(project: Project, lab: Lab, machine: str, *command: str) -> str:
+    """Run a command on a machine over SSH through its host, checking the host keys of both."""
+    known = project.outputs()["machines"][machine]
+    hosts = project.directory / "known_hosts"
+    hosts.write_text(f"{known['address']} {known['sshHostKey']}\n")
+    jump = f"root@{lab.host(known['host']).address}"
+    ssh = ["ssh", "-J", jump, "-i", str(key_file(lab.name)), "-o", f"UserKnownHostsFile={hosts}"]
+    ssh += ["-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20"]
+    done = subprocess.run(
+        [*ssh, f"azlocal@{known['address']}", *command], check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
