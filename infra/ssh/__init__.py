@@ -16,6 +16,7 @@ from infra.ssh.hostkey import (
 from infra.ssh.local import LocalShell
 from infra.ssh.machine import machine_shell
 from infra.ssh.options import parse_target
+from infra.ssh.process import Process
 from infra.ssh.remote import SshShell
 from infra.ssh.shell import (
     CommandError,
@@ -48,6 +49,7 @@ __all__ = [
     "LocalShell",
     "LoginRefused",
     "NotSsh",
+    "Process",
     "Shell",
     "ShellError",
     "SshError",

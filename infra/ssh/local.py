@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from infra.ssh.process import Process
 from infra.ssh.shell import (
     COMMAND_SECONDS,
     DIAL_SECONDS,
@@ -67,6 +68,10 @@ class LocalShell:
                 raise
         result = CommandResult(tuple(argv), process.returncode, _text(stdout), _text(stderr))
         return checked(self.host, result, check)
+
+    def start(self, argv: Sequence[str]) -> Process:
+        """Start a command."""
+        return Process(self.host, argv, argv, over_ssh=False)
 
     def read_file(self, path: str) -> bytes:
         """Return a file's content."""

@@ -57,6 +57,16 @@ class SshOptions:
             return self.key_alias
         return self.hostname if self.port == 22 else f"[{self.hostname}]:{self.port}"
 
+    def arguments(self) -> list[str]:
+        """Return the arguments by which the ssh command does exactly this, without the user's configuration."""
+        told = {"Port": str(self.port), "User": self.user, "HostKeyAlias": self.key_alias}
+        told |= {"IdentitiesOnly": None if self.use_agent else "yes", "GlobalKnownHostsFile": "none"}
+        told |= {"UserKnownHostsFile": " ".join(self.known_hosts), "ProxyCommand": self.proxy_command}
+        told |= {"ProxyJump": ",".join(self.proxy_jump)}
+        options = [word for name, value in told.items() if value for word in ("-o", f"{name}={value}")]
+        keys = [word for file in self.identity_files for word in ("-i", file)]
+        return ["-F", "none", *options, *keys, "--", self.hostname]
+
     def proxy(self) -> list[str] | None:
         """Return the command whose input and output are the connection; None for a plain one."""
         if self.proxy_command:

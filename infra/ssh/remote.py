@@ -16,6 +16,7 @@ import paramiko
 
 from infra.ssh.login import log_in
 from infra.ssh.options import SshOptions, SshTarget, resolve
+from infra.ssh.process import Process, ssh_command
 from infra.ssh.shell import (
     COMMAND_SECONDS,
     DIAL_SECONDS,
@@ -71,6 +72,11 @@ class SshShell:
             command = shlex.join(["env", "LC_ALL=C", *argv])
             result = _conversation(channel, self.host, argv, command, input, timeout)
         return checked(self.host, result, check)
+
+    def start(self, argv: Sequence[str]) -> Process:
+        """Start a command over a connection of its own, by the ssh command: it carries far more than paramiko."""
+        arguments = self._options.arguments() if self._options else self._target.arguments()
+        return Process(self.host, argv, ssh_command(arguments, argv), over_ssh=True)
 
     def read_file(self, path: str) -> bytes:
         """Return a file's content."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from infra.ssh.process import Process
 
 COMMAND_SECONDS: Final = 60.0
 DIAL_SECONDS: Final = 10.0
@@ -115,6 +118,13 @@ class Shell(Protocol):
 
         Raises:
             CommandError: it failed (unless `check` is False), or didn't end within `timeout` seconds.
+        """
+
+    def start(self, argv: Sequence[str]) -> Process:
+        """Start a command that takes its input and tells its output as it goes; it is the caller's to close.
+
+        Raises:
+            SshError: it can't be started.
         """
 
     def read_file(self, path: str) -> bytes:

@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from infra.ssh import CommandError, FileError, FileMissing, LocalShell, Shell, ShellError, SshShell
+from infra.ssh import (
+    CommandError,
+    FileError,
+    FileMissing,
+    LocalShell,
+    Process,
+    Shell,
+    ShellError,
+    SshError,
+    SshShell,
+)
 from infra.ssh.options import SshTarget
 from tests.ssh.conftest import Server
 
 
 @pytest.fixture(params=["local", "ssh"])
-def shell(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
+def shell(request: pytest.FixtureRequest) -> Iterator[Shell]:
     if request.param == "local":
         yield LocalShell()
         return
     server: Server = request.getfixturevalue("server")
-    monkeypatch.setattr("infra.ssh.remote.resolve", lambda target: server.options)
-    shell = SshShell(SshTarget("127.0.0.1"))
+    shell = SshShell(SshTarget("127.0.0.1"), server.options)
     yield shell
     shell.close()
 
@@ -124,3 +134,54 @@ def test_interrupted_threads_do_not_harm_others(shell: Shell) -> None:
         assert isinstance(late.exception(), CommandError)
         assert fine.result().exit_code == 0
     assert threading.active_count() < 20
+
+
+def lines(process: Process, input: Iterable[bytes] = ()) -> list[str]:
+    return [line for line in process.lines(input, patience=20) if line is not None]
+
+
+def test_a_process_is_fed_and_heard_at_the_same_time(shell: Shell) -> None:
+    sent = [bytes([65 + number % 26]) * 99_999 + b"\n" for number in range(100)]
+    with shell.start(["head", "--bytes=10000000"]) as process:
+        assert "".join(f"{line}\n" for line in lines(process, sent)) == b"".join(sent).decode()
+
+
+def test_a_process_that_fails_says_so(shell: Shell) -> None:
+    with (
+        shell.start(["sh", "-c", 'echo one; echo "$0" >&2; exit 3', "a b"]) as process,
+        pytest.raises(CommandError) as error,
+    ):
+        assert lines(process, [b"never read" * 1_000_000]) == ["one"]
+    assert (error.value.exit_code, error.value.stderr) == (3, "a b")
+
+
+def test_a_process_that_falls_silent_is_given_up(shell: Shell) -> None:
+    with (
+        shell.start(["sh", "-c", "echo one; exec sleep 30"]) as process,
+        pytest.raises(SshError, match="nothing was heard from there for 1 s"),
+    ):
+        assert [line for line in process.lines(patience=1) if line] == ["one"]
+
+
+def test_a_process_that_ssh_cannot_start_says_why(server: Server) -> None:
+    shell = SshShell(SshTarget("127.0.0.1"), replace(server.options, known_hosts=("/dev/null",)))
+    with shell.start(["true"]) as process, pytest.raises(SshError, match="Host key verification failed"):
+        lines(process)
+
+
+def test_its_caller_gets_a_turn_while_a_process_says_nothing(shell: Shell) -> None:
+    with shell.start(["sleep", "30"]) as process:
+        started = time.monotonic()
+        assert next(process.lines(patience=20)) is None
+        assert time.monotonic() - started < 1
+
+
+def test_a_process_hears_that_nobody_needs_it_any_more(shell: Shell, tmp_path: Path) -> None:
+    with shell.start(["sh", "-c", 'echo on; read -r _; touch "$0"', str(tmp_path / "ended")]) as process:
+        assert next(line for line in process.lines(patience=20) if line) == "on"
+        process.close()
+        process.close()
+    deadline = time.monotonic() + 5
+    while isinstance(shell, SshShell) and not (tmp_path / "ended").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
