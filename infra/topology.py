@@ -32,6 +32,7 @@ class Host:
         connection: The libvirt address.
         storage_directory: Where this instance's files are on the host.
         management_address: Its address in the infrastructure network, if it was given.
+        underlay_address: Where other hosts reach it, as far as the files tell.
         uplink: The NIC that carries the VLANs; None for NAT networks.
         is_local: Whether it is the machine azlocal runs on.
     """
@@ -40,6 +41,7 @@ class Host:
     connection: str
     storage_directory: str
     management_address: str | None
+    underlay_address: str | None
     uplink: str | None
     is_local: bool
 
@@ -241,6 +243,7 @@ def _host(instance: str, host: HostSpec) -> Host:
         connection=host.connection,
         storage_directory=f"{folder.rstrip('/')}/{instance}",
         management_address=str(host.management_address) if host.management_address else None,
+        underlay_address=str(host.underlay_address) if host.underlay_address else None,
         uplink=host.uplink,
         is_local=host.is_local,
     )

@@ -46,6 +46,7 @@ class PhysicalHost(pulumi.ComponentResource):
             machine_type=self.host.machine_type,
             vm=image.vm,
             container=image.container,
+            neighbours=[_neighbour(other) for other in topology.hosts if other != host and not other.is_local],
         )
         self.networks = {
             network.libvirt_name: Network(
@@ -67,6 +68,10 @@ class PhysicalHost(pulumi.ComponentResource):
         self.register_outputs(
             {"machineType": self.host.machine_type, "machineTypeReason": self.host.machine_type_reason}
         )
+
+
+def _neighbour(host: HostTopology) -> dict[str, Any]:
+    return {"name": host.name, "connection": host.connection, "address": host.underlay_address}
 
 
 def _tunnel(tunnel: Tunnel) -> dict[str, Any]:

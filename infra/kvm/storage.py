@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import errno
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import libvirt
@@ -158,27 +155,6 @@ def clone_volume(pool: libvirt.virStoragePool, volume: Volume, source: str) -> l
     return pool.createXMLFrom(volume.to_xml(), original, libvirt.VIR_STORAGE_VOL_CREATE_REFLINK)
 
 
-def upload_file(
-    connection: libvirt.virConnect,
-    volume: libvirt.virStorageVol,
-    source: Path,
-    progress: Callable[[int, int], None],
-) -> None:
-    """Send a file into a volume, its holes as holes.
-
-    Args:
-        progress: called with bytes sent so far and bytes in all; may raise to stop.
-    """
-    stream = connection.newStream()
-    # Unbuffered: positions in the file are asked of the kernel and of Python in turn.
-    with source.open("rb", buffering=0) as file:
-        size = source.stat().st_size
-        volume.upload(stream, 0, size, libvirt.VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM)
-        state = _SparseFile(file.fileno(), size, progress)
-        with _finished(stream):
-            stream.sparseSendAll(state.read, state.section, state.skip, None)
-
-
 @contextmanager
 def _finished(stream: libvirt.virStream) -> Iterator[None]:
     """Finish the stream; on an error abort it and report that error, not the abort's."""
@@ -189,36 +165,6 @@ def _finished(stream: libvirt.virStream) -> Iterator[None]:
         with suppress(libvirt.libvirtError):
             stream.abort()
         raise
-
-
-@dataclass(frozen=True)
-class _SparseFile:
-    """Answers libvirt's three questions about an open file: what's next, is it a hole, skip it."""
-
-    file: int
-    size: int
-    progress: Callable[[int, int], None]
-
-    def read(self, _stream: libvirt.virStream, count: int, _opaque: object) -> bytes:
-        data = os.read(self.file, count)
-        self.progress(os.lseek(self.file, 0, os.SEEK_CUR), self.size)
-        return data
-
-    def section(self, _stream: libvirt.virStream, _opaque: object) -> tuple[bool, int]:
-        """Return whether the position lies in data, and how many bytes stay like that."""
-        here = os.lseek(self.file, 0, os.SEEK_CUR)
-        try:
-            data = os.lseek(self.file, here, os.SEEK_DATA)
-        except OSError as error:
-            if error.errno != errno.ENXIO:  # "no data from here to the end"
-                raise
-            data = self.size
-        end = os.lseek(self.file, here, os.SEEK_HOLE) if data == here < self.size else data
-        os.lseek(self.file, here, os.SEEK_SET)
-        return data == here < self.size, end - here
-
-    def skip(self, _stream: libvirt.virStream, count: int, _opaque: object) -> int:
-        return os.lseek(self.file, count, os.SEEK_CUR)
 
 
 def upload_bytes(connection: libvirt.virConnect, volume: libvirt.virStorageVol, data: bytes) -> None:

@@ -20,6 +20,16 @@ class Artifact(Model):
     virtual_size: int = Field(gt=0, description="Bytes the guest sees")
 
 
+class ImageNeighbour(Model):
+    """Another host of the instance, from which the image may come once it is there."""
+
+    name: str
+    connection: str = Field(description="libvirt URI of that host")
+    address: str | None = Field(
+        default=None, description="Where other hosts reach it; absent: the address at which it is logged in to"
+    )
+
+
 class ImageInputs(Model):
     """What the program says of an image."""
 
@@ -32,6 +42,9 @@ class ImageInputs(Model):
     )
     vm: Annotated[Artifact | None, IGNORE] = Field(default=None, description="The UEFI disk, for vm and emulated")
     container: Annotated[Artifact | None, IGNORE] = Field(default=None, description="The bare root file system")
+    neighbours: Annotated[list[ImageNeighbour], IGNORE] = Field(
+        default_factory=list, description="The other hosts; each has a pool of the same name"
+    )
     volume: Annotated[str | None, REPLACE] = Field(
         default=None, description="Named after the content; filled in from the artefact's sha256"
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
 import libvirt
 
-from infra.kvm.connection import HostSession
+from infra.kvm.connection import Hosts, HostSession
 from infra.kvm.errors import HostError
+from infra.kvm.image_copy import ImageCopies, Neighbour, Target, content_name
 from infra.kvm.storage import (
     Volume,
     create_volume,
@@ -18,14 +18,13 @@ from infra.kvm.storage import (
     open_pool,
     overlays_of,
     remove_volume,
-    upload_file,
 )
 from infra.provider.kind import Made
 from infra.provider.kinds.base import HostedKind, parse_id
 from infra.provider.operation import Operation
 from infra.provider.values import UNKNOWN
 from infra.resources.contract import Fault
-from infra.resources.image import IMAGE, Artifact, ImageInputs, ImageState
+from infra.resources.image import IMAGE, ImageInputs, ImageState
 
 _COMPLETE = ".complete"  # an empty volume beside the image: libvirt can neither rename nor label a volume
 
@@ -34,6 +33,10 @@ class ImageKind(HostedKind[ImageInputs, ImageState]):
     """The node image in a host's pool."""
 
     contract = IMAGE
+
+    def __init__(self, hosts: Hosts) -> None:
+        super().__init__(hosts)
+        self._copies = ImageCopies(hosts)
 
     def check(self, inputs: dict[str, Any], unknown: frozenset[str]) -> list[Fault]:
         """Name the volume after the content of the artefact that the host needs."""
@@ -51,23 +54,21 @@ class ImageKind(HostedKind[ImageInputs, ImageState]):
         return []
 
     def create(self, op: Operation, inputs: ImageInputs) -> Made[ImageState]:
-        """Upload the image unless the host has it, whole, already."""
-        artifact = inputs.container if inputs.machine_type == "container" else inputs.vm
-        if artifact is None or inputs.volume is None:
-            raise HostError("the image has no artefact for this host; run `azlocal image build`")
-        source = Path(artifact.path)
-        if not source.is_file():
-            raise HostError(
-                f"the node image is not at {source} any more; build it again with `azlocal image build`"
-            )
+        """Bring the image to the host unless it is there, whole, already; go on after an interrupted run."""
+        volume = str(inputs.volume)
         with self.session(op, inputs.connection) as session:
             pool = open_pool(session.qemu, inputs.pool)
-            if find_volume(pool, inputs.volume + _COMPLETE) is None:
-                self._upload(op, session, pool, inputs.volume, artifact)
+            if find_volume(pool, volume) is None:
+                remove_volume(pool, volume + _COMPLETE)
+            if find_volume(pool, volume + _COMPLETE) is None:
+                self._bring(op, session, pool, inputs)
             state = _state(pool, inputs)
             if state is None:
-                remove_volume(pool, inputs.volume + _COMPLETE)
-                return self.create(op, inputs)
+                raise HostError(
+                    f"{session.shell.host}: volume {volume} in pool {inputs.pool} went while it was made"
+                )
+            content = content_name(inputs.pool, volume)
+            self._copies.spreads.has(content, inputs.connection, state.volume_path)
             return self.made(state)
 
     def read(self, op: Operation, id: str, old: ImageState | None) -> ImageState | None:
@@ -103,27 +104,30 @@ class ImageKind(HostedKind[ImageInputs, ImageState]):
             if overlays:
                 op.info(f"{old.volume} stays in pool {old.pool}: it carries {', '.join(overlays)}")
                 return
+            self._copies.spreads.lost(content_name(old.pool, old.volume), old.connection)
             remove_volume(pool, old.volume + _COMPLETE)
             remove_volume(pool, old.volume)
 
-    @staticmethod
-    def _upload(
-        op: Operation, session: HostSession, pool: libvirt.virStoragePool, name: str, artifact: Artifact
+    def _bring(
+        self, op: Operation, session: HostSession, pool: libvirt.virStoragePool, inputs: ImageInputs
     ) -> None:
+        """Make the volume what it has to be, from whatever there is of it."""
+        artifact = inputs.container if inputs.machine_type == "container" else inputs.vm
+        if artifact is None or inputs.volume is None:
+            raise HostError("the image has no artefact for this host; run `azlocal image build`")
         source = Path(artifact.path)
-        volume = create_volume(pool, Volume(name, artifact.virtual_size, artifact.format))
-        started = time.monotonic()
-
-        def progress(sent: int, total: int) -> None:
-            op.check_cancelled()
-            op.status(f"uploading node image: {sent * 100 // total} % after {time.monotonic() - started:.0f} s")
-
-        try:
-            upload_file(session.qemu, volume, source, progress)
-        except BaseException:
-            remove_volume(pool, name)
-            raise
-        create_volume(pool, Volume(name + _COMPLETE, 0, "raw"))
+        if not source.is_file():
+            raise HostError(
+                f"the node image is not at {source} any more; build it again with `azlocal image build`"
+            )
+        name, complete = inputs.volume, inputs.volume + _COMPLETE
+        volume = find_volume(pool, name) or create_volume(
+            pool, Volume(name, artifact.virtual_size, artifact.format)
+        )
+        target = Target(inputs.connection, session.shell, inputs.pool, name, volume.path())
+        others = [Neighbour(one.name, one.connection, one.address) for one in inputs.neighbours]
+        self._copies.bring(source, target, others, complete, op)
+        create_volume(pool, Volume(complete, 0, "raw"))
 
 
 def _state(pool: libvirt.virStoragePool, inputs: ImageInputs) -> ImageState | None:

@@ -1,0 +1,224 @@
+"""A disk image on a host is made equal to the one here, chunk by chunk, from here or from a host that has it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+from urllib.parse import urlsplit
+
+from infra.kvm import chunks
+from infra.kvm.chunk_worker import ImageFile
+from infra.kvm.connection import Hosts
+from infra.kvm.errors import HostError
+from infra.kvm.spread import FROM_HERE_AT_ONCE, HERE, Spreads
+from infra.ssh import Shell, ShellError
+
+_ROUNDS: Final = 4
+_LOOK_SECONDS: Final = 20.0
+_TURN_SECONDS: Final = 0.25
+
+
+class Talk(Protocol):
+    """Whoever waits for the image."""
+
+    def check_cancelled(self) -> None:
+        """Raise when it is no longer wanted."""
+
+    def status(self, text: str) -> None:
+        """Show how far it is."""
+
+    def info(self, text: str) -> None:
+        """Say something that must be read."""
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """Another host of the instance; `address` is where hosts reach it, None for where we do."""
+
+    name: str
+    connection: str
+    address: str | None
+
+
+@dataclass(frozen=True)
+class Target:
+    """The volume to be made: `connection` and `shell` are its host's."""
+
+    connection: str
+    shell: Shell
+    pool: str
+    volume: str
+    path: str
+
+    @property
+    def content(self) -> str:
+        """Return what the image is called on every host."""
+        return content_name(self.pool, self.volume)
+
+
+def content_name(pool: str, volume: str) -> str:
+    """Return what an image is called, whatever the host."""
+    return f"{pool}/{volume}"
+
+
+class ImageCopies:
+    """All images that this process brings to hosts. Thread-safe."""
+
+    def __init__(self, hosts: Hosts) -> None:
+        self._hosts = hosts
+        self._reading = threading.Lock()
+        self._known: dict[tuple[str, int, int], Mapping[int, str]] = {}
+        self.spreads = Spreads()
+
+    def bring(
+        self, source: Path, target: Target, neighbours: Sequence[Neighbour], complete: str, talk: Talk
+    ) -> None:
+        """Make a volume equal to a file here: what it has already stays, what differs is sent.
+
+        Args:
+            source: the file.
+            target: the volume.
+            neighbours: hosts from which it may come, too.
+            complete: the name of the volume by whose presence a neighbour tells that it has the image whole.
+            talk: who waits.
+
+        Raises:
+            HostError: it can't be done; what arrived stays, and the next attempt goes on from there.
+        """
+        copy = _Copy(source, target, self._hashes(source, talk), talk)
+        by_connection = {one.connection: one for one in neighbours}
+        for _ in range(_ROUNDS):
+            missing = copy.missing()
+            if not missing:
+                return
+            self.spreads.lost(target.content, target.connection)
+            if by_connection and is_remote(target.connection):
+                self._ask(target, by_connection, complete, talk)
+            with self._source(target, by_connection, copy) as chosen:
+                if chosen == HERE:
+                    self._offer_if(copy.send(missing), target)
+                    continue
+                neighbour, by_connection = by_connection[chosen], {}  # what fails there needn't fail from here
+                path = self.spreads.path(target.content, chosen)
+                try:
+                    self._offer_if(copy.fetch(missing, neighbour, self._hosts.shell(chosen), path), target)
+                except (HostError, ShellError) as error:
+                    talk.info(f"the node image comes from this machine and not from {neighbour.name}: {error}")
+        raise HostError(
+            f"{target.shell.host}: {target.path} isn't what was written to it, {_ROUNDS} times over: the disk "
+            f"there is damaged, or {source} changes meanwhile (`azlocal image verify` reads it)"
+        )
+
+    def _offer_if(self, whole: bool, target: Target) -> None:
+        """Let others fetch it from a host while that is checked once more: they check what they get themselves."""
+        if whole:
+            self.spreads.has(target.content, target.connection, target.path)
+
+    def _source(
+        self, target: Target, neighbours: Mapping[str, Neighbour], copy: _Copy
+    ) -> AbstractContextManager[str]:
+        if not is_remote(target.connection):
+            return nullcontext(HERE)  # no link that others need
+
+        def tick() -> None:
+            copy.tell(f"waiting for a host that has it ({FROM_HERE_AT_ONCE} get it from this machine at once)")
+
+        return self.spreads.source(target.content, target.connection, list(neighbours), tick)
+
+    def _ask(self, target: Target, neighbours: Mapping[str, Neighbour], complete: str, talk: Talk) -> None:
+        def path_on(connection: str) -> str | None:
+            shell = self._hosts.shell(connection)
+            found = [_volume_path(shell, target.pool, name) for name in (complete, target.volume)]
+            return found[1] if all(found) else None
+
+        self.spreads.ask(target.content, list(neighbours), talk.check_cancelled, path_on)
+
+    def _hashes(self, source: Path, talk: Talk) -> Mapping[int, str]:
+        """Read the file once, however many hosts get it."""
+        while not self._reading.acquire(timeout=_TURN_SECONDS):
+            talk.check_cancelled()
+        try:
+            with source.open("rb") as file:
+                about = source.stat()
+                key = (str(source), about.st_size, about.st_mtime_ns)
+                if key not in self._known:
+                    found = {}
+                    count = chunks.chunk_count(about.st_size)
+                    for number, one in chunks.hashes(file.fileno(), about.st_size):
+                        talk.check_cancelled()
+                        talk.status(f"node image: reading it here, {number * 100 // count} %")
+                        found[number] = one
+                    self._known[key] = found
+                return self._known[key]
+        finally:
+            self._reading.release()
+
+
+class _Copy:
+    """One image on its way to one host."""
+
+    def __init__(self, source: Path, target: Target, wanted: Mapping[int, str], talk: Talk) -> None:
+        self._source, self._wanted, self._talk = source, wanted, talk
+        self._file = ImageFile(target.shell, target.path, source.stat().st_size, self._tick)
+        self._data = sum(1 for found in wanted.values() if found != chunks.ZEROS)
+        self._started = time.monotonic()
+        self._text = "looking at what the host has"
+
+    def missing(self) -> dict[int, str]:
+        """Return the chunks that the host doesn't have as they should be."""
+        found: dict[int, str] = {}
+        for number, one in self._file.compare():
+            found[number] = one
+            self._text = f"checking it there, {len(found) * 100 // len(self._wanted)} %"
+        return {number: one for number, one in self._wanted.items() if found.get(number) != one}
+
+    def send(self, missing: Mapping[int, str]) -> bool:
+        """Send chunks from here; return whether all of them arrived as they should be."""
+        return self._follow(self._file.take(self._source, missing), missing, "this machine")
+
+    def fetch(self, missing: Mapping[int, str], neighbour: Neighbour, shell: Shell, path: str) -> bool:
+        """Have the host fetch chunks from another one; return whether all arrived as they should be."""
+        theirs = ImageFile(shell, path, self._file.size, self._tick)
+        with theirs.serving(missing, neighbour.address) as offer:
+            return self._follow(self._file.fetch(offer, missing), missing, neighbour.name)
+
+    def tell(self, text: str) -> None:
+        """Show how far it is, unless it is no longer wanted."""
+        self._text = text
+        self._tick()
+
+    def _follow(self, outcomes: Iterable[tuple[int, bool]], missing: Mapping[int, str], name: str) -> bool:
+        left = dict(missing)
+        for number, good in outcomes:
+            if good:
+                del left[number]
+            there = self._data - sum(1 for found in left.values() if found != chunks.ZEROS)
+            self._text = f"{there * 100 // max(1, self._data)} % from {name}"
+        return not left
+
+    def _tick(self) -> None:
+        self._talk.check_cancelled()
+        self._talk.status(f"node image: {self._text}, {time.monotonic() - self._started:.0f} s")
+
+
+def is_remote(connection: str) -> bool:
+    """Return whether a libvirt URI leads to another machine."""
+    return bool(urlsplit(connection).netloc)
+
+
+def _volume_path(shell: Shell, pool: str, volume: str) -> str | None:
+    """Return a volume's path; None when the host doesn't have it, or can't be asked: others can send it, too."""
+    try:
+        asked = shell.run(
+            ["virsh", "--quiet", "--connect", "qemu:///system", "vol-path", "--pool", pool, volume],
+            timeout=_LOOK_SECONDS,
+            check=False,
+        )
+    except ShellError:
+        return None
+    return asked.stdout.strip() if asked.exit_code == 0 else None
