@@ -112,7 +112,11 @@ def _elsewhere(
 def _target(demand: Demand, targets: Sequence[str], ledger: Ledger) -> str | None:
     name = demand.availability_set
     able = (one for one in targets if ledger.has_room(demand, one))
-    return min(able, key=lambda one: (ledger.members[name, one], -ledger.memory[one], one), default=None)
+
+    def badness(host: str) -> tuple[int, bool, float, str]:
+        return ledger.members[name, host], not ledger.has_disk(demand, host), -ledger.memory[host], host
+
+    return min(able, key=badness, default=None)
 
 
 def _sets(placement: Placement, lost: Sequence[Placed]) -> tuple[SetLoss, ...]:

@@ -39,7 +39,7 @@ def plan_placement(spec: InstanceSpec, lock: PlacementLock | None = None) -> Pla
     ledger = ledger_of(placed, rooms, reserve)
     # What an upgrade needs may use the reserve: that is what it is for.
     full = ledger_of(placed, rooms, NO_RESERVE)
-    held, unheld = hold((one for one in demands if one.held is not None), rooms, full)
+    held, unheld = hold(demands, rooms, full)
     placement = Placement(
         spec.name,
         tuple(rooms),

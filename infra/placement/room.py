@@ -1,6 +1,8 @@
 """The room that hosts have, and who takes it: the one arithmetic of capacity. Whole MiB of memory, GiB of disk.
 
-Processors aren't counted: no ratio of virtual to real ones is published (azure_local_facts.md §5.4).
+Memory is a limit. Disk isn't: disks are thin and grow on demand (SCALE), so what they may grow to only says which
+host is better. Processors aren't counted, since no ratio of virtual to real ones is published
+(azure_local_facts.md §5.4).
 """
 
 import math
@@ -23,7 +25,7 @@ class HostRoom:
     Attributes:
         name: The host.
         memory_mib: Its memory; None is unknown, and so not limited.
-        disk_gib: Its room for disks; None is unknown, and so not limited.
+        disk_gib: Its room for disks; None is unknown.
         drain: Whether its machines move away.
         reserve_mib: Memory that stays free.
         others_mib: Memory that other instances of the site take.
@@ -46,7 +48,7 @@ class HostRoom:
 
     @property
     def disk_for_machines(self) -> float:
-        """Return the disk that this instance's machines may take, in GiB; infinite where it isn't known."""
+        """Return the disk that others leave this instance's machines, in GiB; infinite where it isn't known."""
         return math.inf if self.disk_gib is None else self.disk_gib - self.others_gib
 
 
@@ -101,8 +103,12 @@ class Ledger:
         self.members: Counter[tuple[str, str]] = Counter()
 
     def has_room(self, demand: Demand, host: str) -> bool:
-        """Tell whether a host has room for a machine."""
-        return self.memory[host] >= demand.memory_mib and self.disk[host] >= demand.disk_gib
+        """Tell whether a host has the memory for a machine."""
+        return self.memory[host] >= demand.memory_mib
+
+    def has_disk(self, demand: Demand, host: str) -> bool:
+        """Tell whether a host holds all disks, should they grow to their full size: better, but no must."""
+        return self.disk[host] >= demand.disk_gib
 
     def take(self, demand: Demand, host: str) -> None:
         """Give a machine room on a host, whether that has it or not."""
@@ -120,12 +126,10 @@ class Ledger:
         """Return how many machines of a set are on a host."""
         return self.members[availability_set, host]
 
-    def fits(self, memory_mib: int, disk_gib: int, hosts: Iterable[str]) -> float:
+    def fits(self, memory_mib: int, hosts: Iterable[str]) -> float:
         """Return how many machines of a size still fit on hosts together; infinite where nothing limits them."""
         found = 0.0
         for host in hosts:
-            memory = self.memory[host] / memory_mib if memory_mib else math.inf
-            disk = self.disk[host] / disk_gib if disk_gib else math.inf
-            least = max(0.0, min(memory, disk))
-            found += least if math.isinf(least) else math.floor(least)
+            count = max(0.0, self.memory[host] / memory_mib if memory_mib else math.inf)
+            found += count if math.isinf(count) else math.floor(count)
         return found

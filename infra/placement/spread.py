@@ -1,8 +1,9 @@
 """Which host each machine goes to: pure, spread evenly, and stable.
 
 An availability set (a cluster's control plane, one of its pools) spreads evenly, so a host has at most
-ceil(members / hosts) of its machines as long as there is room (azure_local_facts.md §5.5, AVSET). Each set goes
-round the hosts in an order of its own, drawn from the set's and the hosts' names. So the files' order means
+ceil(members / hosts) of its machines as long as there is room (azure_local_facts.md §5.5, AVSET). Within that,
+a host whose disk holds all disks at their full size is better than one that is promised more than it has. Each set
+goes round the hosts in an order of its own, drawn from the set's and the hosts' names. So the files' order means
 nothing, and sets don't all begin on the same host. What is on record stays; where nothing is, that alone keeps
 machines where they are when others come, as long as there is room.
 """
@@ -66,7 +67,7 @@ def spread(
     hosts = [one.name for one in rooms if not one.drain]
     first: Outcome | None = None
     for keep_reserve in (True,) if is_reserve_kept else (True, False):
-        for choose in (_Rounds(), _Tightest(sizes)):
+        for choose in (_Rounds(sizes), _Tightest(sizes)):
             outcome = _attempt(wanted, rooms, hosts, given, choose, sizes, keep_reserve)
             if not outcome.unplaced:
                 return outcome
@@ -110,15 +111,22 @@ def _attempt(
 class _Rounds:
     """Fewest of the set first, then the set's own order of hosts: round robin, past hosts without room."""
 
-    def __init__(self) -> None:
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        self._sizes = sizes
         self._orders: dict[str, list[str]] = {}
 
     def __call__(self, one: Demand, hosts: Sequence[str], ledger: Ledger) -> str | None:
         name = one.availability_set
         if name not in self._orders:
             self._orders[name] = order_of(name, hosts)
+        share = even_share(self._sizes[name], len(hosts))
         able = (host for host in self._orders[name] if ledger.has_room(one, host))
-        return min(able, key=lambda host: ledger.members[name, host], default=None)
+
+        def badness(host: str) -> tuple[bool, bool, int]:
+            members = ledger.members[name, host]
+            return members >= share, not ledger.has_disk(one, host), members
+
+        return min(able, key=badness, default=None)
 
 
 class _Tightest:
@@ -129,29 +137,41 @@ class _Tightest:
 
     def __call__(self, one: Demand, hosts: Sequence[str], ledger: Ledger) -> str | None:
         name = one.availability_set
-        share = even_share(self._sizes.get(name, 1), len(hosts))
+        share = even_share(self._sizes[name], len(hosts))
         able = (host for host in hosts if ledger.has_room(one, host))
-        return min(
-            able, key=lambda host: (ledger.members[name, host] >= share, ledger.memory[host], host), default=None
-        )
+
+        def badness(host: str) -> tuple[bool, bool, float, str]:
+            is_over = ledger.members[name, host] >= share
+            return is_over, not ledger.has_disk(one, host), ledger.memory[host], host
+
+        return min(able, key=badness, default=None)
+
+
+def _emptiest(one: Demand, hosts: Sequence[str], ledger: Ledger) -> str | None:
+    able = (host for host in hosts if ledger.has_room(one, host))
+    return min(able, key=lambda host: (not ledger.has_disk(one, host), -ledger.memory[host], host), default=None)
 
 
 def hold(
-    demands: Iterable[Demand], rooms: Sequence[HostRoom], ledger: Ledger
+    demands: Sequence[Demand], rooms: Sequence[HostRoom], ledger: Ledger
 ) -> tuple[list[tuple[Demand, str]], list[Demand]]:
     """Return a host for all that room is only held for, and what finds none; the ledger has it afterwards.
+
+    Args:
+        demands: Every machine of the instance, and what is held.
+        rooms: The hosts' room.
+        ledger: What the machines leave of it.
 
     Nodes that autoscaling may add go where they would be placed; what an upgrade needs, to the emptiest host.
     """
     hosts = [one.name for one in rooms if not one.drain]
-    rounds = _Rounds()
+    rounds = _Rounds(Counter(one.availability_set for one in demands))
     held, unheld = [], []
     for one in demands:
-        if one.held == "autoscaling":
-            host = rounds(one, hosts, ledger)
-        else:
-            able = (name for name in hosts if ledger.has_room(one, name))
-            host = min(able, key=lambda name: (-ledger.memory[name], name), default=None)
+        if one.held is None:
+            continue
+        choose: Choose = rounds if one.held == "autoscaling" else _emptiest
+        host = choose(one, hosts, ledger)
         if host is None:
             unheld.append(one)
         else:
@@ -181,4 +201,8 @@ def _why(one: Demand, host: str, hosts: Sequence[str], ledger: Ledger, sizes: Ma
     if full:
         more = f" and {len(full) - _LISTED} more" if len(full) > _LISTED else ""
         said += f"; no room on {', '.join(full[:_LISTED])}{more}"
+    if ledger.has_disk(one, host):
+        passed = [other for other in hosts if ledger.count(name, other) <= count and other not in full]
+        low = [other for other in passed if not ledger.has_disk(one, other)]
+        said += f"; less disk than promised on {', '.join(low[:_LISTED])}" if low else ""
     return said

@@ -56,7 +56,9 @@ class HostSpec(Model):
         None, alias="memoryGiB", description="Memory in GiB."
     )
     disk_gib: Annotated[Integer, published(1)] | None = Field(
-        None, alias="diskGiB", description="Room for machines and images in GiB."
+        None,
+        alias="diskGiB",
+        description="Room for machines and images in GiB; disks are thin, so more is a warning and no fault.",
     )
     uplink: Annotated[str, Field(max_length=15, pattern=r"^[^\s/:]+$")] | None = Field(
         None, description="The NIC that carries the VLANs. Absent: libvirt makes NAT networks."

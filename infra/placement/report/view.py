@@ -61,7 +61,7 @@ class Column:
             text += "; disk not known" if self.room.memory_mib is not None else ""
         else:
             disk = sum(one.demand.disk_gib for one in (*self.machines, *self.restarted)) + self.room.others_gib
-            text += f"; disk {disk} of {self.room.disk_gib} GiB"
+            text += f"; disks may grow to {disk} of {self.room.disk_gib} GiB"
         return text + ("; drains" if self.room.drain else "")
 
 

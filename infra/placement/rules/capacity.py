@@ -1,4 +1,7 @@
-"""Room: every machine fits into a host, and all of them into all hosts (azure_local_facts.md §5.3-5.4)."""
+"""Room: every machine fits into a host, and all of them into all hosts (azure_local_facts.md §5.3-5.4).
+
+That is about memory. Disks are thin, so what they may grow to refuses nothing; see `disk-overcommitted`.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -15,22 +18,17 @@ _LISTED = 5
 
 @rule("vm-larger-than-host", source="§5.4")
 def vm_larger_than_host(facts: Facts) -> Iterator[Fault]:
-    """Each machine's memory and disk fit into one host."""
+    """Each machine's memory fits into one host."""
     seen = set()
     for one in facts.demands:
         if one.size.name in seen or not _is_too_large(facts, one):
             continue
         seen.add(one.size.name)
         memory = max((_capacity(facts, room) for room in facts.taking), default=0)
-        disk = max((room.disk_gib or math.inf for room in facts.taking), default=0)
-        if one.memory_mib > memory:
-            less = " for machines" if facts.placement.reserve.is_kept else ""
-            message = f"{one.size.name} has {gib(one.memory_mib)} GiB; the largest host has {gib(memory)}{less}"
-            larger = f"a host with memoryGiB {_host_gib(facts, one.memory_mib)} or more"
-        else:
-            message = f"{one.size.name} has a disk of {one.disk_gib} GiB; the largest host has room for {disk}"
-            larger = f"a host with diskGiB {one.disk_gib} or more"
-        yield Fault("stack", one.path, message, _either(_size_within(facts, one.size, memory, disk), larger))
+        less = " for machines" if facts.placement.reserve.is_kept else ""
+        message = f"{one.size.name} has {gib(one.memory_mib)} GiB; the largest host has {gib(memory)}{less}"
+        larger = f"a host with memoryGiB {_host_gib(facts, one.memory_mib)} or more"
+        yield Fault("stack", one.path, message, _either(_size_within(facts, one.size, memory), larger))
 
 
 @rule("no-room", source="§5.4")
@@ -47,8 +45,8 @@ def no_room(facts: Facts) -> Iterator[Fault]:
         best = max(facts.taking, key=lambda room: facts.ledger.memory[room.name])
         message = (
             f"no room for {_these(left)} ({len(left)} of {members} in {name}): "
-            f"each takes {gib(first.memory_mib)} GiB and {first.disk_gib} GiB of disk; "
-            f"the most that is left is {_left(facts, best)} on {best.name}"
+            f"each takes {gib(first.memory_mib)} GiB; "
+            f"the most that is left is {gib(max(0, facts.ledger.memory[best.name]))} GiB on {best.name}"
         )
         yield Fault("stack", first.path, message, _either(_smaller_size(facts, first), *_more(facts, first)))
 
@@ -57,22 +55,36 @@ def no_room(facts: Facts) -> Iterator[Fault]:
 def host_overfull(facts: Facts) -> Iterator[Fault]:
     """The machines that are on a host, where they stay, fit into it."""
     for room in facts.taking:
-        memory, disk = facts.ledger.memory[room.name], facts.ledger.disk[room.name]
         there = facts.placement.on(room.name)
-        if not there or (memory >= 0 and disk >= 0):
+        if not there or facts.ledger.memory[room.name] >= 0:
             continue
-        if memory < 0:
-            limit = room.memory_for_machines(keep_reserve=facts.placement.reserve.is_kept)
-            taken = f"{gib(memory_of(there))} GiB; there are {gib(max(0, limit))}"
-            larger = f"memoryGiB {_host_gib(facts, memory_of(there) + room.others_mib)} or more"
-        else:
-            taken = f"{sum(one.demand.disk_gib for one in there)} GiB of disk; there are {room.disk_for_machines}"
-            larger = f"diskGiB {sum(one.demand.disk_gib for one in there) + room.others_gib} or more"
+        limit = room.memory_for_machines(keep_reserve=facts.placement.reserve.is_kept)
+        taken = f"{gib(memory_of(there))} GiB; there are {gib(max(0, limit))}"
+        larger = f"memoryGiB {_host_gib(facts, memory_of(there) + room.others_mib)} or more"
         message = f"the machines on {room.name} take {taken} for them"
-        key = "memoryGiB" if memory < 0 else "diskGiB"
-        path = facts.host_path(room.name, key)
+        path = facts.host_path(room.name, "memoryGiB")
         remedy = _either(_pin(facts, room, there), f"give {room.name} {larger}", "use a smaller vmSize")
         yield Fault("hosts", path, message, remedy)
+
+
+@rule("disk-overcommitted", source="SCALE, NEW", severity="warning")
+def disk_overcommitted(facts: Facts) -> Iterator[Fault]:
+    """A host's disk holds its machines' disks at their full size; they are thin, so this is no must."""
+    for room in facts.placement.rooms:
+        there = facts.placement.on(room.name)
+        if not there or room.disk_gib is None or facts.ledger.disk[room.name] >= 0:
+            continue
+        total = sum(one.demand.disk_gib for one in there) + room.others_gib
+        others = f", {room.others_gib} of them other instances'" if room.others_gib else ""
+        message = f"the disks on {room.name} may grow to {total} GiB{others}; it has {room.disk_gib}"
+        largest = max(there, key=lambda one: one.demand.disk_gib).demand
+        if largest.disk_gib > room.disk_gib:
+            message += f", less than {largest.owner} alone may fill ({largest.disk_gib})"
+        remedy = (
+            "disks are thin, so machines run until they have written that much: watch the host's free disk, "
+            f"give it diskGiB {total}, or choose a vmSize of the site's own (vmSizes) with a smaller diskGiB"
+        )
+        yield Fault("hosts", facts.host_path(room.name, "diskGiB"), message, remedy)
 
 
 @rule("every-host-drains", source="azlocal")
@@ -106,9 +118,7 @@ def capacity_unknown(facts: Facts) -> Iterator[Fault]:
 def _is_too_large(facts: Facts, one: Demand) -> bool:
     """Tell whether no host is large enough for a machine, even an empty one; hosts of unknown size are."""
     return bool(facts.taking) and not any(
-        (room.memory_mib is None or one.memory_mib <= _capacity(facts, room))
-        and (room.disk_gib is None or one.disk_gib <= room.disk_gib)
-        for room in facts.taking
+        room.memory_mib is None or one.memory_mib <= _capacity(facts, room) for room in facts.taking
     )
 
 
@@ -124,14 +134,13 @@ def _host_gib(facts: Facts, mib: int) -> int:
     return math.ceil(mib / 1024 * 100 / (100 - percent))
 
 
-def _size_within(facts: Facts, size: VmSize, memory: float, disk: float) -> str | None:
+def _size_within(facts: Facts, size: VmSize, memory: float) -> str | None:
     """Say which VM size fits into the largest host, and can be what machines of this size are."""
     roles = {one.role for one in facts.demands if one.size == size}
     fitting = [
         other
         for other in facts.spec.vm_sizes().values()
         if other.memory_mib <= memory
-        and other.disk_gib <= disk
         and ("controlPlane" not in roles or other.for_control_plane)
         and bool(other.gpus) <= bool(size.gpus)
     ]
@@ -150,11 +159,10 @@ def _smaller_size(facts: Facts, one: Demand) -> str | None:
     fitting = [
         size
         for size in facts.spec.vm_sizes().values()
-        if (size.memory_mib < one.memory_mib or size.disk_gib < one.disk_gib)
-        and size.memory_mib <= one.memory_mib
+        if size.memory_mib < one.memory_mib
         and (one.role != "controlPlane" or size.for_control_plane)
         and bool(size.gpus) <= bool(one.size.gpus)
-        and facts.ledger.fits(size.memory_mib, size.disk_gib, hosts) >= count
+        and facts.ledger.fits(size.memory_mib, hosts) >= count
     ]
     for other in there:
         facts.ledger.take(other.demand, other.host)
@@ -170,38 +178,28 @@ def _more(facts: Facts, first: Demand) -> Iterator[str]:
     """Say which host would hold all machines that find no room, and what else would make some."""
     left = facts.placement.unplaced
     memory = _host_gib(facts, sum(one.memory_mib for one in left))
-    is_disk_known = any(room.disk_gib is not None for room in facts.taking)
-    disk = f" and diskGiB {sum(one.disk_gib for one in left)}" if is_disk_known else ""
-    yield f"add a host with memoryGiB {memory}{disk} or more, for all that finds none"
+    yield f"add a host with memoryGiB {memory} or more, for all that finds none"
     draining = [room.name for room in facts.placement.rooms if room.drain]
     if draining:
         yield f"take `drain: true` away from {draining[0]}"
     if facts.placement.reserve.is_kept and any(
-        facts.ledger.memory[room.name] + room.reserve_mib >= first.memory_mib
-        and facts.ledger.disk[room.name] >= first.disk_gib
-        for room in facts.taking
+        facts.ledger.memory[room.name] + room.reserve_mib >= first.memory_mib for room in facts.taking
     ):
         yield "keep a smaller reservePercent"
-    if any(room.others_mib or room.others_gib for room in facts.taking):
+    if any(room.others_mib for room in facts.taking):
         yield "free what an instance that is gone still holds, with `azlocal release`"
 
 
 def _pin(facts: Facts, room: HostRoom, there: Sequence[Placed]) -> str | None:
     """Say which one machine could move where, so that the rest fits."""
-    memory, disk = -facts.ledger.memory[room.name], -facts.ledger.disk[room.name]
+    memory = -facts.ledger.memory[room.name]
     for one in sorted(there, key=lambda one: one.demand.memory_mib):
-        if one.demand.memory_mib < memory or one.demand.disk_gib < disk:
+        if one.demand.memory_mib < memory:
             continue
         for other in facts.taking:
             if other.name != room.name and facts.ledger.has_room(one.demand, other.name):
                 return f"move one: azlocal:placement.pins: {{{one.demand.owner}: {other.name}}}"
     return None
-
-
-def _left(facts: Facts, room: HostRoom) -> str:
-    memory, disk = facts.ledger.memory[room.name], facts.ledger.disk[room.name]
-    said = "memory without a known limit" if math.isinf(memory) else f"{gib(max(0, memory))} GiB"
-    return said if math.isinf(disk) else f"{said} and {max(0, disk):.0f} GiB of disk"
 
 
 def _these(left: Sequence[Demand]) -> str:

@@ -50,10 +50,7 @@ def pin_without_room(facts: Facts) -> Iterator[Fault]:
         if host not in taking or host is None:
             continue
         able = [name for name in sorted(taking) if facts.ledger.has_room(one, name)]
-        left, disk = facts.ledger.memory[host], facts.ledger.disk[host]
-        lacks = f"{gib(one.memory_mib)} GiB; {gib(max(0, left))} are left"
-        if left >= one.memory_mib:
-            lacks = f"{one.disk_gib} GiB of disk; {max(0, disk):.0f} are left"
+        lacks = f"{gib(one.memory_mib)} GiB; {gib(max(0, facts.ledger.memory[host]))} are left"
         message = f"{one.owner} is pinned to {host}, and takes {lacks} there"
         remedy = "no host has room; use a smaller vmSize"
         if able:

@@ -66,7 +66,7 @@ def no_room_for_upgrade(facts: Facts) -> Iterator[Fault]:
         largest = max(left, key=lambda one: one.memory_mib)
         message = (
             f"room can't be held for {', '.join(names[:_LISTED])}{more}: "
-            f"up to {gib(largest.memory_mib)} GiB and {largest.disk_gib} GiB of disk on one host"
+            f"up to {gib(largest.memory_mib)} GiB on one host"
         )
         total = -(-sum(one.memory_mib for one in left) // 1024)
         remedy = f"add a host with memoryGiB {total} or more; without it, upgrades have to make room first"
