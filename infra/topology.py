@@ -35,6 +35,7 @@ class Host:
         underlay_address: Where other hosts reach it, as far as the files tell.
         uplink: The NIC that carries the VLANs; None for NAT networks.
         is_local: Whether it is the machine azlocal runs on.
+        prepare: Whether what is missing on it is made, and not only reported.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Host:
     underlay_address: str | None
     uplink: str | None
     is_local: bool
+    prepare: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +248,7 @@ def _host(instance: str, host: HostSpec) -> Host:
         underlay_address=str(host.underlay_address) if host.underlay_address else None,
         uplink=host.uplink,
         is_local=host.is_local,
+        prepare=not host.is_local if host.prepare is None else host.prepare,
     )
 
 

@@ -35,6 +35,13 @@ class PhysicalHost(pulumi.ComponentResource):
             connection=host.connection,
             storage_directory=host.storage_directory,
             requested_machine_type=topology.machine_type,
+            prepare=host.prepare,
+            uplink=host.uplink,
+            bridges=[
+                {"name": network.bridge, "vlan": network.vlan}
+                for network in topology.networks
+                if network.host == host.name and network.mode == "bridge"
+            ],
         )
         on_host = pulumi.ResourceOptions(parent=self, depends_on=[self.host])
         self.image = Image(

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 import libvirt
 
 from infra.kvm.errors import HostError, HostUnreachable, Interrupted, is_connection_lost
-from infra.ssh import Shell, ShellError, SshError, shell_for
+from infra.ssh import Shell, ShellError, SshError, root_shell
 
 OPERATIONS_PER_HOST: Final = 8
 """Below sshd's MaxStartups (10) and libvirtd's max_workers (20), so that no host drops a connection."""
@@ -145,7 +145,7 @@ class Hosts:
         try:
             with self._lock:
                 if connection not in self._shells:
-                    self._shells[connection] = shell_for(connection)
+                    self._shells[connection] = root_shell(connection)
                 return self._shells[connection]
         except SshError as error:
             raise HostUnreachable(str(error)) from error

@@ -74,8 +74,8 @@ class Kind(ABC, Generic[InputsT, StateT]):
         """Adjust what a change does where that depends on values, and tell the user what preview can't show."""
         return
 
-    def preview(self, inputs: Mapping[str, Any], old: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Return the outputs that preview can tell, or that an update unsettles.
+    def preview(self, op: Operation, inputs: Mapping[str, Any], old: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return the outputs that preview can tell, or that an update unsettles; say what they don't show.
 
         What isn't returned is unknown before a create, and as it was before an update.
 

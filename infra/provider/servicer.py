@@ -145,7 +145,9 @@ class Servicer(Plugin):
         if request.preview:
             outputs = dict.fromkeys(kind.contract.computed, UNKNOWN) | inputs.values
             return provider_pb2.CreateResponse(
-                properties=_encode(kind, outputs | kind.preview(inputs.known(), None), inputs)
+                properties=_encode(
+                    kind, outputs | kind.preview(self.operation(request), inputs.known(), None), inputs
+                )
             )
         made = kind.create(self.operation(request), kind.contract.inputs.model_validate(inputs.values))
         return provider_pb2.CreateResponse(id=made.id, properties=_encode(kind, made.state.to_wire(), inputs))
@@ -175,7 +177,7 @@ class Servicer(Plugin):
         """Bring the object to the new inputs; with unchanged ones, finish what an earlier run began."""
         olds, news = decode(request.olds), decode(request.news)
         if request.preview:
-            outputs = olds.values | news.values | kind.preview(news.known(), olds.values)
+            outputs = olds.values | news.values | kind.preview(self.operation(request), news.known(), olds.values)
             return provider_pb2.UpdateResponse(properties=_encode(kind, outputs, news))
         state = kind.update(
             self.operation(request),

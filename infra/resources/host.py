@@ -13,6 +13,13 @@ RequestedMachineType = Literal["auto", "vm", "container", "emulated"]
 MachineType = Literal["vm", "container", "emulated"]
 
 
+class Bridge(Model):
+    """A bridge on the host's uplink."""
+
+    name: str = Field(max_length=15, description="The interface")
+    vlan: int = Field(ge=0, le=4094, description="802.1Q id, 0 for untagged")
+
+
 class HostInputs(Model):
     """What the program says of a host."""
 
@@ -24,6 +31,17 @@ class HostInputs(Model):
     )
     requested_machine_type: Annotated[RequestedMachineType, UPDATE] = Field(
         default="auto", description="auto takes vm where a probe guest really boots under KVM, else container"
+    )
+    prepare: Annotated[bool, UPDATE] = Field(
+        default=False,
+        description="Packages, libvirtd and bridges are made where they are missing, not only reported",
+    )
+    uplink: Annotated[str | None, UPDATE] = Field(default=None, description="The NIC that carries the bridges")
+    bridges: Annotated[list[Bridge], UPDATE] = Field(
+        default_factory=list, description="Bridges on the uplink, one for each VLAN"
+    )
+    prepared: Annotated[bool, UPDATE] = Field(
+        default=True, description="Nothing of what preparation makes is missing on the host"
     )
     available: Annotated[bool, UPDATE] = Field(
         default=True, description="The storage directory is mounted and its pool started"

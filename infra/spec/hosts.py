@@ -70,6 +70,11 @@ class HostSpec(Model):
     storage_directory: Annotated[str, AfterValidator(_check_folder)] | None = Field(
         None, description="Where azlocal keeps its files on the host; /var/lib/azlocal when absent."
     )
+    prepare: Boolean | None = Field(
+        None,
+        description="Install packages, start libvirtd and make the uplink's bridges where they are missing. When "
+        "absent: on other machines yes; on this one, which `make setup` prepares, they are only reported.",
+    )
     drain: Boolean = Field(
         False, description="No machine is placed here; those that are here move to other hosts with the next `up`."
     )

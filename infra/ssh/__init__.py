@@ -32,6 +32,7 @@ from infra.ssh.shell import (
     ShellError,
     SshError,
 )
+from infra.ssh.sudo import RootShell
 
 __all__ = [
     "CommandError",
@@ -50,6 +51,7 @@ __all__ = [
     "LoginRefused",
     "NotSsh",
     "Process",
+    "RootShell",
     "Shell",
     "ShellError",
     "SshError",
@@ -58,6 +60,7 @@ __all__ = [
     "fetch_host_key",
     "fingerprint",
     "machine_shell",
+    "root_shell",
     "shell_for",
     "wait_for_host_key",
 ]
@@ -82,3 +85,13 @@ def shell_for(connection: str) -> Shell:
         f"{connection}: azlocal needs commands and files of the host beside libvirt, which this way doesn't "
         f"carry: write qemu+ssh://root@{parts.hostname or 'HOST'}/system"
     )
+
+
+def root_shell(connection: str) -> Shell:
+    """Return the shell of a host as root: over SSH through sudo, where another user logs in.
+
+    Raises:
+        SshError: as `shell_for`.
+    """
+    shell = shell_for(connection)
+    return RootShell(shell) if isinstance(shell, SshShell) else shell

@@ -210,9 +210,12 @@ def test_what_restarts_a_machine_is_said_in_preview(tmp_path: Path) -> None:
 def test_a_changed_machine_type_shows_in_preview_before_the_host_is_asked() -> None:
     kind = HostKind(Hosts())
     old = {"instance": "local", "requestedMachineType": "auto"}
-    assert kind.preview(old, None) == {"pool": "azlocal-local"}
-    assert kind.preview(old | {"requestedMachineType": "emulated"}, old)["machineType"] == "emulated"
-    back = kind.preview(old, old | {"requestedMachineType": "emulated"})
+    assert kind.preview(operation("Host"), old, None) == {"pool": "azlocal-local"}
+    assert (
+        kind.preview(operation("Host"), old | {"requestedMachineType": "emulated"}, old)["machineType"]
+        == "emulated"
+    )
+    back = kind.preview(operation("Host"), old, old | {"requestedMachineType": "emulated"})
     assert (back["machineType"], back["machineTypeReason"]) == (UNKNOWN, UNKNOWN)
 
 

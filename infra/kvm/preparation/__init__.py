@@ -6,7 +6,7 @@ confirm it (guard.py).
 """
 
 from infra.kvm.preparation.facts import HostFacts, read_facts
-from infra.kvm.preparation.guard import NetworkRolledBack
+from infra.kvm.preparation.guard import NetworkRolledBack, difference
 from infra.kvm.preparation.run import PreparationError, prepare, withdraw
 from infra.kvm.preparation.steps import Plan, Step, plan
 from infra.kvm.preparation.wanted import Bridge, Wanted
@@ -19,6 +19,7 @@ __all__ = [
     "PreparationError",
     "Step",
     "Wanted",
+    "difference",
     "plan",
     "prepare",
     "read_facts",

@@ -185,14 +185,14 @@ def _wait_for_success(reach: Reach, trial: Trial, deadline: float, cancelled: th
             shell = reach()
             try:
                 status = _status(shell, trial)
-                if status in ("failed", "rolled-back"):
+                if status in ("refused", "rolled-back"):
                     return reason if status == "rolled-back" else f"netplan refuses it: {_log(shell, trial)}"
+                if status != "applied":
+                    continue
                 lacking = shortcomings(trial, read_links(shell), read_routes(shell))
-                reason = (
-                    f"it isn't as designed: {', '.join(lacking)}" if lacking else "the change isn't applied yet"
-                )
-                if status == "applied" and not lacking and _confirm(shell, trial):
+                if not lacking and _confirm(shell, trial):
                     return None
+                reason = f"it isn't as designed: {', '.join(lacking)}"
             finally:
                 shell.close()
         except ShellError as error:
@@ -221,7 +221,7 @@ def _wait_for_rollback(reach: Reach, trial: Trial, reason: str) -> None:
                 status = _status(shell, trial)
                 if status == "applied":  # the host answers: no need to wait for its timer
                     shell.run(["systemctl", "start", "--no-block", f"{trial.timer}.service"], check=False)
-                if status in ("rolled-back", "failed", None):
+                if status in ("rolled-back", "refused", None):
                     raise NetworkRolledBack(
                         f"{trial.facts.host}: the change of its network was taken back, and it is as before: "
                         f"{reason}. What was tried:\n{changed}"

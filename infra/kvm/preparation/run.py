@@ -74,10 +74,12 @@ def withdraw(shell: Shell, reach: Reach, wanted: Wanted, say: Say, cancelled: th
     Raises:
         NetworkRolledBack: the host wouldn't have been reached without it.
     """
+    if not shell.exists(wanted.netplan_path) and not shell.exists(wanted.port_path):
+        return False
     facts = read_facts(shell, wanted)
     standing = read_standing(facts, wanted)
-    if standing.faults or (facts.own_netplan is None and facts.own_port is None):
-        return False  # none there, or somebody else's
+    if standing.faults:
+        return False  # somebody else's
     stale = tuple(name for name in (*standing.bridges, *standing.vlans) if name in facts.links)
     say(f"removing {wanted.netplan_path}")
     change_network(reach, Trial(facts, wanted, Design(stale=stale)), say, cancelled)

@@ -15,6 +15,7 @@ from infra.kvm.ownership import Mark
 from infra.kvm.storage import ensure_pool, find_pool, open_pool, pool_directory, remove_pool
 from infra.provider.kind import Made
 from infra.provider.kinds.base import HostedKind, mark_for, parse_id
+from infra.provider.kinds.host_preparation import foresee, is_prepared, make_ready, withdraw_from
 from infra.provider.operation import Operation
 from infra.provider.values import UNKNOWN
 from infra.resources.host import HOST, HostInputs, HostState, MachineType
@@ -28,8 +29,10 @@ class HostKind(HostedKind[HostInputs, HostState]):
 
     contract = HOST
 
-    def preview(self, inputs: Mapping[str, Any], old: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Tell how machines will run where the program says it; only the host can answer `auto`."""
+    def preview(self, op: Operation, inputs: Mapping[str, Any], old: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Tell how machines will run where the program says it, and what the host lacks where it answers."""
+        if HostInputs.model_fields.keys() <= {HOST.python_names.get(name, name) for name in inputs}:
+            foresee(op, HostInputs.model_validate(inputs), mark_for(op, inputs["instance"]))
         requested = inputs.get("requestedMachineType", "auto")
         told: dict[str, Any] = {"pool": pool_name(inputs["instance"])} if "instance" in inputs else {}
         if requested != "auto":
@@ -39,14 +42,15 @@ class HostKind(HostedKind[HostInputs, HostState]):
         return told
 
     def create(self, op: Operation, inputs: HostInputs) -> Made[HostState]:
-        """Make the storage directory and pool, and find out what the host runs."""
+        """Make what the host lacks, its storage directory and pool, and find out what it runs."""
         mark = mark_for(op, inputs.instance)
         with self.session(op, inputs.connection) as session:
-            _prepare(op, session, inputs, mark)
+            make_ready(op, session, inputs, mark)
+            _make_storage(op, session, inputs, mark)
             op.status("finding out how machines can run here")
             chosen = _choose(session, inputs)
             _allow_containers(op, session, chosen)
-            return self.made(_state(session, inputs, chosen))
+            return self.made(_state(session, inputs, chosen, mark))
 
     def read(self, op: Operation, id: str, old: HostState | None) -> HostState | None:
         """Return the host's facts; None when the instance's pool isn't on it."""
@@ -68,28 +72,31 @@ class HostKind(HostedKind[HostInputs, HostState]):
                     storage_directory=directory,
                 )
                 chosen = _choose(session, inputs)
-            return _state(session, inputs, chosen)
+            return _state(session, inputs, chosen, mark_for(op, instance))
 
     def update(self, op: Operation, id: str, old: HostState, inputs: HostInputs) -> HostState:
-        """Mount and start again what a reboot or a hand has stopped; choose the machine type again."""
+        """Make what the host lacks; mount and start again what a reboot or a hand has stopped."""
+        mark = mark_for(op, inputs.instance)
         with self.session(op, inputs.connection) as session:
-            _prepare(op, session, inputs, mark_for(op, inputs.instance))
+            make_ready(op, session, inputs, mark)
+            _make_storage(op, session, inputs, mark)
             chosen = _choose(session, inputs)
             _allow_containers(op, session, chosen)
-            return _state(session, inputs, chosen)
+            return _state(session, inputs, chosen, mark)
 
     def delete(self, op: Operation, id: str, old: HostState) -> None:
-        """Remove what still carries the instance's mark, then the pool and the storage directory."""
+        """Remove what carries the instance's mark, the pool and storage directory, our part of the network."""
         mark = mark_for(op, old.instance)
         with self.session(op, old.connection) as session:
             # A reboot may have unmounted it or stopped the pool: what it holds is seen before it is removed.
-            _prepare(op, session, old, mark)
+            _make_storage(op, session, old, mark)
             _sweep(op, session, mark, old)
             _refuse_foreign_files(session, old)
             remove_pool(session.qemu, pool_name(old.instance), mark)
             session.shell.remove_tree(f"{old.storage_directory}{_VOLUMES}")
             session.shell.remove_tree(f"{old.storage_directory}/seeds")
             clone_store.remove(session.shell, old.storage_directory)
+            withdraw_from(op, session, old, mark)
 
 
 def pool_name(instance: str) -> str:
@@ -97,7 +104,7 @@ def pool_name(instance: str) -> str:
     return f"azlocal-{instance}"
 
 
-def _prepare(op: Operation, session: HostSession, inputs: HostInputs, mark: Mark) -> None:
+def _make_storage(op: Operation, session: HostSession, inputs: HostInputs, mark: Mark) -> None:
     op.status(f"preparing {inputs.storage_directory}")
     clone_store.ensure(session.shell, inputs.storage_directory)
     session.shell.make_directory(inputs.storage_directory + _VOLUMES, mode=0o711)
@@ -124,13 +131,14 @@ def _allow_containers(op: Operation, session: HostSession, chosen: tuple[Machine
             op.info(f"raised for containers, until the host's next boot: {', '.join(changed)}")
 
 
-def _state(session: HostSession, inputs: HostInputs, chosen: tuple[MachineType, str]) -> HostState:
+def _state(session: HostSession, inputs: HostInputs, chosen: tuple[MachineType, str], mark: Mark) -> HostState:
     facts = read_facts(session.qemu)
     store = clone_store.inspect(session.shell, inputs.storage_directory)
     pool = find_pool(session.qemu, pool_name(inputs.instance))
     machine_type, reason = chosen
     return HostState(
-        **inputs.model_dump(exclude={"available"}),
+        **inputs.model_dump(exclude={"available", "prepared"}),
+        prepared=is_prepared(session, inputs, mark),
         available=store is not None and pool is not None and bool(pool.isActive()),
         pool=pool_name(inputs.instance),
         machine_type=machine_type,

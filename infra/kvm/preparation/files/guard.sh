@@ -11,7 +11,7 @@
 # Beside this script: new/netplan.yaml, new/port.network (either may be missing: then ours is to go), and
 #   names  four lines: our netplan file's name, our networkd file's name, the uplink if its addresses move,
 #          the timer's name
-#   new-links, stale-links  interfaces, one a line: not there before, not wanted any more
+#   new-links, stale-links  interfaces, one a line: to be made, not wanted any more
 set -eu
 cd "$(dirname "$0")"
 { read -r netplan_name; read -r port_name; read -r moving; read -r timer; } <names
@@ -43,17 +43,23 @@ settle_uplink() {
     if [ -n "$moving" ]; then networkctl reconfigure "$moving" >>log 2>&1 || true; fi
 }
 
+# Reloading takes away what the trial gave, which a restart leaves; a restart makes again what is missing, and tries
+# again what has failed.
 undo() {
     rm -f "$run_netplan" "$run_port"
     if [ -e kept.network ]; then mv kept.network "$etc_port"; fi
     load || true
-    delete_links new-links
-    settle_uplink
+    sleep 2 # networkd answers before it is done
+    delete_links made-links
+    systemctl restart systemd-networkd.service >>log 2>&1 || true
     say rolled-back
 }
 
 case $1 in
 try)
+    while read -r link; do
+        if ! [ -e "/sys/class/net/$link" ]; then echo "$link"; fi
+    done <new-links >made-links
     mkdir -p /run/netplan /run/systemd/network
     if [ -e new/netplan.yaml ]; then
         install -m 0600 new/netplan.yaml "$run_netplan"
@@ -72,7 +78,7 @@ try)
         say applied
     elif decide; then
         undo
-        say failed
+        say refused
     fi
     ;;
 confirm)
@@ -97,6 +103,7 @@ confirm)
     systemctl stop "$timer.timer" >>log 2>&1 || true
     ;;
 rollback)
-    if decide; then undo; fi
+    # Nothing is changed before `try` has begun.
+    if decide && [ -e made-links ]; then undo; fi
     ;;
 esac

@@ -1,0 +1,137 @@
+"""The Host kind's part that makes a host ready, shows in preview what that will be, and tells drift."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Final
+
+from infra.kvm.connection import HostSession
+from infra.kvm.ownership import Mark
+from infra.kvm.preparation import (
+    Bridge,
+    Plan,
+    Wanted,
+    difference,
+    plan,
+    prepare,
+    read_facts,
+    withdraw,
+)
+from infra.provider.operation import Operation
+from infra.resources.host import HostInputs
+from infra.ssh import RootShell, Shell, ShellError, root_shell
+
+PREVIEW_SECONDS: Final = 8.0
+"""How long a preview waits for a host: it may be off, and a preview is to be quick."""
+
+
+def make_ready(op: Operation, session: HostSession, inputs: HostInputs, mark: Mark) -> None:
+    """Make what the host lacks; where that isn't wanted, only say it.
+
+    Raises:
+        PreparationError: a step can't be done.
+        NetworkRolledBack: the host wouldn't have been reached by its new network.
+    """
+    wanted = _wanted(inputs, mark)
+    if not inputs.prepare:
+        _report(op, session.shell, inputs, wanted)
+        return
+    op.status("looking what the host lacks")
+    done = prepare(
+        session.shell,
+        lambda: root_shell(inputs.connection),
+        wanted,
+        op.status,
+        op.cancelled,
+        _login(session.shell),
+    )
+    for text in (*(f"prepared: {step.why}" for step in done.steps), *done.notes):
+        op.info(text)
+    if done.steps:
+        session.shell.close()  # a login has its groups, and a connection its addresses, from its beginning
+        session.close()
+
+
+def withdraw_from(op: Operation, session: HostSession, inputs: HostInputs, mark: Mark) -> None:
+    """Take our part of the host's network away; packages and libvirtd stay."""
+    reach = lambda: root_shell(inputs.connection)  # noqa: E731
+    if withdraw(session.shell, reach, _wanted(inputs, mark), op.status, op.cancelled):
+        session.shell.close()
+
+
+def is_prepared(session: HostSession, inputs: HostInputs, mark: Mark) -> bool:
+    """Return whether nothing is missing; a host that isn't prepared by us lacks nothing of ours."""
+    if not inputs.prepare:
+        return True
+    found = _look(session.shell, _wanted(inputs, mark))
+    return not found.steps and not found.faults
+
+
+def foresee(op: Operation, inputs: HostInputs, mark: Mark) -> None:
+    """Say in a preview what will be done on the host; nothing is changed there."""
+    wanted, shell = _wanted(inputs, mark), root_shell(inputs.connection)
+    said: list[str] = []
+    problem: list[str] = []
+
+    def look() -> None:
+        try:
+            said.extend(_sentences(inputs, wanted, shell))
+        except ShellError as error:
+            problem.append(str(error))
+        finally:
+            shell.close()
+
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    looking.join(PREVIEW_SECONDS)
+    if looking.is_alive():
+        problem.append(f"it doesn't answer within {PREVIEW_SECONDS:.0f} s")
+    if problem:
+        op.info(f"what {inputs.name} lacks is unknown: {problem[0]}")
+    for text in () if problem else said:
+        (op.info if inputs.prepare else op.warning)(text)
+
+
+def _report(op: Operation, shell: Shell, inputs: HostInputs, wanted: Wanted) -> None:
+    try:
+        for text in _sentences(inputs, wanted, shell):
+            op.warning(text)
+    except ShellError as error:
+        op.info(f"what {inputs.name} lacks is unknown: {error}")
+
+
+def _sentences(inputs: HostInputs, wanted: Wanted, shell: Shell) -> Iterator[str]:
+    facts = read_facts(shell, wanted, _login(shell))
+    found = plan(facts, wanted)
+    if not inputs.prepare and not facts.distribution.is_supported and not wanted.bridges:
+        return  # nobody asked for it, and nothing is known about its packages
+    will = "will be prepared" if inputs.prepare else "isn't prepared by azlocal, and lacks something"
+    if found.steps:
+        yield f"{inputs.name} {will}: {'; '.join(f'{step.id}: {step.why}' for step in found.steps)}"
+    for step in found.steps if inputs.prepare else ():
+        if step.network:
+            changed = difference(facts, wanted, step.network)
+            yield f"{inputs.name}'s network will change, on trial first:\n{changed}"
+    for text in (*found.faults, *found.notes):
+        yield f"{inputs.name}: {text}"
+
+
+def _look(shell: Shell, wanted: Wanted) -> Plan:
+    return plan(read_facts(shell, wanted, _login(shell)), wanted)
+
+
+def _login(shell: Shell) -> str | None:
+    return shell.login() if isinstance(shell, RootShell) else None
+
+
+def _wanted(inputs: HostInputs, mark: Mark) -> Wanted:
+    asked = inputs.requested_machine_type
+    return Wanted(
+        instance=inputs.instance,
+        mark=mark,
+        uplink=inputs.uplink,
+        bridges=tuple(Bridge(one.name, one.vlan) for one in inputs.bridges),
+        runs_containers=asked in ("auto", "container"),
+        runs_vms=asked != "container",
+    )
