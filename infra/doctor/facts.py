@@ -89,8 +89,6 @@ class System:
         product: The machine's model, by DMI.
         identity: The same for two names of one running machine: boot and network namespace.
         memory_bytes: Physical memory.
-        swap_bytes: Swap space in use or not.
-        nested: Whether guests may run guests; None where KVM isn't loaded.
         tpm_version: Major version of the host's TPM; None without one.
         uefi: Whether the host booted by UEFI.
         secure_boot: Whether Secure Boot is on; None where that can't be told.
@@ -109,8 +107,6 @@ class System:
     product: str | None
     identity: str
     memory_bytes: int
-    swap_bytes: int
-    nested: bool | None
     tpm_version: int | None
     uefi: bool
     secure_boot: bool | None

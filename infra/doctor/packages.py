@@ -1,36 +1,33 @@
-"""Which packages of Debian and Ubuntu a host needs."""
+"""Which packages of Debian and Ubuntu a host needs: those that its preparation installs."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from infra.doctor.wanted import WantedInstance
+from infra.doctor.wanted import WantedHost, WantedInstance
+from infra.kvm.ownership import Mark
+from infra.kvm.preparation.packages import required
+from infra.kvm.preparation.wanted import Bridge, Wanted
 
-_ALWAYS: Final = (
-    "libvirt-daemon-system",
-    "qemu-system-x86",
-    "qemu-utils",
-    "xfsprogs",
-    "iproute2",
-    "netcat-openbsd",
-)
-_CONTAINERS: Final = ("libvirt-daemon-driver-lxc",)
-_VMS: Final = ("ovmf", "swtpm", "swtpm-tools")
-_NAT: Final = ("dnsmasq-base", "iptables")
-_MESH: Final = ("nftables",)
-_BRIDGES: Final = ("netplan.io",)
+_ANY: Final = Wanted("", Mark("", "", ""), "uplink", (Bridge("bridge", 0),))
 
-ALL: Final = (*_ALWAYS, *_CONTAINERS, *_VMS, *_NAT, *_MESH, *_BRIDGES)
+ALL: Final = tuple(required(_ANY))
+"""Those that any instance needs."""
 
 
-def required(instance: WantedInstance) -> tuple[str, ...]:
-    """Return the packages that an instance needs on each of its hosts."""
-    modes = {network.mode for host in instance.hosts for network in host.networks}
-    return (
-        *_ALWAYS,
-        *(_CONTAINERS if instance.runs_containers else ()),
-        *(_VMS if instance.machine_type != "container" else ()),
-        *(_NAT if modes - {"bridge"} else ()),
-        *(_MESH if "mesh" in modes else ()),
-        *(_BRIDGES if "bridge" in modes else ()),
+def required_packages(host: WantedHost, instance: WantedInstance) -> list[str]:
+    """Return those that an instance needs on one of its hosts."""
+    return list(required(wanted_of_host(host, instance)))
+
+
+def wanted_of_host(host: WantedHost, instance: WantedInstance) -> Wanted:
+    """Return what the preparation of a host is told."""
+    bridges = {one.bridge: Bridge(one.bridge, one.vlan) for one in host.networks if one.mode == "bridge"}
+    return Wanted(
+        instance=instance.name,
+        mark=Mark(instance.name, instance.name, ""),
+        uplink=host.uplink,
+        bridges=tuple(bridges.values()),
+        runs_containers=instance.runs_containers,
+        runs_vms=instance.machine_type != "container",
     )

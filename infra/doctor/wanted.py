@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Final, Literal
 
 from infra.addresses import AddressPlan
 from infra.addresses.layout import build_networks
-from infra.host_networks import HostNetwork, host_networks
+from infra.host_networks import carrier, host_networks
 from infra.spec import InstanceSpec
 from infra.spec.hosts import HostSpec
 from infra.topology import DEFAULT_STORAGE_DIRECTORY, MachineType, Topology
@@ -198,9 +198,7 @@ def wanted_instance(
 
 
 def _host(spec: InstanceSpec, index: int, host: HostSpec, topology: Topology | None) -> WantedHost:
-    networks = tuple(
-        _network(one) for one in host_networks(spec, build_networks(spec.netplan)) if one.host == host.name
-    )
+    networks = tuple(_networks(spec, host))
     machines: tuple[WantedMachine, ...] | None = None
     if topology is not None:
         machines = tuple(
@@ -225,18 +223,23 @@ def _host(spec: InstanceSpec, index: int, host: HostSpec, topology: Topology | N
     )
 
 
-def _network(one: HostNetwork) -> WantedNetwork:
-    return WantedNetwork(
-        name=one.network,
-        libvirt_name=one.libvirt_name,
-        prefix=IPv4Network(one.address_prefix, strict=False),
-        gateway=IPv4Address(one.gateway),
-        mode=one.mode,
-        bridge=one.bridge,
-        vlan=one.vlan,
-        holds_gateway=one.holds_gateway,
-        dns_servers=tuple(IPv4Address(server) for server in one.dns_servers),
-    )
+def _networks(spec: InstanceSpec, host: HostSpec) -> Iterator[WantedNetwork]:
+    """Yield every network of the netplan, also those that share a bridge on that host."""
+    layout = build_networks(spec.netplan)
+    bridged = {one.network: one for one in host_networks(spec, layout) if one.host == host.name}
+    for one in layout:
+        on = bridged[carrier(spec, host, one, layout).name]
+        yield WantedNetwork(
+            name=one.name,
+            libvirt_name=on.libvirt_name,
+            prefix=IPv4Network(one.prefix),
+            gateway=IPv4Address(one.gateway),
+            mode=on.mode,
+            bridge=on.bridge,
+            vlan=one.vlan,
+            holds_gateway=on.holds_gateway,
+            dns_servers=tuple(IPv4Address(server) for server in one.dns_servers),
+        )
 
 
 def _reserved(spec: InstanceSpec) -> Iterable[tuple[IPv4Network, str]]:

@@ -82,8 +82,6 @@ def healthy(number: int) -> HostFacts:
             product="AX-760",
             identity=f"boot-{number}/net:[1]",
             memory_bytes=125 * GIB,
-            swap_bytes=0,
-            nested=True,
             tpm_version=2,
             uefi=True,
             secure_boot=True,

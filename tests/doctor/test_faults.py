@@ -53,6 +53,13 @@ SITE_FAULTS = [
         "node1 = node2",
         fact("hypervisor", host_uuid="00000000-0000-0000-0000-000000000001"),
     ),
+    Fault(
+        "a drive less",
+        "same-drives",
+        "warning",
+        "1 x 3,840 GB",
+        fact("storage", disks=subject().facts.storage.disks[:2]),
+    ),
     Fault("slower uplink", "same-uplink-speed", "warning", "1,000 Mbit/s", uplink(speed=1000)),
     Fault("clocks apart", "clocks", "warning", "90.0 s", fact("clock", offset=-90.0)),
 ]

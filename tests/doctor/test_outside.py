@@ -40,9 +40,9 @@ def local() -> Commands:
 
 
 @contextmanager
-def listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
-    """Serve each connection on loopback in a thread; yield the port."""
-    listener = socket.create_server(("127.0.0.1", 0))
+def listening(serve: Callable[[socket.socket], None], address: str = "127.0.0.1") -> Iterator[int]:
+    """Serve each connection in a thread; yield the port."""
+    listener = socket.create_server((address, 0))
 
     def handle(connection: socket.socket) -> None:
         with connection:
@@ -61,10 +61,12 @@ def listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
 
     thread = threading.Thread(target=accept, daemon=True)
     thread.start()
-    yield listener.getsockname()[1]
-    listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
-    thread.join()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
 
 
 @pytest.fixture
@@ -222,9 +224,12 @@ def test_through_ssh(context: ssl.SSLContext, tmp_path: Path) -> None:
 
 
 @contextmanager
-def name_server(answer: Callable[[dns.message.Message], bytes | None]) -> Iterator[int]:
+def name_server(
+    answer: Callable[[dns.message.Message], bytes | None], address: str = "127.0.0.1", port: int = 0
+) -> Iterator[int]:
+    """Answer questions; yield the port."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind(("127.0.0.1", 0))
+        server.bind((address, port))
 
         def serve() -> None:
             while True:
@@ -237,11 +242,12 @@ def name_server(answer: Callable[[dns.message.Message], bytes | None]) -> Iterat
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        port = server.getsockname()[1]
-        yield port
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stopper:
-            stopper.sendto(b"", ("127.0.0.1", port))
-        thread.join()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stopper:
+                stopper.sendto(b"", server.getsockname())
+            thread.join()
 
 
 def coded(code: dns.rcode.Rcode) -> Callable[[dns.message.Message], bytes]:

@@ -188,7 +188,8 @@ def _libvirt_remedy(reason: str, user: str, *, is_root: bool) -> str:
     said = reason.lower()
     if "nc: command not found" in said or "nc: not found" in said or "netcat" in said:
         return "apt-get install netcat-openbsd on the host: libvirt's way through SSH ends in it"
-    if not is_root and ("permission denied" in said or "authentication" in said):
+    # Whom the socket's mode doesn't let in, polkit is asked about, over a system bus that hosts may lack.
+    if not is_root and any(words in said for words in ("permission denied", "authentication", "system bus")):
         return f"let {user} use libvirt: `usermod --append --groups libvirt {user}`, then log in again"
     if "no such file" in said or "connection refused" in said or "failed to connect socket" in said:
         return f"apt-get install libvirt-daemon-system, then {_START}"

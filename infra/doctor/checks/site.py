@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
-from infra.doctor.checks.base import Skip, Subject, Verdict, failed, listed, ok, site_check, warning
-from infra.doctor.facts import Clock, Hypervisor, Network, Processor, System, Unknown
+from infra.doctor.checks.base import GB, Skip, Subject, Verdict, failed, listed, ok, site_check, warning
+from infra.doctor.facts import Clock, Hypervisor, Network, Processor, Storage, System, Unknown
 
 _SKEW_SECONDS: Final = 2.0
 _Fact = TypeVar("_Fact")
@@ -109,6 +109,18 @@ def same_uplink_speed(subjects: Sequence[Subject]) -> Verdict:
         return _of(subject.facts.network, Network, of_network)
 
     return _alike(_groups(subjects, speed), "Azure Local asks for the same NICs: look at cables and switch ports")
+
+
+@site_check("same-drives", source="SYS")
+def same_drives(subjects: Sequence[Subject]) -> Verdict:
+    """Same drives on all hosts."""
+
+    def drives(storage: Storage) -> str:
+        counts = Counter(round(one.size / GB) for one in storage.disks)
+        return ", ".join(f"{count} x {size:,} GB" for size, count in sorted(counts.items())) or "none"
+
+    groups = _groups(subjects, lambda one: _of(one.facts.storage, Storage, drives))
+    return _alike(groups, "Azure Local asks for the same number and type of drives; a lab may mix")
 
 
 @site_check("clocks")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from infra.doctor.checks.base import Subject, Verdict, check, failed, known, listed, ok, skip_unless, warning
-from infra.doctor.packages import required
+from infra.doctor.packages import required_packages
 
 _OLDEST: Final = {"debian": (12,), "ubuntu": (22, 4)}
 _SUPPORTED: Final = "Debian 12 or later, Ubuntu 22.04 or later"
@@ -43,11 +43,11 @@ def architecture(subject: Subject) -> Verdict:
 def packages(subject: Subject) -> Verdict:
     """Packages are installed."""
     installed = known(subject.facts.packages)
-    missing = [name for name in required(subject.instance) if name not in installed]
+    missing = [name for name in required_packages(subject.host, subject.instance) if name not in installed]
     if missing:
         return failed(
             f"{len(missing)} missing: {listed(missing)}",
-            f"`azlocal` installs them with `pulumi up`, or: apt-get install {' '.join(missing)}",
+            f"apt-get install {' '.join(missing)}",
         )
     return ok("all of them")
 

@@ -7,13 +7,12 @@ import shlex
 from typing import Final
 
 from infra.doctor.facts import Clock, Processor, System
-from infra.doctor.parse.files import Files, flag, number
+from infra.doctor.parse.files import Files, number
 
 _DMI: Final = "/sys/class/dmi/id"
 _CGROUPS_V1: Final = "/proc/cgroups"
 _CGROUPS_V2: Final = "/sys/fs/cgroup/cgroup.controllers"
 _INOTIFY: Final = "/proc/sys/fs/inotify/max_user_instances"
-_NESTED: Final = tuple(f"/sys/module/{module}/parameters/nested" for module in ("kvm_intel", "kvm_amd"))
 _TPM: Final = "/sys/class/tpm/tpm0/tpm_version_major"
 _KIB: Final = 1024
 
@@ -30,7 +29,6 @@ FILES: Final = (
     _CGROUPS_V1,
     _CGROUPS_V2,
     _INOTIFY,
-    *_NESTED,
     _TPM,
     f"{_DMI}/sys_vendor",
     f"{_DMI}/product_name",
@@ -64,8 +62,6 @@ def system(
         product=files.get(f"{_DMI}/product_name", "").strip() or None,
         identity=f"{files['/proc/sys/kernel/random/boot_id'].strip()}/{network_namespace.strip()}",
         memory_bytes=memory["MemTotal"],
-        swap_bytes=memory.get("SwapTotal", 0),
-        nested=next((found for path in _NESTED if (found := flag(files, path)) is not None), None),
         tpm_version=number(files, _TPM),
         uefi=EFI in devices,
         secure_boot=secure_boot,

@@ -11,14 +11,12 @@ from infra.doctor.survey import HostReport
 
 _Fact = TypeVar("_Fact")
 
-COLUMNS = ("system", "libvirt", "qemu", "processor", "memory", "freeDisk", "uplink", "kvm")
-"""Of `inventory`, in order."""
-
 
 def inventory(report: HostReport) -> dict[str, str | None]:
     """Return what a host is; None where it isn't known."""
     facts, host = report.facts, report.host
     return {
+        "model": _of(facts.system, _model, System),
         "system": _of(facts.system, lambda one: one.pretty_name, System),
         "libvirt": _of(facts.hypervisor, lambda one: _version(one.libvirt), Hypervisor),
         "qemu": _of(facts.hypervisor, lambda one: _version(one.qemu), Hypervisor),
@@ -32,6 +30,10 @@ def inventory(report: HostReport) -> dict[str, str | None]:
 
 def _of(fact: object, read: Callable[[_Fact], str | None], kind: type[_Fact]) -> str | None:
     return read(fact) if isinstance(fact, kind) else None
+
+
+def _model(system: System) -> str | None:
+    return " ".join(filter(None, (system.manufacturer, system.product))) or None
 
 
 def _version(version: tuple[int, int, int] | None) -> str | None:
