@@ -15,6 +15,7 @@ import yaml
 from typer.testing import CliRunner
 
 from infra.cli import app
+from infra.doctor.survey import HOST_SECONDS
 from tests.doctor.test_outside import NAME, coded, context, listening, name_server, tls
 from tests.lab import client
 from tests.lab.conftest import MakeLab
@@ -85,6 +86,13 @@ def wire(host: LabHost, *addresses: str) -> None:
         host.run("ip", "address", "add", one, "dev", "eno2")
 
 
+def restart_sshd(host: LabHost) -> None:
+    """Have it read its files anew, and wait until it did."""
+    host.stop_sshd()
+    host.start_sshd()
+    host.wait_until_ready()
+
+
 def cover(host: LabHost, path: str, content: str) -> None:
     """Put other content over a file that a host can't change."""
     name = f"/run/{Path(path).name}"
@@ -148,7 +156,7 @@ def test_faults_of_hosts_and_of_their_networks(make_lab: MakeLab, tmp_path: Path
         site.hosts["hosts"][3]["memoryGiB"] = 4096
         started = time.monotonic()
         after = site.problems()
-        assert time.monotonic() - started < 30
+        assert time.monotonic() - started < BOUND
     before["node2"].discard("packages")
     new = {name: found - before[name] for name, found in after.items()}
     assert new == {
@@ -163,6 +171,9 @@ def test_faults_of_hosts_and_of_their_networks(make_lab: MakeLab, tmp_path: Path
         assert words.format(controller=controller) in said, said
     assert all(one["remedy"] for one in site.checks() if one["status"] in ("failed", "warning"))
 
+
+BOUND = HOST_SECONDS + 15
+"""A busy machine takes long; beyond this the doctor doesn't keep its word."""
 
 LABS = {
     "bare-metal", "boot-drive", "data-drives", "free-disk", "memory", "own-connection", "packages", "secure-boot",
@@ -198,7 +209,7 @@ def _plant_in_system(host: LabHost) -> None:
     release.write_text('ID=debian\nVERSION_ID="11"\nPRETTY_NAME="Debian GNU/Linux 11 (bullseye)"\n')
     with (host.disk / "etc/ssh/sshd_config").open("a") as file:
         file.write("AllowTcpForwarding no\n")
-    host.run("sh", "-c", "kill -HUP $(cat /run/sshd.pid)")
+    restart_sshd(host)
     host.run("ip", "link", "set", "wire2", "down")
     # A clock can't be wrong in one namespace alone.
     cover(host, "/usr/bin/date", "#!/bin/bash\nprintf '%s.0\\n' $(($(printf '%(%s)T' -1) - 4000))\n")
@@ -244,10 +255,11 @@ def test_each_way_of_not_getting_in(make_lab: MakeLab, tmp_path: Path) -> None:
     client.write_known_hosts(lab.name, [one for one in lab.hosts if one is not unknown])
     off.power_off()
     changed.renew_host_key()
+    restart_sshd(changed)
     (refusing.disk / "root/.ssh/authorized_keys").write_text("")
     started = time.monotonic()
     found = site.problems()
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < BOUND
     assert {name: checks for name, checks in found.items() if name != "all"} == {
         off.name: {"reachable"},
         changed.name: {"host-key"},
@@ -309,7 +321,7 @@ def test_a_cable_that_is_cut_while_it_looks(lab: Lab, tmp_path: Path) -> None:
     lab.hosts[0].cut_link()
     started = time.monotonic()
     found = site.problems()
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < BOUND
     assert found["node1"] == {"reachable"}
     assert "reachable" not in found["node2"]
     lab.hosts[0].restore_link()
