@@ -38,7 +38,7 @@ MakeInstance = Callable[..., Project]
 def instances(lab: Lab, folder: Path) -> Iterator[MakeInstance]:
     """Yield a function that makes a project for the lab: `make(netplan={…}, hosts={…}, clusters=[…], …)`.
 
-    What the project made is destroyed at the end; then no host that is on has more than it had.
+    What the project made is destroyed at the end; then no host has more than it had.
     """
     before = {host.name: traces(host) for host in lab.hosts}
     made: list[Project] = []
@@ -63,21 +63,22 @@ def instances(lab: Lab, folder: Path) -> Iterator[MakeInstance]:
     try:
         yield make
     finally:
+        for host in lab.hosts:
+            host.power_on()  # a test that failed may have left it without
         for project in made:
             project.reap()
             project.settle("--before-destroy").expect()
             project.destroy().expect()
-    for host in lab.hosts:
-        if host.is_on:
-            assert sorted(traces(host) - before[host.name]) == [], host.name
+    left = [f"{host.name}: {line}" for host in lab.hosts for line in sorted(traces(host) - before[host.name])]
+    assert left == []
 
 
-def on(project: Project, lab: Lab, machine: str, *command: str) -> str:
-    """Run a command on a machine over SSH through its host, checking the host keys of both."""
+def on(project: Project, lab: Lab, machine: str, *command: str, through: str | None = None) -> str:
+    """Run a command on a machine over SSH through its host, or another, checking the host keys of both."""
     known = project.outputs()["machines"][machine]
     hosts = project.directory / "known_hosts"
     hosts.write_text(f"{known['address']} {known['sshHostKey']}\n")
-    jump = f"root@{lab.host(known['host']).address}"
+    jump = f"root@{lab.host(through or known['host']).address}"
     ssh = ["ssh", "-J", jump, "-i", str(key_file(lab.name)), "-o", f"UserKnownHostsFile={hosts}"]
     ssh += ["-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20"]
     done = subprocess.run(
