@@ -23,6 +23,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 CHUNK = 16 << 20
@@ -200,9 +201,7 @@ IDLE_SECONDS = 20.0
 
 def serve(order: dict[str, Any]) -> None:
     """Send some chunks, once, to who knows the token; told is the address to ask at."""
-    address = (
-        order["address"] or os.environ["SSH_CONNECTION"].split()[2]
-    )  # where whoever logged in found this host
+    address = order["address"] or _login_address()
     family = socket.getaddrinfo(address, 0, type=socket.SOCK_STREAM)[0][0]
     with socket.create_server((address, 0), family=family) as server, _opened(order, os.O_RDONLY) as file:
         _tell(f"listening {server.getsockname()[1]} {address}")
@@ -269,6 +268,19 @@ def _opened(order: dict[str, Any], flags: int) -> Iterator[int]:
         yield file
     finally:
         os.close(file)
+
+
+def _login_address() -> str:
+    """Return the address of this host that was logged in to; sudo hides it, so whoever called that is asked."""
+    process = "self"
+    while process != "0":
+        about = Path("/proc", process)
+        for entry in (about / "environ").read_bytes().split(b"\0"):
+            name, _, value = entry.partition(b"=")
+            if name == b"SSH_CONNECTION":
+                return value.split()[2].decode()
+        process = (about / "stat").read_text().rpartition(") ")[2].split()[1]
+    raise OSError("it is unknown where other hosts reach this one")
 
 
 def _accepted(server: socket.socket, token: bytes) -> socket.socket:
