@@ -137,10 +137,11 @@ def test_what_is_no_chunk_is_refused(tmp_path: Path, sent: bytes) -> None:
 class Program:
     """The file as a host runs it: by its path, with an order on the input."""
 
-    def __init__(self, **order: object) -> None:
-        command = [sys.executable, "-I", chunks.__file__]
+    def __init__(self, *before: str, **order: object) -> None:
+        command = [*before, sys.executable, "-I", chunks.__file__]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        self.process = subprocess.Popen(command, text=True, bufsize=1, **pipes)
+        logged_in = {**os.environ, "SSH_CONNECTION": "192.0.2.1 40000 127.0.0.1 22"}
+        self.process = subprocess.Popen(command, text=True, bufsize=1, env=logged_in, **pipes)
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(order) + "\n")
 
@@ -160,10 +161,9 @@ def source(tmp_path: Path) -> Path:
     return write(tmp_path / "source", [1, None, 2, 0], 7)
 
 
-def serving(source: Path, address: str | None = "127.0.0.1") -> tuple[Program, int]:
-    program = Program(
-        do="serve", path=str(source), size=source.stat().st_size, numbers=[0], address=address, token="t" * 32
-    )
+def serving(source: Path, *before: str, address: str | None = "127.0.0.1") -> tuple[Program, int]:
+    where = {"path": str(source), "size": source.stat().st_size, "address": address}
+    program = Program(*before, do="serve", numbers=[0], token="t" * 32, **where)
     word, port, found = program.line().split()
     assert (word, found) == ("listening", "127.0.0.1")
     return program, int(port)
@@ -189,6 +189,18 @@ def test_one_host_fetches_from_another(tmp_path: Path, source: Path, whole: dict
     assert client.end() == (0, "")
     assert server.end() == (0, "")
     assert target.read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "before", [(), ("sh", "-c", 'env -u SSH_CONNECTION "$0" "$@"; exit "$?"')], ids=["root", "sudo"]
+)
+def test_a_host_is_asked_where_it_was_logged_in_to(
+    tmp_path: Path, source: Path, whole: dict[int, str], before: tuple[str, ...]
+) -> None:
+    (tmp_path / "target").touch()
+    server, port = serving(source, *before, address=None)
+    client = fetching(source, tmp_path / "target", port, whole)
+    assert (client.end(), server.end()) == ((0, ""), (0, ""))
 
 
 def test_who_has_no_token_gets_nothing_and_is_in_nobodys_way(
