@@ -14,6 +14,7 @@ _ALWAYS: Final = {
     "xfsprogs": "instant copies of disks",
     "iproute2": "bridges",
     "netcat-openbsd": "libvirt's tunnel through SSH",
+    "python3": "copying images and probing addresses",
     "dnsmasq-base": "networks that libvirt makes",
     "iptables": "networks that libvirt makes",
     "nftables": "networks between hosts",
