@@ -1,0 +1,194 @@
+"""A host is prepared over SSH: really, once, and with a way back when its network doesn't come up."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from infra.kvm.preparation import Bridge, NetworkRolledBack
+from infra.kvm.preparation.guard import Trial, change_network
+from infra.kvm.preparation.netplan import Design, design_network
+from tests.instance import INSTANCE, NETPLAN, projects
+from tests.prepared_host import UnpreparedHost, unprepared_host, wanted
+from tests.project import ROOT, Project
+
+pytestmark = pytest.mark.e2e
+
+BRIDGE = "azl-trial-lan"
+TRIAL = wanted("trial", Bridge(BRIDGE, 0))
+SECONDS = 15.0
+NEVER = threading.Event()
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UnpreparedHost]:
+    """Return a container with systemd, netplan and sudo, and without libvirt."""
+    with projects(tmp_path_factory.mktemp("host")) as make:
+        project = make()
+        project.up().expect()
+        with unprepared_host(project, f"{INSTANCE}-rb-0") as host:
+            yield host
+
+
+def design(host: UnpreparedHost) -> Trial:
+    facts, missing = host.look(TRIAL)
+    assert missing.faults == ()
+    return Trial(facts, TRIAL, design_network(facts, TRIAL), SECONDS)
+
+
+def before_and_after(host: UnpreparedHost, trial: Trial) -> None:
+    """Assert that the host is as it was before the trial."""
+    facts, _ = host.look(TRIAL)
+    assert facts.links.keys() == trial.facts.links.keys()
+    assert facts.links["eth0"].addresses == trial.facts.links["eth0"].addresses
+    assert (facts.own_netplan, facts.own_port) == (None, None)
+    assert host.run("ls", "/run/netplan") == ""
+    assert set(facts.routes) == set(trial.facts.routes)
+
+
+def test_a_change_that_cuts_the_host_off_is_taken_back_by_the_host(host: UnpreparedHost) -> None:
+    trial = design(host)
+    address = trial.facts.links["eth0"].addresses[0].text
+    text = str(trial.design.netplan)
+    broken = replace(trial, design=replace(trial.design, netplan=text.replace(address, "192.0.2.77/24")))
+    started = time.monotonic()
+    with pytest.raises(NetworkRolledBack, match="is as before") as raised:
+        change_network(host.reach, broken, print, NEVER)
+    assert SECONDS - 1 < time.monotonic() - started < SECONDS + 30
+    assert "+      - 192.0.2.77/24" in str(raised.value), "the difference is shown"
+    before_and_after(host, trial)
+
+
+def test_what_netplan_refuses_is_taken_back_at_once(host: UnpreparedHost) -> None:
+    trial = design(host)
+    nonsense = replace(trial, design=replace(trial.design, netplan="network: {version: 2, bridges: {a: 1}}\n"))
+    started = time.monotonic()
+    with pytest.raises(NetworkRolledBack, match="netplan refuses it"):
+        change_network(host.reach, nonsense, print, NEVER)
+    assert time.monotonic() - started < SECONDS
+    before_and_after(host, trial)
+
+
+KILLED = dedent(
+    """
+    import sys, threading
+    from dataclasses import replace
+    from infra.kvm.preparation.guard import change_network
+    from tests.e2e.test_host_preparation import design
+    from tests.prepared_host import UnpreparedHost
+
+    host = UnpreparedHost(sys.argv[1], sys.argv[2])
+    trial = replace(design(host), seconds=float(sys.argv[3]))
+    change_network(host.reach, trial, lambda text: print(text, flush=True), threading.Event())
+    """
+)
+
+
+def kill_in_the_middle(host: UnpreparedHost, seconds: float) -> None:
+    """Begin a sound change in another process, and kill that before it can confirm."""
+    argv = [sys.executable, "-c", KILLED, host.domain, host.address, str(seconds)]
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("trying the new network")
+        process.kill()
+
+
+def test_a_controller_that_dies_leaves_the_host_as_it_was(host: UnpreparedHost) -> None:
+    trial = design(host)
+    kill_in_the_middle(host, SECONDS)
+    time.sleep(4)
+    assert host.look(TRIAL)[0].links["eth0"].master == BRIDGE, "the change is on trial"
+    time.sleep(SECONDS + 4)
+    before_and_after(host, trial)
+
+
+def test_a_host_that_boots_during_a_trial_has_its_old_network(host: UnpreparedHost) -> None:
+    trial = design(host)
+    kill_in_the_middle(host, 600)
+    time.sleep(4)
+    host.boot()
+    facts, _ = host.look(TRIAL)
+    assert facts.links["eth0"].addresses == trial.facts.links["eth0"].addresses
+    assert BRIDGE not in facts.links
+    assert (facts.own_netplan, facts.own_port) == (None, None)
+
+
+def test_a_run_after_a_killed_one_goes_on_at_once(host: UnpreparedHost) -> None:
+    trial = design(host)
+    kill_in_the_middle(host, 600)
+    change_network(host.reach, trial, print, NEVER)
+    facts, _ = host.look(TRIAL)
+    assert facts.own_netplan == trial.design.netplan
+    assert [one.text for one in facts.links[BRIDGE].addresses] == [
+        one.text for one in trial.facts.links["eth0"].addresses
+    ]
+    change_network(host.reach, Trial(facts, TRIAL, Design(stale=(BRIDGE,)), SECONDS), print, NEVER)
+    before_and_after(host, trial)
+
+
+def site(host: UnpreparedHost, folder: Path) -> Project:
+    """Return a project whose one host is that one, with an untagged network on its only NIC."""
+    project = Project(folder / "project", "site")
+    hosts: dict[str, Any] = {
+        "hosts": [{"name": "far", "connection": host.connection, "uplink": "eth0"}],
+        "vmSizes": {"Tiny": {"vcpus": 1, "memoryGiB": 1, "diskGiB": 16}},
+    }
+    config = {
+        "site": "far",
+        "machineType": "container",
+        "resourceBridge": {"vmSize": "Tiny"},
+        "sshPublicKeys": [f"{folder}/key.pub"],
+        "clusters": [],
+    }
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "key")], check=True)
+    project.write(config=config, hosts=hosts, netplan=NETPLAN)
+    project.init()
+    return project
+
+
+HOST_ONLY = ("--target", "**azlocal:index:Host::**")
+
+
+def test_a_host_gets_what_it_lacks_and_nothing_twice(host: UnpreparedHost, tmp_path: Path) -> None:
+    ours = "/etc/netplan/90-azlocal-site.yaml"
+    others = host.run("sha256sum", "/etc/netplan/50-cloud-init.yaml")
+    project = site(host, tmp_path)
+    said = project.pulumi("preview").expect().output
+    assert "packages: install libvirt-daemon-system" in said
+    assert "+    azl-" in said, "the difference of the netplan is shown"
+    assert not host.has(ours)
+    assert not host.has("/usr/sbin/libvirtd"), "a preview changes nothing"
+
+    with host.clone_store(tmp_path):
+        project.up(*HOST_ONLY).expect()
+        assert host.run("systemctl", "is-enabled", "libvirtd.service") == "enabled"
+        assert host.run("stat", "--format=%a", ours) == "600"
+        (bridge,) = host.addresses()
+        assert bridge.startswith("azl-"), "the bridge has the uplink's address"
+        assert "prepared:" not in project.up("--expect-no-changes", *HOST_ONLY).expect().output
+        project.refresh("--expect-no-changes", *HOST_ONLY).expect()
+
+        host.run("rm", ours)
+        assert "prepared" in project.refresh(*HOST_ONLY).expect().output
+        said = project.pulumi("preview", *HOST_ONLY).expect().output
+        assert "network: " in said
+        assert "packages: install" not in said
+        project.up(*HOST_ONLY).expect()
+        assert host.has(ours)
+        host.boot()
+        assert list(host.addresses()) == [bridge], "it outlives a boot"
+    with host.clone_store(tmp_path):
+        project.destroy().expect()
+    assert not host.has(ours)
+    assert list(host.addresses()) == ["eth0"]
+    assert host.has("/usr/sbin/libvirtd"), "packages stay"
+    assert host.run("sha256sum", "/etc/netplan/50-cloud-init.yaml") == others
