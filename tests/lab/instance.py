@@ -70,7 +70,7 @@ def instances(lab: Lab, folder: Path) -> Iterator[MakeInstance]:
             project.settle("--before-destroy").expect()
             project.destroy().expect()
     left = [f"{host.name}: {line}" for host in lab.hosts for line in sorted(traces(host) - before[host.name])]
-    assert left == []
+    assert not left, "\n".join(left)
 
 
 def on(project: Project, lab: Lab, machine: str, *command: str, through: str | None = None) -> str:

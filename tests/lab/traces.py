@@ -32,7 +32,7 @@ def _all(host: LabHost) -> Iterator[str]:
         names = host.run("virsh", "-q", "-c", uri, command, "--all", "--name").stdout.split()
         yield from (f"{uri} {command} {name}" for name in names)
     for line in host.run("ip", "-brief", "link").stdout.splitlines():
-        yield f"link {line.split()[0]}"
+        yield f"link {line.split()[0].partition('@')[0]}"  # the other end's number changes with the power
     for line in host.run("cat", "/proc/1/mountinfo").stdout.splitlines():
         yield f"mount {line.split()[4]}"
     for name in host.run("ps", "-e", "--format", "comm=").stdout.split():
