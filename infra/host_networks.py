@@ -86,7 +86,7 @@ def host_networks(spec: InstanceSpec, layout: Sequence[Network]) -> Iterator[Hos
     """
     vnis = _numbers(f"{spec.name}/{network.name}" for network in layout)
     gateway_host = gateway_host_of(spec)
-    for host in spec.hosts.hosts:
+    for host in standing_hosts(spec):
         for network in layout:
             if carrier(spec, host, network, layout) is not network:
                 continue
@@ -111,15 +111,29 @@ def host_networks(spec: InstanceSpec, layout: Sequence[Network]) -> Iterator[Hos
 
 
 def mode_of(spec: InstanceSpec, host: HostSpec) -> NetworkMode:
-    """Return how a host carries the networks; a mesh of one host would lead nowhere."""
-    if spec.netplan.transport == "vxlan" and len(spec.hosts.hosts) > 1:
+    """Return how a host carries the networks.
+
+    A host that is alone has its end of a mesh, too, if others could reach it: so machines keep their networks when
+    a second host comes, or goes.
+    """
+    if spec.netplan.transport == "vxlan" and (len(spec.hosts.hosts) > 1 or host.underlay_address):
         return "mesh"
     return "bridge" if host.uplink else "nat"
 
 
 def gateway_host_of(spec: InstanceSpec) -> str:
-    """Return the host that holds the gateways of a mesh: the one the netplan names, else the file's first."""
-    return spec.netplan.gateway_host or spec.hosts.hosts[0].name
+    """Return the host that holds the gateways of a mesh: the one the netplan names, else the file's first.
+
+    One that is lost holds nothing.
+    """
+    names = [host.name for host in standing_hosts(spec)]
+    named = spec.netplan.gateway_host
+    return named if named in names else names[0]
+
+
+def standing_hosts(spec: InstanceSpec) -> list[HostSpec]:
+    """Return the hosts that are not lost; where all are, all, for a plan that is refused anyway."""
+    return [host for host in spec.hosts.hosts if not host.lost] or list(spec.hosts.hosts)
 
 
 def carrier(spec: InstanceSpec, host: HostSpec, network: Network, layout: Iterable[Network]) -> Network:
@@ -144,7 +158,7 @@ def bridge_name(instance: str, network: str) -> str:
 
 def _tunnel(spec: InstanceSpec, host: HostSpec, network: Network, vnis: Mapping[str, int]) -> Tunnel:
     name = f"{spec.name}/{network.name}"
-    addresses = {one.name: str(one.underlay_address) for one in spec.hosts.hosts}
+    addresses = {one.name: str(one.underlay_address) for one in standing_hosts(spec)}
     return Tunnel(
         device=f"azv-{_digest(name)}",
         vni=vnis[name],

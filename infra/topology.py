@@ -11,7 +11,7 @@ from typing import Any, Literal
 from infra.addresses import AddressPlan
 from infra.addresses.layout import Network, build_networks
 from infra.addresses.numbers import address_text, as_ranges, range_text
-from infra.host_networks import HostNetwork, carrier, host_networks
+from infra.host_networks import HostNetwork, carrier, host_networks, standing_hosts
 from infra.placement import MachineRole, Placement, plan_placement
 from infra.spec import InstanceSpec, SpecError
 from infra.spec.hosts import HostSpec
@@ -36,6 +36,7 @@ class Host:
         uplink: The NIC that carries the VLANs; None for NAT networks.
         is_local: Whether it is the machine azlocal runs on.
         prepare: Whether what is missing on it is made, and not only reported.
+        is_lost: Whether it is gone for good: it has neither networks nor machines, and nothing is asked of it.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Host:
     uplink: str | None
     is_local: bool
     prepare: bool
+    is_lost: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +189,7 @@ def build_topology(spec: InstanceSpec, plan: AddressPlan, placement: Placement |
     by_place = {(one.host, one.network): one for one in networks}
     carriers = {
         (host.name, network.index): by_place[host.name, carrier(spec, host, network, layout).name]
-        for host in spec.hosts.hosts
+        for host in standing_hosts(spec)
         for network in layout
     }
     gateways = {one.network: one.host for one in networks if one.holds_gateway and one.mode == "mesh"}
@@ -249,6 +251,7 @@ def _host(instance: str, host: HostSpec) -> Host:
         uplink=host.uplink,
         is_local=host.is_local,
         prepare=not host.is_local if host.prepare is None else host.prepare,
+        is_lost=host.lost,
     )
 
 

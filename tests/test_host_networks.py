@@ -70,10 +70,21 @@ def test_an_address_below_the_mesh_is_what_the_file_or_else_the_connection_says(
     assert first.tunnel.local == "198.51.100.1"
 
 
-def test_one_host_needs_no_mesh() -> None:
-    topology = topology_of(cluster(), hosts=HOSTS[:1], netplan=VXLAN)
-    assert {(one.mode, one.tunnel, one.mtu) for one in topology.networks} == {("nat", None, None)}
-    assert {one.reached_through for one in topology.machines} == {"node1"}
+def test_one_host_has_its_end_of_a_mesh_so_that_a_second_one_changes_no_machine() -> None:
+    alone = topology_of(cluster(), hosts=HOSTS[:1], netplan=VXLAN)
+    assert {(one.mode, one.tunnel and one.tunnel.peers, one.mtu) for one in alone.networks} == {("mesh", (), 1450)}
+    assert {one.reached_through for one in alone.machines} == {"node1"}
+    local = topology_of(cluster(), hosts=[host(connection="qemu:///system", uplink=None)], netplan=VXLAN)
+    assert {one.mode for one in local.networks} == {"nat"}, "others couldn't reach it"
+
+
+def test_a_lost_host_has_no_networks_and_holds_no_gateway() -> None:
+    hosts = [{**HOSTS[0], "lost": True}, *HOSTS[1:2]]
+    topology = topology_of(cluster(), hosts=hosts, netplan={**VXLAN, "gatewayHost": "node1"})
+    assert {(one.host, one.holds_gateway, one.mode) for one in topology.networks} == {("node2", True, "mesh")}
+    assert {one.tunnel.peers for one in topology.networks if one.tunnel} == {()}
+    assert {one.reached_through for one in topology.machines} == {"node2"}
+    assert [one.is_lost for one in topology.hosts] == [True, False]
 
 
 def test_uplinks_carry_vlans_and_hold_no_gateway() -> None:

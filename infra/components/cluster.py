@@ -15,6 +15,7 @@ from infra.resources.cluster import Cluster as ClusterResource
 from infra.resources.cluster_identity import ClusterIdentity
 from infra.resources.control_plane import ControlPlane
 from infra.resources.machine import Machine
+from infra.resources.node_placement import NodePlacement
 from infra.topology import Cluster as ClusterTopology
 from infra.topology import Machine as MachineTopology
 
@@ -51,7 +52,20 @@ class Cluster(pulumi.ComponentResource):
             endpoint=cluster.endpoint,
         )
         nodes = {machine.name: _node(cluster, machine, site, identity) for machine in planned}
-        self.machines = declare_machines(planned, site, self, nodes)
+        placement = NodePlacement(
+            f"{self._name}-nodes",
+            pulumi.ResourceOptions(parent=self),
+            instance=site.instance,
+            cluster=cluster.name,
+            kubeconfig=identity.kubeconfig,
+            hosts={
+                machine.name: site.hosts[machine.host].connection
+                for machine in planned
+                if machine.role == "worker"
+            },
+            lost=[host.connection for host in site.lost_hosts],
+        )
+        self.machines = declare_machines(planned, site, self, nodes, placement)
         members = [
             {
                 "name": machine.name,

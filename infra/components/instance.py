@@ -12,7 +12,7 @@ from infra.components.address_probe import declare_probes
 from infra.components.cluster import Cluster
 from infra.components.node import Site
 from infra.components.node_image import NodeImageFiles
-from infra.components.physical_host import PhysicalHost
+from infra.components.physical_host import LostHost, PhysicalHost
 from infra.components.resource_bridge import ResourceBridge
 from infra.resources.machine import Machine
 from infra.topology import Topology
@@ -43,9 +43,19 @@ class AzureLocalInstance(pulumi.ComponentResource):
     ) -> None:
         super().__init__("azlocal:infra:AzureLocalInstance", topology.instance)
         child = pulumi.ResourceOptions(parent=self)
-        self.hosts = {host.name: PhysicalHost(host, topology, image, child) for host in topology.hosts}
+        standing = [host for host in topology.hosts if not host.is_lost]
+        self.hosts = {host.name: PhysicalHost(host, topology, image, child) for host in standing}
+        lost = [LostHost(host, topology, child) for host in topology.hosts if host.is_lost]
         probed = declare_probes(probes, topology.instance, self.hosts, self)
-        site = Site(topology.instance, self.hosts, keys.public, keys.identity_files, image.bundle, probed)
+        site = Site(
+            instance=topology.instance,
+            hosts=self.hosts,
+            lost_hosts=tuple(lost),
+            authorized_keys=keys.public,
+            identity_files=keys.identity_files,
+            bundle=image.bundle,
+            probes=probed,
+        )
         bridge = [machine for machine in topology.machines if machine.role == "resourceBridge"]
         self.machines = dict(ResourceBridge(bridge, site, child).machines)
         self.clusters = {}

@@ -9,9 +9,10 @@ from typing import Any
 import pulumi
 
 from infra.components.node_image import BundleFiles
-from infra.components.physical_host import PhysicalHost
+from infra.components.physical_host import LostHost, PhysicalHost
 from infra.resources.address_probe import AddressProbe
 from infra.resources.machine import Machine
+from infra.resources.node_placement import NodePlacement
 from infra.topology import Machine as MachineTopology
 
 
@@ -21,6 +22,7 @@ class Site:
 
     instance: str
     hosts: Mapping[str, PhysicalHost]
+    lost_hosts: tuple[LostHost, ...]
     authorized_keys: tuple[str, ...]
     identity_files: tuple[str, ...]
     bundle: BundleFiles
@@ -40,6 +42,7 @@ def declare_machines(
     site: Site,
     parent: pulumi.Resource,
     nodes: Mapping[str, KubernetesNode] | None = None,
+    placement: NodePlacement | None = None,
 ) -> dict[str, Machine]:
     """Declare machines by name; each needs its host's image, its network there, and that its address is free.
 
@@ -48,7 +51,10 @@ def declare_machines(
         site: What they have in common.
         parent: The component they belong to.
         nodes: By machine, the Kubernetes node it becomes; other machines become none.
+        placement: Through which nodes that move leave their cluster first.
     """
+    # A machine that moves is removed from its host here and now, so it has to be known before which are lost.
+    first = [*(one.host for one in site.lost_hosts), *([placement] if placement else [])]
     return {
         machine.name: _declare(
             machine,
@@ -57,7 +63,10 @@ def declare_machines(
             (nodes or {}).get(machine.name),
             pulumi.ResourceOptions(
                 parent=parent,
-                depends_on=[probe for name, probe in site.probes.items() if name == machine.libvirt_network],
+                depends_on=[
+                    *first,
+                    *(probe for name, probe in site.probes.items() if name == machine.libvirt_network),
+                ],
             ),
         )
         for machine in machines

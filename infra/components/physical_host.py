@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import pulumi
 
@@ -15,10 +15,13 @@ from infra.resources.network import Network
 from infra.topology import Host as HostTopology
 from infra.topology import Topology
 
+_TYPE: Final = "azlocal:infra:PhysicalHost"
+
 
 class PhysicalHost(pulumi.ComponentResource):
     """One host, ready for machines."""
 
+    connection: str
     host: Host
     image: Image
     networks: Mapping[str, Network]
@@ -26,23 +29,9 @@ class PhysicalHost(pulumi.ComponentResource):
     def __init__(
         self, host: HostTopology, topology: Topology, image: NodeImageFiles, opts: pulumi.ResourceOptions
     ) -> None:
-        super().__init__("azlocal:infra:PhysicalHost", host.name, None, opts)
-        self.host = Host(
-            host.name,
-            pulumi.ResourceOptions(parent=self),
-            instance=topology.instance,
-            name=host.name,
-            connection=host.connection,
-            storage_directory=host.storage_directory,
-            requested_machine_type=topology.machine_type,
-            prepare=host.prepare,
-            uplink=host.uplink,
-            bridges=[
-                {"name": network.bridge, "vlan": network.vlan}
-                for network in topology.networks
-                if network.host == host.name and network.mode == "bridge"
-            ],
-        )
+        super().__init__(_TYPE, host.name, None, opts)
+        self.connection = host.connection
+        self.host = _declare_host(host, topology, self)
         on_host = pulumi.ResourceOptions(parent=self, depends_on=[self.host])
         self.image = Image(
             f"{host.name}-image",
@@ -53,7 +42,11 @@ class PhysicalHost(pulumi.ComponentResource):
             machine_type=self.host.machine_type,
             vm=image.vm,
             container=image.container,
-            neighbours=[_neighbour(other) for other in topology.hosts if other != host and not other.is_local],
+            neighbours=[
+                _neighbour(other)
+                for other in topology.hosts
+                if other != host and not other.is_local and not other.is_lost
+            ],
         )
         self.networks = {
             network.libvirt_name: Network(
@@ -75,6 +68,40 @@ class PhysicalHost(pulumi.ComponentResource):
         self.register_outputs(
             {"machineType": self.host.machine_type, "machineTypeReason": self.host.machine_type_reason}
         )
+
+
+class LostHost(pulumi.ComponentResource):
+    """A host that is gone for good: only what says so, where the whole host was before."""
+
+    connection: str
+    host: Host
+
+    def __init__(self, host: HostTopology, topology: Topology, opts: pulumi.ResourceOptions) -> None:
+        super().__init__(_TYPE, host.name, None, opts)
+        self.connection = host.connection
+        self.host = _declare_host(host, topology, self)
+        self.register_outputs({})
+
+
+def _declare_host(host: HostTopology, topology: Topology, parent: pulumi.Resource) -> Host:
+    return Host(
+        host.name,
+        pulumi.ResourceOptions(parent=parent),
+        instance=topology.instance,
+        name=host.name,
+        connection=host.connection,
+        storage_directory=host.storage_directory,
+        requested_machine_type=topology.machine_type,
+        prepare=host.prepare,
+        uplink=host.uplink,
+        bridges=[
+            {"name": network.bridge, "vlan": network.vlan}
+            for network in topology.networks
+            if network.host == host.name and network.mode == "bridge"
+        ],
+        machines=[machine.name for machine in topology.machines if machine.host == host.name],
+        lost=host.is_lost,
+    )
 
 
 def _neighbour(host: HostTopology) -> dict[str, Any]:

@@ -48,8 +48,17 @@ def admit_nodes(api: ClusterApi, token: str) -> None:
         api.send("PUT", f"{_SECRETS}/{name}", body)
 
 
-def remove_nodes(api: ClusterApi, names: Iterable[str], cancelled: threading.Event) -> list[str]:
-    """Cordon, empty and forget nodes whose machines are about to go; return those that were there."""
+def remove_nodes(
+    api: ClusterApi, names: Iterable[str], cancelled: threading.Event, *, drain: bool = True
+) -> list[str]:
+    """Cordon, empty and forget nodes whose machines are about to go; return those that were there.
+
+    Args:
+        api: The cluster.
+        names: The nodes.
+        cancelled: Set when the run is to end.
+        drain: Wait until their pods have left; on a machine that runs no more, nobody would tell of that.
+    """
     removed = []
     for name in sorted(names):
         cordon = {"spec": {"unschedulable": True}}
@@ -59,7 +68,8 @@ def remove_nodes(api: ClusterApi, names: Iterable[str], cancelled: threading.Eve
             if error.is_missing:
                 continue
             raise
-        _evict(api, name, cancelled)
+        if drain:
+            _evict(api, name, cancelled)
         api.send("DELETE", f"/api/v1/nodes/{name}")
         removed.append(name)
     return removed

@@ -107,6 +107,17 @@ class Hosts:
         self._shells: dict[str, Shell] = {}
         self._starting: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self._idle: dict[str, list[HostSession]] = defaultdict(list)
+        self._lost: set[str] = set()
+
+    def give_up(self, connection: str) -> None:
+        """Take a host for lost: what is to be removed from it is forgotten, and nothing is asked of it."""
+        with self._lock:
+            self._lost.add(connection)
+
+    def is_lost(self, connection: str) -> bool:
+        """Return whether the host was given up."""
+        with self._lock:
+            return connection in self._lost
 
     @contextmanager
     def session(

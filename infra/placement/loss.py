@@ -93,7 +93,7 @@ def _elsewhere(
     placement: Placement, host: str, lost: Sequence[Placed]
 ) -> tuple[tuple[tuple[Placed, str], ...], tuple[Placed, ...]]:
     rooms = [one for one in placement.rooms if one.name != host]
-    targets = [one.name for one in rooms if not one.drain]
+    targets = [one.name for one in rooms if one.takes]
     ledger = Ledger(rooms, keep_reserve=False)
     for one in placement.placed:
         if one.host != host:

@@ -65,13 +65,22 @@ def ledger_of(placed: Sequence[Placed], rooms: Sequence[HostRoom], reserve: Rese
 def _given(
     spec: InstanceSpec, rooms: Sequence[HostRoom], machines: Sequence[Demand], recorded: Mapping[str, Place]
 ) -> Given:
-    taking = {one.name for one in rooms if not one.drain}
     owners = {one.owner for one in machines}
-    pins = {owner: host for owner, host in spec.stack.placement.pins.items() if owner in owners and host in taking}
+    there = {owner: recorded[owner].host for owner in owners & recorded.keys()}
+    by_name = {one.name: one for one in rooms}
+
+    def obeyed(owner: str, host: str) -> bool:
+        """A pin also keeps a machine on a host that drains: the others leave, and it stays."""
+        room = by_name.get(host)
+        return room is not None and (room.takes or (not room.lost and there.get(owner) == host))
+
+    pins = {
+        owner: host for owner, host in spec.stack.placement.pins.items() if owner in owners and obeyed(owner, host)
+    }
     stays = {
-        owner: recorded[owner].host
-        for owner in owners & recorded.keys()
-        if recorded[owner].host in taking and pins.get(owner, recorded[owner].host) == recorded[owner].host
+        owner: host
+        for owner, host in there.items()
+        if pins.get(owner, host) == host and (owner in pins or (host in by_name and by_name[host].takes))
     }
     return Given(stays, {owner: host for owner, host in pins.items() if owner not in stays})
 
@@ -97,7 +106,7 @@ def _reason(spec: InstanceSpec, rooms: Sequence[HostRoom], owner: str, host: str
     room = next((one for one in rooms if one.name == host), None)
     if room is None:
         return f"{host} isn't in hosts/{spec.site}.yaml any more"
-    return f"{host} drains" if room.drain else f"azlocal:placement.pins has {owner}"
+    return f"{host} {room.leaving}" if room.leaving else f"azlocal:placement.pins has {owner}"
 
 
 def _explained(

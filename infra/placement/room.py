@@ -27,6 +27,7 @@ class HostRoom:
         memory_mib: Its memory; None is unknown, and so not limited.
         disk_gib: Its room for disks; None is unknown.
         drain: Whether its machines move away.
+        lost: Whether it is gone for good, so that they move, too, and nothing is asked of it.
         reserve_mib: Memory that stays free.
         others_mib: Memory that other instances of the site take.
         others_gib: Disk that other instances of the site take.
@@ -39,6 +40,17 @@ class HostRoom:
     reserve_mib: int = 0
     others_mib: int = 0
     others_gib: int = 0
+    lost: bool = False
+
+    @property
+    def takes(self) -> bool:
+        """Tell whether machines are placed here."""
+        return not (self.drain or self.lost)
+
+    @property
+    def leaving(self) -> str | None:
+        """Say why its machines leave; None where they stay."""
+        return "is lost" if self.lost else "drains" if self.drain else None
 
     def memory_for_machines(self, *, keep_reserve: bool) -> float:
         """Return the memory that this instance's machines may take, in MiB; infinite where it isn't known."""
@@ -88,6 +100,7 @@ def build_rooms(spec: InstanceSpec, lock: PlacementLock) -> list[HostRoom]:
             (host.memory_gib or 0) * 1024 * percent // 100,
             memory[host.name],
             disk[host.name],
+            host.lost,
         )
         for host in spec.hosts.hosts
     }

@@ -64,7 +64,7 @@ def spread(
     """
     wanted = sorted(demands, key=lambda one: -one.memory_mib)
     sizes = Counter(one.availability_set for one in demands)
-    hosts = [one.name for one in rooms if not one.drain]
+    hosts = [one.name for one in rooms if one.takes]
     first: Outcome | None = None
     for keep_reserve in (True,) if is_reserve_kept else (True, False):
         for choose in (_Rounds(sizes), _Tightest(sizes)):
@@ -164,7 +164,7 @@ def hold(
 
     Nodes that autoscaling may add go where they would be placed; what an upgrade needs, to the emptiest host.
     """
-    hosts = [one.name for one in rooms if not one.drain]
+    hosts = [one.name for one in rooms if one.takes]
     rounds = _Rounds(Counter(one.availability_set for one in demands))
     held, unheld = [], []
     for one in demands:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import pulumi
 from pydantic import Field
 
-from infra.resources.contract import REPLACE, UPDATE, Contract, Model, Resource
+from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Resource
 
 RequestedMachineType = Literal["auto", "vm", "container", "emulated"]
 MachineType = Literal["vm", "container", "emulated"]
@@ -39,6 +39,13 @@ class HostInputs(Model):
     uplink: Annotated[str | None, UPDATE] = Field(default=None, description="The NIC that carries the bridges")
     bridges: Annotated[list[Bridge], UPDATE] = Field(
         default_factory=list, description="Bridges on the uplink, one for each VLAN"
+    )
+    machines: Annotated[list[str], IGNORE] = Field(
+        default_factory=list,
+        description="The instance's machines that belong here: others under its mark are left from before, and go",
+    )
+    lost: Annotated[bool, UPDATE] = Field(
+        default=False, description="It is gone for good: nothing is asked of it, and what it had is forgotten"
     )
     prepared: Annotated[bool, UPDATE] = Field(
         default=True, description="Nothing of what preparation makes is missing on the host"

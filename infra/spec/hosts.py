@@ -78,6 +78,11 @@ class HostSpec(Model):
     drain: Boolean = Field(
         False, description="No machine is placed here; those that are here move to other hosts with the next `up`."
     )
+    lost: Boolean = Field(
+        False,
+        description="The host is gone for good, and switched off: its machines move as from one that drains, but "
+        "nothing on it is asked or removed. Once it is back without this key, `up` removes what it still has.",
+    )
 
     @property
     def is_local(self) -> bool:

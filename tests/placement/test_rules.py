@@ -128,12 +128,46 @@ CASES: list[tuple[str, str, str, dict[str, Any]]] = [
         "hosts",
         {"clusters": [ONE], "lock": at("node1", "a-nodepool1-0", was="gone", because="gone is gone")},
     ),
-    ("control-plane-loses-majority", "warning", "hosts", {"clusters": [ONE], "lock": at("gone", "a-cp-0")}),
+    ("control-plane-moves", "warning", "hosts", {"clusters": [ONE], "lock": at("gone", "a-cp-0")}),
     (
-        "control-plane-loses-majority",
+        "control-plane-moves",
         "warning",
-        "hosts",
-        {"clusters": [cluster(planes=3)], "lock": at("gone", "a-cp-0", "a-cp-1")},
+        "hosts[0].drain",
+        {
+            "clusters": [cluster(planes=3)],
+            "hosts": [host(1, drain=True), host(2)],
+            "lock": at("node1", "a-cp-0"),
+        },
+    ),
+    (
+        "control-plane-moves",
+        "warning",
+        "placement.pins.a-cp-0",
+        {
+            "clusters": [ONE],
+            "hosts": hosts(None, None),
+            "lock": at("node1", "a-cp-0"),
+            **asks(pins={"a-cp-0": "node2"}),
+        },
+    ),
+    ("host-lost", "warning", "hosts[1].lost", {"clusters": [ONE], "hosts": [host(1), host(2, lost=True)]}),
+    (
+        "machine-moves",
+        "warning",
+        "hosts[1].lost",
+        {"clusters": [ONE], "hosts": [host(1), host(2, lost=True)], "lock": at("node2", "rb-0")},
+    ),
+    ("every-host-drains", "error", "hosts[0].lost", {"clusters": [ONE], "hosts": hosts(64, lost=True)}),
+    (
+        "pin-unknown-host",
+        "error",
+        "placement.pins.rb-0",
+        {
+            "clusters": [ONE],
+            "hosts": [host(1), host(2, lost=True)],
+            "lock": at("node2", "rb-0"),
+            **asks(pins={"rb-0": "node2"}),
+        },
     ),
     (
         "pin-unknown-machine",
@@ -291,6 +325,33 @@ def test_other_instances_disks_are_counted_and_said() -> None:
     lock = PlacementLock({"other/x-0": Place("node1", 1024, 500)})
     (finding,) = found("disk-overcommitted", hosts=hosts(96, diskGiB=600), lock=lock)
     assert finding.message == ("the disks on node1 may grow to 700 GiB, 500 of them other instances'; it has 600")
+
+
+def test_a_pin_keeps_a_machine_on_a_host_that_drains_and_the_others_leave() -> None:
+    draining = [host(1, drain=True), host(2)]
+    lock = at("node1", "a-cp-0", "a-nodepool1-0", "rb-0")
+    (finding,) = found("control-plane-moves", ONE, hosts=draining, lock=lock)
+    assert "azlocal:placement.pins: {a-cp-0: node1}" in finding.remedy
+    placement = plan_placement(make_spec(ONE, hosts=draining, **asks(pins={"a-cp-0": "node1"})), lock)
+    assert placement.ok
+    assert placement.hosts == {"a-cp-0": "node1", "a-nodepool1-0": "node2", "rb-0": "node2"}
+
+
+def test_machines_without_kubernetes_move_like_any_other() -> None:
+    lock = at("gone", "a-cp-0")
+    assert not found("control-plane-moves", cluster(provisioning="machines"), lock=lock)
+
+
+def test_a_lost_host_s_machines_move_and_nothing_is_asked_of_it() -> None:
+    parts = {"hosts": [host(1), host(2, lost=True)], "lock": at("node2", "a-nodepool1-0")}
+    (moves,) = found("machine-moves", ONE, **parts)
+    assert moves.message == (
+        "a-nodepool1-0 moves from node2 to node1, because node2 is lost; it is made anew there"
+    )
+    (lost,) = found("host-lost", ONE, **parts)
+    assert "make sure that it is off" in lost.remedy
+    (every,) = found("every-host-drains", ONE, hosts=[host(1, drain=True), host(2, lost=True)])
+    assert every.message == "every host drains or is lost: nothing is left to run 3 machines"
 
 
 def test_pins_can_exchange_two_machines_of_full_hosts() -> None:

@@ -49,3 +49,16 @@ def test_a_worker_is_made_anew_and_the_loss_is_said() -> None:
 
 def test_what_replaces_nothing_says_nothing() -> None:
     assert spare_node(machine("controlPlane"), changes(vcpus=OnChange.UPDATE)) == ""
+
+
+def test_a_control_plane_does_not_move_and_the_ways_out_are_named() -> None:
+    with pytest.raises(HostError, match=r"m would move to another host.*pin it to that host.*remove it from"):
+        spare_node(machine("controlPlane"), changes("connection", "seedDigest"))
+
+
+def test_a_worker_leaves_its_cluster_before_it_moves() -> None:
+    found = changes("connection", "image")
+    assert "cluster lab-a drains and forgets it, then it is made anew there" in spare_node(
+        machine("worker"), found
+    )
+    assert "connection" in found.replaces()

@@ -52,6 +52,7 @@ def to_json(placement: Placement, losses: Sequence[Loss], addresses: Mapping[str
             {
                 "name": column.room.name,
                 "drain": column.room.drain,
+                "lost": column.room.lost,
                 "memoryMiB": column.room.memory_mib,
                 "usedMiB": column.used_mib,
                 "freeMiB": column.free_mib,

@@ -150,8 +150,8 @@ def _column(group: etree._Element, column: Column, x: float, bottom: float, widt
     middle = x + width / 2
     name = f"{room.name} \N{BALLOT X}" if column.is_lost else room.name
     _text(group, middle, bottom - high - 20, _cut(name, width), "host middle")
-    state = "drains" if room.drain else _fill(column)
-    unit = "" if room.drain or len(state) * _LETTER > width - 4 * _LETTER else " GiB"
+    state = room.leaving or _fill(column)
+    unit = "" if room.leaving or len(state) * _LETTER > width - 4 * _LETTER else " GiB"
     _text(group, middle, bottom - high - 6, _cut(state + unit, width), "soft small middle")
     frame = "frame unknown" if room.memory_mib is None else "frame"
     shape = _rect(group, frame, x, bottom - max(height, 18), width, max(height, 18))

@@ -59,7 +59,7 @@ def _legend() -> Text:
 
 def _line(column: Column, width: int) -> Text:
     room = column.room
-    name = (f"{room.name:<{width}}  ", "strike" if room.drain else "bold")
+    name = (f"{room.name:<{width}}  ", "bold" if room.takes else "strike")
     return Text.assemble(name, _bar(column), f"  {column.line}")
 
 

@@ -62,7 +62,7 @@ class Column:
         else:
             disk = sum(one.demand.disk_gib for one in (*self.machines, *self.restarted)) + self.room.others_gib
             text += f"; disks may grow to {disk} of {self.room.disk_gib} GiB"
-        return text + ("; drains" if self.room.drain else "")
+        return text + (f"; {self.room.leaving}" if self.room.leaving else "")
 
 
 def build_columns(placement: Placement, losses: Sequence[Loss]) -> list[Column]:

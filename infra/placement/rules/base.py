@@ -30,7 +30,7 @@ class Facts:
     @cached_property
     def taking(self) -> list[HostRoom]:
         """Return the hosts that take machines."""
-        return [one for one in self.placement.rooms if not one.drain]
+        return [one for one in self.placement.rooms if one.takes]
 
     @cached_property
     def memory(self) -> list[int]:

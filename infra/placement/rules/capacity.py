@@ -90,14 +90,15 @@ def disk_overcommitted(facts: Facts) -> Iterator[Fault]:
 @rule("every-host-drains", source="azlocal")
 def every_host_drains(facts: Facts) -> Iterator[Fault]:
     """One host at least takes machines."""
-    if facts.placement.rooms and not facts.taking:
-        name = facts.placement.rooms[0].name
+    rooms = facts.placement.rooms
+    if rooms and not facts.taking:
+        name, key = rooms[0].name, "lost" if rooms[0].lost else "drain"
         count = sum(one.held is None for one in facts.demands)
-        is_only = len(facts.placement.rooms) == 1
-        what = f"{name} drains, and it is the only host" if is_only else "every host drains"
+        reasons = " or ".join(sorted({str(one.leaving) for one in rooms}))
+        what = f"{name} {reasons}, and it is the only host" if len(rooms) == 1 else f"every host {reasons}"
         message = f"{what}: nothing is left to run {count} machine{'' if count == 1 else 's'}"
-        remedy = "add the host that they shall move to, or take `drain: true` away"
-        yield Fault("hosts", facts.host_path(name, "drain"), message, remedy)
+        remedy = f"add the host that they shall move to, or take `{key}: true` away"
+        yield Fault("hosts", facts.host_path(name, key), message, remedy)
 
 
 @rule("capacity-unknown", source="azlocal", severity="info")
@@ -179,7 +180,7 @@ def _more(facts: Facts, first: Demand) -> Iterator[str]:
     left = facts.placement.unplaced
     memory = _host_gib(facts, sum(one.memory_mib for one in left))
     yield f"add a host with memoryGiB {memory} or more, for all that finds none"
-    draining = [room.name for room in facts.placement.rooms if room.drain]
+    draining = [room.name for room in facts.placement.rooms if room.drain and not room.lost]
     if draining:
         yield f"take `drain: true` away from {draining[0]}"
     if facts.placement.reserve.is_kept and any(

@@ -33,8 +33,8 @@ def pin_unknown_host(facts: Facts) -> Iterator[Fault]:
     for owner, host in facts.spec.stack.placement.pins.items():
         if host not in rooms:
             message = f"{owner} is pinned to {shown(host)}, which isn't in hosts/{facts.spec.site}.yaml"
-        elif rooms[host].drain:
-            message = f"{owner} is pinned to {host}, which drains"
+        elif rooms[host].leaving and facts.placement.hosts.get(owner) != host:
+            message = f"{owner} is pinned to {host}, which {rooms[host].leaving}"
         else:
             continue
         yield Fault("stack", (*_PINS, owner), message, f"pin it to one of: {taking}; or take the pin away")

@@ -1,48 +1,84 @@
 """Moves: machines stay where they are, unless people say otherwise, and then everybody sees it."""
 
-from collections import Counter
 from collections.abc import Iterator
 
 from infra.placement.plan import Move
+from infra.placement.room import HostRoom
 from infra.placement.rules.base import Facts, rule
 from infra.spec.findings import KeyPath
 from infra.spec.loader import FileKind
 from infra.spec.rules import Fault
 
 
+@rule("host-lost", source="azlocal", severity="warning")
+def host_lost(facts: Facts) -> Iterator[Fault]:
+    """A host that is gone for good isn't asked anything, so what stands on it is for people to stop."""
+    for room in facts.placement.rooms:
+        if not room.lost:
+            continue
+        message = f"{room.name} is lost: nothing on it is asked, stopped or removed"
+        remedy = (
+            "make sure that it is off, for its machines' addresses go with them to other hosts; after the `up`, "
+            "take it out of the file, or, when it is back, take `lost: true` away: `up` removes what it still has"
+        )
+        yield Fault("hosts", facts.host_path(room.name, "lost"), message, remedy)
+
+
 @rule("machine-moves", source="azlocal", severity="warning")
 def machine_moves(facts: Facts) -> Iterator[Fault]:
-    """A machine stays on its host, unless that drains or is gone, or a pin says so."""
+    """A machine stays on its host, unless that drains, is lost or taken out of the file, or a pin says so."""
     for move in facts.placement.moves:
         file, path = _place(facts, move)
-        remedy = "the next `up` makes it anew, without what is on its disk; take the change back to keep it there"
-        yield Fault(file, path, str(move), remedy, "info" if move.is_recorded else None)
+        yield Fault(file, path, str(move), _after(facts, move), "info" if move.is_recorded else None)
 
 
-@rule("control-plane-loses-majority", source="etcd", severity="warning")
-def control_plane_loses_majority(facts: Facts) -> Iterator[Fault]:
-    """A majority of a cluster's control plane stays when others of it move."""
-    moving = {move.owner: move for move in facts.placement.moves}
-    planes = [one.demand for one in facts.placement.placed if one.demand.role == "controlPlane"]
-    members = Counter(one.cluster for one in planes)
-    leaving = Counter(one.cluster for one in planes if one.owner in moving)
-    for cluster, count in leaving.items():
-        if members[cluster] - count > members[cluster] // 2:
+@rule("control-plane-moves", source="azlocal", severity="warning")
+def control_plane_moves(facts: Facts) -> Iterator[Fault]:
+    """A control plane stays where it is: its etcd member is on its disk, and isn't carried to another host."""
+    built = {one.name for one in facts.spec.stack.clusters if one.provisioning == "kubernetes"}
+    roles = {one.demand.owner: one.demand for one in facts.placement.placed}
+    for move in facts.placement.moves:
+        demand = roles[move.owner]
+        if demand.role != "controlPlane" or demand.cluster not in built:
             continue
-        first = next(one for one in planes if one.cluster == cluster and one.owner in moving)
-        file, path = _place(facts, moving[first.owner])
-        some = "the only machine" if members[cluster] == 1 else f"{count} of {members[cluster]} machines"
-        message = f"{some} of the control plane of cluster {cluster} move at once: what its etcd holds is lost"
-        if members[cluster] == 1:
-            message = message.replace(" move at once", " moves")
-            remedy = "save what the cluster holds first, or give it three control-plane machines"
+        room = _room(facts, move.source)
+        file, path = _place(facts, move)
+        anew = f"remove cluster {demand.cluster} from the stack's file, run `pulumi up`, and add it again"
+        if room is not None and room.drain and not room.lost:
+            keep = f"keep it there while the others leave, azlocal:placement.pins: {{{move.owner}: {move.source}}}"
+            remedy = f"{keep}; or, if the cluster may go, {anew}"
+        elif move.owner in facts.spec.stack.placement.pins:
+            remedy = f"take the pin away; or, if the cluster may go, {anew}"
         else:
-            remedy = "drain one host after the other, with an `up` between, so that a majority stays"
+            remedy = f"once the cluster's data is saved or given up, {anew}"
+        message = (
+            f"{move.owner} is a control plane: if cluster {demand.cluster} is built, `up` refuses to move it, "
+            "for the cluster keeps its data (etcd) on it"
+        )
         yield Fault(file, path, message, remedy)
+
+
+def _after(facts: Facts, move: Move) -> str:
+    """Say what a move means for the machine, and how to avoid it."""
+    room = _room(facts, move.source)
+    if room is not None and room.lost:
+        return f"the next `up` makes it anew, without what is on its disk; that stays on {move.source}"
+    if room is None:
+        return (
+            f"the next `up` removes it from {move.source} and makes it anew, without what is on its disk; a host "
+            "that doesn't answer any more stays in the file with `lost: true` for that `up`"
+        )
+    return "the next `up` makes it anew, without what is on its disk; take the change back to keep it there"
 
 
 def _place(facts: Facts, move: Move) -> tuple[FileKind, KeyPath]:
     if move.owner in facts.spec.stack.placement.pins:
         return "stack", ("placement", "pins", move.owner)
-    room = next((one for one in facts.placement.rooms if one.name == move.source), None)
-    return "hosts", facts.host_path(move.source, "drain") if room is not None and room.drain else ("hosts",)
+    room = _room(facts, move.source)
+    if room is None or not room.leaving:
+        return "hosts", ("hosts",)
+    return "hosts", facts.host_path(move.source, "lost" if room.lost else "drain")
+
+
+def _room(facts: Facts, host: str) -> HostRoom | None:
+    return next((one for one in facts.placement.rooms if one.name == host), None)

@@ -13,6 +13,7 @@ from infra.provider.kinds.host import HostKind
 from infra.provider.kinds.image import ImageKind
 from infra.provider.kinds.machine import MachineKind
 from infra.provider.kinds.network import NetworkKind
+from infra.provider.kinds.node_placement import NodePlacementKind
 from infra.provider.servicer import AnyKind
 
 
@@ -21,6 +22,6 @@ def all_kinds() -> Mapping[str, AnyKind]:
     hosts = Hosts()
     kinds: tuple[AnyKind, ...] = (
         *(HostKind(hosts), NetworkKind(hosts), ImageKind(hosts), MachineKind(hosts), AddressProbeKind(hosts)),
-        *(ClusterIdentityKind(), ControlPlaneKind(), ClusterKind()),
+        *(ClusterIdentityKind(), NodePlacementKind(), ControlPlaneKind(), ClusterKind()),
     )
     return {kind.contract.token: kind for kind in kinds}

@@ -36,7 +36,7 @@ class AddressProbeKind(HostedKind[AddressProbeInputs, AddressProbeState]):
             self._probe(op, inputs, new)
         return AddressProbeState(**inputs.model_dump())
 
-    def delete(self, op: Operation, id: str, old: AddressProbeState) -> None:
+    def remove(self, op: Operation, old: AddressProbeState) -> None:
         """Do nothing: nothing was made."""
 
     def _probe(self, op: Operation, inputs: AddressProbeInputs, addresses: Mapping[str, str]) -> None:

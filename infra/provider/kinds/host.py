@@ -18,6 +18,7 @@ from infra.provider.kinds.base import HostedKind, mark_for, parse_id
 from infra.provider.kinds.host_preparation import foresee, is_prepared, make_ready, withdraw_from
 from infra.provider.operation import Operation
 from infra.provider.values import UNKNOWN
+from infra.resources.contract import Fault
 from infra.resources.host import HOST, HostInputs, HostState, MachineType
 from infra.ssh import CommandError
 
@@ -29,8 +30,16 @@ class HostKind(HostedKind[HostInputs, HostState]):
 
     contract = HOST
 
+    def check(self, inputs: dict[str, Any], unknown: frozenset[str]) -> list[Fault]:
+        """Learn which host is lost: every run that could remove something from it checks it before that."""
+        if inputs["lost"] is True and "connection" not in unknown:
+            self._hosts.give_up(inputs["connection"])
+        return []
+
     def preview(self, op: Operation, inputs: Mapping[str, Any], old: Mapping[str, Any] | None) -> dict[str, Any]:
         """Tell how machines will run where the program says it, and what the host lacks where it answers."""
+        if inputs.get("lost"):
+            return {}
         if HostInputs.model_fields.keys() <= {HOST.python_names.get(name, name) for name in inputs}:
             foresee(op, HostInputs.model_validate(inputs), mark_for(op, inputs["instance"]))
         requested = inputs.get("requestedMachineType", "auto")
@@ -43,10 +52,13 @@ class HostKind(HostedKind[HostInputs, HostState]):
 
     def create(self, op: Operation, inputs: HostInputs) -> Made[HostState]:
         """Make what the host lacks, its storage directory and pool, and find out what it runs."""
+        if inputs.lost:
+            return self.made(_unasked(inputs))
         mark = mark_for(op, inputs.instance)
         with self.session(op, inputs.connection) as session:
             make_ready(op, session, inputs, mark)
             _make_storage(op, session, inputs, mark)
+            _remove_strays(op, session, inputs, mark)
             op.status("finding out how machines can run here")
             chosen = _choose(session, inputs)
             _allow_containers(op, session, chosen)
@@ -54,6 +66,8 @@ class HostKind(HostedKind[HostInputs, HostState]):
 
     def read(self, op: Operation, id: str, old: HostState | None) -> HostState | None:
         """Return the host's facts; None when the instance's pool isn't on it."""
+        if old and old.lost:
+            return old
         connection, instance = parse_id(id, "local")
         name = pool_name(instance)
         with self.session(op, connection) as session:
@@ -76,21 +90,31 @@ class HostKind(HostedKind[HostInputs, HostState]):
 
     def update(self, op: Operation, id: str, old: HostState, inputs: HostInputs) -> HostState:
         """Make what the host lacks; mount and start again what a reboot or a hand has stopped."""
+        if inputs.lost:
+            return HostState(**(old.model_dump() | inputs.model_dump()))
         mark = mark_for(op, inputs.instance)
         with self.session(op, inputs.connection) as session:
             make_ready(op, session, inputs, mark)
             _make_storage(op, session, inputs, mark)
+            if old.lost:
+                _remove_strays(op, session, inputs, mark)
             chosen = _choose(session, inputs)
             _allow_containers(op, session, chosen)
             return _state(session, inputs, chosen, mark)
 
     def delete(self, op: Operation, id: str, old: HostState) -> None:
+        """Remove it, or forget it if it is lost: that, state says itself."""
+        if old.lost:
+            self._hosts.give_up(old.connection)
+        super().delete(op, id, old)
+
+    def remove(self, op: Operation, old: HostState) -> None:
         """Remove what carries the instance's mark, the pool and storage directory, our part of the network."""
         mark = mark_for(op, old.instance)
         with self.session(op, old.connection) as session:
             # A reboot may have unmounted it or stopped the pool: what it holds is seen before it is removed.
             _make_storage(op, session, old, mark)
-            _sweep(op, session, mark, old)
+            _sweep(op, session, old, mark)
             _refuse_foreign_files(session, old)
             remove_pool(session.qemu, pool_name(old.instance), mark)
             session.shell.remove_tree(f"{old.storage_directory}{_VOLUMES}")
@@ -152,19 +176,47 @@ def _state(session: HostSession, inputs: HostInputs, chosen: tuple[MachineType, 
     )
 
 
-def _sweep(op: Operation, session: HostSession, mark: Mark, old: HostState) -> None:
+def _unasked(inputs: HostInputs) -> HostState:
+    """Return the state of a host that was lost before anything was made on it."""
+    requested = inputs.requested_machine_type
+    return HostState(
+        **inputs.model_dump(),
+        pool=pool_name(inputs.instance),
+        machine_type="vm" if requested == "auto" else requested,
+        machine_type_reason="the host is lost, and wasn't asked",
+        clone_store="unmounted",
+        architecture="",
+        cpus=0,
+        memory_mib=0,
+        secure_boot=False,
+        tpm=False,
+    )
+
+
+def _remove_strays(op: Operation, session: HostSession, inputs: HostInputs, mark: Mark) -> None:
+    """Remove machines of ours that were made anew elsewhere while the host was away, with the same addresses."""
+    _remove_machines(op, session, inputs.instance, mark, frozenset(inputs.machines), "which belongs elsewhere")
+
+
+def _sweep(op: Operation, session: HostSession, old: HostState, mark: Mark) -> None:
     """Remove marked objects that state no longer knows: a run was killed, and then nothing wanted them."""
-    for driver in (session.qemu, session.lxc):
-        for domain in driver.listAllDomains():
-            # Asked of the handle alone: somebody else's domain may be gone by now.
-            if mark.owns("domain", domain.name(), domain.UUIDString()):
-                op.info(f"removing {domain.name()}, left by an interrupted run")
-                machine_type = machines.persistent_view(domain).machine_type
-                machines.remove_machine(session, pool_name(old.instance), domain.name(), machine_type, mark)
+    _remove_machines(op, session, old.instance, mark, frozenset(), "left by an interrupted run")
     for network in session.qemu.listAllNetworks():
         if mark.owns("network", network.name(), network.UUIDString()):
             op.info(f"removing network {network.name()}, left by an interrupted run")
             remove_network(session, network.name(), mark)
+
+
+def _remove_machines(
+    op: Operation, session: HostSession, instance: str, mark: Mark, staying: frozenset[str], why: str
+) -> None:
+    for driver in (session.qemu, session.lxc):
+        for domain in driver.listAllDomains():
+            # Asked of the handle alone: somebody else's domain may be gone by now.
+            if domain.name() not in staying and mark.owns("domain", domain.name(), domain.UUIDString()):
+                op.info(f"removing {domain.name()}, {why}")
+                machine_type = machines.persistent_view(domain).machine_type
+                machines.remove_machine(session, pool_name(instance), domain.name(), machine_type, mark)
 
 
 def _refuse_foreign_files(session: HostSession, old: HostState) -> None:

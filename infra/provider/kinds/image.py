@@ -92,7 +92,7 @@ class ImageKind(HostedKind[ImageInputs, ImageState]):
         """Nothing of an image changes in place; this resumes an interrupted upload."""
         return self.create(op, inputs).state
 
-    def delete(self, op: Operation, id: str, old: ImageState) -> None:
+    def remove(self, op: Operation, old: ImageState) -> None:
         """Delete the volume; one that a machine's disk is still built on goes with the host's storage."""
         with self.session(op, old.connection) as session:
             pool = find_pool(session.qemu, old.pool)

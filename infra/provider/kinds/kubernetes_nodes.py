@@ -30,6 +30,8 @@ def spare_node(state: Mapping[str, Any], changes: Changes) -> str:
             f"{name} stays on the node image that it was made from: it is a node with data. A new cluster, or a "
             "node that is removed and added again, gets the current one"
         )
+    if "connection" in replaced:
+        return _move(name, node)
     causes = ", ".join(sorted(replaced - _FROM_AZLOCAL))
     if node.get("role") == "controlPlane":
         raise HostError(
@@ -38,3 +40,19 @@ def spare_node(state: Mapping[str, Any], changes: Changes) -> str:
             "`pulumi up`, and add it again"
         )
     return f"{name} is made anew for a change of {causes}; volumes on its disk go with it"
+
+
+def _move(name: str, node: Mapping[str, Any]) -> str:
+    """Say what a move to another host means for a node."""
+    cluster = node.get("cluster")
+    if node.get("role") == "controlPlane":
+        raise HostError(
+            f"{name} would move to another host, and cluster {cluster} keeps its data (etcd) on it, which isn't "
+            "carried over. Keep it where it is: take the change in hosts/*.yaml back, or, on a host that drains, "
+            "pin it to that host under azlocal:placement in the stack's file. Or, if the cluster may go or went "
+            "with the host, remove it from the stack's file, run `pulumi up`, and add it again"
+        )
+    return (
+        f"{name} moves to another host: cluster {cluster} drains and forgets it, then it is made anew there under "
+        "its address; volumes on its disk go"
+    )

@@ -105,7 +105,7 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
         self._wait(op, made)
         return made.state
 
-    def delete(self, op: Operation, id: str, old: MachineState) -> None:
+    def remove(self, op: Operation, old: MachineState) -> None:
         """Remove domain, disk, seed, NVRAM and TPM state."""
         with self.session(op, old.connection) as session:
             op.status("removing")

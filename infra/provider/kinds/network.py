@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -13,10 +14,10 @@ from infra.kvm.errors import HostError
 from infra.kvm.machines import live_view
 from infra.kvm.networks import NetworkDefinition, owned_network, remove_network
 from infra.kvm.ownership import Mark
-from infra.provider.kind import Made
+from infra.provider.kind import Changes, Made
 from infra.provider.kinds.base import HostedKind, mark_for, parse_id
 from infra.provider.operation import Operation
-from infra.resources.contract import Fault
+from infra.resources.contract import Fault, OnChange
 from infra.resources.network import NETWORK, NetworkInputs, NetworkState, Tunnel
 from infra.ssh import ShellError
 
@@ -34,6 +35,13 @@ class NetworkKind(HostedKind[NetworkInputs, NetworkState]):
             for name in needed
             if inputs[name] is None
         ]
+
+    def refine(self, state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes, op: Operation) -> None:
+        """A mesh's gateway comes or goes while machines stay on the network: they are plugged in again."""
+        if state.get("mode") == news.get("mode") == "mesh":
+            for name in ("addressPrefix", "gateway"):
+                if changes.touches(name):
+                    changes.by_path[name] = OnChange.UPDATE
 
     def create(self, op: Operation, inputs: NetworkInputs) -> Made[NetworkState]:
         """Define and start the network; take over one that an interrupted run left."""
@@ -83,12 +91,12 @@ class NetworkKind(HostedKind[NetworkInputs, NetworkState]):
         mark = mark_for(op, inputs.instance)
         with self.session(op, inputs.connection) as session:
             network = owned_network(session.qemu, inputs.name, mark)
-            if network is None:
+            if network is None or NetworkDefinition.from_xml(network.XMLDesc()) != _definition(inputs):
                 return self.create(op, inputs).state
             self._settle(session, network, inputs, mark)
             return _state(session, network, inputs, mark)
 
-    def delete(self, op: Operation, id: str, old: NetworkState) -> None:
+    def remove(self, op: Operation, old: NetworkState) -> None:
         """Stop and undefine the network."""
         with self.session(op, old.connection) as session:
             remove_network(session, old.name, mark_for(op, old.instance))

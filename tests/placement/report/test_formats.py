@@ -117,6 +117,7 @@ def test_every_format_tells_of_machines_moves_and_losses(name: FormatName) -> No
         assert [one["host"] for one in found["losses"]] == ["node1", "node2", "node3"]
         assert {one["name"]: one["address"] for one in found["machines"]}["a-cp-0"] == "10.220.32.18"
         assert found["hosts"][1]["otherInstancesMiB"] == 8192
+        assert not found["hosts"][1]["lost"]
     else:
         assert "a-cp-0 moves from gone to" in text
     if name not in {"svg", "json"}:
