@@ -45,7 +45,7 @@ POINTS = [
     "before Create Network",
     "after Create Network",
     "before Create Image",
-    "after upload",
+    "after chunk",
     "after Create Image",
     "before Create Machine",
     "after createXMLFrom",

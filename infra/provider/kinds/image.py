@@ -8,7 +8,7 @@ from typing import Any
 import libvirt
 
 from infra.kvm.connection import Hosts, HostSession
-from infra.kvm.errors import HostError
+from infra.kvm.errors import HostError, HostUnreachable
 from infra.kvm.image_copy import ImageCopies, Neighbour, Target, content_name
 from infra.kvm.storage import (
     Volume,
@@ -126,7 +126,13 @@ class ImageKind(HostedKind[ImageInputs, ImageState]):
         )
         target = Target(inputs.connection, session.shell, inputs.pool, name, volume.path())
         others = [Neighbour(one.name, one.connection, one.address) for one in inputs.neighbours]
-        self._copies.bring(source, target, others, complete, op)
+        try:
+            self._copies.bring(source, target, others, complete, op)
+        except HostUnreachable:
+            raise
+        except HostError:
+            remove_volume(pool, name)  # the host has no room for it, perhaps, and needs what it has
+            raise
         create_volume(pool, Volume(complete, 0, "raw"))
 
 
