@@ -82,6 +82,7 @@ class System:
 
     Attributes:
         distribution: ID of /etc/os-release, e.g. `debian`.
+        alike: Distributions that it is made from, by ID_LIKE.
         version: VERSION_ID; None for testing versions.
         pretty_name: As the distribution calls itself.
         kernel: The kernel's release.
@@ -100,6 +101,7 @@ class System:
     """
 
     distribution: str
+    alike: frozenset[str]
     version: str | None
     pretty_name: str
     kernel: str
@@ -296,6 +298,19 @@ class BootProbe:
 
 
 @dataclass(frozen=True, slots=True)
+class Preparation:
+    """What is missing on the host, by infra.kvm.preparation.
+
+    Attributes:
+        steps: How to make it: each step's id, and what it does.
+        faults: Why it can't be done; each with what to do after a colon.
+    """
+
+    steps: tuple[tuple[str, str], ...] = ()
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DnsAnswer:
     """What a DNS server answered.
 
@@ -353,6 +368,7 @@ class HostFacts:
     link_kinds: LinkKinds | Unknown = _NOT_ASKED
     firewall: Firewall | Unknown = _NOT_ASKED
     packages: frozenset[str] | Unknown = _NOT_ASKED
+    preparation: Preparation | Unknown = _NOT_ASKED
     hypervisor: Hypervisor | Unknown = _NOT_ASKED
     boot_probe: BootProbe | Unknown = _NOT_ASKED
     dns: tuple[DnsAnswer, ...] | Unknown = _NOT_ASKED
@@ -373,6 +389,7 @@ def unreached(access: Access, reason: str) -> HostFacts:
         link_kinds=nothing,
         firewall=nothing,
         packages=nothing,
+        preparation=nothing,
         hypervisor=nothing,
         boot_probe=nothing,
         dns=nothing,

@@ -107,6 +107,7 @@ class WantedHost:
         declared_cpus: Logical processors by the hosts file; None where it doesn't say.
         declared_memory_gib: Memory likewise.
         declared_disk_gib: Room for machines likewise.
+        prepare: Whether `up` makes what is missing there.
         machines: None when the plan isn't sound, so that nothing is placed.
     """
 
@@ -120,6 +121,7 @@ class WantedHost:
     declared_cpus: int | None
     declared_memory_gib: int | None
     declared_disk_gib: int | None
+    prepare: bool
     networks: tuple[WantedNetwork, ...]
     machines: tuple[WantedMachine, ...] | None
 
@@ -218,6 +220,7 @@ def _host(spec: InstanceSpec, index: int, host: HostSpec, topology: Topology | N
         declared_cpus=host.cpus,
         declared_memory_gib=host.memory_gib,
         declared_disk_gib=host.disk_gib,
+        prepare=not host.is_local if host.prepare is None else host.prepare,
         networks=networks,
         machines=machines,
     )
@@ -228,7 +231,9 @@ def _networks(spec: InstanceSpec, host: HostSpec) -> Iterator[WantedNetwork]:
     layout = build_networks(spec.netplan)
     bridged = {one.network: one for one in host_networks(spec, layout) if one.host == host.name}
     for one in layout:
-        on = bridged[carrier(spec, host, one, layout).name]
+        on = bridged.get(carrier(spec, host, one, layout).name)
+        if on is None:
+            continue  # a host that is given up has none
         yield WantedNetwork(
             name=one.name,
             libvirt_name=on.libvirt_name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from infra.doctor.facts import FileSystem, Unknown
+from infra.doctor.facts import FileSystem, Preparation, Unknown
 from infra.doctor.wanted import WantedMachine
 from tests.doctor.planting import EVERYTHING, NO_KVM, Fault, both, fact, facts, host, instance, refused
 from tests.doctor.samples import GIB, subject
@@ -81,6 +81,38 @@ FAULTS = [
         fact("system", version=None, pretty_name="Debian trixie/sid"),
     ),
     Fault("other architecture", "architecture", "failed", "aarch64", fact("processor", architecture="aarch64")),
+    Fault(
+        "made from Debian",
+        "distribution",
+        "warning",
+        "Proxmox",
+        fact("system", distribution="pve", alike=frozenset({"debian"}), pretty_name="Proxmox"),
+    ),
+    Fault(
+        "package missing that up brings",
+        "packages",
+        "warning",
+        "netcat-openbsd",
+        both(
+            facts(packages=subject().facts.packages - {"netcat-openbsd"}),
+            facts(preparation=Preparation((("packages", "install netcat-openbsd"),))),
+        ),
+    ),
+    Fault(
+        "missing where azlocal may not make it",
+        "preparation",
+        "warning",
+        "not azlocal's to make: install ovmf",
+        both(host(prepare=False), facts(preparation=Preparation((("packages", "install ovmf"),)))),
+    ),
+    Fault("hosts file says too much disk", "declared", "warning", "diskGiB: 9,000", host(declared_disk_gib=9000)),
+    Fault(
+        "NetworkManager has the uplink",
+        "preparation",
+        "failed",
+        "eno2 is NetworkManager's",
+        facts(preparation=Preparation((), ("eno2 is NetworkManager's: describe eno2 in /etc/netplan",))),
+    ),
     Fault(
         "package missing",
         "packages",

@@ -22,6 +22,7 @@ from infra.doctor.facts import (
     LinkKinds,
     Network,
     PeerAnswer,
+    Preparation,
     Processor,
     Route,
     Storage,
@@ -75,6 +76,7 @@ def healthy(number: int) -> HostFacts:
         ),
         system=System(
             distribution="debian",
+            alike=frozenset(),
             version="12",
             pretty_name="Debian GNU/Linux 12 (bookworm)",
             kernel="6.1.0-25-amd64",
@@ -115,6 +117,7 @@ def healthy(number: int) -> HostFacts:
         link_kinds=LinkKinds(bridge=True, vlan=True, vxlan=True),
         firewall=Firewall((), (), bridge_calls_iptables=False, forwards=False),
         packages=frozenset(ALL),
+        preparation=Preparation(),
         hypervisor=Hypervisor(
             libvirt=(9, 0, 0),
             qemu=(7, 2, 9),
@@ -143,6 +146,7 @@ def wanted_host(number: int) -> WantedHost:
         declared_cpus=64,
         declared_memory_gib=125,
         declared_disk_gib=3000,
+        prepare=True,
         networks=(
             WantedNetwork(
                 name="aks",

@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 import pytest
 
 from infra.doctor.checks import HOST_CHECKS, SITE_CHECKS, Subject
-from infra.doctor.facts import LibvirtObject
+from infra.doctor.facts import LibvirtObject, Preparation, Unknown
 from tests.doctor import machine_faults, network_faults
 from tests.doctor.planting import (
     FOREIGN,
@@ -16,6 +16,7 @@ from tests.doctor.planting import (
     Fault,
     both,
     fact,
+    facts,
     networks,
     objects,
     refused,
@@ -160,3 +161,18 @@ def test_a_mesh_with_room_for_whole_packets() -> None:
 def test_one_host_is_alike_with_itself() -> None:
     found = judged_together([subject()])
     assert {one.status for one in found.values()} == {"ok", "skipped"}
+
+
+def test_what_up_brings_is_not_missed() -> None:
+    fresh = facts(
+        packages=frozenset(),
+        hypervisor=Unknown("libvirt doesn't answer"),
+        boot_probe=Unknown("libvirt doesn't answer"),
+        preparation=Preparation((("packages", "install libvirt-daemon-system"),)),
+    )
+    found = judged(fresh(subject()))
+    assert {one.check: one.status for one in found.values() if one.status in ("failed", "warning")} == {
+        "packages": "warning"
+    }
+    assert found["preparation"].seen == "`pulumi up` will install libvirt-daemon-system"
+    assert found["libvirt"].status == "skipped"

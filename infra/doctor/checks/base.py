@@ -170,9 +170,12 @@ def skip_unless(condition: object, reason: str) -> None:
         raise Skip(reason)
 
 
-def machines_of(subject: Subject) -> int:
-    """Return how many machines the plan places on the host."""
-    return len(subject.host.machines or ())
+def is_coming(subject: Subject, *steps: str) -> bool:
+    """Return whether `up` will prepare the host by one of these steps."""
+    found = subject.facts.preparation
+    if isinstance(found, Unknown) or found.faults or not subject.host.prepare:
+        return False
+    return any(id in steps for id, _ in found.steps)
 
 
 def gib(size: int) -> str:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from infra.doctor.checks.base import Skip, Subject, Verdict, check, failed, known, listed, ok, skip_unless, warning
+from infra.doctor.checks.base import (
+    Skip,
+    Subject,
+    Verdict,
+    check,
+    failed,
+    is_coming,
+    known,
+    listed,
+    ok,
+    skip_unless,
+    warning,
+)
 from infra.doctor.facts import Unknown
 
 # What Ubuntu 22.04, the oldest distribution that azlocal prepares, has. Guests' firmware is chosen by its features
@@ -23,6 +35,7 @@ def libvirt(subject: Subject) -> Verdict:
     access = subject.facts.access
     if isinstance(found, Unknown):
         skip_unless(access.stage == "reached", found.reason)
+        skip_unless(not is_coming(subject, "packages", "libvirtd"), "it isn't there yet: `pulumi up` brings it")
         return failed(found.reason, _libvirt_remedy(found.reason, access.user, is_root=access.is_root))
     if found.libvirt < _LIBVIRT:
         return failed(

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from infra.doctor.checks.base import Subject, Verdict, check, failed, known, listed, ok, skip_unless, warning
+from infra.doctor.checks.base import (
+    Subject,
+    Verdict,
+    check,
+    failed,
+    is_coming,
+    known,
+    listed,
+    ok,
+    skip_unless,
+    warning,
+)
 from infra.doctor.packages import required_packages
 
 _OLDEST: Final = {"debian": (12,), "ubuntu": (22, 4)}
@@ -18,6 +29,8 @@ def distribution(subject: Subject) -> Verdict:
     """Debian 12+ or Ubuntu 22.04+."""
     system = known(subject.facts.system)
     oldest = _OLDEST.get(system.distribution)
+    if oldest is None and system.alike & _OLDEST.keys():
+        return warning(f"{system.pretty_name}, made from a supported one", f"azlocal is tried on {_SUPPORTED}")
     if oldest is None:
         return failed(
             f"{system.pretty_name}: azlocal prepares no hosts of this distribution",
@@ -45,11 +58,26 @@ def packages(subject: Subject) -> Verdict:
     installed = known(subject.facts.packages)
     missing = [name for name in required_packages(subject.host, subject.instance) if name not in installed]
     if missing:
-        return failed(
-            f"{len(missing)} missing: {listed(missing)}",
-            f"apt-get install {' '.join(missing)}",
-        )
+        seen, command = f"{len(missing)} missing: {listed(missing)}", f"apt-get install {' '.join(missing)}"
+        if is_coming(subject, "packages"):
+            return warning(seen, f"`pulumi up` installs them; where it finds no package mirror: {command}")
+        return failed(seen, command)
     return ok("all of them")
+
+
+@check("preparation")
+def preparation(subject: Subject) -> Verdict:
+    """azlocal can prepare the host."""
+    found = known(subject.facts.preparation)
+    steps = "; ".join(why for _, why in found.steps)
+    if not subject.host.prepare:
+        skip_unless(steps or found.faults, "nothing is missing")
+        what = steps or listed(found.faults)
+        return warning(f"missing, and not azlocal's to make: {what}", "make it by hand, or write `prepare: true`")
+    if found.faults:
+        parts = [text.partition(": ") for text in found.faults]
+        return failed(listed([seen for seen, _, _ in parts]), "; ".join(remedy for _, _, remedy in parts))
+    return ok(f"`pulumi up` will {steps}" if steps else "nothing is missing")
 
 
 @check("clock")

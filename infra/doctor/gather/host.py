@@ -21,6 +21,7 @@ from infra.doctor.facts import (
     LinkKinds,
     Network,
     PeerAnswer,
+    Preparation,
     Processor,
     Storage,
     System,
@@ -29,13 +30,15 @@ from infra.doctor.facts import (
 )
 from infra.doctor.gather import libvirt, names, outbound
 from infra.doctor.gather.access import reach
-from infra.doctor.gather.commands import Commands, Deadline, Unlearned, learned
+from infra.doctor.gather.commands import COMMAND_SECONDS, Commands, Deadline, Unlearned, learned
+from infra.doctor.packages import wanted_of_host
 from infra.doctor.parse import files, system
 from infra.doctor.parse import network as network_parser
 from infra.doctor.parse import storage as storage_parser
 from infra.doctor.wanted import Endpoint, WantedHost, WantedInstance
 from infra.kvm.connection import HostSession
-from infra.ssh import SshError, shell_for
+from infra.kvm.preparation import plan, read_facts
+from infra.ssh import RootShell, ShellError, SshError, shell_for
 
 _AT_ONCE: Final = 6
 """Connections to the outside tried at the same time; below the shell's own limit of sessions."""
@@ -138,6 +141,7 @@ class _Inquiry:
         yield "operating system", self._system_and_network
         yield "storage", lambda facts: replace(facts, storage=learned(self._storage))
         yield "packages", lambda facts: replace(facts, packages=learned(self._packages))
+        yield "preparation", lambda facts: replace(facts, preparation=learned(self._preparation))
         yield "kinds of interface", lambda facts: replace(facts, link_kinds=learned(self._link_kinds))
         yield "DNS servers", lambda facts: replace(facts, dns=learned(self._dns))
         yield "other hosts", lambda facts: replace(facts, peers=learned(self._peers))
@@ -219,6 +223,18 @@ class _Inquiry:
     def _packages(self) -> frozenset[str]:
         argv = ("dpkg-query", "--show", "--showformat=${Package}\\t${db:Status-Status}\\n", *self.asked.packages)
         return system.packages(self.commands.output(argv, check=False))
+
+    def _preparation(self) -> Preparation:
+        access, wanted = self.facts.access, wanted_of_host(self.host, self.instance)
+        if not access.acts_as_root:
+            raise Unlearned("only root may ask that there, and sudo wants a password")
+        self.commands.deadline.left(COMMAND_SECONDS)
+        shell, login = self.commands.shell, None if access.is_root else access.user
+        try:
+            found = plan(read_facts(RootShell(shell) if login else shell, wanted, login), wanted)
+        except ShellError as error:
+            raise Unlearned(str(error)) from error
+        return Preparation(tuple((step.id, step.why) for step in found.steps), found.faults)
 
     def _link_kinds(self) -> LinkKinds:
         argv = ("unshare", "--net", "ip", "-force", "-json", "-batch", "-")

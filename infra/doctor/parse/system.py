@@ -55,6 +55,7 @@ def system(
     memory = _meminfo(files["/proc/meminfo"])
     return System(
         distribution=release.get("ID", "unknown").lower(),
+        alike=frozenset(release.get("ID_LIKE", "").lower().split()),
         version=release.get("VERSION_ID"),
         pretty_name=release.get("PRETTY_NAME", release.get("NAME", "an unknown distribution")),
         kernel=files["/proc/sys/kernel/osrelease"].strip(),
