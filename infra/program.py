@@ -153,6 +153,7 @@ def _export(topology: Topology, plan: AddressPlan, instance: AzureLocalInstance)
             machine.name: {
                 "address": machine.address.partition("/")[0],
                 "host": machine.host,
+                "jump": machine.jump,
                 "sshHostKey": instance.machines[machine.name].ssh_host_key,
             }
             for machine in topology.machines

@@ -68,6 +68,7 @@ class Machine:
         dns_servers: DNS servers.
         mtu: Largest packet on its network, in bytes; None for the usual 1500.
         reached_through: The host from which its network is reached: its own, or the one that holds the gateway.
+        jump: That host as ssh names a jump; None: the machine is reached from here directly.
         vm_size: The size's name.
         vcpus: Virtual processors.
         memory_mib: Memory.
@@ -92,6 +93,7 @@ class Machine:
     dns_servers: tuple[str, ...]
     mtu: int | None
     reached_through: str
+    jump: str | None
     vm_size: str
     vcpus: int
     memory_mib: int
@@ -204,6 +206,7 @@ def build_topology(spec: InstanceSpec, plan: AddressPlan, placement: Placement |
             host=hosts[one.owner],
             carrier=carriers[hosts[one.owner], one.network.index],
             gateways=gateways,
+            jumps={one.name: one.ssh_destination for one in spec.hosts.hosts},
             address=addresses[one.owner],
             size=sizes[one.vm_size],
             macs=macs,
@@ -280,11 +283,13 @@ def _machine(
     host: str,
     carrier: HostNetwork,
     gateways: Mapping[str, str],
+    jumps: Mapping[str, str | None],
     address: str,
     size: VmSize,
     macs: Mapping[str, str],
 ) -> Machine:
     name, network, pool = f"{instance}-{wanted.owner}", wanted.network, wanted.pool
+    reached_through = gateways.get(carrier.network, host)
     return Machine(
         name=name,
         owner=wanted.owner,
@@ -298,7 +303,8 @@ def _machine(
         gateway=address_text(network.gateway),
         dns_servers=tuple(address_text(server) for server in network.dns_servers),
         mtu=carrier.mtu,
-        reached_through=gateways.get(carrier.network, host),
+        reached_through=reached_through,
+        jump=jumps[reached_through] if carrier.mode != "bridge" else None,
         vm_size=size.name,
         vcpus=size.vcpus,
         memory_mib=size.memory_mib,

@@ -41,6 +41,8 @@ def main(verb: str, stack: str, arguments: list[str]) -> int:
     made = os.environ.get("AZLOCAL_SSH_PUBLIC_KEY_FILE", "")
     if made:
         command += ["-i", made.removesuffix(".pub")]
+    if machine.get("jump"):
+        command += ["-J", machine["jump"]]
     return subprocess.call([*command, f"{LOGIN_USER}@{machine['address']}", *arguments[1:]])
 
 

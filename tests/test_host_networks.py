@@ -54,6 +54,7 @@ def test_one_host_holds_the_gateways_and_is_the_way_to_the_machines(named: str |
     topology = topology_of(cluster(workers=3), hosts=HOSTS, netplan={**VXLAN, "gatewayHost": named})
     assert {one.host for one in topology.networks if one.holds_gateway} == {holder}
     assert {one.reached_through for one in topology.machines} == {holder}
+    assert {one.jump for one in topology.machines} == {f"root@192.0.2.{holder[-1]}"}
     assert len({one.host for one in topology.machines}) == 3
     assert {one.mtu for one in topology.machines} == {1450}
 
@@ -73,7 +74,7 @@ def test_an_address_below_the_mesh_is_what_the_file_or_else_the_connection_says(
 def test_one_host_has_its_end_of_a_mesh_so_that_a_second_one_changes_no_machine() -> None:
     alone = topology_of(cluster(), hosts=HOSTS[:1], netplan=VXLAN)
     assert {(one.mode, one.tunnel and one.tunnel.peers, one.mtu) for one in alone.networks} == {("mesh", (), 1450)}
-    assert {one.reached_through for one in alone.machines} == {"node1"}
+    assert {(one.reached_through, one.jump) for one in alone.machines} == {("node1", "root@192.0.2.1")}
     local = topology_of(cluster(), hosts=[host(connection="qemu:///system", uplink=None)], netplan=VXLAN)
     assert {one.mode for one in local.networks} == {"nat"}, "others couldn't reach it"
 
@@ -93,4 +94,4 @@ def test_uplinks_carry_vlans_and_hold_no_gateway() -> None:
         ("bridge", 7, False),
         ("bridge", 110, False),
     }
-    assert all(one.reached_through == one.host for one in topology.machines)
+    assert all(one.reached_through == one.host and one.jump is None for one in topology.machines)

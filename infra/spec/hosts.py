@@ -90,6 +90,11 @@ class HostSpec(Model):
         return self.connection == LOCAL_CONNECTION
 
     @property
+    def ssh_destination(self) -> str | None:
+        """Return `user@host:port` as ssh takes it for a jump; None for this machine."""
+        return None if self.is_local else urlsplit(self.connection).netloc
+
+    @property
     def underlay_address(self) -> Address | None:
         """Return where other hosts reach this one; None where the files don't tell."""
         try:

@@ -73,13 +73,12 @@ def instances(lab: Lab, folder: Path) -> Iterator[MakeInstance]:
     assert not left, "\n".join(left)
 
 
-def on(project: Project, lab: Lab, machine: str, *command: str, through: str | None = None) -> str:
-    """Run a command on a machine over SSH through its host, or another, checking the host keys of both."""
+def on(project: Project, lab: Lab, machine: str, *command: str) -> str:
+    """Run a command on a machine over SSH through the host that the stack names, checking both host keys."""
     known = project.outputs()["machines"][machine]
     hosts = project.directory / "known_hosts"
     hosts.write_text(f"{known['address']} {known['sshHostKey']}\n")
-    jump = f"root@{lab.host(through or known['host']).address}"
-    ssh = ["ssh", "-J", jump, "-i", str(key_file(lab.name)), "-o", f"UserKnownHostsFile={hosts}"]
+    ssh = ["ssh", "-J", known["jump"], "-i", str(key_file(lab.name)), "-o", f"UserKnownHostsFile={hosts}"]
     ssh += ["-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20"]
     done = subprocess.run(
         [*ssh, f"azlocal@{known['address']}", *command], check=True, capture_output=True, text=True
