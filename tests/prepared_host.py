@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +76,8 @@ class UnpreparedHost:
     def wait(self) -> None:
         """Wait until it answers."""
         deadline = time.monotonic() + _ANSWER_SECONDS
-        while subprocess.run(["ssh", "-o", "ConnectTimeout=2", f"azlocal@{self.address}", "true"]).returncode != 0:
+        login = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=2", f"azlocal@{self.address}", "true"]
+        while subprocess.run(login, capture_output=True).returncode != 0:
             assert time.monotonic() < deadline, "it doesn't answer"
             time.sleep(0.5)
 
@@ -87,21 +88,26 @@ class UnpreparedHost:
         self.wait()
 
     @contextmanager
-    def clone_store(self, folder: Path) -> Iterator[None]:
-        """Mount a file system with reflinks where azlocal keeps disks: a container has no loop devices for one."""
+    def clone_store(self, folder: Path) -> Iterator[Callable[[], None]]:
+        """Yield a function that mounts a file system with reflinks where azlocal keeps disks, as after each boot.
+
+        A container has no loop devices for a file system of its own.
+        """
         image = folder / "store.xfs"
         with image.open("wb") as file:
             file.truncate(2 << 30)
         subprocess.run(["mkfs.xfs", "-q", "-m", "reflink=1", str(image)], check=True)
-        device = subprocess.run(
-            ["losetup", "--find", "--show", str(image)], check=True, capture_output=True, text=True
-        ).stdout.strip()
-        number = device.removeprefix("/dev/loop")
-        try:
+        attach = ["losetup", "--find", "--show", str(image)]
+        device = subprocess.run(attach, check=True, capture_output=True, text=True).stdout.strip()
+
+        def mount() -> None:
             self._console("mkdir", "-p", _STORE)
-            self._console("mknod", "/tmp/store", "b", "7", number)
+            self._console("rm", "-f", "/tmp/store")
+            self._console("mknod", "/tmp/store", "b", "7", device.removeprefix("/dev/loop"))
             self._console("mount", "/tmp/store", _STORE)
-            yield
+
+        try:
+            yield mount
             self._console("umount", _STORE)
         finally:
             subprocess.run(["losetup", "--detach", device], check=True)

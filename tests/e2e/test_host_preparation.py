@@ -17,7 +17,7 @@ import pytest
 from infra.kvm.preparation import Bridge, NetworkRolledBack
 from infra.kvm.preparation.guard import Trial, change_network
 from infra.kvm.preparation.netplan import Design, design_network
-from tests.instance import INSTANCE, NETPLAN, projects
+from tests.instance import INSTANCE, NETPLAN, address, projects
 from tests.prepared_host import UnpreparedHost, unprepared_host, wanted
 from tests.project import ROOT, Project
 
@@ -57,9 +57,9 @@ def before_and_after(host: UnpreparedHost, trial: Trial) -> None:
 
 def test_a_change_that_cuts_the_host_off_is_taken_back_by_the_host(host: UnpreparedHost) -> None:
     trial = design(host)
-    address = trial.facts.links["eth0"].addresses[0].text
-    text = str(trial.design.netplan)
-    broken = replace(trial, design=replace(trial.design, netplan=text.replace(address, "192.0.2.77/24")))
+    right = trial.facts.links["eth0"].addresses[0].text
+    text = str(trial.design.netplan).replace(right, "192.0.2.77/24")
+    broken = replace(trial, design=replace(trial.design, netplan=text))
     started = time.monotonic()
     with pytest.raises(NetworkRolledBack, match="is as before") as raised:
         change_network(host.reach, broken, print, NEVER)
@@ -139,7 +139,14 @@ def site(host: UnpreparedHost, folder: Path) -> Project:
     """Return a project whose one host is that one, with an untagged network on its only NIC."""
     project = Project(folder / "project", "site")
     hosts: dict[str, Any] = {
-        "hosts": [{"name": "far", "connection": host.connection, "uplink": "eth0"}],
+        "hosts": [
+            {
+                "name": "far",
+                "connection": host.connection,
+                "managementAddress": address(0, 40),
+                "uplink": "eth0",
+            }
+        ],
         "vmSizes": {"Tiny": {"vcpus": 1, "memoryGiB": 1, "diskGiB": 16}},
     }
     config = {
@@ -155,7 +162,8 @@ def site(host: UnpreparedHost, folder: Path) -> Project:
     return project
 
 
-HOST_ONLY = ("--target", "**azlocal:index:Host::**")
+KINDS = ("infra:AzureLocalInstance", "infra:PhysicalHost", "index:Host", "index:Network")
+HOST_ONLY = tuple(word for kind in KINDS for word in ("--target", f"**azlocal:{kind}::**"))
 
 
 def test_a_host_gets_what_it_lacks_and_nothing_twice(host: UnpreparedHost, tmp_path: Path) -> None:
@@ -168,10 +176,12 @@ def test_a_host_gets_what_it_lacks_and_nothing_twice(host: UnpreparedHost, tmp_p
     assert not host.has(ours)
     assert not host.has("/usr/sbin/libvirtd"), "a preview changes nothing"
 
-    with host.clone_store(tmp_path):
+    with host.clone_store(tmp_path) as mount:
+        mount()
         project.up(*HOST_ONLY).expect()
         assert host.run("systemctl", "is-enabled", "libvirtd.service") == "enabled"
         assert host.run("stat", "--format=%a", ours) == "600"
+        assert "site-infrastructure" in host.run("virsh", "net-list", "--name")
         (bridge,) = host.addresses()
         assert bridge.startswith("azl-"), "the bridge has the uplink's address"
         assert "prepared:" not in project.up("--expect-no-changes", *HOST_ONLY).expect().output
@@ -186,7 +196,7 @@ def test_a_host_gets_what_it_lacks_and_nothing_twice(host: UnpreparedHost, tmp_p
         assert host.has(ours)
         host.boot()
         assert list(host.addresses()) == [bridge], "it outlives a boot"
-    with host.clone_store(tmp_path):
+        mount()
         project.destroy().expect()
     assert not host.has(ours)
     assert list(host.addresses()) == ["eth0"]
