@@ -55,6 +55,31 @@ def test_a_command_that_hangs_is_ended() -> None:
     assert time.monotonic() - started < 5
 
 
+def test_a_host_that_ends_nothing_is_lost() -> None:
+    commands = local()
+    for _ in range(2):
+        assert commands.lost is None
+        with pytest.raises(Unlearned):
+            commands.output(["sleep", "30"], seconds=0.1)
+    assert "2 commands in a row didn't end" in str(commands.lost)
+
+
+def test_one_slow_command_loses_no_host() -> None:
+    commands = local()
+    for _ in range(2):
+        with pytest.raises(Unlearned):
+            commands.output(["sleep", "30"], seconds=0.1)
+        commands.output(["true"])
+    assert commands.lost is None
+
+
+def test_a_broken_connection_is_a_lost_host() -> None:
+    commands = Commands(FakeShell(SshError("the SSH connection broke")), Deadline(5), ())
+    with pytest.raises(Unlearned):
+        commands.output(["true"])
+    assert commands.lost == "the SSH connection broke"
+
+
 def test_no_time_left() -> None:
     assert learned(lambda: local(0).output(["true"])) == Unknown("the host wasn't asked: the time was over")
 

@@ -206,6 +206,8 @@ def _libvirt_remedy(reason: str, user: str, *, is_root: bool) -> str:
         return f"let {user} use libvirt: `usermod --append --groups libvirt {user}`, then log in again"
     if "no such file" in said or "connection refused" in said or "failed to connect socket" in said:
         return f"apt-get install libvirt-daemon-system, then {_START}"
+    if "answer within" in said or "in time" in said:
+        return "`systemctl restart libvirtd` on the host; it hangs, or the host is overloaded"
     return _START
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import IPv4Address
 
 from infra.doctor.facts import Access, AccessStage
 from infra.doctor.gather.commands import Deadline, Unlearned
 from infra.ssh import (
-    CommandError,
     HostKeyChanged,
     HostKeyUnknown,
     LocalShell,
@@ -57,17 +56,17 @@ def _can_sudo(shell: Shell, deadline: Deadline) -> bool:
     try:
         argv = ["sudo", "--non-interactive", "true"]
         return shell.run(argv, timeout=deadline.left(_FIRST_SECONDS), check=False).exit_code == 0
-    except CommandError:
+    except (ShellError, Unlearned):
         return False  # it waits for something nobody will give
 
 
 def _server(shell: Shell, deadline: Deadline) -> tuple[IPv4Address, int] | None:
     """Return the address and port that the SSH connection comes in at, by sshd's own word."""
-    said = shell.run(["printenv", "SSH_CONNECTION"], timeout=deadline.left(_FIRST_SECONDS), check=False).stdout
-    words = said.split()
     try:
+        said = shell.run(["printenv", "SSH_CONNECTION"], timeout=deadline.left(_FIRST_SECONDS), check=False)
+        words = said.stdout.split()
         return IPv4Address(words[2]), int(words[3])
-    except (IndexError, AddressValueError, ValueError):
+    except (IndexError, ValueError, ShellError, Unlearned):
         return None
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
+from queue import Empty, Queue
 from typing import Final, TypeVar
 
 from infra.doctor.facts import Unknown
-from infra.ssh import CommandError, CommandResult, Shell, ShellError
+from infra.ssh import CommandError, CommandResult, Shell, ShellError, SshError
 
 T = TypeVar("T")
 
 COMMAND_SECONDS: Final = 10.0
 _NOT_FOUND: Final = 127
+_OVERDUE_IN_A_ROW: Final = 2
 _SHOWN: Final = 300
 
 
@@ -51,6 +54,8 @@ class Commands:
         """
         self.shell = shell
         self.deadline = deadline
+        self.lost: str | None = None  # why the host doesn't answer any more
+        self._overdue = 0
         self._root_prefix = root_prefix
 
     def output(
@@ -92,11 +97,50 @@ class Commands:
                 raise Unlearned("only root may ask that there, and sudo wants a password")
             prefix = self._root_prefix
         try:
-            return self.shell.run((*prefix, *argv), input=input, timeout=self.deadline.left(seconds), check=False)
+            result = self.shell.run(
+                (*prefix, *argv), input=input, timeout=self.deadline.left(seconds), check=False
+            )
         except CommandError as error:
+            self._overdue += 1
+            if self._overdue >= _OVERDUE_IN_A_ROW:
+                self.lost = f"{self.shell.host} stopped answering: {self._overdue} commands in a row didn't end"
             raise Unlearned(f"`{argv[0]}` didn't end within {seconds:.0f} s") from error
+        except SshError as error:
+            self.lost = str(error)
+            raise Unlearned(str(error)) from error
         except ShellError as error:
             raise Unlearned(str(error)) from error
+        self._overdue = 0
+        return result
+
+
+def within(seconds: float, ask: Callable[[], T], what: str) -> T:
+    """Return a fact from something that has no time limit of its own.
+
+    Args:
+        seconds: How long to wait; what goes on longer is left to itself, and ends with this process.
+        ask: Asks.
+        what: Names it in the error.
+
+    Raises:
+        Unlearned: There was no answer in time.
+    """
+    found: Queue[T | Exception] = Queue()
+
+    def run() -> None:
+        try:
+            found.put(ask())
+        except Exception as error:  # noqa: BLE001  raised again by who waits
+            found.put(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        answer = found.get(timeout=seconds)
+    except Empty:
+        raise Unlearned(f"{what} didn't answer within {seconds:.0f} s") from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 def learned(ask: Callable[[], T]) -> T | Unknown:

@@ -18,6 +18,7 @@ from infra.doctor.facts import (
     EndpointAnswer,
     Firewall,
     HostFacts,
+    Hypervisor,
     LinkKinds,
     Network,
     PeerAnswer,
@@ -30,7 +31,7 @@ from infra.doctor.facts import (
 )
 from infra.doctor.gather import libvirt, names, outbound
 from infra.doctor.gather.access import reach
-from infra.doctor.gather.commands import COMMAND_SECONDS, Commands, Deadline, Unlearned, learned
+from infra.doctor.gather.commands import COMMAND_SECONDS, Commands, Deadline, Unlearned, learned, within
 from infra.doctor.packages import wanted_of_host
 from infra.doctor.parse import files, system
 from infra.doctor.parse import network as network_parser
@@ -39,6 +40,10 @@ from infra.doctor.wanted import Endpoint, WantedHost, WantedInstance
 from infra.kvm.connection import HostSession
 from infra.kvm.preparation import plan, read_facts
 from infra.ssh import RootShell, ShellError, SshError, shell_for
+
+_STAY_REMEDY: Final = "Does the host hang, or did its network go?"
+_LIBVIRT_SECONDS: Final = 20.0
+"""For libvirt to say what it has; right after its start it asks QEMU what that can, for some seconds."""
 
 _AT_ONCE: Final = 6
 """Connections to the outside tried at the same time; below the shell's own limit of sessions."""
@@ -116,6 +121,11 @@ def gather(
                 return
             say(what)
             inquiry.facts = ask(inquiry.facts)
+            lost = inquiry.commands.lost
+            if lost is not None:
+                gone = replace(access, stage="unreachable", message=f"{lost}. {_STAY_REMEDY}")
+                publish(replace(inquiry.facts, access=gone))
+                return
             publish(inquiry.facts)
 
 
@@ -276,14 +286,20 @@ class _Inquiry:
         return {IPv4Address(line) for line in printed.split()}
 
     def _libvirt(self, facts: HostFacts) -> HostFacts:
-        with closing(HostSession(self.host.connection, self.commands.shell, threading.Lock())) as session:
-            hypervisor = learned(lambda: libvirt.hypervisor(session))
-            if isinstance(hypervisor, Unknown):
-                return replace(facts, hypervisor=hypervisor, boot_probe=Unknown("libvirt doesn't answer"))
+        session = HostSession(self.host.connection, self.commands.shell, threading.Lock())
+        hypervisor = learned(lambda: self._hypervisor(session))
+        if isinstance(hypervisor, Unknown):
+            # Not closed: a connection that hangs would hang in that, too.
+            return replace(facts, hypervisor=hypervisor, boot_probe=Unknown("libvirt doesn't answer"))
+        with closing(session):
             if not self.asked.boots:
                 reason = Unknown("the stack's machines don't run under KVM (azlocal:machineType)")
                 return replace(facts, hypervisor=hypervisor, boot_probe=reason)
             return replace(facts, hypervisor=hypervisor, boot_probe=libvirt.boot_probe(session))
+
+    def _hypervisor(self, session: HostSession) -> Hypervisor:
+        seconds = self.commands.deadline.left(_LIBVIRT_SECONDS)
+        return within(seconds, lambda: libvirt.hypervisor(session), "libvirt there")
 
 
 def _at_once(ask: Callable[[Question], Answer], questions: Iterable[Question]) -> tuple[Answer, ...]:
