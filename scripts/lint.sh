@@ -11,7 +11,7 @@ check ruff check .
 check ruff format --check .
 check mypy
 check lint-imports
-check shellcheck --external-sources .ci/run scripts/*.sh scripts/setup/*.sh scripts/setup/pulumi/*.sh
+check shellcheck --external-sources .ci/run scripts/*.sh scripts/setup/*.sh scripts/setup/pulumi/*.sh infra/kvm/preparation/files/*.sh
 
 if ((${#failed[@]})); then
   echo "lint: failed: ${failed[*]}" >&2

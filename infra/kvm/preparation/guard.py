@@ -110,7 +110,11 @@ def difference(facts: HostFacts, wanted: Wanted, design: Design) -> str:
 
 def shortcomings(trial: Trial, links: Mapping[str, Link], routes: Iterable[Route]) -> list[str]:
     """Return what isn't as designed, or was lost: addresses and default routes that the host had before."""
-    found = [f"{name} isn't there" for name in (*trial.design.ports, *trial.design.new) if name not in links]
+    found = [
+        f"{name} isn't there"
+        for name in dict.fromkeys((*trial.design.ports, *trial.design.new))
+        if name not in links
+    ]
     found += [f"{name} is still there" for name in trial.design.stale if name in links]
     for bridge, port in trial.design.ports.items():
         if port in links and bridge in links:
