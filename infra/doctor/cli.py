@@ -135,6 +135,8 @@ def _only_stack(directory: Path) -> str:
 
 def _hosts(instance: WantedInstance, names: list[str]) -> list[WantedHost]:
     there = [host.name for host in instance.hosts]
+    for name in instance.lost:
+        typer.echo(f"azlocal: {name} isn't asked: the hosts file gives it up (lost: true)", err=True)
     unknown = [name for name in names if name not in there]
     if unknown:
         typer.echo(f"error: no host {', '.join(unknown)}; there are {', '.join(there)}", err=True)

@@ -131,6 +131,8 @@ class WantedInstance:
     """What all hosts have in common.
 
     Attributes:
+        hosts: Those that aren't given up.
+        lost: Names of those that are.
         addresses: Every address of the plan that machines and services will have, with its owner.
         reserved: Prefixes of pods and services, which hold no host (NETCON).
         dns_servers: The infrastructure's.
@@ -143,6 +145,7 @@ class WantedInstance:
     name: str
     machine_type: MachineType
     hosts: tuple[WantedHost, ...]
+    lost: tuple[str, ...]
     addresses: tuple[tuple[IPv4Address, str], ...]
     reserved: tuple[tuple[IPv4Network, str], ...]
     dns_servers: tuple[IPv4Address, ...]
@@ -183,7 +186,10 @@ def wanted_instance(
     return WantedInstance(
         name=spec.name,
         machine_type=spec.stack.machine_type,
-        hosts=tuple(_host(spec, index, host, topology) for index, host in enumerate(spec.hosts.hosts)),
+        hosts=tuple(
+            _host(spec, index, host, topology) for index, host in enumerate(spec.hosts.hosts) if not host.lost
+        ),
+        lost=tuple(host.name for host in spec.hosts.hosts if host.lost),
         addresses=tuple(
             (IPv4Address(one.address), one.owner)
             for network in plan.networks

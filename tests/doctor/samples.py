@@ -172,6 +172,7 @@ def wanted(hosts: int = 4) -> WantedInstance:
         name="lab",
         machine_type="auto",
         hosts=tuple(wanted_host(number) for number in range(1, hosts + 1)),
+        lost=(),
         addresses=((IPv4Address("10.220.32.18"), "a-cp-0"), (IPv4Address("192.168.1.20"), "rb-0")),
         reserved=((IPv4Network("10.244.0.0/16"), "pods"), (IPv4Network("10.96.0.0/12"), "services")),
         dns_servers=(IPv4Address("192.168.1.1"),),

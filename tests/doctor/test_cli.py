@@ -53,6 +53,21 @@ def test_a_file_says_its_format(project: Path, tmp_path: Path) -> None:
     assert "✗ Host answers" in (tmp_path / "doctor.txt").read_text(encoding="utf-8")
 
 
+def test_a_host_that_is_given_up_is_not_asked(project: Path) -> None:
+    path = project / "hosts/s.yaml"
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    first, *rest = content["hosts"]
+    second = {**first, "name": "other", "managementAddress": None, "lost": True}
+    content["hosts"] = [first, {key: value for key, value in second.items() if value is not None}, *rest]
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    result = azlocal("-C", project, "doctor", "--format", "json", "--offline")
+    assert "other isn't asked: the hosts file gives it up" in result.stderr
+    assert [host["name"] for host in json.loads(result.stdout)["hosts"]] == [
+        first["name"],
+        *(h["name"] for h in rest),
+    ]
+
+
 def test_one_host_alone(project: Path) -> None:
     name = yaml.safe_load((project / "hosts/s.yaml").read_text(encoding="utf-8"))["hosts"][0]["name"]
     found = json.loads(azlocal("-C", project, "doctor", "lab", "--host", name, "--format", "json").stdout)

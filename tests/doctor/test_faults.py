@@ -134,7 +134,7 @@ def test_what_stands_of_ours_is_no_leftover() -> None:
         )(subject())
     )
     assert found["leftovers"].status == found["names"].status == "ok"
-    assert found["leftovers"].seen == "lab stands there with 1 machines; ci stands there too"
+    assert found["leftovers"].seen == "lab stands there with 1 machine; ci stands there too"
 
 
 def test_containers_need_nothing_where_guests_boot() -> None:

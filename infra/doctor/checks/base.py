@@ -184,6 +184,11 @@ def gib(size: int) -> str:
     return f"{value:.1f} GiB" if value < 10 else f"{value:,.0f} GiB"
 
 
+def counted(number: int, noun: str) -> str:
+    """Write how many there are of something."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def listed(names: Sequence[str], most: int = 6) -> str:
     """Write names one after the other, the first few of many."""
     shown = ", ".join(names[:most])

@@ -11,6 +11,7 @@ from infra.doctor.checks.base import (
     Subject,
     Verdict,
     check,
+    counted,
     failed,
     gib,
     known,
@@ -47,7 +48,7 @@ def memory_for_plan(subject: Subject) -> Verdict:
     if machines is None:
         raise Skip(subject.instance.plan_problem or "nothing is placed")
     needed = sum(one.memory_mib for one in machines) * _MIB
-    seen = f"{gib(needed)} for {len(machines)} machines, of {gib(total)}"
+    seen = f"{gib(needed)} for {counted(len(machines), 'machine')}, of {gib(total)}"
     if needed > total:
         return failed(seen, "take smaller or fewer machines, or add a host")
     if needed > total * (1 - _RESERVE):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from infra.doctor.checks.base import Subject, Verdict, check, failed, known, listed, ok, warning
+from infra.doctor.checks.base import Subject, Verdict, check, counted, failed, known, listed, ok, warning
 from infra.doctor.facts import Hypervisor
 from infra.doctor.wanted import WantedMachine
 from infra.kvm.ownership import Mark
@@ -101,7 +101,7 @@ def _standing(subject: Subject, hypervisor: Hypervisor) -> str:
     others = sorted(name for name in instances if name != subject.instance.name)
     said = []
     if subject.instance.name in instances:
-        said.append(f"{subject.instance.name} stands there with {machines} machines")
+        said.append(f"{subject.instance.name} stands there with {counted(machines, 'machine')}")
     if others:
         said.append(f"{listed(others)} {'stand' if len(others) > 1 else 'stands'} there too")
     return "; ".join(said) or "nothing of azlocal's is there"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from infra.doctor.checks.base import GIB, Subject, Verdict, check, failed, gib, known, ok, warning
+from infra.doctor.checks.base import GIB, Subject, Verdict, check, counted, failed, gib, known, ok, warning
 
 _LEAST_STORE: Final = 6 * GIB
 """A new store of 4 GiB and what is left to the host beside it (infra/kvm/clone_store.py)."""
@@ -34,7 +34,8 @@ def free_disk(subject: Subject) -> Verdict:
     least = 0 if stands else _LEAST_STORE + _LEAST_IMAGE + _LEAST_MACHINE * len(machines)
     if holding.available < max(least, GIB):
         return failed(f"{where}; at least {gib(max(least, GIB))} are needed", remedy)
+    disks = f"the disks of {counted(len(machines), 'machine')} may grow to"
     most = sum(one.disk_gib for one in machines) * GIB
     if holding.available < most:
-        return warning(f"{where}; {len(machines)} machines' disks may grow to {gib(most)}", remedy)
-    return ok(f"{where}; {len(machines)} machines' disks may grow to {gib(most)}")
+        return warning(f"{where}; {disks} {gib(most)}", remedy)
+    return ok(f"{where}; {disks} {gib(most)}")

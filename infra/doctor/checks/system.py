@@ -58,7 +58,7 @@ def packages(subject: Subject) -> Verdict:
     installed = known(subject.facts.packages)
     missing = [name for name in required_packages(subject.host, subject.instance) if name not in installed]
     if missing:
-        seen, command = f"{len(missing)} missing: {listed(missing)}", f"apt-get install {' '.join(missing)}"
+        seen, command = f"{len(missing):,} missing: {listed(missing)}", f"apt-get install {' '.join(missing)}"
         if is_coming(subject, "packages"):
             return warning(seen, f"`pulumi up` installs them; where it finds no package mirror: {command}")
         return failed(seen, command)

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from infra.doctor.checks import Result, Status
+from infra.doctor.checks.base import listed
 from infra.doctor.report.inventory import inventory
 from infra.doctor.survey import Survey
 
@@ -39,6 +40,8 @@ _SECTIONS: Final = {
 }
 
 _CHECKS_NAMED: Final = 2
+_TITLE_CELLS: Final = 50
+"""What the checks' titles take."""
 
 _INVENTORY: Final = {
     "Host": None,
@@ -55,8 +58,13 @@ _INVENTORY: Final = {
 
 def print_survey(survey: Survey, console: Console) -> None:
     """Print what the hosts are, every check, and what to do."""
-    console.print(_inventory(survey))
-    console.print(_seen(survey) if len(survey.hosts) == 1 else _matrix(survey))
+    headings = _headings(survey, console.width)
+    console.print(_inventory(survey, headings))
+    if len(survey.hosts) == 1:
+        console.print(_seen([*survey.hosts[0].results, *survey.site]))
+    else:
+        console.print(_matrix(survey, headings))
+        console.print(_seen(survey.site))
     _print_skipped(survey, console)
     _print_remedies(survey, console)
     console.print(_summary(survey), style="" if survey.ok else "bold red", highlight=False)
@@ -70,24 +78,33 @@ def render_survey(survey: Survey, width: int = 120) -> str:
     return capture.get()
 
 
-def _inventory(survey: Survey) -> Table:
+def _headings(survey: Survey, width: int) -> list[str]:
+    """Return a heading for each host's column: its name, or a number where all names don't fit."""
+    names = [report.host.name for report in survey.hosts]
+    if sum(map(len, names)) + len(names) + _TITLE_CELLS <= width:
+        return names
+    return [str(number) for number in range(1, len(names) + 1)]
+
+
+def _inventory(survey: Survey, headings: Sequence[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in _INVENTORY:
         table.add_column(heading, overflow="fold", no_wrap=heading == "Host")
-    for report in survey.hosts:
+    for heading, report in zip(headings, survey.hosts, strict=True):
         found = inventory(report)
         cells = [Text(found[key] or "?") for key in _INVENTORY.values() if key is not None]
-        table.add_row(Text(report.host.name, "bold"), *cells)
+        number = "" if heading == report.host.name else f"{heading}  "
+        table.add_row(Text.assemble(number, (report.host.name, "bold")), *cells)
     return table
 
 
-def _seen(survey: Survey) -> Table:
-    """One host: what each check saw."""
+def _seen(results: Iterable[Result]) -> Table:
+    """What each check saw."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("", no_wrap=True)
     table.add_column("Check", overflow="fold")
     table.add_column("Seen", overflow="fold", ratio=1)
-    for section, rows in _sections([[one] for one in survey.hosts[0].results]).items():
+    for section, rows in _sections([one] for one in results).items():
         table.add_row("", Text(section, "bold"))
         for (one,) in rows:
             style = "dim" if one.status == "ok" else _LOOKS[one.status][1]
@@ -95,21 +112,16 @@ def _seen(survey: Survey) -> Table:
     return table
 
 
-def _matrix(survey: Survey) -> Table:
-    """A row for each check, a column for each host: sixteen of them fit."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+def _matrix(survey: Survey, headings: Sequence[str]) -> Table:
+    """A row for each check, a column for each host."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("Check", overflow="fold")
-    for report in survey.hosts:
-        table.add_column(report.host.name, justify="center", no_wrap=True)
-    table.add_column("Together", justify="center", no_wrap=True)
+    for heading in headings:
+        table.add_column(heading, justify="center", no_wrap=True)
     for section, rows in _sections(zip(*(report.results for report in survey.hosts), strict=True)).items():
         table.add_row(Text(section, "bold"))
         for row in rows:
             table.add_row(Text(f"  {row[0].title}"), *map(_sign, row))
-    for section, rows in _sections([one] for one in survey.site).items():
-        table.add_row(Text(section, "bold"))
-        for (one,) in rows:
-            table.add_row(Text(f"  {one.title}"), *("" for _ in survey.hosts), _sign(one))
     return table
 
 
@@ -169,7 +181,10 @@ def _hosts(survey: Survey, ones: Iterable[Result]) -> str:
         return ""
     if len(names) == len(survey.hosts):
         return "all hosts: "
-    return f"{', '.join(report.host.name for report in survey.hosts if report.host.name in names)}: "
+    others = [report.host.name for report in survey.hosts if report.host.name not in names]
+    if len(others) == 1 and len(names) > 1:
+        return f"all but {others[0]}: "
+    return f"{listed([report.host.name for report in survey.hosts if report.host.name in names])}: "
 
 
 def _summary(survey: Survey) -> str:
