@@ -128,7 +128,7 @@ def _network(facts: HostFacts, wanted: Wanted, network: Design) -> Iterator[Step
     yield Step(
         id="network",
         why=_network_why(wanted, network),
-        undo="our netplan file and its interfaces go with the instance",
+        undo="our files and interfaces go, and the host has its old network",
         remedy="the host has its old network again",
         network=network,
     )

@@ -108,7 +108,8 @@ def _sentences(inputs: HostInputs, wanted: Wanted, shell: Shell) -> Iterator[str
         return  # nobody asked for it, and nothing is known about its packages
     will = "will be prepared" if inputs.prepare else "isn't prepared by azlocal, and lacks something"
     if found.steps:
-        yield f"{inputs.name} {will}: {'; '.join(f'{step.id}: {step.why}' for step in found.steps)}"
+        lines = (f"  {step.id}: {step.why}; at a destroy {step.undo}" for step in found.steps)
+        yield "\n".join((f"{inputs.name} {will}:", *lines))
     for step in found.steps if inputs.prepare else ():
         if step.network:
             changed = difference(facts, wanted, step.network)
