@@ -42,12 +42,11 @@ def find_holders(
     Raises:
         HostError: The host can't ask.
     """
-    answering = {
-        address: f"{mac}{_vendor(mac)} answers for it"
-        for address, macs in answers(session.shell, bridge, addresses).items()
-        for mac in macs
-        if mac not in own_macs
-    }
+    answering = {}
+    for address, macs in answers(session.shell, bridge, addresses).items():
+        strangers = [f"{mac}{_vendor(mac)}" for mac in macs if mac not in own_macs]
+        if strangers:
+            answering[address] = f"answered for by {' and '.join(strangers)}"
     defined = dict(_defined(session, own_macs))
     return [
         Holder(address, found[address])
