@@ -30,6 +30,7 @@ TRIAL_SECONDS: Final = 90.0
 _ROLLBACK_SECONDS: Final = 60.0
 _PAUSE: Final = 0.5
 _ARM_SECONDS: Final = 20.0
+_CONFIRM_SECONDS: Final = 60.0
 
 Say = Callable[[str], None]
 Reach = Callable[[], Shell]
@@ -191,6 +192,8 @@ def _wait_for_success(reach: Reach, trial: Trial, deadline: float, cancelled: th
                 status = _status(shell, trial)
                 if status in ("refused", "rolled-back"):
                     return reason if status == "rolled-back" else f"netplan refuses it: {_log(shell, trial)}"
+                if status == "confirmed":  # by us, though the answer was lost
+                    return None
                 if status != "applied":
                     continue
                 lacking = shortcomings(trial, read_links(shell), read_routes(shell))
@@ -205,14 +208,18 @@ def _wait_for_success(reach: Reach, trial: Trial, deadline: float, cancelled: th
 
 
 def _confirm(shell: Shell, trial: Trial) -> bool:
-    return shell.run(["sh", f"{trial.folder}/guard.sh", "confirm"], timeout=30, check=False).exit_code == 0
+    """Keep the change; return whether the host hadn't taken it back by then."""
+    done = shell.run(["sh", f"{trial.folder}/guard.sh", "confirm"], timeout=_CONFIRM_SECONDS, check=False)
+    if done.exit_code == 0:
+        shell.remove_tree(trial.folder)
+    return done.exit_code == 0
 
 
 def _wait_for_rollback(reach: Reach, trial: Trial, reason: str) -> None:
-    """Wait until the host has its old network, and say so.
+    """Wait until the host has its old network, and say so; return only where the change was confirmed after all.
 
     Raises:
-        NetworkRolledBack: always, once that is known.
+        NetworkRolledBack: it has.
         HostError: nobody knows.
     """
     changed = difference(trial.facts, trial.wanted, trial.design)
@@ -223,6 +230,8 @@ def _wait_for_rollback(reach: Reach, trial: Trial, reason: str) -> None:
             shell = reach()
             try:
                 status = _status(shell, trial)
+                if status == "confirmed":
+                    return
                 if status == "applied":  # the host answers: no need to wait for its timer
                     shell.run(["systemctl", "start", "--no-block", f"{trial.timer}.service"], check=False)
                 if status in ("rolled-back", "refused", None):

@@ -34,12 +34,14 @@ class Machine:
         links: What it shows once the change is on trial.
         deaf: How often it can't be reached after the change.
         refuses: Whether netplan refuses the change.
+        loses_answer: Whether the connection breaks after the confirmation has arrived.
     """
 
     links: dict[str, Link]
     routes: tuple[Route, ...] = facts().routes
     deaf: int = 0
     refuses: bool = False
+    loses_answer: bool = False
     status: str = ""
     commands: list[str] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
@@ -65,6 +67,8 @@ class Console(LocalShell):
             machine.status = "refused" if machine.refuses else "applied"
         elif line.endswith("guard.sh confirm"):
             machine.status = "confirmed"
+            if machine.loses_answer:
+                raise SshError("node1: the connection broke")
         elif line.startswith("systemctl start") or (line.endswith("rollback") and "systemd-run" not in line):
             machine.status = "rolled-back"
         return CommandResult(tuple(argv), 0, self._shown(argv), "")
@@ -186,6 +190,12 @@ def test_a_cancelled_run_leaves_the_old_network() -> None:
     with pytest.raises((Interrupted, NetworkRolledBack)):
         change(machine, cancelled=cancelled)
     assert machine.status == "rolled-back"
+
+
+def test_a_lost_answer_to_the_confirmation_loses_nothing() -> None:
+    machine = Machine(after(), loses_answer=True)
+    change(machine)
+    assert machine.status == "confirmed"
 
 
 def test_a_trial_that_a_killed_run_left_is_ended_first() -> None:
