@@ -7,7 +7,8 @@ plugin was killed the engine forgets the create altogether: the next `up` adopts
 destroy each host that state doesn't know is imported, so that removing it sweeps what carries our mark.
 
 After a run that failed, hosts, machines and clusters are looked at before the next `up`, which then repairs what
-was stopped or removed meanwhile. What is inside a cluster isn't asked for: its API server may be what failed.
+was stopped or removed meanwhile. What is inside a cluster isn't asked for: its API server may be what failed. Nor
+is a host that is lost (`lost: true` in its file): the next `up` forgets what it had.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -37,24 +38,47 @@ def main(stack: str, before_destroy: bool) -> None:
         say("the run that locked this stack is gone (killed?); dropping its lock")
         pulumi("cancel", stack, "--yes")
     export = json.loads(pulumi("stack", "export", "--stack", stack))
-    found = list(pending_creates(export))
+    lost = lost_hosts(stack)
+    found = [(urn, id) for urn, id in pending_creates(export) if not is_on(lost, id)]
     if found:
         names = ", ".join(urn.rsplit("::", 1)[-1] for urn, _ in found)
         say(f"a killed run was making {names}; looking whether they stand")
         pairs = [
             word for urn, id in found for word in ("--import-pending-creates", urn, "--import-pending-creates", id)
         ]
-        refresh(stack, *pairs)
+        refresh(stack, targets(export, lost), pairs)
     if before_destroy:
         recover_hosts(stack, json.loads(pulumi("stack", "export", "--stack", stack)))
     elif not found and any(is_ours(one) for one in resources_of(export)) and last_run_failed(stack):
         say("the last run failed; looking what stands")
-        refresh(stack)
+        refresh(stack, targets(export, lost))
 
 
-def refresh(stack: str, *options: str) -> None:
-    """Bring state to what hosts and machines say, and nobody else is asked."""
-    pulumi("refresh", "--stack", stack, "--yes", "--skip-preview", "--target", OURS, *options)
+def refresh(stack: str, targets: Sequence[str], options: Sequence[str] = ()) -> None:
+    """Bring state to what hosts and machines say; without a target everybody would be asked."""
+    if targets:
+        pulumi("refresh", "--stack", stack, "--yes", "--skip-preview", *targets, *options)
+
+
+def targets(export: dict[str, Any], lost: frozenset[str]) -> list[str]:
+    """Return the options by which only our own resources are asked for, and none of a lost host."""
+    if not lost:
+        return ["--target", OURS]
+    ours = [one["urn"] for one in resources_of(export) if is_ours(one) and not is_on(lost, one.get("id", ""))]
+    return [word for urn in ours for word in ("--target", urn)]
+
+
+def lost_hosts(stack: str) -> frozenset[str]:
+    """Return the connections of hosts that the site's file says are lost."""
+    try:
+        return frozenset(one.connection for one in load_instance(stack, Path.cwd()).hosts.hosts if one.lost)
+    except SpecError:
+        return frozenset()  # `up` says what is wrong with the files
+
+
+def is_on(hosts: frozenset[str], id: str) -> bool:
+    """Return whether an id is that of something on one of the hosts."""
+    return id.rpartition("#")[0] in hosts
 
 
 def last_run_failed(stack: str) -> bool:
@@ -72,7 +96,7 @@ def recover_hosts(stack: str, export: dict[str, Any]) -> None:
         return  # files that can't be read now don't stop a destroy of what state knows
     for one in hosts:
         id = host.HOST.id_of({"connection": one.connection, "instance": stack})
-        if id not in known:
+        if id not in known and not one.lost:
             command = ["pulumi", "import", host.HOST.token, one.name, id, "--stack", stack, "--yes"]
             options = ["--protect=false", "--generate-code=false", "--non-interactive"]
             done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)

@@ -33,6 +33,18 @@ def test_only_creates_of_ours_are_looked_for() -> None:
     assert list(settle.pending_creates({"deployment": None})) == []
 
 
+def test_a_lost_host_is_not_asked() -> None:
+    ours = [
+        {"urn": f"urn:{name}", "type": "azlocal:index:Machine", "id": f"qemu+ssh://root@{name}/system#x"}
+        for name in ("gone", "there")
+    ]
+    export = {
+        "deployment": {"resources": [*ours, {"urn": "urn:pod", "type": "kubernetes:core/v1:Pod", "id": "p"}]}
+    }
+    assert settle.targets(export, frozenset()) == ["--target", settle.OURS]
+    assert settle.targets(export, frozenset({"qemu+ssh://root@gone/system"})) == ["--target", "urn:there"]
+
+
 def test_a_lock_is_dead_only_when_its_process_on_this_machine_is_gone(tmp_path: Path) -> None:
     here = socket.gethostname()
     assert settle.is_dead({"pid": 2**22 + 1, "hostname": here})
