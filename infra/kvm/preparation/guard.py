@@ -8,6 +8,7 @@ any more to do it, the timer brings the old network back (files/guard.sh).
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import threading
 import time
@@ -194,6 +195,8 @@ def _wait_for_success(reach: Reach, trial: Trial, deadline: float, cancelled: th
                     return reason if status == "rolled-back" else f"netplan refuses it: {_log(shell, trial)}"
                 if status == "confirmed":  # by us, though the answer was lost
                     return None
+                if status is None:
+                    return "the host booted meanwhile"
                 if status != "applied":
                     continue
                 lacking = shortcomings(trial, read_links(shell), read_routes(shell))
@@ -211,7 +214,8 @@ def _confirm(shell: Shell, trial: Trial) -> bool:
     """Keep the change; return whether the host hadn't taken it back by then."""
     done = shell.run(["sh", f"{trial.folder}/guard.sh", "confirm"], timeout=_CONFIRM_SECONDS, check=False)
     if done.exit_code == 0:
-        shell.remove_tree(trial.folder)
+        with contextlib.suppress(ShellError):  # it is confirmed all the same; the next trial clears it away
+            shell.remove_tree(trial.folder)
     return done.exit_code == 0
 
 
