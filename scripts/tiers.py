@@ -115,9 +115,9 @@ TIERS = (
     # A step of its own, so that its time is seen: Kubernetes is compiled in it where it can't be downloaded.
     Tier("image", 40, MACHINES, command=IMAGE),
     Tier("engine", 15, (needs_command("pulumi"),)),
-    Tier("lab", 15, (needs_root, needs_namespaces, needs_command("libvirtd"), needs_command("sshd"))),
+    Tier("lab", 30, (needs_root, needs_namespaces, needs_command("libvirtd"), needs_command("sshd"))),
     Tier("e2e", 40, (*MACHINES, needs_loop_devices), (IMAGE, HYPERVISOR)),
-    Tier("vm", 30, (*MACHINES, needs_command("qemu-system-x86_64")), (IMAGE, HYPERVISOR)),
+    Tier("vm", 40, (*MACHINES, needs_command("qemu-system-x86_64")), (IMAGE, HYPERVISOR)),
 )
 
 
