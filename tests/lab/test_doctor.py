@@ -92,6 +92,8 @@ def wire(host: LabHost, address: str) -> None:
 def restart_sshd(host: LabHost) -> None:
     """Have it read its files anew, and wait until it did."""
     host.stop_sshd()
+    while host.answers():  # a killed process takes its moment to let go of the port
+        time.sleep(0.05)
     host.start_sshd()
     host.wait_until_ready()
 
