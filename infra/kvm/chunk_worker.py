@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,6 +15,7 @@ from infra.kvm import chunks
 from infra.kvm.errors import HostError
 from infra.ssh import CommandError, Shell
 
+_PROGRAM: Final = Path(chunks.__file__).read_bytes()
 # The program comes first on the input, so that its text isn't in the process list and in errors.
 _LOAD: Final = "import sys; exec(sys.stdin.buffer.read(int(sys.argv[1])))"
 _PATIENCE_SECONDS: Final = 20.0
@@ -78,17 +78,16 @@ class ImageFile:
         token = secrets.token_hex(16)
         order = {"do": "serve", "numbers": list(numbers), "address": address, "token": token}
         with self._told(order) as lines:
-            _, port, found = next(lines, "listening 0 ?").split()
+            port, _, found = next(lines).partition(" ")
             yield Offer(found, int(port), token)
 
     @contextmanager
     def _told(self, order: Mapping[str, Any], following: Iterable[bytes] = ()) -> Iterator[Iterator[str]]:
         """Give the host an order; yield the lines that it tells."""
-        program = inspect.getsource(chunks).encode()
         said = json.dumps({"path": self.path, "size": self.size, **order}).encode() + b"\n"
         try:
-            with self.shell.start(["python3", "-I", "-c", _LOAD, str(len(program))]) as process:
-                yield self._heard(process.lines(chain([program, said], following), patience=_PATIENCE_SECONDS))
+            with self.shell.start(["python3", "-I", "-c", _LOAD, str(len(_PROGRAM))]) as process:
+                yield self._heard(process.lines(chain([_PROGRAM, said], following), patience=_PATIENCE_SECONDS))
         except CommandError as error:
             if error.exit_code == _NO_PYTHON:
                 raise HostError(

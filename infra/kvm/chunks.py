@@ -204,7 +204,7 @@ def serve(order: dict[str, Any]) -> None:
     address = order["address"] or _login_address()
     family = socket.getaddrinfo(address, 0, type=socket.SOCK_STREAM)[0][0]
     with socket.create_server((address, 0), family=family) as server, _opened(order, os.O_RDONLY) as file:
-        _tell(f"listening {server.getsockname()[1]} {address}")
+        _tell(f"{server.getsockname()[1]} {address}")
         with contextlib.closing(_accepted(server, order["token"].encode())) as connection:
             for part in frames(file, order["size"], order["numbers"]):
                 connection.sendall(part)

@@ -98,7 +98,7 @@ class ImageCopies:
                 return
             self.spreads.lost(target.content, target.connection)
             if by_connection and is_remote(target.connection):
-                self._ask(target, by_connection, complete, talk)
+                self._ask(target, by_connection, complete, copy)
             with self._source(target, by_connection, copy) as chosen:
                 if chosen == HERE:
                     self._offer_if(copy.send(missing), target)
@@ -130,13 +130,13 @@ class ImageCopies:
 
         return self.spreads.source(target.content, target.connection, list(neighbours), tick)
 
-    def _ask(self, target: Target, neighbours: Mapping[str, Neighbour], complete: str, talk: Talk) -> None:
+    def _ask(self, target: Target, neighbours: Mapping[str, Neighbour], complete: str, copy: _Copy) -> None:
         def path_on(connection: str) -> str | None:
             shell = self._hosts.shell(connection)
             found = [_volume_path(shell, target.pool, name) for name in (complete, target.volume)]
             return found[1] if all(found) else None
 
-        self.spreads.ask(target.content, list(neighbours), talk.check_cancelled, path_on)
+        self.spreads.ask(target.content, list(neighbours), lambda: copy.tell("asking who has it"), path_on)
 
     def _hashes(self, source: Path, talk: Talk) -> Mapping[int, str]:
         """Read the file once, however many hosts get it."""
