@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Command groups of other parts, by name: the module that has its `app`, and what the help says.
 _GROUPS = {
-    "doctor": ("infra.doctor.cli", "Look at every host of a stack, and say what is wrong and what to do."),
+    "doctor": ("infra.doctor.cli", "Look at every host of a stack: what is wrong, what to do."),
     "image": ("infra.image.cli", "Build and inspect the image that machines boot."),
     "hypervisor": ("infra.kvm.cli", "See what a host can run, and what of ours is there."),
     "kubeconfig": ("infra.kubernetes.cli", "Print a cluster's kubeconfig, or put it into your own."),

@@ -22,9 +22,9 @@ _INTERRUPTED = 130
 
 _HELP = """Look at every host of a stack and say what keeps an instance from standing there.
 
-Asks all hosts at the same time, in a minute at most, and changes nothing on them: access, operating system,
-hypervisor (a guest really boots under KVM), hardware, storage, network, DNS, endpoints, leftovers.
-STACK may be left out where there is only one.
+Asks all hosts at the same time, in little more than a minute at most, and leaves nothing there: access, operating
+system, hypervisor (a guest really boots under KVM), hardware, storage, network, DNS, endpoints, leftovers. STACK
+may be left out where there is only one.
 
 Exit code 0: nothing failed, perhaps with warnings. 2: something failed. 1: the input can't be read.
 
@@ -50,7 +50,7 @@ def doctor(
     context: typer.Context,
     stack: Annotated[
         str | None,
-        typer.Argument(metavar="[STACK]", help="The stack, as in Pulumi.STACK.yaml.", show_default=False),
+        typer.Argument(metavar="STACK", help="The stack, as in Pulumi.STACK.yaml.", show_default=False),
     ] = None,
     chosen: Annotated[
         Format | None,

@@ -33,6 +33,14 @@ FAULTS = [
     Fault(
         "no such uplink", "uplink", "failed", "no interface enp9s0; there are eno1, eno2", host(uplink="enp9s0")
     ),
+    Fault(
+        "one adapter",
+        "nics",
+        "warning",
+        "eno2",
+        fact("network", links=(subject().facts.network.links[0], *subject().facts.network.links[2:])),
+        ("management-address",),
+    ),
     Fault("uplink is Wi-Fi", "uplink", "failed", "Wi-Fi", uplink(is_wireless=True)),
     Fault("uplink is down", "uplink", "failed", "switched off", uplink(is_up=False)),
     Fault("uplink without carrier", "uplink-carrier", "failed", "eno2", uplink(has_carrier=False)),

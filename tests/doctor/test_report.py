@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from lxml import etree
 
-from infra.doctor.checks import Result, Subject, judge_host, judge_site
+from infra.doctor.checks import Subject, judge_host, judge_site
 from infra.doctor.facts import Access, unreached
 from infra.doctor.report.output import as_json, as_junit
 from infra.doctor.report.table import render_survey
@@ -84,11 +84,12 @@ def test_junit_counts_what_it_holds() -> None:
 
 
 def test_junit_holds_whatever_a_host_says() -> None:
-    survey = surveyed(subjects()[:1])
-    nasty = Result("x", "access", "title", "azlocal", "node1", "failed", "a\x00b\x1b[31m<&>]]>", "\ud800")
-    host = replace(survey.hosts[0], results=(nasty,))
-    root = etree.fromstring(as_junit(replace(survey, hosts=(host,))).encode())
-    assert root.find("testsuite/testcase/failure") is not None
+    nasty = fact("system", pretty_name="a\x00b\x1b[31m<&>]]>\ud800", version="1")(subjects()[0])
+    survey = surveyed([nasty])
+    root = etree.fromstring(as_junit(survey).encode())
+    assert "a�b�[31m<&>]]>�" in (root.findtext("testsuite/testcase/failure") or "")
+    assert "\x1b" not in render_survey(survey)
+    assert "\x1b" not in json.dumps(as_json(survey), ensure_ascii=False)
 
 
 def test_a_host_of_which_nothing_is_known() -> None:

@@ -181,8 +181,8 @@ BOUND = HOST_SECONDS + 15
 """A busy machine takes long; beyond this the doctor doesn't keep its word."""
 
 LABS = {
-    "bare-metal", "boot-drive", "data-drives", "free-disk", "memory", "own-connection", "packages", "preparation",
-    "secure-boot", "tpm",
+    "bare-metal", "boot-drive", "data-drives", "free-disk", "memory", "nics", "own-connection", "packages",
+    "preparation", "secure-boot", "tpm",
 }  # fmt: skip
 """What a lab's hosts may lack: they are as big as this machine is, have its packages, and no systemd."""
 

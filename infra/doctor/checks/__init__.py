@@ -27,6 +27,7 @@ from infra.doctor.checks.base import (
     Status,
     Subject,
     Verdict,
+    printable,
 )
 
 __all__ = ["HOST_CHECKS", "SITE_CHECKS", "Result", "Status", "Subject", "judge_host", "judge_site"]
@@ -53,4 +54,13 @@ def judge_site(subjects: Sequence[Subject]) -> Iterator[Result]:
 
 
 def _result(one: HostCheck | SiteCheck, host: str | None, verdict: Verdict) -> Result:
-    return Result(one.id, one.section, one.title, one.source, host, verdict.status, verdict.seen, verdict.remedy)
+    return Result(
+        one.id,
+        one.section,
+        one.title,
+        one.source,
+        host,
+        verdict.status,
+        printable(verdict.seen),
+        printable(verdict.remedy),
+    )

@@ -184,6 +184,11 @@ def gib(size: int) -> str:
     return f"{value:.1f} GiB" if value < 10 else f"{value:,.0f} GiB"
 
 
+def printable(text: str) -> str:
+    """Return a text fit for a terminal and for XML: hosts may say anything, escape sequences too."""
+    return "".join(one if one.isprintable() or one == "\n" else "�" for one in text)
+
+
 def counted(number: int, noun: str) -> str:
     """Write how many there are of something."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -23,6 +23,7 @@ from infra.doctor.wanted import WantedNetwork
 
 _GUEST_MTU: Final = 1500
 _VXLAN_OVERHEAD: Final = 50
+_NICS: Final = 2
 _SLOW_MBITS: Final = 1000
 _LEAST_INNER_MTU: Final = 1280
 
@@ -43,6 +44,15 @@ def management_address(subject: Subject) -> Verdict:
             f"correct managementAddress in {subject.host.where}, or give the host that address",
         )
     return ok(f"{wanted} on {holder.name}")
+
+
+@check("nics", source="SYS")
+def nics(subject: Subject) -> Verdict:
+    """Two network adapters."""
+    found = [one.name for one in known(subject.facts.network).links if one.kind is None and one.name != "lo"]
+    if len(found) < _NICS:
+        return warning(listed(found) or "none", "Azure Local asks for two; a lab may do with one")
+    return ok(listed(found))
 
 
 @check("uplink")

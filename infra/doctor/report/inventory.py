@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from infra.doctor.checks.base import gib
+from infra.doctor.checks.base import gib, printable
 from infra.doctor.facts import Hypervisor, Network, Processor, Storage, System, Unknown
 from infra.doctor.survey import HostReport
 
@@ -15,7 +15,7 @@ _Fact = TypeVar("_Fact")
 def inventory(report: HostReport) -> dict[str, str | None]:
     """Return what a host is; None where it isn't known."""
     facts, host = report.facts, report.host
-    return {
+    found = {
         "model": _of(facts.system, _model, System),
         "system": _of(facts.system, lambda one: one.pretty_name, System),
         "libvirt": _of(facts.hypervisor, lambda one: _version(one.libvirt), Hypervisor),
@@ -26,6 +26,7 @@ def inventory(report: HostReport) -> dict[str, str | None]:
         "uplink": _of(facts.network, lambda one: _uplink(one, host.uplink), Network),
         "kvm": None if isinstance(facts.boot_probe, Unknown) else ("boots" if facts.boot_probe.boots else "no"),
     }
+    return {key: printable(value) if value else None for key, value in found.items()}
 
 
 def _of(fact: object, read: Callable[[_Fact], str | None], kind: type[_Fact]) -> str | None:
