@@ -18,7 +18,6 @@ HOST_SECONDS: Final = 60.0
 """What a host may take in all. A login that nobody answers takes 10 s, a guest that never boots 5 s."""
 
 _GRACE_SECONDS: Final = 10.0
-_STEP: Final = 0.1
 
 
 class Watch(Protocol):
@@ -95,14 +94,14 @@ def ask_all(
     )
     facts = {host.name: late for host in hosts}
     cancelled = threading.Event()
-    threads = [_start(host, instance, asked, facts, cancelled, watch) for host in hosts]
+    ended = [_start(host, instance, asked, facts, cancelled, watch) for host in hosts]
     deadline = time.monotonic() + asked.seconds + _GRACE_SECONDS
     try:
-        _wait(threads, deadline)
-    except KeyboardInterrupt:
-        _stop(threads, cancelled)
-        raise
-    cancelled.set()
+        _wait(ended, deadline)
+    finally:
+        cancelled.set()
+        # After an interrupt the probes get the time to take their guests and disks away.
+        _wait(ended, min(deadline, time.monotonic() + _GRACE_SECONDS))
     return dict(facts)
 
 
@@ -113,7 +112,13 @@ def _start(
     facts: dict[str, HostFacts],
     cancelled: threading.Event,
     watch: Watch,
-) -> threading.Thread:
+) -> threading.Event:
+    """Ask a host in a thread; return what is set when that ends.
+
+    Not the thread: one that is joined counts as ended once the join is interrupted (Python 3.11).
+    """
+    ended = threading.Event()
+
     def publish(found: HostFacts) -> None:
         facts[host.name] = found
 
@@ -122,20 +127,13 @@ def _start(
             gather(host, instance, asked, publish, lambda doing: watch(host.name, doing), cancelled)
         finally:
             watch(host.name, "done", done=True)
+            ended.set()
 
     # A daemon: what hangs inside libvirt, which has no time limits, must not keep the whole from ending.
-    thread = threading.Thread(target=ask, name=f"doctor {host.name}", daemon=True)
-    thread.start()
-    return thread
+    threading.Thread(target=ask, name=f"doctor {host.name}", daemon=True).start()
+    return ended
 
 
-def _stop(threads: Sequence[threading.Thread], cancelled: threading.Event) -> None:
-    """Give the probes the time to take their guests and disks away."""
-    cancelled.set()
-    _wait(threads, time.monotonic() + _GRACE_SECONDS)
-
-
-def _wait(threads: Sequence[threading.Thread], deadline: float) -> None:
-    for thread in threads:
-        while thread.is_alive() and time.monotonic() < deadline:
-            thread.join(_STEP)
+def _wait(ended: Sequence[threading.Event], deadline: float) -> None:
+    for one in ended:
+        one.wait(max(0.0, deadline - time.monotonic()))

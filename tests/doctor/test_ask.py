@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -167,3 +168,21 @@ def test_a_host_that_hangs_keeps_nobody(monkeypatch: pytest.MonkeyPatch) -> None
     assert found["node1"].access.message.startswith("the host said nothing")
     assert found["node2"].access.stage == found["node3"].access.stage == "reached"
     assert ("node2", "done") in seen
+
+
+def test_an_interrupt_waits_until_the_probes_have_tidied_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    tidied = threading.Event()
+
+    def gather(*arguments: object) -> None:
+        cancelled = arguments[-1]
+        assert isinstance(cancelled, threading.Event)
+        signal.raise_signal(signal.SIGINT)
+        assert cancelled.wait(10)
+        time.sleep(0.2)
+        tidied.set()
+
+    monkeypatch.setattr(survey, "gather", gather)
+    instance = wanted(1)
+    with pytest.raises(KeyboardInterrupt):
+        survey.ask_all(instance, instance.hosts, Asked((), (), 30, False), lambda *_, **__: None)
+    assert tidied.is_set()

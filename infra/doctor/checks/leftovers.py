@@ -58,7 +58,8 @@ def _left_in_libvirt(subject: Subject, hypervisor: Hypervisor) -> Iterator[tuple
     own_pool = f"{POOL}{subject.instance.name}"
     for one in hypervisor.objects:
         if one.kind == "pool" and one.name.startswith(PROBE_POOL):
-            remedy = f"if no other doctor is at work: {_virsh('pool-destroy', one.name, 'pool-undefine')}"
+            commands = _virsh("pool-destroy", one.name, "pool-undefine")
+            remedy = f"if no other doctor is at work: {commands} && rm -r {one.place or ''}"
             yield f"pool {one.name} of another doctor, at work or killed", remedy
         elif one.kind == "domain" and one.instance is not None:
             if f"{POOL}{one.instance}" not in pools:

@@ -18,6 +18,7 @@ _REPLACE: Final = "replace one, or make two instances"
 def distinct_hosts(subjects: Sequence[Subject]) -> Verdict:
     """Every name is another machine."""
     groups = _groups(subjects, lambda one: _of(one.facts.system, System, lambda system: system.identity))
+    _several([name for names in groups.values() for name in names])
     same = [" = ".join(names) for names in groups.values() if len(names) > 1]
     if same:
         return failed(
