@@ -52,14 +52,18 @@ def test_what_a_lost_host_has_is_forgotten_by_the_run_that_checks_it() -> None:
 
 
 def test_a_lost_host_lives_and_goes_without_being_asked() -> None:
-    kind, (op, _) = HostKind(Hosts()), operation("Host")
+    kind, (op, log) = HostKind(Hosts()), operation("Host")
     made = kind.create(op, HostInputs.model_validate(host(lost=True)))
     assert made.state.machine_type_reason == "the host is lost, and wasn't asked"
     assert kind.preview(op, host(lost=True), None) == {}
     assert kind.read(op, made.id, made.state) == made.state
     known = made.state.model_copy(update={"lost": False, "machine_type": "container", "cpus": 8})
     wanted = HostInputs.model_validate(host(lost=True))
-    assert diff(kind.contract, known.to_wire(), wanted.to_wire()).by_path == {"lost": OnChange.UPDATE}
+    changes = diff(kind.contract, known.to_wire(), wanted.to_wire())
+    assert changes.by_path == {"lost": OnChange.UPDATE}
+    kind.refine(known.to_wire(), wanted.to_wire(), changes, op)
+    kind.refine(made.state.to_wire(), host(), changes, op)
+    assert [text.partition(":")[0] for _, text in log.lines] == ["node1 is given up", "node1 is taken back"]
     lost = kind.update(op, made.id, known, wanted)
     assert (lost.lost, lost.machine_type, lost.cpus) == (True, "container", 8)
     HostKind(Hosts()).delete(op, made.id, lost)  # by another process, long after

@@ -13,7 +13,7 @@ from infra.kvm.limits import raise_shared_limits
 from infra.kvm.networks import remove_network
 from infra.kvm.ownership import Mark
 from infra.kvm.storage import ensure_pool, find_pool, open_pool, pool_directory, remove_pool
-from infra.provider.kind import Made
+from infra.provider.kind import Changes, Made
 from infra.provider.kinds.base import HostedKind, mark_for, parse_id
 from infra.provider.kinds.host_preparation import foresee, is_prepared, make_ready, withdraw_from
 from infra.provider.operation import Operation
@@ -35,6 +35,14 @@ class HostKind(HostedKind[HostInputs, HostState]):
         if inputs["lost"] is True and "connection" not in unknown:
             self._hosts.give_up(inputs["connection"])
         return []
+
+    def refine(self, state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes, op: Operation) -> None:
+        """Say what a host's loss or return means, which no property shows."""
+        if changes.touches("lost") and not changes.replaces():
+            if news["lost"]:
+                op.info(f"{news['name']} is given up: what it has is forgotten, and nothing there is removed")
+            else:
+                op.info(f"{news['name']} is taken back: machines on it that belong elsewhere by now are removed")
 
     def preview(self, op: Operation, inputs: Mapping[str, Any], old: Mapping[str, Any] | None) -> dict[str, Any]:
         """Tell how machines will run where the program says it, and what the host lacks where it answers."""
