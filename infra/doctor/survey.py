@@ -94,9 +94,11 @@ def ask_all(
     )
     facts = {host.name: late for host in hosts}
     cancelled = threading.Event()
-    ended = [_start(host, instance, asked, facts, cancelled, watch) for host in hosts]
+    ended: list[threading.Event] = []
     deadline = time.monotonic() + asked.seconds + _GRACE_SECONDS
     try:
+        for host in hosts:
+            ended.append(_start(host, instance, asked, facts, cancelled, watch))
         _wait(ended, deadline)
     finally:
         cancelled.set()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -176,7 +176,8 @@ def test_an_interrupt_waits_until_the_probes_have_tidied_up(monkeypatch: pytest.
     def gather(*arguments: object) -> None:
         cancelled = arguments[-1]
         assert isinstance(cancelled, threading.Event)
-        signal.raise_signal(signal.SIGINT)
+        time.sleep(0.2)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # as Ctrl-C does
         assert cancelled.wait(10)
         time.sleep(0.2)
         tidied.set()
