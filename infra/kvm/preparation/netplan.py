@@ -186,10 +186,9 @@ def _uplink_settings(uplink: Uplink, bridges: list[Bridge]) -> Mapping[str, Any]
 
 
 def _vlan_name(uplink: Uplink, vlan: int) -> str:
-    """Return the subinterface's name: `eno1.110`, unless that is too long or the uplink's definition takes it."""
+    """Return the subinterface's name: `eno1.110`, unless that is too long or netplan takes it for a NIC."""
     usual = f"{uplink.link.name}.{vlan}"
-    pattern = uplink.definition.pattern if uplink.definition else None
-    is_taken = pattern is not None and fnmatchcase(usual, pattern)
+    is_taken = any(fnmatchcase(usual, pattern) for pattern in uplink.patterns)
     return f"azl-vlan{vlan}" if is_taken or len(usual) > _INTERFACE_LENGTH else usual
 
 

@@ -24,10 +24,10 @@ class Definition:
     settings: Mapping[str, Any]
 
     @property
-    def pattern(self) -> str | None:
-        """Return the name with wildcards by which it finds its interface, if that is how."""
-        name = _match(self.settings).get("name")
-        return name if isinstance(name, str) else None
+    def patterns(self) -> list[str]:
+        """Return the names, with wildcards, by which it finds its interfaces, if that is how."""
+        names = _match(self.settings).get("name", [])
+        return [names] if isinstance(names, str) else [str(name) for name in names]
 
     @property
     def gives_addresses(self) -> bool:
@@ -37,10 +37,17 @@ class Definition:
 
 @dataclass(frozen=True)
 class Uplink:
-    """The interface that carries the bridges, and netplan's definition of it, if there is one."""
+    """The interface that carries the bridges.
+
+    Attributes:
+        link: As it stands.
+        definition: netplan's of it, if there is one.
+        patterns: All names with wildcards by which netplan finds interfaces.
+    """
 
     link: Link
     definition: Definition | None
+    patterns: tuple[str, ...]
 
     @property
     def has_layer_3(self) -> bool:
@@ -53,8 +60,10 @@ def find_uplink(facts: HostFacts, network: Mapping[str, Any], name: str) -> Upli
     link = facts.links.get(name)
     if link is None:
         return None
-    found = next((one for one in definitions(network) if describes(one, link)), None)
-    return Uplink(link, found)
+    everything = list(definitions(network))
+    # networkd goes by the first of netplan's files that is about the interface.
+    found = min((one for one in everything if describes(one, link)), key=lambda one: one.id, default=None)
+    return Uplink(link, found, tuple(pattern for one in everything for pattern in one.patterns))
 
 
 def definitions(network: Mapping[str, Any]) -> Iterator[Definition]:
@@ -74,9 +83,8 @@ def describes(definition: Definition, link: Link) -> bool:
         return definition.id == link.name
     if link.kind in ("bridge", "bond", "vlan", "vxlan"):
         return False  # `match` looks for network cards
-    names = match.get("name", [])
-    patterns = [names] if isinstance(names, str) else names
-    named = not patterns or any(fnmatchcase(link.name, str(pattern)) for pattern in patterns)
+    patterns = definition.patterns
+    named = not patterns or any(fnmatchcase(link.name, pattern) for pattern in patterns)
     mac = str(match.get("macaddress", "")).lower()
     return bool(patterns or mac) and named and (not mac or mac == link.mac.lower())
 

@@ -121,6 +121,14 @@ def test_a_vlans_interface_has_the_usual_name_where_it_can(uplink: str, settings
     assert list(network(design_network(host, wants(TAGGED, uplink=uplink)).netplan)["vlans"]) == [name]
 
 
+def test_of_two_definitions_the_one_counts_that_networkd_reads_first() -> None:
+    text = "network: {ethernets: {eno1: {addresses: [192.0.2.11/24]}, all: {match: {name: 'eno1'}, dhcp4: true}}}"
+    design = design_network(facts(netplan_files={INSTALLER: text}), wants(UNTAGGED))
+    bridge = network(design.netplan)["bridges"]["azl-lab-lan"]
+    assert bridge["dhcp4"] is True
+    assert "addresses" not in bridge
+
+
 @pytest.mark.parametrize("bridges", [(TAGGED,), (UNTAGGED,), (UNTAGGED, TAGGED)])
 @pytest.mark.parametrize("uplink", ["eno1", "eno2"])
 @pytest.mark.parametrize("files", [{INSTALLER: STATIC}, {}])
