@@ -240,6 +240,21 @@ FAULTS = [
         fact("storage", file_systems=(FileSystem("/", "/dev/sda2", "ext4", 3500 * GIB, 3 * GIB),)),
     ),
     Fault(
+        "disk below the store full",
+        "free-disk",
+        "failed",
+        "0.5 GiB free at /var/lib/azlocal/lab",
+        fact(
+            "storage",
+            file_systems=(
+                FileSystem("/", "/dev/sda2", "ext4", 3500 * GIB, GIB // 2),
+                FileSystem("/var/lib/azlocal/lab", "/dev/loop0", "xfs", 3000 * GIB, 2900 * GIB),
+            ),
+            loop_files=(("/dev/loop0", "/var/lib/azlocal/lab.xfs"),),
+        ),
+        ("leftovers",),
+    ),
+    Fault(
         "disks may outgrow it",
         "free-disk",
         "warning",

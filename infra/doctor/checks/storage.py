@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from infra.doctor.checks.base import GIB, Subject, Verdict, check, counted, failed, gib, known, ok, warning
+from infra.doctor.facts import FileSystem, Storage
 
 _LEAST_STORE: Final = 6 * GIB
 """A new store of 4 GiB and what is left to the host beside it (infra/kvm/clone_store.py)."""
@@ -28,14 +29,22 @@ def free_disk(subject: Subject) -> Verdict:
     if holding is None:
         return failed(f"no file system holds {folder}", "mount one there, or set storageDirectory")
     remedy = f"free some, or set storageDirectory of {subject.host.where} to a bigger file system"
-    where = f"{gib(holding.available)} free at {holding.target}"
+    available = _available(storage, holding)
+    where = f"{gib(available)} free at {holding.target}"
     machines = subject.host.machines or ()
     stands = holding.target == folder
     least = 0 if stands else _LEAST_STORE + _LEAST_IMAGE + _LEAST_MACHINE * len(machines)
-    if holding.available < max(least, GIB):
+    if available < max(least, GIB):
         return failed(f"{where}; at least {gib(max(least, GIB))} are needed", remedy)
     disks = f"the disks of {counted(len(machines), 'machine')} may grow to"
     most = sum(one.disk_gib for one in machines) * GIB
-    if holding.available < most:
+    if available < most:
         return warning(f"{where}; {disks} {gib(most)}", remedy)
     return ok(f"{where}; {disks} {gib(most)}")
+
+
+def _available(storage: Storage, holding: FileSystem) -> int:
+    """Return what can really be written: a store in a sparse file has no more than what is below the file."""
+    file = dict(storage.loop_files).get(holding.source)
+    below = storage.holding(file) if file else None
+    return min(holding.available, below.available) if below else holding.available

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 import libvirt
@@ -90,11 +91,11 @@ def _without_containers(session: HostSession) -> str | None:
 def _objects(qemu: libvirt.virConnect, drivers: list[libvirt.virConnect]) -> Iterator[LibvirtObject]:
     for driver in drivers:
         for domain in driver.listAllDomains():
-            yield from _still_there(lambda domain=domain: _domain(domain))  # type: ignore[misc]
+            yield from _still_there(partial(_domain, domain))
     for network in qemu.listAllNetworks():
-        yield from _still_there(lambda network=network: _network(network))  # type: ignore[misc]
+        yield from _still_there(partial(_network, network))
     for pool in qemu.listAllStoragePools():
-        yield from _still_there(lambda pool=pool: _pool(pool))  # type: ignore[misc]
+        yield from _still_there(partial(_pool, pool))
 
 
 def _still_there(read: Callable[[], LibvirtObject]) -> Iterator[LibvirtObject]:
