@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeVar
 
-from infra.doctor.facts import HostFacts, Unknown
+from infra.doctor.facts import HostFacts, Hypervisor, Unknown
 from infra.doctor.wanted import WantedHost, WantedInstance
 
 T = TypeVar("T")
@@ -158,6 +158,18 @@ def known(fact: T | Unknown) -> T:
     if isinstance(fact, Unknown):
         raise Skip(fact.reason)
     return fact
+
+
+def hypervisor_of(subject: Subject) -> Hypervisor:
+    """Return what libvirt says.
+
+    Raises:
+        Skip: It says nothing; why is the check `libvirt`'s to tell, once.
+    """
+    found = subject.facts.hypervisor
+    if isinstance(found, Unknown) and subject.facts.access.stage == "reached":
+        raise Skip("libvirt there doesn't answer")
+    return known(found)
 
 
 def skip_unless(condition: object, reason: str) -> None:

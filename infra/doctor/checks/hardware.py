@@ -65,16 +65,16 @@ def declared(subject: Subject) -> Verdict:
         rows.append(("cpus", host.declared_cpus, known(subject.facts.processor).logical))
     if host.declared_memory_gib is not None:
         found = -(-known(subject.facts.system).memory_bytes // GIB)
-        rows.append(("memoryGiB", host.declared_memory_gib, found + _FIRMWARE_GIB))
+        rows.append(("memoryGiB", host.declared_memory_gib, found))
     if host.declared_disk_gib is not None:
         holding = known(subject.facts.storage).holding(host.storage_directory)
         if holding is not None:
             rows.append(("diskGiB", host.declared_disk_gib, -(-holding.size // GIB)))
     if not rows:
         raise Skip("the hosts file declares no sizes")
-    more = {
-        name: f"{name}: {wanted:,}, and the host has {there:,}" for name, wanted, there in rows if wanted > there
-    }
+    slack = {"memoryGiB": _FIRMWARE_GIB}
+    over = [row for row in rows if row[1] > row[2] + slack.get(row[0], 0)]
+    more = {name: f"{name}: {wanted:,}, and the host has {there:,}" for name, wanted, there in over}
     if more:
         judge = failed if more.keys() - {"diskGiB"} else warning  # disks are thin
         return judge(listed(list(more.values())), f"correct {host.where}: placement counts on it")

@@ -10,6 +10,7 @@ from infra.doctor.checks.base import (
     Verdict,
     check,
     failed,
+    hypervisor_of,
     is_coming,
     known,
     listed,
@@ -36,7 +37,8 @@ def libvirt(subject: Subject) -> Verdict:
     if isinstance(found, Unknown):
         skip_unless(access.stage == "reached", found.reason)
         skip_unless(not is_coming(subject, "packages", "libvirtd"), "it isn't there yet: `pulumi up` brings it")
-        return failed(found.reason, _libvirt_remedy(found.reason, access.user, is_root=access.is_root))
+        seen = found.reason.partition(". Is libvirtd running")[0]
+        return failed(seen, _libvirt_remedy(found.reason, access.user, is_root=access.is_root))
     if found.libvirt < _LIBVIRT:
         return failed(
             f"libvirt {_text(found.libvirt)}",
@@ -48,7 +50,7 @@ def libvirt(subject: Subject) -> Verdict:
 @check("qemu")
 def qemu(subject: Subject) -> Verdict:
     """QEMU 6.2 or later."""
-    found = known(subject.facts.hypervisor).qemu
+    found = hypervisor_of(subject).qemu
     if found is None:
         remedy = "apt-get install qemu-system-x86, then `systemctl restart libvirtd`"
         if subject.instance.machine_type == "container":
@@ -110,21 +112,19 @@ def bare_metal(subject: Subject) -> Verdict:
 @check("guest-secure-boot", source="SYS")
 def guest_secure_boot(subject: Subject) -> Verdict:
     """Guests can have Secure Boot."""
-    return _guest_firmware(
-        subject, known(subject.facts.hypervisor).secure_boot, "OVMF with Secure Boot keys", "ovmf"
-    )
+    return _guest_firmware(subject, hypervisor_of(subject).secure_boot, "OVMF with Secure Boot keys", "ovmf")
 
 
 @check("guest-tpm", source="SYS")
 def guest_tpm(subject: Subject) -> Verdict:
     """Guests can have a TPM 2.0."""
-    return _guest_firmware(subject, known(subject.facts.hypervisor).tpm, "swtpm", "swtpm swtpm-tools")
+    return _guest_firmware(subject, hypervisor_of(subject).tpm, "swtpm", "swtpm swtpm-tools")
 
 
 @check("containers")
 def containers(subject: Subject) -> Verdict:
     """Machines can run as containers."""
-    found = known(subject.facts.hypervisor).containers
+    found = hypervisor_of(subject).containers
     skip_unless(subject.instance.runs_containers, _no_containers(subject))
     if found is None:
         return ok("libvirt's LXC answers")

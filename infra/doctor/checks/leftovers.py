@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from infra.doctor.checks.base import Subject, Verdict, check, counted, failed, known, listed, ok, warning
+from infra.doctor.checks.base import (
+    Subject,
+    Verdict,
+    check,
+    counted,
+    failed,
+    hypervisor_of,
+    known,
+    listed,
+    ok,
+    warning,
+)
 from infra.doctor.facts import Hypervisor
 from infra.doctor.wanted import WantedMachine
 from infra.kvm.ownership import Mark
@@ -24,7 +35,7 @@ def names(subject: Subject) -> Verdict:
 
     azlocal changes nothing that it did not make, so `up` would stop at these.
     """
-    hypervisor = known(subject.facts.hypervisor)
+    hypervisor = hypervisor_of(subject)
     mark = _mark(subject)
     wanted = _wanted_names(subject)
     foreign = [
@@ -43,7 +54,7 @@ def names(subject: Subject) -> Verdict:
 @check("leftovers")
 def leftovers(subject: Subject) -> Verdict:
     """Nothing is left of an earlier run."""
-    hypervisor = known(subject.facts.hypervisor)
+    hypervisor = hypervisor_of(subject)
     left = [*_left_in_libvirt(subject, hypervisor), *_left_stores(subject, hypervisor), *_left_links(subject)]
     if left:
         seen, remedies = zip(*left, strict=True)
