@@ -57,9 +57,9 @@ def _timed(command: list[str]) -> float:
 
 
 def _checkout(folder: Path) -> Path:
-    """Clone this checkout, with what `make setup` has put there, and give it an instance of its own."""
+    """Clone this checkout, set up from what this one has, and give it an instance of its own."""
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
-    (folder / ".venv").symlink_to(ROOT / ".venv")
+    shutil.copytree(ROOT / ".venv", folder / ".venv", symlinks=True)
     shutil.copytree(
         ROOT / ".azlocal", folder / ".azlocal", symlinks=True, ignore=shutil.ignore_patterns("state", "log")
     )
@@ -81,6 +81,7 @@ def _checkout(folder: Path) -> Path:
     _dump(folder / f"Pulumi.{STACK}.yaml", {"config": {f"azlocal:{key}": value for key, value in config.items()}})
     _dump(folder / "hosts/bench.yaml", hosts)
     _dump(folder / "netplans/bench.yaml", NETPLAN)
+    subprocess.run(["make", "--directory", str(folder), "setup"], check=True, capture_output=True)
     return folder
 
 
