@@ -108,6 +108,22 @@ def test_networks_on_one_vlan_share_the_bridge_of_an_uplink() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("connection", "said", "prepare"),
+    [
+        ("qemu:///system", {}, False),
+        ("qemu:///system", {"prepare": True}, True),
+        ("qemu+ssh://root@192.0.2.1/system", {}, True),
+        ("qemu+ssh://root@192.0.2.1/system", {"prepare": False}, False),
+    ],
+)
+def test_remote_hosts_are_prepared_unless_the_file_says_otherwise(
+    connection: str, said: dict[str, Any], prepare: bool
+) -> None:
+    (only,) = topology_of(hosts=[host(connection=connection, **said)]).hosts
+    assert only.prepare is prepare
+
+
 def test_bridge_names_fit_and_differ() -> None:
     names = {
         bridge_name(instance, net)
