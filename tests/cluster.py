@@ -77,6 +77,7 @@ class Kubernetes:
         assert image is not None
         folders = [str(image.bundle.binary("kubectl").parent), os.environ["PATH"]]
         environment = {"PATH": os.pathsep.join(folders), "KUBECONFIG": str(self.kubeconfig)}
+        environment["HOME"] = str(self.kubeconfig.parent)  # kubectl keeps a cache there
         command = ["bash", "-e", "-c", text]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=180)
 
