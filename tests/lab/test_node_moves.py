@@ -1,0 +1,79 @@
+"""A Kubernetes worker whose host drains leaves its cluster, moves, and joins again; a control plane stays."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from infra.image import find_node_image
+from infra.kubernetes.api import ClusterApi
+from infra.kubernetes.kubeconfig import select_cluster
+from tests.lab.instance import INSTANCE, cluster, instances
+from tests.lab.lab import Lab
+from tests.lab.site import hosts_file, netplan
+from tests.project import Project
+
+pytestmark = pytest.mark.lab
+
+SIZES = {"Node": {"vcpus": 2, "memoryGiB": 3, "diskGiB": 20}, "Tiny": {"vcpus": 1, "memoryGiB": 1, "diskGiB": 16}}
+PINS = {"a-cp-0": "node1", "a-pool1-0": "node1", "a-pool1-1": "node2"}
+
+
+def hosts(lab: Lab, **drains: bool) -> dict[str, Any]:
+    found = hosts_file(lab) | {"vmSizes": SIZES}
+    return found | {"hosts": [one | {"drain": drains.get(one["name"], False)} for one in found["hosts"]]}
+
+
+@pytest.fixture
+def project(lab: Lab, tmp_path: Path) -> Iterator[Project]:
+    """Return a project whose cluster has its control plane and a worker on node1, and a worker on node2."""
+    if find_node_image() is None:
+        pytest.skip("the node image isn't built; run `azlocal image build`")
+    # The gateway's host is the way to the cluster, as the plan says (mesh-needs-route).
+    prefix = netplan(lab)["logicalNetworks"][0]["addressPrefix"]
+    subprocess.run(["ip", "route", "add", prefix, "via", str(lab.host("node1").address)], check=True)
+    plane, pool = {"count": 1, "vmSize": "Node"}, {"name": "pool1", "count": 2, "vmSize": "Node"}
+    wanted = cluster(2, provisioning="kubernetes", controlPlane=plane, agentPools=[pool])
+    with instances(lab, tmp_path) as make:
+        yield make(
+            netplan_changes={"transport": "vxlan"},
+            hosts=hosts(lab),
+            resourceBridge={"vmSize": "Tiny"},
+            clusters=[wanted],
+            placement={"pins": PINS},
+        )
+
+
+def test_a_worker_leaves_its_cluster_moves_and_joins_again(lab: Lab, project: Project) -> None:
+    project.up(timeout=1800).expect()
+    before = nodes(project)
+    assert len(before) == 3
+
+    path = project.directory / "hosts/lab.yaml"
+    path.write_text(yaml.safe_dump(hosts(lab, node1=True)))
+    project.edit(placement={"pins": {}})
+    refused = project.pulumi("preview")
+    assert refused.code != 0
+    assert "a-cp-0 would move to another host, and cluster site-a keeps its data (etcd) on it" in refused.output
+
+    path.write_text(yaml.safe_dump(hosts(lab, node2=True)))
+    worker = f"{INSTANCE}-a-pool1-1"
+    said = project.pulumi("preview").expect().output
+    assert f"{worker} moves to another host: cluster site-a drains and forgets it" in said
+    said = project.up(timeout=1800).expect().output
+    assert f"node {worker} was drained and removed from cluster a, before it moves" in said
+    after = nodes(project)
+    assert {name for name in before if before[name] != after[name]} == {worker}
+    assert project.outputs()["machines"][worker]["host"] == "node1"
+
+
+def nodes(project: Project) -> dict[str, str]:
+    """Return the UID of every node of the cluster."""
+    text = project.pulumi("stack", "output", "kubeconfig", "--show-secrets").expect().output
+    found = ClusterApi(select_cluster(text, f"{INSTANCE}-a")).items("/api/v1/nodes")
+    return {one["metadata"]["name"]: one["metadata"]["uid"] for one in found}
