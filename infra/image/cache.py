@@ -98,4 +98,5 @@ def _is_ours(folder: Path) -> bool:
         files = {artifact["file"] for artifact in content["artifacts"].values()}
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    return known and {path.name for path in folder.iterdir()} <= {MANIFEST, *files}
+    side_files = {f"{file}.chunks" for file in files}  # who copies an image keeps its chunks' hashes there
+    return known and {path.name for path in folder.iterdir()} <= {MANIFEST, *files, *side_files}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -16,8 +17,10 @@ from infra.kvm.chunk_worker import ImageFile
 from infra.kvm.connection import Hosts
 from infra.kvm.errors import HostError
 from infra.kvm.spread import FROM_HERE_AT_ONCE, HERE, Spreads
-from infra.ssh import Shell, ShellError
+from infra.ssh import LocalShell, Shell, ShellError
 
+_SIDE_SUFFIX: Final = ".chunks"
+"""Of the file beside an image that keeps its chunks' hashes."""
 _ROUNDS: Final = 4
 _LOOK_SECONDS: Final = 20.0
 _TURN_SECONDS: Final = 0.25
@@ -101,7 +104,10 @@ class ImageCopies:
                 self._ask(target, by_connection, complete, copy)
             with self._source(target, by_connection, copy) as chosen:
                 if chosen == HERE:
-                    self._offer_if(copy.send(missing), target)
+                    whole = copy.send(missing)
+                    self._offer_if(whole, target)
+                    if whole and not is_remote(target.connection):
+                        return  # reading it again would only show the same memory of the same kernel
                     continue
                 neighbour, by_connection = by_connection[chosen], {}  # what fails there needn't fail from here
                 path = self.spreads.path(target.content, chosen)
@@ -139,7 +145,10 @@ class ImageCopies:
         self.spreads.ask(target.content, list(neighbours), lambda: copy.tell("asking who has it"), path_on)
 
     def _hashes(self, source: Path, talk: Talk) -> Mapping[int, str]:
-        """Read the file once, however many hosts get it."""
+        """Read the file once, however many hosts get it, and keep what was found beside it for later runs.
+
+        A file that was damaged meanwhile arrives nowhere: what is sent has other hashes.
+        """
         while not self._reading.acquire(timeout=_TURN_SECONDS):
             talk.check_cancelled()
         try:
@@ -147,6 +156,8 @@ class ImageCopies:
                 about = source.stat()
                 key = (str(source), about.st_size, about.st_mtime_ns)
                 if key not in self._known:
+                    self._known[key] = _kept_hashes(source, key[1:])
+                if not self._known[key]:
                     found = {}
                     count = chunks.chunk_count(about.st_size)
                     for number, one in chunks.hashes(file.fileno(), about.st_size):
@@ -154,9 +165,29 @@ class ImageCopies:
                         talk.status(f"node image: reading it here, {number * 100 // count} %")
                         found[number] = one
                     self._known[key] = found
+                    _keep_hashes(source, key[1:], found)
                 return self._known[key]
         finally:
             self._reading.release()
+
+
+def _kept_hashes(source: Path, stamp: tuple[int, int]) -> Mapping[int, str]:
+    try:
+        kept = json.loads(_side_file(source).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return {}
+    return dict(enumerate(kept["chunks"])) if (kept["size"], kept["modified"]) == stamp else {}
+
+
+def _keep_hashes(source: Path, stamp: tuple[int, int], found: Mapping[int, str]) -> None:
+    size, modified = stamp
+    content = {"size": size, "modified": modified, "chunks": [found[number] for number in range(len(found))]}
+    with suppress(ShellError):  # somebody else's folder: then it is read again next time
+        LocalShell().write_file(str(_side_file(source)), json.dumps(content).encode(), mode=0o644)
+
+
+def _side_file(source: Path) -> Path:
+    return source.with_name(f"{source.name}{_SIDE_SUFFIX}")
 
 
 class _Copy:

@@ -83,6 +83,11 @@ def test_prune_keeps_the_current_image_and_everything_unknown(
     assert prunable(cache, {"f" * 64}, {recipe.tree_digest}) == [cache.image(recipe.digest)]
 
 
+def test_prune_takes_the_kept_hashes_of_an_image_with_it(cache: Cache, image: NodeImage) -> None:
+    image.container.path.with_name(f"{image.container.path.name}.chunks").write_text("{}")
+    assert cache.image(image.digest) in prunable(cache, (), ())
+
+
 def test_prune_leaves_an_image_to_which_someone_added_a_file(cache: Cache, image: NodeImage) -> None:
     (cache.image(image.digest) / "notes.txt").write_text("mine")
     assert cache.image(image.digest) not in prunable(cache, (), ())
