@@ -1,0 +1,203 @@
+"""Hosts come, drain, go, die and come back: machines keep their addresses, and nothing stays behind."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from infra.image import find_node_image
+from tests.lab.conftest import MakeLab
+from tests.lab.host import LabHost
+from tests.lab.instance import INSTANCE, cluster, instances, on
+from tests.lab.lab import Lab
+from tests.lab.site import hosts_file
+from tests.lab.traces import traces
+from tests.project import Project
+
+pytestmark = pytest.mark.lab
+
+SECONDS_WITH_A_DEAD_HOST = 60
+"""Of an `up` that has nothing to make: the engine's own time on a busy machine, and no wait for the host."""
+
+
+@dataclass
+class Site:
+    """A lab of three hosts, of which the instance has those that `have` named last."""
+
+    lab: Lab
+    project: Project
+    untouched: dict[str, set[str]]
+
+    def have(self, **changes: dict[str, Any]) -> None:
+        """Write hosts/lab.yaml with these hosts, and these keys of each beside those that the lab gives it."""
+        known = {one["name"]: one for one in hosts_file(self.lab)["hosts"]}
+        content = hosts_file(self.lab) | {"hosts": [known[name] | more for name, more in changes.items()]}
+        path = self.project.directory / "hosts/lab.yaml"
+        path.write_text(yaml.safe_dump(content, sort_keys=False))
+
+    def machines(self) -> dict[str, Any]:
+        """Return what the stack says of its machines."""
+        found: dict[str, Any] = self.project.outputs()["machines"]
+        return found
+
+    def places(self) -> dict[str, str]:
+        """Return each machine's host, as seen at the hosts' consoles."""
+        return {name: host.name for host in self.lab.hosts if host.is_on for name in running(host)}
+
+    def check_reachable(self, gateway: str, addresses: dict[str, str]) -> None:
+        """Log in to every machine at the address it always had."""
+        machines = self.machines()
+        assert {name: one["address"] for name, one in machines.items()} == addresses
+        assert {name: one["host"] for name, one in machines.items()} == self.places()
+        for name in machines:
+            assert on(self.project, self.lab, name, "hostname") == name
+
+
+@pytest.fixture
+def site(make_lab: MakeLab, tmp_path: Path) -> Iterator[Site]:
+    """Return an instance of five machines on node1 and node2 of a lab of three hosts."""
+    if find_node_image() is None:
+        pytest.skip("the node image isn't built; run `azlocal image build`")
+    lab = make_lab(3)
+    untouched = {host.name: traces(host) for host in lab.hosts}
+    with instances(lab, tmp_path) as make:
+        site = Site(lab, make(netplan_changes={"transport": "vxlan"}, clusters=[cluster(3)]), untouched)
+        site.have(node1={}, node2={})
+        site.project.up().expect()
+        yield site
+
+
+def test_a_host_is_added_drained_taken_away_and_replaced(site: Site) -> None:
+    project, (_, drained, added) = site.project, site.lab.hosts
+    before, addresses = site.places(), {name: one["address"] for name, one in site.machines().items()}
+    assert set(before.values()) == {"node1", "node2"}
+
+    site.have(node1={}, node2={}, node3={})
+    assert changes(project, "Machine") == {}
+    project.up().expect()
+    assert site.places() == before, "a host more moves nobody"
+
+    site.have(node1={}, node2={"drain": True}, node3={})
+    moving = {name for name, host in before.items() if host == "node2"}
+    assert changes(project, "Machine") == dict.fromkeys(moving, "replace")
+    said = project.up().expect().output
+    for name in moving:
+        owner = name.removeprefix(f"{INSTANCE}-")
+        assert re.search(rf"{owner} moves from node2 to node[13], because node2 drains", said)
+    after = site.places()
+    assert {name for name, host in after.items() if before[name] != host} == moving
+    assert running(drained) == set()
+    site.check_reachable("node1", addresses)
+    project.refresh("--expect-no-changes").expect()
+
+    site.have(node1={}, node3={})
+    project.up().expect()
+    assert sorted(traces(drained) - site.untouched["node2"]) == []
+    assert site.places() == after
+
+    # node3 is another machine from now on: what was on the old one goes, and comes to the new one.
+    site.have(node1={}, node3={"connection": drained.connection, "managementAddress": management(site, "node2")})
+    project.up().expect()
+    assert running(added) == set()
+    assert {name for name, host in site.places().items() if host == "node2"} == {
+        name for name, host in after.items() if host == "node3"
+    }
+    for name, one in site.machines().items():
+        assert one["address"] == addresses[name]
+        assert on(project, site.lab, name, "hostname") == name
+
+
+def test_a_host_that_dies_for_good_is_given_up_in_seconds_and_swept_when_it_returns(site: Site) -> None:
+    project, (dead, *_) = site.project, site.lab.hosts
+    site.have(node1={}, node2={}, node3={})
+    project.up().expect()
+    before, addresses = site.places(), {name: one["address"] for name, one in site.machines().items()}
+    keys = {name: one["sshHostKey"] for name, one in site.machines().items()}
+    dead.power_off()  # node1 holds the mesh's gateway, too
+
+    site.have(node2={}, node3={})
+    refused = project.up().expect(255).output
+    assert "have it in hosts/*.yaml with `lost: true`" in refused
+
+    site.have(node1={"lost": True}, node2={}, node3={})
+    project.up().expect()
+    moved = {name for name, host in before.items() if host == "node1"}
+    assert moved
+    after = site.places()
+    assert {name for name, host in after.items() if before[name] != host} == moved
+    assert {name for name, one in site.machines().items() if one["sshHostKey"] != keys[name]} == moved
+    site.check_reachable("node2", addresses)
+    with in_time():
+        project.up("--expect-no-changes").expect()
+    site.have(node2={}, node3={})
+    with in_time():
+        project.up().expect()
+
+    # It comes back as it was, and with it machines whose addresses others have by now.
+    dead.power_on()
+    dead.run("mount", "-o", "loop", f"/var/lib/azlocal/{INSTANCE}.xfs", f"/var/lib/azlocal/{INSTANCE}")
+    for name in moved:
+        dead.run("virsh", "-c", "lxc:///system", "start", name)
+    assert running(dead) == moved
+    site.have(node1={}, node2={}, node3={})
+    said = project.up().expect().output
+    for name in moved:
+        assert f"removing {name}, which belongs elsewhere" in said
+    assert site.places() == after
+    site.check_reachable("node1", addresses)
+
+
+def test_a_host_that_was_lost_by_mistake_is_taken_back(site: Site) -> None:
+    project, before = site.project, site.places()
+    mistaken = next(name for name, host in before.items() if host == "node2")
+    site.have(node1={}, node2={"lost": True})
+    assert changes(project, "Machine")[mistaken] == "replace"
+    site.lab.host("node2").cut_link()
+    project.up().expect()
+    assert mistaken in running(site.lab.host("node1")) & running(site.lab.host("node2"))
+    site.lab.host("node2").restore_link()
+    site.have(node1={}, node2={})
+    project.up().expect()
+    assert set(site.places().values()) == {"node1"}
+    project.refresh("--expect-no-changes").expect()
+
+
+def changes(project: Project, kind: str) -> dict[str, str]:
+    """Return what a preview would do to resources of a kind, by their names."""
+    found = {}
+    for step in project.preview()["steps"]:
+        *_, types, name = step["urn"].split("::")
+        if types.rsplit(":", 1)[-1] == kind and step["op"] not in {
+            "same",
+            "create-replacement",
+            "delete-replaced",
+        }:
+            found[name] = step["op"]
+    return found
+
+
+def management(site: Site, name: str) -> str:
+    """Return a host's address in the infrastructure network."""
+    found: str = next(one["managementAddress"] for one in hosts_file(site.lab)["hosts"] if one["name"] == name)
+    return found
+
+
+def running(host: LabHost) -> set[str]:
+    """Return the containers that run on a host, asked at its console."""
+    return set(host.run("virsh", "-q", "-c", "lxc:///system", "list", "--name").stdout.split())
+
+
+@contextmanager
+def in_time() -> Iterator[None]:
+    """Require that what is done waits for no dead host."""
+    start = time.monotonic()
+    yield
+    assert time.monotonic() - start < SECONDS_WITH_A_DEAD_HOST
