@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 import libvirt
@@ -165,12 +165,18 @@ def own_daemons() -> list[Daemon]:
 
 def mounts_to_share(mounts: list[Mount]) -> list[str]:
     """Return the mounts with real files that other mount namespaces would not follow, `/` among them."""
-    tops = {mount.target: mount for mount in mounts}
     return [
         mount.target
-        for mount in tops.values()
-        if not mount.shared and (mount.target == "/" or mount.source.startswith("/dev/"))
+        for number, mount in enumerate(mounts)
+        if not mount.shared
+        and (mount.target == "/" or mount.source.startswith("/dev/"))
+        and not any(_covers(later, mount) for later in mounts[number + 1 :])
     ]
+
+
+def _covers(later: Mount, earlier: Mount) -> bool:
+    """Return whether a mount hides one that was there before: at its place, or at a folder above."""
+    return PurePosixPath(earlier.target).is_relative_to(later.target)
 
 
 def hides_unified(mounts: list[Mount]) -> bool:

@@ -27,8 +27,11 @@ def test_mounts_with_real_files_are_shared_once() -> None:
         Mount("/home", "/dev/sdc1", "ext4", shared=True),
         Mount("/covered", "/dev/sdd1", "ext4"),
         Mount("/covered", "tmpfs", "tmpfs"),
+        Mount("/run/netns", "/dev/vda", "ext4"),
+        Mount("/run", "tmpfs", "tmpfs"),
+        Mount("/run/later", "/dev/sde1", "ext4"),
     ]
-    assert mounts_to_share(mounts) == ["/", "/data"]
+    assert mounts_to_share(mounts) == ["/", "/data", "/run/later"]
     assert mounts_to_share([Mount("/", "/dev/vda", "ext4", shared=True)]) == []
 
 
