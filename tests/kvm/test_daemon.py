@@ -130,7 +130,7 @@ class TestReal:
     def test_outlives_its_starter_and_is_known_again(self, machine: Machine) -> None:
         start = machine.begin_azlocal("start")
         while not machine.pids("virtlogd"):
-            pass
+            assert start.poll() is None, start.communicate()
         start.kill()
         start.communicate()
         machine.azlocal("start")
