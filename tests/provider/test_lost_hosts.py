@@ -10,6 +10,7 @@ import pytest
 from infra.kvm.connection import Hosts
 from infra.kvm.errors import HostUnreachable
 from infra.provider.diff import diff
+from infra.provider.kind import InitFailed
 from infra.provider.kinds.host import HostKind
 from infra.provider.kinds.network import NetworkKind
 from infra.provider.operation import Operation
@@ -80,3 +81,10 @@ def test_a_mesh_s_gateway_comes_and_goes_without_its_machines() -> None:
     changes = diff(NetworkKind.contract, NETWORK.to_wire(), nat)
     NetworkKind(Hosts()).refine(NETWORK.to_wire(), nat, changes, op)
     assert set(changes.replaces()) == {"mode", "addressPrefix", "gateway"}
+
+
+def test_a_network_that_was_changed_half_way_is_gone_on_with_by_the_next_run() -> None:
+    wanted = NETWORK.model_copy(update={"gateway": "10.1.0.1", "address_prefix": "10.1.0.0/24"})
+    with pytest.raises(InitFailed) as failed:
+        NetworkKind(Hosts()).update(operation("Network")[0], f"{GONE}#lab-aks", NETWORK, wanted)
+    assert failed.value.made.state == NETWORK, "what stands isn't known, so state keeps what was"

@@ -10,11 +10,11 @@ import libvirt
 
 from infra.kvm import meshes
 from infra.kvm.connection import HostSession
-from infra.kvm.errors import HostError
+from infra.kvm.errors import HostError, NotOurs
 from infra.kvm.machines import live_view
 from infra.kvm.networks import NetworkDefinition, owned_network, remove_network
 from infra.kvm.ownership import Mark
-from infra.provider.kind import Changes, Made
+from infra.provider.kind import Changes, InitFailed, Made
 from infra.provider.kinds.base import HostedKind, mark_for, parse_id
 from infra.provider.operation import Operation
 from infra.resources.contract import Fault, OnChange
@@ -87,7 +87,19 @@ class NetworkKind(HostedKind[NetworkInputs, NetworkState]):
             return _state(session, network, inputs, mark)
 
     def update(self, op: Operation, id: str, old: NetworkState, inputs: NetworkInputs) -> NetworkState:
-        """Start or stop the network; machines that were on it when it stopped are plugged in again."""
+        """Start or stop the network; machines that were on it when it stopped are plugged in again.
+
+        Raises:
+            InitFailed: it was stopped half-way; the next `up` goes on, whatever it wants of the network by then.
+        """
+        try:
+            return self._bring(op, inputs)
+        except NotOurs:
+            raise  # nothing was touched
+        except HostError as error:
+            raise InitFailed(Made(id, old), str(error)) from error
+
+    def _bring(self, op: Operation, inputs: NetworkInputs) -> NetworkState:
         mark = mark_for(op, inputs.instance)
         with self.session(op, inputs.connection) as session:
             network = owned_network(session.qemu, inputs.name, mark)
