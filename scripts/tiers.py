@@ -44,6 +44,7 @@ class Tier:
     needs: tuple[Need, ...] = ()
     preparations: tuple[tuple[str, ...], ...] = ()
     command: tuple[str, ...] = ()  # runs instead of pytest
+    at_once: int = 1  # tests that run side by side: for those that mostly wait, and have names of their own
 
 
 @dataclass
@@ -115,7 +116,7 @@ TIERS = (
     # A step of its own, so that its time is seen: Kubernetes is compiled in it where it can't be downloaded.
     Tier("image", 40, MACHINES, command=IMAGE),
     Tier("engine", 15, (needs_command("pulumi"),)),
-    Tier("lab", 30, (needs_root, needs_namespaces, needs_command("libvirtd"), needs_command("sshd"))),
+    Tier("lab", 30, (needs_root, needs_namespaces, needs_command("libvirtd"), needs_command("sshd")), at_once=2),
     Tier("e2e", 40, (*MACHINES, needs_loop_devices), (IMAGE, HYPERVISOR)),
     Tier("vm", 40, (*MACHINES, needs_command("qemu-system-x86_64")), (IMAGE, HYPERVISOR)),
 )
@@ -166,6 +167,8 @@ def run_pytest(tier: Tier, extra: list[str]) -> Result:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", *marker, f"--junit-xml={report}", "--durations=5"]
+        if tier.at_once > 1:
+            command += ["--numprocesses", str(tier.at_once)]
         # Each tier collects every file: one that can't be imported must not take the other tiers' tests along.
         command += ["--continue-on-collection-errors", *extra]
         code = run_limited(command, tier.limit_minutes)
