@@ -42,6 +42,10 @@ _NETWORK_ERRORS: Final = (paramiko.SSHException, EOFError, OSError)
 _Found = TypeVar("_Found")
 
 
+class _Broken(SshError):
+    """A connection that stood broke."""
+
+
 class SshShell:
     """Commands and files of a host over SSH, by the user's own SSH configuration, keys and known hosts."""
 
@@ -86,7 +90,7 @@ class SshShell:
                 file.prefetch()
                 return file.read()
 
-        return self._with_files(f"{path} can't be read", read)
+        return self._looking(f"{path} can't be read", read)
 
     def write_file(self, path: str, data: bytes, mode: int = 0o600) -> None:
         """Write a file beside its place, then move it there."""
@@ -118,7 +122,7 @@ class SshShell:
     def exists(self, path: str) -> bool:
         """Return whether there is something at the path."""
         try:
-            self._with_files(f"{path} can't be looked at", lambda sftp: sftp.lstat(path))
+            self._looking(f"{path} can't be looked at", lambda sftp: sftp.lstat(path))
         except FileMissing:
             return False
         return True
@@ -175,6 +179,13 @@ class SshShell:
                 raise
         return _open_session(self.host, self._connected())
 
+    def _looking(self, what: str, action: Callable[[paramiko.SFTPClient], _Found]) -> _Found:
+        """Do what changes nothing, and so may be done once more where the connection breaks meanwhile."""
+        try:
+            return self._with_files(what, action)
+        except _Broken:
+            return self._with_files(what, action)
+
     def _with_files(self, what: str, action: Callable[[paramiko.SFTPClient], _Found]) -> _Found:
         with self._sessions, self._sftp() as sftp:
             try:
@@ -184,7 +195,7 @@ class SshShell:
             except OSError as error:
                 raise FileError(f"{self.host}: {what}: {error.strerror or error}") from error
             except (paramiko.SSHException, EOFError) as error:
-                raise SshError(f"{self.host}: {what}: the SSH connection broke: {error}") from error
+                raise _Broken(f"{self.host}: {what}: the SSH connection broke: {error}") from error
 
     @contextmanager
     def _sftp(self) -> Iterator[paramiko.SFTPClient]:

@@ -166,7 +166,8 @@ class LabHost:
     def renew_host_key(self) -> str:
         """Have the SSH server show another host key, as after a new installation; return the public one."""
         key = renew_host_key(self.disk)
-        self.run("sh", "-c", "kill -HUP $(cat /run/sshd.pid)")
+        self.stop_sshd()  # a reload leaves a moment in which nobody listens
+        self.start_sshd()
         return key
 
     # -- looking -------------------------------------------------------------------------------------
