@@ -23,6 +23,7 @@ _SIDE_SUFFIX: Final = ".chunks"
 """Of the file beside an image that keeps its chunks' hashes."""
 _ROUNDS: Final = 4
 _LOOK_SECONDS: Final = 20.0
+_COPY_SECONDS: Final = 900.0
 _TURN_SECONDS: Final = 0.25
 
 
@@ -99,15 +100,15 @@ class ImageCopies:
             missing = copy.missing()
             if not missing:
                 return
+            if not is_remote(target.connection) and copy.is_untouched(missing):
+                copy.place()
+                return
             self.spreads.lost(target.content, target.connection)
             if by_connection and is_remote(target.connection):
                 self._ask(target, by_connection, complete, copy)
             with self._source(target, by_connection, copy) as chosen:
                 if chosen == HERE:
-                    whole = copy.send(missing)
-                    self._offer_if(whole, target)
-                    if whole and not is_remote(target.connection):
-                        return  # reading it again would only show the same memory of the same kernel
+                    self._offer_if(copy.send(missing), target)
                     continue
                 neighbour, by_connection = by_connection[chosen], {}  # what fails there needn't fail from here
                 path = self.spreads.path(target.content, chosen)
@@ -207,6 +208,22 @@ class _Copy:
             found[number] = one
             self._text = f"checking it there, {len(found) * 100 // len(self._wanted)} %"
         return {number: one for number, one in self._wanted.items() if found.get(number) != one}
+
+    def is_untouched(self, missing: Mapping[int, str]) -> bool:
+        """Return whether none of the image's data is there yet."""
+        return len(missing) >= self._data
+
+    def place(self) -> None:
+        """Copy the whole file at the kernel's speed, on the machine that has it; what is done is on its disk.
+
+        Nothing is compared afterwards: the copy would be read from the memory that it was just written from.
+        """
+        self._text = "copying it on this machine"
+        copy = ["cp", "--sparse=always", "--", str(self._source), self._file.path]
+        for command in (copy, ["sync", "--data", "--", self._file.path]):
+            with self._file.shell.start(command) as process:
+                for _ in process.lines(patience=_COPY_SECONDS):
+                    self._tick()
 
     def send(self, missing: Mapping[int, str]) -> bool:
         """Send chunks from here; return whether all of them arrived as they should be."""

@@ -45,7 +45,7 @@ POINTS = [
     "before Create Network",
     "after Create Network",
     "before Create Image",
-    "after chunk",
+    "after place",
     "after Create Image",
     "before Create Machine",
     "after createXMLFrom",
