@@ -222,11 +222,15 @@ def stop(domain: libvirt.virDomain, cancelled: threading.Event, status: Callable
     kill(domain)
 
 
+_FOR_A_MOMENT: Final = frozenset({libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_ERR_SYSTEM_ERROR})
+
+
 def kill(domain: libvirt.virDomain) -> None:
     """Pull the plug if the domain runs.
 
     libvirt gives a container's processes a few seconds to die and then calls it an internal error. Those of a
-    Kubernetes node take longer on a busy host, so it is asked again: what is dead by then is what was wanted.
+    Kubernetes node take longer on a busy host, so it is asked again: what is dead by then is what was wanted. The
+    same where a control group of the container's own goes while libvirt reads it, which it calls a system error.
     """
     deadline = time.monotonic() + _DEATH_SECONDS
     while True:
@@ -235,7 +239,7 @@ def kill(domain: libvirt.virDomain) -> None:
         except libvirt.libvirtError as error:
             if error.get_error_code() == libvirt.VIR_ERR_OPERATION_INVALID or is_missing(error):
                 return
-            is_patient = error.get_error_code() == libvirt.VIR_ERR_INTERNAL_ERROR and not is_connection_lost(error)
+            is_patient = error.get_error_code() in _FOR_A_MOMENT and not is_connection_lost(error)
             if not is_patient or time.monotonic() >= deadline:
                 raise
         else:
