@@ -28,13 +28,11 @@ class Tunnel:
     """A host's end of a VXLAN mesh.
 
     Attributes:
-        device: The interface's name.
         vni: VXLAN network identifier, one for each network of the instance.
         local: The address that other hosts send to.
         peers: Those of all other hosts.
     """
 
-    device: str
     vni: int
     local: str
     peers: tuple[str, ...]
@@ -153,14 +151,14 @@ def bridge_name(instance: str, network: str) -> str:
     is_clear = instance.isalnum() and network.isalnum()  # else `a-b`+`c` and `a`+`b-c` would be one
     if is_clear and len(readable) <= _BRIDGE_NAME_LENGTH:
         return readable
-    return f"azl-{_digest(f'{instance}/{network}')}"
+    digest = hashlib.sha256(f"{instance}/{network}".encode()).hexdigest()
+    return f"azl-{digest}"[:_BRIDGE_NAME_LENGTH]
 
 
 def _tunnel(spec: InstanceSpec, host: HostSpec, network: Network, vnis: Mapping[str, int]) -> Tunnel:
     name = f"{spec.name}/{network.name}"
     addresses = {one.name: str(one.underlay_address) for one in standing_hosts(spec)}
     return Tunnel(
-        device=f"azv-{_digest(name)}",
         vni=vnis[name],
         local=addresses[host.name],
         peers=tuple(sorted(address for other, address in addresses.items() if other != host.name)),
@@ -176,7 +174,3 @@ def _numbers(names: Iterable[str]) -> dict[str, int]:
             number += 1
         found[name] = vni
     return found
-
-
-def _digest(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()[: _BRIDGE_NAME_LENGTH - len("azl-")]
