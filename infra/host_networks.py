@@ -83,8 +83,8 @@ def host_networks(spec: InstanceSpec, layout: Sequence[Network]) -> Iterator[Hos
         layout: The netplan's networks.
     """
     vnis = _numbers(f"{spec.name}/{network.name}" for network in layout)
-    gateway_host = gateway_host_of(spec)
-    for host in standing_hosts(spec):
+    gateway_host = spec.gateway_host
+    for host in spec.standing_hosts:
         for network in layout:
             if carrier(spec, host, network, layout) is not network:
                 continue
@@ -101,7 +101,7 @@ def host_networks(spec: InstanceSpec, layout: Sequence[Network]) -> Iterator[Hos
                 vlan=network.vlan,
                 address_prefix=network.prefix,
                 gateway=address_text(network.gateway),
-                holds_gateway=mode == "nat" or (mode == "mesh" and host.name == gateway_host),
+                holds_gateway=mode == "nat" or (mode == "mesh" and host == gateway_host),
                 dns_servers=tuple(address_text(server) for server in network.dns_servers),
                 tunnel=tunnel,
                 mtu=spec.netplan.underlay_mtu - VXLAN_OVERHEAD if mode == "mesh" else None,
@@ -117,21 +117,6 @@ def mode_of(spec: InstanceSpec, host: HostSpec) -> NetworkMode:
     if spec.netplan.transport == "vxlan" and (len(spec.hosts.hosts) > 1 or host.underlay_address):
         return "mesh"
     return "bridge" if host.uplink else "nat"
-
-
-def gateway_host_of(spec: InstanceSpec) -> str:
-    """Return the host that holds the gateways of a mesh: the one the netplan names, else the file's first.
-
-    One that is lost holds nothing.
-    """
-    names = [host.name for host in standing_hosts(spec)]
-    named = spec.netplan.gateway_host
-    return named if named in names else names[0]
-
-
-def standing_hosts(spec: InstanceSpec) -> list[HostSpec]:
-    """Return the hosts that are not lost; where all are, all, for a plan that is refused anyway."""
-    return [host for host in spec.hosts.hosts if not host.lost] or list(spec.hosts.hosts)
 
 
 def carrier(spec: InstanceSpec, host: HostSpec, network: Network, layout: Iterable[Network]) -> Network:
@@ -157,7 +142,7 @@ def bridge_name(instance: str, network: str) -> str:
 
 def _tunnel(spec: InstanceSpec, host: HostSpec, network: Network, vnis: Mapping[str, int]) -> Tunnel:
     name = f"{spec.name}/{network.name}"
-    addresses = {one.name: str(one.underlay_address) for one in standing_hosts(spec)}
+    addresses = {one.name: str(one.underlay_address) for one in spec.standing_hosts}
     return Tunnel(
         vni=vnis[name],
         local=addresses[host.name],

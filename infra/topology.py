@@ -11,7 +11,7 @@ from typing import Any, Literal
 from infra.addresses import AddressPlan
 from infra.addresses.layout import Network, build_networks
 from infra.addresses.numbers import address_text, as_ranges, range_text
-from infra.host_networks import HostNetwork, carrier, host_networks, standing_hosts
+from infra.host_networks import HostNetwork, carrier, host_networks
 from infra.placement import MachineRole, Placement, plan_placement
 from infra.spec import InstanceSpec, SpecError
 from infra.spec.hosts import HostSpec
@@ -191,7 +191,7 @@ def build_topology(spec: InstanceSpec, plan: AddressPlan, placement: Placement |
     by_place = {(one.host, one.network): one for one in networks}
     carriers = {
         (host.name, network.index): by_place[host.name, carrier(spec, host, network, layout).name]
-        for host in standing_hosts(spec)
+        for host in spec.standing_hosts
         for network in layout
     }
     gateways = {one.network: one.host for one in networks if one.holds_gateway and one.mode == "mesh"}

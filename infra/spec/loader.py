@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from infra.spec.explain import explain
 from infra.spec.findings import Finding, KeyPath, SpecError, key_path, shown
-from infra.spec.hosts import HostsFile
+from infra.spec.hosts import HostsFile, HostSpec
 from infra.spec.netplan import Netplan
 from infra.spec.stack import StackConfig
 from infra.spec.tree import Document, Node, read_document
@@ -73,6 +73,20 @@ class InstanceSpec:
     def hosts_lock_path(self) -> Path:
         """Return where it is recorded which host each of the site's machines is on."""
         return self.directory / "hosts" / f"{self.site}.lock.yaml"
+
+    @property
+    def standing_hosts(self) -> list[HostSpec]:
+        """Return the hosts that are not lost; where all are, all, for a plan that is refused anyway."""
+        return [host for host in self.hosts.hosts if not host.lost] or list(self.hosts.hosts)
+
+    @property
+    def gateway_host(self) -> HostSpec:
+        """Return the host that holds the gateways of a mesh: the one the netplan names, else the file's first.
+
+        One that is lost holds nothing.
+        """
+        standing = self.standing_hosts
+        return next((host for host in standing if host.name == self.netplan.gateway_host), standing[0])
 
     def vm_sizes(self) -> dict[str, VmSize]:
         """Return every VM size that a machine of this instance can have."""

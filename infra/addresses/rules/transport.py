@@ -67,8 +67,7 @@ def mesh_needs_route(facts: Facts) -> Iterator[Fault]:
     """Who works with a cluster behind a mesh has a route to its network."""
     if not _is_meshed(facts):
         return
-    hosts = [host for host in facts.spec.hosts.hosts if not host.lost] or facts.spec.hosts.hosts
-    holder = next((host for host in hosts if host.name == facts.spec.netplan.gateway_host), hosts[0])
+    holder = facts.spec.gateway_host
     if holder.is_local:
         return
     for network in facts.logical:
