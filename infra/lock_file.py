@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from infra.spec.findings import Finding, KeyPath, SpecError
+from infra.spec.findings import Finding, KeyPath, SpecError, shown
 from infra.spec.tree import Document, plain_value, read_document
 
 _MAX_BYTES = 16 * 1024 * 1024
@@ -42,6 +42,21 @@ def read_lock_document(path: Path, name: str) -> Document | None:
 def broken_lock(document: Document, message: str, path: KeyPath = ()) -> SpecError:
     """Return the error that says what is wrong with a lock file, and where."""
     return SpecError([Finding("bad-lock", "error", document.where(path), message, _REMEDY)])
+
+
+def lock_entries(document: Document, key: str) -> Mapping[Any, Any]:
+    """Return the entries of a lock file of version 1.
+
+    Raises:
+        SpecError: It has another version, or no such entries.
+    """
+    content = document.root.value if document.root else {}
+    if content.get("version") != 1:
+        raise broken_lock(document, f"version {shown(content.get('version'))} is unknown; this azlocal knows 1")
+    entries = content.get(key)
+    if not isinstance(entries, dict):
+        raise broken_lock(document, f"`{key}` is {shown(entries)}")
+    return entries
 
 
 class _Dumper(yaml.CSafeDumper):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from infra.addresses.numbers import address_text
 from infra.addresses.plan import Allocation
-from infra.lock_file import broken_lock, read_lock_document, update_file, write_yaml
+from infra.lock_file import broken_lock, lock_entries, read_lock_document, update_file, write_yaml
 from infra.spec.findings import shown
 from infra.spec.tree import Document
 
@@ -145,15 +145,9 @@ def update_lock(path: Path, change: Callable[[Lock], Lock]) -> Lock:
 
 
 def _parse(document: Document) -> Lock:
-    content = document.root.value if document.root else {}
-    if content.get("version") != 1:
-        raise broken_lock(document, f"version {shown(content.get('version'))} is unknown; this azlocal knows 1")
-    addresses = content.get("addresses")
-    if not isinstance(addresses, dict):
-        raise broken_lock(document, f"`addresses` is {shown(addresses)}")
     given: dict[int, Given] = {}
     freed: dict[int, Freed] = {}
-    for text, entry in addresses.items():
+    for text, entry in lock_entries(document, "addresses").items():
         try:
             address = int(IPv4Address(text))
         except AddressValueError:

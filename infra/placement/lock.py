@@ -12,8 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from infra.lock_file import broken_lock, read_lock_document, update_file, write_yaml
-from infra.spec.findings import shown
+from infra.lock_file import broken_lock, lock_entries, read_lock_document, update_file, write_yaml
 from infra.spec.tree import Document
 
 _HEADER = (
@@ -123,14 +122,8 @@ def natural(name: str) -> list[tuple[str, int]]:
 
 
 def _parse(document: Document) -> PlacementLock:
-    content = document.root.value if document.root else {}
-    if content.get("version") != 1:
-        raise broken_lock(document, f"version {shown(content.get('version'))} is unknown; this azlocal knows 1")
-    machines = content.get("machines")
-    if not isinstance(machines, dict):
-        raise broken_lock(document, f"`machines` is {shown(machines)}")
     found = {}
-    for name, entry in machines.items():
+    for name, entry in lock_entries(document, "machines").items():
         match entry:
             case {"host": str(host), "memoryMiB": int(memory), "diskGiB": int(disk)} if "/" in name:
                 found[name] = Place(host, memory, disk, _text(entry, "was"), _text(entry, "because"))
