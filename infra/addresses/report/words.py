@@ -1,9 +1,11 @@
 """Sentences that every format says in the same words."""
 
 from collections import Counter
+from collections.abc import Iterable
 
 from infra.addresses.plan import AddressPlan, Allocation, NetworkPlan
 from infra.addresses.report.looks import LOOKS
+from infra.spec.findings import Finding
 
 
 def plural(count: int, thing: str) -> str:
@@ -13,12 +15,16 @@ def plural(count: int, thing: str) -> str:
 
 def verdict(plan: AddressPlan) -> str:
     """Say whether a plan can be built, and what was found."""
-    counts = Counter(finding.severity for finding in plan.findings)
+    return verdict_of(plan.instance, "sound: no rule is broken" if plan.ok else "not sound", plan.findings)
+
+
+def verdict_of(instance: str, text: str, findings: Iterable[Finding]) -> str:
+    """Say what holds for an instance, and how much was found."""
+    counts = Counter(finding.severity for finding in findings)
     found = [plural(counts[one], one) for one in ("error", "warning") if counts[one]]
     if counts["info"]:
         found.append(plural(counts["info"], "note"))
-    text = "sound: no rule is broken" if plan.ok else "not sound"
-    return f"{plan.instance}: {text}" + (f" ({', '.join(found)})" if found else "")
+    return f"{instance}: {text}" + (f" ({', '.join(found)})" if found else "")
 
 
 def summary(plan: AddressPlan) -> str:

@@ -1,11 +1,10 @@
 """What every format shows of a placement: a column for each host, and sentences that all of them say alike."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from infra.addresses.plan import Use
-from infra.addresses.report.words import plural
+from infra.addresses.report.words import plural, verdict_of
 from infra.placement.demand import Demand
 from infra.placement.lock import natural
 from infra.placement.loss import Loss, VirtualLoss
@@ -113,12 +112,8 @@ def title(placement: Placement) -> str:
 
 def verdict(placement: Placement) -> str:
     """Say whether everything fits, and what was found."""
-    counts = Counter(finding.severity for finding in placement.findings)
-    found = [plural(counts[one], one) for one in ("error", "warning") if counts[one]]
-    if counts["info"]:
-        found.append(plural(counts["info"], "note"))
     text = "every machine has its host" if placement.ok else "not sound"
-    return f"{placement.instance}: {text}" + (f" ({', '.join(found)})" if found else "")
+    return verdict_of(placement.instance, text, placement.findings)
 
 
 def survives(loss: Loss) -> bool:
