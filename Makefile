@@ -68,7 +68,7 @@ lint: setup ## ruff, mypy, the import contracts, shellcheck
 ##@ Development
 bench: setup ## the planner against its promised times; 16 machines in parallel, against raw libvirt calls
 	@.venv/bin/python -m bench
-lock: setup ## write requirements.lock anew after a change of pyproject.toml (LOCK_FLAGS=--upgrade)
+lock: ## write requirements.lock anew after a change of pyproject.toml (LOCK_FLAGS=--upgrade)
 	@scripts/lock.sh $(LOCK_FLAGS)
 clean: ## remove what setup and the tools made in this folder; state, keys and caches stay
 	@scripts/clean.sh

@@ -4,7 +4,8 @@
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 tools=$root/.azlocal/lock-tools
-[[ -x $tools/bin/uv ]] || "$root/.venv/bin/python" -m venv "$tools"
+# Not from .venv: setup refuses to fill it while the lock is out of date, which is when this is called.
+[[ -x $tools/bin/uv ]] || python3 -m venv "$tools"
 "$tools/bin/pip" --disable-pip-version-check --quiet install uv==0.13.8
 
 cd "$root"
