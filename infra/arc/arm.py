@@ -1,0 +1,225 @@
+"""The management clients behind `azure.py`: made once, called one way, every failure mapped, every wait bounded.
+
+Bodies are handed over as bytes and read from the answers' text, so that nothing which a client's generated models
+don't know is lost on the way.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.rest import HttpRequest
+from azure.mgmt.core.policies import ARMChallengeAuthenticationPolicy
+from azure.mgmt.core.polling.arm_polling import ARMPolling
+
+from infra.arc.arm_errors import is_missing, mapped
+from infra.arc.environment import AzureEnvironment
+from infra.arc.errors import ArcError
+from infra.arc.model import AzureScope
+from infra.arc.patience import Patience
+from infra.arc.transport import applied, pipeline, transport
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+    from azure.core.polling import LROPoller
+    from azure.mgmt.extendedlocation import CustomLocations
+    from azure.mgmt.hybridkubernetes import ConnectedKubernetesClient
+    from azure.mgmt.kubernetesconfiguration.extensions import KubernetesConfigurationExtensionsMgmtClient
+    from azure.mgmt.kubernetesconfiguration.fluxconfigurations import (
+        KubernetesConfigurationFluxConfigurationsMgmtClient,
+    )
+    from azure.mgmt.resource.resources import ResourceManagementClient
+
+Body = dict[str, Any]
+
+_POLL_SECONDS: Final = 5.0
+_EMULATOR_POLL_SECONDS: Final = 0.3
+_REQUEST_SECONDS: Final = 180.0
+
+
+class Arm:
+    """ARM, as one identity sees one resource group."""
+
+    def __init__(self, environment: AzureEnvironment, scope: AzureScope, credential: TokenCredential) -> None:
+        self.environment = environment
+        self.scope = scope
+        self.credential = credential
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of connections; the next call makes new ones."""
+        for name in ("_clusters", "_extensions", "_flux", "_locations", "_resources"):
+            client = self.__dict__.pop(name, None)
+            if client is not None:
+                client.close()
+
+    @cached_property
+    def _clusters(self) -> ConnectedKubernetesClient:
+        from azure.mgmt.hybridkubernetes import ConnectedKubernetesClient
+
+        return ConnectedKubernetesClient(self.credential, self.scope.subscription_id, **self._settings())
+
+    @cached_property
+    def _extensions(self) -> KubernetesConfigurationExtensionsMgmtClient:
+        from azure.mgmt.kubernetesconfiguration.extensions import KubernetesConfigurationExtensionsMgmtClient
+
+        client = KubernetesConfigurationExtensionsMgmtClient
+        return client(self.credential, self.scope.subscription_id, **self._settings())
+
+    @cached_property
+    def _flux(self) -> KubernetesConfigurationFluxConfigurationsMgmtClient:
+        from azure.mgmt.kubernetesconfiguration import fluxconfigurations
+
+        client = fluxconfigurations.KubernetesConfigurationFluxConfigurationsMgmtClient
+        return client(self.credential, self.scope.subscription_id, **self._settings())
+
+    @cached_property
+    def _locations(self) -> CustomLocations:
+        from azure.mgmt.extendedlocation import CustomLocations
+
+        return CustomLocations(self.credential, self.scope.subscription_id, **self._settings())
+
+    @cached_property
+    def _resources(self) -> ResourceManagementClient:
+        from azure.mgmt.resource.resources import ResourceManagementClient
+
+        return ResourceManagementClient(self.credential, self.scope.subscription_id, **self._settings())
+
+    def _settings(self) -> Any:
+        authentication = ARMChallengeAuthenticationPolicy(self.credential, self.environment.token_scope)
+        return {
+            "base_url": self.environment.resource_manager,
+            "credential_scopes": [self.environment.token_scope],
+            "policies": pipeline(authentication),
+            "transport": transport(self.environment.ca_file),
+        }
+
+    def _call(self, doing: str, request: Callable[[], Any], patience: Patience | None = None) -> Any:
+        try:
+            with applied(patience or Patience().within(_REQUEST_SECONDS)):
+                return request()
+        except AzureError as error:
+            raise mapped(error, doing) from error
+
+    def _maybe(self, doing: str, request: Callable[[], Any]) -> Body | None:
+        """Return a resource, None where Azure says that there is none."""
+        try:
+            with applied(Patience().within(_REQUEST_SECONDS)):
+                found: Body = request()
+        except AzureError as error:
+            if is_missing(error):
+                return None
+            raise mapped(error, doing) from error
+        return found
+
+    def _put(
+        self,
+        doing: str,
+        begin: Callable[..., LROPoller[Any]],
+        arguments: tuple[Any, ...],
+        patience: Patience,
+        again: Callable[[], Body | None] = lambda: None,
+        **more: Any,
+    ) -> Body:
+        """Start an operation and wait for its resource; `again` reads the resource where the operation failed."""
+        polling = self._polling(doing, patience)
+        try:
+            with applied(patience):
+                found: Body = begin(*arguments, cls=parsed, polling=polling, **more).result()
+        except AzureError as error:
+            raise mapped(error, doing, _after(error, again)) from error
+        return found
+
+    def _delete(
+        self,
+        doing: str,
+        begin: Callable[..., LROPoller[None]],
+        arguments: tuple[Any, ...],
+        patience: Patience,
+        params: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> None:
+        """Delete and wait until it is done; nothing there is fine."""
+        polling = self._polling(doing, patience)
+        try:
+            with applied(patience):
+                begin(*arguments, polling=polling, params=dict(params or {}), **more).result()
+        except AzureError as error:
+            if not is_missing(error):
+                raise mapped(error, doing) from error
+
+    def _get(self, path: str, api_version: str, doing: str) -> Body:
+        """Read what no client package covers."""
+        return self._read(f"{self.environment.resource_manager}{path}?api-version={api_version}", doing)
+
+    def _list(self, path: str, api_version: str) -> list[Body]:
+        """Return a list's items, of all its pages."""
+        found: list[Body] = []
+        link: str | None = f"{self.environment.resource_manager}{path}?api-version={api_version}"
+        while link:
+            page = self._read(link, f"listing {path}")
+            found += page.get("value") or []
+            link = page.get("nextLink")
+        return found
+
+    def _read(self, url: str, doing: str) -> Body:
+        def request() -> Any:
+            answer = self._resources.send_request(HttpRequest("GET", url))
+            answer.raise_for_status()
+            return answer.json()
+
+        found: Body = self._call(doing, request)
+        return found
+
+    def _polling(self, doing: str, patience: Patience) -> _Polling:
+        seconds = _EMULATOR_POLL_SECONDS if self.environment.is_emulator else _POLL_SECONDS
+        return _Polling(doing, patience, seconds)
+
+
+class _Polling(ARMPolling):
+    """ARM's way of waiting for an operation, within bounds and saying how it is."""
+
+    def __init__(self, doing: str, patience: Patience, seconds: float) -> None:
+        super().__init__(seconds)  # where Azure doesn't say Retry-After
+        self._doing, self._patience = doing, patience
+
+    def run(self) -> None:
+        """Poll until the end; the client calls it in a thread of its own."""
+        with applied(self._patience):
+            super().run()
+
+    def update_status(self) -> None:
+        """Poll once."""
+        self._patience.check(self._doing)
+        super().update_status()
+        self._patience.status(f"{self._doing}: {self.status()}")
+
+
+def encoded(body: Mapping[str, Any]) -> bytes:
+    """Return a request's body."""
+    return json.dumps(body).encode()
+
+
+def parsed(response: Any, *_: Any) -> Any:
+    """Return an answer's JSON as it came; the clients' `cls` argument."""
+    text = response.http_response.text()
+    return json.loads(text) if text else None
+
+
+def _after(error: AzureError, again: Callable[[], Body | None]) -> Body | None:
+    """Return the resource after its operation failed; a request that was refused changed nothing."""
+    if not isinstance(error, HttpResponseError) or (error.status_code or 0) >= 400:
+        return None
+    try:
+        return again()
+    except ArcError:
+        return None  # it only explains the failure that is being reported

@@ -1,0 +1,180 @@
+"""What Azure's clients raise, as the user should read it: code, message, HTTP status, remedy. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from azure.core.exceptions import (
+    AzureError,
+    HttpResponseError,
+    IncompleteReadError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
+
+from infra.arc.errors import ArcError, ArmError, AzureUnreachable
+
+_LONGEST: Final = 1500
+
+_CLOCK: Final = "Azure doesn't take the token: check the cloud, the tenant and this machine's clock"
+_EXTENSION: Final = (
+    "look at the extension's pods (not scheduled? image not pulled?) and at the agents' (`azlocal arc status`)"
+)
+_REMEDIES: Final[Mapping[str, str]] = {
+    "MissingSubscriptionRegistration": "register it: `az provider register --namespace NAMESPACE`, or set "
+    "registerProviders",
+    "AuthorizationFailed": "give the identity the role `Kubernetes Cluster - Azure Arc Onboarding` (or "
+    "Contributor) on the resource group, and wait some minutes until it counts",
+    "LinkedAuthorizationFailed": "the identity lacks a right on a resource that this one names; give it that",
+    "SubscriptionNotFound": "check the subscription's id, and that the credential's tenant is the subscription's",
+    "InvalidSubscriptionId": "write the subscription's id, a GUID",
+    "InvalidAuthenticationTokenTenant": "name the subscription's tenant: the token is another one's",
+    "AuthenticationFailed": _CLOCK,
+    "InvalidAuthenticationToken": _CLOCK,
+    "ExpiredAuthenticationToken": "check this machine's clock",
+    "ResourceGroupNotFound": "make the resource group, or correct its name and the subscription",
+    "ParentResourceNotFound": "the connected cluster isn't there, or is in another resource group or subscription",
+    "LocationNotAvailableForResourceType": "choose one of the locations that the message names",
+    "RequestDisallowedByPolicy": "an Azure Policy forbids it; its assignment is in the message",
+    "ScopeLocked": "remove the lock on the resource or its group",
+    "AnotherOperationInProgress": "wait until the other operation is done, and run again",
+    "Conflict": "wait until the other operation is done, and run again",
+    "TooManyRequests": "Azure throttles this subscription: run again later",
+    "ExtensionCreationFailed": _EXTENSION,
+    "ExtensionUpdateFailed": _EXTENSION,
+    "ResourceNotFound": "it isn't there, or is in another resource group or subscription",
+}
+_BY_STATUS: Final[Mapping[int, str]] = {
+    401: _REMEDIES["AuthenticationFailed"],
+    403: _REMEDIES["AuthorizationFailed"],
+    409: _REMEDIES["Conflict"],
+    429: _REMEDIES["TooManyRequests"],
+    500: "run again later; Azure's status page tells of outages",
+    502: "run again later; Azure's status page tells of outages",
+    503: "run again later; Azure's status page tells of outages",
+    504: "run again later; Azure's status page tells of outages",
+}
+_ONLY_IN: Final = "only in the following locations"
+_UNTRUSTED: Final = "CERTIFICATE_VERIFY_FAILED"
+
+# Other 404s (a subscription, a provider, a proxy's own page) don't say that a resource isn't there.
+_MISSING: Final = frozenset({"ResourceNotFound", "ResourceGroupNotFound", "ParentResourceNotFound", "NotFound"})
+
+
+def is_missing(error: AzureError) -> bool:
+    """Return whether Azure says that there is no such resource. The one place that decides it."""
+    if not isinstance(error, HttpResponseError) or error.status_code != 404:
+        return False
+    return _of(_body(error))[0] in _MISSING
+
+
+def mapped(error: AzureError, doing: str, resource: Mapping[str, Any] | None = None) -> ArcError:
+    """Return an error of ours for one of Azure's clients.
+
+    Args:
+        error: What the client raised.
+        doing: What was done, for the message.
+        resource: The resource as it stands after an operation failed: its statuses tell why, where the operation's
+            own answer doesn't (facts §9, 26).
+    """
+    if isinstance(error, HttpResponseError) and error.response is not None:
+        return _refused(error, doing, resource)
+    if isinstance(error, (ServiceRequestError, ServiceResponseError, IncompleteReadError)):
+        return _unreachable(error, doing)
+    return ArcError("azure-client", f"{doing}: {_short(str(error))}")
+
+
+def _refused(error: HttpResponseError, doing: str, resource: Mapping[str, Any] | None) -> ArmError:
+    status = error.status_code or 0
+    body = _body(error)
+    code, said = _of(body)
+    reasons = [said, *_statuses(body), *_statuses(resource or {})]
+    innermost = _innermost(body)
+    text = _short("; ".join(dict.fromkeys(one for one in reasons if one)))
+    if not code:
+        state = str(body.get("status") or "")
+        code = f"Operation{state}" if state else ""
+        text = text or ("Azure gives no reason" if state else _reason(error))
+    remedy = _REMEDIES.get(innermost) or _REMEDIES.get(code) or _BY_STATUS.get(status, "")
+    if _ONLY_IN in text:
+        remedy = _REMEDIES["LocationNotAvailableForResourceType"]
+    return ArmError(doing, code, text, status, remedy)
+
+
+def _reason(error: HttpResponseError) -> str:
+    text = _text(error).strip()
+    return text if text and not text.startswith("<") else str(error.reason or "no reason given")
+
+
+def _of(body: Mapping[str, Any]) -> tuple[str, str]:
+    """Return code and message of an answer, with those of its details."""
+    found = body.get("error")
+    error = found if isinstance(found, Mapping) else body if "code" in body else {}
+    parts = [str(error.get("message") or "")]
+    parts += [f"{one.get('code')}: {one.get('message')}" for one in _details(error)]
+    return str(error.get("code") or ""), "; ".join(part for part in parts if part)
+
+
+def _details(error: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for one in error.get("details") or []:
+        if isinstance(one, Mapping) and one.get("code"):
+            yield one
+            yield from _details(one)
+
+
+def _innermost(body: Mapping[str, Any]) -> str:
+    found = body.get("error")
+    codes = [str(one["code"]) for one in _details(found)] if isinstance(found, Mapping) else []
+    return codes[-1] if codes else ""
+
+
+def _statuses(body: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a resource says of its own failure."""
+    properties = body.get("properties")
+    if not isinstance(properties, Mapping):
+        return
+    for one in properties.get("statuses") or []:
+        if isinstance(one, Mapping) and str(one.get("level")).lower() == "error":
+            yield f"{one.get('code')}: {one.get('message') or one.get('displayStatus')}"
+    for key in ("errorInfo", "error"):
+        info = properties.get(key)
+        if isinstance(info, Mapping) and info.get("message"):
+            yield f"{info.get('code')}: {info['message']}"
+    if properties.get("errorMessage"):
+        yield str(properties["errorMessage"])
+
+
+def _unreachable(error: AzureError, doing: str) -> AzureUnreachable:
+    text = str(error)
+    if _UNTRUSTED in text:
+        return AzureUnreachable(
+            "azure-untrusted",
+            f"{doing}: nobody whom this machine trusts vouches for Azure's certificate: {_short(text)}",
+            "where a proxy inspects TLS, name its CA (REQUESTS_CA_BUNDLE, or the cloud's caFile)",
+        )
+    return AzureUnreachable(
+        "azure-unreachable",
+        f"{doing}: Azure doesn't answer: {_short(text)}",
+        "check DNS, firewall and proxy (HTTPS_PROXY) of this machine; `azlocal arc check` looks from the nodes",
+    )
+
+
+def _body(error: HttpResponseError) -> Mapping[str, Any]:
+    try:
+        found = json.loads(_text(error))
+    except ValueError:
+        return {}
+    return found if isinstance(found, Mapping) else {}
+
+
+def _text(error: HttpResponseError) -> str:
+    if error.response is None:
+        return ""
+    return str(error.response.text())
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"

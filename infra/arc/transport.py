@@ -1,0 +1,74 @@
+"""HTTP as every Azure client of ours speaks it: verified TLS, retries that honour Retry-After, waits that end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, Final
+
+from azure.core.pipeline import policies
+from azure.core.pipeline.transport._requests_basic import RequestsTransport
+
+from infra.arc.patience import Patience
+
+_CONNECT_SECONDS: Final = 10
+_ANSWER_SECONDS: Final = 60
+_RETRIES: Final = 6
+_LONGEST_BACKOFF: Final = 15
+_USER_AGENT: Final = "azlocal"
+
+# The clients' own waits (between retries, and between polls of an operation) are the transport's, which hears
+# nothing of what is waited for: each call puts its patience here.
+_PATIENCE: ContextVar[Patience | None] = ContextVar("patience", default=None)
+
+
+@contextmanager
+def applied(patience: Patience | None) -> Iterator[None]:
+    """Bound every wait of Azure clients within, in this thread."""
+    token = _PATIENCE.set(patience)
+    try:
+        yield
+    finally:
+        _PATIENCE.reset(token)
+
+
+class Transport(RequestsTransport):
+    """Requests, whose waits can be cancelled."""
+
+    def sleep(self, duration: float) -> None:
+        """Wait between two requests."""
+        (_PATIENCE.get() or Patience()).pause(duration, "waiting for Azure")
+
+
+def transport(ca_file: Path | None) -> Transport:
+    """Return the way to Azure.
+
+    Args:
+        ca_file: Whose certificates are trusted, PEM; None: the public ones, or REQUESTS_CA_BUNDLE's.
+    """
+    return Transport(
+        connection_timeout=_CONNECT_SECONDS,
+        read_timeout=_ANSWER_SECONDS,
+        connection_verify=str(ca_file) if ca_file else True,
+    )
+
+
+def pipeline(authentication: Any | None) -> list[Any]:
+    """Return what each request passes through.
+
+    Without the policies that the clients bring otherwise: one registers resource providers unasked, others log.
+    """
+    retry = policies.RetryPolicy(retry_total=_RETRIES, retry_backoff_max=_LONGEST_BACKOFF)
+    return [
+        policies.RequestIdPolicy(),
+        policies.HeadersPolicy(),
+        policies.UserAgentPolicy(base_user_agent=_USER_AGENT),
+        policies.ProxyPolicy(),
+        policies.ContentDecodePolicy(),
+        policies.RedirectPolicy(),
+        retry,
+        *([authentication] if authentication is not None else []),
+        policies.SensitiveHeaderCleanupPolicy(),
+    ]
