@@ -129,5 +129,6 @@ def _full(after: dict[str, int], value: int) -> set[str]:
 
 
 def _is_used_up(value: int, lock: Lock, after: dict[str, int]) -> bool:
-    known = {*after.values(), *lock.freed}
+    # What this very change frees is on record as given, and comes last of all.
+    known = {*after.values(), *lock.freed, *lock.given}
     return any(first <= value <= last and set(range(first, last + 1)) <= known for first, last in POOLS.values())
