@@ -11,6 +11,7 @@ from typing import Any, Literal
 from infra.addresses import AddressPlan
 from infra.addresses.layout import Network, build_networks
 from infra.addresses.numbers import address_text, as_ranges, range_text
+from infra.arc_topology import Arc, ConnectedCluster, arc_of, connected_cluster_of
 from infra.host_networks import HostNetwork, carrier, host_networks
 from infra.placement import MachineRole, Placement, plan_placement
 from infra.spec import InstanceSpec, SpecError
@@ -124,6 +125,7 @@ class Cluster:
         add_on_values: Helm values of people's own, by add-on.
         timeout_minutes: How long its API server, and then all of it, may take to come up.
         machines: Names of its machines, control plane first.
+        arc: How it is connected to Azure Arc; None where it isn't.
     """
 
     name: str
@@ -140,6 +142,7 @@ class Cluster:
     add_on_values: Mapping[str, Mapping[str, Any]]
     timeout_minutes: int
     machines: tuple[str, ...]
+    arc: ConnectedCluster | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +157,7 @@ class Topology:
     networks: tuple[HostNetwork, ...]
     machines: tuple[Machine, ...]
     clusters: tuple[Cluster, ...]
+    arc: Arc | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +225,11 @@ def build_topology(spec: InstanceSpec, plan: AddressPlan, placement: Placement |
         hosts=tuple(_host(spec.name, host) for host in spec.hosts.hosts),
         networks=networks,
         machines=machines,
-        clusters=tuple(_cluster(one, plan, addresses, machines) for one in _sorted_clusters(spec)),
+        clusters=tuple(
+            _cluster(one, plan, addresses, machines, connected_cluster_of(spec, one))
+            for one in _sorted_clusters(spec)
+        ),
+        arc=arc_of(spec),
     )
 
 
@@ -318,7 +326,11 @@ def _machine(
 
 
 def _cluster(
-    cluster: ClusterSpec, plan: AddressPlan, addresses: Mapping[str, str], machines: Iterable[Machine]
+    cluster: ClusterSpec,
+    plan: AddressPlan,
+    addresses: Mapping[str, str],
+    machines: Iterable[Machine],
+    arc: ConnectedCluster | None,
 ) -> Cluster:
     services = [
         one.value
@@ -342,4 +354,5 @@ def _cluster(
         add_on_values={name: one.values for name, one in cluster.add_ons.by_name().items()},
         timeout_minutes=cluster.timeout_minutes,
         machines=tuple(one.name for one in machines if one.cluster == cluster.name),
+        arc=arc,
     )

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from infra.spec.arc import ArcSpec, ClusterArc
 from infra.spec.ssh_keys import check_public_key
 from infra.spec.types import (
     Address,
@@ -144,6 +145,7 @@ class ClusterSpec(Model):
         "kubernetes", description="How far: running machines only, for a Kubernetes of your own, or the cluster."
     )
     add_ons: AddOns = Field(AddOns())
+    arc: ClusterArc = Field(ClusterArc(), description="How it is connected to Azure Arc, where the stack is.")
     timeout_minutes: Annotated[Integer, Field(ge=1)] = Field(
         DEFAULT_TIMEOUT_MINUTES,
         description="How long `up` waits for the API server, and then for all of the cluster, until it gives up.",
@@ -189,6 +191,9 @@ class StackConfig(Model):
     )
     resource_bridge: ResourceBridge = Field(ResourceBridge())
     placement: PlacementSpec = Field(PlacementSpec(), description="What people want of placement.")
+    arc: ArcSpec | None = Field(
+        None, description="Which Azure the clusters are connected to; absent: they aren't."
+    )
     clusters: Annotated[tuple[ClusterSpec, ...], published(maxItems=32)] = Field(
         (), description="The AKS clusters, at most 32, or 12 with autoscaling."
     )

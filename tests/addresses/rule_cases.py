@@ -4,6 +4,7 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from infra.addresses.lock import Given, Lock, VrrpId
+from tests.addresses.arc_cases import ARC_CASES
 from tests.instances import cluster, host, infrastructure, network
 
 ONE = cluster()
@@ -60,6 +61,7 @@ def balancer(*addresses: str, **more: Any) -> dict[str, Any]:
 
 INSTANCE_CASES: list[tuple[str, str, dict[str, Any]]] = [
     # rule, where, and the instance that breaks it
+    *ARC_CASES,
     ("bad-name", "clusters[0].name", {"clusters": [cluster("A_b")]}),
     ("bad-name", "clusters[0].agentPools[0].name", {"clusters": [cluster(agentPools=[pool(name="ab")])]}),
     ("bad-name", "hosts[0].name", {"clusters": [ONE], "hosts": [host(name="Node_1")]}),

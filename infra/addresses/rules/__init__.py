@@ -1,6 +1,7 @@
-"""One small function per published rule (azure_local_facts.md §1-3, §5)."""
+"""One small function per published rule (azure_local_facts.md §1-3, §5; arc_facts.md)."""
 
 from infra.addresses.rules import (  # each registers its rules
+    arc,
     clusters,
     machines,
     names,
@@ -18,6 +19,7 @@ __all__ = [
     "RULES",
     "Facts",
     "Rule",
+    "arc",
     "check_all",
     "clusters",
     "machines",

@@ -1,0 +1,183 @@
+"""What Azure Arc asks of `arc:` (arc_facts.md §1.10, §4.1, §5, §8): found in the plan, before anything is made."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from infra.addresses.rules.base import Facts, Fault, rule
+from infra.spec.arc import ClusterArc
+from infra.spec.findings import KeyPath
+from infra.spec.loader import InstanceSpec
+from infra.spec.stack import ClusterSpec
+
+_RESOURCE_NAME = re.compile(r"[-_a-zA-Z0-9]{1,260}")
+_LONGEST_FLUX_NAME = 62  # a configuration's and a kustomization's name together
+
+
+def _connected(facts: Facts) -> Iterator[tuple[KeyPath, ClusterSpec, ClusterArc]]:
+    """Yield every cluster that is to be connected, with the place of its `arc:`."""
+    if facts.spec.stack.arc is not None:
+        for path, cluster in facts.clusters:
+            if cluster.arc.enabled:
+                yield (*path, "arc"), cluster, cluster.arc
+
+
+def _name(spec: InstanceSpec, cluster: ClusterSpec) -> str:
+    return cluster.arc.name or f"{spec.name}-{cluster.name}"
+
+
+@rule("arc-subscription-missing", source="arc_facts §1.10")
+def arc_subscription_missing(facts: Facts) -> Iterator[Fault]:
+    """A real cloud needs a subscription; the emulator has one of its own."""
+    arc = facts.spec.stack.arc
+    if arc is None:
+        return
+    if arc.cloud != "emulator" and arc.subscription_id is None:
+        message = f"cloud {arc.cloud} needs a subscription, and none is named"
+        remedy = "add subscriptionId; or write cloud: emulator, a stand-in on this machine"
+        yield Fault("stack", ("arc",), message, remedy)
+    if arc.cloud == "emulator" and arc.subscription_id is not None:
+        message = f"the emulator has a subscription of its own, and {arc.subscription_id} is named"
+        yield Fault("stack", ("arc", "subscriptionId"), message, "remove subscriptionId, or name the real cloud")
+
+
+@rule("arc-endpoint-missing", source="arc_facts §10.2")
+def arc_endpoint_missing(facts: Facts) -> Iterator[Fault]:
+    """A custom cloud says where its Resource Manager answers; the others are known."""
+    arc = facts.spec.stack.arc
+    if arc is None:
+        return
+    if arc.cloud == "custom" and arc.resource_manager is None:
+        message = "cloud custom doesn't say where its Resource Manager answers"
+        yield Fault(
+            "stack", ("arc",), message, "add resourceManager, e.g. https://management.local.azurestack.external"
+        )
+    if arc.cloud != "custom" and arc.resource_manager is not None:
+        message = f"resourceManager is only for cloud custom; the one of {arc.cloud} is known"
+        yield Fault("stack", ("arc", "resourceManager"), message, "remove it, or write cloud: custom")
+
+
+@rule("arc-emulator-out-of-reach", source="azlocal")
+def arc_emulator_out_of_reach(facts: Facts) -> Iterator[Fault]:
+    """Clusters reach the emulator: at their gateway where their host is this machine, else at a named address."""
+    arc, spec = facts.spec.stack.arc, facts.spec
+    if arc is None or arc.cloud != "emulator" or arc.emulator_address is not None:
+        return
+    away = [host.name for host in spec.standing_hosts if not host.is_local or host.uplink is not None]
+    if away and spec.stack.clusters:
+        message = (
+            f"the emulator runs on this machine, and the clusters on {', '.join(away)} have no gateway here "
+            "through which they would reach it"
+        )
+        yield Fault("stack", ("arc",), message, "add emulatorAddress: an address of this machine that they reach")
+
+
+@rule("arc-bad-name", source="arc_facts §1.10")
+def arc_bad_name(facts: Facts) -> Iterator[Fault]:
+    """A connected cluster's name has letters, digits, hyphens and underscores."""
+    for path, cluster, _ in _connected(facts):
+        name = _name(facts.spec, cluster)
+        if not _RESOURCE_NAME.fullmatch(name):
+            message = f"{name!r} can't be the name of a connected cluster"
+            yield Fault("stack", (*path, "name"), message, "use letters, digits, hyphens and underscores")
+
+
+@rule("arc-duplicate-name", source="arc_facts §1.13")
+def arc_duplicate_name(facts: Facts) -> Iterator[Fault]:
+    """Two clusters are two resources; within a cluster, extensions and configurations have names of their own."""
+    connected = list(_connected(facts))
+    names = Counter(_name(facts.spec, cluster).lower() for _, cluster, _ in connected)
+    for path, cluster, arc in connected:
+        name = _name(facts.spec, cluster)
+        if names[name.lower()] > 1:
+            message = f"several clusters would be the connected cluster {name} (upper and lower case are the same)"
+            yield Fault("stack", (*path, "name"), message, "give each a name of its own")
+        parts = (
+            ("extensions", [one.name for one in arc.all_extensions()]),
+            ("fluxConfigurations", [one.name for one in arc.flux_configurations]),
+            ("customLocations", [one.name for one in arc.custom_locations]),
+        )
+        for key, found in parts:
+            for double, count in Counter(one.lower() for one in found).items():
+                if count > 1:
+                    message = f"{double} is named {count} times among {key} of cluster {cluster.name}"
+                    yield Fault("stack", (*path, key), message, "name each once")
+
+
+@rule("arc-features-exclude", source="arc_facts §8.3, §8.4, §8.6")
+def arc_features_exclude(facts: Facts) -> Iterator[Fault]:
+    """Custom locations need cluster connect, and neither goes with a private link scope."""
+    scope = facts.spec.stack.arc.private_link_scope if facts.spec.stack.arc else None
+    for path, cluster, arc in _connected(facts):
+        wanted = arc.custom_locations_feature.enabled
+        if wanted and scope:
+            message = (
+                f"cluster {cluster.name} has custom locations and a private link scope; Azure allows one of both"
+            )
+            yield Fault("stack", (*path, "customLocationsFeature"), message, "switch one of them off")
+        elif wanted and not arc.cluster_connect:
+            message = f"custom locations of cluster {cluster.name} need clusterConnect, which is off"
+            yield Fault(
+                "stack", (*path, "clusterConnect"), message, "switch clusterConnect on, or the feature off"
+            )
+        if arc.custom_locations and not wanted:
+            message = f"cluster {cluster.name} has custom locations, and their feature is off"
+            yield Fault("stack", (*path, "customLocations"), message, "set customLocationsFeature.enabled: true")
+
+
+@rule("arc-custom-locations-oid", source="arc_facts §8.6, §9 (15)")
+def arc_custom_locations_oid(facts: Facts) -> Iterator[Fault]:
+    """The service principal of custom locations is named: to look it up takes rights that few have."""
+    for path, cluster, arc in _connected(facts):
+        feature = arc.custom_locations_feature
+        if feature.enabled and feature.oid is None:
+            message = f"customLocationsFeature of cluster {cluster.name} has no oid"
+            remedy = "add oid: `az ad sp show --id bc313c14-388c-4e7d-a58e-70017303ee3b --query id -o tsv`"
+            yield Fault("stack", (*path, "customLocationsFeature"), message, remedy)
+
+
+@rule("arc-workload-identity-without-issuer", source="arc_facts §1.10")
+def arc_workload_identity_without_issuer(facts: Facts) -> Iterator[Fault]:
+    """Workload identity stands on the OIDC issuer."""
+    for path, cluster, arc in _connected(facts):
+        if arc.workload_identity and not arc.oidc_issuer.enabled:
+            message = f"workloadIdentity of cluster {cluster.name} needs the OIDC issuer, which is off"
+            yield Fault("stack", (*path, "workloadIdentity"), message, "set oidcIssuer.enabled: true")
+
+
+@rule("arc-unknown-extension", source="arc_facts §8.6, §9 (17)")
+def arc_unknown_extension(facts: Facts) -> Iterator[Fault]:
+    """A custom location offers extensions that the cluster has."""
+    for path, cluster, arc in _connected(facts):
+        names = {one.name for one in arc.all_extensions()}
+        for index, location in enumerate(arc.custom_locations):
+            for missing in sorted(set(location.extensions) - names):
+                message = f"custom location {location.name} names extension {missing}, which {cluster.name} lacks"
+                remedy = f"name one of {', '.join(sorted(names))}" if names else "add the extension"
+                yield Fault("stack", (*path, "customLocations", index, "extensions"), message, remedy)
+
+
+@rule("arc-flux-name-too-long", source="arc_facts §5")
+def arc_flux_name_too_long(facts: Facts) -> Iterator[Fault]:
+    """A Flux configuration's name and a kustomization's make one name in the cluster."""
+    for path, _, arc in _connected(facts):
+        for index, one in enumerate(arc.flux_configurations):
+            for name in one.kustomizations:
+                length = len(one.name) + len(name)
+                if length > _LONGEST_FLUX_NAME:
+                    message = (
+                        f"{one.name} and {name} have {length} characters together, {_LONGEST_FLUX_NAME} at most"
+                    )
+                    yield Fault("stack", (*path, "fluxConfigurations", index), message, "shorten one of them")
+
+
+@rule("arc-flux-unknown-dependency", source="arc_facts §5")
+def arc_flux_unknown_dependency(facts: Facts) -> Iterator[Fault]:
+    """A kustomization waits for others of its configuration."""
+    for path, _, arc in _connected(facts):
+        for index, one in enumerate(arc.flux_configurations):
+            for name, kustomization in one.kustomizations.items():
+                for missing in sorted(set(kustomization.depends_on) - set(one.kustomizations)):
+                    message = f"kustomization {name} of {one.name} waits for {missing}, which isn't there"
+                    place = (*path, "fluxConfigurations", index, "kustomizations", name)
+                    yield Fault("stack", place, message, f"name one of {', '.join(one.kustomizations)}")
