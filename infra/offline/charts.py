@@ -12,6 +12,16 @@ import yaml
 from infra.errors import UserError
 
 
+def local_chart(name: str) -> Path | None:
+    """Return the folder or archive that a chart's name means, None where helm has to look elsewhere."""
+    path = Path(name).expanduser()
+    if (path / "Chart.yaml").is_file() or path.is_file():
+        return path
+    if path.is_absolute() or name.startswith("."):
+        raise UserError(f"there is no chart at {path} (in {Path.cwd()})")
+    return None
+
+
 def read_chart(path: Path) -> Mapping[str, Any]:
     """Return the Chart.yaml of a chart's folder or archive.
 

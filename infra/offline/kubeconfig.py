@@ -12,8 +12,8 @@ from typing import Any, Final
 import yaml
 
 from infra.errors import UserError
+from infra.kubernetes.memory_file import MemoryFile
 from infra.offline.config import Settings
-from infra.offline.memory_file import MemoryFile
 
 # Contents that a kubeconfig may carry, and the field that names a file with the same.
 _CONTENTS: Final = {

@@ -11,12 +11,12 @@ from pathlib import Path as FilePath
 from typing import Any, Final
 
 from infra.errors import Interrupted, UserError
+from infra.kubernetes.helm import Deployed, Helm, HelmFailed
 from infra.offline import readiness, release_inputs, waiting
 from infra.offline.api_objects import Changes
-from infra.offline.charts import parse_chart, read_chart, resource_names
+from infra.offline.charts import local_chart, parse_chart, read_chart, resource_names
 from infra.offline.diff import differences, is_ignored, parse_path
 from infra.offline.errors import ClusterUnreachable
-from infra.offline.helm import Deployed, Helm, HelmFailed, local_chart
 from infra.offline.naming import Naming
 from infra.offline.objects import INPUTS, deepest, metadata, unique_name, value_at
 from infra.offline.outcome import Checked, Outcome, Partial
@@ -63,7 +63,7 @@ def _chart_version(session: Session, op: Operation, inputs: Mapping[str, Any]) -
     # Which version a constraint means can only be told by asking the repository.
     helm = Helm({}, session.environment, session.settings.helm.environment)
     arguments = release_inputs.chart_arguments(inputs, local=False)
-    return str(parse_chart(helm.show_chart(arguments, op), chart)["version"])
+    return str(parse_chart(helm.show_chart(arguments, op.cancelled), chart)["version"])
 
 
 def _local(inputs: Mapping[str, Any]) -> FilePath | None:
@@ -95,7 +95,7 @@ def create(session: Session, op: Operation, inputs: Properties, *, preview: bool
     release = _Release.of(session, op, inputs)
     standing = release.status()
     if standing is not None and standing.status != "uninstalled":
-        left = session.run.may_adopt(op.urn) and release.helm.is_labelled(standing, _MARK, release.mark, op)
+        left = session.run.may_adopt(op.urn) and release.is_ours(standing)
         if not left:
             raise UserError(
                 f"the release {release.id} already exists and isn't this resource's. Take it over with "
@@ -221,7 +221,10 @@ class _Release:
         )
 
     def status(self) -> Deployed | None:
-        return self.helm.status(self.namespace, self.name, self.op)
+        return self.helm.status(self.namespace, self.name, self.op.cancelled)
+
+    def is_ours(self, standing: Deployed) -> bool:
+        return self.helm.is_labelled(standing, _MARK, self.mark, self.op.cancelled)
 
     def settle(self, standing: Deployed) -> None:
         """Free a release from an operation that was killed: helm refuses to touch it while it is pending."""
@@ -231,7 +234,8 @@ class _Release:
         if standing.status == "pending-install":
             self.uninstall()
         else:
-            self.helm.run(["rollback", self.name, "--namespace", self.namespace, "--wait"], self.op)
+            command = ["rollback", self.name, "--namespace", self.namespace, "--wait"]
+            self.helm.run(command, self.op.cancelled)
 
     def uninstall(self) -> None:
         values = self.inputs.values
@@ -239,7 +243,7 @@ class _Release:
         command += ["--timeout", f"{release_inputs.seconds(values, self.op.timeout)}s"]
         if release_inputs.waits(values):
             command.append("--wait")
-        self.helm.run(command, self.op, meanwhile=lambda: self.op.status("helm uninstall"))
+        self.helm.run(command, self.op.cancelled, meanwhile=lambda: self.op.status("helm uninstall"))
 
     def upgraded(self) -> Outcome:
         """Install or upgrade, and return the release as it stands then."""
@@ -249,7 +253,11 @@ class _Release:
         text = json.dumps(values.get("values") or {})
         try:
             self.helm.run(
-                command, self.op, stdin=text, hidden=list(_secrets(self.inputs)), meanwhile=self._show_progress
+                command,
+                self.op.cancelled,
+                stdin=text,
+                hidden=list(_secrets(self.inputs)),
+                meanwhile=self._show_progress,
             )
         except (HelmFailed, Interrupted) as error:
             raise self._failed(error) from error
@@ -267,7 +275,8 @@ class _Release:
         """Return the error, with the release as far as it got and what the cluster says is wrong with it."""
         reasons = [f"the Helm release {self.id} didn't get ready: {error}", *self.troubles()]
         try:
-            live = self.helm.status(self.namespace, self.name, _uncancelled(self.op))
+            # The last question, which is asked after Ctrl-C, too.
+            live = self.helm.status(self.namespace, self.name, threading.Event())
         except (HelmFailed, ClusterUnreachable):
             live = None
         if live is None:
@@ -305,11 +314,6 @@ class _Release:
         except UserError:
             return found  # they only explain the failure that is being reported
         return found
-
-
-def _uncancelled(op: Operation) -> Operation:
-    """Return an operation for the last questions after a cancellation."""
-    return Operation(op.urn, op.log, threading.Event())
 
 
 def _secrets(inputs: Properties) -> Iterator[str]:

@@ -16,9 +16,9 @@ import urllib3
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from infra.errors import UserError
+from infra.kubernetes.memory_file import MemoryFile
 from infra.offline import kubeconfig
 from infra.offline.errors import ApiError, ClusterUnreachable, Conflict, NotFound
-from infra.offline.memory_file import MemoryFile
 
 _CONNECT_SECONDS: Final = 4.0  # a cluster that is gone must be an answer, not a wait
 _DEAD_SECONDS: Final = 10.0  # how long one silence answers for all: sixteen resources don't each wait

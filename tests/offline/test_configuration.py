@@ -15,9 +15,9 @@ import yaml
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from infra.errors import UserError
+from infra.kubernetes.memory_file import MemoryFile
 from infra.offline import config, kubeconfig
 from infra.offline.config import Settings
-from infra.offline.memory_file import MemoryFile
 from infra.offline.servicer import KubernetesServicer
 from infra.provider.values import UNKNOWN, decode, encode
 from tests.provider.conftest import MemoryLog

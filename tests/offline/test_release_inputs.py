@@ -8,10 +8,9 @@ import pytest
 
 from infra.errors import UserError
 from infra.offline import release_inputs
-from infra.offline.charts import merged, read_chart, resource_names
+from infra.offline.charts import local_chart, merged, read_chart, resource_names
 from infra.offline.decode import decode_yaml
 from infra.offline.diff import Change
-from infra.offline.helm import local_chart
 from infra.offline.objects import INPUTS
 from infra.offline.release import diff
 from infra.provider.values import Properties

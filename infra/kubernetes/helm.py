@@ -6,17 +6,15 @@ import json
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from infra.errors import Interrupted, UserError
-from infra.offline.errors import NAME
-from infra.offline.memory_file import MemoryFile
-from infra.provider.operation import Operation
+from infra.kubernetes.memory_file import MemoryFile
 
 VARIABLE: Final = "AZLOCAL_HELM"
 _POLL_SECONDS: Final = 0.5
@@ -43,6 +41,20 @@ class Deployed:
     manifest: str
 
 
+@dataclass(frozen=True)
+class Release:
+    """A release as helm lists it.
+
+    Attributes:
+        chart: Name and version of its chart, with a dash between.
+    """
+
+    name: str
+    namespace: str
+    status: str
+    chart: str
+
+
 def find_helm(environment: Mapping[str, str]) -> str:
     """Return helm's path: the one the environment names, the one of azlocal's bundle, or the one on PATH.
 
@@ -60,7 +72,7 @@ def find_helm(environment: Mapping[str, str]) -> str:
     found = shutil.which("helm", path=environment.get("PATH"))
     if found is None:
         raise UserError(
-            f"{NAME} makes Helm releases with the helm program, and there is none: `azlocal image build` brings "
+            "azlocal makes Helm releases with the helm program, and there is none: `azlocal image build` brings "
             f"one, or put helm on PATH, or name it in {VARIABLE}"
         )
     return found
@@ -80,38 +92,56 @@ class Helm:
     environment: Mapping[str, str]
     settings: Mapping[str, str]
 
-    def status(self, namespace: str, name: str, op: Operation) -> Deployed | None:
+    def status(self, namespace: str, name: str, cancelled: threading.Event) -> Deployed | None:
         """Return a release, None where helm says that there is none of that name."""
         where = [name, "--namespace", namespace, "--output", "json"]
         try:
-            said = json.loads(self.run(["status", *where], op))
-            return _read(said, json.loads(self.run(["get", "metadata", *where], op)))
+            said = json.loads(self.run(["status", *where], cancelled))
+            return _read(said, json.loads(self.run(["get", "metadata", *where], cancelled)))
         except HelmFailed as error:
             if "release: not found" in str(error):
                 return None
             raise
 
-    def is_labelled(self, release: Deployed, label: str, value: str, op: Operation) -> bool:
+    def is_labelled(self, release: Deployed, label: str, value: str, cancelled: threading.Event) -> bool:
         """Return whether a release's last revision was given that label."""
         command = ["list", "--all", "--namespace", release.namespace, "--filter", f"^{release.name}$"]
-        return bool(json.loads(self.run([*command, "--selector", f"{label}={value}", "--output", "json"], op)))
+        command += ["--selector", f"{label}={value}", "--output", "json"]
+        return bool(json.loads(self.run(command, cancelled)))
+
+    def releases(self, name: str, cancelled: threading.Event) -> list[Release]:
+        """Return the releases of that name in all namespaces, in whatever state they are."""
+        command = ["list", "--all", "--all-namespaces", "--filter", f"^{name}$", "--output", "json"]
+        return [
+            Release(one["name"], one["namespace"], one["status"], one["chart"])
+            for one in json.loads(self.run(command, cancelled) or "[]")
+        ]
+
+    def values(self, namespace: str, name: str, cancelled: threading.Event) -> dict[str, Any]:
+        """Return the values that a release was given, without its chart's own."""
+        said = self.run(["get", "values", name, "--namespace", namespace, "--output", "json"], cancelled)
+        found: dict[str, Any] = _whole(json.loads(said) or {})
+        return found
 
     def run(
         self,
         arguments: Sequence[str],
-        op: Operation,
+        cancelled: threading.Event,
         *,
         stdin: str = "",
         hidden: Sequence[str] = (),
         meanwhile: Callable[[], None] = lambda: None,
+        deadline: float = float("inf"),
     ) -> str:
         """Run helm and return what it printed.
 
         Args:
             arguments: never a secret: the process list shows them.
+            cancelled: stops helm, as Ctrl-C does.
             stdin: values, for `--values -`.
             hidden: strings that an error message must not repeat.
             meanwhile: called twice a second.
+            deadline: on the monotonic clock; helm itself waits for ever on a registry that doesn't answer.
 
         Raises:
             HelmFailed: it ended with an error.
@@ -125,9 +155,12 @@ class Helm:
                     break
                 except subprocess.TimeoutExpired:
                     text = None  # it has it
-                    if op.cancelled.is_set():
+                    if cancelled.is_set():
                         _end(process)
                         raise Interrupted(f"helm {arguments[0]}: stopped on request") from None
+                    if time.monotonic() >= deadline:
+                        _end(process)
+                        raise HelmFailed(f"helm {arguments[0]} didn't end in time and was stopped") from None
                     meanwhile()
         if process.returncode != 0:
             raise HelmFailed(_hide(_error_of(err) or f"helm {arguments[0]} exited {process.returncode}", hidden))
@@ -158,9 +191,9 @@ class Helm:
         finally:
             config.close()
 
-    def show_chart(self, arguments: Sequence[str], op: Operation) -> str:
+    def show_chart(self, arguments: Sequence[str], cancelled: threading.Event) -> str:
         """Return the Chart.yaml of a chart in a repository or registry."""
-        return self.run(["show", "chart", *arguments], op)
+        return self.run(["show", "chart", *arguments], cancelled)
 
 
 def _end(process: subprocess.Popen[str]) -> None:
@@ -209,13 +242,3 @@ def _whole(value: Any) -> Any:
     if isinstance(value, list):
         return [_whole(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def local_chart(name: str) -> Path | None:
-    """Return the folder or archive that a chart's name means, None where helm has to look elsewhere."""
-    path = Path(name).expanduser()
-    if (path / "Chart.yaml").is_file() or path.is_file():
-        return path
-    if path.is_absolute() or name.startswith("."):
-        raise UserError(f"there is no chart at {path} (in {Path.cwd()})")
-    return None
