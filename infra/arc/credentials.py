@@ -102,13 +102,12 @@ class Credential:
         try:
             return ask()
         except ClientAuthenticationError as error:
-            raise _refused(self.identity, str(error.message or error)) from None
+            said = str(error.message or error)
+            if _is_unreachable(error):
+                raise _unanswered(self.identity, said) from None
+            raise _refused(self.identity, said) from None
         except AzureError as error:
-            raise AzureUnreachable(
-                "entra-unreachable",
-                f"no token for {self.identity}: Entra doesn't answer: {_clean(self.identity, str(error))}",
-                "check DNS, firewall and proxy (HTTPS_PROXY) of this machine",
-            ) from None
+            raise _unanswered(self.identity, str(error)) from None
         except ValueError as error:  # of certificates and their passwords
             raise CredentialError(
                 "credential", f"no token for {self.identity}: {_clean(self.identity, str(error))}"
@@ -219,6 +218,25 @@ def _refused(identity: Identity, said: str) -> CredentialError:
         f"no token for {identity}: {_clean(identity, said)}",
         remedy,
         code,
+    )
+
+
+def _is_unreachable(error: BaseException | None) -> bool:
+    """Return whether a failure goes back to a connection: azure-identity makes refusals of those, too."""
+    from azure.core.exceptions import ServiceRequestError, ServiceResponseError
+
+    while error is not None:
+        if isinstance(error, (ServiceRequestError, ServiceResponseError)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _unanswered(identity: Identity, said: str) -> AzureUnreachable:
+    return AzureUnreachable(
+        "entra-unreachable",
+        f"no token for {identity}: Entra doesn't answer: {_clean(identity, said)}",
+        "check DNS, firewall and proxy (HTTPS_PROXY) of this machine",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,6 +13,9 @@ from azure.core.pipeline import policies
 from azure.core.pipeline.transport._requests_basic import RequestsTransport
 
 from infra.arc.patience import Patience
+
+# What goes wrong is raised, in our words; without a handler Python would print the clients' warnings as well.
+logging.getLogger("azure").addHandler(logging.NullHandler())
 
 _CONNECT_SECONDS: Final = 10
 _ANSWER_SECONDS: Final = 60
