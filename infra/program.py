@@ -41,7 +41,7 @@ def main() -> None:
     topology, image = build_topology(spec, plan, whole.placement), _node_image()
     _check_versions(topology, image)
     probes = address_probes(plan, topology) if spec.stack.probe_addresses else ()
-    instance = AzureLocalInstance(topology, probes, image, keys)
+    instance = AzureLocalInstance(topology, probes, image, keys, root)
     _export(topology, plan, instance)
 
 
@@ -161,6 +161,20 @@ def _export(topology: Topology, plan: AddressPlan, instance: AzureLocalInstance)
     )
     built = [cluster for cluster in topology.clusters if cluster.provisioning == "kubernetes"]
     pulumi.export("clusters", {cluster.name: _cluster(cluster) for cluster in built})
+    connected = {name: one.arc.connected_cluster for name, one in instance.clusters.items() if one.arc is not None}
+    if connected and topology.arc is not None:
+        pulumi.export("azure", {"cloud": topology.arc.spec.cloud, "isEmulated": topology.arc.is_emulated})
+        pulumi.export(
+            "connectedClusters",
+            {
+                name: {
+                    "id": one.id,
+                    "connectivityStatus": one.connectivity_status,
+                    "agentVersion": one.agent_version,
+                }
+                for name, one in connected.items()
+            },
+        )
     kubeconfigs = [one.kubeconfig for one in instance.clusters.values() if one.kubeconfig is not None]
     if kubeconfigs:
         pulumi.export("kubeconfig", pulumi.Output.secret(pulumi.Output.all(*kubeconfigs).apply(merge_kubeconfigs)))

@@ -92,8 +92,8 @@ def problems_of(body: Mapping[str, Any]) -> list[str]:
 def _is_bad(status: Mapping[str, Any]) -> bool:
     """Return whether an extension's status is an error, or a Flux object isn't as it should be."""
     if "complianceState" in status:
-        return status["complianceState"] == "Non-Compliant"
-    return status.get("level") == "Error"
+        return bool(status["complianceState"] == "Non-Compliant")
+    return bool(status.get("level") == "Error")
 
 
 def _status_text(status: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from infra.components.add_ons import NAMESPACES, AddOns, LoadBalancerPool
+from infra.components.arc import ArcOnboarding
 from infra.components.node import KubernetesNode, Site, declare_machines
 from infra.guest import POOL_LABEL
 from infra.resources.cluster import Cluster as ClusterResource
@@ -25,6 +26,7 @@ class Cluster(pulumi.ComponentResource):
 
     machines: Mapping[str, Machine]
     kubeconfig: pulumi.Output[str] | None = None
+    arc: ArcOnboarding | None = None
 
     def __init__(
         self,
@@ -116,6 +118,16 @@ class Cluster(pulumi.ComponentResource):
         )
         if cluster.load_balancer_ranges:
             LoadBalancerPool(self._name, cluster, child, pulumi.ResourceOptions(parent=self, depends_on=[whole]))
+        if cluster.arc is not None and site.azure is not None:
+            self.arc = ArcOnboarding(
+                self._name,
+                cluster.arc,
+                site.azure,
+                control_plane.kubeconfig,
+                control_plane,
+                control_plane.cluster_uid,
+                pulumi.ResourceOptions(parent=self, depends_on=[whole]),
+            )
 
 
 def _revision(status: kubernetes.helm.v3.outputs.ReleaseStatus | None) -> int | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pulumi
 
 from infra.address_probes import Probe
 from infra.components.address_probe import declare_probes
+from infra.components.arc import declare_azure
 from infra.components.cluster import Cluster
 from infra.components.node import Site
 from infra.components.node_image import NodeImageFiles
@@ -39,13 +41,31 @@ class AzureLocalInstance(pulumi.ComponentResource):
     clusters: dict[str, Cluster]
 
     def __init__(
-        self, topology: Topology, probes: Iterable[Probe], image: NodeImageFiles, keys: LoginKeys
+        self,
+        topology: Topology,
+        probes: Iterable[Probe],
+        image: NodeImageFiles,
+        keys: LoginKeys,
+        directory: Path,
     ) -> None:
+        """Declare the instance.
+
+        Args:
+            topology: Everything decided.
+            probes: What is asked of the networks before machines are made.
+            image: What machines boot.
+            keys: Who may log in to them.
+            directory: The project's folder, which paths in its files are relative to.
+        """
         super().__init__("azlocal:infra:AzureLocalInstance", topology.instance)
         child = pulumi.ResourceOptions(parent=self)
         standing = [host for host in topology.hosts if not host.is_lost]
         self.hosts = {host.name: PhysicalHost(host, topology, image, child) for host in standing}
         lost = [LostHost(host, topology, child) for host in topology.hosts if host.is_lost]
+        connected = topology.arc is not None and any(cluster.arc for cluster in topology.clusters)
+        azure = None
+        if topology.arc is not None and any(cluster.arc for cluster in topology.clusters):
+            azure = declare_azure(topology.arc, topology.instance, directory, self)
         probed = declare_probes(probes, topology.instance, self.hosts, self)
         site = Site(
             instance=topology.instance,
@@ -55,6 +75,7 @@ class AzureLocalInstance(pulumi.ComponentResource):
             identity_files=keys.identity_files,
             bundle=image.bundle,
             probes=probed,
+            azure=azure,
         )
         bridge = [machine for machine in topology.machines if machine.role == "resourceBridge"]
         self.machines = dict(ResourceBridge(bridge, site, child).machines)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pulumi
 
+from infra.components.arc import AzureSite
 from infra.components.node_image import BundleFiles
 from infra.components.physical_host import LostHost, PhysicalHost
 from infra.resources.address_probe import AddressProbe
@@ -27,6 +28,7 @@ class Site:
     identity_files: tuple[str, ...]
     bundle: BundleFiles
     probes: Mapping[str, AddressProbe]
+    azure: AzureSite | None
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,6 @@ class ConnectedClusterInputs(Model):
     resource_group: Annotated[str, REPLACE] = Field(description="Made if need be")
     name: Annotated[str, REPLACE]
     location: Annotated[str, REPLACE] = Field(description="The region; a move is a new connection")
-    cluster: Annotated[str, REPLACE] = Field(description="The AKS cluster, as people call it")
     cluster_uid: Annotated[str, REPLACE] = Field(description="Which cluster it is: one made anew isn't the same")
     kubeconfig: Annotated[str, UPDATE, Secret()]
     tags: Annotated[dict[str, str], UPDATE] = Field(default_factory=dict)

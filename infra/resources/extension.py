@@ -27,6 +27,7 @@ class ExtensionInputs(Model):
     configuration_protected_settings: Annotated[dict[str, str], UPDATE, Secret()] = Field(
         default_factory=dict, description="Sent in full on each update; Azure never gives them back"
     )
+    installed: Annotated[bool, UPDATE] = Field(default=True, description="It didn't fail; drift where it did")
 
 
 class ExtensionState(ExtensionInputs):

@@ -1,0 +1,194 @@
+"""The ConnectedCluster kind: connects a cluster to Azure Arc, sees how the connection is, takes it away."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Any, Final
+
+from infra.arc.azure import Azure
+from infra.arc.errors import NotInTime
+from infra.arc.onboarding import (
+    AzureRbac,
+    Connected,
+    CustomLocations,
+    Features,
+    OidcIssuer,
+    Onboarding,
+    Proxy,
+    connect,
+    disconnect,
+    observe,
+    update,
+)
+from infra.kubernetes.api import ClusterApi, ClusterUnreachable
+from infra.provider.kind import Changes, InitFailed, Kind, Made
+from infra.provider.kinds.arc_base import AzureSessions, bounds
+from infra.provider.operation import Operation
+from infra.resources.azure_access import AzureAccess
+from infra.resources.connected_cluster import (
+    CONNECTED_CLUSTER,
+    ConnectedClusterInputs,
+    ConnectedClusterState,
+)
+
+_SECONDS: Final = 1200
+
+
+class ConnectedClusterKind(Kind[ConnectedClusterInputs, ConnectedClusterState]):
+    """A Kubernetes cluster's connection to Azure Arc."""
+
+    contract = CONNECTED_CLUSTER
+
+    def __init__(self, sessions: AzureSessions) -> None:
+        self._sessions = sessions
+
+    def refine(self, state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes, op: Operation) -> None:
+        """Take the first cluster named after an import for the one that was imported."""
+        if not state.get("clusterUid"):
+            changes.by_path.pop("clusterUid", None)
+
+    def create(self, op: Operation, inputs: ConnectedClusterInputs) -> Made[ConnectedClusterState]:
+        """Connect it, or go on where an interrupted run left off, or adopt a connection of the same cluster."""
+        state = self._connected(op, inputs)
+        return Made(self.contract.id_of(state.to_wire()), state)
+
+    def read(self, op: Operation, id: str, old: ConnectedClusterState | None) -> ConnectedClusterState | None:
+        """Return how the connection is: what Azure hears, and whether the agents run."""
+        azure, parts = self._sessions.of(old.access if old else AzureAccess(), id)
+        api = ClusterApi(old.kubeconfig) if old and old.kubeconfig else None
+        found = observe(azure, azure.scope, parts.name, api)
+        if found is None:
+            return None
+        for warning in found.warnings:
+            op.warning(f"{parts.name}: {warning}")
+        return _observed(old, found) if old else _imported(parts.subscription_id, parts.resource_group, found)
+
+    def update(
+        self, op: Operation, id: str, old: ConnectedClusterState, inputs: ConnectedClusterInputs
+    ) -> ConnectedClusterState:
+        """Change what Azure lets be changed, and repair a connection that broke."""
+        return self._connected(op, inputs, old)
+
+    def delete(self, op: Operation, id: str, old: ConnectedClusterState) -> None:
+        """Take both sides away; a cluster that doesn't answer any more keeps its agents, and that is said.
+
+        Raises:
+            AzureUnreachable: Azure doesn't answer; forgotten here, the resource would stay there for good.
+        """
+        azure, parts = self._sessions.of(old.access, id)
+        limits = bounds(op, _SECONDS)
+        try:
+            left = disconnect(azure, azure.scope, parts.name, old.kubeconfig or None, **limits)
+        except ClusterUnreachable as error:
+            op.warning(f"{parts.name} is disconnected in Azure only, and the agents stay in the cluster: {error}")
+            left = disconnect(azure, azure.scope, parts.name, None, force=True, **limits)
+        for one in left:
+            op.warning(f"{parts.name}: {one}")
+
+    def _connected(
+        self, op: Operation, inputs: ConnectedClusterInputs, old: ConnectedClusterState | None = None
+    ) -> ConnectedClusterState:
+        """Connect or change, and wait until it is.
+
+        Raises:
+            InitFailed: The resource stands in Azure, but the agents don't run or Azure doesn't hear them.
+        """
+        azure = self._sessions.session(inputs.access, inputs.subscription_id, inputs.resource_group)
+        wanted, limits = _onboarding(azure, inputs), bounds(op, _SECONDS)
+        try:
+            if old is None or not old.connected:
+                found = connect(azure, wanted, **limits)
+            if old is not None:
+                found = update(azure, _onboarding(azure, old), wanted, **limits)
+        except NotInTime as error:
+            stands = observe(azure, azure.scope, inputs.name, None)
+            if stands is None:
+                raise
+            state = _observed(_new(inputs), stands).model_copy(update={"connected": False})
+            raise InitFailed(Made(self.contract.id_of(state.to_wire()), state), str(error)) from error
+        for warning in found.warnings:
+            op.warning(f"{inputs.name}: {warning}")
+        return _observed(_new(inputs), found)
+
+
+def _onboarding(azure: Azure, inputs: ConnectedClusterInputs) -> Onboarding:
+    proxy = inputs.proxy
+    return Onboarding(
+        environment=azure.environment,
+        scope=azure.scope,
+        name=inputs.name,
+        location=inputs.location,
+        kubeconfig=inputs.kubeconfig,
+        tags=inputs.tags,
+        distribution=inputs.distribution,
+        infrastructure=inputs.infrastructure,
+        azure_hybrid_benefit=inputs.azure_hybrid_benefit,
+        features=Features(
+            proxy=Proxy(
+                https=(proxy.https_proxy or "") if proxy else "",
+                http=(proxy.http_proxy or "") if proxy else "",
+                no_proxy=tuple(proxy.no_proxy) if proxy else (),
+                certificate=inputs.proxy_ca or "",
+            )
+            if proxy or inputs.proxy_ca
+            else None,
+            private_link_scope_id=inputs.private_link_scope_id,
+            gateway_id=inputs.gateway_id,
+            cluster_connect=inputs.cluster_connect,
+            custom_locations=CustomLocations(inputs.custom_locations.enabled, inputs.custom_locations.oid),
+            azure_rbac=AzureRbac(inputs.azure_rbac.enabled, tuple(inputs.azure_rbac.skip_authz_check)),
+            oidc_issuer=OidcIssuer(inputs.oidc_issuer.enabled, inputs.oidc_issuer.self_hosted_issuer_url),
+            workload_identity=inputs.workload_identity,
+        ),
+        auto_upgrade=inputs.agent_auto_upgrade,
+        release_train=inputs.release_train,
+        register_providers=inputs.register_providers,
+    )
+
+
+def _new(inputs: ConnectedClusterInputs) -> ConnectedClusterState:
+    return ConnectedClusterState(**inputs.model_dump(), connectivity_status="Connecting", public_key="")
+
+
+def _observed(state: ConnectedClusterState, found: Connected) -> ConnectedClusterState:
+    """Return the state with what Azure and the cluster say now; the agents' version is Azure's to change."""
+    return state.model_copy(
+        update={
+            "location": found.location,
+            "tags": dict(found.tags),
+            "distribution": found.distribution,
+            "infrastructure": found.infrastructure,
+            "connected": found.connectivity_status == "Connected" and found.agents_ready is not False,
+            "connectivity_status": found.connectivity_status,
+            "agent_version": found.agent_version,
+            "kubernetes_version": found.kubernetes_version,
+            "total_node_count": found.node_count,
+            "certificate_expires": _text(found.certificate_expires),
+            "last_connectivity_time": _text(found.last_connectivity),
+            "public_key": found.public_key,
+            "principal_id": found.principal_id,
+            "warnings": [*found.warnings, *found.agent_errors],
+        }
+    )
+
+
+def _imported(subscription_id: str, resource_group: str, found: Connected) -> ConnectedClusterState:
+    """Return the state of an import: the cluster itself, and its keys, come with the next `up`."""
+    name = found.id.rpartition("/")[2]
+    state = ConnectedClusterState(
+        access=AzureAccess(),
+        subscription_id=subscription_id,
+        resource_group=resource_group,
+        name=name,
+        location=found.location,
+        cluster_uid="",
+        kubeconfig="",
+        connectivity_status=found.connectivity_status,
+        public_key=found.public_key,
+    )
+    return _observed(state, found)
+
+
+def _text(time: datetime.datetime | None) -> str | None:
+    return time.isoformat() if time is not None else None
