@@ -1,0 +1,106 @@
+"""How a handler becomes a route of the server: faults, time, one transaction, and the marks on every answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sqlite3
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from starlette.requests import Request as RawRequest
+from starlette.responses import Response
+from starlette.routing import Route
+
+from infra.arc.emulator import operations
+from infra.arc.emulator.http import Answer, Refusal, Request
+from infra.arc.emulator.settings import LOOPBACK
+from infra.arc.emulator.world import World
+
+MARK: Final = "x-ms-azlocal-emulator"
+ADMIN: Final = "/_emulator/"
+_CLIENT_REQUEST: Final = "x-ms-client-request-id"
+
+_log = logging.getLogger(__name__)
+
+Handler = Callable[[World, Request], Answer]
+Action = Callable[[Request], str]
+
+
+def no_action(_request: Request) -> str:
+    """Name no action of Azure's: faults can meet these requests by method and path only."""
+    return ""
+
+
+def route(world: World, path: str, handler: Handler, methods: Sequence[str], action: Action = no_action) -> Route:
+    """Return a route that answers by a handler.
+
+    Args:
+        path: Starlette's pattern; its names reach the handler as `request.path_parameters`.
+        action: names Azure's action of a request, which faults can match.
+    """
+
+    async def respond(raw: RawRequest) -> Response:
+        request = await _read(raw)
+        return _response(await _answer(world, handler, request, action(request)), request)
+
+    return Route(path, respond, methods=list(methods))
+
+
+async def _read(raw: RawRequest) -> Request:
+    server = raw.scope.get("server") or ("", 0)
+    return Request(
+        method=raw.method,
+        path=raw.url.path,
+        path_parameters={name: str(one) for name, one in raw.path_params.items()},
+        query={name.lower(): one for name, one in raw.query_params.items()},
+        headers={name.lower(): one for name, one in raw.headers.items()},
+        body=await raw.body(),
+        base_url=f"https://{raw.headers.get('host', raw.url.netloc)}",
+        on_loopback=server[0] == LOOPBACK,
+    )
+
+
+async def _answer(world: World, handler: Handler, request: Request, action: str) -> Answer:
+    try:
+        if request.path.startswith(ADMIN):
+            with world.store.transaction():
+                return handler(world, request)
+        slow = world.faults.met("slow", request.method, request.path, action)
+        if slow is not None:
+            await asyncio.sleep(slow.seconds)
+        fault = world.faults.met("throttle", request.method, request.path, action) or world.faults.met(
+            "status", request.method, request.path, action
+        )
+        if fault is not None:
+            raise fault.refusal()
+        with world.store.transaction():
+            operations.settle(world.store, world.clock)
+            return handler(world, request)
+    except Refusal as refusal:
+        return refusal.answer()
+    except sqlite3.OperationalError as error:
+        # The file is held or the disk is full: what a client of Azure calls a bad moment.
+        _log.exception("the store failed")
+        return Refusal(503, "ServiceUnavailable", f"The emulator's state can't be written: {error}").answer()
+
+
+def _response(answer: Answer, request: Request) -> Response:
+    headers = {name.lower(): one for name, one in answer.headers.items()}
+    request_id = str(uuid.uuid4())
+    headers |= {
+        MARK: "1",
+        "x-ms-request-id": request_id,
+        "x-ms-correlation-request-id": request.headers.get("x-ms-correlation-request-id", request_id),
+        "cache-control": "no-cache",
+    }
+    if _CLIENT_REQUEST in request.headers:
+        headers[_CLIENT_REQUEST] = request.headers[_CLIENT_REQUEST]
+    if answer.body is None:
+        return Response(b"", answer.status, headers)
+    if isinstance(answer.body, bytes):
+        return Response(answer.body, answer.status, headers)
+    content = json.dumps(answer.body).encode()
+    return Response(content, answer.status, {"content-type": "application/json; charset=utf-8", **headers})

@@ -1,0 +1,111 @@
+"""The server process: its sockets, its TLS, its log."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+
+from infra.arc.emulator import certificates
+from infra.arc.emulator.app import make_app
+from infra.arc.emulator.charts import repositories
+from infra.arc.emulator.clock import Clock
+from infra.arc.emulator.faults import Faults
+from infra.arc.emulator.registry import Registry
+from infra.arc.emulator.settings import LOOPBACK, Folder, Settings
+from infra.arc.emulator.store import Store
+from infra.arc.emulator.tokens import Tokens
+from infra.arc.emulator.world import World
+
+# Linux lets an address be listened on before it exists: the bridge that carries the agents' comes and goes.
+_IP_FREEBIND: Final = 15
+_LOG_BYTES: Final = 10_000_000
+_GRACE_SECONDS: Final = 3
+_IDLE_SECONDS: Final = 75
+
+
+def main() -> None:
+    """Serve a folder until the process is told to end."""
+    parser = argparse.ArgumentParser(prog="python -m infra.arc.emulator")
+    serving = parser.add_subparsers(required=True).add_parser("serve", help="serve until SIGTERM")
+    serving.add_argument("--folder", type=Path, required=True)
+    serve(Folder(parser.parse_args().folder))
+
+
+def serve(folder: Folder) -> None:
+    """Serve an emulator's folder until SIGTERM or SIGINT."""
+    os.umask(0o077)
+    settings = folder.settings()
+    world = make_world(folder, settings)
+    config = uvicorn.Config(
+        make_app(world),
+        lifespan="off",
+        ssl_certfile=str(folder.server_file),
+        ssl_keyfile=str(folder.server_key_file),
+        log_config=_log_config(folder.log_file),
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_IDLE_SECONDS,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    try:
+        uvicorn.Server(config).run(sockets=listen(settings))
+    finally:
+        world.store.close()
+
+
+def make_world(folder: Folder, settings: Settings) -> World:
+    """Return what the handlers work with, read from an emulator's folder."""
+    store, client = Store(folder.state_file), folder.client()
+    return World(
+        settings=settings,
+        store=store,
+        clock=Clock(store),
+        faults=Faults(store),
+        tokens=Tokens(
+            certificates.load_token_key(folder.token_key_file.read_text()),
+            settings.tenant_id,
+        ),
+        registry=Registry(repositories(settings)),
+        ca_certificate=folder.ca_file.read_text(),
+        admin_token=folder.admin_token(),
+        client_secrets={client.client_id: client.client_secret},
+    )
+
+
+def listen(settings: Settings) -> list[socket.socket]:
+    """Return listening sockets at loopback and the agents' address, and nowhere else."""
+    addresses = [LOOPBACK] + ([settings.agent_address] if settings.agent_address else [])
+    return [_listen(address, settings.port) for address in addresses]
+
+
+def _listen(address: str, port: int) -> socket.socket:
+    found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    found.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+    found.bind((address, port))
+    found.listen(128)
+    return found
+
+
+def _log_config(file: Path) -> dict[str, Any]:
+    """Return a log that says who asked what and what failed; secrets are in bodies and headers, never in it."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+        "handlers": {
+            "file": {
+                "class": "logging.handlers.RotatingFileHandler",
+                "filename": str(file),
+                "maxBytes": _LOG_BYTES,
+                "backupCount": 1,
+                "formatter": "line",
+            }
+        },
+        "root": {"handlers": ["file"], "level": "INFO"},
+    }
