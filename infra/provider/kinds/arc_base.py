@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from infra.arc.azure import Azure
-from infra.arc.bodies import ArmId, parse_arm_id
+from infra.arc.cluster_resources import ArmId, parse_arm_id
 from infra.arc.credentials import credential_for
 from infra.arc.environment import environment_of
 from infra.arc.errors import ArcError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from infra.arc.bodies import custom_location_body
+from infra.arc.cluster_resources import custom_location_body
 from infra.provider.kind import Kind, Made
 from infra.provider.kinds.arc_base import AzureSessions, arm_id, bounds, connection_of
 from infra.provider.operation import Operation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from infra.arc.bodies import ExtensionWanted, extension_body, problems_of
+from infra.arc.cluster_resources import ExtensionWanted, extension_body, problems_of
 from infra.arc.errors import ArcError
 from infra.provider.kind import InitFailed, Kind, Made
 from infra.provider.kinds.arc_base import AzureSessions, arm_id, bounds, connection_of, remove_from_cluster

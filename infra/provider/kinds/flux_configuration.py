@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
-from infra.arc.bodies import FluxWanted, flux_body, kustomizations_of, problems_of, without_nothing
+from infra.arc.cluster_resources import FluxWanted, flux_body, kustomizations_of, problems_of, without_nothing
 from infra.arc.errors import ArcError
 from infra.provider.kind import InitFailed, Kind, Made
 from infra.provider.kinds.arc_base import AzureSessions, arm_id, bounds, connection_of, remove_from_cluster
