@@ -1,0 +1,61 @@
+"""Definitions of the Flux objects that the agents write, without their controllers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.offline.apiserver import ApiServer
+
+_KINDS = (
+    ("source.toolkit.fluxcd.io", "GitRepository", "gitrepositories"),
+    ("source.toolkit.fluxcd.io", "OCIRepository", "ocirepositories"),
+    ("source.toolkit.fluxcd.io", "Bucket", "buckets"),
+    ("kustomize.toolkit.fluxcd.io", "Kustomization", "kustomizations"),
+)
+
+
+def define(cluster: ApiServer) -> None:
+    """Make the definitions, and wait until the API server knows them."""
+    made = [_definition(*kind) for kind in _KINDS]
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": made}))
+    names = [f"crd/{plural}.{group}" for group, _, plural in _KINDS]
+    cluster.kubectl("wait", "--for=condition=Established", *names, "--timeout=30s")
+
+
+def say(cluster: ApiServer, kind: str, namespace: str, name: str, status: dict[str, Any]) -> None:
+    """Write an object's status, as its controller would."""
+    cluster.kubectl(
+        *("-n", namespace, "patch", kind, name, "--subresource=status", "--type=merge"),
+        *("-p", json.dumps({"status": status})),
+    )
+
+
+def ready(status: str, reason: str, message: str = "") -> dict[str, Any]:
+    """Return a Ready condition."""
+    condition = {"type": "Ready", "status": status, "reason": reason, "message": message}
+    return {"conditions": [{**condition, "lastTransitionTime": "2026-11-21T21:00:00Z"}]}
+
+
+def _definition(group: str, kind: str, plural: str) -> dict[str, Any]:
+    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    schema = {"type": "object", "properties": {"spec": anything, "status": anything}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"plural": plural, "singular": kind.lower(), "kind": kind, "listKind": f"{kind}List"},
+            "versions": [
+                {
+                    "name": "v1",
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "schema": {"openAPIV3Schema": schema},
+                }
+            ],
+        },
+    }
