@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _GROUPS = {
     "doctor": ("infra.doctor.cli", "Look at every host of a stack: what is wrong, what to do."),
     "image": ("infra.image.cli", "Build and inspect the image that machines boot."),
+    "emulator": ("infra.arc.emulator.cli", "See and handle what stands in for Azure on this machine."),
     "hypervisor": ("infra.kvm.cli", "See what a host can run, and what of ours is there."),
     "kubeconfig": ("infra.kubernetes.cli", "Print a cluster's kubeconfig, or put it into your own."),
 }
