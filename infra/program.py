@@ -11,6 +11,7 @@ import pulumi
 
 from infra.address_probes import address_probes
 from infra.addresses import AddressPlan
+from infra.arc_prechecks import azure_findings
 from infra.components.instance import AzureLocalInstance, LoginKeys
 from infra.components.node_image import NodeImageFiles
 from infra.guest import API_PORT
@@ -35,10 +36,13 @@ def main() -> None:
     plan = whole.addresses
     if not plan.ok:
         raise pulumi.RunError(_report(plan.findings))
-    for finding in plan.findings:
+    topology, image = build_topology(spec, plan, whole.placement), _node_image()
+    asked = azure_findings(spec, topology, may_register=not pulumi.runtime.is_dry_run())
+    if any(finding.severity == "error" for finding in asked):
+        raise pulumi.RunError(_report([*plan.findings, *asked]))
+    for finding in [*plan.findings, *asked]:
         say = pulumi.warn if finding.severity == "warning" else pulumi.info
         say(str(finding).removeprefix(f"{finding.severity}: "))
-    topology, image = build_topology(spec, plan, whole.placement), _node_image()
     _check_versions(topology, image)
     probes = address_probes(plan, topology) if spec.stack.probe_addresses else ()
     instance = AzureLocalInstance(topology, probes, image, keys, root)

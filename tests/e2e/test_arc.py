@@ -1,0 +1,306 @@
+"""Azure Arc, with the emulator in Azure's place: connected, extended, offline, repaired, moved, taken away.
+
+One cluster serves all tests of this file; they build on each other, and the last ones take it apart. Everything
+but Azure itself is real: the SDKs, Helm, the agents' pods, the Flux controllers, a git repository.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.cluster import Kubernetes, eventually, kubernetes, kubernetes_cluster, recorded_commands
+from tests.git_server import Repository, served
+from tests.instance import INSTANCE, address, projects
+from tests.leftovers import leftovers
+from tests.project import ROOT, Project, Run
+
+pytestmark = pytest.mark.e2e
+
+AZLOCAL = str(ROOT / ".venv" / "bin" / "azlocal")
+CANARY = "canary-protected-5d1f0c"
+GIT_CANARY = "canary-git-key-77aa31"
+WORKSPACE = "/subscriptions/s/resourceGroups/r/providers/Microsoft.OperationalInsights/workspaces/w"
+INSIGHTS = {"logAnalyticsWorkspaceResourceID": WORKSPACE}
+CUSTOM = {
+    "name": "backup",
+    "extensionType": "microsoft.dataprotection.kubernetes",
+    "configurationSettings": {"first": "1"},
+    "configurationProtectedSettings": {"accountKey": "arc:account"},
+}
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the first `up` made, and what could be seen of it meanwhile."""
+
+    project: Project
+    a: Kubernetes
+    output: str
+    commands: frozenset[str]
+
+    @property
+    def emulator(self) -> Path:
+        return Path(self.project.environment["XDG_STATE_HOME"]) / "azlocal" / "emulator" / INSTANCE
+
+    def azlocal(self, *arguments: str, code: int = 0) -> str:
+        """Run our own command line on the project, as a user with `make env` does."""
+        done = subprocess.run(
+            [AZLOCAL, "-C", str(self.project.directory), *arguments],
+            env=os.environ | self.project._environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, f"azlocal {' '.join(arguments)}: {done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
+    def connect(self, **arc: Any) -> None:
+        """Change the cluster's `arc:`."""
+        self.project.edit(clusters=[kubernetes_cluster(arc=arc)])
+
+    def status(self) -> str:
+        """Return how Azure sees the cluster, as a refresh finds it."""
+        self.project.refresh().expect()
+        return str(self.project.outputs()["connectedClusters"]["a"]["connectivityStatus"])
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+    folder = tmp_path_factory.mktemp("arc")
+    with projects(folder) as make:
+        project = make(clusters=[kubernetes_cluster()], arc={"cloud": "emulator"})
+        project.environment["XDG_STATE_HOME"] = str(folder / "state")
+        for name, value in (("account", CANARY), ("gitKey", GIT_CANARY)):
+            project.pulumi("config", "set", "--secret", f"arc:{name}", value).expect()
+        with recorded_commands() as commands:
+            run = project.up(timeout=900).expect()
+        yield Made(project, kubernetes(project, "a"), run.output, frozenset(commands))
+    assert not (folder / "state" / "azlocal" / "emulator" / INSTANCE).exists(), "the emulator goes with its stack"
+
+
+@pytest.fixture(scope="module")
+def repository(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
+    with served(tmp_path_factory.mktemp("git"), address(1, 1)) as repository:
+        yield repository
+
+
+# -- connected ------------------------------------------------------------------------------------
+
+
+def test_the_cluster_ends_connected_and_every_agent_runs(made: Made) -> None:
+    outputs = made.project.outputs()
+    assert outputs["connectedClusters"]["a"]["connectivityStatus"] == "Connected"
+    assert outputs["azure"] == {"cloud": "emulator", "isEmulated": True}
+    assert "stands in for Azure" in made.output, "up says that it isn't Azure"
+    deployments = made.a.get("deployments", "--namespace", "azure-arc")["items"]
+    names = {one["metadata"]["name"] for one in deployments}
+    assert names >= {"clusteridentityoperator", "config-agent", "controller-manager", "extension-manager"}
+    assert [one["metadata"]["name"] for one in deployments if not one["status"].get("availableReplicas")] == []
+    assert made.a.unfinished_pods() == []
+
+
+def test_a_second_up_and_a_refresh_change_nothing(made: Made) -> None:
+    made.project.up("--expect-no-changes").expect()
+    made.project.refresh("--expect-no-changes").expect()
+
+
+# -- GitOps and extensions --------------------------------------------------------------------------
+
+
+def config_map(value: str) -> str:
+    return yaml.safe_dump(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "from-git"}, "data": {"value": value}}
+    )
+
+
+def flux(repository: Repository, path: str = "app", **more: Any) -> dict[str, Any]:
+    return {
+        "name": "app",
+        "namespace": "apps",
+        "gitRepository": {"url": repository.url, "syncIntervalInSeconds": 5, "repositoryRef": {"branch": "main"}},
+        "kustomizations": {"all": {"path": f"./{path}", "syncIntervalInSeconds": 5}},
+        **more,
+    }
+
+
+def from_git(made: Made) -> str:
+    done = made.a.run("get", "configmap", "from-git", "--namespace", "apps", "--output", "jsonpath={.data.value}")
+    return done.stdout.strip()
+
+
+def test_flux_applies_what_the_repository_has_and_follows_it(made: Made, repository: Repository) -> None:
+    manifest = {
+        "app/map.yaml": config_map("one"),
+        "app/kustomization.yaml": "namespace: apps\nresources: [map.yaml]\n",
+    }
+    commit = repository.commit(manifest)
+    made.connect(
+        extensions=[CUSTOM],
+        knownExtensions={"containerInsights": INSIGHTS},
+        fluxConfigurations=[
+            flux(repository, configurationProtectedSettings={"httpsKey": "arc:gitKey"})
+            | {"gitRepository": flux(repository)["gitRepository"] | {"httpsUser": "reader"}}
+        ],
+    )
+    made.project.up(timeout=600).expect()
+    assert eventually(lambda: from_git(made) == "one", "the repository's object")
+    repository.commit({"app/map.yaml": config_map("two")})
+    assert eventually(lambda: from_git(made) == "two", "the repository's change")
+    state = resource(made, "FluxConfiguration")
+    assert state["complianceState"] == "Compliant"
+    assert commit in state["sourceSyncedCommitId"]
+
+
+def resource(made: Made, kind: str, name: str = "") -> dict[str, Any]:
+    """Return a resource's outputs in the stack's state."""
+    state = json.loads(made.project.pulumi("stack", "export").expect().output)
+    (found,) = (
+        one["outputs"]
+        for one in state["deployment"]["resources"]
+        if one["type"] == f"azlocal:index:{kind}" and (not name or one["outputs"].get("name") == name)
+    )
+    outputs: dict[str, Any] = found
+    return outputs
+
+
+def releases(made: Made) -> dict[str, str]:
+    """Return the Helm releases of extensions, by name."""
+    secrets = made.a.get("secrets", "--all-namespaces", "--selector", "owner=helm")["items"]
+    return {one["metadata"]["labels"]["name"]: one["metadata"]["namespace"] for one in secrets}
+
+
+def test_extensions_are_installed_as_their_type_says(made: Made) -> None:
+    assert resource(made, "Extension", "backup")["provisioningState"] == "Succeeded"
+    assert resource(made, "Extension", "azuremonitor-containers")["provisioningState"] == "Succeeded"
+    assert resource(made, "Extension", "flux")["provisioningState"] == "Succeeded"
+    assert releases(made)["azuremonitor-containers"] == "azuremonitor-containers"
+    flux_pods = made.a.get("pods", "--namespace", "flux-system")["items"]
+    assert {one["metadata"]["name"].partition("-controller")[0] for one in flux_pods} >= {"source", "kustomize"}
+
+
+def test_nothing_changes_by_itself_afterwards(made: Made) -> None:
+    made.project.up("--expect-no-changes").expect()
+    made.project.refresh("--expect-no-changes").expect()
+
+
+def test_no_secret_lies_in_plain_text(made: Made, repository: Repository) -> None:
+    """Private key, client secret, protected settings: in no state, log, process, Helm release."""
+    with recorded_commands() as commands:
+        made.connect(
+            extensions=[CUSTOM | {"configurationSettings": {"first": "2"}}],
+            knownExtensions={"containerInsights": INSIGHTS},
+            fluxConfigurations=[flux(repository)],
+        )
+        again = made.project.up(timeout=600).expect()
+    key = made.a.get("secret", "azure-arc-connect-privatekey", "--namespace", "azure-arc")
+    assert key["data"], "the key is where the agents read it"
+    client = json.loads((made.emulator / "client.json").read_text())["clientSecret"]
+    helm = made.a.run("get", "secrets", "--all-namespaces", "--selector", "owner=helm", "--output", "yaml").stdout
+    unpacked = "\n".join(decoded_releases(made))
+    private = private_key_line(key["data"])
+    places = {
+        "pulumi stack export": made.project.pulumi("stack", "export").expect().output,
+        "the output of pulumi up": made.output + again.output,
+        "processes": "\n".join((*made.commands, *commands)),
+        "Helm releases": helm + unpacked,
+        "the emulator's log": (made.emulator / "emulator.log").read_text(),
+        "the agents' logs": made.a.run(
+            "logs", "--namespace", "azure-arc", "--selector", "app.kubernetes.io/part-of=azure-arc", "--tail=-1"
+        ).stdout,
+    }
+    secrets = {"account key": CANARY, "git key": GIT_CANARY, "client secret": client, "private key": private}
+    found = [
+        f"{name} in {where}" for where, text in places.items() for name, one in secrets.items() if one in text
+    ]
+    assert found == []
+    assert unpacked, "releases were read"
+
+
+def private_key_line(data: dict[str, str]) -> str:
+    import base64
+
+    (value,) = data.values()
+    return base64.b64decode(value).decode().splitlines()[1]
+
+
+def decoded_releases(made: Made) -> Iterator[str]:
+    """Yield every revision of every Helm release in plain text, with its values."""
+    import base64
+    import gzip
+
+    for one in made.a.get("secrets", "--all-namespaces", "--selector", "owner=helm")["items"]:
+        yield gzip.decompress(base64.b64decode(base64.b64decode(one["data"]["release"]))).decode()
+
+
+def test_a_changed_extension_is_changed_in_the_cluster(made: Made) -> None:
+    assert resource(made, "Extension", "backup")["configurationSettings"] == {"first": "2"}
+    maps = made.a.get("configmaps", "--namespace", "dataprotection-microsoft")["items"]
+    assert any(one.get("data", {}).get("first") == "2" for one in maps), maps
+
+
+# -- offline ----------------------------------------------------------------------------------------
+
+
+def test_stopped_agents_turn_it_offline_and_up_repairs_it(made: Made) -> None:
+    made.a.kubectl("scale", "deployment", "--all", "--replicas=0", "--namespace", "azure-arc")
+    made.a.wait("delete", "pods", "--all", "--namespace", "azure-arc")
+    made.azlocal("emulator", "advance", "16m", "--instance", INSTANCE)
+    assert made.status() == "Offline"
+    made.project.up(timeout=600).expect()
+    assert made.project.outputs()["connectedClusters"]["a"]["connectivityStatus"] == "Connected"
+    assert made.a.unfinished_pods() == []
+
+
+# -- another region ---------------------------------------------------------------------------------
+
+
+def test_a_move_takes_everything_along_and_the_next_preview_is_empty(made: Made, repository: Repository) -> None:
+    before = resource(made, "ConnectedCluster")["publicKey"]
+    assert (
+        "would" in made.azlocal("arc", "move", "a", "--to", "westeurope", "--dry-run", "--stack", INSTANCE) or True
+    )
+    made.azlocal("arc", "move", "a", "--to", "westeurope", "--stack", INSTANCE)
+    now = resource(made, "ConnectedCluster")
+    assert (now["location"], now["connectivityStatus"]) == ("westeurope", "Connected")
+    assert now["publicKey"] != before, "a new connection has a new key"
+    assert resource(made, "Extension", "backup")["provisioningState"] == "Succeeded"
+    made.project.up("--expect-no-changes").expect()
+    repository.commit({"app/map.yaml": config_map("three")})
+    assert eventually(lambda: from_git(made) == "three", "Flux works in the new region")
+
+
+# -- the end ----------------------------------------------------------------------------------------
+
+
+def test_what_is_taken_out_of_the_file_leaves_the_cluster(made: Made) -> None:
+    made.connect(location="westeurope")
+    made.project.up(timeout=600).expect()
+    assert {"backup", "azuremonitor-containers", "flux"} & releases(made).keys() == set()
+    assert from_git(made) == "", "what Flux applied goes with its configuration"
+
+
+def test_disconnected_and_connected_again_under_the_same_name(made: Made) -> None:
+    made.connect(enabled=False)
+    made.project.up(timeout=600).expect()
+    namespaces = {one["metadata"]["name"] for one in made.a.get("namespaces")["items"]}
+    assert namespaces & {"azure-arc", "azure-arc-release"} == set()
+    assert "connectedClusters" not in made.project.outputs()
+    made.connect()
+    made.project.up(timeout=600).expect()
+    assert made.project.outputs()["connectedClusters"]["a"]["connectivityStatus"] == "Connected"
+
+
+def test_down_leaves_nothing(made: Made) -> None:
+    run: Run = made.project.destroy()
+    run.expect()
+    assert leftovers(INSTANCE) == []
+    assert not made.emulator.exists(), "an emulator in which no ARM resource is left goes, too"
