@@ -6,8 +6,10 @@ don't know is lost on the way.
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -39,6 +41,7 @@ Body = dict[str, Any]
 _POLL_SECONDS: Final = 5.0
 _EMULATOR_POLL_SECONDS: Final = 0.3
 _REQUEST_SECONDS: Final = 180.0
+_ANYTHING: Final = "/metadata/endpoints?api-version=2022-09-01"  # needs no right
 
 
 class Arm:
@@ -160,6 +163,16 @@ class Arm:
     def _get(self, path: str, api_version: str, doing: str) -> Body:
         """Read what no client package covers."""
         return self._read(f"{self.environment.resource_manager}{path}?api-version={api_version}", doing)
+
+    def clock(self) -> datetime.datetime:
+        """Return Azure's time: the emulator's can be advanced, and a machine's may be wrong."""
+        url = f"{self.environment.resource_manager}{_ANYTHING}"
+
+        def request() -> Any:
+            return self._resources.send_request(HttpRequest("GET", url)).headers.get("Date")
+
+        said = self._call("asking Azure for the time", request)
+        return parsedate_to_datetime(said) if said else datetime.datetime.now(datetime.UTC)
 
     def _list(self, path: str, api_version: str) -> list[Body]:
         """Return a list's items, of all its pages."""

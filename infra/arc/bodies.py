@@ -1,175 +1,106 @@
-"""ARM's bodies of what stands on a connected cluster: written from plain values, read back into them. Pure.
-
-Shapes: arc_facts.md §4.1 (extensions), §5 (Flux configurations), §8.6 (custom locations).
-"""
+"""What Azure is asked for: ARM's body of a connected cluster, and the data plane's. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, Final
 
-Body = dict[str, Any]
+from infra.arc.model import Onboarding, Proxy
 
-# Types that work without an identity of their own (§4.2).
-_WITHOUT_IDENTITY: Final = frozenset({"microsoft.dapr"})
-_KUSTOMIZATION_OWN: Final = ("name",)  # what ARM adds to each
+_PLACEHOLDER: Final = "redacted"
 
 
-@dataclass(frozen=True)
-class ArmId:
-    """An ARM id, taken apart.
-
-    Attributes:
-        parent: The id of the resource above it; that of a resource group's resource is the group's.
-    """
-
-    subscription_id: str
-    resource_group: str
-    parent: str
-    name: str
-
-
-def parse_arm_id(id: str) -> ArmId | None:
-    """Take an ARM id apart; None where it isn't one of a resource in a resource group."""
-    parts = id.split("/")
-    if len(parts) < 9 or parts[0] or parts[1].lower() != "subscriptions" or parts[3].lower() != "resourcegroups":
-        return None
-    above = id.lower().rpartition("/providers/")[0]
-    return ArmId(parts[2], parts[4], id[: len(above)], parts[-1])
-
-
-@dataclass(frozen=True)
-class ExtensionWanted:
-    """A cluster extension as it is wanted; see `infra/resources/extension.py` for what each means."""
-
-    extension_type: str
-    release_train: str
-    version: str | None
-    release_namespace: str | None
-    target_namespace: str | None
-    settings: Mapping[str, str]
-    protected_settings: Mapping[str, str]
-
-
-def extension_body(wanted: ExtensionWanted) -> Body:
-    """Return what PUT takes; a version pins it, none lets Azure upgrade it (ARM takes one of both)."""
-    properties: Body = {
-        "extensionType": wanted.extension_type,
-        "releaseTrain": wanted.release_train,
-        "autoUpgradeMinorVersion": wanted.version is None,
-        "configurationSettings": dict(wanted.settings),
-        "configurationProtectedSettings": dict(wanted.protected_settings),
+def cluster_body(wanted: Onboarding, public_key: str) -> dict[str, Any]:
+    """Return what ARM is asked for. It has no secret: what is protected never leaves for Azure."""
+    features = wanted.features
+    properties: dict[str, Any] = {
+        "agentPublicKeyCertificate": public_key,
+        "distribution": wanted.distribution,
+        "infrastructure": wanted.infrastructure,
+        "azureHybridBenefit": wanted.azure_hybrid_benefit,
+        "privateLinkState": "Enabled" if features.private_link_scope_id else "Disabled",
+        "arcAgentProfile": {"agentAutoUpgrade": "Enabled" if wanted.auto_upgrade else "Disabled"},
+        "oidcIssuerProfile": {"enabled": features.oidc_issuer.enabled},
+        "securityProfile": {"workloadIdentity": {"enabled": features.workload_identity}},
+        "arcAgentryConfigurations": [*_logging(wanted)],
     }
-    if wanted.version is not None:
-        properties["version"] = wanted.version
-    if wanted.target_namespace is not None:
-        properties["scope"] = {"namespace": {"targetNamespace": wanted.target_namespace}}
-    elif wanted.release_namespace is not None:
-        properties["scope"] = {"cluster": {"releaseNamespace": wanted.release_namespace}}
-    body: Body = {"properties": properties}
-    if wanted.extension_type.lower() not in _WITHOUT_IDENTITY:
-        body["identity"] = {"type": "SystemAssigned"}
-    return body
-
-
-def problems_of(body: Mapping[str, Any]) -> list[str]:
-    """Return what ARM says that is wrong with an extension or a Flux configuration."""
-    properties = _mapping(body, "properties")
-    found = [
-        text
-        for one in properties.get("statuses") or ()
-        if isinstance(one, Mapping) and _is_bad(one) and (text := _status_text(one))
-    ]
-    error = properties.get("errorInfo")
-    if isinstance(error, Mapping) and error.get("message"):
-        found.append(f"{error.get('code') or 'error'}: {error['message']}")
-    if properties.get("errorMessage"):
-        found.append(str(properties["errorMessage"]))
-    return list(dict.fromkeys(found))
-
-
-def _is_bad(status: Mapping[str, Any]) -> bool:
-    """Return whether an extension's status is an error, or a Flux object isn't as it should be."""
-    if "complianceState" in status:
-        return bool(status["complianceState"] == "Non-Compliant")
-    return bool(status.get("level") == "Error")
-
-
-def _status_text(status: Mapping[str, Any]) -> str:
-    conditions = [one for one in status.get("statusConditions") or () if isinstance(one, Mapping)]
-    said = next((str(one.get("message")) for one in conditions if one.get("status") == "False"), "")
-    message = str(status.get("message") or status.get("displayStatus") or said)
-    what = status.get("name") or status.get("code")
-    return f"{what}: {message}" if what and message else message
-
-
-@dataclass(frozen=True)
-class FluxWanted:
-    """A Flux configuration as it is wanted; `source` and `kustomizations` are ARM's own JSON."""
-
-    namespace: str
-    scope: str
-    suspend: bool
-    source: Mapping[str, Any]
-    kustomizations: Mapping[str, Mapping[str, Any]]
-    protected_settings: Mapping[str, str]
-
-
-def flux_body(wanted: FluxWanted) -> Body:
-    """Return what PUT takes."""
+    if features.private_link_scope_id:
+        properties["privateLinkScopeResourceId"] = features.private_link_scope_id
+    if wanted.agent_version and not wanted.auto_upgrade:
+        properties["arcAgentProfile"]["desiredAgentVersion"] = wanted.agent_version
+    if features.oidc_issuer.enabled and features.oidc_issuer.self_hosted_url:
+        properties["oidcIssuerProfile"]["selfHostedIssuerUrl"] = features.oidc_issuer.self_hosted_url
+    if features.azure_rbac.enabled:
+        properties["aadProfile"] = {"enableAzureRBAC": True}
+    if features.gateway_id:
+        properties["gateway"] = {"enabled": True}
     return {
+        "location": wanted.location,
+        "tags": dict(wanted.tags),
+        "identity": {"type": "SystemAssigned"},
+        "properties": properties,
+    }
+
+
+def patch_body(wanted: Onboarding) -> dict[str, Any]:
+    """Return what can be changed by PATCH (facts §1.11)."""
+    return {
+        "tags": dict(wanted.tags),
         "properties": {
-            "namespace": wanted.namespace,
-            "scope": wanted.scope,
-            "suspend": wanted.suspend,
-            "sourceKind": "GitRepository",
-            "gitRepository": without_nothing(wanted.source),
-            "kustomizations": {name: without_nothing(one) for name, one in wanted.kustomizations.items()},
-            "configurationProtectedSettings": dict(wanted.protected_settings),
-        }
-    }
-
-
-def kustomizations_of(body: Mapping[str, Any]) -> dict[str, Body]:
-    """Return a Flux configuration's kustomizations without what ARM adds to them."""
-    found = _mapping(_mapping(body, "properties"), "kustomizations")
-    return {
-        name: {key: value for key, value in one.items() if key not in _KUSTOMIZATION_OWN and value is not None}
-        for name, one in found.items()
-    }
-
-
-def custom_location_body(
-    location: str,
-    cluster_id: str,
-    namespace: str,
-    extension_ids: Iterable[str],
-    display_name: str,
-    tags: Mapping[str, str],
-) -> Body:
-    """Return what PUT takes for a custom location."""
-    return {
-        "location": location,
-        "tags": dict(tags),
-        "properties": {
-            "hostType": "Kubernetes",
-            "hostResourceId": cluster_id,
-            "namespace": namespace,
-            "clusterExtensionIds": list(extension_ids),
-            "displayName": display_name,
+            "distribution": wanted.distribution,
+            "azureHybridBenefit": wanted.azure_hybrid_benefit,
         },
     }
 
 
-def without_nothing(value: Any) -> Any:
-    """Return JSON without its nulls and without what is then empty."""
-    if not isinstance(value, Mapping):
+def settings_body(wanted: Onboarding, cluster: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the data plane is asked for values with: the cluster, and placeholders for what is protected."""
+    proxy = [
+        {
+            "feature": "proxy",
+            "settings": {},
+            "protectedSettings": {name: f"{_PLACEHOLDER}:proxy:{name}" for name in protected_settings(wanted)},
+        }
+    ]
+    properties = {
+        **cluster.get("properties", {}),
+        "arcAgentryConfigurations": [*_logging(wanted), *(proxy if protected_settings(wanted) else [])],
+    }
+    return {**cluster, "properties": properties}
+
+
+def protected_settings(wanted: Onboarding) -> dict[str, str]:
+    """Return the proxy's settings by the names that the data plane has for them; secrets."""
+    proxy = wanted.features.proxy or Proxy()
+    found = {
+        "https_proxy": proxy.https,
+        "http_proxy": proxy.http,
+        "no_proxy": ",".join(proxy.no_proxy),
+        "proxy_cert": proxy.certificate,
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def revealed(value: str, protected: Mapping[str, str]) -> str:
+    """Return a value of the data plane's with the secret in its placeholder's place."""
+    if not value.startswith(f"{_PLACEHOLDER}:"):
         return value
-    kept = {key: without_nothing(item) for key, item in value.items() if item is not None}
-    return {key: item for key, item in kept.items() if item != {}}
+    return protected.get(value.rpartition(":")[2], "")
 
 
-def _mapping(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = value.get(key)
-    return found if isinstance(found, Mapping) else {}
+def is_within(wanted: Any, found: Any) -> bool:
+    """Return whether all that is wanted is in what was found; Azure adds to it, and spells regions its own way."""
+    if isinstance(wanted, Mapping):
+        if not isinstance(found, Mapping):
+            return not wanted and found is None
+        return all(is_within(value, found.get(key)) for key, value in wanted.items())
+    if isinstance(wanted, str) and isinstance(found, str):
+        return wanted.replace(" ", "").lower() == found.replace(" ", "").lower()
+    if found is None:
+        return wanted in (False, [], "")  # what is off, Azure needn't mention
+    return bool(wanted == found)
+
+
+def _logging(wanted: Onboarding) -> list[dict[str, Any]]:
+    path = wanted.features.container_log_path
+    return [{"feature": "logging", "settings": {"container_log_path": path}}] if path else []

@@ -12,12 +12,14 @@ class ArcError(UserError):
 
     Attributes:
         rule: A short name of the kind of failure, which stays the same for ever.
+        message: What is wrong, without the remedy.
         remedy: What to do about it.
     """
 
     def __init__(self, rule: str, message: str, remedy: str = "") -> None:
         super().__init__(f"{message.rstrip('.')}. {_sentence(remedy)}" if remedy else message)
         self.rule = rule
+        self.message = message
         self.remedy = remedy
 
 

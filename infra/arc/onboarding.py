@@ -16,7 +16,15 @@ from __future__ import annotations
 
 from typing import Unpack
 
+from infra.arc import observation, offboarding, prechecks
+from infra.arc.agents import Agents, ClusterIdentity
 from infra.arc.azure import Azure
+from infra.arc.bodies import cluster_body, is_within, patch_body
+from infra.arc.cleanup import await_terminating, leftover_definitions, remove_definitions, remove_namespaces
+from infra.arc.conflicts import Decision, Existing, Standing, decide
+from infra.arc.errors import ArcError, ArmError, Conflict, Unready
+from infra.arc.installation import install_agents, wait_until_connected
+from infra.arc.keys import make_key_pair
 from infra.arc.model import (
     AzureRbac,
     AzureScope,
@@ -28,7 +36,7 @@ from infra.arc.model import (
     Problem,
     Proxy,
 )
-from infra.arc.patience import Bounds
+from infra.arc.patience import Bounds, Patience
 from infra.kubernetes.api import ClusterApi
 
 __all__ = [
@@ -49,6 +57,9 @@ __all__ = [
     "update",
 ]
 
+_PUT_SECONDS = 600.0
+_PRECHECK_SECONDS = 900.0  # registering a resource provider may take ten minutes
+
 
 def precheck(azure: Azure, wanted: Onboarding, cluster_api: ClusterApi | None) -> list[Problem]:
     """Return all that keeps the cluster from being connected, before anything is made.
@@ -60,7 +71,7 @@ def precheck(azure: Azure, wanted: Onboarding, cluster_api: ClusterApi | None) -
         wanted: How.
         cluster_api: The cluster; None where there is none yet (a preview): only Azure is asked.
     """
-    raise NotImplementedError
+    return prechecks.find_problems(azure, wanted, cluster_api, Patience().within(_PRECHECK_SECONDS))
 
 
 def connect(azure: Azure, wanted: Onboarding, **bounds: Unpack[Bounds]) -> Connected:
@@ -81,7 +92,20 @@ def connect(azure: Azure, wanted: Onboarding, **bounds: Unpack[Bounds]) -> Conne
         ClusterUnreachable, ClusterError: The cluster doesn't answer, or refuses.
         Interrupted: It was cancelled.
     """
-    raise NotImplementedError
+    patience, agents = Patience(**bounds), Agents(wanted.kubeconfig)
+    _require_ready(azure, wanted, agents.api, patience)
+    suffix = wanted.environment.suffix
+    await_terminating(agents.api, suffix, patience)
+    standing = look_around(azure, wanted, agents, patience)
+    decision = decide(standing, target_of(wanted))
+    patience.status(decision.why)
+    if decision.clean:
+        _clean(agents, suffix, patience)
+    azure.ensure_resource_group(wanted.location, {})
+    body = _put(azure, wanted, _public_key(agents, decision, standing), patience)
+    _link_gateway(azure, wanted, None, patience)
+    install_agents(azure, wanted, agents, body, patience)
+    return wait_until_connected(azure, wanted, agents, patience)
 
 
 def observe(azure: Azure, scope: AzureScope, name: str, cluster_api: ClusterApi | None) -> Connected | None:
@@ -93,12 +117,20 @@ def observe(azure: Azure, scope: AzureScope, name: str, cluster_api: ClusterApi 
         ArcError: Azure refuses.
         AzureUnreachable: It doesn't answer.
     """
-    raise NotImplementedError
+    return observation.observe(azure, scope, name, cluster_api)
 
 
 def replaced(old: Onboarding, new: Onboarding) -> list[str]:
     """Return the inputs whose change can't be made in place, by the names of `Onboarding`'s fields."""
-    raise NotImplementedError
+    changes = {
+        "environment": old.environment.resource_manager != new.environment.resource_manager,
+        "scope": target_of(old).key[:2] != target_of(new).key[:2],
+        "name": old.name.lower() != new.name.lower(),
+        "location": old.location.replace(" ", "").lower() != new.location.replace(" ", "").lower(),
+        "infrastructure": old.infrastructure != new.infrastructure,
+        "features": old.features.oidc_issuer.enabled and not new.features.oidc_issuer.enabled,
+    }
+    return [name for name, is_changed in changes.items() if is_changed]
 
 
 def update(azure: Azure, old: Onboarding, wanted: Onboarding, **bounds: Unpack[Bounds]) -> Connected:
@@ -107,7 +139,17 @@ def update(azure: Azure, old: Onboarding, wanted: Onboarding, **bounds: Unpack[B
     Raises:
         As `connect`.
     """
-    raise NotImplementedError
+    patience, agents = Patience(**bounds), Agents(wanted.kubeconfig)
+    found = azure.get_cluster(wanted.name)
+    if found is None:
+        raise ArcError("gone", f"{wanted.id} no longer exists", "pulumi refresh, then pulumi up connects it anew")
+    _require_own(agents, wanted)
+    if patch_body(old) != patch_body(wanted) or not is_within(patch_body(wanted), found):
+        found = azure.patch_cluster(wanted.name, patch_body(wanted), **patience.within(_PUT_SECONDS).bounds)
+    body = _put(azure, wanted, str(found["properties"].get("agentPublicKeyCertificate") or ""), patience)
+    _link_gateway(azure, wanted, old, patience)
+    install_agents(azure, wanted, agents, body, patience)
+    return wait_until_connected(azure, wanted, agents, patience)
 
 
 def disconnect(
@@ -122,7 +164,7 @@ def disconnect(
     """Take a connection away on both sides, so that the cluster can be connected again under the same name.
 
     Flux configurations and extensions that are left go first (in their agents' hands, while these are alive), then
-    the ARM resource, then the agents' release, custom resources and namespaces.
+    custom locations, the ARM resource, the agents' release, custom resources and namespaces.
 
     Args:
         azure: Where it is connected.
@@ -130,6 +172,7 @@ def disconnect(
         name: Its name.
         kubeconfig: Of the cluster; None: the cluster is gone for good, Azure's side is all there is.
         force: Go on where a side doesn't answer or agents don't do their part.
+        bounds: Of all steps together.
 
     Returns:
         What was left behind, one text each, with how to remove it. Empty when all is gone.
@@ -140,4 +183,98 @@ def disconnect(
         ArcError: Azure refuses.
         Interrupted: It was cancelled.
     """
-    raise NotImplementedError
+    return offboarding.disconnect(azure, scope, name, kubeconfig, force=force, patience=Patience(**bounds))
+
+
+def target_of(wanted: Onboarding) -> ClusterIdentity:
+    """Return as which resource the cluster is to be connected."""
+    return ClusterIdentity(wanted.scope.subscription_id, wanted.scope.resource_group, wanted.name)
+
+
+def look_around(azure: Azure, wanted: Onboarding, agents: Agents, patience: Patience) -> Standing:
+    """Return what stands on the cluster and in Azure already."""
+    release, identity, pair = agents.release(patience), agents.identity(), agents.key_pair()
+    existing = Existing.of(azure.get_cluster(wanted.name))
+    named, hidden = existing, ""
+    if identity is not None and identity.key != target_of(wanted).key:
+        named, hidden = _named(azure, identity)
+    return Standing(
+        release=release,
+        identity=identity,
+        key=pair.public if pair else None,
+        has_certificate=agents.has_certificate(),
+        wanted=existing,
+        named=named,
+        hidden=hidden,
+        leftovers=tuple(leftover_definitions(agents.api, wanted.environment.suffix)) if release is None else (),
+    )
+
+
+def _named(azure: Azure, identity: ClusterIdentity) -> tuple[Existing | None, str]:
+    scope = AzureScope(identity.subscription_id, identity.resource_group)
+    try:
+        return Existing.of(azure.get_cluster(identity.name, scope=scope)), ""
+    except ArmError as error:
+        return None, error.message
+
+
+def _require_ready(azure: Azure, wanted: Onboarding, api: ClusterApi, patience: Patience) -> None:
+    patience.status("checking what has to hold before a cluster is connected")
+    found = prechecks.find_problems(azure, wanted, api, patience.within(_PRECHECK_SECONDS))
+    errors = [str(one) for one in found if one.severity == "error"]
+    for one in found:
+        patience.status(str(one))
+    if errors:
+        raise Unready(f"{wanted.name} can't be connected to Azure Arc; nothing was made:", errors)
+
+
+def _require_own(agents: Agents, wanted: Onboarding) -> None:
+    """Refuse to change agents that speak as somebody else: a kubeconfig of the wrong cluster is easily given."""
+    identity = agents.identity()
+    if identity is not None and identity.key != target_of(wanted).key:
+        raise Conflict(
+            "connected-elsewhere",
+            f"the cluster's agents speak as {identity}, not as {target_of(wanted)}",
+            "check whose kubeconfig that is",
+        )
+
+
+def _public_key(agents: Agents, decision: Decision, standing: Standing) -> str:
+    """Return the key that agents have, or one made for them that stands in the cluster before Azure hears of it.
+
+    A run that is interrupted afterwards is known again by it.
+    """
+    if decision.action == "adopt" and standing.named is not None:
+        return standing.named.public_key
+    pair = agents.key_pair() if decision.action == "resume" else None
+    pair = pair or make_key_pair()
+    agents.put_key(pair)
+    return pair.public
+
+
+def _put(azure: Azure, wanted: Onboarding, public_key: str, patience: Patience) -> dict[str, object]:
+    """Make the resource in Azure what is wanted; one that is stays untouched."""
+    body, found = cluster_body(wanted, public_key), azure.get_cluster(wanted.name)
+    state = str(((found or {}).get("properties") or {}).get("provisioningState"))
+    if found is not None and state == "Succeeded" and is_within(body, found):
+        return found
+    return azure.put_cluster(wanted.name, body, **patience.within(_PUT_SECONDS).bounds)
+
+
+def _link_gateway(azure: Azure, wanted: Onboarding, old: Onboarding | None, patience: Patience) -> None:
+    id = wanted.features.gateway_id
+    if id or (old is not None and old.features.gateway_id):
+        azure.link_gateway(wanted.name, id, **patience.within(_PUT_SECONDS).bounds)
+
+
+def _clean(agents: Agents, suffix: str, patience: Patience) -> None:
+    """Remove what stale agents left: their release, Arc's own custom resources, their namespaces."""
+    release = agents.release(patience)
+    if release is not None:
+        agents.uninstall(release, hooks=False, patience=patience)
+    remove_definitions(agents.api, suffix, patience)
+    if release is None:
+        return  # a key that an interrupted run made stays
+    left = remove_namespaces(agents.api, patience)
+    if left:
+        raise Conflict("namespace-terminating", "; ".join(left), "remove what holds it, and run again")

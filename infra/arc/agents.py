@@ -1,0 +1,284 @@
+"""Arc's side of a cluster: the agents' Helm release, what tells whose they are, and their key."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from infra.arc.charts import Chart
+from infra.arc.errors import ArcError
+from infra.arc.keys import KeyPair, read_key_pair
+from infra.arc.patience import Patience
+from infra.errors import UserError
+from infra.kubernetes.api import ClusterApi, ClusterError
+from infra.kubernetes.health import Snapshot
+from infra.kubernetes.helm import Helm, HelmFailed, Release
+from infra.kubernetes.watch import look, problems
+
+RELEASE: Final = "azure-arc"
+RELEASE_NAMESPACE: Final = "azure-arc-release"
+NAMESPACE: Final = "azure-arc"
+CERTIFICATE: Final = "azure-identity-certificate"
+
+_CONFIG: Final = f"/api/v1/namespaces/{NAMESPACE}/configmaps/azure-clusterconfig"
+_SECRETS: Final = f"/api/v1/namespaces/{NAMESPACE}/secrets"
+_KEY: Final = "azure-arc-connect-privatekey"
+_KEY_FIELD: Final = "privateKey"
+# By these Helm knows an object as its release's, and takes it over instead of refusing to install.
+_OWNED: Final = {
+    "labels": {"app.kubernetes.io/managed-by": "Helm"},
+    "annotations": {
+        "meta.helm.sh/release-name": RELEASE,
+        "meta.helm.sh/release-namespace": RELEASE_NAMESPACE,
+    },
+}
+_MERGE: Final = "application/merge-patch+json"
+_PULLS: Final = 5
+_BETWEEN_PULLS: Final = 3.0
+_PULL_SECONDS: Final = 180.0
+_HELM_SECONDS: Final = 300.0
+_UNINSTALL_SECONDS: Final = 900.0
+_PENDING: Final = ("pending-install", "pending-upgrade", "pending-rollback")
+_PENDING_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True)
+class ClusterIdentity:
+    """As which ARM resource a cluster's agents speak."""
+
+    subscription_id: str
+    resource_group: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.resource_group}/{self.name} in subscription {self.subscription_id}"
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Return what identities are compared by: all three, whose case doesn't count."""
+        return (self.subscription_id.lower(), self.resource_group.lower(), self.name.lower())
+
+
+class Agents:
+    """A cluster's Arc agents."""
+
+    def __init__(self, kubeconfig: str) -> None:
+        self.api = ClusterApi(kubeconfig)
+        self._helm = Helm(yaml.safe_load(kubeconfig), os.environ, {})
+
+    def release(self, patience: Patience) -> Release | None:
+        """Return the agents' release, in whatever namespace and state it is."""
+        found = self._helm.releases(RELEASE, patience.cancelled)
+        standing = [one for one in found if one.status != "uninstalled"]
+        return next((one for one in standing if one.namespace == RELEASE_NAMESPACE), None) or next(
+            iter(standing), None
+        )
+
+    def identity(self) -> ClusterIdentity | None:
+        """Return as which resource the agents speak, None where nothing says it."""
+        data = self._data(_CONFIG)
+        if data is None:
+            return None
+        return ClusterIdentity(
+            data.get("AZURE_SUBSCRIPTION_ID", ""),
+            data.get("AZURE_RESOURCE_GROUP", ""),
+            data.get("AZURE_RESOURCE_NAME", ""),
+        )
+
+    def key_pair(self) -> KeyPair | None:
+        """Return the key pair that stands in the cluster, None where there is none.
+
+        Raises:
+            ArcError: There is one that nobody can read.
+        """
+        data = self._data(f"{_SECRETS}/{_KEY}")
+        text = (data or {}).get(_KEY_FIELD)
+        return read_key_pair(base64.b64decode(text).decode(errors="replace")) if text else None
+
+    def has_certificate(self) -> bool:
+        """Return whether the agents have got an identity from Azure."""
+        return self._data(f"{_SECRETS}/{CERTIFICATE}") is not None
+
+    def put_key(self, pair: KeyPair) -> None:
+        """Put the private key where agents find it, before they are installed (facts §1.9)."""
+        self._put("/api/v1/namespaces", NAMESPACE, {"apiVersion": "v1", "kind": "Namespace"})
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "Opaque",
+            "data": {_KEY_FIELD: base64.b64encode(pair.private.encode()).decode("ascii")},
+        }
+        self._put(_SECRETS, _KEY, secret)
+
+    def values(self, release: Release, patience: Patience) -> dict[str, Any]:
+        """Return the values that the release was given."""
+        return self._helm.values(release.namespace, release.name, patience.cancelled)
+
+    def install(
+        self,
+        chart: Chart,
+        values: Mapping[str, Any],
+        *,
+        namespace: str = RELEASE_NAMESPACE,
+        ca_file: Path | None,
+        hidden: Sequence[str],
+        patience: Patience,
+    ) -> None:
+        """Install or upgrade the release; whether agents run then is another question (`wait_ready`).
+
+        Args:
+            chart: Where the chart is.
+            values: Over those that a standing release was given.
+            namespace: Where the release is kept.
+            ca_file: Who signs for the registry; None: the public authorities.
+            hidden: What no message may repeat.
+            patience: The wait's bounds.
+
+        Raises:
+            ArcError: The chart can't be pulled, or Helm fails.
+        """
+        with tempfile.TemporaryDirectory(prefix="azlocal-arc-") as folder:
+            archive = self._pulled(chart, Path(folder), ca_file, patience)
+            within = patience.within(_HELM_SECONDS)
+            command = ["upgrade", "--install", RELEASE, str(archive), "--namespace", namespace]
+            command += ["--create-namespace", "--reset-then-reuse-values", "--values", "-", "--output", "json"]
+            try:
+                self._helm.run(
+                    command,
+                    within.cancelled,
+                    stdin=json.dumps(values),
+                    hidden=hidden,
+                    meanwhile=lambda: patience.status(f"installing agents {chart.version}"),
+                    deadline=within.deadline,
+                )
+            except HelmFailed as error:
+                raise ArcError(
+                    "agents-helm",
+                    f"helm can't install the agents {chart.version}: {error}",
+                    "correct what it names and run again; what it made so far is taken over",
+                ) from error
+
+    def _pulled(self, chart: Chart, folder: Path, ca_file: Path | None, patience: Patience) -> Path:
+        within = patience.within(_PULL_SECONDS)
+        command = ["pull", chart.url, "--version", chart.version, "--destination", str(folder)]
+        command += ["--ca-file", str(ca_file)] if ca_file else []
+        for attempt in range(1, _PULLS + 1):
+            patience.status(f"pulling {chart.url} {chart.version}")
+            try:
+                self._helm.run(command, within.cancelled, deadline=within.deadline)
+                return next(folder.glob("*.tgz"))
+            except HelmFailed as error:
+                if attempt == _PULLS or not within.left:
+                    raise ArcError(
+                        "agents-chart-pull",
+                        f"the agents' chart {chart.url} {chart.version} can't be pulled: {error}",
+                        f"let this machine reach https://{chart.registry} (a proxy: HTTPS_PROXY), or name a "
+                        "version that exists",
+                    ) from error
+            within.pause(_BETWEEN_PULLS, "pulling the agents' chart")
+        raise AssertionError("the last attempt returns or raises")
+
+    def uninstall(self, release: Release, *, hooks: bool, patience: Patience) -> None:
+        """Uninstall the release.
+
+        Args:
+            release: What `release` found.
+            hooks: Whether the chart's own hooks run; they need agents that work.
+            patience: The wait's bounds.
+        """
+        within = patience.within(_UNINSTALL_SECONDS)
+        command = ["uninstall", release.name, "--namespace", release.namespace, "--ignore-not-found"]
+        command += ["--timeout", f"{max(1, round(within.left))}s", *([] if hooks else ["--no-hooks"])]
+        try:
+            self._helm.run(
+                command,
+                within.cancelled,
+                meanwhile=lambda: patience.status("uninstalling the agents"),
+                deadline=within.deadline,
+            )
+        except HelmFailed as error:
+            raise ArcError(
+                "agents-helm",
+                f"helm can't uninstall the agents: {error}",
+                f"helm uninstall {release.name} --namespace {release.namespace} --no-hooks",
+            ) from error
+
+    def settle(self, release: Release, patience: Patience) -> None:
+        """Free a release from an operation that was killed: Helm refuses to touch it while it is pending.
+
+        Only the record of that operation is dropped; uninstalling would take the agents' key with the namespace.
+        An upgrade that agents make by themselves may be under way, so it is given a moment.
+        """
+        ends = time.monotonic() + _PENDING_SECONDS
+        while release.status in _PENDING:
+            if time.monotonic() >= ends:
+                self._drop_pending(release.namespace)
+                return
+            doing = f"the agents' release is {release.status}"
+            patience.status(doing)
+            patience.pause(2.0, doing)
+            found = self.release(patience)
+            if found is None:
+                return
+            release = found
+
+    def _drop_pending(self, namespace: str) -> None:
+        path = f"/api/v1/namespaces/{namespace}/secrets"
+        selector = f"owner=helm,name={RELEASE},status in ({','.join(_PENDING)})"
+        for record in self.api.items(path, labelSelector=selector):
+            self.api.send("DELETE", f"{path}/{record['metadata']['name']}")
+
+    def lacks(self) -> list[str]:
+        """Return what is missing for all agents to be available; an API server that doesn't answer is, too."""
+        found = problems(self.api, [], [NAMESPACE])
+        if not found:
+            try:
+                deployments = self.api.items(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments")
+            except UserError as error:
+                return [str(error)]
+            if not deployments:
+                return [f"there is no deployment in the namespace {NAMESPACE}"]
+        return found
+
+    def look(self) -> Snapshot:
+        """Take one look at the agents' namespace."""
+        return look(self.api, [NAMESPACE])
+
+    def last_words(self, pod: str) -> str:
+        """Return the end of a pod's log, of its last run that ended; empty where there is none."""
+        path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}/log"
+        for previous in ("true", "false"):
+            try:
+                text = self.api.text(path, tailLines="3", previous=previous)
+            except UserError:
+                continue  # it only explains another failure
+            if text.strip():
+                return " / ".join(text.strip().splitlines())
+        return ""
+
+    def _data(self, path: str) -> dict[str, str] | None:
+        try:
+            found: dict[str, str] = self.api.get(path).get("data") or {}
+        except ClusterError as error:
+            if error.is_missing:
+                return None
+            raise
+        return found
+
+    def _put(self, path: str, name: str, content: Mapping[str, Any]) -> None:
+        body = {**content, "metadata": {"name": name, **_OWNED}}
+        try:
+            self.api.send("POST", path, body)
+        except ClusterError as error:
+            if not error.is_conflict:
+                raise
+            self.api.send("PATCH", f"{path}/{name}", body, content_type=_MERGE)

@@ -1,0 +1,191 @@
+"""Install agents, or bring them up to date, and wait until they run and Azure hears of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Final
+
+from infra.arc import observation
+from infra.arc.agents import RELEASE_NAMESPACE, Agents
+from infra.arc.azure import Azure, short_location
+from infra.arc.bodies import is_within, protected_settings, settings_body
+from infra.arc.charts import Chart, check_version, parse_chart, release_version
+from infra.arc.conflicts import EXPIRED
+from infra.arc.data_plane import DataPlane, HelmSettings
+from infra.arc.errors import ArcError, AzureUnreachable, NotInTime
+from infra.arc.helm_values import agent_values
+from infra.arc.model import Connected, Onboarding
+from infra.arc.patience import Patience
+from infra.arc.triage import find_cause
+from infra.errors import UserError
+from infra.kubernetes.helm import Release
+
+_AGENTS_SECONDS: Final = 1200.0  # what Azure's own client gives Helm
+_CONNECTED_SECONDS: Final = 600.0  # metadata may need as long to show
+_PROFILE_SECONDS: Final = 900.0
+_PAUSE: Final = 5.0
+_EMULATOR_PAUSE: Final = 1.0
+_REGISTRY: Final = "HELMREGISTRY"  # as Azure's own client honours it, where the data plane is blocked
+
+
+def install_agents(
+    azure: Azure, wanted: Onboarding, agents: Agents, cluster: Mapping[str, Any], patience: Patience
+) -> None:
+    """Install agents, or change what isn't as wanted; agents that are stay untouched.
+
+    Args:
+        azure: Where the cluster is connected.
+        wanted: How.
+        agents: The cluster's.
+        cluster: ARM's answer.
+        patience: The wait's bounds.
+
+    Raises:
+        ArcError: The data plane, the registry or Helm refuses.
+    """
+    release = agents.release(patience)
+    if release is not None and release.status != "deployed":
+        agents.settle(release, patience)
+        release = agents.release(patience)
+    settings = _settings(azure, wanted, cluster, patience)
+    standing = release if release is not None and release.status == "deployed" else None
+    chart = _chart(settings.chart, wanted, standing)
+    check_version(chart.version, wanted.release_train)
+    values = _values(azure, wanted, cluster, chart, settings.values)
+    is_current = standing is not None and release_version(standing.chart) == chart.version
+    if standing is not None and is_current and is_within(values, agents.values(standing, patience)):
+        return
+    agents.install(
+        chart,
+        values,
+        namespace=release.namespace if release is not None else RELEASE_NAMESPACE,
+        ca_file=wanted.environment.ca_file,
+        hidden=list(protected_settings(wanted).values()),
+        patience=patience,
+    )
+
+
+def _settings(azure: Azure, wanted: Onboarding, cluster: Mapping[str, Any], patience: Patience) -> HelmSettings:
+    """Ask the data plane for chart and values, unless the user names the chart."""
+    named = os.environ.get(_REGISTRY)
+    if named:
+        return HelmSettings(named, {})
+    plane = DataPlane(azure.environment, short_location(wanted.location), azure.credential)
+    patience.status(f"asking {plane.url} for the agents' chart")
+    plane.check_health(patience)
+    return plane.settings(settings_body(wanted, cluster), wanted.release_train, patience)
+
+
+def _chart(path: str, wanted: Onboarding, standing: Release | None) -> Chart:
+    """Return the chart: the version that is asked for, else the one that stands, else the newest.
+
+    What auto-upgrade has installed since isn't undone.
+    """
+    version = wanted.agent_version if not wanted.auto_upgrade else None
+    if version is None and standing is not None:
+        version = release_version(standing.chart)
+    return parse_chart(path, version or wanted.agent_version)
+
+
+def _values(
+    azure: Azure, wanted: Onboarding, cluster: Mapping[str, Any], chart: Chart, served: Mapping[str, str]
+) -> dict[str, Any]:
+    identity, ca_file = cluster.get("identity") or {}, wanted.environment.ca_file
+    return agent_values(
+        wanted,
+        tenant_id=str(identity.get("tenantId") or azure.tenant_id()),
+        principal_id=str(identity.get("principalId") or ""),
+        registry=chart.registry,
+        served=served,
+        authorities=ca_file.read_text(encoding="ascii") if ca_file else "",
+    )
+
+
+def wait_until_connected(azure: Azure, wanted: Onboarding, agents: Agents, patience: Patience) -> Connected:
+    """Wait until all agents are available, then until Azure says Connected.
+
+    Raises:
+        NotInTime: Says what is missing, and why.
+    """
+    _wait_for_agents(agents, wanted, patience.within(_AGENTS_SECONDS))
+    _wait_for_azure(azure, wanted, agents, patience.within(_CONNECTED_SECONDS))
+    if wanted.features.workload_identity or wanted.features.oidc_issuer.enabled:
+        _wait_for_profile(azure, wanted, patience.within(_PROFILE_SECONDS))
+    found = observation.observe(azure, wanted.scope, wanted.name, agents.api)
+    if found is None:
+        raise ArcError("gone", f"{wanted.id} was deleted meanwhile", "run again")
+    return found
+
+
+def _wait_for_agents(agents: Agents, wanted: Onboarding, patience: Patience) -> None:
+    doing = "waiting for the agents"
+    while missing := agents.lacks():
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        patience.status(f"{doing}: {missing[0]}{more}")
+        if not patience.left:
+            raise _untold(agents, f"the agents of {wanted.name} don't get ready: {'; '.join(missing[:3])}")
+        _pause(patience, wanted, doing)
+
+
+def _wait_for_azure(azure: Azure, wanted: Onboarding, agents: Agents, patience: Patience) -> None:
+    said = "nothing"
+    while True:
+        try:
+            body = azure.get_cluster(wanted.name)
+            said = observation.read(body).connectivity_status if body is not None else "that it doesn't exist"
+        except AzureUnreachable as error:
+            said = error.message
+        if said == "Connected":
+            return
+        if said == EXPIRED:
+            raise ArcError(
+                "identity-expired",
+                f"the agents' certificate of {wanted.id} has expired",
+                "disconnect the cluster and connect it again (pulumi up --replace URN)",
+            )
+        patience.status(f"the agents run; waiting for Azure to hear of them: it says {said}")
+        if not patience.left:
+            raise _untold(agents, f"all agents of {wanted.name} run, but Azure says {said}")
+        _pause(patience, wanted, "waiting for Azure to hear of the agents")
+
+
+def _wait_for_profile(azure: Azure, wanted: Onboarding, patience: Patience) -> None:
+    """Wait until agents have done what the profiles of issuer and workload identity ask for (facts §1.1, 20)."""
+    doing = "waiting for the agents' state"
+    while True:
+        body = azure.get_cluster(wanted.name) or {}
+        profile = (body.get("properties") or {}).get("arcAgentProfile") or {}
+        state = profile.get("agentState")
+        if state in (None, "Succeeded"):
+            return
+        if state == "Failed" or not patience.left:
+            reasons = observation.read(body).agent_errors
+            raise NotInTime(
+                "agents-state", f"the agents' state is {state}: {'; '.join(reasons) or 'they give no reason'}"
+            )
+        patience.status(f"{doing}: {state}")
+        _pause(patience, wanted, doing)
+
+
+def _pause(patience: Patience, wanted: Onboarding, doing: str) -> None:
+    """Wait a moment; the deadline is the loop's to notice, which knows why."""
+    seconds = _EMULATOR_PAUSE if wanted.environment.is_emulator else _PAUSE
+    if patience.cancelled.wait(min(seconds, patience.left)):
+        patience.check(doing)
+
+
+def _untold(agents: Agents, what: str) -> NotInTime:
+    """Return the error for agents that don't come, with the cause as far as the cluster shows it."""
+    try:
+        cause = find_cause(agents.look(), agents.last_words)
+    except UserError:
+        cause = None  # it only explains the failure that is being reported
+    if cause is None:
+        return NotInTime(
+            "agents-timeout",
+            what,
+            "see that the agents run (kubectl get pods --namespace azure-arc) and reach Azure (`azlocal arc "
+            "check`)",
+        )
+    return NotInTime(cause.rule, f"{what}. {cause.text}", cause.remedy)

@@ -1,0 +1,158 @@
+"""How a connection is, and what will bite soon (facts §3)."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from infra.arc.agents import NAMESPACE
+from infra.arc.azure import Azure
+from infra.arc.conflicts import EXPIRED, NOT_INSTALLED
+from infra.arc.model import AzureScope, Connected
+from infra.errors import UserError
+from infra.kubernetes.api import ClusterApi
+from infra.kubernetes.watch import problems
+
+_DAY: Final = datetime.timedelta(days=1)
+_LIFE: Final = 90  # days that the agents' certificate is valid
+_RENEWAL: Final = 46  # the day from which they try to renew it
+_LATE: Final = 60  # the day by which that should have worked
+_BILLING: Final = 30  # days after which Azure wants to hear of a semi-connected cluster
+_BILLING_SOON: Final = 23
+
+
+def observe(azure: Azure, scope: AzureScope, name: str, cluster_api: ClusterApi | None) -> Connected | None:
+    """Return how a connection is; see `infra.arc.onboarding.observe`."""
+    body = azure.get_cluster(name, scope=scope)
+    if body is None:
+        return None
+    found = read(body)
+    agents, said = _agents(cluster_api)
+    warnings = [*said, *warnings_of(found, azure.clock())]
+    return replace(found, agents_ready=agents, warnings=tuple(warnings))
+
+
+def read(body: Mapping[str, Any]) -> Connected:
+    """Read ARM's answer. Pure."""
+    properties, identity = body.get("properties") or {}, body.get("identity") or {}
+    profile = properties.get("arcAgentProfile") or {}
+    return Connected(
+        id=str(body.get("id") or ""),
+        location=str(body.get("location") or ""),
+        connectivity_status=str(properties.get("connectivityStatus") or ""),
+        provisioning_state=str(properties.get("provisioningState") or ""),
+        agent_version=str(properties.get("agentVersion") or ""),
+        kubernetes_version=str(properties.get("kubernetesVersion") or ""),
+        node_count=int(properties.get("totalNodeCount") or 0),
+        core_count=int(properties.get("totalCoreCount") or 0),
+        distribution=str(properties.get("distribution") or ""),
+        infrastructure=str(properties.get("infrastructure") or ""),
+        offering=str(properties.get("offering") or ""),
+        certificate_expires=_time(properties.get("managedIdentityCertificateExpirationTime")),
+        last_connectivity=_time(properties.get("lastConnectivityTime")),
+        public_key=str(properties.get("agentPublicKeyCertificate") or ""),
+        principal_id=str(identity.get("principalId") or ""),
+        tenant_id=str(identity.get("tenantId") or ""),
+        issuer_url=str((properties.get("oidcIssuerProfile") or {}).get("issuerUrl") or ""),
+        tags=dict(body.get("tags") or {}),
+        agent_errors=tuple(
+            f"{one.get('component') or 'agent'}: {one.get('message')}" for one in profile.get("agentErrors") or []
+        ),
+        body=dict(body),
+    )
+
+
+def warnings_of(found: Connected, now: datetime.datetime) -> Iterator[str]:
+    """Yield what will bite soon, or does already. Pure.
+
+    Args:
+        found: The connection.
+        now: By Azure's clock.
+    """
+    yield from _status(found)
+    if found.connectivity_status == EXPIRED:
+        return
+    yield from _contact(found, now)
+    yield from _certificate(found, now)
+    for one in found.agent_errors:
+        yield f"an agent reports: {one}"
+    if found.provisioning_state == "Failed":
+        yield "its last change failed in Azure (provisioningState Failed): run `pulumi up` again"
+
+
+def _status(found: Connected) -> Iterator[str]:
+    match found.connectivity_status:
+        case "Offline":
+            since = f" since {_day(found.last_connectivity)}" if found.last_connectivity else ""
+            yield (
+                f"Offline: Azure hasn't heard of its agents{since}; see that they run (kubectl get pods "
+                "--namespace azure-arc) and reach Azure (`azlocal arc check`)"
+            )
+        case "Expired":
+            yield (
+                "Expired: the agents' certificate ran out after 90 days without contact; disconnect the cluster "
+                "and connect it again (pulumi up --replace URN)"
+            )
+        case "Connecting":
+            yield "Connecting: Azure hasn't heard of its agents yet"
+        case _ if found.connectivity_status == NOT_INSTALLED:
+            yield "AgentNotInstalled: the resource was made, and no agents yet; `pulumi up` installs them"
+
+
+def _contact(found: Connected, now: datetime.datetime) -> Iterator[str]:
+    if found.last_connectivity is None:
+        return
+    days = (now - found.last_connectivity) // _DAY
+    if days >= _BILLING:
+        yield f"no contact for {days} days: Azure wants to hear of a cluster every {_BILLING} days, for billing"
+    elif days >= _BILLING_SOON:
+        last = _day(found.last_connectivity + _BILLING * _DAY)
+        yield f"no contact for {days} days: Azure wants to hear of it for billing until {last}"
+
+
+def _certificate(found: Connected, now: datetime.datetime) -> Iterator[str]:
+    expires = found.certificate_expires
+    if expires is None:
+        return
+    left, day = (expires - now) // _DAY, _day(expires)
+    if expires <= now:
+        yield f"the agents' certificate ran out on {day}: disconnect the cluster and connect it again"
+    elif _LIFE - left >= _LATE:
+        yield (
+            f"the agents' certificate runs out on {day}, in {left} days, and its renewal, due since day "
+            f"{_RENEWAL}, hasn't worked: let the agents reach Azure before, else it has to be connected anew"
+        )
+    elif _LIFE - left >= _RENEWAL and found.connectivity_status != "Connected":
+        yield (
+            f"the agents' certificate runs out on {day}, in {left} days; agents renew it from day {_RENEWAL}, for "
+            "which they have to reach Azure"
+        )
+
+
+def _agents(api: ClusterApi | None) -> tuple[bool | None, list[str]]:
+    if api is None:
+        return None, []
+    try:
+        deployments = api.items(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments")
+    except UserError as error:
+        return None, [f"the cluster can't be asked: {error}"]
+    if not deployments:
+        return False, ["the cluster has no agents: `pulumi up` installs them"]
+    lacking = problems(api, [], [NAMESPACE])
+    return not lacking, [f"agents: {one}" for one in lacking]
+
+
+def _time(value: Any) -> datetime.datetime | None:
+    if not value:
+        return None
+    try:
+        found = datetime.datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
+
+
+def _day(value: datetime.datetime) -> str:
+    return value.strftime("%Y-%m-%d")

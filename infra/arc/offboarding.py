@@ -1,0 +1,193 @@
+"""Take a connection away on both sides, in the order in which each part can still do its own (facts §2).
+
+| | Azure answers | Azure doesn't |
+|---|---|---|
+| the cluster answers | everything goes | refused; with `force` the cluster's side goes, ARM's resource stays |
+| the cluster doesn't | ARM's side goes, the cluster's stays | refused, with `force` too: nothing could be done |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from infra.arc.agents import NAMESPACE, RELEASE, RELEASE_NAMESPACE, Agents, ClusterIdentity
+from infra.arc.azure import Azure
+from infra.arc.cleanup import remove_definitions, remove_namespaces
+from infra.arc.conflicts import PROVISIONED
+from infra.arc.errors import ArcError, AzureUnreachable, Conflict, CredentialError
+from infra.arc.model import AzureScope
+from infra.arc.patience import Patience
+from infra.kubernetes.api import ClusterUnreachable
+
+_CHILD_SECONDS: Final = 600.0
+_CLUSTER_SECONDS: Final = 900.0
+_DEPENDENT: Final = "microsoft.flux"  # Flux configurations need it, so it goes last
+_BY_HAND: Final = (
+    f"helm uninstall {RELEASE} --namespace {RELEASE_NAMESPACE} --no-hooks; kubectl delete namespace {NAMESPACE} "
+    f"{RELEASE_NAMESPACE}"
+)
+
+
+def disconnect(
+    azure: Azure, scope: AzureScope, name: str, kubeconfig: str | None, *, force: bool, patience: Patience
+) -> tuple[str, ...]:
+    """Disconnect a cluster; see `infra.arc.onboarding.disconnect`."""
+    identity = ClusterIdentity(scope.subscription_id, scope.resource_group, name)
+    agents = Agents(kubeconfig) if kubeconfig is not None else None
+    left: list[str] = []
+    is_there = agents is not None and _answers(agents, identity, left)
+    if agents is not None and is_there:
+        _require_own(agents, identity, force=force)
+    try:
+        _azure_side(azure, name, identity, lives=is_there, force=force, left=left, patience=patience)
+    except (AzureUnreachable, CredentialError) as error:
+        if not (force and is_there):
+            raise _refused(error, identity, is_there=is_there) from error
+        left.append(
+            f"{identity} stays in Azure, which doesn't answer ({error.message}); delete it there: "
+            f"az connectedk8s delete --name {name} --resource-group {scope.resource_group} --force"
+        )
+    if agents is None:
+        return ()  # nothing is left of a cluster that is gone
+    if is_there:
+        left += cluster_side(agents, azure.environment.suffix, force=force, patience=patience)
+    return tuple(left)
+
+
+def _answers(agents: Agents, identity: ClusterIdentity, left: list[str]) -> bool:
+    """Return whether the cluster answers; where it doesn't, note what stays there."""
+    try:
+        agents.api.get("/version")
+    except ClusterUnreachable as error:
+        left.append(
+            f"the cluster doesn't answer ({error}); if it comes back, its agents of {identity} still run, without "
+            f"a resource in Azure: {_BY_HAND}"
+        )
+        return False
+    return True
+
+
+def _require_own(agents: Agents, identity: ClusterIdentity, *, force: bool) -> None:
+    """Refuse to remove agents that speak as somebody else; `force` is for agents whose owner nothing tells."""
+    found = agents.identity()
+    if found is not None and found.key != identity.key:
+        raise Conflict(
+            "connected-elsewhere",
+            f"the cluster's agents speak as {found}, not as {identity}: nothing was removed",
+            "check whose kubeconfig that is",
+        )
+    if found is None and not force and agents.release(Patience()) is not None and agents.key_pair() is None:
+        raise Conflict(
+            "agents-half-removed",
+            f"ConfigMap {NAMESPACE}/azure-clusterconfig, which says whose the agents are, isn't there",
+            f"use force if they are {identity}'s, or remove them: {_BY_HAND}",
+        )
+
+
+def _azure_side(
+    azure: Azure,
+    name: str,
+    identity: ClusterIdentity,
+    *,
+    lives: bool,
+    force: bool,
+    left: list[str],
+    patience: Patience,
+) -> None:
+    """Delete what stands on the cluster's resource, then the resource."""
+    body = azure.get_cluster(name)
+    if body is None:
+        return
+    if body.get("kind") == PROVISIONED:
+        raise Conflict("provisioned-cluster", f"{identity} was provisioned by Azure itself, which also deletes it")
+    status = (body.get("properties") or {}).get("connectivityStatus")
+    # Only agents that Azure hears of can take an extension off the cluster.
+    by_agents = lives and status == "Connected"
+    delete_children(azure, name, by_agents=by_agents, force=force, left=left, patience=patience)
+    azure.delete_cluster(name, force=force, **patience.within(_CLUSTER_SECONDS).bounds)
+
+
+def delete_children(
+    azure: Azure, cluster: str, *, by_agents: bool, force: bool, left: list[str], patience: Patience
+) -> None:
+    """Delete Flux configurations, extensions and custom locations of a cluster.
+
+    Args:
+        azure: Where it is connected.
+        cluster: Its name.
+        by_agents: Whether agents take them off the cluster; else only Azure forgets them.
+        force: Whether Azure is to forget one that agents don't take off.
+        left: What stays on the cluster is added here.
+        patience: Of all of them.
+    """
+    for one in azure.list_flux_configurations(cluster):
+        name = str(one["name"])
+
+        def delete_flux(forced: bool, name: str = name) -> None:
+            azure.delete_flux_configuration(cluster, name, force=forced, **patience.within(_CHILD_SECONDS).bounds)
+
+        _delete_child(f"Flux configuration {name}", delete_flux, by_agents=by_agents, force=force, left=left)
+    for one in azure.list_custom_locations(cluster):
+        azure.delete_custom_location(str(one["name"]), **patience.within(_CHILD_SECONDS).bounds)
+    extensions = azure.list_extensions(cluster)
+    for one in sorted(
+        extensions, key=lambda one: str(one["properties"].get("extensionType")).lower() == _DEPENDENT
+    ):
+        name = str(one["name"])
+
+        def delete_extension(forced: bool, name: str = name) -> None:
+            azure.delete_extension(cluster, name, force=forced, **patience.within(_CHILD_SECONDS).bounds)
+
+        _delete_child(f"extension {name}", delete_extension, by_agents=by_agents, force=force, left=left)
+
+
+def _goes_last(extension: Mapping[str, Any]) -> bool:
+    return str(extension["properties"].get("extensionType")).lower() == _DEPENDENT
+
+
+def _delete_child(
+    what: str, delete: Callable[[bool], None], *, by_agents: bool, force: bool, left: list[str]
+) -> None:
+    try:
+        delete(not by_agents)
+    except (AzureUnreachable, CredentialError):
+        raise
+    except ArcError as error:
+        if not (by_agents and force):
+            raise
+        delete(True)
+        left.append(
+            f"{what}: its workloads stay on the cluster, since its agents didn't remove them: {error.message}"
+        )
+        return
+    if not by_agents:
+        left.append(f"{what}: its workloads stay on the cluster, since no agents were there to remove them")
+
+
+def cluster_side(agents: Agents, suffix: str, *, force: bool, patience: Patience) -> list[str]:
+    """Remove the agents; return what stays, with the reason."""
+    release = agents.release(patience)
+    if release is not None:
+        agents.settle(release, patience)
+        try:
+            agents.uninstall(release, hooks=not force, patience=patience)
+        except ArcError:
+            if force:
+                raise
+            # Hooks need agents that work, and these have just lost their resource.
+            agents.uninstall(release, hooks=False, patience=patience)
+    remove_definitions(agents.api, suffix, patience)
+    return remove_namespaces(agents.api, patience)
+
+
+def _refused(error: ArcError, identity: ClusterIdentity, *, is_there: bool) -> ArcError:
+    remedy = (
+        f"once Azure answers, run again; with force the agents are removed now, and {identity} stays in Azure"
+        if is_there
+        else "run again once Azure answers: the cluster doesn't answer either, so nothing could be removed"
+    )
+    text = f"{identity} can't be disconnected: {error.message}"
+    if isinstance(error, CredentialError):
+        return CredentialError(error.rule, text, f"{error.remedy}; or {remedy}", error.code)
+    return AzureUnreachable(error.rule, text, remedy)
