@@ -14,7 +14,7 @@ from infra.image import cache as image_cache
 from infra.image.build import build_node_image
 from infra.image.bundle import store as bundle_store
 from infra.image.bundle.build import SourceChoice
-from infra.image.bundle.recipe import base_tree_digest, extras_tree_digest
+from infra.image.bundle.recipe import tree_digests
 from infra.image.bundle.store import find_bundle_in
 from infra.image.folders import clear, disk_usage, locked, remove
 from infra.image.model import ImageError
@@ -134,7 +134,7 @@ def _prunable(cache: Cache, everything: bool) -> list[Path]:
     else:
         recipe = current_recipe(bundle.digest)
         keep = {bundle.digest, recipe.digest}
-        trees = {recipe.tree_digest, base_tree_digest(), extras_tree_digest()}
+        trees = {recipe.tree_digest, *tree_digests()}
     return image_cache.prunable(cache, keep, trees) + bundle_store.prunable(cache, keep, components=everything)
 
 

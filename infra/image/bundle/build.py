@@ -94,7 +94,7 @@ def build(
                 draft = Draft(work / "bundle", work, cache, find_go(run), progress, run)
                 draft.folder.mkdir()
                 inventory = maker.fill(draft)
-                copy_charts(draft)
+                copy_charts(draft, source)
                 _finish(draft, source, digest, inventory)
                 publish(draft.folder, cache.bundle(digest))
     except OSError as error:

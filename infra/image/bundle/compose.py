@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from infra.image.bundle.images import (
+from infra.image.bundle.parts import (
     Binary,
     Certificates,
     Entry,
@@ -26,7 +26,6 @@ from infra.image.tools import Runner
 # Every file's and image's date: the same content is the same image, whoever builds it.
 _EPOCH: Final = 1_767_225_600
 _CREATED: Final = "2026-01-01T00:00:00Z"
-_BASE: Final = "base"
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Ingredients:
 
 
 class Composer:
-    """Makes images in one OCI layout, so that they share the Debian layer."""
+    """Makes images in one OCI layout, so that they share Debian's layers."""
 
     def __init__(self, work: Path, ingredients: Ingredients, run: Runner) -> None:
         self._work = work
@@ -54,11 +53,11 @@ class Composer:
         self._layout = work / "layout"
         self._run(["umoci", "init", "--layout", str(self._layout)])
 
-    def add_base(self, tree: Path) -> None:
-        """Make a tree the layer that images with `debian` stand on."""
+    def add_layer(self, name: str, tree: Path) -> None:
+        """Make a tree the layer that images with a Debian tree of that name stand on."""
         _settle_dates(tree)
-        self._new(_BASE)
-        self._insert(_BASE, tree)
+        self._new(name)
+        self._insert(name, tree)
 
     def compose(self, image: Image, reference: str, target: Path) -> None:
         """Make an image and write it as an OCI archive.
@@ -72,7 +71,7 @@ class Composer:
             self._add(entry, root)
         _settle_dates(root)
         if image.debian:
-            self._run(["umoci", "tag", "--image", f"{self._layout}:{_BASE}", image.name])
+            self._run(["umoci", "tag", "--image", f"{self._layout}:{image.debian.name}", image.name])
         else:
             self._new(image.name)
         self._insert(image.name, root)
@@ -146,7 +145,9 @@ def certificates(tree: Path) -> bytes:
     """
     found = sorted((tree / "usr/share/ca-certificates/mozilla").glob("*.crt"))
     if not found:
-        raise ImageError(f"{tree} has no certificate authorities.", "Look at EXTRA_PACKAGES: ca-certificates.")
+        raise ImageError(
+            f"{tree} has no certificate authorities.", "Look at EXTRAS in infra/image/bundle/images.py."
+        )
     return b"".join(path.read_bytes().rstrip(b"\n") + b"\n" for path in found)
 
 

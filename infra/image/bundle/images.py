@@ -5,121 +5,34 @@ Entry points, users and paths are those of the projects' own Dockerfiles, becaus
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from collections.abc import Iterable
+from typing import Final
 
-from infra.image.bundle.components import CALICO_VERSION, KUBERNETES_VERSION
+from infra.image.bundle.components import CALICO_VERSION, FLUX_VERSION, HELM_VERSION, KUBERNETES_VERSION
+from infra.image.bundle.model import Source
+from infra.image.bundle.parts import (
+    PATH,
+    Binary,
+    Certificates,
+    Chart,
+    Entry,
+    Folder,
+    FromDebian,
+    Image,
+    Link,
+    Linked,
+    Sources,
+    Text,
+    Tree,
+)
 
 _LOCAL_PATH: Final = "local-path-provisioner"
-PATH: Final = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_SOURCE_CONTROLLER: Final = "flux-source-controller"
+_KUSTOMIZE_CONTROLLER: Final = "flux-kustomize-controller"
 
 _NON_ROOT: Final = 65532
 
-
-@dataclass(frozen=True)
-class Binary:
-    """A compiled program.
-
-    Attributes:
-        component: Who makes it.
-        name: What the build calls it.
-        target: Where it goes in the image.
-        capabilities: File capabilities, as setcap takes them.
-    """
-
-    component: str
-    name: str
-    target: str
-    capabilities: str = ""
-
-
-@dataclass(frozen=True)
-class Sources:
-    """A file or folder of a component's module; module zips keep no modes, so scripts are made executable."""
-
-    component: str
-    path: str
-    target: str
-
-
-@dataclass(frozen=True)
-class FromDebian:
-    """A file of one of the Debian packages in `EXTRA_PACKAGES`."""
-
-    package: str
-    path: str
-    target: str
-
-
-@dataclass(frozen=True)
-class Certificates:
-    """Debian's certificate authorities, as one file."""
-
-    target: str = "etc/ssl/certs/ca-certificates.crt"
-
-
-@dataclass(frozen=True)
-class Text:
-    """A small file of our own."""
-
-    target: str
-    content: str
-    owner: int = 0
-
-
-@dataclass(frozen=True)
-class Folder:
-    """An empty folder."""
-
-    target: str
-    mode: int = 0o755
-    owner: int = 0
-
-
-@dataclass(frozen=True)
-class Link:
-    """A symbolic link, or several with the same destination."""
-
-    targets: tuple[str, ...]
-    destination: str
-
-
-Entry = Binary | Sources | FromDebian | Certificates | Text | Folder | Link
-
-
-@dataclass(frozen=True)
-class Image:
-    """One container image.
-
-    Attributes:
-        name: Short and unique in the bundle.
-        repository: The upstream name; charts and kubeadm ask for it.
-        tag: The upstream tag.
-        entries: What it holds.
-        debian: Whether it stands on the shared Debian layer or on nothing.
-        release_tag: The tag to download where the projects published another one for this Kubernetes.
-    """
-
-    name: str
-    repository: str
-    tag: str
-    entries: tuple[Entry, ...]
-    debian: bool = False
-    entrypoint: tuple[str, ...] = ()
-    command: tuple[str, ...] = ()
-    user: str = ""
-    workdir: str = ""
-    environment: tuple[str, ...] = (PATH,)
-    release_tag: str = ""
-
-    def reference(self, source: Literal["release", "modules"]) -> str:
-        """Return name and tag as a pod asks for them."""
-        tag = self.release_tag if source == "release" and self.release_tag else self.tag
-        return f"{self.repository}:{tag}"
-
-
-# What Google's distroless/static, the base of most upstream images, brings along.
-_STATIC: Final[tuple[Entry, ...]] = (
+_USERS: Final[tuple[Entry, ...]] = (
     Text(
         "etc/passwd",
         "root:x:0:0:root:/root:/sbin/nologin\n"
@@ -127,20 +40,44 @@ _STATIC: Final[tuple[Entry, ...]] = (
         "nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n",
     ),
     Text("etc/group", "root:x:0:\nnobody:x:65534:\nnonroot:x:65532:\n"),
+)
+# What Google's distroless/static, the base of most upstream images, brings along.
+_STATIC: Final[tuple[Entry, ...]] = (
+    *_USERS,
     Text("etc/nsswitch.conf", "hosts: files dns\n"),
     Certificates(),
     Folder("tmp", 0o1777),
     Folder("home/nonroot", 0o700, _NON_ROOT),
 )
 
+_NOT_IN_A_CONTAINER: Final = (
+    *("var/cache", "var/log", "var/lib/apt", "var/lib/systemd", "usr/share/doc-base", "usr/share/bug"),
+    *("etc/apt", "usr/share/zoneinfo", "boot", "media", "srv", "usr/share/perl5"),
+)
 # kube-proxy and calico-node call these programs; both images stand on one layer with them.
-BASE_PACKAGES: Final = (
-    *("iptables", "nftables", "ipset", "conntrack", "iproute2", "kmod", "procps"),
-    # Starts calico-node's services.
-    "runit",
+_BASE: Final = Tree(
+    "base",
+    (
+        *("iptables", "nftables", "ipset", "conntrack", "iproute2", "kmod", "procps"),
+        # Starts calico-node's services.
+        "runit",
+    ),
+    removed=_NOT_IN_A_CONTAINER,
+)
+_PYTHON: Final = Tree(
+    "python",
+    ("python3-cryptography",),
+    removed=(
+        *_NOT_IN_A_CONTAINER,
+        # usrmerge brings Perl, for its own installation.
+        *("usr/bin/*perl*", "usr/share/perl", "usr/lib/x86_64-linux-gnu/perl*"),
+        "usr/lib/x86_64-linux-gnu/libperl.so*",
+        *("usr/lib/x86_64-linux-gnu/gconv", "usr/share/pixmaps", "var/lib/dpkg/info"),
+        *(f"usr/lib/python3.11/{name}" for name in ("distutils", "ensurepip", "lib2to3", "pydoc_data", "test")),
+    ),
 )
 # Where single files of images come from.
-EXTRA_PACKAGES: Final = ("busybox-static", "ca-certificates", "containernetworking-plugins")
+EXTRAS: Final = Tree("extras", ("busybox-static", "ca-certificates", "containernetworking-plugins"), version=2)
 CNI_PLUGINS: Final = ("bandwidth", "host-local", "loopback", "portmap", "tuning")
 _APPLETS: Final = (
     *("[", "ash", "awk", "base64", "basename", "cat", "chmod", "chown", "cmp", "cp", "cut", "date", "dd", "df"),
@@ -162,7 +99,7 @@ def _kubernetes(name: str, *, debian: bool = False, capabilities: str = "") -> I
             *(() if debian else _STATIC),
             Binary("kubernetes", name, f"usr/local/bin/{name}", capabilities),
         ),
-        debian=debian,
+        debian=_BASE if debian else None,
     )
 
 
@@ -174,6 +111,21 @@ def _metallb(name: str) -> Image:
         tag="v0.15.2",
         entries=(*_STATIC, Binary("metallb", name, name)),
         entrypoint=(f"/{name}",),
+    )
+
+
+def _flux(component: str, environment: tuple[str, ...] = ()) -> Image:
+    name = component.removeprefix("flux-")
+    return Image(
+        name=component,
+        repository=f"ghcr.io/fluxcd/{name}",
+        # Not quite the project's images: what differs is said below.
+        tag=f"{FLUX_VERSION}-azlocal",
+        entries=(*_STATIC, Binary(component, name, f"usr/local/bin/{name}")),
+        entrypoint=(name,),
+        user="65534:65534",
+        environment=(PATH, *environment),
+        release_tag=FLUX_VERSION,
     )
 
 
@@ -219,7 +171,7 @@ IMAGES: Final = (
             Text("etc/nsswitch.conf", "hosts: files dns\nprotocols: files\n"),
             Binary("calico", "calico-node", "usr/bin/calico-node"),
         ),
-        debian=True,
+        debian=_BASE,
         command=("start_runit",),
         environment=(PATH, "SVDIR=/etc/service/enabled"),
     ),
@@ -283,26 +235,42 @@ IMAGES: Final = (
         ),
         command=("sh",),
     ),
+    # One of its libraries is our own: the module proxy has no version of the project's.
+    _flux(_SOURCE_CONTROLLER),
+    # Without git, ssh and gpg: it calls them for bases in other repositories and for secrets that PGP encrypts.
+    _flux(_KUSTOMIZE_CONTROLLER, ("GNUPGHOME=/tmp",)),
+    # What the emulator's agents run in; their program comes with their chart, into /agent.
+    Image(
+        name="agent-runtime",
+        repository="localhost/azlocal/agent-runtime",
+        tag=f"python3.11-helm{HELM_VERSION.removeprefix('v')}",
+        entries=(
+            *_USERS,
+            Certificates(),
+            # Where Debian's OpenSSL, and so Python, looks for them.
+            Link(("usr/lib/ssl/cert.pem",), "/etc/ssl/certs/ca-certificates.crt"),
+            Binary("helm", "helm", "usr/local/bin/helm"),
+            Folder("agent"),
+            Folder("tmp", 0o1777),
+        ),
+        debian=_PYTHON,
+        command=("python3",),
+        user=f"{_NON_ROOT}:{_NON_ROOT}",
+        workdir="/agent",
+        environment=(PATH, "HOME=/tmp", "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1"),
+        ours=True,
+    ),
 )
 
 
-@dataclass(frozen=True)
-class Chart:
-    """A Helm chart from a component's module.
+def made_here(source: Source) -> tuple[Image, ...]:
+    """Return the images that are put together on this machine for a bundle from that source."""
+    return tuple(image for image in IMAGES if image.ours or source == "modules")
 
-    Attributes:
-        name: Its name in the bundle.
-        component: Whose module has it.
-        path: The folder in the module.
-        linked: Folders that upstream links into the chart; a module zip has no links, so they are put back.
-        values: The values file that upstream keeps for this use, if any.
-    """
 
-    name: str
-    component: str
-    path: str
-    linked: tuple[tuple[str, str], ...] = ()
-    values: str = ""
+def trees_of(images: Iterable[Image]) -> tuple[Tree, ...]:
+    """Return the Debian trees that images are made with; the last one is where single files come from."""
+    return (*dict.fromkeys(image.debian for image in images if image.debian), EXTRAS)
 
 
 CHARTS: Final = (
@@ -310,11 +278,20 @@ CHARTS: Final = (
         "calico",
         "calico",
         "charts/calico",
-        linked=(("crds", "libcalico-go/config/crd"),),
+        linked=(Linked("crds", "calico", "libcalico-go/config/crd"),),
         values="charts/values/calico-vxlan.yaml",
     ),
     Chart("metallb", "metallb", "charts/metallb"),
     Chart(_LOCAL_PATH, _LOCAL_PATH, f"deploy/chart/{_LOCAL_PATH}"),
+    # The modules have manifests for kustomize, and no chart.
+    Chart(
+        "flux",
+        linked=(
+            Linked("crds", _SOURCE_CONTROLLER, "config/crd/bases"),
+            Linked("crds", _KUSTOMIZE_CONTROLLER, "config/crd/bases"),
+        ),
+        images=(_SOURCE_CONTROLLER, _KUSTOMIZE_CONTROLLER),
+    ),
 )
 
 # Programs that go to the nodes and to whoever runs the stack, beside the images.

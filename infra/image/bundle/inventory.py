@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
+
+from infra.image.bundle.images import EXTRAS
+from infra.image.bundle.parts import Binary, Certificates, FromDebian, Image
+
+_CERTIFICATES: Final = "ca-certificates"
 
 
 @dataclass(frozen=True)
@@ -27,17 +34,36 @@ class ImageContent:
 
     Attributes:
         programs: Names of programs in the inventory.
-        packages: Names of Debian packages in the inventory.
+        packages: Debian packages' versions by name.
     """
 
     programs: tuple[str, ...] = ()
-    packages: tuple[str, ...] = ()
+    packages: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """Programs by name, Debian packages' versions by name, and what each image holds."""
+    """Programs by name, and what each image holds."""
 
     programs: dict[str, Program] = field(default_factory=dict)
-    packages: dict[str, str] = field(default_factory=dict)
     images: dict[str, ImageContent] = field(default_factory=dict)
+
+
+def content_of(
+    image: Image, packages: Mapping[str, Mapping[str, str]], name_of: Callable[[Binary], str]
+) -> ImageContent:
+    """Return what an image that is made here holds.
+
+    Args:
+        image: The image.
+        packages: Each Debian tree's packages, with versions.
+        name_of: Names a program as the inventory does.
+    """
+    programs = [name_of(entry) for entry in image.entries if isinstance(entry, Binary)]
+    held = dict(packages[image.debian.name]) if image.debian else {}
+    for entry in image.entries:
+        if isinstance(entry, FromDebian):
+            held[entry.package] = packages[EXTRAS.name][entry.package]
+        elif isinstance(entry, Certificates):
+            held[_CERTIFICATES] = packages[EXTRAS.name][_CERTIFICATES]
+    return ImageContent(tuple(dict.fromkeys(programs)), held)

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from infra.image.bundle import golang
+from infra.image.bundle.assemble import assemble
 from infra.image.bundle.components import COMPONENTS, Component
-from infra.image.bundle.compose import Composer, Ingredients
-from infra.image.bundle.debian import base_tree, extras_tree
-from infra.image.bundle.images import BINARIES, IMAGES, Binary, Certificates, FromDebian
-from infra.image.bundle.inventory import ImageContent, Inventory, Program
+from infra.image.bundle.images import BINARIES, IMAGES
+from infra.image.bundle.inventory import Inventory, Program, content_of
+from infra.image.bundle.parts import Binary
 from infra.image.bundle.sources import Draft
 from infra.image.folders import publish, step
-from infra.image.tree import installed_packages
 
 # Kubernetes' pause is the one C program; it has no dependency but the C library.
 _PAUSE: Final = "pause"
@@ -39,15 +38,8 @@ class Modules:
         for component, name in BINARIES:
             shutil.copyfile(programs[component] / name, draft.binaries / name)
             (draft.binaries / name).chmod(0o755)
-        base = base_tree(draft.cache, draft.work, draft.progress, draft.run)
-        extras = extras_tree(draft.cache, draft.work, draft.progress, draft.run)
-        with step(draft.progress, "container images", f"putting {len(IMAGES)} together"):
-            composer = Composer(draft.work, Ingredients(programs, draft.module, extras), draft.run)
-            composer.add_base(base)
-            draft.images.mkdir()
-            for image in IMAGES:
-                composer.compose(image, image.reference("modules"), draft.images / f"{image.name}.tar")
-        return take_inventory(programs, installed_packages(base), installed_packages(extras))
+        draft.images.mkdir()
+        return take_inventory(programs, assemble(draft, "modules", IMAGES, programs))
 
     def _programs(self, draft: Draft, component: Component, following: str) -> Path:
         kept = draft.cache.components / component.digest
@@ -69,16 +61,15 @@ class Modules:
         return folder
 
 
-def take_inventory(programs: Mapping[str, Path], base: Mapping[str, str], extras: Mapping[str, str]) -> Inventory:
+def take_inventory(programs: Mapping[str, Path], packages: Mapping[str, Mapping[str, str]]) -> Inventory:
     """List what the images and the bundle's own programs are made of.
 
     Args:
         programs: Each component's folder of programs.
-        base: The packages of the images' common layer, with versions.
-        extras: Those that single files were taken from.
+        packages: Each Debian tree's packages, with versions.
     """
     versions = {entry.name: entry.version for entry in COMPONENTS} | {_PAUSE: _PAUSE_VERSION}
-    inventory = Inventory(packages={**extras, **base})
+    inventory = Inventory()
     held = [
         (entry.component, entry.name) for image in IMAGES for entry in image.entries if isinstance(entry, Binary)
     ]
@@ -87,19 +78,8 @@ def take_inventory(programs: Mapping[str, Path], base: Mapping[str, str], extras
             programs[component] / name, versions[component], go=component != _PAUSE
         )
     for image in IMAGES:
-        packages = list(base) if image.debian else []
-        for entry in image.entries:
-            if isinstance(entry, FromDebian):
-                packages.append(entry.package)
-            elif isinstance(entry, Certificates):
-                packages.append("ca-certificates")
-        inventory.images[image.name] = ImageContent(
-            programs=tuple(
-                dict.fromkeys(
-                    f"{part.component}/{part.name}" for part in image.entries if isinstance(part, Binary)
-                )
-            ),
-            packages=tuple(dict.fromkeys(packages)),
+        inventory.images[image.name] = content_of(
+            image, packages, lambda binary: f"{binary.component}/{binary.name}"
         )
     return inventory
 

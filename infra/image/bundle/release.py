@@ -1,4 +1,7 @@
-"""The source `release`: the projects' own downloads, each checked against the checksum they publish."""
+"""The source `release`: the projects' own downloads, each checked against the checksum they publish.
+
+What no project publishes is made here, of downloads and Debian's packages.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from infra.image.bundle.assemble import assemble
 from infra.image.bundle.components import HELM_VERSION, KUBERNETES_VERSION
-from infra.image.bundle.images import IMAGES, Image
-from infra.image.bundle.inventory import ImageContent, Inventory, Program
+from infra.image.bundle.images import IMAGES, made_here
+from infra.image.bundle.inventory import ImageContent, Inventory, Program, content_of
+from infra.image.bundle.parts import Image
 from infra.image.bundle.recipe import digest_of
 from infra.image.bundle.sources import Draft
 from infra.image.bundle.store import sha256_of
@@ -22,6 +27,7 @@ _KUBERNETES: Final = "https://dl.k8s.io"
 _HELM: Final = "https://get.helm.sh"
 _PROGRAMS: Final = ("kubeadm", "kubelet", "kubectl")
 _SECONDS_TO_ANSWER: Final = 4
+_PUBLISHED: Final = tuple(image for image in IMAGES if not image.ours)
 
 # The variables' names, and what they replace; `azlocal image build --help` lists them.
 KUBERNETES_VARIABLE: Final = "AZLOCAL_KUBERNETES_MIRROR"
@@ -94,9 +100,13 @@ class Release:
             self._install(draft, kept, name, f"v{KUBERNETES_VERSION}", inventory)
         self._helm(draft, inventory)
         draft.images.mkdir()
-        for index, image in enumerate(IMAGES, 1):
+        for index, image in enumerate(_PUBLISHED, 1):
             shutil.copyfile(self._image(draft, image, index), draft.images / f"{image.name}.tar")
             inventory.images[image.name] = ImageContent()
+        ours = made_here("release")
+        packages = assemble(draft, "release", ours, {"helm": draft.binaries})
+        for image in ours:
+            inventory.images[image.name] = content_of(image, packages, lambda binary: binary.name)
         return inventory
 
     def _install(self, draft: Draft, source: Path, name: str, version: str, inventory: Inventory) -> None:
@@ -135,7 +145,7 @@ class Release:
         if kept.is_file():
             draft.progress(f"{reference}: downloaded earlier")
             return kept
-        with step(draft.progress, reference, f"downloading the image ({index} of {len(IMAGES)})"):
+        with step(draft.progress, reference, f"downloading the image ({index} of {len(_PUBLISHED)})"):
             folder = draft.work / f"download-{image.name}"
             folder.mkdir()
             # A registry names an image's parts by their sha256, and skopeo checks them.

@@ -89,7 +89,7 @@ def render(
         content = inventory.images.get(name)
         if content:
             held = [parts.by_ref[f"program:{program}"] for program in content.programs]
-            held += [parts.debian(package, inventory.packages[package]) for package in content.packages]
+            held += [parts.debian(package, version) for package, version in content.packages.items()]
             bom.register_dependency(image, held)
         top.append(image)
     bom.register_dependency(whole, top)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+import yaml
 
 from infra.image.bundle import golang
 from infra.image.bundle.components import component
-from infra.image.bundle.images import CHARTS
+from infra.image.bundle.images import CHARTS, IMAGES
 from infra.image.bundle.inventory import Inventory
+from infra.image.bundle.model import Source
+from infra.image.bundle.parts import OWN_CHARTS
 from infra.image.errors import ImageError
 from infra.image.folders import Progress
 from infra.image.places import Cache
@@ -69,29 +74,40 @@ class BundleSource(Protocol):
         ...
 
 
-def copy_charts(draft: Draft) -> None:
-    """Copy the charts from their modules, which go.sum vouches for, into a draft.
+def copy_charts(draft: Draft, source: Source) -> None:
+    """Copy the charts, from their modules, which go.sum vouches for, or our own, into a draft.
 
     Raises:
         ImageError: A module can't be fetched or doesn't have its chart.
     """
     for chart in CHARTS:
-        sources = draft.module(chart.component)
+        folder = draft.module(chart.component) / chart.path if chart.component else OWN_CHARTS / chart.name
         target = draft.charts / chart.name
-        _copy_tree(sources / chart.path, target)
-        for name, path in chart.linked:
-            _copy_tree(sources / path, target / name)
-        if chart.values:
+        _copy_tree(folder, target)
+        for linked in chart.linked:
+            _copy_tree(draft.module(linked.component) / linked.path, target / linked.target)
+        if chart.images:
+            _append(target / "values.yaml", {"images": _references(chart.images, source)})
+        if chart.values and chart.component:
             values = draft.charts / "values" / f"{chart.name}.yaml"
             values.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(sources / chart.values, values)
+            shutil.copyfile(draft.module(chart.component) / chart.values, values)
+
+
+def _references(names: Collection[str], source: Source) -> dict[str, str]:
+    return {image.name: image.reference(source) for image in IMAGES if image.name in names}
+
+
+def _append(values: Path, more: dict[str, Any]) -> None:
+    with values.open("a", encoding="utf-8") as file:
+        yaml.safe_dump(more, file)
 
 
 def _copy_tree(source: Path, target: Path) -> None:
     if not source.is_dir():
         raise ImageError(f"{source} isn't there.", "Look at CHARTS in infra/image/bundle/images.py.")
     # Neither modes nor dates: a module's files are read-only.
-    shutil.copytree(source, target, copy_function=shutil.copyfile)
+    shutil.copytree(source, target, copy_function=shutil.copyfile, dirs_exist_ok=True)
     target.chmod(0o755)
     for path in target.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from infra.image.bundle.components import COMPONENTS
-from infra.image.bundle.images import CHARTS, CNI_PLUGINS, IMAGES, Sources
+from infra.image.bundle.images import CHARTS, CNI_PLUGINS, IMAGES
+from infra.image.bundle.parts import Sources
 from infra.image.bundle.sources import Draft
 from infra.image.errors import ImageError
 from infra.image.places import Cache
@@ -86,14 +87,14 @@ class BundleRunner(FakeRunner):
             (folder / "build/pause/linux").mkdir(parents=True)
             (folder / "build/pause/linux/pause.c").write_text("int main(void) {}")
             for chart in CHARTS:
-                if chart.component == name:
-                    for path in (chart.path, *(linked for _, linked in chart.linked)):
-                        (folder / path).mkdir(parents=True)
-                        (folder / path / "file.yaml").write_text(f"of: {chart.name}\n")
-                        (folder / path / "file.yaml").chmod(0o444)
-                    if chart.values:
-                        (folder / chart.values).parent.mkdir(parents=True, exist_ok=True)
-                        (folder / chart.values).write_text("vxlan: true\n")
+                paths = [linked.path for linked in chart.linked if linked.component == name]
+                for path in [*paths, chart.path] if chart.component == name else paths:
+                    (folder / path).mkdir(parents=True)
+                    (folder / path / f"{name}.yaml").write_text(f"of: {chart.name}\n")
+                    (folder / path / f"{name}.yaml").chmod(0o444)
+                if chart.component == name and chart.values:
+                    (folder / chart.values).parent.mkdir(parents=True, exist_ok=True)
+                    (folder / chart.values).write_text("vxlan: true\n")
             for image in IMAGES:
                 for entry in image.entries:
                     if isinstance(entry, Sources) and entry.component == name:

@@ -39,7 +39,7 @@ def test_a_bundle_is_published_with_its_checksums(cache: Cache, runner: BundleRu
     assert verify(bundle) == []
     listed = (bundle.folder / "SHA256SUMS").read_text()
     assert "  sbom.cdx.json\n" in listed
-    assert "  charts/calico/crds/file.yaml\n" in listed
+    assert "  charts/calico/crds/calico.yaml\n" in listed
     assert not cache.bundle_work.exists()
     choose_source(cache, "modules")
     assert find_bundle_in(cache) == bundle

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +34,15 @@ def test_go_mod_names_the_module_and_what_is_built(entry: Component) -> None:
 @pytest.mark.parametrize("entry", COMPONENTS, ids=lambda entry: entry.name)
 def test_go_sum_vouches_for_the_module(entry: Component) -> None:
     assert f"{entry.module} v" in (entry.folder / "go.sum").read_text()
+
+
+def test_a_module_of_our_own_is_part_of_the_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = component("flux-source-controller")
+    shutil.copytree(entry.folder, tmp_path / entry.name)
+    monkeypatch.setattr("infra.image.bundle.components.MODULES", tmp_path)
+    digest = entry.digest
+    (tmp_path / entry.name / "artifact/storage/storage.go").write_text("package storage\n")
+    assert entry.digest != digest
 
 
 def test_what_is_set_at_link_time_is_part_of_the_digest() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from infra.image.bundle.compose import Composer, Ingredients, certificates, configuration
-from infra.image.bundle.images import (
+from infra.image.bundle.parts import (
     PATH,
     Binary,
     Certificates,
@@ -16,6 +16,7 @@ from infra.image.bundle.images import (
     Link,
     Sources,
     Text,
+    Tree,
 )
 from infra.image.errors import ImageError
 from tests.image.bundle.conftest import BundleRunner
@@ -104,12 +105,15 @@ def test_an_image_holds_its_parts(tmp_path: Path, ingredients: Ingredients, watc
 
 def test_images_share_debian_s_layer(tmp_path: Path, ingredients: Ingredients, watcher: Watcher) -> None:
     (tmp_path / "work").mkdir()
-    (tmp_path / "base").mkdir()
     composer = Composer(tmp_path / "work", ingredients, watcher)
-    composer.add_base(tmp_path / "base")
-    image = Image("app", "registry.example/app", "v1", (Text("etc/x", "x"),), debian=True)
-    composer.compose(image, "registry.example/app:v1", tmp_path / "app.tar")
-    assert ["umoci", "tag", "--image", f"{tmp_path / 'work/layout'}:base", "app"] in watcher.calls
+    for name in ("network", "python"):
+        (tmp_path / name).mkdir()
+        composer.add_layer(name, tmp_path / name)
+    for name, tree in (("proxy", "network"), ("node", "network"), ("agent", "python")):
+        image = Image(name, f"registry.example/{name}", "v1", (Text("etc/x", "x"),), debian=Tree(tree, ()))
+        composer.compose(image, f"registry.example/{name}:v1", tmp_path / f"{name}.tar")
+    stands_on = {call[-1]: call[-2].rpartition(":")[2] for call in watcher.calls if call[:2] == ["umoci", "tag"]}
+    assert stands_on == {"proxy": "network", "node": "network", "agent": "python"}
 
 
 def test_a_missing_part_is_named(tmp_path: Path, ingredients: Ingredients, watcher: Watcher) -> None:

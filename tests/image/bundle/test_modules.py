@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from infra.image.bundle.components import COMPONENTS
-from infra.image.bundle.debian import base_tree
-from infra.image.bundle.images import IMAGES
+from infra.image.bundle.debian import unpacked
+from infra.image.bundle.images import IMAGES, trees_of
+from infra.image.bundle.model import Source
 from infra.image.bundle.modules import Modules, take_inventory
 from infra.image.bundle.sources import Draft, copy_charts
 from infra.image.errors import ImageError
@@ -37,8 +39,8 @@ def test_every_image_and_program_is_made(draft: Draft) -> None:
 
 def test_progress_says_what_comes_next(draft: Draft, lines: list[str]) -> None:
     Modules().fill(draft)
-    assert "kubernetes v1.34.4: compiling (1 of 7; then calico)" in lines
-    assert "etcd v3.6.16: compiling (7 of 7)" in lines
+    assert "kubernetes v1.34.4: compiling (1 of 9; then calico)" in lines
+    assert "etcd v3.6.16: compiling (9 of 9)" in lines
     assert [line for line in lines if line.startswith("kubernetes v1.34.4: ") and line.endswith(" s")]
 
 
@@ -46,40 +48,62 @@ def test_after_a_failure_only_the_rest_is_compiled(draft: Draft, runner: BundleR
     runner.fail = "metallb"
     with pytest.raises(ImageError, match="metallb"):
         Modules().fill(draft)
-    assert runner.compiled() == ["kubernetes", "calico", "metallb"]
+    names = [entry.name for entry in COMPONENTS]
+    until = names.index("metallb")
+    assert runner.compiled() == names[: until + 1]
     runner.fail = None
     runner.calls.clear()
     Modules().fill(again(draft))
-    assert runner.compiled() == [entry.name for entry in COMPONENTS[2:]]
+    assert runner.compiled() == names[until:]
     assert "kubernetes v1.34.4: compiled earlier" in lines
 
 
 def test_debian_s_packages_are_fetched_once(draft: Draft, runner: BundleRunner) -> None:
     Modules().fill(draft)
     Modules().fill(again(draft))
-    assert runner.programs.count("mmdebstrap") == 2
+    assert runner.programs.count("mmdebstrap") == 3
 
 
-def test_the_common_layer_has_no_traces_of_apt(draft: Draft, runner: BundleRunner) -> None:
-    tree = base_tree(draft.cache, draft.work, draft.progress, runner)
-    assert not (tree / "etc/apt").exists()
-    assert (tree / "var/lib/dpkg/status").exists()
+def test_layers_have_no_traces_of_apt(draft: Draft) -> None:
+    base, python, extras = (unpacked(tree, draft) for tree in trees_of(IMAGES))
+    for tree in (base, python):
+        assert not (tree / "etc/apt").exists()
+        assert (tree / "var/lib/dpkg/status").exists()
+    assert (extras / "etc/apt").exists()
 
 
 def test_the_inventory_names_what_images_hold(tmp_path: Path) -> None:
     folders = {name: tmp_path / name for name in [*(entry.name for entry in COMPONENTS), "pause"]}
     extras = {"busybox-static": "2", "ca-certificates": "3", "containernetworking-plugins": "4"}
-    inventory = take_inventory(folders, {"iptables": "1"}, extras)
-    assert inventory.images["kube-proxy"].packages == ("iptables",)
-    assert inventory.images["calico-cni"].packages == ("ca-certificates", "containernetworking-plugins")
+    packages = {"base": {"iptables": "1", "libc6": "5"}, "python": {"libc6": "6"}, "extras": extras}
+    inventory = take_inventory(folders, packages)
+    assert inventory.images["kube-proxy"].packages == {"iptables": "1", "libc6": "5"}
+    assert inventory.images["calico-cni"].packages == {"ca-certificates": "3", "containernetworking-plugins": "4"}
+    # Both trees' packages have the versions of the day on which each was made.
+    assert inventory.images["agent-runtime"].packages == {"libc6": "6", "ca-certificates": "3"}
+    assert inventory.images["agent-runtime"].programs == ("helm/helm",)
     assert inventory.images["calico-cni"].programs == ("calico/install", "calico/calico")
     assert inventory.programs["helm/helm"].version == "v3.19.0"
     assert not inventory.programs["pause/pause"].go
-    assert inventory.packages["iptables"] == "1"
 
 
 def test_charts_are_copied_whole_and_can_be_written(draft: Draft) -> None:
-    copy_charts(draft)
-    for path in ("calico/file.yaml", "calico/crds/file.yaml", "metallb/file.yaml", "values/calico.yaml"):
+    copy_charts(draft, "modules")
+    for path in ("calico/calico.yaml", "calico/crds/calico.yaml", "metallb/metallb.yaml", "values/calico.yaml"):
         assert (draft.charts / path).is_file()
-    assert (draft.charts / "calico/file.yaml").stat().st_mode & 0o777 == 0o644
+    assert (draft.charts / "calico/calico.yaml").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("source", ["modules", "release"])
+def test_our_chart_has_the_modules_kinds_and_the_bundle_s_images(draft: Draft, source: Source) -> None:
+    copy_charts(draft, source)
+    flux = draft.charts / "flux"
+    assert {path.stem for path in (flux / "crds").iterdir()} == {
+        "flux-source-controller",
+        "flux-kustomize-controller",
+    }
+    values = yaml.safe_load((flux / "values.yaml").read_text())
+    assert values["images"] == {
+        image.name: image.reference(source) for image in IMAGES if image.name.startswith("flux-")
+    }
+    assert values["sourceController"]["resources"]

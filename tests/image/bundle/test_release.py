@@ -89,13 +89,19 @@ def test_a_release_is_downloaded_checked_and_kept(
     assert (draft.binaries / "helm").read_text() == "helm"
     assert set(inventory.programs) == {"kubeadm", "kubelet", "kubectl", "helm"}
     assert {path.stem for path in draft.images.iterdir()} == {image.name for image in IMAGES}
+    assert inventory.images["agent-runtime"].programs == ("helm",)
+    assert "ca-certificates" in inventory.images["agent-runtime"].packages
+    assert not inventory.images["pause"].programs
+    downloaded = [call for call in runner.calls if call[0] == "skopeo" and "docker://" in call[-2]]
+    assert len(downloaded) == len(IMAGES) - 1
 
     runner.calls.clear()
     work = draft.work.parent / "again"
     (work / "bundle").mkdir(parents=True)
     Release(endpoints).fill(Draft(work / "bundle", work, draft.cache, draft.go, draft.progress, runner))
     assert "curl" not in runner.programs
-    assert "skopeo" not in runner.programs
+    assert not any("docker://" in word for call in runner.calls for word in call)
+    assert "mmdebstrap" not in runner.programs
     assert "kubelet: downloaded earlier" in lines
 
 
