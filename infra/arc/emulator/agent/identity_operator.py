@@ -24,6 +24,7 @@ KEY_SECRET = "azure-arc-connect-privatekey"  # noqa: S105 (a name)
 _KEY_FIELD = "privateKey"
 _KEY_MARK = "azlocal.io/onboarding-key"  # tells a certificate of an earlier onboarding from this one's
 _KEY_BITS = 2048
+_LEAST_LINES = 3  # its head, what it says, its end
 _LOOK_SECONDS = 15.0
 _VERSION = "1.1-preview"
 
@@ -100,13 +101,16 @@ def parse_key(pem: bytes) -> RSAPrivateKey:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+    lines = pem.split(b"\n")
     try:
+        # Some parsers make do without line breaks; Azure's agents don't.
+        if not lines[0].strip().endswith(b"PRIVATE KEY-----") or len(lines) < _LEAST_LINES:
+            raise ValueError("no PEM block")
         key = serialization.load_pem_private_key(pem, None)
     except (ValueError, TypeError):  # its reason may quote the key
-        lines = len(pem.splitlines())
         raise FatalError(
             f"failing to parse PEM block: {_KEY_FIELD} of secret {KEY_SECRET} is no private key in PEM form "
-            f"({len(pem)} bytes in {lines} lines): are its line breaks lost?"
+            f"({len(pem)} bytes in {len(lines)} lines): are its line breaks lost?"
         ) from None
     if not isinstance(key, RSAPrivateKey):
         raise FatalError(f"{_KEY_FIELD} of secret {KEY_SECRET} is no RSA key")
