@@ -29,7 +29,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "azlo
 PYTEST_FOUND_NO_TESTS = 5
 GRACE_SECONDS = 120  # for fixtures to take their machines down after an interrupt
 MACHINES_GIB = 8  # their disks, and their host's store
-IMAGE_GIB = 30  # besides, while the image is built: Go's caches (20), the bundle, the image
+IMAGE_GIB = 35  # besides, while the image is built: Go's caches (25), the bundle, the image
 
 Outcome = Literal["passed", "FAILED", "skipped"]
 Need = Callable[[], str | None]

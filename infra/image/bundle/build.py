@@ -30,7 +30,7 @@ SourceChoice = Literal["auto", "release", "modules"]
 _GIB: Final = 1 << 30
 _SPACE_NEEDED: Final = 4 * _GIB
 # What Go's caches grow to when nothing has been compiled before.
-_SPACE_OF_GO: Final = 20 * _GIB
+_SPACE_OF_GO: Final = 25 * _GIB
 
 
 def build_bundle(progress: Progress, source: SourceChoice = "auto") -> Bundle:

@@ -96,7 +96,7 @@ def test_a_source_that_is_asked_for_is_taken(runner: BundleRunner, lines: list[s
     assert runner.calls == []
 
 
-@pytest.mark.parametrize(("cold", "needed"), [(True, 24), (False, 4)])
+@pytest.mark.parametrize(("cold", "needed"), [(True, 29), (False, 4)])
 def test_go_s_caches_need_room_of_their_own(
     cache: Cache, monkeypatch: pytest.MonkeyPatch, cold: bool, needed: int
 ) -> None:

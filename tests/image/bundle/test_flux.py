@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
-import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ import yaml
 from infra.image.bundle import find_bundle
 from infra.image.bundle.components import component
 from infra.image.places import default_cache
+from tests.image.bundle.git_server import Repository
+from tests.image.bundle.test_release import serving
 from tests.offline.apiserver import ApiServer, free_port, missing, running
 
 pytestmark = pytest.mark.engine
@@ -90,85 +92,6 @@ def test_both_may_agree_on_who_leads(cluster: ApiServer) -> None:
             )
 
 
-class Repository:
-    """A git repository, served as a git server does: by git's own program behind HTTP."""
-
-    def __init__(self, folder: Path) -> None:
-        self.work = folder / "work"
-        self._served = folder / "served"
-        self._git("init", "--quiet", "--bare", "--initial-branch=main", str(self._served / "app.git"), at=folder)
-        self._git("clone", "--quiet", str(self._served / "app.git"), str(self.work), at=folder)
-        self._git("checkout", "--quiet", "-B", "main")
-        handler = type("Handler", (_GitHandler,), {"root": self._served})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}/app.git"
-
-    def commit(self, files: dict[str, str | None]) -> str:
-        """Write files, or remove those that are None, and push them; return the commit."""
-        for name, content in files.items():
-            path = self.work / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if content is None:
-                path.unlink()
-            else:
-                path.write_text(content)
-        self._git("add", "--all")
-        author = ("-c", "user.name=test", "-c", "user.email=test@example.com")
-        self._git(*author, "commit", "--quiet", "--message", "change")
-        self._git("push", "--quiet", "origin", "main")
-        return self._git("rev-parse", "HEAD")
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    def _git(self, *arguments: str, at: Path | None = None) -> str:
-        argv = ["git", *arguments]
-        done = subprocess.run(argv, cwd=at or self.work, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-
-class _GitHandler(BaseHTTPRequestHandler):
-    root: Path
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        self._answer(b"")
-
-    def do_POST(self) -> None:
-        self._answer(self.rfile.read(int(self.headers["Content-Length"])))
-
-    def _answer(self, body: bytes) -> None:
-        path, _, query = self.path.partition("?")
-        environment = {
-            **os.environ,
-            "GIT_PROJECT_ROOT": str(self.root),
-            "GIT_HTTP_EXPORT_ALL": "1",
-            "PATH_INFO": path,
-            "QUERY_STRING": query,
-            "REQUEST_METHOD": self.command,
-            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-            "CONTENT_LENGTH": str(len(body)),
-            "HTTP_GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
-        }
-        done = subprocess.run(
-            ["git", "http-backend"], input=body, env=environment, capture_output=True, check=True
-        )
-        head, _, content = done.stdout.partition(b"\r\n\r\n")
-        fields = dict(line.split(": ", 1) for line in head.decode().splitlines())
-        self.send_response(int(fields.pop("Status", "200 OK").split()[0]))
-        for name, value in fields.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
-
-
 @pytest.fixture
 def repository(tmp_path: Path) -> Iterator[Repository]:
     repository = Repository(tmp_path)
@@ -225,6 +148,10 @@ def wait_for(what: str, holds: Callable[[], object]) -> None:
         time.sleep(0.3)
 
 
+def names_in(archive: Path) -> list[str]:
+    return subprocess.run(["tar", "-tzf", archive], capture_output=True, text=True, check=True).stdout.split()
+
+
 def settings(text: str) -> str:
     return yaml.safe_dump(
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "app"}, "data": {"text": text}}
@@ -248,8 +175,8 @@ def declare(cluster: ApiServer, url: str) -> None:
     cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(documents))
 
 
-def _custom(group: str, kind: str, spec: dict[str, Any]) -> dict[str, Any]:
-    metadata = {"name": "app", "namespace": NAMESPACE}
+def _custom(group: str, kind: str, spec: dict[str, Any], name: str = "app") -> dict[str, Any]:
+    metadata = {"name": name, "namespace": NAMESPACE}
     return {"apiVersion": f"{group}.toolkit.fluxcd.io/v1", "kind": kind, "metadata": metadata, "spec": spec}
 
 
@@ -268,7 +195,7 @@ def test_a_repository_s_life_in_a_cluster(cluster: ApiServer, repository: Reposi
     wait_for("the kustomization names the commit", lambda: first in ready("kustomizations"))
 
     packed = controllers / f"gitrepository/{NAMESPACE}/app/{first}.tar.gz"
-    listed = subprocess.run(["tar", "-tzf", packed], capture_output=True, text=True, check=True).stdout.split()
+    listed = names_in(packed)
     assert "deploy/app.yaml" in listed
     assert not any(name.startswith(("docs", ".git")) for name in listed)
 
@@ -299,10 +226,8 @@ _CONFIG_MAPS = "/api/v1/namespaces/app/configmaps"
 
 
 def test_a_repository_that_is_not_there_is_told_of(cluster: ApiServer, controllers: Path) -> None:
-    nowhere = _custom(
-        "source", "GitRepository", {"interval": "1s", "url": f"http://127.0.0.1:{free_port()}/x.git"}
-    )
-    nowhere["metadata"]["name"] = "nowhere"
+    spec = {"interval": "1s", "url": f"http://127.0.0.1:{free_port()}/x.git"}
+    nowhere = _custom("source", "GitRepository", spec, "nowhere")
     cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(nowhere))
     path = "jsonpath={.status.conditions[?(@.type=='Ready')].message}"
     wait_for(
@@ -312,3 +237,56 @@ def test_a_repository_that_is_not_there_is_told_of(cluster: ApiServer, controlle
         ),
     )
     cluster.kubectl("-n", NAMESPACE, "delete", "gitrepository", "nowhere", "--timeout=60s")
+
+
+def artifact_of(cluster: ApiServer, kind: str, name: str) -> str:
+    return cluster.kubectl(
+        "-n", NAMESPACE, "get", kind, name, "-o", "jsonpath={.status.artifact.path}", check=False
+    )
+
+
+def test_one_repository_s_folder_in_another_s(
+    cluster: ApiServer, repository: Repository, controllers: Path
+) -> None:
+    repository.commit({"deploy/app.yaml": settings("one"), "more/nested/x.yaml": settings("two")})
+    source = {"interval": "1s", "url": repository.url, "ref": {"branch": "main"}}
+    parts = [
+        {"repository": {"name": "inner"}, "fromPath": "more", "toPath": "copied"},
+        {"repository": {"name": "inner"}, "fromPath": "deploy/app.yaml", "toPath": "single/file.yaml"},
+    ]
+    # One after the other: a repository whose parts aren't there yet is looked at again after 30 s.
+    for name, spec in (("inner", source), ("outer", {**source, "include": parts})):
+        cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(_custom("source", "GitRepository", spec, name)))
+        wait_for("the repository is stored", lambda name=name: artifact_of(cluster, "gitrepository", name))
+    listed = names_in(controllers / artifact_of(cluster, "gitrepository", "outer"))
+    assert {"copied/nested/x.yaml", "single/file.yaml", "deploy/app.yaml"} <= set(listed)
+    cluster.kubectl("-n", NAMESPACE, "delete", "gitrepository", "inner", "outer", "--timeout=60s")
+
+
+def test_a_helm_repository_s_chart_is_stored(cluster: ApiServer, controllers: Path, tmp_path: Path) -> None:
+    charts, bundle = tmp_path / "charts", find_bundle()
+    assert bundle
+    shutil.copytree(bundle.charts["local-path-provisioner"], tmp_path / "chart")
+    cluster.helm("package", str(tmp_path / "chart"), "--destination", str(charts))
+    with serving(charts) as address:
+        cluster.helm("repo", "index", str(charts), "--url", address)
+        chart = {
+            "interval": "1m",
+            "chart": "local-path-provisioner",
+            "sourceRef": {"kind": "HelmRepository", "name": "charts"},
+        }
+        documents = [
+            _custom("source", "HelmRepository", {"interval": "1m", "url": address}, "charts"),
+            _custom("source", "HelmChart", chart, "chart"),
+        ]
+        cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(documents))
+        wait_for("the chart is stored", lambda: artifact_of(cluster, "helmchart", "chart"))
+    stored = controllers / artifact_of(cluster, "helmchart", "chart")
+    assert "local-path-provisioner/Chart.yaml" in names_in(stored)
+    # What is newest has a name that stays.
+    assert (stored.parent / "latest.tar.gz").resolve() == stored.resolve()
+    url = cluster.kubectl("-n", NAMESPACE, "get", "helmchart", "chart", "-o", "jsonpath={.status.url}")
+    assert url.endswith("/latest.tar.gz")
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        assert answer.read() == stored.read_bytes()
+    cluster.kubectl("-n", NAMESPACE, "delete", "helmchart/chart", "helmrepository/charts", "--timeout=60s")
