@@ -60,6 +60,10 @@ _NAMESPACES: Final = {
 }
 
 
+# Azure's extension keeps configurations apart from each other unless it is told not to.
+_FLUX_SETTINGS: Final = {"multiTenancy.enforce": "true"}
+
+
 @dataclass(frozen=True)
 class ExtensionChart:
     """Which chart an extension resource means.
@@ -124,7 +128,7 @@ def extension_chart(properties: Mapping[str, Any], registry: Registry) -> Extens
         repository=repository,
         version=str(properties.get("version") or "") or (registry.tags(repository) or [_NO_VERSION])[-1],
         namespace=_scope(properties) or _NAMESPACES[extension_type],
-        values=_nested(settings) if is_flux else {"configurationSettings": dict(settings)},
+        values=_nested({**_FLUX_SETTINGS, **settings}) if is_flux else {"configurationSettings": dict(settings)},
     )
 
 

@@ -1,10 +1,11 @@
-"""Definitions of the Flux objects that the agents write, without their controllers."""
+"""Definitions of the Flux objects that the agents write (Flux's own, if they are built), without controllers."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+from infra.image.bundle import find_bundle
 from tests.offline.apiserver import ApiServer
 
 _KINDS = (
@@ -17,8 +18,12 @@ _KINDS = (
 
 def define(cluster: ApiServer) -> None:
     """Make the definitions, and wait until the API server knows them."""
-    made = [_definition(*kind) for kind in _KINDS]
-    cluster.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": made}))
+    bundle = find_bundle()
+    if bundle is not None and "flux" in bundle.charts:
+        cluster.kubectl("apply", "--server-side", "-f", str(bundle.charts["flux"] / "crds"))
+    else:
+        made = [_definition(*kind) for kind in _KINDS]
+        cluster.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": made}))
     names = [f"crd/{plural}.{group}" for group, _, plural in _KINDS]
     cluster.kubectl("wait", "--for=condition=Established", *names, "--timeout=30s")
 
@@ -34,7 +39,8 @@ def say(cluster: ApiServer, kind: str, namespace: str, name: str, status: dict[s
 def ready(status: str, reason: str, message: str = "") -> dict[str, Any]:
     """Return a Ready condition."""
     condition = {"type": "Ready", "status": status, "reason": reason, "message": message}
-    return {"conditions": [{**condition, "lastTransitionTime": "2026-11-21T21:00:00Z"}]}
+    said = {"conditions": [{**condition, "lastTransitionTime": "2026-11-21T21:00:00Z"}]}
+    return {**said, "observedGeneration": 1} if status == "True" else said
 
 
 def _definition(group: str, kind: str, plural: str) -> dict[str, Any]:

@@ -78,7 +78,11 @@ def test_fluxs_own_chart_gets_nested_values(call: Call, azure: AgentsSide) -> No
     azure.want_extension("flux", {"extensionType": "microsoft.flux", "configurationSettings": settings})
     (found,) = extensions(call)
     assert found["release"]["namespace"] == "flux-system"
-    assert found["values"] == {"kustomize-controller": {"enabled": True}, "toleration-keys": "a"}
+    assert found["values"] == {
+        "multiTenancy": {"enforce": True},
+        "kustomize-controller": {"enabled": True},
+        "toleration-keys": "a",
+    }
 
 
 def test_success_shows_the_version_and_forgets_protected_settings(call: Call, azure: AgentsSide) -> None:

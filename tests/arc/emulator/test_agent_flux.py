@@ -134,6 +134,7 @@ def observed(
         (observed("Unknown", "Progressing"), "Pending"),
         (observed("False", "DependencyNotReady"), "Pending"),
         (observed("False", "BuildFailed"), "Non-Compliant"),
+        (observed("False", "GitOperationFailed", seen=-1), "Non-Compliant"),
         (observed("False", "BuildFailed", suspend=True), "Suspended"),
         ({"metadata": {"generation": 1}}, "Pending"),
     ],

@@ -237,8 +237,14 @@ def test_a_flux_configuration_becomes_flux_objects_and_tells_how_they_are(agents
     assert {one["metadata"]["name"] for one in applied} == {"lab-infra", "lab-apps"}
     assert applied[0]["spec"]["dependsOn"] == [{"name": "lab-infra"}]
 
-    revision = {"revision": "main@sha1:abc", "lastUpdateTime": "2026-11-21T21:00:00Z"}
-    say(cluster, "gitrepository", "apps", "lab", {**ready("True", "Succeeded"), "artifact": revision})
+    artifact = {
+        "revision": "main@sha1:abc",
+        "lastUpdateTime": "2026-11-21T21:00:00Z",
+        "digest": f"sha256:{'0' * 64}",
+        "path": "a.tar.gz",
+        "url": "http://source-controller/a.tar.gz",
+    }
+    say(cluster, "gitrepository", "apps", "lab", {**ready("True", "Succeeded"), "artifact": artifact})
     say(cluster, "kustomization", "apps", "lab-infra", ready("True", "ReconciliationSucceeded"))
     say(cluster, "kustomization", "apps", "lab-apps", ready("True", "ReconciliationSucceeded"))
     eventually(lambda: shown("complianceState") == "Compliant")

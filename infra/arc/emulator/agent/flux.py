@@ -156,10 +156,12 @@ def compliance(found: kube.Object) -> str:
         return SUSPENDED
     ready = kube.condition(found, "Ready")
     generation = found["metadata"].get("generation")
-    if ready is None or (found.get("status") or {}).get("observedGeneration", generation) != generation:
+    if ready is None or ready.get("observedGeneration", generation) != generation:
         return PENDING
     if ready.get("status") == "True":
-        return COMPLIANT
+        # Only a success counts as observed: what fails from the first keeps -1 there.
+        observed = (found.get("status") or {}).get("observedGeneration", generation)
+        return COMPLIANT if observed == generation else PENDING
     return NON_COMPLIANT if ready.get("status") == "False" and ready.get("reason") not in _WAITING else PENDING
 
 

@@ -59,7 +59,7 @@ class Api:
 
     def apply(self, path: str, content: Object) -> Object:
         """Make an object what `content` says (server-side apply: what others set beside it stays)."""
-        query = {"fieldManager": self._manager, "force": "true"}
+        query = {"fieldManager": self._manager, "force": "true", "fieldValidation": "Strict"}
         return self._send("PATCH", path, content, query=query, content_type="application/apply-patch+yaml")
 
     def merge(self, path: str, content: Object) -> Object:
