@@ -22,8 +22,6 @@ def agents(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local
 def test_a_cluster_is_connected_and_disconnected(lab: Lab, agents: LocalAgents) -> None:
     with lab.azure() as azure:
         found = connect(azure, lab.wanted(tags={"team": "lab"}), **lab.bounds())
-        print("\n".join(lab.said))
-        print(found)
         assert found.connectivity_status == "Connected"
         left = disconnect(azure, lab.scope, "a", lab.cluster.kubeconfig, **lab.bounds())
         assert left == ()

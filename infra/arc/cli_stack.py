@@ -1,0 +1,213 @@
+"""What the `azlocal arc` commands need of a stack: what people wrote of Arc, and what `up` made."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final
+
+from infra.arc.azure import Azure, short_location
+from infra.arc.credentials import credential_for
+from infra.arc.endpoints import Settings
+from infra.arc.environment import AzureEnvironment, environment_of
+from infra.arc.errors import ArcError
+from infra.arc.model import AzureScope, Proxy
+
+if TYPE_CHECKING:
+    from infra.arc_topology import Arc, ConnectedCluster
+    from infra.ssh import SshShell
+
+_LOGIN_KEY: Final = "AZLOCAL_SSH_PUBLIC_KEY_FILE"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A node of the cluster, and how to log in to it."""
+
+    name: str
+    address: str
+    host_key: str
+    jump: str | None
+
+
+@dataclass(frozen=True)
+class ClusterOfStack:
+    """One cluster of a stack, as its Arc commands see it."""
+
+    stack: str
+    name: str
+    directory: Path
+    arc: Arc
+    connected: ConnectedCluster
+
+    @property
+    def environment(self) -> AzureEnvironment:
+        """Return which Azure; the emulator is started if need be."""
+        spec = self.arc.spec
+        folder = None
+        if self.arc.is_emulated:
+            from infra.arc.emulator.daemon import default_folder
+
+            folder = default_folder(self.stack)
+        ca_file = (self.directory / spec.ca_file).expanduser() if spec.ca_file else None
+        return environment_of(
+            spec.cloud, resource_manager=spec.resource_manager, ca_file=ca_file, emulator_folder=folder
+        )
+
+    @property
+    def settings(self) -> Settings:
+        """Return what decides which endpoints are needed."""
+        written = self.connected.settings
+        return Settings(
+            location=short_location(self.connected.location),
+            cluster_connect=written.cluster_connect,
+            azure_rbac=written.azure_rbac.enabled,
+            auto_upgrade=written.agent_auto_upgrade,
+            private_link=self.arc.spec.private_link_scope is not None,
+            gateway="" if self.arc.spec.gateway else None,
+        )
+
+    @property
+    def proxy(self) -> Proxy | None:
+        """Return the proxy by which agents go."""
+        found, file = self.connected.proxy, self.arc.spec.proxy_ca_file
+        certificate = (self.directory / file).expanduser().read_text(encoding="ascii") if file else ""
+        if found is None:
+            return Proxy(certificate=certificate) if certificate else None
+        return Proxy(str(found.https_proxy or ""), str(found.http_proxy or ""), tuple(found.no_proxy), certificate)
+
+    def azure(self, environment: AzureEnvironment) -> Azure:
+        """Return the door to the cluster's resource group."""
+        spec = self.arc.spec
+        subscription, tenant = spec.subscription_id, spec.tenant_id
+        if environment.emulator_folder is not None:
+            from infra.arc.emulator.settings import Folder
+
+            own = Folder(environment.emulator_folder).settings()
+            subscription, tenant = own.subscription_id, own.tenant_id
+        if subscription is None:
+            raise ArcError("subscription", f"Pulumi.{self.stack}.yaml names no azlocal:arc.subscriptionId")
+        scope = AzureScope(str(subscription), self.arc.resource_group, str(tenant) if tenant else None)
+        return Azure(environment, scope, credential_for(environment, scope.tenant_id))
+
+
+def cluster_of_stack(stack: str, cluster: str, directory: Path) -> ClusterOfStack:
+    """Read what people wrote of a cluster's connection.
+
+    Raises:
+        SpecError: It can't be read.
+        ArcError: There is no such cluster, or it isn't connected.
+    """
+    from infra.arc_topology import arc_of, connected_cluster_of
+    from infra.spec import load_instance
+
+    spec = load_instance(stack, directory)
+    arc = arc_of(spec)
+    if arc is None:
+        raise ArcError("no-arc", f"Pulumi.{stack}.yaml has no azlocal:arc", "say there which Azure is meant")
+    found = next((one for one in spec.stack.clusters if one.name == cluster), None)
+    if found is None:
+        known = ", ".join(one.name for one in spec.stack.clusters)
+        raise ArcError("cluster", f"stack {stack} has no cluster {cluster!r}; it has {known}")
+    connected = connected_cluster_of(spec, found)
+    if connected is None:
+        raise ArcError("cluster", f"cluster {cluster} of stack {stack} isn't connected (arc.enabled: false)")
+    return ClusterOfStack(stack, cluster, directory, arc, connected)
+
+
+def machines_of(stack: str, cluster: str, directory: Path) -> list[Machine]:
+    """Return a cluster's nodes, as `up` made them.
+
+    Raises:
+        ArcError: There are none.
+    """
+    outputs = stack_outputs(stack, directory)
+    own = {
+        one["owner"]
+        for network in (outputs.get("plan") or {}).get("networks", [])
+        for one in network.get("allocations", [])
+        if one.get("cluster") == cluster
+    }
+    machines: Mapping[str, Any] = outputs.get("machines") or {}
+    found = [
+        Machine(name, one["address"], one["sshHostKey"], one.get("jump"))
+        for name, one in machines.items()
+        if name in own
+    ]
+    if not found:
+        raise ArcError("no-nodes", f"cluster {cluster} of stack {stack} has no nodes", f"make up STACK={stack}")
+    return found
+
+
+def kubeconfig_of(stack: str, cluster: str, directory: Path) -> str | None:
+    """Return a cluster's kubeconfig, None where `up` hasn't made it."""
+    from infra.errors import UserError
+    from infra.kubernetes.kubeconfig import select_cluster
+
+    text = stack_outputs(stack, directory, secrets=True).get("kubeconfig")
+    if not text:
+        return None
+    try:
+        return select_cluster(str(text), f"{stack}-{cluster}")
+    except UserError:
+        return None
+
+
+def stack_outputs(stack: str, directory: Path, *, secrets: bool = False) -> dict[str, Any]:
+    """Ask the engine for a stack's outputs.
+
+    Raises:
+        ArcError: It has none; says what it says.
+    """
+    command = ["pulumi", "stack", "output", "--json", "--stack", stack, "--non-interactive"]
+    command += ["--show-secrets"] if secrets else []
+    try:
+        done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise ArcError("pulumi", "pulumi isn't on PATH", 'eval "$(make env)" puts it there') from error
+    if done.returncode != 0:
+        said = done.stderr.strip().removeprefix("error: ")
+        raise ArcError(
+            "stack", f"stack {stack} has no outputs: {said}", f'make up STACK={stack} makes it; eval "$(make env)"'
+        )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def chosen(machines: Sequence[Machine], names: Sequence[str]) -> list[Machine]:
+    """Return the nodes to look from: those named, all of them, or the last, which is a worker where there is one.
+
+    Raises:
+        ArcError: There is no such node.
+    """
+    if "all" in names:
+        return list(machines)
+    unknown = sorted(set(names) - {one.name for one in machines})
+    if unknown:
+        known = ", ".join(one.name for one in machines)
+        raise ArcError("node", f"there is no node {', '.join(unknown)}; there are {known}")
+    return [one for one in machines if one.name in names] or [machines[-1]]
+
+
+@contextmanager
+def shell_on(machine: Machine) -> Iterator[SshShell]:
+    """Log in to a node, by the key that `make up` put there."""
+    from infra.guest import LOGIN_USER
+    from infra.ssh import machine_shell
+
+    made = os.environ.get(_LOGIN_KEY, "").removesuffix(".pub")
+    with TemporaryDirectory(prefix="azlocal-arc-") as folder:
+        keys = [made] if made else []
+        shell = machine_shell(
+            LOGIN_USER, machine.address, machine.host_key, Path(folder) / "known_hosts", keys, machine.jump
+        )
+        try:
+            yield shell
+        finally:
+            shell.close()

@@ -1,0 +1,147 @@
+"""Tries to reach names from where it runs and prints what it met, as JSON. Standard library alone.
+
+`python3 -c PROGRAM`, with one JSON object on standard input: {"endpoints": [{"name", "port"}], "proxy": URL or
+null, "direct": [names that are reached without it], "authorities": PEM or null, "seconds": for each step}. There,
+since a proxy's URL may have a password.
+"""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import json
+import socket
+import ssl
+import sys
+import threading
+import time
+import urllib.parse
+from typing import Any
+
+LONGEST_HEAD = 8192
+STEPS = 4  # name, connection, TLS, and TLS once more where it isn't trusted
+
+
+def main() -> None:
+    """Read what to look for, look at everything at once, print."""
+    wanted = json.load(sys.stdin)
+    found: list[dict[str, Any] | None] = [None] * len(wanted["endpoints"])
+
+    def look(number: int, one: dict[str, Any]) -> None:
+        found[number] = reach(one["name"], one["port"], wanted)
+
+    threads = [
+        threading.Thread(target=look, args=(number, one), daemon=True)
+        for number, one in enumerate(wanted["endpoints"])
+    ]
+    for thread in threads:
+        thread.start()
+    # Name resolution can't be given a limit; a name that takes longer than everything else is given up.
+    ends = time.monotonic() + STEPS * wanted["seconds"]
+    for thread in threads:
+        thread.join(max(0.0, ends - time.monotonic()))
+    late = {"stage": "dns", "error": "no answer in time"}
+    json.dump({"time": time.time(), "answers": [one or late for one in found]}, sys.stdout)
+
+
+def reach(name: str, port: int, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return what a connection to one endpoint meets, stage by stage: dns, tcp or proxy, tls, done."""
+    proxy = None if is_direct(name, wanted["direct"]) else wanted["proxy"]
+    met: dict[str, Any] = {"stage": "dns", "error": None, "addresses": [], "proxy": bool(proxy)}
+
+    def connect() -> socket.socket:
+        if proxy:
+            return through_proxy(proxy, name, port, wanted)  # which resolves the name itself
+        return socket.create_connection((name, port), wanted["seconds"])
+
+    try:
+        if not proxy:
+            met["addresses"] = resolve(name, port)
+        met["stage"] = "proxy" if proxy else "tcp"
+        stream = connect()
+        met["stage"] = "tls"
+        try:
+            with trusting(wanted).wrap_socket(stream, server_hostname=name) as inside:
+                met |= {"stage": "done", "version": inside.version(), "certificate": encoded(inside)}
+        except ssl.SSLCertVerificationError as error:
+            met |= {"error": error.verify_message, "untrusted": True}
+            with unchecked().wrap_socket(connect(), server_hostname=name) as inside:
+                met |= {"version": inside.version(), "certificate": encoded(inside)}
+    except (OSError, ValueError) as error:
+        met["error"] = met["error"] or reason(error)
+    return met
+
+
+def resolve(name: str, port: int) -> list[str]:
+    """Return the addresses of a name."""
+    found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+    return sorted({str(one[4][0]) for one in found})
+
+
+def through_proxy(proxy: str, name: str, port: int, wanted: dict[str, Any]) -> socket.socket:
+    """Return a connection that an HTTP proxy makes for us (RFC 9110, 9.3.6)."""
+    parts = urllib.parse.urlsplit(proxy)
+    secured = parts.scheme == "https"
+    stream = socket.create_connection((parts.hostname, parts.port or (443 if secured else 80)), wanted["seconds"])
+    if secured:
+        stream = trusting(wanted).wrap_socket(stream, server_hostname=parts.hostname)
+    lines = [f"CONNECT {name}:{port} HTTP/1.1", f"Host: {name}:{port}"]
+    if parts.username is not None:
+        pair = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
+        lines.append(f"Proxy-Authorization: Basic {base64.b64encode(pair.encode()).decode()}")
+    stream.sendall("\r\n".join([*lines, "", ""]).encode())
+    head = b""
+    while b"\r\n\r\n" not in head:
+        data = stream.recv(1)  # not a byte further: what follows is TLS
+        if not data or len(head) > LONGEST_HEAD:
+            raise ConnectionResetError("the proxy closed the connection")
+        head += data
+    status = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ", 1)[-1]
+    if not status.startswith("2"):
+        raise ConnectionRefusedError(f"the proxy says {status}")
+    return stream
+
+
+def trusting(wanted: dict[str, Any]) -> ssl.SSLContext:
+    """Return what this machine trusts, and the authorities that agents will be given."""
+    context = ssl.create_default_context()
+    if wanted["authorities"]:
+        context.load_verify_locations(cadata=wanted["authorities"])
+    return context
+
+
+def unchecked() -> ssl.SSLContext:
+    """Return a context that only shows who signed a certificate; nothing is sent by it."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def encoded(inside: ssl.SSLSocket) -> str:
+    """Return the other end's certificate."""
+    return base64.b64encode(inside.getpeercert(binary_form=True) or b"").decode()
+
+
+def is_direct(name: str, direct: list[str]) -> bool:
+    """Return whether a name is reached without the proxy, as most programs read no_proxy."""
+    for one in direct:
+        if one == "*" or name == one or name.endswith("." + one.lstrip("*").lstrip(".")):
+            return True
+        try:
+            if ipaddress.ip_address(name) in ipaddress.ip_network(one, strict=False):
+                return True
+        except ValueError:
+            continue
+    return False
+
+
+def reason(error: Exception) -> str:
+    """Return what an error says, without Python's own words around it."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return str(getattr(error, "strerror", None) or error or type(error).__name__)
+
+
+if __name__ == "__main__":
+    main()
