@@ -82,6 +82,31 @@ def test_the_applier_may_do_everything_and_the_other_may_not(cluster: ApiServer)
     assert answers == {"source-controller": "no", "kustomize-controller": "yes"}
 
 
+def test_tenants_are_kept_apart_where_that_is_asked_for(cluster: ApiServer) -> None:
+    bundle = find_bundle()
+    assert bundle
+
+    def arguments(*settings: str) -> dict[str, set[str]]:
+        rendered = cluster.helm("template", "flux", str(bundle.charts["flux"]), *settings)
+        found = [document for document in yaml.safe_load_all(rendered) if document["kind"] == "Deployment"]
+        return {
+            deployment["metadata"]["name"]: set(deployment["spec"]["template"]["spec"]["containers"][0]["args"])
+            for deployment in found
+        }
+
+    plain, enforced = arguments(), arguments("--set", "multiTenancy.enforce=true")
+    assert enforced["source-controller"] == plain["source-controller"]
+    assert enforced["kustomize-controller"] - plain["kustomize-controller"] == {
+        "--no-cross-namespace-refs=true",
+        "--no-remote-bases=true",
+        "--default-service-account=flux-applier",
+    }
+    for name, words in enforced.items():
+        usage = subprocess.run([controller(name), "--help"], capture_output=True, text=True, check=False).stderr
+        unknown = {word for word in words if f"{word.partition('=')[0]} " not in usage}
+        assert not unknown, f"{name} has no {unknown}"
+
+
 def test_both_may_agree_on_who_leads(cluster: ApiServer) -> None:
     for name in ("source-controller", "kustomize-controller"):
         account = ("--as", f"system:serviceaccount:{NAMESPACE}:{name}")

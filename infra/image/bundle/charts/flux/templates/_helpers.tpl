@@ -37,7 +37,4 @@ securityContext:
 - --log-level={{ .Values.logLevel }}
 - --log-encoding=json
 - --enable-leader-election
-{{- if .Values.multiTenancy.enforce }}
-- --no-cross-namespace-refs=true
-{{- end }}
 {{- end }}
