@@ -15,9 +15,9 @@ import typer
 from infra.cli_output import EXIT_RULE_BROKEN, EXIT_UNREADABLE, echo_findings, json_text
 
 if TYPE_CHECKING:
-    from infra.arc.cli_stack import ClusterOfStack, Machine
     from infra.arc.endpoints import Look
     from infra.arc.model import Connected
+    from infra.arc_stack import ClusterOfStack, Machine
 
 _HELP = """What Azure Arc needs of a cluster's network, and how a cluster's connection is.
 
@@ -61,13 +61,14 @@ def check(
 
     Exit code 0: nothing that is required is blocked. 2: something is. 1: it can't be tried.
     """
-    from infra.arc.cli_stack import chosen, cluster_of_stack, machines_of
     from infra.arc.endpoints import endpoints_of, judge
     from infra.arc.endpoints.report import as_json, is_sound, print_findings
+    from infra.arc_stack import chosen, cluster_of_stack, machines_of
 
     with _errors():
         found = cluster_of_stack(stack, cluster, _directory(context))
-        environment, settings = found.environment, found.settings
+        with found.azure() as azure:
+            environment, settings = azure.environment, found.settings
         endpoints = endpoints_of(environment, settings)
         ca_file = environment.ca_file
         authorities = ca_file.read_text(encoding="ascii") if ca_file else ""
@@ -92,8 +93,8 @@ def check(
 
 
 def _look(found: ClusterOfStack, machine: Machine, endpoints: Any, authorities: str) -> Look:
-    from infra.arc.cli_stack import shell_on
     from infra.arc.endpoints import look_from
+    from infra.arc_stack import shell_on
 
     with shell_on(machine) as shell:
         return look_from(shell, endpoints, found.proxy, authorities, machine.name)
@@ -105,16 +106,16 @@ def status(context: typer.Context, cluster: Cluster, stack: Stack = "local", out
 
     Exit code 0: Connected. 2: it isn't. 1: it can't be asked.
     """
-    from infra.arc.cli_stack import cluster_of_stack, kubeconfig_of
     from infra.arc.errors import ArcError
     from infra.arc.onboarding import observe
+    from infra.arc_stack import cluster_of_stack, kubeconfig_of
     from infra.kubernetes.api import ClusterApi
 
     with _errors():
         found = cluster_of_stack(stack, cluster, _directory(context))
         kubeconfig = kubeconfig_of(stack, cluster, _directory(context))
         name = found.connected.name
-        with found.azure(found.environment) as azure:
+        with found.azure() as azure:
             seen = observe(azure, azure.scope, name, ClusterApi(kubeconfig) if kubeconfig else None)
             if seen is None:
                 raise ArcError(

@@ -13,14 +13,14 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from infra.arc.azure import Azure, short_location
-from infra.arc.credentials import credential_for
 from infra.arc.endpoints import Settings
-from infra.arc.environment import AzureEnvironment, environment_of
 from infra.arc.errors import ArcError
-from infra.arc.model import AzureScope, Proxy
+from infra.arc.model import Proxy
+from infra.arc_access import azure_of
+from infra.arc_topology import Arc, ConnectedCluster, arc_of, connected_cluster_of
+from infra.spec import InstanceSpec, load_instance
 
 if TYPE_CHECKING:
-    from infra.arc_topology import Arc, ConnectedCluster
     from infra.ssh import SshShell
 
 _LOGIN_KEY: Final = "AZLOCAL_SSH_PUBLIC_KEY_FILE"
@@ -40,25 +40,14 @@ class Machine:
 class ClusterOfStack:
     """One cluster of a stack, as its Arc commands see it."""
 
-    stack: str
+    spec: InstanceSpec
     name: str
-    directory: Path
     arc: Arc
     connected: ConnectedCluster
 
-    @property
-    def environment(self) -> AzureEnvironment:
-        """Return which Azure; the emulator is started if need be."""
-        spec = self.arc.spec
-        folder = None
-        if self.arc.is_emulated:
-            from infra.arc.emulator.daemon import default_folder
-
-            folder = default_folder(self.stack)
-        ca_file = (self.directory / spec.ca_file).expanduser() if spec.ca_file else None
-        return environment_of(
-            spec.cloud, resource_manager=spec.resource_manager, ca_file=ca_file, emulator_folder=folder
-        )
+    def azure(self) -> Azure:
+        """Return the door to the cluster's resource group; the emulator is started if need be."""
+        return azure_of(self.spec, self.arc)
 
     @property
     def settings(self) -> Settings:
@@ -77,24 +66,10 @@ class ClusterOfStack:
     def proxy(self) -> Proxy | None:
         """Return the proxy by which agents go."""
         found, file = self.connected.proxy, self.arc.spec.proxy_ca_file
-        certificate = (self.directory / file).expanduser().read_text(encoding="ascii") if file else ""
+        certificate = (self.spec.directory / file).expanduser().read_text(encoding="ascii") if file else ""
         if found is None:
             return Proxy(certificate=certificate) if certificate else None
         return Proxy(str(found.https_proxy or ""), str(found.http_proxy or ""), tuple(found.no_proxy), certificate)
-
-    def azure(self, environment: AzureEnvironment) -> Azure:
-        """Return the door to the cluster's resource group."""
-        spec = self.arc.spec
-        subscription, tenant = spec.subscription_id, spec.tenant_id
-        if environment.emulator_folder is not None:
-            from infra.arc.emulator.settings import Folder
-
-            own = Folder(environment.emulator_folder).settings()
-            subscription, tenant = own.subscription_id, own.tenant_id
-        if subscription is None:
-            raise ArcError("subscription", f"Pulumi.{self.stack}.yaml names no azlocal:arc.subscriptionId")
-        scope = AzureScope(str(subscription), self.arc.resource_group, str(tenant) if tenant else None)
-        return Azure(environment, scope, credential_for(environment, scope.tenant_id))
 
 
 def cluster_of_stack(stack: str, cluster: str, directory: Path) -> ClusterOfStack:
@@ -104,9 +79,6 @@ def cluster_of_stack(stack: str, cluster: str, directory: Path) -> ClusterOfStac
         SpecError: It can't be read.
         ArcError: There is no such cluster, or it isn't connected.
     """
-    from infra.arc_topology import arc_of, connected_cluster_of
-    from infra.spec import load_instance
-
     spec = load_instance(stack, directory)
     arc = arc_of(spec)
     if arc is None:
@@ -118,7 +90,7 @@ def cluster_of_stack(stack: str, cluster: str, directory: Path) -> ClusterOfStac
     connected = connected_cluster_of(spec, found)
     if connected is None:
         raise ArcError("cluster", f"cluster {cluster} of stack {stack} isn't connected (arc.enabled: false)")
-    return ClusterOfStack(stack, cluster, directory, arc, connected)
+    return ClusterOfStack(spec, cluster, arc, connected)
 
 
 def machines_of(stack: str, cluster: str, directory: Path) -> list[Machine]:
