@@ -39,7 +39,7 @@ from infra.arc.emulator.world import World
 
 TIME_HEADER: Final = "x-ms-azlocal-time"
 HEARTBEAT_SECONDS: Final = 10
-LOOK_SECONDS: Final = 5
+LOOK_SECONDS: Final = 3
 _RELEASE_SECONDS: Final = 300
 _CLUSTER: Final = (
     "/dp/subscriptions/{subscription}/resourceGroups/{group}/provider/connectedclusters/clusters/{cluster}"

@@ -69,7 +69,7 @@ def test_sources_of_other_kinds() -> None:
     made = spec(bucket, has_secret=True)
     assert (made["endpoint"], made["bucketName"], made["insecure"]) == ("minio.lab:9000", "b", True)
     assert made["secretRef"] == {"name": "lab-auth"}
-    found = flux.credentials(bucket, {"bucketSecretKey": coded("s3")})
+    found = flux.credentials(bucket, {"bucketSecretKey": coded("s3")}, {})
     assert found == {"accesskey": b"me", "secretkey": b"s3"}
     with pytest.raises(flux.Unusable, match="sourceKind AzureBlob"):
         flux.source_of({"sourceKind": "AzureBlob"})
@@ -77,22 +77,39 @@ def test_sources_of_other_kinds() -> None:
         flux.source_of({"sourceKind": "GitRepository"})
 
 
+SSH = {"gitRepository": {"url": "ssh://git@x/y", "sshKnownHosts": coded("x ssh-ed25519 A")}}
+HTTPS = {"gitRepository": {"url": "https://x/y", "httpsUser": "me"}}
+
+
 def test_credentials_of_a_git_repository() -> None:
-    ssh = {"gitRepository": {"url": "ssh://git@x/y", "sshKnownHosts": coded("x ssh-ed25519 A")}}
-    assert flux.credentials(ssh, {"sshPrivateKey": coded("KEY")}) == {
+    hosts = b"x ssh-ed25519 A"
+    assert flux.credentials(SSH, {"sshPrivateKey": coded("KEY")}, {}) == {"identity": b"KEY", "known_hosts": hosts}
+    assert flux.credentials(HTTPS, {"httpsKey": coded("pw")}, {}) == {"username": b"me", "password": b"pw"}
+    assert flux.credentials(GIT, None, {}) == {}
+    with pytest.raises(flux.Unusable, match="httpsKey isn't base64") as caught:
+        flux.credentials(HTTPS, {"httpsKey": "pass word"}, {})
+    assert "pass word" not in str(caught.value)
+
+
+def test_protected_settings_that_are_not_sent_again_stay_and_what_is_open_follows_the_user() -> None:
+    kept = {"username": b"me", "password": b"pw"}
+    changed = {"gitRepository": {"url": "https://x/y", "httpsUser": "you", "httpsCACert": coded("CA")}}
+    assert flux.credentials(changed, None, kept) == {"username": b"you", "password": b"pw", "ca.crt": b"CA"}
+    assert flux.credentials(changed, {}, kept) == {"ca.crt": b"CA"}
+    assert flux.credentials(SSH, None, {"identity": b"KEY"}) == {
         "identity": b"KEY",
         "known_hosts": b"x ssh-ed25519 A",
     }
-    https = {"gitRepository": {"url": "https://x/y", "httpsUser": "me", "httpsCACert": coded("CA")}}
-    assert flux.credentials(https, {"httpsKey": coded("pw")}) == {
-        "username": b"me",
-        "password": b"pw",
-        "ca.crt": b"CA",
-    }
-    assert flux.credentials(GIT, {}) == {}
-    with pytest.raises(flux.Unusable, match="httpsKey isn't base64") as caught:
-        flux.credentials(https, {"httpsKey": "pass word"})
-    assert "pass word" not in str(caught.value)
+
+
+def test_a_key_pair_is_made_once_for_ssh_where_nobody_gives_one() -> None:
+    made = flux.credentials(SSH, None, {})
+    assert made[flux.PUBLIC_KEY].startswith(b"ssh-ed25519 ")
+    assert made["known_hosts"] == b"x ssh-ed25519 A"
+    assert flux.credentials(SSH, None, made) == made
+    assert flux.credentials(SSH, {"sshPrivateKey": coded("KEY")}, made)["identity"] == b"KEY"
+    own = {"gitRepository": {"url": "ssh://git@x/y", "localAuthRef": "mine"}}
+    assert flux.credentials(own, None, {}) == {}
 
 
 def test_a_secret_of_the_users_own_wins() -> None:

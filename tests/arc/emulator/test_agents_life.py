@@ -252,6 +252,8 @@ def test_a_flux_configuration_becomes_flux_objects_and_tells_how_they_are(agents
     say(cluster, "kustomization", "apps", "lab-apps", ready("False", "BuildFailed", "no such folder"))
     eventually(lambda: shown("complianceState") == "Non-Compliant")
     assert shown("errorMessage") == "Kustomization lab-apps: no such folder"
+    cluster.kubectl("-n", "apps", "delete", "kustomization", "lab-apps")
+    eventually(lambda: shown("complianceState") == "Pending")
 
     azure.want_configuration("lab", {**GIT, "kustomizations": {"infra": {"path": "./new"}}})
     eventually(lambda: cluster.kubectl("-n", "apps", "get", "kustomizations", "-o", "name").count("/") == 1)

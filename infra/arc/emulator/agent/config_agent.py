@@ -32,9 +32,10 @@ class ConfigAgent:
         self._api = api
         self._service = service
         self._clock = time
-        self._applied: dict[
-            str, tuple[int, datetime]
-        ] = {}  # generation and when, of what this process has applied
+        # By a configuration's id: the generation that this process has applied and when, the public half of a key
+        # pair that was made for it, what the service was told last.
+        self._applied: dict[str, tuple[int, datetime]] = {}
+        self._keys: dict[str, str | None] = {}
         self._told: dict[str, dict[str, Any]] = {}
 
     def step(self) -> float:
@@ -52,6 +53,7 @@ class ConfigAgent:
         for forgotten in [key for key in self._told if key not in known]:
             del self._told[forgotten]
             self._applied.pop(forgotten, None)
+            self._keys.pop(forgotten, None)
         return float(answer.get("nextInSeconds", _LOOK_SECONDS))
 
     def _handle(self, entry: Entry) -> None:
@@ -65,6 +67,8 @@ class ConfigAgent:
             if generation != entry["generation"]:
                 self._apply(entry)
                 self._applied[entry["id"]] = (entry["generation"], self._clock.now())
+            elif len(list(self._objects(entry["name"]))) <= len(entry["properties"].get("kustomizations") or {}):
+                self._apply(entry)  # somebody has deleted one
             seen = self._look(entry)
             self._tell(entry, self._verdict(entry, seen), seen)
 
@@ -86,36 +90,25 @@ class ConfigAgent:
         name, properties = entry["name"], entry["properties"]
         namespace = flux.namespace_of(properties)
         # All of what is wanted is worked out before the first change.
-        has_secret = self._has_secret(entry, namespace)
-        source = flux.source(name, properties, has_secret=has_secret)
+        path = kube.secret_path(namespace, flux.secret_name(name))
+        kept = kube.secret_content(self._api.find(path) or {})
+        credentials = flux.credentials(properties, entry.get("protected"), kept)
+        source = flux.source(name, properties, has_secret=bool(credentials))
         wanted = [source, *flux.kustomizations(name, properties)]
         self._api.create_namespace(namespace)
-        self._keep_secret(entry, namespace)
-        for found in (*flux.rights(properties), *wanted):
-            self._api.apply(flux.path_of(found), found)
-        kept = {flux.path_of(found) for found in wanted}
-        for stale in self._objects(name):
-            if flux.path_of(stale) not in kept:
-                self._api.delete(flux.path_of(stale))
-        log.info("configuration %s, generation %s: applied", name, entry["generation"])
-
-    def _has_secret(self, entry: Entry, namespace: str) -> bool:
-        if entry.get("protected") is None:  # given before: what the cluster has counts
-            return self._api.find(kube.secret_path(namespace, flux.secret_name(entry["name"]))) is not None
-        return bool(flux.credentials(entry["properties"], entry["protected"]))
-
-    def _keep_secret(self, entry: Entry, namespace: str) -> None:
-        given = entry.get("protected")
-        if given is None:
-            return
-        name = flux.secret_name(entry["name"])
-        path = kube.secret_path(namespace, name)
-        content = flux.credentials(entry["properties"], given)
-        if content:
-            meta = kube.metadata(name, namespace, {flux.LABEL: entry["name"]})
-            self._api.apply(path, kube.secret(meta, content))
+        if credentials:
+            meta = kube.metadata(flux.secret_name(name), namespace, {flux.LABEL: name})
+            self._api.apply(path, kube.secret(meta, credentials))
         else:
             self._api.delete(path)
+        self._keys[entry["id"]] = credentials.get(flux.PUBLIC_KEY, b"").decode() or None
+        for found in (*flux.rights(properties), *wanted):
+            self._api.apply(flux.path_of(found), found)
+        paths = {flux.path_of(found) for found in wanted}
+        for stale in self._objects(name):
+            if flux.path_of(stale) not in paths:
+                self._api.delete(flux.path_of(stale))
+        log.info("configuration %s, generation %s: applied", name, entry["generation"])
 
     def _remove(self, entry: Entry) -> bool:
         """Delete a configuration's objects; return whether all are gone (Flux first removes what it applied)."""
@@ -159,6 +152,7 @@ class ConfigAgent:
             "sourceSyncedCommitId": artifact.get("revision"),
             "sourceUpdatedAt": artifact.get("lastUpdateTime"),
             "errorMessage": flux.problem(found),
+            "repositoryPublicKey": self._keys.get(entry["id"]),
         }
 
     def _tell(self, entry: Entry, state: str, properties: dict[str, Any]) -> None:

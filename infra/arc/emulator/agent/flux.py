@@ -16,7 +16,19 @@ KUSTOMIZE_GROUP = "kustomize.toolkit.fluxcd.io"
 VERSION = "v1"
 LABEL = "clusterconfig.azure.com/name"
 APPLIER = "flux-applier"
+# What an ssh server has to know where the agent made the key itself.
+PUBLIC_KEY = "identity.pub"
 _DEFAULT_SECONDS = 600
+_KNOWN_HOSTS = "sshKnownHosts"
+# By the source's kind and Flux's key for a secret: the protected setting that it comes from, and what goes with it
+# (Flux's key, the source's property).
+_CREDENTIALS = {
+    "GitRepository": {
+        "identity": ("sshPrivateKey", "known_hosts", _KNOWN_HOSTS),
+        "password": ("httpsKey", "username", "httpsUser"),
+    },
+    "Bucket": {"secretkey": ("bucketSecretKey", "accesskey", "accessKey")},
+}
 
 COMPLIANT = "Compliant"
 NON_COMPLIANT = "Non-Compliant"
@@ -47,27 +59,56 @@ def kustomization_name(name: str, kustomization: str) -> str:
     return f"{name}-{kustomization}"
 
 
-def credentials(properties: Properties, protected: Mapping[str, str]) -> dict[str, bytes]:
+def credentials(
+    properties: Properties, protected: Mapping[str, str] | None, kept: Mapping[str, bytes]
+) -> dict[str, bytes]:
     """Return what the Secret for the source holds, by Flux's keys; empty where the source needs none.
+
+    Args:
+        protected: the protected settings in full; None: those that the cluster has count.
+        kept: what the Secret holds now.
 
     Raises:
         Unusable: a value isn't base64, which Azure wants of them.
     """
-    kind, source = source_of(properties)
+    kind, section = source_of(properties)
     found: dict[str, bytes] = {}
+    for field, (setting, partner, of_partner) in _CREDENTIALS.get(kind, {}).items():
+        if protected is None and field in kept:
+            found[field] = kept[field]
+        elif protected and protected.get(setting):
+            found[field] = _decode(setting, protected[setting])
+        if field in found:
+            value = str(section.get(of_partner) or "")
+            found[partner] = _decode(of_partner, value) if of_partner == _KNOWN_HOSTS else value.encode()
     if kind == "GitRepository":
-        if protected.get("sshPrivateKey"):
-            found["identity"] = _decode("sshPrivateKey", protected["sshPrivateKey"])
-            found["known_hosts"] = _decode("sshKnownHosts", source.get("sshKnownHosts") or "")
-        if protected.get("httpsKey"):
-            found["username"] = str(source.get("httpsUser") or "").encode()
-            found["password"] = _decode("httpsKey", protected["httpsKey"])
-        if source.get("httpsCACert"):
-            found["ca.crt"] = _decode("httpsCACert", source["httpsCACert"])
-    elif kind == "Bucket" and protected.get("bucketSecretKey"):
-        found["accesskey"] = str(source.get("accessKey") or "").encode()
-        found["secretkey"] = _decode("bucketSecretKey", protected["bucketSecretKey"])
+        if section.get("httpsCACert"):
+            found["ca.crt"] = _decode("httpsCACert", section["httpsCACert"])
+        if _is_ssh(section) and not section.get("localAuthRef") and not (protected and "identity" in found):
+            found |= _own_key(kept, found)
+            found["known_hosts"] = _decode(_KNOWN_HOSTS, str(section.get(_KNOWN_HOSTS) or ""))
     return found
+
+
+def _is_ssh(section: Mapping[str, Any]) -> bool:
+    return str(section["url"]).startswith("ssh://")
+
+
+def _own_key(kept: Mapping[str, bytes], given: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the key pair that the agent made, or makes now where nobody has given one."""
+    if "identity" in given and PUBLIC_KEY not in kept:
+        return {}
+    if PUBLIC_KEY in kept:
+        return {"identity": kept["identity"], PUBLIC_KEY: kept[PUBLIC_KEY]}
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ed25519
+
+    key = ed25519.Ed25519PrivateKey.generate()
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return {"identity": private, PUBLIC_KEY: public}
 
 
 def source_of(properties: Properties) -> tuple[str, Mapping[str, Any]]:
