@@ -230,7 +230,7 @@ def env(
     typer.echo(f"# az cloud register -n {name} --endpoint-resource-manager {url} && az cloud set -n {name}")
     typer.echo(
         "# az login --service-principal --tenant $AZURE_TENANT_ID -u $AZURE_CLIENT_ID "
-        '"$(jq -r .clientSecret $AZLOCAL_EMULATOR_CLIENT)"'
+        "-p @<(jq -j .clientSecret $AZLOCAL_EMULATOR_CLIENT)"
     )
 
 

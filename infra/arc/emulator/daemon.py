@@ -20,7 +20,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPException, HTTPSConnection
@@ -38,6 +38,8 @@ _CODE: Final = "code"  # in the folder: what the running process was started fro
 _READY_SECONDS: Final = 30.0
 _END_SECONDS: Final = 10.0
 _LOG_TAIL: Final = 1500
+# Emulators that this process started: they outlive it, and until then their exit codes are its to take.
+_CHILDREN: Final[dict[int, subprocess.Popen[bytes]]] = {}
 # What the process needs of the caller's environment: nothing secret, and the cache with the bundle.
 _ENVIRONMENT: Final = ("HOME", "PATH", "XDG_CACHE_HOME", "LANG")
 
@@ -264,6 +266,7 @@ def _start(files: Folder, settings: Settings) -> None:
             env=environment,
             start_new_session=True,
         )
+    _CHILDREN[process.pid] = process
     files.write(files.pid_file, f"{process.pid}\n", 0o644)
     files.write(files.path / _CODE, code_digest(), 0o644)
     deadline = time.monotonic() + _READY_SECONDS
@@ -290,8 +293,8 @@ def _stop(files: Folder) -> bool:
         if time.monotonic() > deadline:
             os.kill(pid, signal.SIGKILL)
             deadline = time.monotonic() + _END_SECONDS
-        _reap(pid)
         time.sleep(0.02)
+    _reap(pid)
     files.pid_file.unlink(missing_ok=True)
     return True
 
@@ -309,9 +312,10 @@ def _pid(files: Folder) -> int | None:
 
 
 def _reap(pid: int) -> None:
-    """Take the exit code of a process that this one started, so that it doesn't stay as a zombie."""
-    with suppress(ChildProcessError):  # most often it is another process's child
-        os.waitpid(pid, os.WNOHANG)
+    """Take the exit code of a process that is ending, if this one started it: it would stay as a zombie."""
+    child = _CHILDREN.pop(pid, None)
+    if child is not None:
+        child.wait()
 
 
 def _answers(files: Folder, settings: Settings) -> bool:

@@ -24,7 +24,7 @@ from infra.arc.emulator.world import World
 # Linux lets an address be listened on before it exists: the bridge that carries the agents' comes and goes.
 _IP_FREEBIND: Final = 15
 _LOG_BYTES: Final = 10_000_000
-_GRACE_SECONDS: Final = 3
+_GRACE_SECONDS: Final = 1
 _IDLE_SECONDS: Final = 75
 
 

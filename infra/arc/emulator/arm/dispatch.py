@@ -37,7 +37,7 @@ from infra.arc.emulator.routes import route
 from infra.arc.emulator.world import World
 
 _METHODS: Final = ("GET", "HEAD", "PUT", "PATCH", "POST", "DELETE")
-_KINDS: Final = {
+KINDS: Final = {
     kind.type.lower(): kind
     for kind in (
         ConnectedClusters(),
@@ -86,7 +86,7 @@ def action_of(request: Request) -> str:
     if target is None:
         is_group = re.fullmatch(r"/subscriptions/[^/]+/resourcegroups/[^/]+/?", request.path, re.IGNORECASE)
         return f"Microsoft.Resources/resourceGroups/{_VERBS.get(request.method, 'action')}" if is_group else ""
-    spelled = {kind.lower(): one.type for kind, one in _KINDS.items()}.get(target.type, target.type)
+    spelled = {kind.lower(): one.type for kind, one in KINDS.items()}.get(target.type, target.type)
     return f"{spelled}/{_VERBS.get(request.method, 'action')}"
 
 
@@ -168,7 +168,7 @@ def _resource(world: World, request: Request, target: Target, application: str, 
     target, action = target.parent_action() if request.method == "POST" and target.is_collection else (target, "")
     location = world.settings.location
     known = catalogue.require_version(provider, "/".join(target.types), version, location)
-    kind = _KINDS.get(target.type)
+    kind = KINDS.get(target.type)
     if kind is None:
         raise Refusal(404, "InvalidResourceType", f"The emulator doesn't have the type '{target.type}'.")
     call = Call(world, request, target, provider, known, application, version)
