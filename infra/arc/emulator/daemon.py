@@ -37,6 +37,7 @@ _PACKAGE: Final = Path(__file__).parent
 _CODE: Final = "code"  # in the folder: what the running process was started from
 _READY_SECONDS: Final = 30.0
 _END_SECONDS: Final = 10.0
+_PROBE_SECONDS: Final = 2.0
 _LOG_TAIL: Final = 1500
 # Emulators that this process started: they outlive it, and until then their exit codes are its to take.
 _CHILDREN: Final[dict[int, subprocess.Popen[bytes]]] = {}
@@ -283,18 +284,19 @@ def _start(files: Folder, settings: Settings) -> None:
 
 
 def _stop(files: Folder) -> bool:
+    _reap()
     pid = _pid(files)
     if pid is None:
         files.pid_file.unlink(missing_ok=True)
         return False
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + _END_SECONDS
-    while _pid(files) is not None:
+    while _pid(files) is not None or pid in _CHILDREN:
         if time.monotonic() > deadline:
             os.kill(pid, signal.SIGKILL)
             deadline = time.monotonic() + _END_SECONDS
         time.sleep(0.02)
-    _reap(pid)
+        _reap()
     files.pid_file.unlink(missing_ok=True)
     return True
 
@@ -311,18 +313,19 @@ def _pid(files: Folder) -> int | None:
     return pid if is_ours and state != "Z" else None
 
 
-def _reap(pid: int) -> None:
-    """Take the exit code of a process that is ending, if this one started it: it would stay as a zombie."""
-    child = _CHILDREN.pop(pid, None)
-    if child is not None:
-        child.wait()
+def _reap() -> None:
+    """Take the exit codes of processes that this one started and that have ended: they would stay as zombies."""
+    for pid, child in list(_CHILDREN.items()):
+        if child.poll() is not None:
+            del _CHILDREN[pid]
 
 
 def _answers(files: Folder, settings: Settings) -> bool:
     """Return whether the emulator, and nobody else, answers at its port."""
     trusted = ssl.create_default_context(cafile=str(files.ca_file))
+    connection = HTTPSConnection(LOOPBACK, settings.port, timeout=_PROBE_SECONDS, context=trusted)
     try:
-        with closing(HTTPSConnection(LOOPBACK, settings.port, timeout=5, context=trusted)) as connection:
+        with closing(connection):
             connection.request("GET", "/")
             answer = connection.getresponse()
             answer.read()

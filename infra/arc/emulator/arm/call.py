@@ -41,11 +41,13 @@ class Call:
 
     @cached_property
     def id(self) -> str:
-        """The resource's id: the group's and the parent's spelling as they were made, the types as Azure's."""
+        """The resource's id as it was made; a new one's with the parents' spelling, and the types as Azure's."""
         scope = self.world.store.get(self.target.scope)
         base = scope.id if scope is not None else self.target.scope
         pairs = [part for pair in zip(self.type.name.split("/"), self.target.names, strict=True) for part in pair]
-        return "/".join((base, "providers", self.provider.namespace, *pairs))
+        wanted = "/".join((base, "providers", self.provider.namespace, *pairs))
+        there = self.world.store.get(wanted)
+        return there.id if there is not None else wanted
 
     @property
     def existing(self) -> Resource | None:
