@@ -244,7 +244,7 @@ def decoded_releases(made: Made) -> Iterator[str]:
 def test_a_changed_extension_is_changed_in_the_cluster(made: Made) -> None:
     assert resource(made, "Extension", "backup")["configurationSettings"] == {"first": "2"}
     maps = made.a.get("configmaps", "--namespace", "dataprotection-microsoft")["items"]
-    assert any(one.get("data", {}).get("first") == "2" for one in maps), maps
+    assert any('"first": "2"' in one.get("data", {}).get("settings.json", "") for one in maps), maps
 
 
 # -- offline ----------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Final
 
 from infra.arc.emulator import certificates
+from infra.arc.emulator.arm.call import GROUPS
 from infra.arc.emulator.errors import EmulatorError
 from infra.arc.emulator.settings import LOOPBACK, Client, Folder, Settings
 from infra.arc.emulator.store import Resource, Store
@@ -167,6 +168,8 @@ def reset(folder: Path) -> None:
 def retire(folder: Path) -> list[str]:
     """End an emulator, and remove its folder unless ARM resources are left in it; return their ids.
 
+    An empty resource group is none: whoever connects a cluster makes it, and nobody removes it, as in Azure.
+
     Raises:
         EmulatorError: the process doesn't end.
     """
@@ -174,7 +177,7 @@ def retire(folder: Path) -> list[str]:
         return []
     with _locked(folder) as files:
         _stop(files)
-        left = [one.id for one in resources(folder)]
+        left = [one.id for one in resources(folder) if one.type != GROUPS]
         if not left:
             shutil.rmtree(folder)
         return left
