@@ -151,13 +151,20 @@ def test_another_process_with_its_pid_is_left_alone(folder: Path) -> None:
 def test_what_is_left_keeps_the_folder(folder: Path) -> None:
     azure = Azure(daemon.ensure_running(folder))
     made = azure.group("g")
-    assert daemon.retire(folder) == [f"/subscriptions/{azure.subscription}/resourceGroups/{made}"]
+    azure.connect(made, "a")
+    assert daemon.retire(folder) == [azure.cluster_id(made, "a")]
     assert daemon.status(folder).pid is None
     daemon.reset(folder)
     assert daemon.retire(folder) == []
     assert not folder.exists()
     assert daemon.retire(folder) == []
     assert daemon.status(folder) is None
+
+
+def test_an_empty_group_is_nothing_to_keep(folder: Path) -> None:
+    Azure(daemon.ensure_running(folder)).group("g")
+    assert daemon.retire(folder) == []
+    assert not folder.exists()
 
 
 def test_reset_forgets_but_keeps_ids(folder: Path) -> None:
