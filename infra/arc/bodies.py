@@ -91,9 +91,8 @@ def revealed(value: str, protected: Mapping[str, str]) -> str:
 def is_within(wanted: Any, found: Any) -> bool:
     """Return whether all that is wanted is in what was found; Azure adds to it, and spells regions its own way."""
     if isinstance(wanted, Mapping):
-        if not isinstance(found, Mapping):
-            return not wanted and found is None
-        return all(is_within(value, found.get(key)) for key, value in wanted.items())
+        below = found if isinstance(found, Mapping) else {}
+        return all(is_within(value, below.get(key)) for key, value in wanted.items())
     if isinstance(wanted, str) and isinstance(found, str):
         return wanted.replace(" ", "").lower() == found.replace(" ", "").lower()
     if found is None:

@@ -115,8 +115,7 @@ class DataPlane:
         except HttpResponseError as error:
             raise mapped(error, doing) from error
         except AzureError as error:
-            reason = str(mapped(error, doing).args[0]).partition(". ")[0]
-            raise ArcError("data-plane-unreachable", reason, _REMEDY) from error
+            raise ArcError("data-plane-unreachable", mapped(error, doing).message, _REMEDY) from error
         try:
             said = json.loads(text) if text else {}
         except ValueError as error:

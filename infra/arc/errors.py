@@ -17,7 +17,7 @@ class ArcError(UserError):
     """
 
     def __init__(self, rule: str, message: str, remedy: str = "") -> None:
-        super().__init__(f"{message.rstrip('.')}. {_sentence(remedy)}" if remedy else message)
+        super().__init__(f"{message}; {remedy}" if remedy else message)
         self.rule = rule
         self.message = message
         self.remedy = remedy
@@ -79,7 +79,3 @@ class Unready(ArcError):
     def __init__(self, what: str, problems: Sequence[str]) -> None:
         super().__init__("prechecks", "\n".join([what, *(f"- {one}" for one in problems)]))
         self.problems = tuple(problems)
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,6 +14,7 @@ from infra.arc.errors import ArcError
 
 _BITS: Final = 4096
 _EXPONENT: Final = 65537
+_HEAD: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----\r?\n")
 
 
 @dataclass(frozen=True)
@@ -40,17 +42,23 @@ def read_key_pair(private: str) -> KeyPair:
     Raises:
         ArcError: It isn't an RSA key in PEM; the message repeats nothing of it.
     """
+    if not _HEAD.match(private):
+        raise _mangled()  # the library here forgives it, the agents' doesn't
     try:
         key = serialization.load_pem_private_key(private.encode(), password=None)
     except (ValueError, TypeError):
         key = None
     if not isinstance(key, rsa.RSAPrivateKey):
-        raise ArcError(
-            "agents-key",
-            "the agents' private key in the cluster is no RSA key in PEM (mangled line ends are the usual reason)",
-            "disconnect the cluster and connect it again, which makes a new one",
-        )
+        raise _mangled()
     return KeyPair(_pair(key).public, private)
+
+
+def _mangled() -> ArcError:
+    return ArcError(
+        "agents-key",
+        "the agents' private key in the cluster is no RSA key in PEM (mangled line ends are the usual reason)",
+        "disconnect the cluster and connect it again, which makes a new one",
+    )
 
 
 def _pair(key: rsa.RSAPrivateKey) -> KeyPair:

@@ -20,6 +20,7 @@ logging.getLogger("azure").addHandler(logging.NullHandler())
 _CONNECT_SECONDS: Final = 10
 _ANSWER_SECONDS: Final = 60
 _RETRIES: Final = 6
+_RECONNECTS: Final = 2  # who can't be connected to now mostly can't in a minute either
 _LONGEST_BACKOFF: Final = 15
 _USER_AGENT: Final = "azlocal"
 
@@ -64,7 +65,9 @@ def pipeline(authentication: Any | None) -> list[Any]:
 
     Without the policies that the clients bring otherwise: one registers resource providers unasked, others log.
     """
-    retry = policies.RetryPolicy(retry_total=_RETRIES, retry_backoff_max=_LONGEST_BACKOFF)
+    retry = policies.RetryPolicy(
+        retry_total=_RETRIES, retry_connect=_RECONNECTS, retry_backoff_max=_LONGEST_BACKOFF
+    )
     return [
         policies.RequestIdPolicy(),
         policies.HeadersPolicy(),

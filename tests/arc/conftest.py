@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -21,12 +20,16 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 
 @pytest.fixture(scope="module")
-def emulator_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("emulator")
+def emulated_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """An emulator, and no cluster."""
+    folder = tmp_path_factory.mktemp("emulator")
+    with emulated(folder) as environment:
+        yield Lab(None, environment, folder)
 
 
 @pytest.fixture(scope="module")
-def lab(cluster: ApiServer, emulator_folder: Path) -> Iterator[Lab]:
-    with pytest.MonkeyPatch.context() as patch, emulated(emulator_folder) as environment:
+def lab(cluster: ApiServer, emulated_lab: Lab) -> Iterator[Lab]:
+    """An emulator, and a cluster that has a node in name only."""
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AZLOCAL_HELM", helm_environment()["AZLOCAL_HELM"])
-        yield Lab(cluster, environment, emulator_folder)
+        yield Lab(cluster, emulated_lab.environment, emulated_lab.folder)

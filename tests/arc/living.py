@@ -34,11 +34,16 @@ _CONFIG = "/api/v1/namespaces/azure-arc/configmaps/azure-clusterconfig"
 class Lab:
     """An emulator, and a cluster to connect to it."""
 
-    cluster: ApiServer
+    kubernetes: ApiServer | None
     environment: AzureEnvironment
     folder: Path
     said: list[str] = field(default_factory=list)
     cancelled: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def cluster(self) -> ApiServer:
+        assert self.kubernetes is not None
+        return self.kubernetes
 
     @property
     def client(self) -> dict[str, str]:
@@ -58,7 +63,7 @@ class Lab:
             "scope": self.scope,
             "name": "a",
             "location": "eastus",
-            "kubeconfig": self.cluster.kubeconfig,
+            "kubeconfig": self.kubernetes.kubeconfig if self.kubernetes else "",
         }
         return Onboarding(**given | more)
 
