@@ -13,7 +13,9 @@ import pulumi
 from infra.arc_topology import Arc
 from infra.arc_topology import ConnectedCluster as ConnectedClusterTopology
 from infra.resources.arc_emulator import ArcEmulator
+from infra.resources.arc_registration import ArcRegistration
 from infra.resources.connected_cluster import ConnectedCluster
+from infra.resources.control_plane import ControlPlane
 from infra.resources.custom_location import CustomLocation
 from infra.resources.extension import Extension
 from infra.resources.flux_configuration import FluxConfiguration
@@ -80,6 +82,19 @@ def declare_azure(arc: Arc, instance: str, directory: Path, parent: pulumi.Resou
     return AzureSite(access, spec.subscription_id or "", arc.resource_group, arc, directory)
 
 
+@dataclass(frozen=True)
+class KubernetesCluster:
+    """The cluster that is connected.
+
+    Attributes:
+        control_plane: Its API server; what is in the cluster goes with it.
+        ca_hash: Which cluster it is, known before it stands.
+    """
+
+    control_plane: ControlPlane
+    ca_hash: pulumi.Input[str]
+
+
 class ArcOnboarding(pulumi.ComponentResource):
     """One cluster in Azure Arc: connected, with its extensions, its GitOps, its custom locations."""
 
@@ -90,9 +105,7 @@ class ArcOnboarding(pulumi.ComponentResource):
         name: str,
         cluster: ConnectedClusterTopology,
         azure: AzureSite,
-        kubeconfig: pulumi.Input[str],
-        control_plane: pulumi.Resource,
-        cluster_uid: pulumi.Input[str],
+        kubernetes: KubernetesCluster,
         opts: pulumi.ResourceOptions,
     ) -> None:
         """Declare the connection.
@@ -101,14 +114,12 @@ class ArcOnboarding(pulumi.ComponentResource):
             name: What the names of all resources start with.
             cluster: What was decided for the connection.
             azure: Which Azure.
-            kubeconfig: An administrator's.
-            control_plane: With it goes what is in the cluster.
-            cluster_uid: Which cluster it is.
+            kubernetes: The cluster.
             opts: Of this component.
         """
         super().__init__("azlocal:infra:ArcOnboarding", f"{name}-arc", None, opts)
-        self._name, self._cluster, self._azure, self._control_plane = name, cluster, azure, control_plane
-        self.connected_cluster = self._connect(kubeconfig, cluster_uid)
+        self._name, self._cluster, self._azure, self._kubernetes = name, cluster, azure, kubernetes
+        self.connected_cluster = self._connect(self._register())
         extensions = {one.name: self._extension(one) for one in cluster.extensions}
         flux = [extensions[one.name] for one in cluster.extensions if one.is_flux]
         for configuration in cluster.settings.flux_configurations:
@@ -135,7 +146,18 @@ class ArcOnboarding(pulumi.ComponentResource):
         connected = self.connected_cluster
         return {"access": self._azure.access, "cluster_id": connected.id, "connection": connected.public_key}
 
-    def _connect(self, kubeconfig: pulumi.Input[str], cluster_uid: pulumi.Input[str]) -> ConnectedCluster:
+    def _register(self) -> ArcRegistration:
+        return ArcRegistration(
+            f"{self._name}-arc-registration",
+            pulumi.ResourceOptions(parent=self),
+            access=self._azure.access,
+            subscription_id=self._azure.subscription_id,
+            resource_group=self._azure.resource_group,
+            name=self._cluster.name,
+            ca_hash=self._kubernetes.ca_hash,
+        )
+
+    def _connect(self, registration: ArcRegistration) -> ConnectedCluster:
         cluster, azure = self._cluster, self._azure
         settings, proxy, arc = cluster.settings, cluster.proxy, azure.settings.spec
         limit = f"{settings.timeout_minutes}m"
@@ -147,8 +169,8 @@ class ArcOnboarding(pulumi.ComponentResource):
             resource_group=azure.resource_group,
             name=cluster.name,
             location=cluster.location,
-            cluster_uid=cluster_uid,
-            kubeconfig=kubeconfig,
+            cluster_uid=self._kubernetes.control_plane.cluster_uid,
+            kubeconfig=self._kubernetes.control_plane.kubeconfig,
             tags=dict(cluster.tags),
             distribution=settings.distribution,
             infrastructure=settings.infrastructure,
@@ -167,17 +189,16 @@ class ArcOnboarding(pulumi.ComponentResource):
             register_providers=arc.register_providers,
         )
 
-    def _inside(self, depends_on: list[Extension] | None = None) -> pulumi.ResourceOptions:
-        # Azure removes them with the connected cluster, and a cluster that goes takes along what they put into it.
-        return pulumi.ResourceOptions(
-            parent=self, deleted_with=self._control_plane, depends_on=[*(depends_on or [])]
-        )
+    @property
+    def _inside(self) -> pulumi.ResourceOptions:
+        # Agents needn't remove what goes with its cluster; Azure's side is the registration's to delete then.
+        return pulumi.ResourceOptions(parent=self, deleted_with=self._kubernetes.control_plane)
 
     def _extension(self, extension: ExtensionSpec) -> Extension:
         scope = extension.scope
         return Extension(
             f"{self._name}-{extension.name}",
-            self._inside(),
+            self._inside,
             **self._place,
             name=extension.name,
             extension_type=extension.extension_type,
@@ -194,7 +215,7 @@ class ArcOnboarding(pulumi.ComponentResource):
         source = git.model_dump(by_alias=True, exclude={"https_ca_file", "ssh_known_hosts_file"})
         FluxConfiguration(
             f"{self._name}-{flux.name}",
-            self._inside(extension),
+            pulumi.ResourceOptions.merge(self._inside, pulumi.ResourceOptions(depends_on=extension)),
             **self._place,
             name=flux.name,
             namespace=flux.namespace,

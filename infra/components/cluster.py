@@ -9,7 +9,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from infra.components.add_ons import NAMESPACES, AddOns, LoadBalancerPool
-from infra.components.arc import ArcOnboarding
+from infra.components.arc import ArcOnboarding, KubernetesCluster
 from infra.components.node import KubernetesNode, Site, declare_machines
 from infra.guest import POOL_LABEL
 from infra.resources.cluster import Cluster as ClusterResource
@@ -123,9 +123,7 @@ class Cluster(pulumi.ComponentResource):
                 self._name,
                 cluster.arc,
                 site.azure,
-                control_plane.kubeconfig,
-                control_plane,
-                control_plane.cluster_uid,
+                KubernetesCluster(control_plane, identity.ca_hash),
                 pulumi.ResourceOptions(parent=self, depends_on=[whole]),
             )
 

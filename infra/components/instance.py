@@ -62,7 +62,6 @@ class AzureLocalInstance(pulumi.ComponentResource):
         standing = [host for host in topology.hosts if not host.is_lost]
         self.hosts = {host.name: PhysicalHost(host, topology, image, child) for host in standing}
         lost = [LostHost(host, topology, child) for host in topology.hosts if host.is_lost]
-        connected = topology.arc is not None and any(cluster.arc for cluster in topology.clusters)
         azure = None
         if topology.arc is not None and any(cluster.arc for cluster in topology.clusters):
             azure = declare_azure(topology.arc, topology.instance, directory, self)

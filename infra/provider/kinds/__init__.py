@@ -8,6 +8,7 @@ from infra.kvm.connection import Hosts
 from infra.provider.kinds.address_probe import AddressProbeKind
 from infra.provider.kinds.arc_base import AzureSessions
 from infra.provider.kinds.arc_emulator import ArcEmulatorKind
+from infra.provider.kinds.arc_registration import ArcRegistrationKind
 from infra.provider.kinds.cluster import ClusterKind
 from infra.provider.kinds.cluster_identity import ClusterIdentityKind
 from infra.provider.kinds.connected_cluster import ConnectedClusterKind
@@ -29,7 +30,7 @@ def all_kinds() -> Mapping[str, AnyKind]:
     kinds: tuple[AnyKind, ...] = (
         *(HostKind(hosts), NetworkKind(hosts), ImageKind(hosts), MachineKind(hosts), AddressProbeKind(hosts)),
         *(ClusterIdentityKind(), NodePlacementKind(), ControlPlaneKind(), ClusterKind()),
-        *(ArcEmulatorKind(), ConnectedClusterKind(azure), ExtensionKind(azure)),
+        *(ArcEmulatorKind(), ArcRegistrationKind(azure), ConnectedClusterKind(azure), ExtensionKind(azure)),
         *(FluxConfigurationKind(azure), CustomLocationKind(azure)),
     )
     return {kind.contract.token: kind for kind in kinds}

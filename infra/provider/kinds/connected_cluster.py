@@ -21,7 +21,7 @@ from infra.arc.onboarding import (
     observe,
     update,
 )
-from infra.kubernetes.api import ClusterApi, ClusterUnreachable
+from infra.kubernetes.api import ClusterApi
 from infra.provider.kind import Changes, InitFailed, Kind, Made
 from infra.provider.kinds.arc_base import AzureSessions, bounds
 from infra.provider.operation import Operation
@@ -71,19 +71,13 @@ class ConnectedClusterKind(Kind[ConnectedClusterInputs, ConnectedClusterState]):
         return self._connected(op, inputs, old)
 
     def delete(self, op: Operation, id: str, old: ConnectedClusterState) -> None:
-        """Take both sides away; a cluster that doesn't answer any more keeps its agents, and that is said.
+        """Take both sides away; what stays on a cluster that doesn't answer is said.
 
         Raises:
             AzureUnreachable: Azure doesn't answer; forgotten here, the resource would stay there for good.
         """
         azure, parts = self._sessions.of(old.access, id)
-        limits = bounds(op, _SECONDS)
-        try:
-            left = disconnect(azure, azure.scope, parts.name, old.kubeconfig or None, **limits)
-        except ClusterUnreachable as error:
-            op.warning(f"{parts.name} is disconnected in Azure only, and the agents stay in the cluster: {error}")
-            left = disconnect(azure, azure.scope, parts.name, None, force=True, **limits)
-        for one in left:
+        for one in disconnect(azure, azure.scope, parts.name, old.kubeconfig or None, **bounds(op, _SECONDS)):
             op.warning(f"{parts.name}: {one}")
 
     def _connected(
