@@ -67,11 +67,6 @@ class Made:
         """Change the cluster's `arc:`."""
         self.project.edit(clusters=[kubernetes_cluster(arc=arc)])
 
-    def status(self) -> str:
-        """Return how Azure sees the cluster, as a refresh finds it."""
-        self.project.refresh().expect()
-        return str(self.project.outputs()["connectedClusters"]["a"]["connectivityStatus"])
-
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
@@ -254,7 +249,8 @@ def test_stopped_agents_turn_it_offline_and_up_repairs_it(made: Made) -> None:
     made.a.kubectl("scale", "deployment", "--all", "--replicas=0", "--namespace", "azure-arc")
     made.a.wait("delete", "pods", "--all", "--namespace", "azure-arc")
     made.azlocal("emulator", "advance", "16m", "--instance", INSTANCE)
-    assert made.status() == "Offline"
+    made.project.refresh().expect()
+    assert resource(made, "ConnectedCluster")["connectivityStatus"] == "Offline"
     made.project.up(timeout=600).expect()
     assert made.project.outputs()["connectedClusters"]["a"]["connectivityStatus"] == "Connected"
     assert made.a.unfinished_pods() == []
