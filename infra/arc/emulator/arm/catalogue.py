@@ -150,10 +150,10 @@ _PROVIDERS: Final = (
     *(
         Provider(f"Microsoft.{name}")
         for name in (
-            "AlertsManagement", "AzureArcData", "AzureStackHCI", "Compute", "ContainerService", "DataProtection",
-            "HybridConnectivity", "HybridContainerService", "Insights", "KeyVault", "Monitor", "Network",
-            "OperationalInsights", "OperationsManagement", "PolicyInsights", "ResourceConnector", "Security",
-            "Storage",
+            "AlertsManagement", "Authorization", "AzureArcData", "AzureStackHCI", "Compute", "ContainerService",
+            "Dashboard", "DataProtection", "HybridConnectivity", "HybridContainerService", "Insights", "KeyVault",
+            "ManagedIdentity", "Monitor", "Network", "OperationalInsights", "OperationsManagement",
+            "PolicyInsights", "ResourceConnector", "Security", "Storage",
         )
     ),
 )  # fmt: skip
