@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from infra.arc.azure import Azure
+from infra.arc.errors import AzureUnreachable
 from infra.arc.onboarding import CustomLocations, Features, OidcIssuer, Onboarding, Problem, precheck
 from infra.arc_access import azure_of
 from infra.arc_topology import ConnectedCluster
@@ -34,6 +35,8 @@ def azure_findings(spec: InstanceSpec, topology: Topology, *, may_register: bool
     place = spec.sources.where("stack", ("arc",))
     try:
         azure = azure_of(spec, arc)
+    except AzureUnreachable as error:
+        return [_finding(Problem(_UNREACHABLE, error.message, error.remedy, "warning"), place)]
     except UserError as error:
         return [Finding("arc-azure", "error", place, str(error), "correct azlocal:arc, or log in to Azure")]
     with azure:
