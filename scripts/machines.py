@@ -27,6 +27,7 @@ def main(verb: str, stack: str, arguments: list[str]) -> int:
     if verb == "show":
         show(machines, outputs.get("hosts", {}))
         show_clusters(outputs.get("clusters", {}))
+        show_connections(outputs.get("connectedClusters", {}), outputs.get("azure", {}))
         return 0
     if not arguments or arguments[0] not in machines:
         known = ", ".join(sorted(machines)) or "none; run make up first"
@@ -82,6 +83,14 @@ def show_clusters(clusters: dict[str, dict[str, Any]]) -> None:
     console = Console()
     console.print(table)
     console.print("use them: make kubeconfig, then kubectl get nodes", highlight=False)
+
+
+def show_connections(connected: dict[str, dict[str, Any]], azure: dict[str, Any]) -> None:
+    """Print one line a connected cluster, and whether that is Azure or its emulator."""
+    where = "the emulator, which stands in for Azure" if azure.get("isEmulated") else azure.get("cloud")
+    for name, one in connected.items():
+        text = f"Azure Arc: cluster {name} is {one['connectivityStatus']}, as {one['id'].rpartition('/')[2]} of {where}"
+        Console().print(text, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":
