@@ -193,9 +193,13 @@ class Arm:
         found: Body = self._call(doing, request)
         return found
 
+    @property
+    def pause(self) -> float:
+        """Return the seconds between two looks at something that Azure does."""
+        return _EMULATOR_POLL_SECONDS if self.environment.is_emulator else _POLL_SECONDS
+
     def _polling(self, doing: str, patience: Patience) -> _Polling:
-        seconds = _EMULATOR_POLL_SECONDS if self.environment.is_emulator else _POLL_SECONDS
-        return _Polling(doing, patience, seconds)
+        return _Polling(doing, patience, self.pause)
 
 
 class _Polling(ARMPolling):

@@ -30,7 +30,6 @@ _GATEWAY_VERSION: Final = "2025-02-19-preview"
 _LOAD_BALANCER_VERSION: Final = "2024-08-01"
 _SOURCE_CONTROL_VERSION: Final = "2023-05-01"
 _REGISTRATION_SECONDS: Final = 600.0  # as the documentation says it may take
-_REGISTRATION_PAUSE: Final = 5.0
 
 
 class Azure(Arm):
@@ -67,7 +66,7 @@ class Azure(Arm):
         self._call(doing, lambda: self._resources.providers.register(namespace, cls=parsed), patience)
         while (state := self.provider_state(namespace)) != "Registered":
             patience.status(f"{doing}: {state}")
-            patience.pause(_REGISTRATION_PAUSE, doing)
+            patience.pause(self.pause, doing)
 
     def locations(self, namespace: str, resource_type: str) -> list[str]:
         """Return the regions, in ARM's short spelling, that a provider offers a resource type in."""

@@ -24,8 +24,6 @@ from infra.kubernetes.helm import Release
 _AGENTS_SECONDS: Final = 1200.0  # what Azure's own client gives Helm
 _CONNECTED_SECONDS: Final = 600.0  # metadata may need as long to show
 _PROFILE_SECONDS: Final = 900.0
-_PAUSE: Final = 5.0
-_EMULATOR_PAUSE: Final = 1.0
 _REGISTRY: Final = "HELMREGISTRY"  # as Azure's own client honours it, where the data plane is blocked
 
 
@@ -108,7 +106,7 @@ def wait_until_connected(azure: Azure, wanted: Onboarding, agents: Agents, patie
     Raises:
         NotInTime: Says what is missing, and why.
     """
-    _wait_for_agents(agents, wanted, patience.within(_AGENTS_SECONDS))
+    _wait_for_agents(azure, agents, wanted, patience.within(_AGENTS_SECONDS))
     _wait_for_azure(azure, wanted, agents, patience.within(_CONNECTED_SECONDS))
     if wanted.features.workload_identity or wanted.features.oidc_issuer.enabled:
         _wait_for_profile(azure, wanted, patience.within(_PROFILE_SECONDS))
@@ -118,14 +116,14 @@ def wait_until_connected(azure: Azure, wanted: Onboarding, agents: Agents, patie
     return found
 
 
-def _wait_for_agents(agents: Agents, wanted: Onboarding, patience: Patience) -> None:
+def _wait_for_agents(azure: Azure, agents: Agents, wanted: Onboarding, patience: Patience) -> None:
     doing = "waiting for the agents"
     while missing := agents.lacks():
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         patience.status(f"{doing}: {missing[0]}{more}")
         if not patience.left:
             raise _untold(agents, f"the agents of {wanted.name} don't get ready: {'; '.join(missing[:3])}")
-        _pause(patience, wanted, doing)
+        _pause(azure, patience, doing)
 
 
 def _wait_for_azure(azure: Azure, wanted: Onboarding, agents: Agents, patience: Patience) -> None:
@@ -147,7 +145,7 @@ def _wait_for_azure(azure: Azure, wanted: Onboarding, agents: Agents, patience: 
         patience.status(f"the agents run; waiting for Azure to hear of them: it says {said}")
         if not patience.left:
             raise _untold(agents, f"all agents of {wanted.name} run, but Azure says {said}")
-        _pause(patience, wanted, "waiting for Azure to hear of the agents")
+        _pause(azure, patience, "waiting for Azure to hear of the agents")
 
 
 def _wait_for_profile(azure: Azure, wanted: Onboarding, patience: Patience) -> None:
@@ -165,13 +163,12 @@ def _wait_for_profile(azure: Azure, wanted: Onboarding, patience: Patience) -> N
                 "agents-state", f"the agents' state is {state}: {'; '.join(reasons) or 'they give no reason'}"
             )
         patience.status(f"{doing}: {state}")
-        _pause(patience, wanted, doing)
+        _pause(azure, patience, doing)
 
 
-def _pause(patience: Patience, wanted: Onboarding, doing: str) -> None:
+def _pause(azure: Azure, patience: Patience, doing: str) -> None:
     """Wait a moment; the deadline is the loop's to notice, which knows why."""
-    seconds = _EMULATOR_PAUSE if wanted.environment.is_emulator else _PAUSE
-    if patience.cancelled.wait(min(seconds, patience.left)):
+    if patience.cancelled.wait(min(azure.pause, patience.left)):
         patience.check(doing)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import ssl
 import threading
 import time
+import urllib.request
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -70,11 +72,12 @@ class Lab:
     def bounds(self, seconds: float = 120) -> Bounds:
         return {"deadline": time.monotonic() + seconds, "cancelled": self.cancelled, "status": self.said.append}
 
+    def fault(self, **fault: Any) -> None:
+        """Let something go wrong."""
+        self.admin("POST", "faults", fault)
+
     def admin(self, method: str, path: str, body: Any = None) -> Any:
         """Ask the emulator for what only a test asks."""
-        import ssl
-        import urllib.request
-
         token = (self.folder / "admin-token").read_text().strip()
         context = ssl.create_default_context(cafile=str(self.environment.ca_file))
         request = urllib.request.Request(

@@ -94,7 +94,7 @@ def test_a_failed_operation_without_an_error_tells_its_resources_statuses() -> N
                 {
                     "code": "InstallationFailed",
                     "level": "Error",
-                    "message": "unable to get the status from the CRD",
+                    "message": "no status from the local CRD",
                 },
                 {"code": "Fine", "level": "Information", "message": "not this"},
             ],
