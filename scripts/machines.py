@@ -89,7 +89,8 @@ def show_connections(connected: dict[str, dict[str, Any]], azure: dict[str, Any]
     """Print one line a connected cluster, and whether that is Azure or its emulator."""
     where = "the emulator, which stands in for Azure" if azure.get("isEmulated") else azure.get("cloud")
     for name, one in connected.items():
-        text = f"Azure Arc: cluster {name} is {one['connectivityStatus']}, as {one['id'].rpartition('/')[2]} of {where}"
+        resource, status = one["id"].rpartition("/")[2], one["connectivityStatus"]
+        text = f"Azure Arc: cluster {name} is {status}, as {resource} of {where}"
         Console().print(text, highlight=False, soft_wrap=True)
 
 
