@@ -67,6 +67,8 @@ def _processes(instance: str) -> list[str]:
             f"{instance}-" in word for word in words
         ):
             found.append(f"process: {' '.join(words)[:200]}")
+        if "infra.arc.emulator" in words and any(word.endswith(f"/emulator/{instance}") for word in words):
+            found.append(f"process: {' '.join(words)[:200]}")
     return found
 
 
