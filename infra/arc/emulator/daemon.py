@@ -112,7 +112,8 @@ def ensure_running(folder: Path) -> Emulator:
         if not files.is_initialised:
             _initialise(files, None, 0)
         settings = files.settings()
-        if _pid(files) is not None and _started_code(files) == code_digest() and _answers(files, settings):
+        is_current = _pid(files) is not None and _started_code(files) == code_digest()
+        if is_current and _answers_in_time(files, settings):
             return _emulator(files)
         _stop(files)
         _renew_certificate(files, settings)
@@ -321,6 +322,16 @@ def _reap() -> None:
     for pid, child in list(_CHILDREN.items()):
         if child.poll() is not None:
             del _CHILDREN[pid]
+
+
+def _answers_in_time(files: Folder, settings: Settings) -> bool:
+    """Return whether a process that runs answers within a time that a busy machine needs."""
+    deadline = time.monotonic() + _READY_SECONDS
+    while not _answers(files, settings):
+        if _pid(files) is None or time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def _answers(files: Folder, settings: Settings) -> bool:

@@ -86,6 +86,8 @@ def begin(
 ) -> Operation:
     """Begin an operation on a resource that was just written; one that still runs there is cancelled.
 
+    Two deletions of one resource go on side by side, and end together.
+
     Args:
         path: of the status URL, with `{id}` for the operation's id.
         by_agents: it ends when the agents report; an error that was injected ends it without them.
@@ -93,7 +95,7 @@ def begin(
     """
     now, new = clock.now(), str(uuid.uuid4())
     running = running_on(store, resource)
-    if running is not None:
+    if running is not None and not running.verb == verb == "delete":
         _write(store, replace(running, status=CANCELED, ended=now))
     alone = not by_agents or error is not None
     started = Operation(
@@ -135,6 +137,7 @@ def end(store: Store, clock: Clock, operation: Operation, error: dict[str, Any] 
         return
     if operation.verb == "delete" and error is None:
         store.delete(operation.resource)
+        _end_below(store, clock, resource)
         return
     shown = resource.with_hidden(operation=None, deleting=None)
     store.put(shown.with_properties(provisioningState=FAILED if error else SUCCEEDED))
@@ -145,12 +148,24 @@ def settle(store: Store, clock: Clock) -> None:
     now = clock.now()
     for status in _STATES.values():
         for content in store.operations(status):
-            operation = Operation.from_json(content)
+            operation = find(store, content["id"])  # an earlier one may have ended it
+            if operation is None or not operation.is_running:
+                continue
             if operation.due is not None and operation.due <= now:
                 end(store, clock, operation, operation.wanted_error)
             elif operation.expires is not None and operation.expires <= now:
                 store.delete_secret(operation.resource)
                 end(store, clock, operation, _expired(operation))
+
+
+def _end_below(store: Store, clock: Clock, resource: Resource) -> None:
+    """End what still ran on a resource that is gone, or below it: deletions have succeeded by that."""
+    for status in _STATES.values():
+        for content in store.operations(status):
+            running = Operation.from_json(content)
+            if f"{running.resource.lower()}/".startswith(f"{resource.key}/"):
+                ended = SUCCEEDED if running.verb == "delete" else CANCELED
+                _write(store, replace(running, status=ended, ended=clock.now()))
 
 
 def _expired(operation: Operation) -> dict[str, Any]:

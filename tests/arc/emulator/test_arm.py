@@ -64,6 +64,11 @@ def test_verbs_that_a_type_doesnt_have(azure: Azure, group: str) -> None:
     clusters = azure.cluster_id(group, "a").rpartition("/")[0]
     assert code_of(azure.arm("PUT", f"{clusters}?{V}", {})) == (405, "UnsupportedHttpMethod")
     azure.connect(group, "a")
+    assert azure.arm("HEAD", f"{clusters}/a?{V}")[0] == 204
+    assert azure.arm("HEAD", f"{clusters}/b?{V}")[0] == 404
+    status, refusal, headers = azure.ask("OPTIONS", f"/subscriptions?{OWN}")
+    assert (status, refusal["error"]["code"]) == (405, "UnsupportedHttpMethod")
+    assert headers["x-ms-azlocal-emulator"] == "1"
     action = f"{clusters}/a/reboot?{V}"
     assert code_of(azure.arm("POST", action, {})) == (404, "InvalidResourceType")
 

@@ -190,6 +190,7 @@ def test_deletion_waits_for_agents_unless_forced(azure: Azure, group: str) -> No
     time.sleep(1.2)
     assert not waiting.done()
     azure.extensions.begin_delete(group, *OF_CLUSTER, "a", "x", force_delete=True).result()
+    waiting.result()
     assert list(azure.extensions.list(group, *OF_CLUSTER, "a")) == []
 
 
@@ -322,7 +323,10 @@ def test_deleted_cluster_takes_its_children_along(azure: Azure, group: str) -> N
     azure.connect(group, "a-b")  # a name that begins like it
     for name in ("a", "a-b"):
         azure.extensions.begin_create(group, *OF_CLUSTER, name, "x", extension_body(), polling=False)
+    waiting = azure.extensions.begin_create(group, *OF_CLUSTER, "a", "y", extension_body())
     azure.clusters.begin_delete(group, "a").result()
+    with pytest.raises(HttpResponseError):  # cancelled: it will never end
+        waiting.result()
     azure.connect(group, "a")
     assert list(azure.extensions.list(group, *OF_CLUSTER, "a")) == []
     assert [one.name for one in azure.extensions.list(group, *OF_CLUSTER, "a-b")] == ["x"]

@@ -187,6 +187,8 @@ def _verb(kind: Kind, call: Call, action: str) -> Answer:
             return kind.list(call)
         case "GET", False:
             return kind.get(call)
+        case "HEAD", False:
+            return Answer(204 if call.existing is not None else 404)
         case "PUT", False:
             return kind.put(call)
         case "PATCH", False:

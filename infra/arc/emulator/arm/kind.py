@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from infra.arc.emulator import operations
 from infra.arc.emulator.arm.call import Call, not_found
 from infra.arc.emulator.http import JSON, Answer, Refusal, Request
-from infra.arc.emulator.operations import POLL_SECONDS, Operation, Verb
+from infra.arc.emulator.operations import AGENTS_LIMIT, POLL_SECONDS, Operation, Verb
 from infra.arc.emulator.shapes import Object, check_request
 from infra.arc.emulator.store import Resource
 from infra.arc.emulator.world import World
@@ -177,6 +177,8 @@ class Kind(ABC):
         version = self.operation_version or urlencode({"api-version": call.version})
         url = f"{call.request.base_url}{operation.path}?{version}"
         headers = {"Azure-AsyncOperation": url, **_RETRY}
+        if operation.expires is not None:
+            headers["x-ms-async-operation-timeout"] = f"PT{AGENTS_LIMIT.total_seconds() / 3600:.0f}H"
         if with_location:
             headers["Location"] = f"{url}&result=true"
         return headers
