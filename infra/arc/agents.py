@@ -247,6 +247,9 @@ class Agents:
                 return [str(error)]
             if not deployments:
                 return [f"there is no deployment in the namespace {NAMESPACE}"]
+            # Nothing of it is missing, as Kubernetes sees it.
+            stopped = [one["metadata"]["name"] for one in deployments if one["spec"].get("replicas") == 0]
+            found = [f"deployment {name} is scaled to nothing" for name in stopped]
         return found
 
     def look(self) -> Snapshot:

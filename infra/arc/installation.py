@@ -28,7 +28,13 @@ _REGISTRY: Final = "HELMREGISTRY"  # as Azure's own client honours it, where the
 
 
 def install_agents(
-    azure: Azure, wanted: Onboarding, agents: Agents, cluster: Mapping[str, Any], patience: Patience
+    azure: Azure,
+    wanted: Onboarding,
+    agents: Agents,
+    cluster: Mapping[str, Any],
+    patience: Patience,
+    *,
+    anew: bool = False,
 ) -> None:
     """Install agents, or change what isn't as wanted; agents that are stay untouched.
 
@@ -38,6 +44,7 @@ def install_agents(
         agents: The cluster's.
         cluster: ARM's answer.
         patience: The wait's bounds.
+        anew: Whether Helm also puts right what was changed by hand under a release that is as wanted.
 
     Raises:
         ArcError: The data plane, the registry or Helm refuses.
@@ -52,7 +59,7 @@ def install_agents(
     check_version(chart.version, wanted.release_train)
     values = _values(azure, wanted, cluster, chart, settings.values)
     is_current = standing is not None and release_version(standing.chart) == chart.version
-    if standing is not None and is_current and is_within(values, agents.values(standing, patience)):
+    if not anew and standing is not None and is_current and is_within(values, agents.values(standing, patience)):
         return
     agents.install(
         chart,
