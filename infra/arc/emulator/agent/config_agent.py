@@ -16,6 +16,7 @@ from .settings import Settings
 log = logging.getLogger("agent")
 
 _LOOK_SECONDS = 5.0
+_BUSY_SECONDS = 1.0
 _SERVER_ERROR = 500
 _NO_FLUX = (
     "The cluster has no Flux: install the extension of type microsoft.flux; the configuration is applied then."
@@ -54,7 +55,9 @@ class ConfigAgent:
             del self._told[forgotten]
             self._applied.pop(forgotten, None)
             self._keys.pop(forgotten, None)
-        return float(answer.get("nextInSeconds", _LOOK_SECONDS))
+        # While something is under way, somebody waits for it.
+        is_busy = any(not entry["isReported"] for entry in wanted)
+        return _BUSY_SECONDS if is_busy else float(answer.get("nextInSeconds", _LOOK_SECONDS))
 
     def _handle(self, entry: Entry) -> None:
         if entry["deleting"]:
