@@ -127,6 +127,7 @@ class Store:
         self._database.execute("pragma journal_mode = wal")
         # With WAL this survives a killed process; only a power cut can lose the last answers.
         self._database.execute("pragma synchronous = normal")
+        self._database.execute("pragma secure_delete = on")  # what is forgotten, secrets too, is overwritten
         found = self._database.execute("pragma user_version").fetchone()[0]
         if found == 0:
             self._database.executescript(f"begin; {_SCHEMA} pragma user_version = {_VERSION}; commit;")

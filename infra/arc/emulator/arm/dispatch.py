@@ -29,7 +29,6 @@ from infra.arc.emulator.arm.other_kinds import (
     LoadBalancers,
     PrivateLinkScopes,
 )
-from infra.arc.emulator.clock import text
 from infra.arc.emulator.entra import application_of
 from infra.arc.emulator.http import JSON, Answer, Refusal, Request
 from infra.arc.emulator.operations import POLL_SECONDS
@@ -220,14 +219,7 @@ def _operation(world: World, request: Request, operation_id: str) -> Answer:
         query = urlencode({"api-version": request.query["api-version"], "result": "true"})
         location = f"{request.base_url}{request.path}?{query}"
         return Answer(202, None, {**retry, "Location": location}) if found.is_running else Answer(204)
-    shown: JSON = {
-        "id": found.path,
-        "name": found.id,
-        "resourceId": found.resource,
-        "status": found.status,
-        "startTime": text(found.started),
-    }
+    shown: JSON = {"id": found.path, "name": found.id, "status": found.status}
     if found.is_running:
         return Answer(200, shown, retry)
-    shown["endTime"] = text(found.ended or found.started)
     return Answer(200, {**shown, "error": found.error} if found.error is not None else shown)
