@@ -25,7 +25,7 @@ _KEY_FIELD = "privateKey"
 _KEY_MARK = "azlocal.io/onboarding-key"  # tells a certificate of an earlier onboarding from this one's
 _KEY_BITS = 2048
 _LEAST_LINES = 3  # its head, what it says, its end
-_LOOK_SECONDS = 15.0
+_LOOK_SECONDS = 10.0
 _VERSION = "1.1-preview"
 
 

@@ -11,7 +11,7 @@ from .settings import Settings
 _NAME = "clustermetadata"
 _PLURAL = "connectedclusters"
 _VERSION = "v1beta1"
-_LOOK_SECONDS = 15.0
+_LOOK_SECONDS = 10.0
 _HEARTBEAT_SECONDS = 10.0
 
 
