@@ -8,7 +8,7 @@ import os
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,9 +20,9 @@ from infra.arc.keys import KeyPair, read_key_pair
 from infra.arc.patience import Patience
 from infra.errors import UserError
 from infra.kubernetes.api import ClusterApi, ClusterError
-from infra.kubernetes.health import Snapshot
+from infra.kubernetes.health import Snapshot, lacks
 from infra.kubernetes.helm import Helm, HelmFailed, Release
-from infra.kubernetes.watch import look, problems
+from infra.kubernetes.watch import look
 
 RELEASE: Final = "azure-arc"
 RELEASE_NAMESPACE: Final = "azure-arc-release"
@@ -239,18 +239,7 @@ class Agents:
 
     def lacks(self) -> list[str]:
         """Return what is missing for all agents to be available; an API server that doesn't answer is, too."""
-        found = problems(self.api, [], [NAMESPACE])
-        if not found:
-            try:
-                deployments = self.api.items(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments")
-            except UserError as error:
-                return [str(error)]
-            if not deployments:
-                return [f"there is no deployment in the namespace {NAMESPACE}"]
-            # Nothing of it is missing, as Kubernetes sees it.
-            stopped = [one["metadata"]["name"] for one in deployments if one["spec"].get("replicas") == 0]
-            found = [f"deployment {name} is scaled to nothing" for name in stopped]
-        return found
+        return missing_agents(self.api)
 
     def look(self) -> Snapshot:
         """Take one look at the agents' namespace."""
@@ -285,3 +274,17 @@ class Agents:
             if not error.is_conflict:
                 raise
             self.api.send("PATCH", f"{path}/{name}", body, content_type=_MERGE)
+
+
+def missing_agents(api: ClusterApi) -> list[str]:
+    """Return what is missing for all agents to be available; none at all is one such thing.
+
+    Nodes don't count: agents that are all available don't mind one that isn't Ready.
+    """
+    try:
+        seen = replace(look(api, [NAMESPACE]), nodes=())
+    except UserError as error:
+        return [str(error)]
+    if not any(one["kind"] == "Deployment" for one in seen.workloads):
+        return [f"there is no deployment in the namespace {NAMESPACE}"]
+    return lacks(seen, [])

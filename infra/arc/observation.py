@@ -7,13 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from infra.arc.agents import NAMESPACE
+from infra.arc.agents import NAMESPACE, missing_agents
 from infra.arc.azure import Azure
 from infra.arc.conflicts import EXPIRED, NOT_INSTALLED
 from infra.arc.model import AzureScope, Connected
 from infra.errors import UserError
 from infra.kubernetes.api import ClusterApi
-from infra.kubernetes.watch import problems
 
 _DAY: Final = datetime.timedelta(days=1)
 _LIFE: Final = 90  # days that the agents' certificate is valid
@@ -140,7 +139,7 @@ def _agents(api: ClusterApi | None) -> tuple[bool | None, list[str]]:
         return None, [f"the cluster can't be asked: {error}"]
     if not deployments:
         return False, ["the cluster has no agents: `pulumi up` installs them"]
-    lacking = problems(api, [], [NAMESPACE])
+    lacking = missing_agents(api)
     return not lacking, [f"agents: {one}" for one in lacking]
 
 

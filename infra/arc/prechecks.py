@@ -24,8 +24,7 @@ from infra.arc.data_plane import DataPlane
 from infra.arc.errors import ArcError, CredentialError
 from infra.arc.model import Onboarding, Problem, Severity
 from infra.arc.patience import Patience
-from infra.errors import UserError
-from infra.kubernetes.api import ClusterApi
+from infra.kubernetes.api import ClusterApi, ClusterError, ClusterUnreachable
 
 _REGISTERED: Final = ("Registered", "Registering")
 _OWN_ISSUER: Final = ("gke", "eks", "aks")
@@ -207,10 +206,12 @@ def _data_plane(azure: Azure, wanted: Onboarding, patience: Patience) -> Iterato
 
 def _cluster(api: ClusterApi, wanted: Onboarding, now: datetime.datetime | None) -> list[Problem]:
     try:
-        facts = cluster_facts(api, now)
-    except UserError as error:
+        return cluster_problems(cluster_facts(api, now), wanted)
+    except ClusterUnreachable as error:
         return [Problem("cluster-unreachable", str(error), "check the kubeconfig and the way to the API server")]
-    return cluster_problems(facts, wanted)
+    except ClusterError as error:
+        # Who may not even look is no administrator.
+        return [Problem("cluster-admin", str(error), "use a kubeconfig of an administrator (cluster-admin)")]
 
 
 def cluster_facts(api: ClusterApi, now: datetime.datetime | None) -> ClusterFacts:
