@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infra.cli_output import EXIT_RULE_BROKEN, EXIT_UNREADABLE, echo_findings, json_text
+from infra.cli_output import EXIT_RULE_BROKEN, directory_of, errors, json_text
+from infra.region_move.cli import HELP, move
 
 if TYPE_CHECKING:
     from infra.arc.endpoints import Look
@@ -26,6 +24,7 @@ Examples:
     azlocal arc check a                    from one node, every endpoint that agents need
     azlocal arc check a --node all --format json
     azlocal arc status a -s lab            connectivity, agents, certificate, extensions
+    azlocal arc move a --to westeurope --dry-run
 """
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=_HELP)
@@ -65,14 +64,14 @@ def check(
     from infra.arc.endpoints.report import as_json, is_sound, print_findings
     from infra.arc_stack import chosen, cluster_of_stack, machines_of
 
-    with _errors():
-        found = cluster_of_stack(stack, cluster, _directory(context))
+    with errors():
+        found = cluster_of_stack(stack, cluster, directory_of(context))
         with found.azure() as azure:
             environment, settings = azure.environment, found.settings
         endpoints = endpoints_of(environment, settings)
         ca_file = environment.ca_file
         authorities = ca_file.read_text(encoding="ascii") if ca_file else ""
-        machines = chosen(machines_of(stack, cluster, _directory(context)), nodes or [])
+        machines = chosen(machines_of(stack, cluster, directory_of(context)), nodes or [])
 
         def look(machine: Machine) -> Look:
             return _look(found, machine, endpoints, authorities)
@@ -111,9 +110,9 @@ def status(context: typer.Context, cluster: Cluster, stack: Stack = "local", out
     from infra.arc_stack import cluster_of_stack, kubeconfig_of
     from infra.kubernetes.api import ClusterApi
 
-    with _errors():
-        found = cluster_of_stack(stack, cluster, _directory(context))
-        kubeconfig = kubeconfig_of(stack, cluster, _directory(context))
+    with errors():
+        found = cluster_of_stack(stack, cluster, directory_of(context))
+        kubeconfig = kubeconfig_of(stack, cluster, directory_of(context))
         name = found.connected.name
         with found.azure() as azure:
             seen = observe(azure, azure.scope, name, ClusterApi(kubeconfig) if kubeconfig else None)
@@ -201,23 +200,4 @@ def _iso(value: datetime.datetime | None) -> str | None:
     return value.isoformat(timespec="seconds") if value else None
 
 
-def _directory(context: typer.Context) -> Path:
-    found: Path = context.find_root().obj or Path()
-    return found
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    """Turn what a user can remedy into a message and an exit code."""
-    from infra.errors import UserError
-    from infra.spec import SpecError
-    from infra.ssh import ShellError
-
-    try:
-        yield
-    except SpecError as error:
-        echo_findings(error.findings)
-        raise typer.Exit(EXIT_UNREADABLE) from None
-    except (UserError, ShellError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(EXIT_UNREADABLE) from None
+app.command(help=HELP)(move)

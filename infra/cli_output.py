@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,29 @@ class Format(StrEnum):
     MARKDOWN = "markdown"
     SVG = "svg"
     HTML = "html"
+
+
+def directory_of(context: typer.Context) -> Path:
+    """Return the project's folder, as `azlocal -C` names it."""
+    found: Path = context.find_root().obj or Path()
+    return found
+
+
+@contextmanager
+def errors() -> Iterator[None]:
+    """Turn what a user can remedy into a message and an exit code."""
+    from infra.errors import UserError
+    from infra.spec import SpecError
+    from infra.ssh import ShellError
+
+    try:
+        yield
+    except SpecError as error:
+        echo_findings(error.findings)
+        raise typer.Exit(EXIT_UNREADABLE) from None
+    except (UserError, ShellError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(EXIT_UNREADABLE) from None
 
 
 def json_text(content: dict[str, Any]) -> str:

@@ -13,7 +13,9 @@ from ruamel.yaml.error import YAMLError
 
 from infra.arc.azure import Azure
 from infra.arc.inventory import Inventory
+from infra.arc_stack import cluster_of_stack
 from infra.arc_topology import ConnectedCluster
+from infra.cli_output import EXIT_RULE_BROKEN, directory_of, errors
 from infra.region_move.journal import Move, begin, load, path_of, save
 from infra.region_move.move import Mover, run_engine
 from infra.region_move.plan import NEEDED, Plan, plan_move
@@ -52,23 +54,12 @@ def move(
     ] = None,
 ) -> None:
     """Move."""
-    from infra.errors import UserError
-    from infra.spec import SpecError
-
-    directory = (context.find_root().obj or Path()).resolve()
-    try:
+    with errors():
         secrets = dict(_read_protected(one) for one in protected or ())
-        request = _Request(directory, stack, cluster, to, secrets, tuple(unprotected or ()))
+        request = _Request(directory_of(context), stack, cluster, to, secrets, tuple(unprotected or ()))
         is_whole = _plan_or_move(request, dry_run)
-    except SpecError as error:
-        for finding in error.findings:
-            typer.echo(str(finding), err=True)
-        raise typer.Exit(1) from error
-    except (UserError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
     if not is_whole:
-        raise typer.Exit(2)
+        raise typer.Exit(EXIT_RULE_BROKEN)
 
 
 @dataclass(frozen=True)
@@ -85,22 +76,9 @@ class _Request:
 
 def _plan_or_move(request: _Request, dry_run: bool) -> bool:
     """Plan, and move unless only that is wanted; return whether all is as it was before."""
-    from infra.arc_access import azure_of
-    from infra.arc_topology import arc_of, connected_cluster_of
-    from infra.errors import UserError
-    from infra.spec import load_instance
-
-    spec = load_instance(request.stack, request.directory)
-    arc = arc_of(spec)
-    wanted = next((one for one in spec.stack.clusters if one.name == request.cluster), None)
-    connected = connected_cluster_of(spec, wanted) if wanted else None
-    if arc is None or connected is None:
-        known = [one.name for one in spec.stack.clusters if connected_cluster_of(spec, one)]
-        raise UserError(
-            f"stack {request.stack} connects no cluster {request.cluster!r} to Azure Arc; "
-            f"it connects {', '.join(known) or 'none'}"
-        )
-    with azure_of(spec, arc) as azure:
+    found = cluster_of_stack(request.stack, request.cluster, request.directory)
+    connected = found.connected
+    with found.azure() as azure:
         file = path_of(request.directory, request.stack, request.cluster)
         begun = _begun(file, request)
         inventory = begun.inventory if begun else Inventory.take(azure, connected.name)
