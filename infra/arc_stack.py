@@ -101,7 +101,7 @@ def machines_of(stack: str, cluster: str, directory: Path) -> list[Machine]:
     """
     outputs = stack_outputs(stack, directory)
     own = {
-        one["owner"]
+        f"{stack}-{one['owner']}"
         for network in (outputs.get("plan") or {}).get("networks", [])
         for one in network.get("allocations", [])
         if one.get("cluster") == cluster
