@@ -32,8 +32,16 @@ def routes(world: World) -> list[Route]:
         ("/{tenant}/discovery/v2.0/keys", _keys, ["GET"]),
         ("/{tenant}/oauth2/token", _token_v1, ["POST"]),
         ("/{tenant}/oauth2/v2.0/token", _token_v2, ["POST"]),
+        ("/v1.0/{rest:path}", _graph, ["GET"]),
     ]
     return [route(world, path, handler, methods) for path, handler, methods in known]
+
+
+def _graph(world: World, request: Request) -> Answer:
+    """Answer Microsoft Graph as it does an application that may not read the directory."""
+    del world, request
+    message = "Insufficient privileges to complete the operation."
+    return Answer(403, {"error": {"code": "Authorization_RequestDenied", "message": message}})
 
 
 def application_of(world: World, request: Request) -> str:

@@ -141,6 +141,13 @@ def test_read_only_properties_are_ignored(azure: Azure, group: str) -> None:
     assert "agentVersion" not in made["properties"]
 
 
+def test_null_says_nothing(azure: Azure, group: str) -> None:
+    path = f"{azure.cluster_id(group, 'a')}?{V}"
+    _, made, _ = azure.arm("PUT", path, cluster_body(properties={"distribution": None, "aadProfile": None}))
+    assert made["properties"]["distribution"] == "generic"
+    assert "aadProfile" not in made["properties"]
+
+
 def test_ids_keep_the_spelling_they_were_made_with(azure: Azure, group: str) -> None:
     azure.connect(group, "Mixed")
     base = f"/SUBSCRIPTIONS/{azure.subscription.upper()}/resourcegroups/{group.upper()}/PROVIDERS"

@@ -82,6 +82,11 @@ def test_what_clients_look_up_first(azure: Azure) -> None:
     assert found["metadata"][0]["aliases"] == [url.removeprefix("https://")]
 
 
+def test_directory_isnt_read_by_applications(azure: Azure) -> None:
+    status, answer, _ = azure.ask("GET", "/v1.0/servicePrincipals?$filter=appId%20eq%20'x'")
+    assert (status, answer["error"]["code"]) == (403, "Authorization_RequestDenied")
+
+
 def test_urls_follow_the_name_that_the_client_used(azure: Azure) -> None:
     host = f"localhost:{azure.emulator.port}"
     tenant = azure.emulator.settings.tenant_id

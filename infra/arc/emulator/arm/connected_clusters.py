@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any, Final
 
 from infra.arc.emulator.arm.call import Call
-from infra.arc.emulator.arm.kind import Kind, merged
+from infra.arc.emulator.arm.kind import Kind, merged, without_nulls
 from infra.arc.emulator.connectivity import CLUSTERS, CONNECTED, status_of
 from infra.arc.emulator.http import JSON, Answer, Refusal
 from infra.arc.emulator.shapes import STRING, Field, Object, check_request, shape_of
@@ -68,7 +68,7 @@ class ConnectedClusters(Kind):
                 f"The provided resource name '{name}' is invalid: it has to match '^{_NAME.pattern}$'.",
             )
         location = call.location_of(body)
-        wanted = dict(body["properties"])
+        wanted = without_nulls(body["properties"])
         _check_key(wanted, existing)
         _check_private_link(call, wanted, location)
         _check_issuer(wanted, existing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from infra.arc.emulator.arm.call import Call
-from infra.arc.emulator.arm.kind import Kind, merged
+from infra.arc.emulator.arm.kind import Kind, merged, without_nulls
 from infra.arc.emulator.connectivity import CLUSTERS, CONNECTED, status_of
 from infra.arc.emulator.desired import EXTENSIONS
 from infra.arc.emulator.http import JSON, Refusal
@@ -36,7 +36,7 @@ class CustomLocations(Kind):
 
     def build(self, call: Call, body: JSON, existing: Resource | None) -> Resource:
         """Return the custom location that a PUT wants."""
-        wanted = _visible(body.get("properties") or {})
+        wanted = without_nulls(_visible(body.get("properties") or {}))
         name, location = call.target.names[-1], call.location_of(body)
         cluster = _host(call, wanted)
         _check_extensions(call, wanted, cluster)

@@ -211,6 +211,11 @@ def method_not_allowed(request: Request, full_type: str) -> Refusal:
     )
 
 
+def without_nulls(given: JSON) -> JSON:
+    """Return an object without properties that are null: a PUT says by them that it says nothing."""
+    return {name: one for name, one in given.items() if one is not None}
+
+
 def merged(old: JSON, new: JSON) -> JSON:
     """Return an object with another's properties merged in: JSON Merge Patch (RFC 7396), as ARM's PATCH does."""
     result: dict[str, Any] = dict(old)

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from infra.arc.emulator import desired
 from infra.arc.emulator.arm.call import Call
-from infra.arc.emulator.arm.kind import Kind, merged
+from infra.arc.emulator.arm.kind import Kind, merged, without_nulls
 from infra.arc.emulator.connectivity import CLUSTERS
 from infra.arc.emulator.http import JSON, Refusal
 from infra.arc.emulator.shapes import ANY, STRING, Field, MapOf, Object, shape_of
@@ -117,7 +117,7 @@ class Extensions(_OfCluster):
 
     def build(self, call: Call, body: JSON, existing: Resource | None) -> Resource:
         """Return the extension that a PUT wants: all of it, protected settings too."""
-        wanted = dict(body.get("properties") or {})
+        wanted = without_nulls(body.get("properties") or {})
         protected = wanted.pop(_PROTECTED, None)
         if not wanted.get("extensionType"):
             raise Refusal(400, "BadRequest", "The property 'properties.extensionType' is required.")
@@ -177,7 +177,7 @@ class FluxConfigurations(_OfCluster):
 
     def build(self, call: Call, body: JSON, existing: Resource | None) -> Resource:
         """Return the configuration that a PUT wants."""
-        wanted, protected = split_secrets(body.get("properties") or {})
+        wanted, protected = split_secrets(without_nulls(body.get("properties") or {}))
         wanted = {
             "scope": "cluster",
             "namespace": "default",
