@@ -220,6 +220,21 @@ def test_gateway_is_attached_and_detached(azure: Azure, group: str) -> None:
     assert azure.arm("GET", path)[1]["properties"]["gatewayProperties"]["gatewayResourceId"] is None
 
 
+def test_what_a_region_move_lists(azure: Azure, group: str) -> None:
+    cluster = azure.connect(group, "a")
+    base = f"{cluster.id}/providers/Microsoft.KubernetesConfiguration/sourceControlConfigurations"
+    secret = {"configurationProtectedSettings": {"k": "c4nary"}}
+    body = {"properties": {"repositoryUrl": "https://git.example/r", **secret}}
+    status, made, _ = azure.arm("PUT", f"{base}/v1?api-version=2023-05-01", body)
+    assert (status, made["properties"]["provisioningState"]) == (201, "Succeeded")
+    _, listed, _ = azure.arm("GET", f"{base}?api-version=2023-05-01")
+    assert [one["name"] for one in listed["value"]] == ["v1"]
+    assert "c4nary" not in str((made, listed))
+    assert code_of(azure.arm("PATCH", f"{base}/v1?api-version=2023-05-01", {})) == (405, "UnsupportedHttpMethod")
+    assert azure.arm("DELETE", f"{base}/v1?api-version=2023-05-01")[0] == 200
+    assert azure.arm("DELETE", f"{base}/v1?api-version=2023-05-01")[0] == 204
+
+
 def test_issuer_stays_on(azure: Azure, group: str) -> None:
     path = f"{azure.cluster_id(group, 'a')}?api-version=2026-05-01"
     _, made, _ = azure.arm("PUT", path, cluster_body(properties={"oidcIssuerProfile": {"enabled": True}}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -9,8 +10,10 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from http.client import HTTPException
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,8 @@ from infra.arc.emulator import daemon
 from infra.arc.emulator.errors import EmulatorError
 from infra.arc.emulator.settings import Folder
 from tests.arc.emulator.azure_sdk import OF_CLUSTER, Azure, extension_body
+
+VERSION = "api-version=2021-04-01"
 
 
 @pytest.fixture
@@ -97,6 +102,30 @@ def test_state_survives_restart_and_kill(folder: Path) -> None:
     assert third.extensions.get("g", *OF_CLUSTER, "a", "x").properties.provisioning_state == "Succeeded"
     # A token of before is still good: clients keep theirs.
     assert azure.arm("GET", f"{cluster.id}?api-version=2024-01-01")[0] == 200
+
+
+def test_nothing_that_was_answered_is_lost_by_a_kill(folder: Path) -> None:
+    azure = Azure(daemon.ensure_running(folder))
+    groups = f"/subscriptions/{azure.subscription}/resourcegroups"
+    answered: list[str] = []
+
+    def write() -> None:
+        with contextlib.suppress(OSError, HTTPException):  # the end of the server
+            for number in range(10_000):
+                status, made, _ = azure.arm("PUT", f"{groups}/g{number}?{VERSION}", {"location": "eastus"})
+                assert status == 201
+                answered.append(made["name"])
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while len(answered) < 20:
+        time.sleep(0.01)
+    os.kill(azure.emulator.pid, signal.SIGKILL)
+    writer.join()
+    again = Azure(daemon.ensure_running(folder))
+    found = {one["name"] for one in again.arm("GET", f"{groups}?{VERSION}")[1]["value"]}
+    assert set(answered) <= found
+    assert len(found) <= len(answered) + 1  # one may have been written and not answered
 
 
 def test_agents_address_is_listened_on_before_it_exists(folder: Path) -> None:
