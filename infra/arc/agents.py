@@ -287,4 +287,7 @@ def missing_agents(api: ClusterApi) -> list[str]:
         return [str(error)]
     if not any(one["kind"] == "Deployment" for one in seen.workloads):
         return [f"there is no deployment in the namespace {NAMESPACE}"]
-    return lacks(seen, [])
+    off = [one for one in seen.workloads if one.get("spec", {}).get("replicas") == 0]
+    return [f"deployment {NAMESPACE}/{one['metadata']['name']} is scaled to nothing" for one in off] + lacks(
+        seen, []
+    )

@@ -20,7 +20,7 @@ from azure.mgmt.core.polling.arm_polling import ARMPolling
 
 from infra.arc.arm_errors import is_missing, mapped
 from infra.arc.environment import AzureEnvironment
-from infra.arc.errors import ArcError
+from infra.arc.errors import ArcError, ArmError
 from infra.arc.model import AzureScope
 from infra.arc.patience import Patience
 from infra.arc.transport import applied, pipeline, transport
@@ -41,6 +41,7 @@ Body = dict[str, Any]
 _POLL_SECONDS: Final = 5.0
 _EMULATOR_POLL_SECONDS: Final = 0.3
 _REQUEST_SECONDS: Final = 180.0
+_BUSY: Final = "AnotherOperationInProgress"
 _ANYTHING: Final = "/metadata/endpoints?api-version=2022-09-01"  # needs no right
 
 
@@ -134,13 +135,13 @@ class Arm:
         **more: Any,
     ) -> Body:
         """Start an operation and wait for its resource; `again` reads the resource where the operation failed."""
-        polling = self._polling(doing, patience)
-        try:
-            with applied(patience):
-                found: Body = begin(*arguments, cls=parsed, polling=polling, **more).result()
-        except AzureError as error:
-            raise mapped(error, doing, _after(error, again)) from error
-        return found
+
+        def operate() -> Body:
+            polling = self._polling(doing, patience)
+            found: Body = begin(*arguments, cls=parsed, polling=polling, **more).result()
+            return found
+
+        return self._in_turn(doing, operate, patience, again)
 
     def _delete(
         self,
@@ -152,13 +153,37 @@ class Arm:
         **more: Any,
     ) -> None:
         """Delete and wait until it is done; nothing there is fine."""
-        polling = self._polling(doing, patience)
-        try:
-            with applied(patience):
+
+        def operate() -> Body:
+            polling = self._polling(doing, patience)
+            try:
                 begin(*arguments, polling=polling, params=dict(params or {}), **more).result()
-        except AzureError as error:
-            if not is_missing(error):
-                raise mapped(error, doing) from error
+            except AzureError as error:
+                if not is_missing(error):
+                    raise
+            return {}
+
+        self._in_turn(doing, operate, patience)
+
+    def _in_turn(
+        self,
+        doing: str,
+        operate: Callable[[], Body],
+        patience: Patience,
+        again: Callable[[], Body | None] = lambda: None,
+    ) -> Body:
+        """Run an operation once the one before it is done: an interrupted run's still goes on in Azure."""
+        while True:
+            try:
+                with applied(patience):
+                    return operate()
+            except AzureError as error:
+                found = mapped(error, doing, _after(error, again))
+                is_busy = isinstance(found, ArmError) and found.code == _BUSY
+                if not is_busy or patience.left <= self.pause:
+                    raise found from error
+            patience.status(f"{doing}: waiting for another operation on it to end")
+            patience.pause(self.pause, doing)
 
     def _get(self, path: str, api_version: str, doing: str) -> Body:
         """Read what no client package covers."""

@@ -33,10 +33,10 @@ def install_agents(
     agents: Agents,
     cluster: Mapping[str, Any],
     patience: Patience,
-    *,
-    anew: bool = False,
 ) -> None:
-    """Install agents, or change what isn't as wanted; agents that are stay untouched.
+    """Install agents, or change what isn't as wanted; agents that are, and all run, stay untouched.
+
+    Where some don't, Helm also puts right what was changed by hand under its release: an agent scaled to nothing.
 
     Args:
         azure: Where the cluster is connected.
@@ -44,7 +44,6 @@ def install_agents(
         agents: The cluster's.
         cluster: ARM's answer.
         patience: The wait's bounds.
-        anew: Whether Helm also puts right what was changed by hand under a release that is as wanted.
 
     Raises:
         ArcError: The data plane, the registry or Helm refuses.
@@ -58,9 +57,10 @@ def install_agents(
     chart = _chart(settings.chart, wanted, standing)
     check_version(chart.version, wanted.release_train)
     values = _values(azure, wanted, cluster, chart, settings.values)
-    is_current = standing is not None and release_version(standing.chart) == chart.version
-    if not anew and standing is not None and is_current and is_within(values, agents.values(standing, patience)):
-        return
+    if standing is not None and release_version(standing.chart) == chart.version:
+        is_as_wanted = is_within(values, agents.values(standing, patience))
+        if is_as_wanted and not agents.lacks():
+            return
     agents.install(
         chart,
         values,

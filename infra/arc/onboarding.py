@@ -104,7 +104,7 @@ def connect(azure: Azure, wanted: Onboarding, **bounds: Unpack[Bounds]) -> Conne
     azure.ensure_resource_group(wanted.location, {})
     body = _put(azure, wanted, _public_key(agents, decision, standing), patience)
     _link_gateway(azure, wanted, None, patience)
-    install_agents(azure, wanted, agents, body, patience, anew=True)
+    install_agents(azure, wanted, agents, body, patience)
     return wait_until_connected(azure, wanted, agents, patience)
 
 

@@ -115,12 +115,14 @@ def test_a_server_that_stays_busy_is_told(azure: Azure, emulated_lab: Lab) -> No
     assert "throttles" in caught.value.remedy
 
 
-def test_an_operation_under_way_is_a_conflict_with_a_remedy(azure: Azure, emulated_lab: Lab) -> None:
-    emulated_lab.fault(
-        kind="status", method="PUT", path="connectedClusters/c", statusCode=409, code="AnotherOperationInProgress"
-    )
+def test_an_operation_under_way_is_waited_for(azure: Azure, emulated_lab: Lab) -> None:
+    busy = {"kind": "status", "method": "PUT", "statusCode": 409, "code": "AnotherOperationInProgress"}
+    emulated_lab.fault(**busy, path="connectedClusters/c", count=2)
+    assert put(azure, emulated_lab, "c")
+    assert any("waiting for another operation" in one for one in emulated_lab.said)
+    emulated_lab.fault(**busy, path="connectedClusters/c")
     with pytest.raises(ArmError, match="AnotherOperationInProgress") as caught:
-        put(azure, emulated_lab, "c")
+        azure.put_cluster("c", cluster_body(emulated_lab.wanted(name="c"), KEY), **emulated_lab.bounds(1))
     assert "run again" in caught.value.remedy
 
 

@@ -1,0 +1,250 @@
+"""What goes wrong between a cluster and Azure, produced: interruptions, leftovers, silence on either side."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.arc import cleanup, installation
+from infra.arc.agents import Agents
+from infra.arc.azure import Azure
+from infra.arc.credentials import credential_for
+from infra.arc.errors import ArcError, AzureUnreachable, Conflict, NotInTime
+from infra.arc.onboarding import connect, disconnect, observe
+from infra.arc.patience import Bounds
+from infra.errors import Interrupted
+from infra.kubernetes.api import ClusterApi
+from tests.arc.living import Lab, agents_live
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(scope="module")
+def azure(lab: Lab) -> Iterator[Azure]:
+    with lab.azure() as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def apart(lab: Lab, azure: Azure) -> Iterator[None]:
+    """Leave nothing to the next test."""
+    yield
+    lab.admin("DELETE", "faults")
+    lab.said.clear()
+    disconnect(azure, lab.scope, "a", lab.cluster.kubeconfig, force=True, **lab.bounds())
+
+
+def stopping_at(lab: Lab, text: str) -> Bounds:
+    """Return bounds that are cancelled when some progress is told."""
+    cancelled = threading.Event()
+
+    def status(said: str) -> None:
+        lab.said.append(said)
+        if text in said:
+            cancelled.set()
+
+    return {**lab.bounds(), "cancelled": cancelled, "status": status}
+
+
+def test_a_run_that_is_stopped_anywhere_goes_on_with_its_key(lab: Lab, azure: Azure, tmp_path: Path) -> None:
+    keys = []
+    lab.fault(kind="slowOperation", seconds=1, count=1)
+    for text in ("making connected cluster", "asking https://", "pulling oci://", "installing", "waiting for the"):
+        with pytest.raises(Interrupted):
+            connect(azure, lab.wanted(), **stopping_at(lab, text))
+        pair = Agents(lab.cluster.kubeconfig).key_pair()
+        assert pair is not None
+        keys.append(pair.public)
+    with agents_live(lab, tmp_path):
+        found = connect(azure, lab.wanted(), **lab.bounds())
+    assert found.connectivity_status == "Connected"
+    assert {*keys, found.public_key} == {found.public_key}
+
+
+def test_helm_that_was_killed_is_no_obstacle(lab: Lab, azure: Azure, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Interrupted):
+        connect(azure, lab.wanted(), **stopping_at(lab, "waiting for the"))
+    _pretend_pending(lab)
+    monkeypatch.setattr("infra.arc.agents._PENDING_SECONDS", 1.0)
+    with pytest.raises(Interrupted):
+        connect(azure, lab.wanted(), **stopping_at(lab, "waiting for the"))
+    assert '"status":"deployed"' in lab.cluster.helm(
+        "list", "--namespace", "azure-arc-release", "--output", "json"
+    )
+
+
+def _pretend_pending(lab: Lab) -> None:
+    """Let the release look as a helm that is killed within leaves it."""
+    import base64
+    import gzip
+
+    path = "/api/v1/namespaces/azure-arc-release/secrets/sh.helm.release.v1.azure-arc.v1"
+    record = lab.cluster.get(path)
+    release = json.loads(gzip.decompress(base64.b64decode(base64.b64decode(record["data"]["release"]))))
+    release["info"]["status"] = "pending-install"
+    packed = base64.b64encode(base64.b64encode(gzip.compress(json.dumps(release).encode()))).decode()
+    patch = {"metadata": {"labels": {"status": "pending-install"}}, "data": {"release": packed}}
+    name = record["metadata"]["name"]
+    lab.cluster.kubectl(
+        "-n", "azure-arc-release", "patch", "secret", name, "--type=merge", "-p", json.dumps(patch)
+    )
+
+
+def test_agents_that_do_not_come_are_told_with_what_is_missing(
+    lab: Lab, azure: Azure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(installation, "_AGENTS_SECONDS", 2.0)
+    with pytest.raises(NotInTime, match=r"deployment azure-arc/.*0 of 1 available") as caught:
+        connect(azure, lab.wanted(), **lab.bounds())
+    assert "kubectl get pods --namespace azure-arc" in str(caught.value)
+    seen = observe(azure, lab.scope, "a", ClusterApi(lab.cluster.kubeconfig))
+    assert seen is not None
+    assert seen.connectivity_status == "Connecting"
+    assert seen.agents_ready is False
+    assert any("agents: deployment" in one for one in seen.warnings)
+
+
+def test_agents_whom_azure_does_not_hear_are_told(
+    lab: Lab, azure: Azure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(installation, "_CONNECTED_SECONDS", 3.0)
+    lab.fault(kind="dropHeartbeats")
+    with agents_live(lab, tmp_path), pytest.raises(NotInTime, match="Azure says Connecting"):
+        connect(azure, lab.wanted(), **lab.bounds())
+
+
+def test_a_chart_that_cannot_be_pulled_is_told(lab: Lab, azure: Azure, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.arc.agents._BETWEEN_PULLS", 0.1)
+    wanted = lab.wanted(auto_upgrade=False, agent_version="1.99.0")
+    with pytest.raises(ArcError, match=r"azure-arc-k8sagents 1\.99\.0 can't be pulled") as caught:
+        connect(azure, wanted, **lab.bounds())
+    assert caught.value.rule == "agents-chart-pull"
+
+
+def test_a_half_removed_installation_is_refused_with_the_command(lab: Lab, azure: Azure) -> None:
+    with pytest.raises(Interrupted):
+        connect(azure, lab.wanted(), **stopping_at(lab, "waiting for the"))
+    lab.cluster.kubectl("-n", "azure-arc", "delete", "configmap", "azure-clusterconfig")
+    lab.cluster.kubectl("-n", "azure-arc", "delete", "secret", "azure-arc-connect-privatekey")
+    with pytest.raises(Conflict, match="helm uninstall azure-arc") as caught:
+        connect(azure, lab.wanted(), **lab.bounds())
+    assert caught.value.rule == "agents-half-removed"
+    with pytest.raises(Conflict, match="use force"):
+        disconnect(azure, lab.scope, "a", lab.cluster.kubeconfig, **lab.bounds())
+
+
+def test_a_resource_of_another_cluster_is_not_taken_over(lab: Lab, azure: Azure) -> None:
+    with pytest.raises(Interrupted):
+        connect(azure, lab.wanted(), **stopping_at(lab, "waiting for the"))
+    release = Agents(lab.cluster.kubeconfig).release
+    lab.cluster.helm("uninstall", "azure-arc", "--namespace", "azure-arc-release", "--no-hooks")
+    lab.cluster.kubectl("delete", "namespace", "azure-arc", "--ignore-not-found")
+    assert release is not None
+    with pytest.raises(Conflict, match="belongs to another cluster") as caught:
+        connect(azure, lab.wanted(), **lab.bounds())
+    assert caught.value.rule == "resource-exists"
+
+
+def test_a_mangled_key_is_told_before_agents_crash_on_it(lab: Lab, azure: Azure) -> None:
+    lab.cluster.kubectl("create", "namespace", "azure-arc")
+    lab.cluster.kubectl(
+        *("-n", "azure-arc", "create", "secret", "generic", "azure-arc-connect-privatekey"),
+        r"--from-literal=privateKey=-----BEGIN RSA PRIVATE KEY-----\ncanary\n-----END RSA PRIVATE KEY-----",
+    )
+    with pytest.raises(ArcError, match="mangled") as caught:
+        connect(azure, lab.wanted(), **lab.bounds())
+    assert "canary" not in str(caught.value)
+
+
+DEFINITION = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "extensionconfigs.clusterconfig.azure.com"},
+    "spec": {
+        "group": "clusterconfig.azure.com",
+        "scope": "Namespaced",
+        "names": {"plural": "extensionconfigs", "singular": "extensionconfig", "kind": "ExtensionConfig"},
+        "versions": [
+            {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}
+        ],
+    },
+}
+
+
+def _held_namespace(lab: Lab, content: dict[str, object]) -> None:
+    lab.cluster.kubectl("create", "namespace", "azure-arc")
+    _eventually(lambda: bool(lab.cluster.kubectl("apply", "-f", "-", stdin=json.dumps(content), check=False)))
+    lab.cluster.kubectl("delete", "namespace", "azure-arc", "--wait=false")
+
+
+def _eventually(check: Callable[[], bool]) -> None:
+    import time
+
+    ends = time.monotonic() + 20
+    while not check():
+        assert time.monotonic() < ends
+        time.sleep(0.3)
+
+
+def test_a_namespace_that_arcs_own_objects_hold_is_let_go(lab: Lab, azure: Azure) -> None:
+    lab.cluster.kubectl("apply", "-f", "-", stdin=json.dumps(DEFINITION))
+    held = {"name": "flux", "namespace": "azure-arc", "finalizers": ["agents.example/uninstall"]}
+    _held_namespace(lab, {"apiVersion": "clusterconfig.azure.com/v1", "kind": "ExtensionConfig", "metadata": held})
+    with pytest.raises(Interrupted):
+        connect(azure, lab.wanted(), **stopping_at(lab, "waiting for the agents"))
+    assert any("removing extensionconfigs" in one for one in lab.said)
+    assert lab.cluster.get("/api/v1/namespaces/azure-arc")["status"]["phase"] == "Active"
+
+
+def test_a_namespace_that_somebody_elses_object_holds_is_told(
+    lab: Lab, azure: Azure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cleanup, "_NAMESPACE_SECONDS", 4.0)
+    held = {"name": "held", "namespace": "azure-arc", "finalizers": ["somebody.example/else"]}
+    _held_namespace(lab, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": held})
+    with pytest.raises(Conflict, match=r"somebody\.example/else") as caught:
+        connect(azure, lab.wanted(), **lab.bounds())
+    assert caught.value.rule == "namespace-terminating"
+    patch = json.dumps({"metadata": {"finalizers": None}})
+    lab.cluster.kubectl("-n", "azure-arc", "patch", "configmap", "held", "--type=merge", "-p", patch)
+
+
+def test_a_cluster_that_is_gone_leaves_nothing_in_azure_and_says_what_may_be_left_there(
+    lab: Lab, azure: Azure
+) -> None:
+    with pytest.raises(Interrupted):
+        connect(azure, lab.wanted(), **stopping_at(lab, "waiting for the"))
+    gone = json.dumps(lab.cluster.config(port=1))
+    (left,) = disconnect(azure, lab.scope, "a", gone, **lab.bounds())
+    assert "the cluster doesn't answer" in left
+    assert "helm uninstall azure-arc" in left
+    assert azure.get_cluster("a") is None
+
+
+def test_a_cluster_that_was_removed_on_purpose_is_no_loss(lab: Lab, azure: Azure) -> None:
+    with pytest.raises(Interrupted):
+        connect(azure, lab.wanted(), **stopping_at(lab, "waiting for the"))
+    assert disconnect(azure, lab.scope, "a", None, **lab.bounds()) == ()
+    assert azure.get_cluster("a") is None
+
+
+def test_an_azure_that_does_not_answer_keeps_the_cluster_connected_unless_forced(lab: Lab, azure: Azure) -> None:
+    with pytest.raises(Interrupted):
+        connect(azure, lab.wanted(), **stopping_at(lab, "waiting for the"))
+    silent = lab.environment.model_copy(update={"resource_manager": "https://127.0.0.1:1"})
+    with Azure(silent, lab.scope, credential_for(lab.environment)) as away:
+        with pytest.raises(AzureUnreachable, match="with force the agents are removed now") as caught:
+            disconnect(away, lab.scope, "a", lab.cluster.kubeconfig, **lab.bounds())
+        assert "lab-rg/a" in str(caught.value)
+        lab.cluster.get("/api/v1/namespaces/azure-arc")
+        with pytest.raises(AzureUnreachable, match="the cluster doesn't answer either"):
+            disconnect(away, lab.scope, "a", json.dumps(lab.cluster.config(port=1)), force=True, **lab.bounds())
+        (left,) = disconnect(away, lab.scope, "a", lab.cluster.kubeconfig, force=True, **lab.bounds())
+    assert "lab-rg/a in subscription" in left
+    assert "az connectedk8s delete --name a --resource-group lab-rg --force" in left
+    assert lab.cluster.kubectl("get", "namespace", "azure-arc", "--ignore-not-found") == ""
+    assert azure.get_cluster("a") is not None
