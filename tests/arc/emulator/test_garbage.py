@@ -120,7 +120,7 @@ def test_any_path(world: World, parts: list[str], method: str, version: str, bod
     json.dumps(found.body)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), target=st.sampled_from(sorted(TARGETS)), method=st.sampled_from(("PUT", "PATCH")))
 def test_any_change_of_a_sound_body(world: World, data: st.DataObject, target: str, method: str) -> None:
     connected(world)
