@@ -254,3 +254,9 @@ def test_protected_settings_and_tokens_are_in_no_message_and_no_log(
     everything = f"{refused.value}{caplog.text}{out.out}{out.err}{emulated_lab.said}"
     for canary in (CANARY, token, secret):
         assert canary not in everything
+
+
+def test_time_is_azures(azure: Azure, emulated_lab: Lab) -> None:
+    before = azure.clock()
+    emulated_lab.admin("POST", "clock", {"advanceSeconds": 86400})
+    assert 86390 < (azure.clock() - before).total_seconds() < 86500

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import json
 import logging
 import sqlite3
 import uuid
 from collections.abc import Callable, Sequence
+from email.utils import format_datetime
 from typing import Final
 
 from starlette.requests import Request as RawRequest
@@ -44,7 +46,8 @@ def route(world: World, path: str, handler: Handler, methods: Sequence[str], act
 
     async def respond(raw: RawRequest) -> Response:
         request = await _read(raw)
-        return _response(await _answer(world, handler, request, action(request)), request)
+        answer = await _answer(world, handler, request, action(request))
+        return _response(answer, request, world.clock.now())
 
     return Route(path, respond, methods=list(methods))
 
@@ -87,10 +90,12 @@ async def _answer(world: World, handler: Handler, request: Request, action: str)
         return Refusal(503, "ServiceUnavailable", f"The emulator's state can't be written: {error}").answer()
 
 
-def _response(answer: Answer, request: Request) -> Response:
+def _response(answer: Answer, request: Request, now: datetime.datetime) -> Response:
     headers = {name.lower(): one for name, one in answer.headers.items()}
     request_id = str(uuid.uuid4())
     headers |= {
+        # The emulator's time: who judges how old something is goes by it, and not by a clock that wasn't advanced.
+        "date": format_datetime(now, usegmt=True),
         MARK: "1",
         "x-ms-request-id": request_id,
         "x-ms-correlation-request-id": request.headers.get("x-ms-correlation-request-id", request_id),

@@ -48,6 +48,7 @@ def serve(folder: Folder) -> None:
         ssl_keyfile=str(folder.server_key_file),
         log_config=_log_config(folder.log_file),
         server_header=False,
+        date_header=False,
         proxy_headers=False,
         timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
