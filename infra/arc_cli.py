@@ -95,7 +95,7 @@ def _look(found: ClusterOfStack, machine: Machine, endpoints: Any, authorities: 
     from infra.arc.endpoints import look_from
     from infra.arc_stack import shell_on
 
-    with shell_on(machine) as shell:
+    with shell_on(machine, found.keys) as shell:
         return look_from(shell, endpoints, found.proxy, authorities, machine.name)
 
 

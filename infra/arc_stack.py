@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from infra.arc.azure import Azure, short_location
 from infra.arc.endpoints import Settings
@@ -18,12 +17,11 @@ from infra.arc.errors import ArcError
 from infra.arc.model import Proxy
 from infra.arc_access import azure_of
 from infra.arc_topology import Arc, ConnectedCluster, arc_of, connected_cluster_of
+from infra.login_keys import identity_files
 from infra.spec import InstanceSpec, load_instance
 
 if TYPE_CHECKING:
     from infra.ssh import SshShell
-
-_LOGIN_KEY: Final = "AZLOCAL_SSH_PUBLIC_KEY_FILE"
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,11 @@ class ClusterOfStack:
     def azure(self) -> Azure:
         """Return the door to the cluster's resource group; the emulator is started if need be."""
         return azure_of(self.spec, self.arc)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Return the private keys here that log in to its nodes."""
+        return identity_files(self.spec)
 
     @property
     def settings(self) -> Settings:
@@ -168,17 +171,14 @@ def chosen(machines: Sequence[Machine], names: Sequence[str]) -> list[Machine]:
 
 
 @contextmanager
-def shell_on(machine: Machine) -> Iterator[SshShell]:
-    """Log in to a node, by the key that `make up` put there."""
+def shell_on(machine: Machine, keys: Sequence[str]) -> Iterator[SshShell]:
+    """Log in to a node, by keys that `up` put there."""
     from infra.guest import LOGIN_USER
     from infra.ssh import machine_shell
 
-    made = os.environ.get(_LOGIN_KEY, "").removesuffix(".pub")
     with TemporaryDirectory(prefix="azlocal-arc-") as folder:
-        keys = [made] if made else []
-        shell = machine_shell(
-            LOGIN_USER, machine.address, machine.host_key, Path(folder) / "known_hosts", keys, machine.jump
-        )
+        known_hosts = Path(folder) / "known_hosts"
+        shell = machine_shell(LOGIN_USER, machine.address, machine.host_key, known_hosts, keys, machine.jump)
         try:
             yield shell
         finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,11 +16,10 @@ from infra.components.node_image import NodeImageFiles
 from infra.guest import API_PORT
 from infra.image import find_node_image
 from infra.kubernetes.kubeconfig import merge_kubeconfigs
+from infra.login_keys import DEFAULT_KEYS, identity_files, login_keys
 from infra.planning import Plan, plan_instance, read_locks, record_instance
 from infra.spec import Finding, InstanceSpec, SpecError, load_instance, read_public_keys
 from infra.topology import Cluster, Topology, build_topology
-
-_DEFAULT_KEYS = ("~/.ssh/id_ed25519.pub", "~/.ssh/id_ecdsa.pub", "~/.ssh/id_rsa.pub")
 
 
 def main() -> None:
@@ -72,7 +70,7 @@ def _login_keys(spec: InstanceSpec) -> LoginKeys:
     Raises:
         SpecError: none is named and the user has none.
     """
-    named = spec.stack.ssh_public_keys or _found_key()
+    named = login_keys(spec)
     if not named:
         raise SpecError(
             [
@@ -80,20 +78,12 @@ def _login_keys(spec: InstanceSpec) -> LoginKeys:
                     "no-ssh-key",
                     "error",
                     f"Pulumi.{spec.name}.yaml: config.azlocal:sshPublicKeys",
-                    f"no SSH public key: the stack names none, and there is none of {', '.join(_DEFAULT_KEYS)}",
+                    f"no SSH public key: the stack names none, and there is none of {', '.join(DEFAULT_KEYS)}",
                     "make one with `ssh-keygen -t ed25519`, or name a key; `make up` does that by itself",
                 )
             ]
         )
-    private = [(spec.directory / Path(one).expanduser()).with_suffix("") for one in named if one.endswith(".pub")]
-    return LoginKeys(read_public_keys(named, spec.directory), tuple(str(one) for one in private if one.is_file()))
-
-
-def _found_key() -> tuple[str, ...]:
-    """Return the first public key that the user has, or that `make up` made."""
-    candidates = [*_DEFAULT_KEYS, os.environ.get("AZLOCAL_SSH_PUBLIC_KEY_FILE", "")]
-    found = (one for one in candidates if one and Path(one).expanduser().is_file())
-    return tuple(itertools.islice(found, 1))
+    return LoginKeys(read_public_keys(named, spec.directory), identity_files(spec))
 
 
 def _node_image() -> NodeImageFiles:
