@@ -15,7 +15,7 @@ MADE_KEY = "AZLOCAL_SSH_PUBLIC_KEY_FILE"
 
 
 def login_keys(spec: InstanceSpec, variables: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """Return the keys that the stack names (text or path), else the user's own, else the one that `make up` made."""
+    """Return the keys that the stack names (text or path), else the user's own, else the one `make up` made."""
     return spec.stack.ssh_public_keys or _found_key(variables)
 
 
