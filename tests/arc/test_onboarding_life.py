@@ -19,6 +19,7 @@ from infra.arc.model import AzureRbac, Connected, Features, Proxy
 from infra.arc.onboarding import connect, disconnect, observe, update
 from infra.arc.patience import Patience
 from infra.kubernetes.api import ClusterApi
+from tests.arc.emulator.kubelet import pods_get_ready
 from tests.arc.emulator.local_agents import LocalAgents
 from tests.arc.living import Lab, agents_live
 
@@ -195,6 +196,48 @@ def test_agents_whose_resource_was_deleted_in_azure_are_cleaned_away_and_connect
     assert found.connectivity_status == "Connected"
     assert found.public_key != connected.public_key
     assert any("stale" in one for one in lab.said)
+
+
+def test_agents_that_azure_no_longer_hears_are_offline_and_come_back(
+    lab: Lab, azure: Azure, connected: Connected
+) -> None:
+    lab.fault(kind="dropHeartbeats")
+    lab.admin("POST", "clock", {"advanceSeconds": 16 * 60})
+    api = ClusterApi(lab.cluster.kubeconfig)
+    seen = observe(azure, lab.scope, "a", api)
+    assert seen is not None
+    assert seen.connectivity_status == "Offline"
+    assert "azlocal arc check" in seen.warnings[0]
+    lab.admin("POST", "clock", {"advanceSeconds": 31 * 86400})
+    seen = observe(azure, lab.scope, "a", api)
+    assert seen is not None
+    assert any("no contact for 31 days" in one for one in seen.warnings)
+    lab.admin("DELETE", "faults")
+    assert connect(azure, lab.wanted(), **lab.bounds()).warnings == ()
+
+
+def test_an_agent_that_somebody_scaled_to_nothing_is_noticed_and_put_right(
+    lab: Lab, azure: Azure, connected: Connected
+) -> None:
+    lab.cluster.kubectl("-n", "azure-arc", "scale", "deployment", "metrics-agent", "--replicas=0")
+    seen = observe(azure, lab.scope, "a", ClusterApi(lab.cluster.kubeconfig))
+    assert seen is not None
+    assert seen.agents_ready is False
+    assert "agents: deployment azure-arc/metrics-agent is scaled to nothing" in seen.warnings
+    assert connect(azure, lab.wanted(), **lab.bounds()).agents_ready is True
+
+
+def test_extensions_leave_the_cluster_before_their_agents_do(lab: Lab, azure: Azure, connected: Connected) -> None:
+    body = {
+        "identity": {"type": "SystemAssigned"},
+        "properties": {"extensionType": "microsoft.policyinsights", "autoUpgradeMinorVersion": True},
+    }
+    with pods_get_ready(lab.cluster, "kube-system"):
+        made = azure.put_extension("a", "azurepolicy", body, **lab.bounds())
+        assert made["properties"]["provisioningState"] == "Succeeded"
+        assert disconnect(azure, lab.scope, "a", lab.cluster.kubeconfig, **lab.bounds()) == ()
+    assert json.loads(lab.cluster.helm("list", "--all", "--all-namespaces", "--output", "json")) == []
+    assert connect(azure, lab.wanted(), **lab.bounds()).connectivity_status == "Connected"
 
 
 def test_an_expired_identity_is_refused_and_a_reconnect_under_the_same_name_works(
