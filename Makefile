@@ -72,5 +72,5 @@ lock: ## write requirements.lock anew after a change of pyproject.toml (LOCK_FLA
 	@scripts/lock.sh $(LOCK_FLAGS)
 clean: ## remove what setup and the tools made in this folder; state, keys and caches stay
 	@scripts/clean.sh
-clean-cache: ## remove Go's caches of the Pulumi build, which nothing needs afterwards
+clean-cache: ## remove Go's caches and the az CLI of tests, which come back when they are needed
 	@scripts/clean.sh cache

@@ -112,12 +112,12 @@ MACHINES = (needs_root, needs_x86, needs_command("libvirtd"), needs_command("mmd
 # What CI runs takes its 90 minutes together; each limit is for what hangs.
 TIERS = (
     Tier("lint", 5, command=("scripts/lint.sh",)),
-    Tier("unit", 5),
+    Tier("unit", 8, at_once=2),
     # A step of its own, so that its time is seen: Kubernetes is compiled in it where it can't be downloaded.
     Tier("image", 40, MACHINES, command=IMAGE),
-    Tier("engine", 15, (needs_command("pulumi"),)),
+    Tier("engine", 20, (needs_command("pulumi"),), at_once=2),
     Tier("lab", 30, (needs_root, needs_namespaces, needs_command("libvirtd"), needs_command("sshd")), at_once=2),
-    Tier("e2e", 40, (*MACHINES, needs_loop_devices), (IMAGE, HYPERVISOR)),
+    Tier("e2e", 50, (*MACHINES, needs_loop_devices), (IMAGE, HYPERVISOR)),
     Tier("vm", 40, (*MACHINES, needs_command("qemu-system-x86_64")), (IMAGE, HYPERVISOR)),
 )
 
