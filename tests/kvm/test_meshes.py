@@ -57,7 +57,7 @@ class Namespace(LocalShell):
         self.ip("link", "set", "nic", "mtu", str(mtu), "up")
 
     def reaches(self, address: str, size: int = 56) -> bool:
-        """Return whether a packet of that size comes back, within as many seconds as a failed ARP is remembered."""
+        """Return whether a packet of that size comes back; a failed ARP is remembered for seconds."""
         return self._ping(address, size, seconds=5)
 
     def misses(self, address: str) -> bool:

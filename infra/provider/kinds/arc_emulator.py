@@ -39,7 +39,8 @@ class ArcEmulatorKind(Kind[ArcEmulatorInputs, ArcEmulatorState]):
         if left:
             op.info(
                 f"the emulator is stopped and its folder {old.folder} stays, since it has resources that this "
-                f"stack didn't make: {', '.join(left)}. `azlocal emulator reset -i {id}` removes it"
+                f"stack didn't make: {', '.join(left)}. `azlocal emulator stop --remove --force -i {id}` "
+                "removes all of it"
             )
 
 
