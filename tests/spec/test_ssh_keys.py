@@ -26,6 +26,9 @@ def test_every_key_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert "c2VjcmV0" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "ssh-ed25519", "ssh-ed25519 AAAA", "ssh-rsa " + KEY.split()[1], KEY + "\nx"])
+WRONG = ["", "ssh-ed25519", "ssh-ed25519 AAAA", "ssh-rsa " + KEY.split()[1], KEY + "\nx"]
+
+
+@pytest.mark.parametrize("text", WRONG, ids=["empty", "no key", "cut short", "another type", "two lines"])
 def test_what_is_no_key(text: str) -> None:
     assert not is_public_key(text)
