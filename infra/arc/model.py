@@ -102,6 +102,8 @@ class Onboarding:
         auto_upgrade: Whether Azure keeps the agents up to date. What it then installs is no drift.
         agent_version: The agents' chart; None: what Azure says is current.
         register_providers: Whether resource providers that a subscription lacks may be registered.
+        probe_image: With Python, and on the cluster's nodes already: to try endpoints from a pod first. None: they
+            aren't tried from there.
     """
 
     environment: AzureEnvironment
@@ -118,6 +120,7 @@ class Onboarding:
     agent_version: str | None = None
     release_train: str = "stable"
     register_providers: bool = False
+    probe_image: str | None = None
 
     @property
     def id(self) -> str:

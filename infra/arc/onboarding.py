@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from infra.arc import observation, offboarding, prechecks
+from infra.arc import diagnosis, observation, offboarding, prechecks
 from infra.arc.agents import Agents, ClusterIdentity
 from infra.arc.azure import Azure
 from infra.arc.bodies import cluster_body, is_within, patch_body
@@ -99,6 +99,8 @@ def connect(azure: Azure, wanted: Onboarding, **bounds: Unpack[Bounds]) -> Conne
     standing = look_around(azure, wanted, agents, patience)
     decision = decide(standing, target_of(wanted))
     patience.status(decision.why)
+    if decision.action != "adopt":
+        _require_reachable(wanted, agents.api, patience)
     if decision.clean:
         _clean(agents, suffix, patience)
     azure.ensure_resource_group(wanted.location, {})
@@ -220,7 +222,14 @@ def _named(azure: Azure, identity: ClusterIdentity) -> tuple[Existing | None, st
 
 def _require_ready(azure: Azure, wanted: Onboarding, api: ClusterApi, patience: Patience) -> None:
     patience.status("checking what has to hold before a cluster is connected")
-    found = prechecks.find_problems(azure, wanted, api, patience.within(_PRECHECK_SECONDS))
+    _refuse(wanted, prechecks.find_problems(azure, wanted, api, patience.within(_PRECHECK_SECONDS)), patience)
+
+
+def _require_reachable(wanted: Onboarding, api: ClusterApi, patience: Patience) -> None:
+    _refuse(wanted, diagnosis.diagnose(api, wanted, patience), patience)
+
+
+def _refuse(wanted: Onboarding, found: list[Problem], patience: Patience) -> None:
     errors = [str(one) for one in found if one.severity == "error"]
     for one in found:
         patience.status(str(one))

@@ -79,19 +79,24 @@ def look_from(
         ArcError: The node can't be asked; the message has no secret.
     """
     asked = [one for one in endpoints if not one.is_pattern]
-    wanted = {
-        "endpoints": [{"name": one.name, "port": one.port} for one in asked],
-        "proxy": (proxy.https or proxy.http or None) if proxy else None,
-        "direct": list(proxy.no_proxy) if proxy else [],
-        "authorities": "\n".join(one for one in (authorities, proxy.certificate if proxy else "") if one) or None,
-        "seconds": _STEP_SECONDS,
-    }
-    said = _run(shell, wanted, place or shell.host)
+    said = _run(shell, question(asked, proxy, authorities), place or shell.host)
     return Look(
         place or shell.host,
         datetime.datetime.fromtimestamp(said["time"], datetime.UTC),
         tuple((one, _answer(met)) for one, met in zip(asked, said["answers"], strict=True)),
     )
+
+
+def question(asked: Sequence[Endpoint], proxy: Proxy | None, authorities: str) -> dict[str, Any]:
+    """Return what the program is told; a secret, where a proxy has a password."""
+    trusted = [one for one in (authorities, proxy.certificate if proxy else "") if one]
+    return {
+        "endpoints": [{"name": one.name, "port": one.port} for one in asked],
+        "proxy": (proxy.https or proxy.http or None) if proxy else None,
+        "direct": list(proxy.no_proxy) if proxy else [],
+        "authorities": "\n".join(trusted) or None,
+        "seconds": _STEP_SECONDS,
+    }
 
 
 def _run(shell: Shell, wanted: dict[str, Any], place: str) -> dict[str, Any]:

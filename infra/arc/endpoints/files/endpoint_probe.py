@@ -2,7 +2,8 @@
 
 `python3 -c PROGRAM`, with one JSON object on standard input: {"endpoints": [{"name", "port"}], "proxy": URL or
 null, "direct": [names that are reached without it], "authorities": PEM or null, "seconds": for each step}. There,
-since a proxy's URL may have a password.
+since a proxy's URL may have a password. `python3 PROGRAM INPUT OUTPUT` reads and writes files, and says only what is
+blocked: a pod's last message is short.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 import json
+import pathlib
 import socket
 import ssl
 import sys
@@ -19,12 +21,22 @@ import urllib.parse
 from typing import Any
 
 LONGEST_HEAD = 8192
+LONGEST_ERROR = 120
+MOST = 12  # with a name each, in 4096 bytes
 STEPS = 4  # name, connection, TLS, and TLS once more where it isn't trusted
 
 
 def main() -> None:
-    """Read what to look for, look at everything at once, print."""
-    wanted = json.load(sys.stdin)
+    """Read what to look for, look at everything at once, say what was met."""
+    if len(sys.argv) > 1:
+        source, target = map(pathlib.Path, sys.argv[1:])
+        target.write_text(json.dumps(blocked(json.loads(source.read_text()))))
+    else:
+        json.dump(look_at_all(json.load(sys.stdin)), sys.stdout)
+
+
+def look_at_all(wanted: dict[str, Any]) -> dict[str, Any]:
+    """Look at everything at once."""
     found: list[dict[str, Any] | None] = [None] * len(wanted["endpoints"])
 
     def look(number: int, one: dict[str, Any]) -> None:
@@ -41,7 +53,24 @@ def main() -> None:
     for thread in threads:
         thread.join(max(0.0, ends - time.monotonic()))
     late = {"stage": "dns", "error": "no answer in time"}
-    json.dump({"time": time.time(), "answers": [one or late for one in found]}, sys.stdout)
+    return {"time": time.time(), "answers": [one or late for one in found]}
+
+
+def blocked(wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return what isn't reached, in as few words as a pod's last message may have."""
+    said = look_at_all(wanted)
+    found = [
+        {
+            "name": one["name"],
+            "port": one["port"],
+            "stage": met["stage"],
+            "error": str(met["error"])[:LONGEST_ERROR],
+            "untrusted": bool(met.get("untrusted")),
+        }
+        for one, met in zip(wanted["endpoints"], said["answers"], strict=True)
+        if met["stage"] != "done"
+    ]
+    return {"time": said["time"], "blocked": found[:MOST]}
 
 
 def reach(name: str, port: int, wanted: dict[str, Any]) -> dict[str, Any]:
