@@ -1,7 +1,7 @@
 """Try what agents will need from inside the cluster, before anything is made in Azure (facts §1.3).
 
-A job runs the program that `azlocal arc check` runs on a node, in an image that the nodes have already. What it finds
-blocked is a fault; a job that can't run, because the image isn't there or no node takes it, is none.
+A job runs the program that `azlocal arc check` runs on a node, in an image that the nodes have already. What it
+finds blocked is a fault; a job that can't run, because the image isn't there or no node takes it, is none.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 `python3 -c PROGRAM`, with one JSON object on standard input: {"endpoints": [{"name", "port"}], "proxy": URL or
 null, "direct": [names that are reached without it], "authorities": PEM or null, "seconds": for each step}. There,
-since a proxy's URL may have a password. `python3 PROGRAM INPUT OUTPUT` reads and writes files, and says only what is
-blocked: a pod's last message is short.
+since a proxy's URL may have a password. `python3 PROGRAM INPUT OUTPUT` reads and writes files, and says only what
+is blocked: a pod's last message is short.
 """
 
 from __future__ import annotations
