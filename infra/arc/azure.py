@@ -26,7 +26,7 @@ _CLUSTERS_VERSION: Final = "2026-05-01"
 _EXTENSIONS_VERSION: Final = "2025-03-01"
 _FLUX_VERSION: Final = "2025-04-01"
 _CUSTOM_LOCATIONS_VERSION: Final = "2021-08-15"
-_GATEWAY_VERSION: Final = "2025-02-19-preview"
+GATEWAY_VERSION: Final = "2025-02-19-preview"
 _LOAD_BALANCER_VERSION: Final = "2024-08-01"
 _SOURCE_CONTROL_VERSION: Final = "2023-05-01"
 _REGISTRATION_SECONDS: Final = 600.0  # as the documentation says it may take
@@ -307,7 +307,7 @@ class Azure(Arm):
         """Let a cluster use an Arc gateway, or none (facts §1.14)."""
         id = f"{self.scope.cluster_id(cluster)}/providers/{HYBRID_COMPUTE}/settings/Default"
         body = {"properties": {"gatewayProperties": {"gatewayResourceId": gateway_id}}}
-        self.put_resource(id, _GATEWAY_VERSION, body, **bounds)
+        self.put_resource(id, GATEWAY_VERSION, body, **bounds)
 
     def get_resource(self, id: str, api_version: str) -> Body | None:
         """Return any resource by its ARM id, None where there is none."""

@@ -21,6 +21,7 @@ def cluster_body(wanted: Onboarding, public_key: str) -> dict[str, Any]:
         "privateLinkState": "Enabled" if features.private_link_scope_id else "Disabled",
         "arcAgentProfile": {"agentAutoUpgrade": "Enabled" if wanted.auto_upgrade else "Disabled"},
         "oidcIssuerProfile": {"enabled": features.oidc_issuer.enabled},
+        "gateway": {"enabled": features.gateway_id is not None},
         "securityProfile": {"workloadIdentity": {"enabled": features.workload_identity}},
         "arcAgentryConfigurations": [*_logging(wanted)],
     }
@@ -32,8 +33,6 @@ def cluster_body(wanted: Onboarding, public_key: str) -> dict[str, Any]:
         properties["oidcIssuerProfile"]["selfHostedIssuerUrl"] = features.oidc_issuer.self_hosted_url
     if features.azure_rbac.enabled:
         properties["aadProfile"] = {"enableAzureRBAC": True}
-    if features.gateway_id:
-        properties["gateway"] = {"enabled": True}
     return {
         "location": wanted.location,
         "tags": dict(wanted.tags),

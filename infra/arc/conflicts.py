@@ -16,9 +16,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 from infra.arc.agents import ClusterIdentity
 from infra.arc.errors import Conflict
@@ -131,6 +133,24 @@ def decide(standing: Standing, target: ClusterIdentity) -> Decision:
             "disconnect it there, or use that name",
         )
     return _adopted(standing, standing.named, target)
+
+
+def require_direct(server: str, id: str) -> None:
+    """Refuse a kubeconfig that leads to the cluster through Azure: the way would go with the connection.
+
+    Args:
+        server: The API server's URL.
+        id: The connected cluster's ARM id.
+
+    Raises:
+        Conflict: It is one; its path is the hash of the id (facts §1.12).
+    """
+    if urlsplit(server).path.strip("/") == hashlib.sha256(id.lower().encode()).hexdigest():
+        raise Conflict(
+            "cluster-connect",
+            f"{server} leads to the cluster through Azure Arc itself",
+            "use a kubeconfig that leads to the API server directly",
+        )
 
 
 def _adopted(standing: Standing, named: Existing, target: ClusterIdentity) -> Decision:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from infra.arc.agents import NAMESPACE, RELEASE, RELEASE_NAMESPACE, Agents, ClusterIdentity
 from infra.arc.azure import Azure
 from infra.arc.cleanup import remove_definitions, remove_namespaces
-from infra.arc.conflicts import PROVISIONED
+from infra.arc.conflicts import PROVISIONED, require_direct
 from infra.arc.errors import ArcError, AzureUnreachable, Conflict, CredentialError
 from infra.arc.model import AzureScope
 from infra.arc.patience import Patience
@@ -35,6 +35,8 @@ def disconnect(
     """Disconnect a cluster; see `infra.arc.onboarding.disconnect`."""
     identity = ClusterIdentity(scope.subscription_id, scope.resource_group, name)
     agents = Agents(kubeconfig) if kubeconfig is not None else None
+    if agents is not None:
+        require_direct(agents.api.server, scope.cluster_id(name))
     left: list[str] = []
     is_there = agents is not None and _answers(agents, identity, left)
     if agents is not None and is_there:

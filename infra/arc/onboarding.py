@@ -14,6 +14,7 @@ What changing an input means (`replaced`, `update`); the rules are Azure's (fact
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Unpack
 
 from infra.arc import diagnosis, observation, offboarding, prechecks
@@ -21,7 +22,7 @@ from infra.arc.agents import Agents, ClusterIdentity
 from infra.arc.azure import Azure
 from infra.arc.bodies import cluster_body, is_within, patch_body
 from infra.arc.cleanup import await_terminating, leftover_definitions, remove_definitions, remove_namespaces
-from infra.arc.conflicts import Decision, Existing, Standing, decide
+from infra.arc.conflicts import Decision, Existing, Standing, decide, require_direct
 from infra.arc.errors import ArcError, ArmError, Conflict, Unready
 from infra.arc.installation import install_agents, wait_until_connected
 from infra.arc.keys import make_key_pair
@@ -93,6 +94,7 @@ def connect(azure: Azure, wanted: Onboarding, **bounds: Unpack[Bounds]) -> Conne
         Interrupted: It was cancelled.
     """
     patience, agents = Patience(**bounds), Agents(wanted.kubeconfig)
+    require_direct(agents.api.server, wanted.id)
     _require_ready(azure, wanted, agents.api, patience)
     suffix = wanted.environment.suffix
     await_terminating(agents.api, suffix, patience)
@@ -104,8 +106,7 @@ def connect(azure: Azure, wanted: Onboarding, **bounds: Unpack[Bounds]) -> Conne
     if decision.clean:
         _clean(agents, suffix, patience)
     azure.ensure_resource_group(wanted.location, {})
-    body = _put(azure, wanted, _public_key(agents, decision, standing), patience)
-    _link_gateway(azure, wanted, None, patience)
+    body = _put_linked(azure, wanted, None, _public_key(agents, decision, standing), patience)
     install_agents(azure, wanted, agents, body, patience)
     return wait_until_connected(azure, wanted, agents, patience)
 
@@ -148,8 +149,8 @@ def update(azure: Azure, old: Onboarding, wanted: Onboarding, **bounds: Unpack[B
     _require_own(agents, wanted)
     if patch_body(old) != patch_body(wanted) or not is_within(patch_body(wanted), found):
         found = azure.patch_cluster(wanted.name, patch_body(wanted), **patience.within(_PUT_SECONDS).bounds)
-    body = _put(azure, wanted, str(found["properties"].get("agentPublicKeyCertificate") or ""), patience)
-    _link_gateway(azure, wanted, old, patience)
+    key = str(found["properties"].get("agentPublicKeyCertificate") or "")
+    body = _put_linked(azure, wanted, old, key, patience)
     install_agents(azure, wanted, agents, body, patience)
     return wait_until_connected(azure, wanted, agents, patience)
 
@@ -261,6 +262,22 @@ def _public_key(agents: Agents, decision: Decision, standing: Standing) -> str:
     return pair.public
 
 
+def _put_linked(
+    azure: Azure, wanted: Onboarding, old: Onboarding | None, public_key: str, patience: Patience
+) -> dict[str, object]:
+    """Make the resource in Azure what is wanted, with its Arc gateway: linked before it is switched on."""
+    gateway, bounds = wanted.features.gateway_id, patience.within(_PUT_SECONDS).bounds
+    before = old.features.gateway_id if old is not None else None
+    if gateway and gateway != before:
+        if azure.get_cluster(wanted.name) is None:
+            plain = replace(wanted, features=replace(wanted.features, gateway_id=None))
+            _put(azure, plain, public_key, patience)
+        azure.link_gateway(wanted.name, gateway, **bounds)
+    elif before and not gateway:
+        azure.link_gateway(wanted.name, None, **bounds)
+    return _put(azure, wanted, public_key, patience)
+
+
 def _put(azure: Azure, wanted: Onboarding, public_key: str, patience: Patience) -> dict[str, object]:
     """Make the resource in Azure what is wanted; one that is stays untouched."""
     body, found = cluster_body(wanted, public_key), azure.get_cluster(wanted.name)
@@ -268,12 +285,6 @@ def _put(azure: Azure, wanted: Onboarding, public_key: str, patience: Patience) 
     if found is not None and state == "Succeeded" and is_within(body, found):
         return found
     return azure.put_cluster(wanted.name, body, **patience.within(_PUT_SECONDS).bounds)
-
-
-def _link_gateway(azure: Azure, wanted: Onboarding, old: Onboarding | None, patience: Patience) -> None:
-    id = wanted.features.gateway_id
-    if id or (old is not None and old.features.gateway_id):
-        azure.link_gateway(wanted.name, id, **patience.within(_PUT_SECONDS).bounds)
 
 
 def _clean(agents: Agents, suffix: str, patience: Patience) -> None:

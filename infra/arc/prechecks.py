@@ -12,6 +12,7 @@ from typing import Final
 
 from infra.arc.azure import (
     EXTENDED_LOCATION,
+    GATEWAY_VERSION,
     HYBRID_COMPUTE,
     KUBERNETES,
     KUBERNETES_CONFIGURATION,
@@ -27,6 +28,7 @@ from infra.arc.patience import Patience
 from infra.kubernetes.api import ClusterApi, ClusterError, ClusterUnreachable
 
 _REGISTERED: Final = ("Registered", "Registering")
+_MANAGED: Final = ".azmk8s.io"
 _OWN_ISSUER: Final = ("gke", "eks", "aks")
 _LOCATIONS_APP: Final = "bc313c14-388c-4e7d-a58e-70017303ee3b"
 _SKEW: Final = datetime.timedelta(minutes=5)
@@ -107,7 +109,7 @@ def _azure(azure: Azure, wanted: Onboarding, patience: Patience) -> Iterator[Pro
             f"subscription {wanted.scope.subscription_id} is {subscription['state']}",
             "enable it again",
         )
-    for check in (_providers, _location, _group, _private_link, _clock, _data_plane):
+    for check in (_providers, _location, _group, _private_link, _gateway, _clock, _data_plane):
         try:
             yield from check(azure, wanted, patience)
         except ArcError as error:
@@ -176,6 +178,12 @@ def _private_link(azure: Azure, wanted: Onboarding, _: Patience) -> Iterator[Pro
         )
 
 
+def _gateway(azure: Azure, wanted: Onboarding, _: Patience) -> Iterator[Problem]:
+    id = wanted.features.gateway_id
+    if id and azure.get_resource(id, GATEWAY_VERSION) is None:
+        yield Problem("gateway", f"there is no Arc gateway {id}", "make it, or correct the id")
+
+
 def _clock(azure: Azure, _: Onboarding, __: Patience) -> Iterator[Problem]:
     if azure.environment.is_emulator:
         return  # its clock can be advanced
@@ -205,6 +213,8 @@ def _data_plane(azure: Azure, wanted: Onboarding, patience: Patience) -> Iterato
 
 
 def _cluster(api: ClusterApi, wanted: Onboarding, now: datetime.datetime | None) -> list[Problem]:
+    if _MANAGED in api.server:
+        return [Problem("aks", f"{api.server} is a cluster that Azure runs (AKS)", "leave it out")]
     try:
         return cluster_problems(cluster_facts(api, now), wanted)
     except ClusterUnreachable as error:

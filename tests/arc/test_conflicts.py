@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 
 import pytest
 
 from infra.arc.agents import ClusterIdentity
-from infra.arc.conflicts import Existing, Standing, decide
+from infra.arc.conflicts import Existing, Standing, decide, require_direct
 from infra.arc.errors import Conflict
 from infra.kubernetes.helm import Release
 
@@ -126,3 +127,12 @@ def test_another_key_than_azures_is_refused_as_long_as_agents_have_no_identity()
 def test_a_cluster_that_azure_provisioned_is_left_alone() -> None:
     error = _refusal(Standing(wanted=Existing("Connected", "", "ProvisionedCluster")))
     assert error.rule == "provisioned-cluster"
+
+
+def test_a_kubeconfig_that_leads_through_azure_itself_is_refused() -> None:
+    id = "/subscriptions/S/resourceGroups/rg/providers/Microsoft.Kubernetes/connectedClusters/a"
+    path = hashlib.sha256(id.lower().encode()).hexdigest()
+    with pytest.raises(Conflict, match="directly"):
+        require_direct(f"https://127.0.0.1:47011/{path}", id)
+    require_direct("https://10.0.0.1:6443", id)
+    require_direct(f"https://127.0.0.1:47011/{path}", f"{id}-2")

@@ -11,10 +11,11 @@ import pytest
 
 from infra.arc import cleanup, installation
 from infra.arc.agents import Agents
-from infra.arc.azure import Azure
+from infra.arc.azure import GATEWAY_VERSION, Azure
 from infra.arc.credentials import credential_for
-from infra.arc.errors import ArcError, AzureUnreachable, Conflict, NotInTime
-from infra.arc.onboarding import connect, disconnect, observe
+from infra.arc.errors import ArcError, AzureUnreachable, Conflict, NotInTime, Unready
+from infra.arc.model import Features
+from infra.arc.onboarding import connect, disconnect, observe, update
 from infra.arc.patience import Bounds
 from infra.errors import Interrupted
 from infra.kubernetes.api import ClusterApi
@@ -63,6 +64,30 @@ def test_a_run_that_is_stopped_anywhere_goes_on_with_its_key(lab: Lab, azure: Az
         found = connect(azure, lab.wanted(), **lab.bounds())
     assert found.connectivity_status == "Connected"
     assert {*keys, found.public_key} == {found.public_key}
+
+
+def test_a_gateway_is_linked_before_it_is_switched_on_and_can_be_taken_away(lab: Lab, azure: Azure) -> None:
+    azure.ensure_resource_group("eastus", {})
+    gateway = f"{azure.scope.group_id}/providers/Microsoft.HybridCompute/gateways/g"
+    with pytest.raises(Unready, match="there is no Arc gateway"):
+        connect(azure, lab.wanted(features=Features(gateway_id=gateway)), **lab.bounds())
+    body = {"location": "eastus", "properties": {"gatewayType": "Public", "allowedFeatures": ["*"]}}
+    azure.put_resource(gateway, GATEWAY_VERSION, body, **lab.bounds())
+    with_it, without = lab.wanted(features=Features(gateway_id=gateway)), lab.wanted()
+    with pytest.raises(Interrupted):
+        connect(azure, with_it, **stopping_at(lab, "asking https://"))
+    settings = f"{azure.scope.cluster_id('a')}/providers/Microsoft.HybridCompute/settings/Default"
+    assert _gateway(azure, settings) == (True, gateway)
+    with pytest.raises(Interrupted):
+        update(azure, with_it, without, **stopping_at(lab, "asking https://"))
+    assert _gateway(azure, settings) == (False, None)
+
+
+def _gateway(azure: Azure, settings: str) -> tuple[bool, str | None]:
+    cluster, linked = azure.get_cluster("a"), azure.get_resource(settings, GATEWAY_VERSION)
+    assert cluster is not None
+    found = ((linked or {}).get("properties") or {}).get("gatewayProperties") or {}
+    return cluster["properties"]["gateway"]["enabled"], found.get("gatewayResourceId") or None
 
 
 def test_helm_that_was_killed_is_no_obstacle(lab: Lab, azure: Azure, monkeypatch: pytest.MonkeyPatch) -> None:

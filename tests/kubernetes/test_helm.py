@@ -1,0 +1,92 @@
+"""The helm program: what it is given, what of its words is told, and how it is stopped. Here a script plays it."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from infra.errors import Interrupted, UserError
+from infra.kubernetes.helm import Helm, HelmFailed, find_helm
+
+Play = Callable[[str], Helm]
+
+CONFIG = {"users": [{"user": {"token": "canary-config"}}]}
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Callable[[str], Helm]:
+    """Return helm whose program is a script."""
+
+    def written(script: str) -> Helm:
+        program = tmp_path / "helm"
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+        environment = {
+            "AZLOCAL_HELM": str(program),
+            "PATH": os.environ["PATH"],
+            "PULUMI_CONFIG_PASSPHRASE": "canary",
+        }
+        return Helm(CONFIG, environment, {"HELM_DRIVER": "secret"})
+
+    return written
+
+
+def never() -> threading.Event:
+    return threading.Event()
+
+
+def test_values_come_on_standard_input_and_the_kubeconfig_from_memory(play: Play) -> None:
+    helm = play('cat; cat "$KUBECONFIG"; echo "$HELM_DRIVER ${PULUMI_CONFIG_PASSPHRASE-unset}"')
+    said = helm.run(["upgrade"], never(), stdin='{"a": 1}')
+    assert said == '{"a": 1}' + json.dumps(CONFIG) + "secret unset\n"
+
+
+def test_warnings_are_no_error(play: Play) -> None:
+    helm = play("echo 'WARNING: Kubernetes configuration file is group-readable' >&2; echo fine")
+    assert helm.run(["list"], never()) == "fine\n"
+
+
+def test_an_error_is_told_without_the_warnings_before_it_and_without_secrets(play: Play) -> None:
+    helm = play("echo 'WARNING: group-readable' >&2; echo 'Error: no canary-1 here' >&2; exit 1")
+    with pytest.raises(HelmFailed) as caught:
+        helm.run(["upgrade"], never(), hidden=["canary-1"])
+    assert str(caught.value) == "no [secret] here"
+
+
+def test_a_helm_that_says_nothing_is_told_by_its_exit_code(play: Play) -> None:
+    with pytest.raises(HelmFailed, match="helm upgrade exited 3"):
+        play("exit 3").run(["upgrade"], never())
+
+
+def test_it_is_stopped_on_request(play: Play) -> None:
+    cancelled = threading.Event()
+    threading.Timer(0.3, cancelled.set).start()
+    begun = time.monotonic()
+    with pytest.raises(Interrupted, match="helm pull"):
+        play("exec sleep 60").run(["pull"], cancelled)
+    assert time.monotonic() - begun < 5
+
+
+def test_it_is_stopped_when_its_time_is_over(play: Play) -> None:
+    with pytest.raises(HelmFailed, match="didn't end in time"):
+        play("exec sleep 60").run(["pull"], never(), deadline=time.monotonic() + 0.3)
+
+
+def test_the_releases_of_a_name_are_found_in_every_namespace(play: Play) -> None:
+    found = [{"name": "azure-arc", "namespace": "x", "status": "failed", "chart": "c-1"}]
+    (release,) = play(f"test \"$3\" = --all-namespaces && echo '{json.dumps(found)}'").releases(
+        "azure-arc", never()
+    )
+    assert (release.namespace, release.status, release.chart) == ("x", "failed", "c-1")
+
+
+def test_a_machine_without_helm_is_told_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.image.bundle.find_bundle", lambda: None)
+    with pytest.raises(UserError, match="azlocal image build"):
+        find_helm({"PATH": "/nonexistent"})
