@@ -23,7 +23,7 @@ from infra.arc.environment import AzureEnvironment
 from infra.arc.errors import ArcError, ArmError
 from infra.arc.model import AzureScope
 from infra.arc.patience import Patience
-from infra.arc.transport import applied, pipeline, transport
+from infra.arc.transport import applied, current, pipeline, transport
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -109,7 +109,7 @@ class Arm:
 
     def _call(self, doing: str, request: Callable[[], Any], patience: Patience | None = None) -> Any:
         try:
-            with applied(patience or Patience().within(_REQUEST_SECONDS)):
+            with applied(patience or current(_REQUEST_SECONDS)):
                 return request()
         except AzureError as error:
             raise mapped(error, doing) from error
@@ -117,7 +117,7 @@ class Arm:
     def _maybe(self, doing: str, request: Callable[[], Any]) -> Body | None:
         """Return a resource, None where Azure says that there is none."""
         try:
-            with applied(Patience().within(_REQUEST_SECONDS)):
+            with applied(current(_REQUEST_SECONDS)):
                 found: Body = request()
         except AzureError as error:
             if is_missing(error):

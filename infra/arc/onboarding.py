@@ -38,6 +38,7 @@ from infra.arc.model import (
     Proxy,
 )
 from infra.arc.patience import Bounds, Patience
+from infra.arc.transport import applied
 from infra.kubernetes.api import ClusterApi
 
 __all__ = [
@@ -93,7 +94,12 @@ def connect(azure: Azure, wanted: Onboarding, **bounds: Unpack[Bounds]) -> Conne
         ClusterUnreachable, ClusterError: The cluster doesn't answer, or refuses.
         Interrupted: It was cancelled.
     """
-    patience, agents = Patience(**bounds), Agents(wanted.kubeconfig)
+    patience = Patience(**bounds)
+    with applied(patience):
+        return _connected(azure, wanted, Agents(wanted.kubeconfig), patience)
+
+
+def _connected(azure: Azure, wanted: Onboarding, agents: Agents, patience: Patience) -> Connected:
     require_direct(agents.api.server, wanted.id)
     _require_ready(azure, wanted, agents.api, patience)
     suffix = wanted.environment.suffix
@@ -142,7 +148,12 @@ def update(azure: Azure, old: Onboarding, wanted: Onboarding, **bounds: Unpack[B
     Raises:
         As `connect`.
     """
-    patience, agents = Patience(**bounds), Agents(wanted.kubeconfig)
+    patience = Patience(**bounds)
+    with applied(patience):
+        return _updated(azure, old, wanted, Agents(wanted.kubeconfig), patience)
+
+
+def _updated(azure: Azure, old: Onboarding, wanted: Onboarding, agents: Agents, patience: Patience) -> Connected:
     found = azure.get_cluster(wanted.name)
     if found is None:
         raise ArcError("gone", f"{wanted.id} no longer exists", "pulumi refresh, then pulumi up connects it anew")
@@ -186,7 +197,9 @@ def disconnect(
         ArcError: Azure refuses.
         Interrupted: It was cancelled.
     """
-    return offboarding.disconnect(azure, scope, name, kubeconfig, force=force, patience=Patience(**bounds))
+    patience = Patience(**bounds)
+    with applied(patience):
+        return offboarding.disconnect(azure, scope, name, kubeconfig, force=force, patience=patience)
 
 
 def target_of(wanted: Onboarding) -> ClusterIdentity:

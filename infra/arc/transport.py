@@ -39,6 +39,11 @@ def applied(patience: Patience | None) -> Iterator[None]:
         _PATIENCE.reset(token)
 
 
+def current(seconds: float) -> Patience:
+    """Return the patience of whoever calls within `applied`, for a request that may take so long at most."""
+    return (_PATIENCE.get() or Patience()).within(seconds)
+
+
 class Transport(RequestsTransport):
     """Requests, whose waits can be cancelled."""
 

@@ -19,6 +19,7 @@ from infra.arc.errors import ArcError, ArmError, CredentialError, NotInTime
 from infra.arc.keys import make_key_pair
 from infra.arc.model import AzureRbac, AzureScope, Features, OidcIssuer
 from infra.arc.patience import Patience
+from infra.arc.transport import applied
 from infra.errors import Interrupted
 from tests.arc.living import Lab
 
@@ -260,3 +261,13 @@ def test_time_is_azures(azure: Azure, emulated_lab: Lab) -> None:
     before = azure.clock()
     emulated_lab.admin("POST", "clock", {"advanceSeconds": 86400})
     assert 86390 < (azure.clock() - before).total_seconds() < 86500
+
+
+def test_reading_while_connecting_can_be_stopped_too(azure: Azure, emulated_lab: Lab) -> None:
+    emulated_lab.fault(kind="throttle", method="GET", path="resourcegroups/", retryAfter=60)
+    cancelled = threading.Event()
+    threading.Timer(0.5, cancelled.set).start()
+    begun = time.monotonic()
+    with applied(Patience(begun + 60, cancelled)), pytest.raises(Interrupted):
+        azure.resource_group()
+    assert time.monotonic() - begun < 5
