@@ -123,13 +123,21 @@ def run_engine(directory: Path, stack: str, *arguments: str) -> None:
     """
     command = ["pulumi", *arguments, "--stack", stack, "--non-interactive"]
     try:
-        done = subprocess.run(command, cwd=directory, check=False)
+        process = subprocess.Popen(command, cwd=directory)
     except FileNotFoundError as error:
         raise UserError('pulumi isn\'t on PATH; `eval "$(make env)"` puts it there') from error
-    if done.returncode != 0:
-        raise UserError(
-            f"`{' '.join(command)}` ended with {done.returncode}; mend what it says, then run this command again"
-        )
+    code = _ended(process)
+    if code != 0:
+        raise UserError(f"`{' '.join(command)}` ended with {code}; mend what it says, then run this command again")
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int:
+    """Return the exit code; Ctrl-C is the engine's to answer, which ends in order and keeps its state."""
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue
 
 
 def _bounds(say: Say) -> Bounds:

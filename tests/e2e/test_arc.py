@@ -8,15 +8,23 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 import yaml
 
+from infra.arc.azure import Azure
+from infra.arc.credentials import credential_for
+from infra.arc.environment import environment_of
+from infra.arc.model import AzureScope
+from infra.arc.patience import Bounds
 from tests.cluster import Kubernetes, eventually, kubernetes, kubernetes_cluster, recorded_commands
 from tests.git_server import Repository, served
 from tests.instance import INSTANCE, address, projects
@@ -35,6 +43,11 @@ CUSTOM = {
     "extensionType": "microsoft.dataprotection.kubernetes",
     "configurationSettings": {"first": "1"},
     "configurationProtectedSettings": {"accountKey": "arc:account"},
+}
+
+LOCATED = {
+    "customLocationsFeature": {"enabled": True, "oid": "51dfe1e8-70c6-4de5-a08e-e18aff23d815"},
+    "customLocations": [{"name": f"{INSTANCE}-site", "namespace": "site", "extensions": ["backup"]}],
 }
 
 
@@ -139,6 +152,7 @@ def test_flux_applies_what_the_repository_has_and_follows_it(made: Made, reposit
     }
     commit = repository.commit(manifest)
     made.connect(
+        **LOCATED,
         extensions=[CUSTOM],
         knownExtensions={"containerInsights": INSIGHTS},
         fluxConfigurations=[
@@ -182,6 +196,14 @@ def test_extensions_are_installed_as_their_type_says(made: Made) -> None:
     assert {one["metadata"]["name"].partition("-controller")[0] for one in flux_pods} >= {"source", "kustomize"}
 
 
+def test_a_custom_location_offers_an_extension(made: Made) -> None:
+    location = resource(made, "CustomLocation")
+    assert (location["provisioningState"], location["namespace"]) == ("Succeeded", "site")
+    assert [one.rpartition("/")[2] for one in location["extensionIds"]] == ["backup"]
+    config = made.a.get("configmap", "azure-clusterconfig", "--namespace", "azure-arc")
+    assert config["data"]["AZURE_RESOURCE_NAME"] == f"{INSTANCE}-a"
+
+
 def test_nothing_changes_by_itself_afterwards(made: Made) -> None:
     made.project.up("--expect-no-changes").expect()
     made.project.refresh("--expect-no-changes").expect()
@@ -191,6 +213,7 @@ def test_no_secret_lies_in_plain_text(made: Made, repository: Repository) -> Non
     """Private key, client secret, protected settings: in no state, log, process, Helm release."""
     with recorded_commands() as commands:
         made.connect(
+            **LOCATED,
             extensions=[CUSTOM | {"configurationSettings": {"first": "2"}}],
             knownExtensions={"containerInsights": INSIGHTS},
             fluxConfigurations=[flux(repository)],
@@ -265,21 +288,60 @@ def test_commands_look_at_the_connection(made: Made) -> None:
 # -- another region ---------------------------------------------------------------------------------
 
 
+def azure_of(made: Made) -> Azure:
+    """Return the emulator as somebody beside the stack uses it, in the portal or with az."""
+    environment = environment_of("emulator", emulator_folder=made.emulator)
+    client = json.loads((made.emulator / "client.json").read_text())
+    return Azure(environment, AzureScope(client["subscriptionId"], INSTANCE), credential_for(environment))
+
+
 def test_a_move_takes_everything_along_and_the_next_preview_is_empty(made: Made, repository: Repository) -> None:
+    """What somebody made beside the stack, too; a move that is interrupted goes on where it was."""
     before = resource(made, "ConnectedCluster")["publicKey"]
-    planned = made.azlocal("arc", "move", "a", "--to", "westeurope", "--dry-run", "--stack", INSTANCE)
+    bounds: Bounds = {"deadline": time.monotonic() + 120, "cancelled": Event(), "status": lambda _: None}
+    with azure_of(made) as azure:
+        foreign = {"properties": {"extensionType": "microsoft.policyinsights"}}
+        azure.put_extension(f"{INSTANCE}-a", "by-hand", foreign, **bounds)
+    move = ("arc", "move", "a", "--to", "westeurope", "--stack", INSTANCE)
+    assert "atlantis" in made.azlocal(*move[:4], "atlantis", *move[5:], code=2)
+    planned = made.azlocal(*move, "--dry-run", code=2)
     assert "eastus -> westeurope" in planned
-    assert "extensions/backup" in planned
-    assert "atlantis" in made.azlocal("arc", "move", "a", "--to", "atlantis", "--stack", INSTANCE, code=2)
-    assert resource(made, "ConnectedCluster")["location"] == "eastus"
-    made.azlocal("arc", "move", "a", "--to", "westeurope", "--stack", INSTANCE)
+    assert "made again by the stack: extensions/backup" in planned
+    assert "extensions/by-hand isn't declared in the stack" in planned, "its secrets are asked for first"
+    assert resource(made, "ConnectedCluster")["location"] == "eastus", "nothing was deleted"
+    file = made.project.directory / ".azlocal" / "moves" / f"{INSTANCE}-a.json"
+    interrupt(made, [*move, "--unprotected", "by-hand"], lambda: '"configuration"' in text_of(file))
+    assert "going on with the move" in made.azlocal(*move, "--unprotected", "by-hand")
     now = resource(made, "ConnectedCluster")
     assert (now["location"], now["connectivityStatus"]) == ("westeurope", "Connected")
     assert now["publicKey"] != before, "a new connection has a new key"
     assert resource(made, "Extension", "backup")["provisioningState"] == "Succeeded"
+    with azure_of(made) as azure:
+        by_hand = azure.get_extension(f"{INSTANCE}-a", "by-hand")
+        assert by_hand is not None
+        assert by_hand["properties"]["provisioningState"] == "Succeeded"
     made.project.up("--expect-no-changes").expect()
     repository.commit({"app/map.yaml": config_map("three")})
     assert eventually(lambda: from_git(made) == "three", "Flux works in the new region")
+
+
+def text_of(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+def interrupt(made: Made, arguments: list[str], reached: Callable[[], bool]) -> None:
+    """Run a command and press Ctrl-C, as a terminal sends it, some seconds after something was reached."""
+    process = subprocess.Popen(
+        [AZLOCAL, "-C", str(made.project.directory), *arguments],
+        env=os.environ | made.project._environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    eventually(reached, "the step before the interruption")
+    time.sleep(6)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(120) != 0
 
 
 # -- the end ----------------------------------------------------------------------------------------
