@@ -162,7 +162,8 @@ class Networking(_Known):
     """MetalLB, managed by Azure (§4.4). Not beside azlocal's own MetalLB in the same namespace."""
 
     k8s_runtime_fpa_object_id: str = Field(
-        description="Object id of the service principal of 087fca6e-4606-4d41-b3f6-5ebdf75b8b4c."
+        alias="k8sRuntimeFpaObjectId",
+        description="Object id of the service principal of 087fca6e-4606-4d41-b3f6-5ebdf75b8b4c.",
     )
 
     def extension(self) -> ExtensionSpec:
