@@ -18,7 +18,7 @@ from infra.arc.conflicts import PROVISIONED, require_direct
 from infra.arc.errors import ArcError, AzureUnreachable, Conflict, CredentialError
 from infra.arc.model import AzureScope
 from infra.arc.patience import Patience
-from infra.kubernetes.api import ClusterUnreachable
+from infra.kubernetes.api import ClusterError, ClusterUnreachable
 
 _CHILD_SECONDS: Final = 600.0
 _CLUSTER_SECONDS: Final = 900.0
@@ -38,7 +38,7 @@ def disconnect(
     if agents is not None:
         require_direct(agents.api.server, scope.cluster_id(name))
     left: list[str] = []
-    is_there = agents is not None and _answers(agents, identity, left)
+    is_there = agents is not None and _answers(agents, identity, left, force=force)
     if agents is not None and is_there:
         _require_own(agents, identity, force=force)
     try:
@@ -57,14 +57,20 @@ def disconnect(
     return tuple(left)
 
 
-def _answers(agents: Agents, identity: ClusterIdentity, left: list[str]) -> bool:
-    """Return whether the cluster answers; where it doesn't, note what stays there."""
+def _answers(agents: Agents, identity: ClusterIdentity, left: list[str], *, force: bool) -> bool:
+    """Return whether the cluster answers; where it doesn't, note what stays there.
+
+    One that lets us in no more is as good as one that doesn't answer only where `force` says so: mostly, the
+    kubeconfig is the wrong one.
+    """
     try:
-        agents.api.get("/version")
-    except ClusterUnreachable as error:
+        agents.api.get("/api/v1/namespaces/kube-system")
+    except (ClusterUnreachable, ClusterError) as error:
+        if isinstance(error, ClusterError) and not force:
+            raise
         left.append(
-            f"the cluster doesn't answer ({error}); if it comes back, its agents of {identity} still run, without "
-            f"a resource in Azure: {_BY_HAND}"
+            f"the cluster doesn't answer or let us in ({error}); if it comes back, its agents of {identity} still "
+            f"run, without a resource in Azure: {_BY_HAND}"
         )
         return False
     return True

@@ -88,7 +88,7 @@ class ClusterApi:
         from kubernetes.client.exceptions import ApiException
 
         url = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")
-        headers = {"Content-Type": content_type, "Accept": "application/json, */*"}
+        headers = {"Content-Type": content_type, "Accept": "application/json, */*", **self._bearer()}
         try:
             answer: Any = self._client.call_api(
                 method, url, headers, body, _request_timeout=(_CONNECT_SECONDS, _ANSWER_SECONDS)
@@ -101,6 +101,11 @@ class ClusterApi:
         if answer.status >= 400:
             raise ClusterError(f"{self.server}{path}: {_message(data) or answer.reason}", answer.status)
         return data.decode(errors="replace")
+
+    def _bearer(self) -> dict[str, str]:
+        """Return the header of a kubeconfig that has a token; `call_api` itself only knows certificates."""
+        found: Any = self._client.configuration.auth_settings()
+        return {one["key"]: one["value"] for one in found.values() if one["value"]}
 
 
 def _reason(error: Any) -> str:

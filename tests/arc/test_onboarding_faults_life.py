@@ -18,7 +18,7 @@ from infra.arc.model import Features
 from infra.arc.onboarding import connect, disconnect, observe, update
 from infra.arc.patience import Bounds
 from infra.errors import Interrupted
-from infra.kubernetes.api import ClusterApi
+from infra.kubernetes.api import ClusterApi, ClusterError
 from tests.arc.living import Lab, agents_live
 
 pytestmark = pytest.mark.engine
@@ -245,8 +245,22 @@ def test_a_cluster_that_is_gone_leaves_nothing_in_azure_and_says_what_may_be_lef
         connect(azure, lab.wanted(), **stopping_at(lab, "waiting for the"))
     gone = json.dumps(lab.cluster.config(port=1))
     (left,) = disconnect(azure, lab.scope, "a", gone, **lab.bounds())
-    assert "the cluster doesn't answer" in left
+    assert "the cluster doesn't answer or let us in" in left
     assert "helm uninstall azure-arc" in left
+    assert azure.get_cluster("a") is None
+
+
+def test_a_cluster_that_lets_us_in_no_more_is_only_given_up_by_force(lab: Lab, azure: Azure) -> None:
+    with pytest.raises(Interrupted):
+        connect(azure, lab.wanted(), **stopping_at(lab, "waiting for the"))
+    config = lab.cluster.config()
+    config["users"] = [{"name": "admin", "user": {"token": "canary-token"}}]
+    with pytest.raises(ClusterError, match="Unauthorized"):
+        disconnect(azure, lab.scope, "a", json.dumps(config), **lab.bounds())
+    assert azure.get_cluster("a") is not None
+    (left,) = disconnect(azure, lab.scope, "a", json.dumps(config), force=True, **lab.bounds())
+    assert "Unauthorized" in left
+    assert "canary" not in left
     assert azure.get_cluster("a") is None
 
 
