@@ -21,13 +21,16 @@ from infra.arc.transport import applied, pipeline, transport
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
+REGISTRY_VARIABLE: Final = "HELMREGISTRY"
+"""Names the agents' chart as Azure's own client has it, for machines that the data plane can't be reached from."""
+
 _AGENTS: Final = "azure-arc-k8sagents"
 _LATEST_VERSION: Final = "2019-11-01-preview"
 _VERSION: Final = "2024-07-01-preview"
 _SECONDS: Final = 120.0
 _REMEDY: Final = (
     "let this machine reach it (`azlocal arc check` names all endpoints), or set HTTPS_PROXY and, where a proxy "
-    "inspects TLS, REQUESTS_CA_BUNDLE"
+    f"inspects TLS, REQUESTS_CA_BUNDLE; {REGISTRY_VARIABLE}=REGISTRY/…/azure-arc-k8sagents:VERSION does without it"
 )
 
 

@@ -12,7 +12,7 @@ from infra.arc.azure import Azure, short_location
 from infra.arc.bodies import is_within, protected_settings, settings_body
 from infra.arc.charts import Chart, check_version, parse_chart, release_version
 from infra.arc.conflicts import EXPIRED
-from infra.arc.data_plane import DataPlane, HelmSettings
+from infra.arc.data_plane import REGISTRY_VARIABLE, DataPlane, HelmSettings
 from infra.arc.errors import ArcError, AzureUnreachable, NotInTime
 from infra.arc.helm_values import agent_values
 from infra.arc.model import Connected, Onboarding
@@ -24,7 +24,6 @@ from infra.kubernetes.helm import Release
 _AGENTS_SECONDS: Final = 1200.0  # what Azure's own client gives Helm
 _CONNECTED_SECONDS: Final = 600.0  # metadata may need as long to show
 _PROFILE_SECONDS: Final = 900.0
-_REGISTRY: Final = "HELMREGISTRY"  # as Azure's own client honours it, where the data plane is blocked
 
 
 def install_agents(
@@ -73,7 +72,7 @@ def install_agents(
 
 def _settings(azure: Azure, wanted: Onboarding, cluster: Mapping[str, Any], patience: Patience) -> HelmSettings:
     """Ask the data plane for chart and values, unless the user names the chart."""
-    named = os.environ.get(_REGISTRY)
+    named = os.environ.get(REGISTRY_VARIABLE)
     if named:
         return HelmSettings(named, {})
     plane = DataPlane(azure.environment, short_location(wanted.location), azure.credential)

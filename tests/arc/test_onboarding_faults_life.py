@@ -16,7 +16,7 @@ from infra.arc.credentials import credential_for
 from infra.arc.errors import ArcError, AzureUnreachable, Conflict, NotInTime, Unready
 from infra.arc.model import Features
 from infra.arc.onboarding import connect, disconnect, observe, update
-from infra.arc.patience import Bounds
+from infra.arc.patience import Bounds, Patience
 from infra.errors import Interrupted
 from infra.kubernetes.api import ClusterApi, ClusterError
 from tests.arc.living import Lab, agents_live
@@ -148,6 +148,22 @@ def test_a_chart_that_cannot_be_pulled_is_told(lab: Lab, azure: Azure, monkeypat
     with pytest.raises(ArcError, match=r"azure-arc-k8sagents 1\.99\.0 can't be pulled") as caught:
         connect(azure, wanted, **lab.bounds())
     assert caught.value.rule == "agents-chart-pull"
+
+
+def test_a_chart_that_the_user_names_is_taken_without_asking_the_data_plane(
+    lab: Lab, azure: Azure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = lab.environment.resource_manager.removeprefix("https://")
+    monkeypatch.setenv("HELMREGISTRY", f"{host}/azurearck8s/batch1/stable/azure-arc-k8sagents:1.35.3")
+    lab.fault(kind="status", path="/dp/azure-arc-k8sagents", statusCode=403, code="Forbidden")
+    with pytest.raises(Interrupted):
+        connect(azure, lab.wanted(), **stopping_at(lab, "waiting for the"))
+    release = Agents(lab.cluster.kubeconfig).release(Patience())
+    assert release is not None
+    assert release.chart == "azure-arc-k8sagents-1.35.3"
+    identity = Agents(lab.cluster.kubeconfig).identity()
+    assert identity is not None
+    assert identity.key == (lab.scope.subscription_id, "lab-rg", "a")
 
 
 def test_a_half_removed_installation_is_refused_with_the_command(lab: Lab, azure: Azure) -> None:

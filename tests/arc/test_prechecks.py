@@ -139,10 +139,16 @@ def test_an_azure_that_does_not_answer_is_told(emulated_lab: Lab) -> None:
         assert set(rules(azure, emulated_lab.wanted(environment=gone))) == {"azure-unreachable"}
 
 
-def test_a_blocked_data_plane_is_told(emulated_lab: Lab) -> None:
+def test_a_blocked_data_plane_is_told_and_can_be_done_without(
+    emulated_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     blocked = emulated_lab.environment.model_copy(update={"config_endpoint": "https://127.0.0.1:1"})
     with Azure(blocked, emulated_lab.scope, credential_for(emulated_lab.environment)) as azure:
-        assert set(rules(azure, emulated_lab.wanted(environment=blocked))) == {"data-plane-unreachable"}
+        found = rules(azure, emulated_lab.wanted(environment=blocked))
+        assert set(found) == {"data-plane-unreachable"}
+        assert "HELMREGISTRY=" in found["data-plane-unreachable"]
+        monkeypatch.setenv("HELMREGISTRY", "registry.lab/azure-arc-k8sagents:1.36.1")
+        assert rules(azure, emulated_lab.wanted(environment=blocked)) == {}
 
 
 def test_a_machine_whose_clock_is_wrong_is_told(emulated_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
