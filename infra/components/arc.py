@@ -89,10 +89,12 @@ class KubernetesCluster:
     Attributes:
         control_plane: Its API server; what is in the cluster goes with it.
         ca_hash: Which cluster it is, known before it stands.
+        probe_image: On each of its nodes: what tries Azure's endpoints from a pod.
     """
 
     control_plane: ControlPlane
     ca_hash: pulumi.Input[str]
+    probe_image: pulumi.Input[str]
 
 
 class ArcOnboarding(pulumi.ComponentResource):
@@ -187,6 +189,7 @@ class ArcOnboarding(pulumi.ComponentResource):
             private_link_scope_id=arc.private_link_scope,
             gateway_id=arc.gateway,
             register_providers=arc.register_providers,
+            probe_image=self._kubernetes.probe_image,
         )
 
     @property

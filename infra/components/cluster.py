@@ -123,7 +123,7 @@ class Cluster(pulumi.ComponentResource):
                 self._name,
                 cluster.arc,
                 site.azure,
-                KubernetesCluster(control_plane, identity.ca_hash),
+                KubernetesCluster(control_plane, identity.ca_hash, site.bundle.image("agent-runtime")),
                 pulumi.ResourceOptions(parent=self, depends_on=[whole]),
             )
 

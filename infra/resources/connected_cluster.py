@@ -70,6 +70,10 @@ class ConnectedClusterInputs(Model):
     register_providers: Annotated[bool, IGNORE] = Field(
         default=False, description="Register what the subscription lacks, instead of saying so"
     )
+    probe_image: Annotated[str | None, IGNORE] = Field(
+        default=None,
+        description="An image on every node: a pod of it tries Azure's endpoints before anything is made",
+    )
     connected: Annotated[bool, UPDATE] = Field(
         default=True, description="Azure hears from the agents, and all of them run; drift where it isn't so"
     )

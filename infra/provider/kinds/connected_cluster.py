@@ -138,6 +138,7 @@ def _onboarding(azure: Azure, inputs: ConnectedClusterInputs) -> Onboarding:
         auto_upgrade=inputs.agent_auto_upgrade,
         release_train=inputs.release_train,
         register_providers=inputs.register_providers,
+        probe_image=inputs.probe_image,
     )
 
 
