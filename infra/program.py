@@ -10,7 +10,7 @@ import pulumi
 
 from infra.address_probes import address_probes
 from infra.addresses import AddressPlan
-from infra.arc_prechecks import azure_findings
+from infra.arc_commands.prechecks import azure_findings
 from infra.components.instance import AzureLocalInstance, LoginKeys
 from infra.components.node_image import NodeImageFiles
 from infra.guest import API_PORT

@@ -13,10 +13,10 @@ from typing import Any, Final
 from infra.arc.azure import Azure
 from infra.arc.inventory import Body, Inventory, Kind, differences, portable
 from infra.arc.patience import Bounds
+from infra.arc_commands.region_move.journal import Move, Step, save, with_done
+from infra.arc_commands.region_move.plan import Plan
+from infra.arc_commands.region_move.stack_file import set_location
 from infra.errors import UserError
-from infra.region_move.journal import Move, Step, save, with_done
-from infra.region_move.plan import Plan
-from infra.region_move.stack_file import set_location
 
 Say = Callable[[str], None]
 

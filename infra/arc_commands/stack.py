@@ -15,7 +15,7 @@ from infra.arc.azure import Azure, short_location
 from infra.arc.endpoints import Settings
 from infra.arc.errors import ArcError
 from infra.arc.model import Proxy
-from infra.arc_access import azure_of
+from infra.arc_commands.access import azure_of
 from infra.arc_topology import Arc, ConnectedCluster, arc_of, connected_cluster_of
 from infra.login_keys import identity_files
 from infra.spec import InstanceSpec, load_instance

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from infra.arc.inventory import Inventory
+from infra.arc_commands.region_move import journal
+from infra.arc_commands.region_move.stack_file import with_location
 from infra.errors import UserError
-from infra.region_move import journal
-from infra.region_move.stack_file import with_location
 
 STACK = """# why
 config:

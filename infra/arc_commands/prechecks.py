@@ -8,7 +8,7 @@ from dataclasses import replace
 from infra.arc.azure import Azure
 from infra.arc.errors import AzureUnreachable
 from infra.arc.onboarding import CustomLocations, Features, OidcIssuer, Onboarding, Problem, precheck
-from infra.arc_access import azure_of
+from infra.arc_commands.access import azure_of
 from infra.arc_topology import ConnectedCluster
 from infra.errors import UserError
 from infra.spec import Finding, InstanceSpec

@@ -13,12 +13,12 @@ from ruamel.yaml.error import YAMLError
 
 from infra.arc.azure import Azure
 from infra.arc.inventory import Inventory
-from infra.arc_stack import cluster_of_stack
+from infra.arc_commands.region_move.journal import Move, begin, load, path_of, save
+from infra.arc_commands.region_move.move import Mover, run_engine
+from infra.arc_commands.region_move.plan import NEEDED, Plan, plan_move
+from infra.arc_commands.stack import cluster_of_stack
 from infra.arc_topology import ConnectedCluster
 from infra.cli_output import EXIT_RULE_BROKEN, directory_of, errors
-from infra.region_move.journal import Move, begin, load, path_of, save
-from infra.region_move.move import Mover, run_engine
-from infra.region_move.plan import NEEDED, Plan, plan_move
 
 _NO_CHANGES: Final = ("preview", "--expect-no-changes", "--suppress-outputs")
 

@@ -55,7 +55,7 @@ def project(tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     def here(*_: Any) -> Iterator[LocalShell]:
         yield LocalShell()
 
-    monkeypatch.setattr("infra.arc_stack.shell_on", here)
+    monkeypatch.setattr("infra.arc_commands.stack.shell_on", here)
     return tmp_path
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from infra.arc.inventory import Inventory, differences, portable
+from infra.arc_commands.region_move.plan import NEEDED, Plan, plan_move
 from infra.arc_topology import ConnectedCluster, connected_cluster_of
-from infra.region_move.plan import NEEDED, Plan, plan_move
 from tests.instances import cluster, make_spec
 
 ID = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Kubernetes/connectedClusters/lab-a"

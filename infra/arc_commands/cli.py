@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from infra.arc_commands.region_move.cli import HELP, move
 from infra.cli_output import EXIT_RULE_BROKEN, directory_of, errors, json_text
-from infra.region_move.cli import HELP, move
 
 if TYPE_CHECKING:
     from infra.arc.endpoints import Look
     from infra.arc.model import Connected
-    from infra.arc_stack import ClusterOfStack, Machine
+    from infra.arc_commands.stack import ClusterOfStack, Machine
 
 _HELP = """What Azure Arc needs of a cluster's network, and how a cluster's connection is.
 
@@ -62,7 +62,7 @@ def check(
     """
     from infra.arc.endpoints import endpoints_of, judge
     from infra.arc.endpoints.report import as_json, is_sound, print_findings
-    from infra.arc_stack import chosen, cluster_of_stack, machines_of
+    from infra.arc_commands.stack import chosen, cluster_of_stack, machines_of
 
     with errors():
         found = cluster_of_stack(stack, cluster, directory_of(context))
@@ -93,7 +93,7 @@ def check(
 
 def _look(found: ClusterOfStack, machine: Machine, endpoints: Any, authorities: str) -> Look:
     from infra.arc.endpoints import look_from
-    from infra.arc_stack import shell_on
+    from infra.arc_commands.stack import shell_on
 
     with shell_on(machine, found.keys) as shell:
         return look_from(shell, endpoints, found.proxy, authorities, machine.name)
@@ -107,7 +107,7 @@ def status(context: typer.Context, cluster: Cluster, stack: Stack = "local", out
     """
     from infra.arc.errors import ArcError
     from infra.arc.onboarding import observe
-    from infra.arc_stack import cluster_of_stack, kubeconfig_of
+    from infra.arc_commands.stack import cluster_of_stack, kubeconfig_of
     from infra.kubernetes.api import ClusterApi
 
     with errors():
