@@ -1,0 +1,60 @@
+"""What the README shows can be typed: its commands exist with their options, its YAML can be read."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+from infra.arc_topology import arc_of, connected_cluster_of
+from infra.cli import app
+from infra.spec import InstanceSpec
+from tests.instances import cluster, make_spec
+from tests.project import ROOT
+
+TEXT = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> Iterator[str]:
+    """Yield every azlocal command of the README, as the shell would see it."""
+    for block in blocks("console"):
+        for line in block.splitlines():
+            found = re.match(r'\$ (?:eval "\$\()?(azlocal [^#)]*)', line)
+            if found:
+                yield found.group(1).strip()
+
+
+@pytest.mark.parametrize("line", list(commands()))
+def test_a_command_of_the_readme_can_be_typed(line: str) -> None:
+    """Resolve every word up to the options, and see that each option is known."""
+    words = shlex.split(line)[1:]
+    command: Any = typer.main.get_command(app)
+    context = command.context_class(command)
+    while hasattr(command, "resolve_command") and words and not words[0].startswith("-"):
+        name, found, words = command.resolve_command(context, words)
+        assert found is not None, f"there is no {name}"
+        command, context = found, found.context_class(found, parent=context)
+    known = {option for one in command.params for option in (*one.opts, *one.secondary_opts)}
+    typed = [word.partition("=")[0] for word in words if word.startswith("-")]
+    assert [option for option in typed if option not in known] == []
+
+
+def test_the_arc_example_is_sound() -> None:
+    (text,) = (block for block in blocks("yaml") if "azlocal:arc" in block)
+    example = yaml.safe_load(text)
+    (written,) = example["azlocal:clusters"]
+    spec: InstanceSpec = make_spec(cluster(**written), stack={"arc": example["azlocal:arc"]})
+    connected = connected_cluster_of(spec, spec.stack.clusters[0])
+    arc = arc_of(spec)
+    assert arc is not None
+    assert connected is not None
+    assert {one.name for one in connected.extensions} == {"azurepolicy", "akvsecretsprovider", "flux"}
