@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -15,6 +17,7 @@ from infra.cli_output import EXIT_RULE_BROKEN, directory_of, errors, json_text
 if TYPE_CHECKING:
     from infra.arc.endpoints import Look
     from infra.arc.model import Connected
+    from infra.arc.patience import Bounds
     from infra.arc_commands.stack import ClusterOfStack, Machine
 
 _HELP = """What Azure Arc needs of a cluster's network, and how a cluster's connection is.
@@ -25,9 +28,13 @@ Examples:
     azlocal arc check a --node all --format json
     azlocal arc status a -s lab            connectivity, agents, certificate, extensions
     azlocal arc move a --to westeurope --dry-run
+    azlocal arc disconnect a --force       where Azure or the cluster is gone for good
 """
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=_HELP)
+
+
+_DISCONNECT_SECONDS: Final = 1800.0
 
 
 class Format(StrEnum):
@@ -198,6 +205,42 @@ def _print_status(seen: Connected, parts: dict[str, list[dict[str, str]]]) -> No
 
 def _iso(value: datetime.datetime | None) -> str | None:
     return value.isoformat(timespec="seconds") if value else None
+
+
+@app.command()
+def disconnect(
+    context: typer.Context,
+    cluster: Cluster,
+    stack: Stack = "local",
+    force: Annotated[
+        bool, typer.Option("--force", help="Go on where a side doesn't answer, or agents don't do their part.")
+    ] = False,
+) -> None:
+    """Take a cluster out of Azure Arc by hand, where `up` and `destroy` can't: both sides, as far as they answer.
+
+    The stack's file still wants the connection: the next `pulumi refresh` sees that it is gone, and `up` makes it
+    anew. To be rid of it, set `arc: {enabled: false}`.
+
+    With --force what can't be reached is left, and named: agents in a cluster that doesn't answer, or the resource
+    in an Azure that doesn't. Agents whose owner nothing tells are removed, too.
+    """
+    from infra.arc.onboarding import disconnect as take_away
+    from infra.arc_commands.stack import cluster_of_stack, kubeconfig_of
+
+    with errors():
+        found = cluster_of_stack(stack, cluster, directory_of(context))
+        kubeconfig = kubeconfig_of(stack, cluster, directory_of(context))
+        with found.azure() as azure:
+            bounds: Bounds = {
+                "deadline": time.monotonic() + _DISCONNECT_SECONDS,
+                "cancelled": threading.Event(),
+                "status": lambda text: typer.echo(f"azlocal: {text}", err=True),
+            }
+            left = take_away(azure, azure.scope, found.connected.name, kubeconfig, force=force, **bounds)
+    for one in left:
+        typer.echo(f"azlocal: left behind: {one}", err=True)
+    if left:
+        raise typer.Exit(EXIT_RULE_BROKEN)
 
 
 app.command(help=HELP)(move)

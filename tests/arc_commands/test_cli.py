@@ -17,6 +17,7 @@ from infra.arc.emulator import daemon
 from infra.arc.endpoints.table import Endpoint
 from infra.cli import app
 from infra.ssh import LocalShell
+from tests.arc.emulator.azure_sdk import Azure
 from tests.instances import cluster, files, write_files
 
 ALLOCATIONS = [{"owner": "a-cp-0", "cluster": "a"}, {"owner": "b-cp-0", "cluster": "b"}]
@@ -110,3 +111,13 @@ def test_a_stack_without_arc_is_told(project: Path) -> None:
     result = azlocal("-C", project, "arc", "status", "a", "-s", "lab")
     assert result.exit_code == 1
     assert "azlocal:arc" in result.stderr
+
+
+def test_a_cluster_that_is_gone_is_taken_out_of_azure(project: Path, state: Path) -> None:
+    """The stack has no kubeconfig any more: Azure's side is all there is."""
+    azure = Azure(daemon.ensure_running(daemon.default_folder("lab")))
+    azure.connect(azure.group("lab"), "lab-a")
+    for _ in range(2):  # what is gone already is fine
+        result = azlocal("-C", project, "arc", "disconnect", "a", "-s", "lab", "--force")
+        assert result.exit_code == 0, result.output
+        assert list(azure.clusters.list_by_resource_group("lab")) == []

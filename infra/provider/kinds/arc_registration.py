@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from infra.arc.errors import AzureUnreachable
 from infra.provider.kind import Kind, Made
 from infra.provider.kinds.arc_base import AzureSessions, bounds
 from infra.provider.operation import Operation
@@ -35,8 +36,20 @@ class ArcRegistrationKind(Kind[ArcRegistrationInputs, ArcRegistrationInputs]):
         return inputs
 
     def delete(self, op: Operation, id: str, old: ArcRegistrationInputs) -> None:
-        """Delete the resource with all that Azure has on it; success when it already is gone."""
-        azure = self._sessions.session(old.access, old.subscription_id, old.resource_group)
-        if azure.get_cluster(old.name) is not None:
-            op.status("deleting the connected cluster in Azure")
-            azure.delete_cluster(old.name, force=True, **bounds(op, _SECONDS))
+        """Delete the resource with all that Azure has on it; success when it already is gone.
+
+        Raises:
+            AzureUnreachable: Azure doesn't answer; forgotten here, the resource would stay there for good.
+        """
+        try:
+            azure = self._sessions.session(old.access, old.subscription_id, old.resource_group)
+            if azure.get_cluster(old.name) is not None:
+                op.status("deleting the connected cluster in Azure")
+                azure.delete_cluster(old.name, force=True, **bounds(op, _SECONDS))
+        except AzureUnreachable as error:
+            raise AzureUnreachable(
+                error.rule,
+                f"connected cluster {old.name} can't be deleted in Azure: {error.message}",
+                f"run again once Azure answers; or forget it with `pulumi state delete '{op.urn}' "
+                "--target-dependents`, and it stays in Azure until somebody deletes it there",
+            ) from error
