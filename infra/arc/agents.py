@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import Any, Final
 import yaml
 
 from infra.arc.charts import Chart
+from infra.arc.data_plane import REGISTRY_VARIABLE
 from infra.arc.errors import ArcError
 from infra.arc.keys import KeyPair, read_key_pair
 from infra.arc.patience import Patience
@@ -49,6 +51,8 @@ _HELM_SECONDS: Final = 300.0
 _UNINSTALL_SECONDS: Final = 900.0
 _PENDING: Final = ("pending-install", "pending-upgrade", "pending-rollback")
 _PENDING_SECONDS: Final = 30.0
+_NO_VERSION: Final = re.compile(r"\w/[\w./-]+:[\w.+-]+: not found|manifest unknown", re.IGNORECASE)
+_UNTRUSTED: Final = re.compile("x509|failed to verify certificate")
 
 
 @dataclass(frozen=True)
@@ -181,8 +185,7 @@ class Agents:
                     raise ArcError(
                         "agents-chart-pull",
                         f"the agents' chart {chart.url} {chart.version} can't be pulled: {error}",
-                        f"let this machine reach https://{chart.registry} (a proxy: HTTPS_PROXY), or name a "
-                        "version that exists",
+                        _pull_remedy(chart, str(error)),
                     ) from error
             within.pause(_BETWEEN_PULLS, "pulling the agents' chart")
         raise AssertionError("the last attempt returns or raises")
@@ -274,6 +277,18 @@ class Agents:
             if not error.is_conflict:
                 raise
             self.api.send("PATCH", f"{path}/{name}", body, content_type=_MERGE)
+
+
+def _pull_remedy(chart: Chart, said: str) -> str:
+    """Return what to do about a chart that helm can't pull, by helm's own words. Pure."""
+    if _NO_VERSION.search(said):
+        return f"https://{chart.registry} has no such version: leave agentVersion out, or name one that exists"
+    if _UNTRUSTED.search(said):
+        return "where a proxy inspects TLS, name its CA for this machine (the cloud's caFile, or SSL_CERT_FILE)"
+    return (
+        f"let this machine reach https://{chart.registry} (a proxy: HTTPS_PROXY), or name a mirror of the chart: "
+        f"{REGISTRY_VARIABLE}=REGISTRY/…/azure-arc-k8sagents:VERSION"
+    )
 
 
 def missing_agents(api: ClusterApi) -> list[str]:
