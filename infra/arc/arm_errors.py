@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 
-from infra.arc.errors import ArcError, ArmError, AzureUnreachable
+from infra.arc.errors import TRUST_REMEDY, UNTRUSTED, ArcError, ArmError, AzureUnreachable
 
 _LONGEST: Final = 1500
 
@@ -45,6 +46,7 @@ _REMEDIES: Final[Mapping[str, str]] = {
     "ExtensionCreationFailed": _EXTENSION,
     "ExtensionUpdateFailed": _EXTENSION,
     "ResourceNotFound": "it isn't there, or is in another resource group or subscription",
+    "HostResourceNotConnected": "bring the cluster's agents online first (`azlocal arc status`)",
 }
 _BY_STATUS: Final[Mapping[int, str]] = {
     401: _REMEDIES["AuthenticationFailed"],
@@ -56,8 +58,19 @@ _BY_STATUS: Final[Mapping[int, str]] = {
     503: "run again later; Azure's status page tells of outages",
     504: "run again later; Azure's status page tells of outages",
 }
-_ONLY_IN: Final = "only in the following locations"
-_UNTRUSTED: Final = "CERTIFICATE_VERIFY_FAILED"
+# Where one code stands for many causes, Azure's words tell which (facts §9: 22, 31, 17, 16); the first one counts.
+_BY_WORDING: Final = (
+    (re.compile("only in the following locations"), _REMEDIES["LocationNotAvailableForResourceType"]),
+    (
+        re.compile(r"\w/[\w./-]+:[\w.+-]+: not found|manifest unknown", re.IGNORECASE),
+        "the registry has no such version: leave `version` out (Azure then chooses), or name one that exists",
+    ),
+    (
+        re.compile("InstallState"),
+        "mend that extension first, or delete it and make it again: only one that is Succeeded can be offered",
+    ),
+    (re.compile("local CRD|context deadline exceeded|timed out waiting", re.IGNORECASE), _EXTENSION),
+)
 
 # Other 404s (a subscription, a provider, a proxy's own page) don't say that a resource isn't there.
 _MISSING: Final = frozenset({"ResourceNotFound", "ResourceGroupNotFound", "ParentResourceNotFound", "NotFound"})
@@ -97,9 +110,8 @@ def _refused(error: HttpResponseError, doing: str, resource: Mapping[str, Any] |
         state = str(body.get("status") or "")
         code = f"Operation{state}" if state else ""
         text = text or ("Azure gives no reason" if state else _reason(error))
-    remedy = _REMEDIES.get(innermost) or _REMEDIES.get(code) or _BY_STATUS.get(status, "")
-    if _ONLY_IN in text:
-        remedy = _REMEDIES["LocationNotAvailableForResourceType"]
+    by_words = next((remedy for words, remedy in _BY_WORDING if words.search(text)), "")
+    remedy = by_words or _REMEDIES.get(innermost) or _REMEDIES.get(code) or _BY_STATUS.get(status, "")
     return ArmError(doing, code, text, status, remedy)
 
 
@@ -148,11 +160,11 @@ def _statuses(body: Mapping[str, Any]) -> Iterator[str]:
 
 def _unreachable(error: AzureError, doing: str) -> AzureUnreachable:
     text = str(error)
-    if _UNTRUSTED in text:
+    if UNTRUSTED in text:
         return AzureUnreachable(
             "azure-untrusted",
             f"{doing}: nobody whom this machine trusts vouches for Azure's certificate: {_short(text)}",
-            "where a proxy inspects TLS, name its CA (REQUESTS_CA_BUNDLE, or the cloud's caFile)",
+            TRUST_REMEDY,
         )
     return AzureUnreachable(
         "azure-unreachable",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from infra.arc.environment import AzureEnvironment
-from infra.arc.errors import AzureUnreachable, CredentialError
+from infra.arc.errors import TRUST_REMEDY, UNTRUSTED, AzureUnreachable, CredentialError
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken, AccessTokenInfo
@@ -233,6 +233,13 @@ def _is_unreachable(error: BaseException | None) -> bool:
 
 
 def _unanswered(identity: Identity, said: str) -> AzureUnreachable:
+    if UNTRUSTED in said:
+        return AzureUnreachable(
+            "entra-untrusted",
+            f"no token for {identity}: nobody whom this machine trusts vouches for Entra's certificate: "
+            f"{_clean(identity, said)}",
+            TRUST_REMEDY,
+        )
     return AzureUnreachable(
         "entra-unreachable",
         f"no token for {identity}: Entra doesn't answer: {_clean(identity, said)}",

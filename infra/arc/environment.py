@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
-from infra.arc.errors import ArcError, AzureUnreachable
+from infra.arc.errors import TRUST_REMEDY, UNTRUSTED, ArcError, AzureUnreachable
 
 CloudName = Literal["AzureCloud", "AzureUSGovernment", "AzureChinaCloud", "emulator", "custom"]
 
@@ -218,7 +218,7 @@ def _metadata(manager: str, ca_file: Path | None) -> Mapping[str, Any]:
         raise AzureUnreachable(
             "azure-unreachable",
             f"{url} gives no endpoints: {error}",
-            "check the URL, the way there (DNS, proxy) and the CA file",
+            TRUST_REMEDY if UNTRUSTED in str(error) else "check the URL and the way there (DNS, proxy)",
         ) from error
     except ValueError as error:
         raise ArcError("cloud-metadata", f"{url} answers something else than JSON") from error

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from infra.errors import UserError
+
+UNTRUSTED: Final = "CERTIFICATE_VERIFY_FAILED"
+"""How Python's clients say that nobody whom this machine trusts vouches for a certificate."""
+
+TRUST_REMEDY: Final = "where a proxy inspects TLS, name its CA (REQUESTS_CA_BUNDLE, or the cloud's caFile)"
+"""What to do about it (facts §9, 30)."""
 
 
 class ArcError(UserError):

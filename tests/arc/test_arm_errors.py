@@ -106,6 +106,32 @@ def test_a_failed_operation_without_an_error_tells_its_resources_statuses() -> N
     assert "not this" not in text
 
 
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        (
+            "Unable to get the status from the local CRD with the error : {Error : Retry for given duration}",
+            "pods",
+        ),
+        ("Error: {failed to install chart from path: context deadline exceeded}", "not scheduled?"),
+        (
+            'failed to perform "FetchReference" on source: mcr.microsoft.com/c/akv:9.9.9: not found',
+            "leave `version` out",
+        ),
+        ("Cluster extension ... InstallState is Failed", "mend that extension first"),
+    ],
+    ids=["local CRD", "time-out", "no such version", "failed extension"],
+)
+def test_what_azure_only_words_has_its_own_remedy(said: str, remedy: str) -> None:
+    body = {"status": "Failed", "error": {"code": "ResourceOperationFailure", "message": said}}
+    assert remedy in mapped(failure(200, body), "doing").remedy
+    assert remedy in refusal(400, "BadRequest", said).remedy
+
+
+def test_a_git_server_that_is_not_found_is_no_missing_version() -> None:
+    assert refusal(400, "X", "failed to clone https://git.example:8443: not found").remedy == ""
+
+
 def test_a_failed_operation_that_tells_nothing_is_still_a_failure() -> None:
     assert "OperationCanceled: Azure gives no reason" in str(mapped(failure(200, {"status": "Canceled"}), "x"))
 
