@@ -28,9 +28,10 @@ _AGENTS: Final = "azure-arc-k8sagents"
 _LATEST_VERSION: Final = "2019-11-01-preview"
 _VERSION: Final = "2024-07-01-preview"
 _SECONDS: Final = 120.0
+_WITHOUT: Final = f"{REGISTRY_VARIABLE}=REGISTRY/…/azure-arc-k8sagents:VERSION does without it"
 _REMEDY: Final = (
     "let this machine reach it (`azlocal arc check` names all endpoints), or set HTTPS_PROXY and, where a proxy "
-    f"inspects TLS, REQUESTS_CA_BUNDLE; {REGISTRY_VARIABLE}=REGISTRY/…/azure-arc-k8sagents:VERSION does without it"
+    f"inspects TLS, REQUESTS_CA_BUNDLE; {_WITHOUT}"
 )
 
 
@@ -116,7 +117,7 @@ class DataPlane:
                 answer.raise_for_status()
                 text = answer.text()
         except HttpResponseError as error:
-            raise mapped(error, doing) from error
+            raise _refused(mapped(error, doing), doing) from error
         except AzureError as error:
             raise ArcError("data-plane-unreachable", mapped(error, doing).message, _REMEDY) from error
         try:
@@ -124,3 +125,11 @@ class DataPlane:
         except ValueError as error:
             raise ArcError("data-plane", f"{doing}: the answer isn't JSON; is a proxy in between?") from error
         return said if isinstance(said, Mapping) else {}
+
+
+def _refused(error: ArcError, doing: str) -> ArcError:
+    """Return a refusal with the way around it: who filters traffic refuses with pages of its own."""
+    if not isinstance(error, ArmError):
+        return error
+    remedy = f"{error.remedy}; {_WITHOUT}" if error.code and error.remedy else _REMEDY
+    return ArmError(doing, error.code, error.said, error.status, remedy)

@@ -15,6 +15,7 @@ from infra.arc.azure import EXTENDED_LOCATION, KUBERNETES, Azure, short_location
 from infra.arc.bodies import cluster_body, patch_body
 from infra.arc.credentials import credential_for
 from infra.arc.data_plane import DataPlane
+from infra.arc.environment import environment_of
 from infra.arc.errors import ArcError, ArmError, CredentialError, NotInTime
 from infra.arc.keys import make_key_pair
 from infra.arc.model import AzureRbac, AzureScope, Features, OidcIssuer
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.engine
 
 KEY = make_key_pair().public
 CANARY = "canary-77aa"
+GUID = "11111111-2222-3333-4444-555555555555"
 
 
 @pytest.fixture(scope="module")
@@ -221,6 +223,45 @@ def test_a_blocked_data_plane_is_named_with_its_remedy(azure: Azure) -> None:
         DataPlane(blocked, "eastus", azure.credential).check_health(Patience())
     assert caught.value.rule == "data-plane-unreachable"
     assert "azlocal arc check" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (403, "", ("azlocal arc check", "HTTPS_PROXY", "HELMREGISTRY=")),
+        (401, "AuthenticationFailed", ("clock", "HELMREGISTRY=")),
+    ],
+    ids=["a filter's page", "the service itself"],
+)
+def test_a_data_plane_that_refuses_is_told_with_the_way_to_do_without(
+    azure: Azure, emulated_lab: Lab, status: int, code: str, words: tuple[str, ...]
+) -> None:
+    emulated_lab.fault(kind="status", statusCode=status, code=code, path="GetLatestHelmPackagePath", count=1)
+    with pytest.raises(ArmError, match=f"GetLatestHelmPackagePath.*HTTP {status}") as caught:
+        DataPlane(azure.environment, "eastus", azure.credential).latest_chart("stable", Patience())
+    assert all(word in caught.value.remedy for word in words)
+
+
+def test_where_a_proxy_inspects_tls_everything_that_is_asked_says_to_name_its_ca(
+    azure: Azure, emulated_lab: Lab
+) -> None:
+    """The emulator's certificate is one that nobody vouches for, as an inspecting proxy's is."""
+    environment = azure.environment.model_copy(update={"ca_file": None, "name": "custom"})
+    with Azure(environment, emulated_lab.scope, azure.credential) as inspected, pytest.raises(ArcError) as arm:
+        inspected.get_cluster("a")
+    with pytest.raises(ArcError) as plane:
+        DataPlane(environment, "eastus", azure.credential).check_health(Patience())
+    given = {f"AZURE_{name}": GUID for name in ("CLIENT_SECRET", "CLIENT_ID", "TENANT_ID")}
+    with pytest.raises(ArcError) as entra:
+        credential_for(environment, None, given).get_token(environment.token_scope)
+    with pytest.raises(ArcError) as metadata:
+        environment_of("custom", resource_manager=environment.resource_manager)
+    for caught in (arm, plane, entra, metadata):
+        assert "CERTIFICATE_VERIFY_FAILED" in caught.value.message
+        assert "inspects TLS" in caught.value.remedy
+        assert "CA" in caught.value.remedy
+        assert "REQUESTS_CA_BUNDLE" in caught.value.remedy
+    assert [one.value.rule for one in (arm, entra)] == ["azure-untrusted", "entra-untrusted"]
 
 
 def test_a_credential_that_expired_in_between_is_told(emulated_lab: Lab) -> None:
