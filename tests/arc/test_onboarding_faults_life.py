@@ -6,14 +6,17 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from infra.arc import cleanup, installation
 from infra.arc.agents import Agents
 from infra.arc.azure import GATEWAY_VERSION, Azure
+from infra.arc.bodies import cluster_body
 from infra.arc.credentials import credential_for
 from infra.arc.errors import ArcError, AzureUnreachable, Conflict, NotInTime, Unready
+from infra.arc.keys import make_key_pair
 from infra.arc.model import Features
 from infra.arc.onboarding import connect, disconnect, observe, update
 from infra.arc.patience import Bounds, Patience
@@ -131,6 +134,93 @@ def test_agents_that_do_not_come_are_told_with_what_is_missing(
     assert seen.connectivity_status == "Connecting"
     assert seen.agents_ready is False
     assert any("agents: deployment" in one for one in seen.warnings)
+
+
+def _shown(lab: Lab, pod: dict[str, Any], reason: str, message: str) -> None:
+    """Let the cluster warn, as its kubelet or controllers would."""
+    of = {"kind": "Pod", "namespace": "azure-arc", "name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]}
+    event = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"generateName": "shown-", "namespace": "azure-arc"},
+        "involvedObject": of,
+        "type": "Warning",
+        "reason": reason,
+        "message": message,
+    }
+    lab.cluster.kubectl("create", "-f", "-", stdin=json.dumps(event))
+
+
+def _standing(lab: Lab, pod: dict[str, Any], status: dict[str, Any]) -> None:
+    """Let a pod stand as its scheduler or kubelet would say."""
+    patch = json.dumps({"status": status})
+    name = pod["metadata"]["name"]
+    lab.cluster.kubectl(
+        "-n", "azure-arc", "patch", "pod", name, "--subresource=status", "--type=merge", "-p", patch
+    )
+
+
+def test_agents_that_do_not_come_are_told_with_the_cause_that_the_cluster_shows(
+    lab: Lab, azure: Azure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(installation, "_AGENTS_SECONDS", 1.0)
+    with pytest.raises(NotInTime, match="0 of 1 available"):
+        connect(azure, lab.wanted(), **lab.bounds())
+    pod, *_ = lab.cluster.get("/api/v1/namespaces/azure-arc/pods")["items"]
+
+    def told() -> NotInTime:
+        with pytest.raises(NotInTime, match="the agents of a don't get ready") as caught:
+            connect(azure, lab.wanted(), **lab.bounds())
+        return caught.value
+
+    # Each is nearer to the cause than the one before it, which it therefore hides.
+    _shown(lab, pod, "FailedMount", 'MountVolume.SetUp failed: secret "azure-identity-certificate" not found')
+    seen = told()
+    assert "the agents have no identity yet" in seen.message
+    assert "identity service and Entra (`azlocal arc check`), and check their clocks" in seen.remedy
+    _shown(lab, pod, "FailedMount", 'MountVolume.SetUp failed: secret "kube-aad-proxy-certificate" not found')
+    seen = told()
+    assert "kube-aad-proxy-certificate" in seen.message
+    assert "oc adm policy add-scc-to-user" in seen.remedy
+    scheduled = {
+        "type": "PodScheduled",
+        "status": "False",
+        "message": "0/1 nodes are available: Insufficient memory",
+    }
+    _standing(lab, pod, {"conditions": [scheduled]})
+    seen = told()
+    assert "isn't scheduled: 0/1 nodes are available: Insufficient memory" in seen.message
+    assert "free about 850 MB" in seen.remedy
+    waiting = {"reason": "ImagePullBackOff", "message": "mcr.microsoft.com: i/o timeout"}
+    container = {"name": "c", "image": "mcr.microsoft.com/x", "imageID": "", "ready": False, "restartCount": 0}
+    _standing(lab, pod, {"containerStatuses": [{**container, "state": {"waiting": waiting}}]})
+    seen = told()
+    assert "can't pull mcr.microsoft.com/x: mcr.microsoft.com: i/o timeout" in seen.message
+    assert "registry" in seen.remedy
+
+
+def test_a_resource_that_somebody_made_alone_brings_no_agents_and_says_so(lab: Lab, azure: Azure) -> None:
+    """As Terraform's resource does (facts §9, 27)."""
+    azure.ensure_resource_group("eastus", {})
+    azure.put_cluster("a", cluster_body(lab.wanted(), make_key_pair().public), **lab.bounds())
+    seen = observe(azure, lab.scope, "a", ClusterApi(lab.cluster.kubeconfig))
+    assert seen is not None
+    assert (seen.connectivity_status, seen.agents_ready) == ("Connecting", False)
+    assert "the cluster has no agents: `pulumi up` installs them" in seen.warnings
+    assert any(one.startswith("Connecting") for one in seen.warnings)
+
+
+def test_agents_of_another_cluster_are_not_changed(lab: Lab, azure: Azure) -> None:
+    """A kubeconfig of the wrong cluster is easily given (facts §9, 12)."""
+    with pytest.raises(Interrupted):
+        connect(azure, lab.wanted(), **stopping_at(lab, "waiting for the"))
+    other = lab.wanted(name="b")
+    azure.put_cluster("b", cluster_body(other, make_key_pair().public), **lab.bounds())
+    with pytest.raises(Conflict, match="agents speak as lab-rg/a") as caught:
+        update(azure, other, other, **lab.bounds())
+    assert caught.value.rule == "connected-elsewhere"
+    assert "check whose kubeconfig that is" in caught.value.remedy
+    azure.delete_cluster("b", **lab.bounds())
 
 
 def test_agents_whom_azure_does_not_hear_are_told(

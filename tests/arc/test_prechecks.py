@@ -102,6 +102,17 @@ def test_settings_that_exclude_or_lack_something_are_told(
     assert ";" in found[rule]  # which is followed by the remedy
 
 
+def test_what_custom_locations_need_is_told_with_the_command(azure: Azure, emulated_lab: Lab) -> None:
+    """Who may not read Graph gives the object id by hand (facts §9, 15); a private link excludes them (20)."""
+    found = rules(azure, emulated_lab.wanted(features=Features(custom_locations=CustomLocations(True))))
+    assert "object id" in found["custom-locations-oid"]
+    assert "az ad sp show --id bc313c14-388c-4e7d-a58e-70017303ee3b --query id" in found["custom-locations-oid"]
+    both = Features(custom_locations=CustomLocations(True, GUID), private_link_scope_id="/s")
+    found = rules(azure, emulated_lab.wanted(features=both))
+    assert "can't be used over a private link" in found["private-link-custom-locations"]
+    assert "switch one of them off" in found["private-link-custom-locations"]
+
+
 def test_every_fault_is_told_at_once(azure: Azure, emulated_lab: Lab) -> None:
     features = Features(custom_locations=CustomLocations(True), workload_identity=True)
     found = rules(azure, emulated_lab.wanted(location="mars", features=features, agent_version="1.0.0"))
