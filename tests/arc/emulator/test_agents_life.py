@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from infra.arc.emulator import agent_api
 from infra.arc.emulator.faults import Fault
 from tests.arc.emulator.agents_side import AgentsSide, KeyPair, key_pair, served
 from tests.arc.emulator.flux_crds import define, ready, say
@@ -178,6 +179,26 @@ def test_an_extension_is_installed_changed_and_removed(agents: LocalAgents) -> N
         "configmap/kube-root-ca.crt"
     )
     assert cluster.kubectl("get", "extensionconfigs", "-A", "-o", "name") == ""
+
+
+def test_an_extension_whose_pods_are_never_scheduled_fails_with_helms_words(
+    agents: LocalAgents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Facts §9, 16: no kubelet lets the pods run here."""
+    monkeypatch.setattr(agent_api, "_RELEASE_SECONDS", 5)
+    azure = agents.azure
+    if "extension-manager" not in agents.processes:
+        agents.start("extension-manager")
+    azure.want_extension("late", {"extensionType": "Microsoft.PolicyInsights"})
+    eventually(lambda: _reported(azure, "late") == 1)
+    found = azure.extension("late")
+    assert found is not None
+    assert found.properties["errorInfo"]["code"] == "ExtensionCreationFailed"
+    (status,) = found.properties["statuses"]
+    assert (status["code"], status["level"]) == ("InstallationFailed", "Error")
+    assert "context deadline exceeded" in status["message"]
+    azure.want_extension("late", {"extensionType": "Microsoft.PolicyInsights"}, deleting=True)
+    eventually(lambda: azure.extension("late") is None)
 
 
 def test_an_extension_version_that_does_not_exist_fails_as_its_chart_is_missing(agents: LocalAgents) -> None:
