@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 from infra.arc.bodies import cluster_body, is_within, settings_body
+from infra.arc.charts import parse_chart
+from infra.arc.endpoints.table import Settings, endpoints_of
 from infra.arc.environment import AzureEnvironment, environment_of
 from infra.arc.helm_values import agent_values, nested
 from infra.arc.model import (
@@ -158,3 +160,14 @@ def test_what_azure_adds_and_how_it_spells_regions_is_no_difference() -> None:
 
 def test_flat_keys_nest() -> None:
     assert nested({"a.b": 1, "a.c-d.e": 2, "f": 3}) == {"a": {"b": 1, "c-d": {"e": 2}}, "f": 3}
+
+
+def test_no_registry_is_derived_from_a_clouds_suffix() -> None:
+    """China's is mcr.azk8s.cn, and none is called mcr.microsoft.cn (facts §9, 19): the data plane names it."""
+    china = environment_of("AzureChinaCloud")
+    assert "mcr." not in json.dumps(values(wanted(china)))
+    reached = {one.name for one in endpoints_of(china, Settings(location="chinaeast2"))}
+    assert "mcr.azk8s.cn" in reached
+    assert not any(one.startswith("mcr.microsoft.") for one in reached)
+    named = parse_chart("mcr.azk8s.cn/azurearck8s/batch1/stable/azure-arc-k8sagents:1.36.1")
+    assert (named.registry, named.url.partition("/azurearck8s")[0]) == ("mcr.azk8s.cn", "oci://mcr.azk8s.cn")
