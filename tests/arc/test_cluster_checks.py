@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import re
 from typing import Any
 
 import pytest
@@ -58,6 +59,12 @@ def test_a_sound_cluster_has_no_problem() -> None:
 )
 def test_what_keeps_agents_away_is_found(change: dict[str, Any], rule: str) -> None:
     assert rules(dataclasses.replace(SOUND, **change)) == [rule]
+
+
+def test_too_little_memory_is_told_in_numbers_with_what_becomes_of_agents() -> None:
+    (found,) = cluster_problems(dataclasses.replace(SOUND, pods=[pod("3Gi"), pod("300Mi")]), wanted())
+    assert re.search(r"pods may ask for \d+ MB more .* need about 850 MB", str(found))
+    assert "free memory or add a node, else agents stay Pending" in str(found)
 
 
 def test_pods_that_ended_ask_for_nothing() -> None:

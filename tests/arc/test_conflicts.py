@@ -116,11 +116,14 @@ def test_an_expired_identity_is_not_adopted(has_release: bool) -> None:
     error = _refusal(standing)
     assert error.rule == "identity-expired"
     assert "90 days" in str(error)
+    assert "disconnect the cluster and connect it again" in error.remedy
 
 
 def test_another_key_than_azures_is_refused_as_long_as_agents_have_no_identity() -> None:
     standing = Standing(release=RELEASE, identity=TARGET, key="MINE", wanted=CONNECTED, named=CONNECTED)
-    assert _refusal(standing).rule == "key-mismatch"
+    error = _refusal(standing)
+    assert error.rule == "key-mismatch"
+    assert "never give them an identity; disconnect the cluster and connect it again" in str(error)
     assert decide(dataclasses.replace(standing, has_certificate=True), TARGET).action == "adopt"
 
 

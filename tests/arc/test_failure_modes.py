@@ -60,7 +60,7 @@ MODES: Final = {
         "agent pods Pending for want of memory",
         (
             f"{FAULTS}::test_agents_that_do_not_come_are_told_with_the_cause_that_the_cluster_shows",
-            "arc/test_cluster_checks.py::test_what_keeps_agents_away_is_found",
+            "arc/test_cluster_checks.py::test_too_little_memory_is_told_in_numbers_with_what_becomes_of_agents",
         ),
     ),
     3: Mode(
@@ -68,6 +68,7 @@ MODES: Final = {
         (
             f"{FAULTS}::test_agents_that_do_not_come_are_told_with_the_cause_that_the_cluster_shows",
             f"{TRIAGE}::test_a_cause_is_found_with_its_remedy",
+            f"{CONFLICTS}::test_another_key_than_azures_is_refused_as_long_as_agents_have_no_identity",
             f"{AGENTS}::test_another_private_key_gets_none",
             f"{PRECHECKS}::test_a_machine_whose_clock_is_wrong_is_told",
         ),
