@@ -14,6 +14,7 @@ from infra.arc import cleanup, installation
 from infra.arc.agents import Agents
 from infra.arc.azure import GATEWAY_VERSION, Azure
 from infra.arc.bodies import cluster_body
+from infra.arc.charts import parse_chart
 from infra.arc.credentials import credential_for
 from infra.arc.errors import ArcError, AzureUnreachable, Conflict, NotInTime, Unready
 from infra.arc.keys import make_key_pair
@@ -139,16 +140,10 @@ def test_agents_that_do_not_come_are_told_with_what_is_missing(
 def _shown(lab: Lab, pod: dict[str, Any], reason: str, message: str) -> None:
     """Let the cluster warn, as its kubelet or controllers would."""
     of = {"kind": "Pod", "namespace": "azure-arc", "name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]}
-    event = {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"generateName": "shown-", "namespace": "azure-arc"},
-        "involvedObject": of,
-        "type": "Warning",
-        "reason": reason,
-        "message": message,
-    }
-    lab.cluster.kubectl("create", "-f", "-", stdin=json.dumps(event))
+    event = {"apiVersion": "v1", "kind": "Event", "type": "Warning", "reason": reason, "message": message}
+    meta = {"generateName": "shown-", "namespace": "azure-arc"}
+    event_of = json.dumps({**event, "metadata": meta, "involvedObject": of})
+    lab.cluster.kubectl("create", "-f", "-", stdin=event_of)
 
 
 def _standing(lab: Lab, pod: dict[str, Any], status: dict[str, Any]) -> None:
@@ -238,6 +233,12 @@ def test_a_chart_that_cannot_be_pulled_is_told(lab: Lab, azure: Azure, monkeypat
     with pytest.raises(ArcError, match=r"azure-arc-k8sagents 1\.99\.0 can't be pulled") as caught:
         connect(azure, wanted, **lab.bounds())
     assert caught.value.rule == "agents-chart-pull"
+    assert "no such version: leave agentVersion out" in caught.value.remedy
+    host = lab.environment.resource_manager.removeprefix("https://")
+    chart = parse_chart(f"{host}/azurearck8s/batch1/stable/azure-arc-k8sagents:1.36.1")
+    with pytest.raises(ArcError, match="x509") as caught:  # a certificate that nobody vouches for, as a proxy's
+        Agents(lab.cluster.kubeconfig).install(chart, {}, ca_file=None, hidden=[], patience=Patience())
+    assert "inspects TLS, name its CA" in caught.value.remedy
 
 
 def test_a_chart_that_the_user_names_is_taken_without_asking_the_data_plane(
