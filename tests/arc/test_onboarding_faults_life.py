@@ -311,6 +311,13 @@ def _held_namespace(lab: Lab, content: dict[str, object]) -> None:
     lab.cluster.kubectl("create", "namespace", "azure-arc")
     _eventually(lambda: bool(lab.cluster.kubectl("apply", "-f", "-", stdin=json.dumps(content), check=False)))
     lab.cluster.kubectl("delete", "namespace", "azure-arc", "--wait=false")
+    # Kubernetes begins some seconds later, and only then says what holds it.
+    _eventually(lambda: _is_held(lab.cluster.get("/api/v1/namespaces/azure-arc")))
+
+
+def _is_held(namespace: dict[str, Any]) -> bool:
+    conditions = namespace["status"].get("conditions") or []
+    return any(one["type"] == "NamespaceFinalizersRemaining" and one["status"] == "True" for one in conditions)
 
 
 def _eventually(check: Callable[[], bool]) -> None:
