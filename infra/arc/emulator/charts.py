@@ -29,8 +29,8 @@ _NO_VERSION: Final = "0.0.0"  # where a release train has none at all: helm then
 # Versions of the stand-ins by release train, the newest last.
 _TRAINS: Final = {"stable": ("1.0.0", "1.1.0"), "preview": ("1.2.0-preview",)}
 
-# Where an extension's release goes unless its resource says otherwise (arc_facts.md §4.2; the rest is customary).
-_NAMESPACES: Final = {
+# Where an extension's release goes when nobody says (arc_facts.md §4.2).
+RELEASE_NAMESPACES: Final = {
     FLUX: "flux-system",
     "microsoft.azuremonitor.containers": "azuremonitor-containers",
     "microsoft.azuremonitor.containers.metrics": "kube-system",
@@ -40,8 +40,12 @@ _NAMESPACES: Final = {
     "microsoft.openservicemesh": "arc-osm-system",
     "microsoft.dapr": "dapr-system",
     "microsoft.azureml.kubernetes": "azureml",
-    "microsoft.arcnetworking": "kube-system",
     "microsoft.dataprotection.kubernetes": "dataprotection-microsoft",
+}
+# Every type that there is a chart for; where the facts name no namespace, it is the customary one.
+_NAMESPACES: Final = {
+    **RELEASE_NAMESPACES,
+    "microsoft.arcnetworking": "kube-system",
     "microsoft.apimanagement.gateway": "apim-gateway",
     "microsoft.arc.containerstorage": "azure-arc-containerstorage",
     "microsoft.arc.rag": "arc-rag",

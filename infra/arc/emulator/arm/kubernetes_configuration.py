@@ -15,6 +15,7 @@ from typing import Any, Final
 from infra.arc.emulator import desired
 from infra.arc.emulator.arm.call import Call
 from infra.arc.emulator.arm.kind import Kind, merged, without_nulls
+from infra.arc.emulator.charts import RELEASE_NAMESPACES
 from infra.arc.emulator.connectivity import CLUSTERS
 from infra.arc.emulator.http import JSON, Refusal
 from infra.arc.emulator.shapes import ANY, STRING, Field, MapOf, Object, shape_of
@@ -23,19 +24,6 @@ from infra.arc.emulator.store import Resource
 _EXTENSION_MODELS: Final = "azure.mgmt.kubernetesconfiguration.extensions.models"
 _FLUX_MODELS: Final = "azure.mgmt.kubernetesconfiguration.fluxconfigurations.models"
 _PROTECTED: Final = "configurationProtectedSettings"
-# Where an extension's release goes when nobody says (arc_facts.md §4.2); else a namespace of its name.
-_RELEASE_NAMESPACES: Final = {
-    "microsoft.flux": "flux-system",
-    "microsoft.azuremonitor.containers": "azuremonitor-containers",
-    "microsoft.azuremonitor.containers.metrics": "kube-system",
-    "microsoft.azuredefender.kubernetes": "mdc",
-    "microsoft.policyinsights": "kube-system",
-    "microsoft.azurekeyvaultsecretsprovider": "kube-system",
-    "microsoft.openservicemesh": "arc-osm-system",
-    "microsoft.dapr": "dapr-system",
-    "microsoft.azureml.kubernetes": "azureml",
-    "microsoft.dataprotection.kubernetes": "dataprotection-microsoft",
-}
 # Secrets that the OpenAPI documents have among the other properties.
 _SECRETS: Final = (
     ("bucket", "accessKey"),
@@ -281,7 +269,7 @@ def _scope(wanted: JSON, name: str) -> JSON:
         raise Refusal(400, "BadRequest", "The property 'properties.scope' has 'cluster' or 'namespace', not both.")
     if "namespace" in scope:
         return scope
-    default = _RELEASE_NAMESPACES.get(wanted["extensionType"].lower(), name)
+    default = RELEASE_NAMESPACES.get(wanted["extensionType"].lower(), name)
     return {"cluster": {"releaseNamespace": (scope.get("cluster") or {}).get("releaseNamespace") or default}}
 
 
