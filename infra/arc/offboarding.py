@@ -138,10 +138,7 @@ def delete_children(
         _delete_child(f"Flux configuration {name}", delete_flux, by_agents=by_agents, force=force, left=left)
     for one in azure.list_custom_locations(cluster):
         azure.delete_custom_location(str(one["name"]), **patience.within(_CHILD_SECONDS).bounds)
-    extensions = azure.list_extensions(cluster)
-    for one in sorted(
-        extensions, key=lambda one: str(one["properties"].get("extensionType")).lower() == _DEPENDENT
-    ):
+    for one in sorted(azure.list_extensions(cluster), key=_goes_last):
         name = str(one["name"])
 
         def delete_extension(forced: bool, name: str = name) -> None:
