@@ -45,6 +45,7 @@ class Tier:
     preparations: tuple[tuple[str, ...], ...] = ()
     command: tuple[str, ...] = ()  # runs instead of pytest
     at_once: int = 1  # tests that run side by side: for those that mostly wait, and have names of their own
+    distribution: str = "load"  # of them, as pytest-xdist calls it
 
 
 @dataclass
@@ -117,8 +118,8 @@ TIERS = (
     Tier("image", 40, MACHINES, command=IMAGE),
     Tier("engine", 20, (needs_command("pulumi"),), at_once=2),
     Tier("lab", 30, (needs_root, needs_namespaces, needs_command("libvirtd"), needs_command("sshd")), at_once=2),
-    Tier("e2e", 50, (*MACHINES, needs_loop_devices), (IMAGE, HYPERVISOR)),
-    Tier("vm", 40, (*MACHINES, needs_command("qemu-system-x86_64")), (IMAGE, HYPERVISOR)),
+    Tier("e2e", 50, (*MACHINES, needs_loop_devices), (IMAGE, HYPERVISOR), at_once=2, distribution="loadgroup"),
+    Tier("vm", 40, (*MACHINES, needs_command("qemu-system-x86_64")), (IMAGE, HYPERVISOR), at_once=2),
 )
 
 
@@ -168,7 +169,7 @@ def run_pytest(tier: Tier, extra: list[str]) -> Result:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", *marker, f"--junit-xml={report}", "--durations=5"]
         if tier.at_once > 1:
-            command += ["--numprocesses", str(tier.at_once)]
+            command += ["--numprocesses", str(tier.at_once), "--dist", tier.distribution]
         # Each tier collects every file: one that can't be imported must not take the other tiers' tests along.
         command += ["--continue-on-collection-errors", *extra]
         code = run_limited(command, tier.limit_minutes)

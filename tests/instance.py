@@ -16,9 +16,11 @@ from infra.image import find_node_image
 from tests.leftovers import leftovers
 from tests.project import ROOT, Project
 
-# Another name, another pair of subnets: so that two runs on one machine don't meet.
-INSTANCE = os.environ.get("AZLOCAL_TEST_INSTANCE", "e2e")
-_THIRD = 180 + zlib.crc32(INSTANCE.encode()) % 35 * 2
+# Another name, another pair of subnets: so that two runs on one machine don't meet, nor two workers of one run.
+_RUN = os.environ.get("AZLOCAL_TEST_INSTANCE", "e2e")
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+INSTANCE = _RUN + _WORKER
+_THIRD = 180 + (zlib.crc32(_RUN.encode()) + int(_WORKER or 0)) % 35 * 2
 
 
 def address(network: int, host: int) -> str:
@@ -74,7 +76,8 @@ def hypervisor() -> Iterator[None]:
     azlocal = str(ROOT / ".venv" / "bin" / "azlocal")
     subprocess.run([azlocal, "hypervisor", "start"], check=True)
     yield
-    subprocess.run([azlocal, "hypervisor", "stop"], check=True)
+    if not _WORKER:  # the others' machines may still run: whoever started the workers stops it
+        subprocess.run([azlocal, "hypervisor", "stop"], check=True)
 
 
 MakeProject = Callable[..., Project]

@@ -1,7 +1,7 @@
 """A host's control groups: one group in each hierarchy, which the host then takes for the top.
 
-Cgroup v1 with its controllers (as in CI), or v2 alone. Containers mount hierarchies that this machine hasn't
-mounted (`container-init` in the node image), so a host is in a group of its own in those too.
+Cgroup v1 with its controllers, and v2 beside them (as in CI), or v2 alone. Containers mount hierarchies that
+this machine hasn't mounted (`container-init` in the node image), so a host is in a group of its own in those too.
 Runs as a command, in mounts of its own: `groups.py join|remove LAB HOST [COMMAND …]`. Only the standard library.
 """
 
@@ -36,16 +36,18 @@ class Hierarchy:
 
 
 def hierarchies(cgroup: str, mountinfo: str) -> list[Hierarchy]:
-    """Read /proc/self/cgroup and /proc/self/mountinfo; v2 counts only where it stands alone."""
+    """Read /proc/self/cgroup and /proc/self/mountinfo: v2 where it stands alone, else v1's and v2 beside them."""
     mounted = dict(_mounted(mountinfo))
     if mounted.get(frozenset()) == _TOP:
         return [Hierarchy("cgroup2", "", _TOP)]
     found = []
     for line in cgroup.splitlines():
         controllers = line.split(":", 2)[1]
-        if controllers:
-            options = f"none,{controllers}" if controllers.startswith("name=") else controllers
-            found.append(Hierarchy("cgroup", options, mounted.get(frozenset(controllers.split(",")))))
+        if not controllers:
+            found.append(Hierarchy("cgroup2", "", mounted.get(frozenset())))
+            continue
+        options = f"none,{controllers}" if controllers.startswith("name=") else controllers
+        found.append(Hierarchy("cgroup", options, mounted.get(frozenset(controllers.split(",")))))
     return found
 
 
@@ -118,6 +120,8 @@ def mount_own(folder: str) -> None:
         return
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", folder], check=True)
     for hierarchy in found:
+        if hierarchy.type == "cgroup2":
+            continue  # libvirt_lxc fails where it sees v2 beside v1 (infra/kvm/daemon.py hides it as well)
         target = Path(folder, hierarchy.target.name if hierarchy.target else "")
         target.mkdir()
         _mount(hierarchy.type, hierarchy.options, str(target))

@@ -41,6 +41,7 @@ def test_hierarchies_of_v1_are_read() -> None:
         ("cgroup", "net_cls,net_prio", "None"),
         ("cgroup", "memory", "/sys/fs/cgroup/memory"),
         ("cgroup", "none,name=systemd", "/sys/fs/cgroup/systemd"),
+        ("cgroup2", "", "/sys/fs/cgroup/unified"),
     ]
 
 
