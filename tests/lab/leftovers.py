@@ -49,14 +49,19 @@ def _identity(path: Path) -> tuple[int, str]:
 
 
 def _processes_in_groups(lab: str) -> list[str]:
-    """Find what left its parent: a process's groups are for ever below its host's."""
+    """Find what left its parent: a process's groups are for ever below its host's.
+
+    One that has ended and waits for its parent is still said to be in its group of v2, which is gone: no process
+    that lives lets a group be removed.
+    """
     found = []
     for path in Path("/proc").glob("[0-9]*/cgroup"):
         try:
-            if f":/{GROUP}/{lab}/" in path.read_text():
-                found.append(f"process {path.parent.name} in a group of the lab")
+            lines = path.read_text().splitlines()
         except OSError:
             continue  # it ended meanwhile
+        if any(f":/{GROUP}/{lab}/" in line and not line.endswith(" (deleted)") for line in lines):
+            found.append(f"process {path.parent.name} in a group of the lab")
     return found
 
 
