@@ -45,7 +45,7 @@ class Tier:
     preparations: tuple[tuple[str, ...], ...] = ()
     command: tuple[str, ...] = ()  # runs instead of pytest
     at_once: int = 1  # tests that run side by side: for those that mostly wait, and have names of their own
-    distribution: str = "load"  # of them, as pytest-xdist calls it
+    distribution: str = "load"  # of them, as pytest-xdist calls it: `loadfile` where a file's tests share machines
 
 
 @dataclass
@@ -118,7 +118,7 @@ TIERS = (
     Tier("image", 40, MACHINES, command=IMAGE),
     Tier("engine", 20, (needs_command("pulumi"),), at_once=2),
     Tier("lab", 30, (needs_root, needs_namespaces, needs_command("libvirtd"), needs_command("sshd")), at_once=2),
-    Tier("e2e", 50, (*MACHINES, needs_loop_devices), (IMAGE, HYPERVISOR), at_once=2, distribution="loadgroup"),
+    Tier("e2e", 50, (*MACHINES, needs_loop_devices), (IMAGE, HYPERVISOR), at_once=2, distribution="loadfile"),
     Tier("vm", 40, (*MACHINES, needs_command("qemu-system-x86_64")), (IMAGE, HYPERVISOR), at_once=2),
 )
 

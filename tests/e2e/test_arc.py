@@ -31,7 +31,7 @@ from tests.instance import INSTANCE, address, projects
 from tests.leftovers import leftovers
 from tests.project import ROOT, Project, Run
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("arc")]
+pytestmark = pytest.mark.e2e
 
 AZLOCAL = str(ROOT / ".venv" / "bin" / "azlocal")
 CANARY = "canary-protected-5d1f0c"

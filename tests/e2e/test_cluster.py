@@ -38,7 +38,7 @@ from tests.instance import INSTANCE, address, on, projects, virsh
 from tests.leftovers import leftovers
 from tests.project import ROOT, Project
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("cluster")]
+pytestmark = pytest.mark.e2e
 
 STORAGE = Path("/var/lib/azlocal") / INSTANCE
 

@@ -19,7 +19,7 @@ from tests.cluster import Kubernetes, eventually, is_true, kubernetes, kubernete
 from tests.instance import INSTANCE, on, projects
 from tests.project import Project, Run
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("cluster_faults")]
+pytestmark = pytest.mark.e2e
 
 MINUTES = 1  # timeoutMinutes of a cluster that is known to fail
 

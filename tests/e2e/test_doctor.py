@@ -15,7 +15,7 @@ from infra.cli import app
 from tests.instance import INSTANCE, NETPLAN, projects
 from tests.prepared_host import UnpreparedHost, unprepared_host
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("doctor")]
+pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")

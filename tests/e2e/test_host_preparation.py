@@ -23,7 +23,7 @@ from tests.instance import INSTANCE, NETPLAN, address, projects
 from tests.prepared_host import UnpreparedHost, unprepared_host, wanted
 from tests.project import ROOT, Project
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("host_preparation")]
+pytestmark = pytest.mark.e2e
 
 BRIDGE = "azl-trial-lan"
 TRIAL = wanted("trial", Bridge(BRIDGE, 0))
