@@ -33,6 +33,7 @@ from infra.ssh.shell import (
     SshError,
 )
 from infra.ssh.sudo import RootShell
+from infra.ssh.tunnel import port_tunnel
 
 __all__ = [
     "CommandError",
@@ -60,6 +61,7 @@ __all__ = [
     "fetch_host_key",
     "fingerprint",
     "machine_shell",
+    "port_tunnel",
     "root_shell",
     "shell_for",
     "wait_for_host_key",

@@ -36,6 +36,11 @@ class LocalShell:
         """Return the name that messages show."""
         return "this machine"
 
+    @property
+    def ssh_arguments(self) -> None:
+        """Return None: no ssh leads to this machine."""
+        return None
+
     def run(
         self,
         argv: Sequence[str],

@@ -62,6 +62,11 @@ class SshShell:
         """Return the host's name, as the user wrote it."""
         return str(self._target)
 
+    @property
+    def ssh_arguments(self) -> list[str]:
+        """Return what tells the ssh command the way to the host, by the same configuration."""
+        return self._options.arguments() if self._options else self._target.arguments()
+
     def run(
         self,
         argv: Sequence[str],
@@ -79,8 +84,7 @@ class SshShell:
 
     def start(self, argv: Sequence[str]) -> Process:
         """Start a command over a connection of its own, by the ssh command: it carries far more than paramiko."""
-        arguments = self._options.arguments() if self._options else self._target.arguments()
-        return Process(self.host, argv, ssh_command(arguments, argv), over_ssh=True)
+        return Process(self.host, argv, ssh_command(self.ssh_arguments, argv), over_ssh=True)
 
     def read_file(self, path: str) -> bytes:
         """Return a file's content."""

@@ -106,6 +106,10 @@ class Shell(Protocol):
     def host(self) -> str:
         """Return the host's name, as messages show it."""
 
+    @property
+    def ssh_arguments(self) -> Sequence[str] | None:
+        """Return what tells the ssh command the way to the host; None for this machine."""
+
     def run(
         self,
         argv: Sequence[str],

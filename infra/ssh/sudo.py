@@ -45,6 +45,11 @@ class RootShell:
         """Return the host's name, as messages show it."""
         return self._shell.host
 
+    @property
+    def ssh_arguments(self) -> Sequence[str] | None:
+        """Return what tells the ssh command the way to the host."""
+        return self._shell.ssh_arguments
+
     def login(self) -> str | None:
         """Return who logs in; None for root.
 
