@@ -38,6 +38,7 @@ class Host:
         is_local: Whether it is the machine azlocal runs on.
         prepare: Whether what is missing on it is made, and not only reported.
         is_lost: Whether it is gone for good: it has neither networks nor machines, and nothing is asked of it.
+        drains_live: Whether VMs that leave it migrate as they run.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Host:
     is_local: bool
     prepare: bool
     is_lost: bool
+    drains_live: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +265,7 @@ def _host(instance: str, host: HostSpec) -> Host:
         is_local=host.is_local,
         prepare=not host.is_local if host.prepare is None else host.prepare,
         is_lost=host.lost,
+        drains_live=host.drains_live,
     )
 
 

@@ -74,6 +74,11 @@ def test_a_placement_with_its_lock_decides_the_hosts() -> None:
     assert hosts["a-nodepool1-0"] != "node3"
 
 
+def test_a_lost_host_lets_no_machine_go_live() -> None:
+    topology = topology_of(cluster(), hosts=[host(1), host(2, drain="live"), host(3, drain=True)])
+    assert [one.drains_live for one in topology.hosts] == [False, True, False]
+
+
 def test_a_placement_that_is_not_sound_is_no_topology() -> None:
     spec = make_spec(cluster(), hosts=[host(drain=True)])
     with pytest.raises(SpecError) as caught:

@@ -2,7 +2,7 @@
 
 One line a machine, sorted, so that a git diff is the review. A site can carry several instances, so an owner is
 `<instance>/<name>`; a machine's size stands beside it, because it takes that much from the others. A machine that
-a plan moved keeps where it `was`, and why, until an `up` has made it anew.
+a plan moved keeps where it `was`, and why, until an `up` moves it.
 """
 
 import re

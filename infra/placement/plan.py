@@ -27,7 +27,7 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A machine that leaves a host, where it was made, for another, where it is made anew.
+    """A machine that leaves a host, where it was made, for another, where it is made anew or comes as it runs.
 
     Attributes:
         owner: The machine.
@@ -35,6 +35,7 @@ class Move:
         target: The host it comes to.
         because: The reason: `node1 drains`.
         is_recorded: Whether an earlier plan wrote it down already.
+        live: Whether it migrates as it runs, with memory and disk.
     """
 
     owner: str
@@ -42,10 +43,12 @@ class Move:
     target: str
     because: str
     is_recorded: bool = False
+    live: bool = False
 
     def __str__(self) -> str:
         moves = f"{self.owner} moves from {self.source} to {self.target}"
-        return f"{moves}, because {self.because}; it is made anew there"
+        how = "it migrates there as it runs" if self.live else "it is made anew there"
+        return f"{moves}, because {self.because}; {how}"
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,7 @@ def _moves(
 ) -> list[Move]:
     """Return what moves: from where machines were made, which a move that waits for its `up` remembers."""
     moves = []
+    live = {one.name for one in rooms if one.live}
     for owner, (host, _) in outcome.chosen.items():
         place = recorded.get(owner)
         if place is None:
@@ -98,7 +99,7 @@ def _moves(
         if host != source:
             waits = place.was is not None and host == place.host
             because = place.because if waits and place.because else _reason(spec, rooms, owner, place.host)
-            moves.append(Move(owner, source, host, because, is_recorded=waits))
+            moves.append(Move(owner, source, host, because, is_recorded=waits, live=source in live))
     return moves
 
 

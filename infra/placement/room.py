@@ -31,6 +31,7 @@ class HostRoom:
         reserve_mib: Memory that stays free.
         others_mib: Memory that other instances of the site take.
         others_gib: Disk that other instances of the site take.
+        live: Whether those that move away migrate as they run.
     """
 
     name: str
@@ -41,6 +42,7 @@ class HostRoom:
     others_mib: int = 0
     others_gib: int = 0
     lost: bool = False
+    live: bool = False
 
     @property
     def takes(self) -> bool:
@@ -50,7 +52,9 @@ class HostRoom:
     @property
     def leaving(self) -> str | None:
         """Say why its machines leave; None where they stay."""
-        return "is lost" if self.lost else "drains" if self.drain else None
+        if self.lost:
+            return "is lost"
+        return ("drains live" if self.live else "drains") if self.drain else None
 
     def memory_for_machines(self, *, keep_reserve: bool) -> float:
         """Return the memory that this instance's machines may take, in MiB; infinite where it isn't known."""
@@ -96,11 +100,12 @@ def build_rooms(spec: InstanceSpec, lock: PlacementLock) -> list[HostRoom]:
             host.name,
             host.memory_gib * 1024 if host.memory_gib is not None else None,
             host.disk_gib,
-            host.drain,
+            bool(host.drain),
             (host.memory_gib or 0) * 1024 * percent // 100,
             memory[host.name],
             disk[host.name],
             host.lost,
+            host.drains_live,
         )
         for host in spec.hosts.hosts
     }

@@ -5,10 +5,10 @@ Sources (azure_local_facts.md §0): SCALE and SYS (1-16 machines), SCALE §1.2 f
 
 import re
 from ipaddress import IPv4Address
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from infra.spec.findings import shown
 from infra.spec.types import Address, Boolean, Integer, Model, Name, fault, published
@@ -33,6 +33,21 @@ def _check_folder(text: str) -> str:
     if not text.startswith("/") or not text.isprintable() or ".." in text.split("/"):
         raise fault("bad-folder", f"{shown(text)} is not an absolute path", "write it as /var/lib/azlocal")
     return text
+
+
+def _read_drain(value: object) -> object:
+    if isinstance(value, bool) or value == "live":
+        return value
+    raise fault(
+        "wrong-value",
+        f"{shown(value)} is not one of true, false, live",
+        "write `drain: live` to migrate VMs as they run, `drain: true` to make machines anew on other hosts",
+    )
+
+
+Drain = Annotated[
+    bool | Literal["live"], BeforeValidator(_read_drain), WithJsonSchema({"enum": [False, True, "live"]})
+]
 
 
 class HostSpec(Model):
@@ -75,14 +90,21 @@ class HostSpec(Model):
         description="Install packages, start libvirtd and make the uplink's bridges where they are missing. When "
         "absent: on other machines yes; on this one, which `make setup` prepares, they are only reported.",
     )
-    drain: Boolean = Field(
-        False, description="No machine is placed here; those that are here move to other hosts with the next `up`."
+    drain: Drain = Field(
+        False,
+        description="No machine is placed here; those that are here move to other hosts with the next `up`: made "
+        "anew there (true), or, VMs only, migrated as they run with memory and disk (live).",
     )
     lost: Boolean = Field(
         False,
         description="The host is gone for good, and switched off: its machines move as from one that drains, but "
         "nothing on it is asked or removed. Once it is back without this key, `up` removes what it still has.",
     )
+
+    @property
+    def drains_live(self) -> bool:
+        """Tell whether its VMs leave it as they run; a host that is lost lets none go."""
+        return self.drain == "live" and not self.lost
 
     @property
     def is_local(self) -> bool:

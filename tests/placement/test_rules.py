@@ -150,6 +150,18 @@ CASES: list[tuple[str, str, str, dict[str, Any]]] = [
             **asks(pins={"a-cp-0": "node2"}),
         },
     ),
+    (
+        "live-drain-of-containers",
+        "error",
+        "hosts[1].drain",
+        {"clusters": [ONE], "hosts": [host(1), host(2, drain="live")], "stack": {"machineType": "container"}},
+    ),
+    (
+        "live-drain-of-lost-host",
+        "error",
+        "hosts[1].drain",
+        {"clusters": [ONE], "hosts": [host(1), host(2, drain="live", lost=True)]},
+    ),
     ("host-lost", "warning", "hosts[1].lost", {"clusters": [ONE], "hosts": [host(1), host(2, lost=True)]}),
     (
         "machine-moves",
@@ -352,6 +364,29 @@ def test_a_lost_host_s_machines_move_and_nothing_is_asked_of_it() -> None:
     assert "make sure that it is off" in lost.remedy
     (every,) = found("every-host-drains", ONE, hosts=[host(1, drain=True), host(2, lost=True)])
     assert every.message == "every host drains or is lost: nothing is left to run 3 machines"
+
+
+def test_vms_leave_a_host_that_drains_live_with_all_they_hold_control_planes_too() -> None:
+    draining = [host(1, drain="live"), host(2)]
+    lock = at("node1", "a-cp-0", "a-nodepool1-0")
+    moves = found("machine-moves", ONE, hosts=draining, lock=lock)
+    assert [one.message for one in moves] == [
+        f"{name} moves from node1 to node2, because node1 drains live; it migrates there as it runs"
+        for name in ("a-cp-0", "a-nodepool1-0")
+    ]
+    assert "with memory and disk" in moves[0].remedy
+    assert not found("control-plane-moves", ONE, hosts=draining, lock=lock)
+    (anew,) = found("control-plane-moves", ONE, hosts=[host(1, drain=True), host(2)], lock=lock)
+    assert anew.remedy.startswith("write `drain: live`")
+    (every,) = found("every-host-drains", ONE, hosts=hosts(64, drain="live"))
+    assert every.remedy.endswith("take `drain: live` away")
+
+
+def test_a_move_to_a_host_that_also_drains_live_is_told_from_where_the_machine_is() -> None:
+    lock = at("node2", "rb-0", was="node1", because="node1 drains live")
+    draining = [host(1, drain="live"), host(2, drain=True), host(3)]
+    (move,) = plan_placement(make_spec(hosts=draining), lock).moves
+    assert (move.source, move.target, move.live) == ("node1", "node3", True)
 
 
 def test_pins_can_exchange_two_machines_of_full_hosts() -> None:

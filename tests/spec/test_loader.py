@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from infra.addresses import plan_addresses
 from infra.spec import Finding, SpecError, load_instance
 from infra.spec.stack import StackConfig
-from tests.instances import cluster, files, write_files
+from tests.instances import cluster, files, host, write_files
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,6 +43,21 @@ def test_every_fault_of_all_three_files_comes_at_once(tmp_path: Path) -> None:
         ("wrong-type", "hosts/s.yaml:6: hosts[0].cpus"),
         ("bad-address", "netplans/s.yaml:3: infrastructure.gateway"),
     ]
+
+
+@pytest.mark.parametrize(("drain", "live"), [(False, False), (True, False), ("live", True)])
+def test_a_host_drains_by_making_machines_anew_or_live(tmp_path: Path, drain: object, live: bool) -> None:
+    write_files(tmp_path, files(hosts=[host(drain=drain)]))
+    (found,) = load_instance("lab", tmp_path).hosts.hosts
+    assert (found.drain, found.drains_live) == (drain, live)
+
+
+@pytest.mark.parametrize("drain", ["Live", "yes", 1, None])
+def test_another_kind_of_drain_is_refused_with_those_there_are(tmp_path: Path, drain: object) -> None:
+    write_files(tmp_path, files(hosts=[host(drain=drain)]))
+    (fault,) = faults(tmp_path)
+    assert (fault.rule, fault.path.rpartition(" ")[2]) == ("wrong-value", "hosts[0].drain")
+    assert "is not one of true, false, live" in fault.message
 
 
 def test_faults_of_yaml_and_of_values_come_together(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def to_json(placement: Placement, losses: Sequence[Loss], addresses: Mapping[str
         "hosts": [
             {
                 "name": column.room.name,
-                "drain": column.room.drain,
+                "drain": "live" if column.room.live else column.room.drain,
                 "lost": column.room.lost,
                 "memoryMiB": column.room.memory_mib,
                 "usedMiB": column.used_mib,
@@ -68,7 +68,13 @@ def to_json(placement: Placement, losses: Sequence[Loss], addresses: Mapping[str
         "unplaced": [one.owner for one in placement.unplaced],
         "unheld": [one.owner for one in placement.unheld],
         "moves": [
-            {"machine": one.owner, "from": one.source, "to": one.target, "because": one.because}
+            {
+                "machine": one.owner,
+                "from": one.source,
+                "to": one.target,
+                "because": one.because,
+                "live": one.live,
+            }
             for one in placement.moves
         ],
         "losses": [_loss(one, addresses) for one in losses],

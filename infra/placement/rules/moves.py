@@ -24,6 +24,32 @@ def host_lost(facts: Facts) -> Iterator[Fault]:
         yield Fault("hosts", facts.host_path(room.name, "lost"), message, remedy)
 
 
+@rule("live-drain-of-lost-host", source="azlocal")
+def live_drain_of_lost_host(facts: Facts) -> Iterator[Fault]:
+    """Nothing migrates from a host that is gone."""
+    for host in facts.spec.hosts.hosts:
+        if host.lost and host.drain == "live":
+            message = f"{host.name} is lost, so nothing on it runs that could migrate"
+            remedy = "take `drain: live` away: its machines are made anew; or `lost: true`, if the host answers"
+            yield Fault("hosts", facts.host_path(host.name, "drain"), message, remedy)
+
+
+@rule("live-drain-of-containers", source="azlocal")
+def live_drain_of_containers(facts: Facts) -> Iterator[Fault]:
+    """Containers can't migrate: libvirt's LXC driver has no migration (its driver page lists none)."""
+    if facts.spec.stack.machine_type != "container":
+        return
+    for host in facts.spec.hosts.hosts:
+        if host.drains_live:
+            message = (
+                f"{host.name} drains live, but azlocal:machineType is container: only VMs migrate as they run"
+            )
+            remedy = (
+                "write `drain: true`: its machines are made anew on other hosts, without what is on their disks"
+            )
+            yield Fault("hosts", facts.host_path(host.name, "drain"), message, remedy)
+
+
 @rule("machine-moves", source="azlocal", severity="warning")
 def machine_moves(facts: Facts) -> Iterator[Fault]:
     """A machine stays on its host, unless that drains, is lost or taken out of the file, or a pin says so."""
@@ -39,13 +65,16 @@ def control_plane_moves(facts: Facts) -> Iterator[Fault]:
     roles = {one.demand.owner: one.demand for one in facts.placement.placed}
     for move in facts.placement.moves:
         demand = roles[move.owner]
-        if demand.role != "controlPlane" or demand.cluster not in built:
+        if demand.role != "controlPlane" or demand.cluster not in built or move.live:
             continue
         room = _room(facts, move.source)
         file, path = _place(facts, move)
         anew = f"remove cluster {demand.cluster} from the stack's file, run `pulumi up`, and add it again"
         if room is not None and room.drain and not room.lost:
-            keep = f"keep it there while the others leave, azlocal:placement.pins: {{{move.owner}: {move.source}}}"
+            keep = (
+                "write `drain: live`, with which VMs migrate as they run; or keep it while the others leave, "
+                f"azlocal:placement.pins: {{{move.owner}: {move.source}}}"
+            )
             remedy = f"{keep}; or, if the cluster may go, {anew}"
         elif move.owner in facts.spec.stack.placement.pins:
             remedy = f"take the pin away; or, if the cluster may go, {anew}"
@@ -61,6 +90,8 @@ def control_plane_moves(facts: Facts) -> Iterator[Fault]:
 def _after(facts: Facts, move: Move) -> str:
     """Say what a move means for the machine, and how to avoid it."""
     room = _room(facts, move.source)
+    if move.live:
+        return "the next `up` migrates it with memory and disk; take the change back to keep it there"
     if room is not None and room.lost:
         return f"the next `up` makes it anew, without what is on its disk; that stays on {move.source}"
     if room is None:

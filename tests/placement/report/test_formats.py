@@ -112,6 +112,7 @@ def test_every_format_tells_of_machines_moves_and_losses(name: FormatName) -> No
                 "from": "gone",
                 "to": placement.hosts["a-cp-0"],
                 "because": "gone isn't in hosts/s.yaml any more",
+                "live": False,
             }
         ]
         assert [one["host"] for one in found["losses"]] == ["node1", "node2", "node3"]
