@@ -225,6 +225,54 @@ def from_xml(xml: str) -> DomainView:
     )
 
 
+@dataclass(frozen=True)
+class Drives:
+    """The files on its host that a VM's XML names.
+
+    Attributes:
+        disk: its disk.
+        image: what its disk only holds the difference to; None where that isn't known, or the disk holds it all.
+        seed: what lies in its CD drive.
+        firmware: what its firmware keeps (NVRAM).
+    """
+
+    disk: str
+    image: str | None
+    seed: str | None
+    firmware: str | None
+
+
+def drives_of(xml: str) -> Drives:
+    """Read the drives of a VM; libvirt tells of the image only while the VM runs."""
+    root = etree.fromstring(xml.encode())
+    disk = root.find("devices/disk[@device='disk']")
+    return Drives(
+        disk=_attribute(disk, "source", "file") or "",
+        image=_attribute(disk, "backingStore/source", "file"),
+        seed=_attribute(root.find("devices/disk[@device='cdrom']"), "source", "file"),
+        firmware=root.findtext("os/nvram"),
+    )
+
+
+def relocated(xml: str, disk: str, record: Mapping[str, Any]) -> str:
+    """Return a VM's XML for another host, where its disk has another path.
+
+    Args:
+        xml: libvirt's own, for migration.
+        disk: the path there. What the disk lies on, libvirt there reads from the disk.
+        record: what is to be recorded of it there.
+    """
+    root = etree.fromstring(xml.encode())
+    for source in root.iterfind("devices/disk[@device='disk']/source"):
+        source.set("file", disk)
+    for drive in root.iterfind("devices/disk[@device='disk']"):
+        for stale in drive.findall("backingStore"):
+            drive.remove(stale)
+    for written in root.iterfind("metadata/a:machine/a:record", {"a": METADATA_NAMESPACE}):
+        written.text = json.dumps(record, sort_keys=True)
+    return etree.tostring(root, encoding="unicode")
+
+
 def _attribute(parent: Any, child: str, name: str) -> str | None:
     found = parent.find(child) if parent is not None else None
     value: str | None = found.get(name) if found is not None else None

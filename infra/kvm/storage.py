@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import libvirt
 from lxml import etree
@@ -15,6 +15,9 @@ from infra.kvm.errors import HostError, NotOurs, is_missing
 from infra.kvm.ownership import Mark
 
 Format = Literal["raw", "qcow2"]
+
+COMPLETE: Final = ".complete"
+"""Ends the name of an empty volume beside an image that is whole: libvirt can neither rename nor label one."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from infra.kvm.domain_xml import MachineDefinition, MachineType, from_xml, to_xml
+from infra.kvm.domain_xml import MachineDefinition, MachineType, drives_of, from_xml, relocated, to_xml
 from infra.kvm.networks import NetworkDefinition
 from infra.kvm.ownership import Mark
 from infra.kvm.storage import Volume
@@ -63,6 +63,31 @@ def test_what_is_written_is_read_back(machine_type: MachineType) -> None:
         assert getattr(view, name) == getattr(definition, name), name
     assert view.secure_boot is definition.secure_boot
     assert (view.instance, view.stack, view.record) == ("local", "local", definition.record)
+
+
+RUNNING = """<domain type='kvm'><name>m</name>
+<metadata><azlocal:machine xmlns:azlocal='urn:azlocal:machine:1'><azlocal:owner instance='i' stack='s' urn='u'/>
+<azlocal:record>{"pool": "old"}</azlocal:record></azlocal:machine></metadata>
+<os><nvram>/nvram/m_VARS.fd</nvram></os>
+<devices><disk type='file' device='cdrom'><target dev='sda' bus='scsi'/><readonly/></disk>
+<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='/a/m.qcow2' index='2'/>
+<backingStore type='file' index='3'><format type='qcow2'/><source file='/a/image-1.qcow2'/><backingStore/>
+</backingStore><target dev='vda' bus='virtio'/></disk></devices></domain>"""
+
+
+def test_the_drives_of_a_running_vm_are_read() -> None:
+    found = drives_of(RUNNING)
+    assert (found.disk, found.image) == ("/a/m.qcow2", "/a/image-1.qcow2")
+    assert (found.seed, found.firmware) == (None, "/nvram/m_VARS.fd")
+    assert drives_of(to_xml(machine("vm"))).seed == machine("vm").seed_path
+
+
+def test_a_vm_is_described_for_another_host() -> None:
+    there = relocated(RUNNING, "/b/m.qcow2", {"pool": "new", "migrations": 1})
+    found = drives_of(there)
+    assert (found.disk, found.image) == ("/b/m.qcow2", None)
+    assert from_xml(there).record == {"pool": "new", "migrations": 1}
+    assert "/a/" not in there
 
 
 def test_a_domain_of_somebody_else_reads_as_unmarked() -> None:

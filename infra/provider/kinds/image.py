@@ -11,6 +11,7 @@ from infra.kvm.connection import Hosts, HostSession
 from infra.kvm.errors import HostError, HostUnreachable
 from infra.kvm.image_copy import ImageCopies, Neighbour, Target, content_name
 from infra.kvm.storage import (
+    COMPLETE,
     Volume,
     create_volume,
     find_pool,
@@ -25,8 +26,6 @@ from infra.provider.operation import Operation
 from infra.provider.values import UNKNOWN
 from infra.resources.contract import Fault
 from infra.resources.image import IMAGE, ImageInputs, ImageState
-
-_COMPLETE = ".complete"  # an empty volume beside the image: libvirt can neither rename nor label a volume
 
 
 class ImageKind(HostedKind[ImageInputs, ImageState]):
@@ -59,8 +58,8 @@ class ImageKind(HostedKind[ImageInputs, ImageState]):
         with self.session(op, inputs.connection) as session:
             pool = open_pool(session.qemu, inputs.pool)
             if find_volume(pool, volume) is None:
-                remove_volume(pool, volume + _COMPLETE)
-            if find_volume(pool, volume + _COMPLETE) is None:
+                remove_volume(pool, volume + COMPLETE)
+            if find_volume(pool, volume + COMPLETE) is None:
                 self._bring(op, session, pool, inputs)
             state = _state(pool, inputs)
             if state is None:
@@ -86,7 +85,7 @@ class ImageKind(HostedKind[ImageInputs, ImageState]):
                 return None
             if not pool.isActive():
                 return old  # nothing can be seen; the Host resource shows the drift and repairs it
-            return _state(pool, inputs) if find_volume(pool, volume + _COMPLETE) else None
+            return _state(pool, inputs) if find_volume(pool, volume + COMPLETE) else None
 
     def update(self, op: Operation, id: str, old: ImageState, inputs: ImageInputs) -> ImageState:
         """Nothing of an image changes in place; this resumes an interrupted upload."""
@@ -105,7 +104,7 @@ class ImageKind(HostedKind[ImageInputs, ImageState]):
                 op.info(f"{old.volume} stays in pool {old.pool}: it carries {', '.join(overlays)}")
                 return
             self._copies.spreads.lost(content_name(old.pool, old.volume), old.connection)
-            remove_volume(pool, old.volume + _COMPLETE)
+            remove_volume(pool, old.volume + COMPLETE)
             remove_volume(pool, old.volume)
 
     def _bring(
@@ -120,7 +119,7 @@ class ImageKind(HostedKind[ImageInputs, ImageState]):
             raise HostError(
                 f"the node image is not at {source} any more; build it again with `azlocal image build`"
             )
-        name, complete = inputs.volume, inputs.volume + _COMPLETE
+        name, complete = inputs.volume, inputs.volume + COMPLETE
         volume = find_volume(pool, name) or create_volume(
             pool, Volume(name, artifact.virtual_size, artifact.format)
         )

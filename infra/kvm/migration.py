@@ -1,0 +1,211 @@
+"""A running VM goes from one host to another with its memory and its disk, through SSH connections of ours.
+
+libvirt's managed direct migration, driven from here: the hosts need no way to each other, and both QEMUs only see
+their own host's loopback (https://libvirt.org/migration.html).
+"""
+
+from __future__ import annotations
+
+import posixpath
+import random
+import threading
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+import libvirt
+
+from infra.kvm import machines
+from infra.kvm.connection import HostSession
+from infra.kvm.domain_xml import drives_of, relocated
+from infra.kvm.errors import HostError, Interrupted
+from infra.kvm.ownership import Mark
+from infra.kvm.storage import COMPLETE, Volume, create_volume, find_volume, open_pool
+from infra.ssh import Shell, ShellError, port_tunnel
+
+_FLAGS: Final = (
+    libvirt.VIR_MIGRATE_LIVE
+    | libvirt.VIR_MIGRATE_PERSIST_DEST
+    # The guest's processors are slowed down where it writes to its memory faster than that is copied.
+    | libvirt.VIR_MIGRATE_AUTO_CONVERGE
+    | libvirt.VIR_MIGRATE_ABORT_ON_ERROR
+)
+# Above Linux's ephemeral ports (net.ipv4.ip_local_port_range) and libvirt's own (migration_port_min, _max).
+_PORTS: Final = range(61000, 65000)
+_TURN_SECONDS: Final = 0.5
+_MIB: Final = 1 << 20
+
+
+@dataclass(frozen=True)
+class Passage:
+    """What a migration changes of a machine.
+
+    Attributes:
+        pool: the storage pool on the host that it comes to.
+        record: what is recorded of it there.
+        mark: whose it is.
+    """
+
+    pool: str
+    record: Mapping[str, Any]
+    mark: Mark
+
+
+@dataclass(frozen=True)
+class _Room:
+    """The disk that is copied into: its path, and whether it lies on the same image as the one that is copied."""
+
+    path: str
+    has_image: bool
+
+
+def migrate(
+    source: HostSession,
+    target: HostSession,
+    domain: libvirt.virDomain,
+    passage: Passage,
+    cancelled: threading.Event,
+    status: Callable[[str], None],
+) -> None:
+    """Bring a running VM to another host. The old host keeps its definition and disk, shut off, to be removed.
+
+    Args:
+        source: the host that it runs on.
+        target: the host that it comes to, which has nothing of it but what an interrupted migration left.
+        domain: the VM on its old host.
+        passage: what changes.
+        cancelled: stops it; the VM then stays where it is.
+        status: told how far it is.
+
+    Raises:
+        HostError: it can't be done, and the VM runs on where it was, with nothing left of it on the other host.
+        Interrupted: the run was cancelled; likewise.
+    """
+    name = domain.name()
+    try:
+        room = _make_room(target, passage.pool, domain)
+        _carry(source, target, domain, room, passage, cancelled, status)
+    except Exception as error:
+        kept = _after_failure(target, domain, passage)
+        if cancelled.is_set():
+            raise Interrupted(f"stopped on request; {name} {kept}; the next `pulumi up` migrates it") from error
+        raise HostError(
+            f"{name} didn't migrate from {source.connection} to {target.connection}: {error}. It {kept}. "
+            "Mend that and run `pulumi up` again; or write `drain: true`: it is then made anew there, without data"
+        ) from error
+    retire(domain, target.connection)
+
+
+def retire(domain: libvirt.virDomain, where: str) -> None:
+    """Keep what a migration left on the old host from ever starting: its disk is no more the machine's."""
+    domain.setAutostart(False)
+    domain.setMetadata(
+        libvirt.VIR_DOMAIN_METADATA_DESCRIPTION,
+        f"Migrated to {where}: azlocal removes this definition and its old disk. Don't start it.",
+        None,
+        None,
+        libvirt.VIR_DOMAIN_AFFECT_CONFIG,
+    )
+
+
+def describe_progress(stats: Mapping[str, Any]) -> str:
+    """Say from libvirt's job statistics what is left to be copied; the disk goes first, then memory."""
+    for what in ("disk", "memory"):
+        left, total = stats.get(f"{what}_remaining", 0), stats.get(f"{what}_total", 0)
+        if left and total:
+            return f"migrating: {what} {100 * (total - left) // total} %, {-(-left // _MIB)} MiB left"
+    return "migrating"
+
+
+def choose_ports(taken: Collection[int]) -> tuple[int, int]:
+    """Return two TCP ports that nobody listens on, for memory and for the disk.
+
+    Drawn, so that two runs on the same hosts don't choose the same.
+    """
+    memory, disk = random.sample([port for port in _PORTS if port not in taken], 2)
+    return memory, disk
+
+
+def _make_room(target: HostSession, pool_name: str, domain: libvirt.virDomain) -> _Room:
+    """Make the disk that is copied into. Where the host has the machine's image, that needn't be copied."""
+    drives = drives_of(domain.XMLDesc())
+    pool = open_pool(target.qemu, pool_name)
+    image = posixpath.basename(drives.image or "")
+    whole = image and find_volume(pool, image + COMPLETE)
+    base = find_volume(pool, image) if whole else None
+    name = machines.disk_volume_name(domain.name(), "vm")
+    capacity = domain.blockInfo(drives.disk)[0]
+    volume = create_volume(pool, Volume(name, capacity, "qcow2", backing=base.path() if base else None))
+    return _Room(volume.path(), base is not None)
+
+
+def _carry(
+    source: HostSession,
+    target: HostSession,
+    domain: libvirt.virDomain,
+    room: _Room,
+    passage: Passage,
+    cancelled: threading.Event,
+    status: Callable[[str], None],
+) -> None:
+    ports = choose_ports(_listening(source.shell) | _listening(target.shell))
+    kept = libvirt.VIR_DOMAIN_XML_SECURE | libvirt.VIR_DOMAIN_XML_MIGRATABLE
+    runs = relocated(domain.XMLDesc(kept), room.path, passage.record)
+    starts = relocated(domain.XMLDesc(kept | libvirt.VIR_DOMAIN_XML_INACTIVE), room.path, passage.record)
+    parameters = {
+        libvirt.VIR_MIGRATE_PARAM_URI: f"tcp://127.0.0.1:{ports[0]}",
+        libvirt.VIR_MIGRATE_PARAM_LISTEN_ADDRESS: "127.0.0.1",
+        libvirt.VIR_MIGRATE_PARAM_DISKS_PORT: ports[1],
+        libvirt.VIR_MIGRATE_PARAM_DEST_XML: runs,
+        libvirt.VIR_MIGRATE_PARAM_PERSIST_XML: starts,
+    }
+    flags = _FLAGS | (
+        libvirt.VIR_MIGRATE_NON_SHARED_INC if room.has_image else libvirt.VIR_MIGRATE_NON_SHARED_DISK
+    )
+    with port_tunnel(source.shell, target.shell, {port: port for port in ports}), ThreadPoolExecutor(1) as thread:
+        job = thread.submit(domain.migrate3, target.qemu, parameters, flags)
+        _watch(domain, job, cancelled, status)
+        job.result().setAutostart(True)
+
+
+def _watch(
+    domain: libvirt.virDomain,
+    job: Future[libvirt.virDomain],
+    cancelled: threading.Event,
+    status: Callable[[str], None],
+) -> None:
+    """Tell how far the migration is until it ends; end it when the run is cancelled."""
+    while not wait([job], timeout=_TURN_SECONDS).done:
+        # Between its phases a migration has no job to tell of or to abort; then the next turn does.
+        with suppress(libvirt.libvirtError):
+            if cancelled.is_set():
+                domain.abortJob()
+            else:
+                status(describe_progress(domain.jobStats()))
+
+
+def _after_failure(target: HostSession, domain: libvirt.virDomain, passage: Passage) -> str:
+    """Remove what a failed migration left on the new host; return what became of the machine."""
+    try:
+        state, _ = domain.state()
+    except libvirt.libvirtError as error:
+        return f"may run on either host: the old one doesn't answer ({error})"
+    if state != libvirt.VIR_DOMAIN_RUNNING:
+        return "doesn't run where it was: see with `virsh list --all` on both hosts which of them has it"
+    try:
+        machines.remove_machine(target, passage.pool, domain.name(), "vm", passage.mark)
+        # libvirt makes it for whoever comes, and leaves it when nobody does.
+        firmware = drives_of(domain.XMLDesc()).firmware
+        if firmware:
+            target.shell.remove_tree(firmware)
+    except (libvirt.libvirtError, HostError, ShellError) as error:
+        return f"runs on where it was; what came to the other host is removed by the next try ({error})"
+    return "runs on where it was"
+
+
+def _listening(shell: Shell) -> set[int]:
+    """Return the TCP ports that programs on a host listen on."""
+    listed = shell.run(["ss", "--no-header", "--listening", "--tcp", "--numeric"]).stdout
+    return {int(line.split()[3].rpartition(":")[2]) for line in listed.splitlines()}
