@@ -66,6 +66,7 @@ class Cluster(pulumi.ComponentResource):
                 if machine.role == "worker"
             },
             lost=[host.connection for host in site.lost_hosts],
+            live=list(site.live_hosts),
         )
         self.machines = declare_machines(planned, site, self, nodes, placement)
         members = [

@@ -70,6 +70,7 @@ class AzureLocalInstance(pulumi.ComponentResource):
             instance=topology.instance,
             hosts=self.hosts,
             lost_hosts=tuple(lost),
+            live_hosts=tuple(host.connection for host in topology.hosts if host.drains_live),
             authorized_keys=keys.public,
             identity_files=keys.identity_files,
             bundle=image.bundle,

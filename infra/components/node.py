@@ -19,11 +19,12 @@ from infra.topology import Machine as MachineTopology
 
 @dataclass(frozen=True)
 class Site:
-    """What every machine of an instance has in common."""
+    """What every machine of an instance has in common; `live_hosts` are libvirt URIs of hosts that drain live."""
 
     instance: str
     hosts: Mapping[str, PhysicalHost]
     lost_hosts: tuple[LostHost, ...]
+    live_hosts: tuple[str, ...]
     authorized_keys: tuple[str, ...]
     identity_files: tuple[str, ...]
     bundle: BundleFiles
@@ -109,4 +110,5 @@ def _declare(
         },
         node_secrets=kubernetes.secrets if kubernetes else None,
         reached_through=site.hosts[machine.reached_through].host.connection,
+        migrates_from=list(site.live_hosts),
     )

@@ -33,9 +33,15 @@ class InitFailed(Exception, Generic[StateT]):
 
 @dataclass
 class Changes:
-    """What a diff found: property path → what has to happen because of it."""
+    """What a diff found: property path → what has to happen because of it.
+
+    Attributes:
+        by_path: that.
+        create_first: Whether a replacement is made before the old object is removed, whatever the contract says.
+    """
 
     by_path: dict[str, OnChange] = field(default_factory=dict)
+    create_first: bool = False
 
     def replaces(self) -> list[str]:
         """Return the paths that force a replacement."""

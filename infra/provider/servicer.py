@@ -135,7 +135,7 @@ class Servicer(Plugin):
                 for path, change in changes.by_path.items()
             },
             hasDetailedDiff=True,
-            deleteBeforeReplace=kind.contract.delete_before_replace,
+            deleteBeforeReplace=kind.contract.delete_before_replace and not changes.create_first,
         )
 
     @_resource_call("create")

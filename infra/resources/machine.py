@@ -75,6 +75,10 @@ class MachineInputs(Model):
         default=None, description="libvirt URI of the host from which its network is reached; its own when absent"
     )
     running: Annotated[bool, UPDATE] = True
+    migrates_from: Annotated[list[str], IGNORE] = Field(
+        default_factory=list,
+        description="libvirt URIs of hosts that drain live: a VM that is on one of them comes from there running",
+    )
 
 
 class MachineState(MachineInputs):
@@ -82,6 +86,7 @@ class MachineState(MachineInputs):
 
     uuid: str
     ssh_host_key: str = Field(description="The OpenSSH public host key that the machine must answer with")
+    migrations: int = Field(default=0, ge=0, description="How often it has come to another host as it ran")
 
 
 MACHINE = Contract(

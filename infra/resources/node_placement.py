@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from infra.resources.contract import REPLACE, UPDATE, Contract, Model, Resource, Secret
+from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Resource, Secret
 
 
 class NodePlacementInputs(Model):
@@ -18,6 +18,9 @@ class NodePlacementInputs(Model):
     hosts: Annotated[dict[str, str], UPDATE] = Field(description="libvirt URI of each worker's host, by its name")
     lost: Annotated[list[str], UPDATE] = Field(
         default_factory=list, description="libvirt URIs of hosts that are lost: nothing on them can be drained"
+    )
+    live: Annotated[list[str], IGNORE] = Field(
+        default_factory=list, description="libvirt URIs of hosts that drain live: nodes leave them as they run"
     )
 
 

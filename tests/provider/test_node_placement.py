@@ -60,6 +60,11 @@ def test_who_moves_is_drained_and_who_comes_or_goes_is_not(cluster: Cluster) -> 
     assert ("info", "node w0 was drained and removed from cluster a, before it moves") in log.lines
 
 
+def test_who_migrates_as_it_runs_stays_in_the_cluster(cluster: Cluster) -> None:
+    update(hosts={"w0": "three", "w1": "three", "w2": "two"}, live=["two"])
+    assert cluster.removed == [("w0", True)]
+
+
 def test_nodes_of_a_lost_host_are_forgotten_without_waiting_for_their_pods(cluster: Cluster) -> None:
     update(hosts={"w0": "two", "w1": "three", "w2": "three"}, lost=["two"])
     assert cluster.removed == [("w1", False), ("w2", False), ("w0", True)]

@@ -11,6 +11,7 @@ import pytest
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, status_pb2
 
+from infra.provider.kind import Changes
 from infra.provider.values import UNKNOWN, decode, encode
 from tests.provider.conftest import Served
 
@@ -71,6 +72,16 @@ def test_declared_secrets_are_secret_whatever_the_program_says(served: Served) -
 def test_a_secret_of_the_program_survives_into_state(served: Served) -> None:
     made = create(served, WHOLE | {"options": {"k": "v"}}, secret=("options",))
     assert decode(made.properties).secret == {"options"}
+
+
+def test_a_kind_may_have_its_replacement_made_first(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refine(state: Any, news: Any, changes: Changes, op: Any) -> None:
+        changes.create_first = True
+
+    monkeypatch.setattr(served.kind, "refine", refine)
+    answer = diff(served, WHOLE | {"serial": "s"}, WHOLE | {"name": "b"})
+    assert list(answer.replaces) == ["name"]
+    assert not answer.deleteBeforeReplace
 
 
 def test_diff_of_equals_is_empty(served: Served) -> None:

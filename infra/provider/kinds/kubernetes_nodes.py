@@ -8,8 +8,8 @@ from typing import Any, Final
 from infra.kvm.errors import HostError
 from infra.provider.kind import Changes
 
-# What another version of azlocal changes by itself, without anybody having changed a file.
-_FROM_AZLOCAL: Final = frozenset({"image", "seedDigest"})
+FROM_AZLOCAL: Final = frozenset({"image", "seedDigest"})
+"""What another version of azlocal changes by itself, without anybody having changed a file."""
 
 
 def spare_node(state: Mapping[str, Any], changes: Changes) -> str:
@@ -23,7 +23,7 @@ def spare_node(state: Mapping[str, Any], changes: Changes) -> str:
     if not node or not replaced:
         return ""
     name = state["name"]
-    if replaced <= _FROM_AZLOCAL:
+    if replaced <= FROM_AZLOCAL:
         for path in replaced:
             del changes.by_path[path]
         return (
@@ -32,7 +32,7 @@ def spare_node(state: Mapping[str, Any], changes: Changes) -> str:
         )
     if "connection" in replaced:
         return _move(name, node)
-    causes = ", ".join(sorted(replaced - _FROM_AZLOCAL))
+    causes = ", ".join(sorted(replaced - FROM_AZLOCAL))
     if node.get("role") == "controlPlane":
         raise HostError(
             f"{name} would be made anew for a change of {causes}, and cluster {node.get('cluster')} keeps its "
@@ -48,9 +48,10 @@ def _move(name: str, node: Mapping[str, Any]) -> str:
     if node.get("role") == "controlPlane":
         raise HostError(
             f"{name} would move to another host, and cluster {cluster} keeps its data (etcd) on it, which isn't "
-            "carried over. Keep it where it is: take the change in hosts/*.yaml back, or, on a host that drains, "
-            "pin it to that host under azlocal:placement in the stack's file. Or, if the cluster may go or went "
-            "with the host, remove it from the stack's file, run `pulumi up`, and add it again"
+            "carried over. With `drain: live` a VM leaves a host with all it holds. Or keep it where it is: take "
+            "the change in hosts/*.yaml back, or, on a host that drains, pin it to that host under "
+            "azlocal:placement in the stack's file. Or, if the cluster may go, or went with its host, remove it "
+            "from the stack's file, run `pulumi up`, and add it again"
         )
     return (
         f"{name} moves to another host: cluster {cluster} drains and forgets it, then it is made anew there under "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -17,13 +18,14 @@ from infra.guest import (
     seed_digest,
 )
 from infra.kvm import machines, seeds
-from infra.kvm.connection import HostSession, libvirt_uri
+from infra.kvm.connection import Hosts, HostSession, libvirt_uri
 from infra.kvm.domain_xml import DomainView, MachineDefinition
 from infra.kvm.errors import HostError
 from infra.kvm.ownership import Mark
 from infra.provider.kind import Changes, InitFailed, Made
 from infra.provider.kinds.base import HostedKind, mark_for, parse_id
 from infra.provider.kinds.kubernetes_nodes import spare_node
+from infra.provider.kinds.live_moves import MIGRATIONS, bring, may_take_over, migrations_of, plan_live_move
 from infra.provider.operation import Operation
 from infra.provider.values import UNKNOWN
 from infra.resources.contract import Fault, OnChange
@@ -38,6 +40,10 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
     """A VM or a system container."""
 
     contract = MACHINE
+
+    def __init__(self, hosts: Hosts) -> None:
+        super().__init__(hosts)
+        self._migrating = threading.Lock()
 
     def check(self, inputs: dict[str, Any], unknown: frozenset[str]) -> list[Fault]:
         """Fill in the digest of the seed, so that preview shows when a change reaches the machine through it."""
@@ -54,10 +60,10 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
         """A disk can't shrink, a node holds data; say which changes restart the machine, which no diff shows."""
         if changes.touches("diskGiB") and isinstance(news["diskGiB"], int) and news["diskGiB"] < state["diskGiB"]:
             changes.by_path["diskGiB"] = OnChange.REPLACE
-        spared = spare_node(state, changes)
-        if spared:
-            op.info(spared)
-        if changes.replaces() or not state.get("running"):
+        said = plan_live_move(state, news, changes) or spare_node(state, changes)
+        if said:
+            op.info(said)
+        if (changes.replaces() and not changes.create_first) or not state.get("running"):
             return
         restarting = ["diskGiB"] if news["machineType"] == "container" else ["vcpus", "memoryMiB", "diskGiB"]
         found = [f"{name} {state[name]} → {news[name]}" for name in restarting if changes.touches(name)]
@@ -65,15 +71,19 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
             op.info(f"{news['name']} restarts for {', '.join(found)}; its disk and address stay")
 
     def create(self, op: Operation, inputs: MachineInputs) -> Made[MachineState]:
-        """Make the machine and wait for it; take over what an interrupted run left, if it is the same machine."""
+        """Make the machine and wait for it; take over what an interrupted run left, if it is the same machine.
+
+        From a host that drains live it comes as it runs.
+        """
         mark = mark_for(op, inputs.instance)
+        bring(op, inputs, mark, self.session, self._migrating)
         with self.session(op, inputs.connection) as session:
             domain = machines.owned_domain(session, inputs.machine_type, inputs.name, mark)
             diskless = machines.is_disk_gone(session, inputs.pool, inputs.name, inputs.machine_type)
-            if domain is None or diskless or not _is_same_birth(machines.persistent_view(domain), inputs):
+            if domain is None or diskless or not may_take_over(machines.persistent_view(domain), inputs):
                 domain = self._build(op, session, inputs, mark)
             else:
-                op.status("taking over the machine that an interrupted run left")
+                op.status("taking over the machine that is there")
             state = self._settle(op, session, domain, inputs, mark)
         made = self.made(state)
         self._wait(op, made)
@@ -106,10 +116,18 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
         return made.state
 
     def remove(self, op: Operation, old: MachineState) -> None:
-        """Remove domain, disk, seed, NVRAM and TPM state."""
+        """Remove domain, disk, seed, NVRAM and TPM state.
+
+        What is to be removed may be what a migration left behind, and the machine itself have come back since.
+        """
+        mark = mark_for(op, old.instance)
         with self.session(op, old.connection) as session:
+            domain = machines.owned_domain(session, old.machine_type, old.name, mark)
+            if domain is not None and migrations_of(machines.persistent_view(domain)) > old.migrations:
+                op.info(f"{old.name} came back to {old.connection} meanwhile, and stays")
+                return
             op.status("removing")
-            machines.remove_machine(session, old.pool, old.name, old.machine_type, mark_for(op, old.instance))
+            machines.remove_machine(session, old.pool, old.name, old.machine_type, mark)
 
     @staticmethod
     def _build(op: Operation, session: HostSession, inputs: MachineInputs, mark: Mark) -> libvirt.virDomain:
@@ -125,7 +143,9 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
             first_boot = _first_boot(inputs.name, inputs.first_boot, inputs.machine_type)
             files = render_seed(first_boot, host_key, _node_secrets(inputs))
             seeds.place_seed(session, inputs.pool, inputs.name, inputs.machine_type, files)
-            domain = machines.define(session, _definition(session, inputs, mark, host_key.public_openssh))
+            domain = machines.define(
+                session, _definition(session, inputs, mark, {"sshHostKey": host_key.public_openssh})
+            )
             op.status("starting")
             machines.start(session, domain)
         except Exception:
@@ -139,7 +159,8 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
     ) -> MachineState:
         """Bring a standing machine to its inputs with the least disturbance."""
         before = machines.persistent_view(domain)
-        wanted = _definition(session, inputs, mark, str(before.record.get("sshHostKey", "")))
+        born = {name: before.record[name] for name in ("sshHostKey", MIGRATIONS) if name in before.record}
+        wanted = _definition(session, inputs, mark, {"sshHostKey": "", **born})
         size = machines.disk_gib(session, inputs.pool, inputs.name, inputs.machine_type)
         grows = size is not None and size < inputs.disk_gib
         if not _defines(before, inputs):
@@ -217,7 +238,10 @@ def _node_secrets(inputs: MachineInputs) -> NodeSecrets:
     return NodeSecrets(inputs.node_secrets.token, inputs.node_secrets.keys) if inputs.node_secrets else NO_SECRETS
 
 
-def _definition(session: HostSession, inputs: MachineInputs, mark: Mark, host_key: str) -> MachineDefinition:
+def _definition(
+    session: HostSession, inputs: MachineInputs, mark: Mark, born: Mapping[str, Any]
+) -> MachineDefinition:
+    """Return what libvirt is told of a machine; `born` is what its record holds that no input says."""
     place = (session, inputs.pool, inputs.name, inputs.machine_type)
     host_memory_mib = session.qemu.getInfo()[1]
     return MachineDefinition(
@@ -241,20 +265,8 @@ def _definition(session: HostSession, inputs: MachineInputs, mark: Mark, host_ke
             "image": inputs.image,
             "firstBoot": inputs.first_boot.to_wire(),
             "seedDigest": inputs.seed_digest,
-            "sshHostKey": host_key,
+            **born,
         },
-    )
-
-
-def _is_same_birth(view: DomainView, inputs: MachineInputs) -> bool:
-    """Return whether what stands was born as `inputs` would be: only then may it be taken over."""
-    return (
-        view.machine_type == inputs.machine_type
-        and view.network == inputs.network
-        and view.mac_address == inputs.mac_address
-        and view.record.get("image") == inputs.image
-        and view.record.get("seedDigest") == inputs.seed_digest
-        and (view.secure_boot, view.tpm) == (inputs.secure_boot, inputs.tpm)
     )
 
 
@@ -316,6 +328,8 @@ def _state(
         tpm=persistent.tpm,
         seed_digest=record["seedDigest"],
         running=bool(domain.isActive()),
+        migrates_from=known.migrates_from if known else [],
+        migrations=migrations_of(persistent),
         uuid=persistent.uuid,
         ssh_host_key=record["sshHostKey"],
     )

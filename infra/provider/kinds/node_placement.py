@@ -26,9 +26,16 @@ class NodePlacementKind(Kind[NodePlacementInputs, NodePlacementState]):
     def update(
         self, op: Operation, id: str, old: NodePlacementState, inputs: NodePlacementInputs
     ) -> NodePlacementState:
-        """Drain and forget the nodes that move; those of a lost host can't be drained, and are only forgotten."""
+        """Drain and forget the nodes that move; those of a lost host can't be drained, and are only forgotten.
+
+        Nodes that migrate as they run stay in the cluster.
+        """
         state = NodePlacementState(**inputs.model_dump())
-        moving = {name for name, host in old.hosts.items() if inputs.hosts.get(name, host) != host}
+        moving = {
+            name
+            for name, host in old.hosts.items()
+            if inputs.hosts.get(name, host) != host and host not in inputs.live
+        }
         if not moving or old.kubeconfig != inputs.kubeconfig:  # else they are another cluster's by now
             return state
         lost = {name for name in moving if old.hosts[name] in inputs.lost}

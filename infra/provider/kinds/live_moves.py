@@ -1,0 +1,238 @@
+"""A VM whose host drains live comes to its new host as it runs: what is decided of it, and how it is brought."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import libvirt
+
+from infra.kvm import machines
+from infra.kvm.connection import HostSession
+from infra.kvm.domain_xml import DomainView, drives_of
+from infra.kvm.errors import HostError
+from infra.kvm.migration import Passage, migrate, retire
+from infra.kvm.ownership import Mark
+from infra.provider.kind import Changes
+from infra.provider.kinds.kubernetes_nodes import FROM_AZLOCAL
+from infra.provider.operation import Operation
+from infra.provider.values import UNKNOWN
+from infra.resources.machine import MachineInputs
+
+_WITH_THE_HOST: Final = frozenset({"connection", "pool"})
+MIGRATIONS: Final = "migrations"
+"""The key in a domain's record: how often the machine has migrated."""
+
+_TURN_SECONDS: Final = 0.5
+
+Session = Callable[[Operation, str], AbstractContextManager[HostSession]]
+
+
+# -- what a diff says ------------------------------------------------------------------------------
+
+
+def plan_live_move(state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes) -> str:
+    """Have a machine whose host drains live made on its new host first; return what the user should know.
+
+    Nothing is returned, and nothing changes, for a machine that doesn't leave such a host.
+
+    Raises:
+        HostError: It can't migrate: it is a container, or would be made anew for other reasons as well.
+    """
+    if "connection" not in changes.by_path or state["connection"] not in (news.get("migratesFrom") or ()):
+        return ""
+    source, name = state["connection"], state["name"]
+    if state["machineType"] == "container":
+        raise HostError(
+            f"{name} can't leave {source} live: it is a container, and only VMs migrate as they run. Write "
+            "`drain: true` for that host in hosts/*.yaml: then it is made anew elsewhere, without its data"
+        )
+    if (state.get("firstBoot") or {}).get("node"):
+        for path in FROM_AZLOCAL & changes.by_path.keys():
+            del changes.by_path[path]
+    causes = sorted(
+        path
+        for path in changes.replaces()
+        if path not in _WITH_THE_HOST and news.get(path.partition(".")[0]) != UNKNOWN
+    )
+    if causes:
+        raise HostError(
+            f"{name} can't leave {source} live: it would also be made anew for a change of {', '.join(causes)}. "
+            "Take that change back until it has moved; or let it be made anew elsewhere with `drain: true`"
+        )
+    changes.create_first = True
+    target = "another host" if news["connection"] == UNKNOWN else news["connection"]
+    if not state.get("running"):
+        return (
+            f"{name} is to migrate live from {source} to {target}, but was shut off when it was last seen: start "
+            "it there, or `up` stops here"
+        )
+    return (
+        f"{name} migrates live from {source} to {target}: {state['memoryMiB']} MiB of memory, and what its disk "
+        f"of {state['diskGiB']} GiB holds, are copied as it runs. Data, address and host key stay"
+    )
+
+
+# -- what is done ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A machine's domain on one of the two hosts.
+
+    Attributes:
+        view: its definition.
+        is_active: whether it has a process there.
+        is_running: whether that also runs, and isn't paused.
+    """
+
+    view: DomainView
+    is_active: bool
+    is_running: bool
+
+    @property
+    def migrations(self) -> int:
+        """Return how often it had migrated when it was defined here: the higher number is the machine."""
+        return migrations_of(self.view)
+
+
+def migrations_of(view: DomainView) -> int:
+    """Return how often a machine has migrated."""
+    return int(view.record.get(MIGRATIONS, 0))
+
+
+def may_take_over(view: DomainView, inputs: MachineInputs) -> bool:
+    """Return whether a machine that stands is the one that is wanted, so that it needn't be made.
+
+    It was born as it would be now. A node that has migrated may be of an older image, as nodes that stay are.
+    """
+    is_same = view.record.get("image") == inputs.image and view.record.get("seedDigest") == inputs.seed_digest
+    return _has_same_hardware(view, inputs) and (
+        is_same or (inputs.first_boot.node is not None and migrations_of(view) > 0)
+    )
+
+
+def choose_arrival(
+    here: Standing | None, there: Standing, inputs: MachineInputs
+) -> Literal["migrate", "take over"]:
+    """Decide how a machine comes to its new host.
+
+    Args:
+        here: what the new host has of it.
+        there: what the old one has of it.
+        inputs: what is wanted.
+
+    Raises:
+        HostError: neither is safe; the message says what to do.
+    """
+    name, target = inputs.name, inputs.connection
+    if here is not None and here.migrations > there.migrations:
+        if there.is_active:
+            raise HostError(
+                f"{name} has migrated to {target}, but the old one was started again on its old host: stop that "
+                f"(`virsh destroy {name}` there), and run `pulumi up` again"
+            )
+        return "take over"
+    if here is not None and here.is_active:
+        raise HostError(
+            f"{name} runs on its old host and on {target}, too. Find out which of them is to stay, remove the "
+            f"other one (`virsh destroy {name}`, `virsh undefine {name} --nvram`), and run `pulumi up` again"
+        )
+    if not there.is_running:
+        state = "is paused" if there.is_active else "is shut off"
+        verb = "resume" if there.is_active else "start"
+        raise HostError(
+            f"{name} {state} on the host that drains live, and only what runs migrates. Run `virsh {verb} {name}` "
+            "there, and `pulumi up` again; or write `drain: true`: it is then made anew elsewhere, without data"
+        )
+    if not _has_same_hardware(there.view, inputs):
+        raise HostError(
+            f"{name} can't migrate to {target}: it was made with another network, MAC address, firmware or TPM "
+            "than it would have there. Take the change back, or write `drain: true` to have it made anew there"
+        )
+    return "migrate"
+
+
+def bring(op: Operation, inputs: MachineInputs, mark: Mark, session: Session, turn: threading.Lock) -> None:
+    """Bring the machine from a host that drains live, if one of those has it.
+
+    Args:
+        op: the operation.
+        inputs: what is wanted.
+        mark: whose it is.
+        session: lends hosts.
+        turn: held by the one migration of this process: each has the whole link, and is done the sooner.
+
+    Raises:
+        HostError: it is there and can't be brought; it stays as it is.
+        Interrupted: the run was cancelled; likewise.
+    """
+    if inputs.machine_type == "container":
+        return
+    for connection in inputs.migrates_from:
+        if connection == inputs.connection or not _has(op, session, connection, inputs, mark):
+            continue
+        with (
+            _turn(op, turn, inputs.name),
+            session(op, connection) as source,
+            session(op, inputs.connection) as target,
+        ):
+            _arrive(op, source, target, inputs, mark)
+        return
+
+
+def _has(op: Operation, session: Session, connection: str, inputs: MachineInputs, mark: Mark) -> bool:
+    with session(op, connection) as host:
+        return machines.owned_domain(host, inputs.machine_type, inputs.name, mark) is not None
+
+
+def _arrive(op: Operation, source: HostSession, target: HostSession, inputs: MachineInputs, mark: Mark) -> None:
+    there = machines.owned_domain(source, inputs.machine_type, inputs.name, mark)
+    if there is None:
+        return
+    here = machines.owned_domain(target, inputs.machine_type, inputs.name, mark)
+    before = _standing(there)
+    if choose_arrival(_standing(here) if here else None, before, inputs) == "take over":
+        retire(there, target.connection)
+        return
+    if drives_of(there.XMLDesc()).seed:
+        raise HostError(
+            f"{inputs.name} hasn't finished its first boot: its seed is still in its drive on "
+            f"{source.connection}. Take `drain: live` away for one `pulumi up`, which waits for it, and then drain"
+        )
+    # A definition here is of an earlier stay, which a later move left behind.
+    machines.remove_machine(target, inputs.pool, inputs.name, inputs.machine_type, mark)
+    record = {**before.view.record, "pool": inputs.pool, MIGRATIONS: before.migrations + 1}
+    migrate(source, target, there, Passage(inputs.pool, record, mark), op.cancelled, op.status)
+    op.info(f"{inputs.name} migrated from {source.connection} to {target.connection} as it ran")
+
+
+@contextmanager
+def _turn(op: Operation, turn: threading.Lock, name: str) -> Iterator[None]:
+    while not turn.acquire(timeout=_TURN_SECONDS):
+        op.status(f"waiting until another machine has migrated before {name}")
+        op.check_cancelled()
+    try:
+        yield
+    finally:
+        turn.release()
+
+
+def _standing(domain: libvirt.virDomain) -> Standing:
+    return Standing(
+        machines.persistent_view(domain),
+        bool(domain.isActive()),
+        domain.state()[0] == libvirt.VIR_DOMAIN_RUNNING,
+    )
+
+
+def _has_same_hardware(view: DomainView, inputs: MachineInputs) -> bool:
+    return (
+        view.machine_type == inputs.machine_type
+        and view.network == inputs.network
+        and view.mac_address == inputs.mac_address
+        and (view.secure_boot, view.tpm) == (inputs.secure_boot, inputs.tpm)
+    )
