@@ -14,7 +14,7 @@ from infra.arc_commands.prechecks import azure_findings
 from infra.components.instance import AzureLocalInstance, LoginKeys
 from infra.components.node_image import NodeImageFiles
 from infra.guest import API_PORT
-from infra.image import find_node_image
+from infra.image import ImageKind, find_node_image
 from infra.kubernetes.kubeconfig import merge_kubeconfigs
 from infra.login_keys import DEFAULT_KEYS, identity_files, login_keys
 from infra.planning import Plan, plan_instance, read_locks, record_instance
@@ -34,7 +34,7 @@ def main() -> None:
     plan = whole.addresses
     if not plan.ok:
         raise pulumi.RunError(_report(plan.findings))
-    topology, image = build_topology(spec, plan, whole.placement), _node_image()
+    topology, image = build_topology(spec, plan, whole.placement), _node_image(spec.stack.node_image)
     asked = azure_findings(spec, topology, may_register=not pulumi.runtime.is_dry_run())
     if any(finding.severity == "error" for finding in asked):
         raise pulumi.RunError(_report([*plan.findings, *asked]))
@@ -86,17 +86,16 @@ def _login_keys(spec: InstanceSpec) -> LoginKeys:
     return LoginKeys(read_public_keys(named, spec.directory), identity_files(spec))
 
 
-def _node_image() -> NodeImageFiles:
+def _node_image(kind: ImageKind) -> NodeImageFiles:
     """Return the node image; a preview goes on without one, since it needs neither image nor host."""
-    image = find_node_image()
+    image = find_node_image(kind)
     if image is not None:
         return NodeImageFiles.of(image)
     missing = "the node image isn't built yet on this machine"
+    build = "azlocal image build" + (" --plain" if kind == "plain" else "")
     if not pulumi.runtime.is_dry_run():
-        raise pulumi.RunError(
-            f"{missing}; run `azlocal image build` (a few minutes, once; `make up` does it by itself)"
-        )
-    pulumi.info(f"{missing}; `make up` or `azlocal image build` does that before anything is made")
+        raise pulumi.RunError(f"{missing}; run `{build}` (a few minutes, once; `make up` does it by itself)")
+    pulumi.info(f"{missing}; `make up` or `{build}` does that before anything is made")
     return NodeImageFiles.unknown()
 
 

@@ -43,6 +43,14 @@ def kubernetes_cluster(name: str = "a", **changes: Any) -> dict[str, Any]:
     return cluster(**(wanted | changes))
 
 
+def kubectl() -> Path:
+    """Return the program that the nodes have, too."""
+    image = find_node_image()
+    assert image is not None
+    assert image.bundle is not None
+    return image.bundle.binary("kubectl")
+
+
 @dataclass(frozen=True)
 class Kubernetes:
     """One cluster of a project, as its administrator sees it."""
@@ -60,10 +68,8 @@ class Kubernetes:
 
     def run(self, *arguments: str, stdin: str = "", timeout: float = 180) -> subprocess.CompletedProcess[str]:
         """Run kubectl and return what became of it."""
-        image = find_node_image()
-        assert image is not None
         return subprocess.run(
-            [str(image.bundle.binary("kubectl")), "--kubeconfig", str(self.kubeconfig), *arguments],
+            [str(kubectl()), "--kubeconfig", str(self.kubeconfig), *arguments],
             input=stdin,
             capture_output=True,
             text=True,
@@ -73,9 +79,7 @@ class Kubernetes:
 
     def script(self, text: str) -> subprocess.CompletedProcess[str]:
         """Run a shell script that finds kubectl and this cluster, as after `make kubeconfig`."""
-        image = find_node_image()
-        assert image is not None
-        folders = [str(image.bundle.binary("kubectl").parent), os.environ["PATH"]]
+        folders = [str(kubectl().parent), os.environ["PATH"]]
         environment = {"PATH": os.pathsep.join(folders), "KUBECONFIG": str(self.kubeconfig)}
         environment["HOME"] = str(self.kubeconfig.parent)  # kubectl keeps a cache there
         command = ["bash", "-e", "-c", text]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,11 @@ HOSTS: dict[str, Any] = {
 }
 
 
+def node_image(clusters: Sequence[Mapping[str, Any]]) -> str:
+    """Return the smallest image that these clusters can do with: a fifth of the other to copy to a host."""
+    return "plain" if all(one["provisioning"] == "machines" for one in clusters) else "kubernetes"
+
+
 def cluster(workers: int = 1, **changes: Any) -> dict[str, Any]:
     """Return the machines of a cluster, one control plane and a pool of workers, without Kubernetes on them."""
     return {
@@ -71,8 +76,9 @@ def hypervisor() -> Iterator[None]:
     """Have libvirt answer and the node image built, as `make up` does."""
     if os.geteuid() != 0:
         pytest.skip("needs root: machines are made by the system's libvirt")
-    if find_node_image() is None:
-        pytest.skip("the node image isn't built; run `azlocal image build`")
+    for kind, flag in (("kubernetes", ""), ("plain", " --plain")):
+        if find_node_image(kind) is None:
+            pytest.skip(f"the {kind} image isn't built; run `azlocal image build{flag}`")
     azlocal = str(ROOT / ".venv" / "bin" / "azlocal")
     subprocess.run([azlocal, "hypervisor", "start"], check=True)
     yield
@@ -95,6 +101,7 @@ def projects(folder: Path) -> Iterator[MakeProject]:
         defaults = {
             "site": "here",
             "machineType": "container",
+            "nodeImage": node_image(config.get("clusters", [])),
             "resourceBridge": {"vmSize": "Tiny"},
             "sshPublicKeys": [f"{key}.pub"],
             "clusters": [],

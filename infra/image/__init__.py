@@ -1,7 +1,7 @@
-"""Builds the golden node image, once, and keeps it by the digest of its recipe."""
+"""Builds the golden images, once, and keeps them by the digest of their recipe."""
 
 from infra.image.build import build_node_image
 from infra.image.cache import find_node_image
-from infra.image.model import Artifact, ImageError, NodeImage
+from infra.image.model import Artifact, ImageError, ImageKind, NodeImage
 
-__all__ = ["Artifact", "ImageError", "NodeImage", "build_node_image", "find_node_image"]
+__all__ = ["Artifact", "ImageError", "ImageKind", "NodeImage", "build_node_image", "find_node_image"]

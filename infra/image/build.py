@@ -18,7 +18,7 @@ from infra.image.disk import make_disk, make_root
 from infra.image.folders import Progress, locked, publish, step, workplace
 from infra.image.manifest import CONTAINER_FILE, MANIFEST, VM_FILE, render
 from infra.image.mirror import find_apt_options, find_sources
-from infra.image.model import Artifact, Format, ImageError, NodeImage
+from infra.image.model import Artifact, Format, ImageError, ImageKind, NodeImage
 from infra.image.places import Cache, default_cache
 from infra.image.recipe import GIB, Recipe, current_recipe
 from infra.image.sparse import sha256_of
@@ -28,18 +28,21 @@ from infra.image.tree import customise, install_packages, install_programs, inst
 _SPACE_NEEDED: Final = 12 * GIB
 
 
-def build_node_image(progress: Progress, source: SourceChoice = "auto") -> NodeImage:
+def build_node_image(
+    progress: Progress, source: SourceChoice = "auto", kind: ImageKind = "kubernetes"
+) -> NodeImage:
     """Return the current recipe's image; build it, and the bundle in it, where the cache doesn't have them.
 
     Args:
         progress: Takes one line per step.
         source: Where the bundle comes from.
+        kind: The plain image has no bundle, and needs none.
 
     Raises:
         ImageError: It can't be built; what is finished is kept for the next try.
     """
-    bundle = build_bundle(progress, source)
-    recipe, cache = current_recipe(bundle.digest), default_cache()
+    bundle = build_bundle(progress, source) if kind == "kubernetes" else None
+    recipe, cache = current_recipe(bundle.digest if bundle else ""), default_cache()
     found = load(cache, recipe.digest)
     if found:
         return found
@@ -62,7 +65,7 @@ def check_space(folder: Path) -> None:
         )
 
 
-def build(recipe: Recipe, bundle: Bundle, cache: Cache, progress: Progress, run: tools.Runner) -> NodeImage:
+def build(recipe: Recipe, bundle: Bundle | None, cache: Cache, progress: Progress, run: tools.Runner) -> NodeImage:
     """Build a recipe's image into a cache, unless another process does so first.
 
     Raises:
@@ -78,7 +81,7 @@ def build(recipe: Recipe, bundle: Bundle, cache: Cache, progress: Progress, run:
 
 
 def _build_locked(
-    recipe: Recipe, bundle: Bundle, cache: Cache, progress: Progress, run: tools.Runner
+    recipe: Recipe, bundle: Bundle | None, cache: Cache, progress: Progress, run: tools.Runner
 ) -> NodeImage:
     check_space(cache.images)
     with workplace(cache.work) as work, step(progress, f"node image {recipe.image_name}", "building"):
@@ -110,7 +113,7 @@ def _packed_tree(recipe: Recipe, cache: Cache, work: Path, progress: Progress, r
 
 def _make_image(
     recipe: Recipe,
-    bundle: Bundle,
+    bundle: Bundle | None,
     tree_tar: Path,
     work: Path,
     draft: Path,
@@ -121,9 +124,10 @@ def _make_image(
     with step(progress, "tree", "unpacking the packages, adding azlocal's files"):
         unpack(tree_tar, tree, run)
         customise(recipe, tree)
+    if bundle:
         install_programs(bundle, tree)
-    with step(progress, "container images", f"importing {len(bundle.images)} into the image's containerd"):
-        import_images(bundle, tree, run)
+        with step(progress, "container images", f"importing {len(bundle.images)} into the image's containerd"):
+            import_images(bundle, tree, run)
     with step(progress, "root file system", "making it"):
         make_root(recipe, tree, root, run)
     # The checksum of a mostly empty 16 GiB keeps one core busy for some seconds.

@@ -12,7 +12,7 @@ from typing import Final
 from infra.image.bundle.store import find_bundle_in
 from infra.image.folders import disk_usage
 from infra.image.manifest import FORMAT_FAMILY, MANIFEST, parse
-from infra.image.model import Artifact, ImageError, NodeImage
+from infra.image.model import Artifact, ImageError, ImageKind, NodeImage
 from infra.image.places import Cache, default_cache
 from infra.image.recipe import current_recipe
 from infra.image.sparse import sha256_of
@@ -41,9 +41,11 @@ def load(cache: Cache, digest: str) -> NodeImage | None:
     return image if whole and image.digest == digest else None
 
 
-def find_node_image() -> NodeImage | None:
+def find_node_image(kind: ImageKind = "kubernetes") -> NodeImage | None:
     """Return the image of the current recipe from the cache; None if it or its bundle has to be built."""
     cache = default_cache()
+    if kind == "plain":
+        return load(cache, current_recipe("").digest)
     bundle = find_bundle_in(cache)
     return load(cache, current_recipe(bundle.digest).digest) if bundle else None
 

@@ -33,6 +33,13 @@ def build(
             "from Go modules (modules), or whichever is in use or can be had (auto)."
         ),
     ] = "auto",
+    plain: Annotated[
+        bool,
+        typer.Option(
+            "--plain",
+            help="The image without Kubernetes, which needs no bundle: for stacks that say `nodeImage: plain`.",
+        ),
+    ] = False,
 ) -> None:
     """Build the current bundle and node image, unless they are there already.
 
@@ -48,9 +55,10 @@ def build(
         GOPROXY                     Go modules (both)
     """
     with _errors():
-        image = build_node_image(typer.echo, source)
+        image = build_node_image(typer.echo, source, "plain" if plain else "kubernetes")
     typer.echo(f"{image.name} is in {image.vm.path.parent}")
-    typer.echo(f"{image.bundle.name} is in {image.bundle.folder}")
+    if image.bundle:
+        typer.echo(f"{image.bundle.name} is in {image.bundle.folder}")
 
 
 @app.command(name="list")
@@ -62,6 +70,7 @@ def list_images() -> None:
     cache = default_cache()
     bundle = find_bundle_in(cache)
     current = {bundle.digest, current_recipe(bundle.digest).digest} if bundle else set()
+    plain = current_recipe("").digest
     table = Table("NAME", "DIGEST", "SIZE", "CREATED (UTC)", "IN USE", box=None)
     rows = [
         (entry.image.name, entry.image.digest, entry.disk_usage, entry.created)
@@ -73,12 +82,14 @@ def list_images() -> None:
     for name, digest, size, created in rows:
         table.add_row(
             *(name, digest[:12], f"{size / MIB:.0f} MiB", created[:16].replace("T", " ")),
-            "yes" if digest in current else "no",
+            "yes" if digest in {*current, plain} else "no",
         )
     if rows:
         Console().print(table)
     if len(current & {row[1] for row in rows}) < 2:
-        typer.echo("The current recipe's image or bundle isn't built: `azlocal image build`")
+        typer.echo(
+            "The current recipe's image or bundle isn't built: `azlocal image build` (--plain: without both)"
+        )
 
 
 @app.command()
@@ -128,13 +139,14 @@ def prune(
 
 
 def _prunable(cache: Cache, everything: bool) -> list[Path]:
-    bundle = find_bundle_in(cache)
-    if everything or bundle is None:
-        keep, trees = set(), set()
-    else:
-        recipe = current_recipe(bundle.digest)
-        keep = {bundle.digest, recipe.digest}
-        trees = {recipe.tree_digest, *tree_digests()}
+    keep: set[str] = set()
+    trees: set[str] = set()
+    if not everything:
+        plain, bundle = current_recipe(""), find_bundle_in(cache)
+        keep, trees = {plain.digest}, {plain.tree_digest}
+        if bundle:
+            keep |= {bundle.digest, current_recipe(bundle.digest).digest}
+            trees |= {*tree_digests()}
     return image_cache.prunable(cache, keep, trees) + bundle_store.prunable(cache, keep, components=everything)
 
 

@@ -23,7 +23,7 @@ def render(image: NodeImage, created: str, packages: dict[str, str]) -> str:
         "name": image.name,
         "digest": image.digest,
         "created": created,
-        "bundle": to_json(image.bundle),
+        "bundle": to_json(image.bundle) if image.bundle else None,
         "artifacts": {"container": _artifact_to_json(image.container), "vm": _artifact_to_json(image.vm)},
         "packages": dict(sorted(packages.items())),
     }
@@ -64,7 +64,7 @@ def parse(text: str, folder: Path, bundles: Path) -> tuple[NodeImage, str]:
             digest=content["digest"],
             container=_artifact_from_json(artifacts["container"], folder),
             vm=_artifact_from_json(artifacts["vm"], folder),
-            bundle=from_json(bundle, bundles / bundle["digest"]),
+            bundle=from_json(bundle, bundles / bundle["digest"]) if bundle else None,
         )
         return image, content["created"]
     except (ValueError, KeyError, TypeError) as error:

@@ -9,9 +9,11 @@ from typing import Literal
 from infra.image.bundle.model import Bundle
 from infra.image.errors import ImageError
 
-__all__ = ["Artifact", "Format", "ImageError", "NodeImage"]
+__all__ = ["Artifact", "Format", "ImageError", "ImageKind", "NodeImage"]
 
 Format = Literal["raw", "qcow2"]
+ImageKind = Literal["kubernetes", "plain"]
+"""What an image is for: nodes of a cluster, or machines that stay machines."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,11 @@ class NodeImage:
         digest: Of its recipe and its bundle.
         container: A container's root file system.
         vm: A VM's disk.
-        bundle: The bundle it was built from, whose images are in its container store.
+        bundle: The bundle it was built from, whose images are in its container store; None: the plain image.
     """
 
     name: str
     digest: str
     container: Artifact
     vm: Artifact
-    bundle: Bundle
+    bundle: Bundle | None

@@ -45,7 +45,7 @@ class Recipe:
         disk_size: A VM's disk in bytes; the root takes what partition table and ESP leave.
         esp_size: The EFI system partition in bytes.
         label: The root file system's label; grub.cfg names it.
-        bundle: The digest of the bundle whose programs and container images it carries.
+        bundle: The digest of the bundle whose programs and container images it carries; empty: of none.
     """
 
     name: str
@@ -207,6 +207,14 @@ REMOVED: Final = (
     "var/lib/systemd/random-seed",
 )
 
+_UNITS: Final = {"azlocal-container.service": "sysinit.target"}
+_NODE_UNITS: Final = {
+    **_UNITS,
+    "azlocal-node.service": "multi-user.target",
+    "kubelet.service": "multi-user.target",
+}
+_UNUSED_UNITS: Final = ("containerd.service",)  # of a machine that becomes no node
+
 DPKG_OPTIONS: Final = (
     "path-exclude=/usr/share/man/*",
     "path-exclude=/usr/share/info/*",
@@ -224,10 +232,13 @@ DPKG_OPTIONS: Final = (
 
 @cache
 def current_recipe(bundle: str) -> Recipe:
-    """Return the recipe of the node image that this version of azlocal boots, with that bundle in it."""
+    """Return the recipe of the image that this version of azlocal boots, with that bundle in it.
+
+    Without a bundle (an empty digest) it is the plain image: the same packages, so that both grow from one tree.
+    """
     files = Path(__file__).parent / "files"
     return Recipe(
-        name="debian-12",
+        name="debian-12" if bundle else "debian-12-plain",
         suite="bookworm",
         architecture="amd64",
         packages=PACKAGES,
@@ -235,12 +246,8 @@ def current_recipe(bundle: str) -> Recipe:
         install_files=read_files(files / "install"),
         root_files=read_files(files / "root"),
         esp_files=read_files(files / "esp"),
-        enabled_units={
-            "azlocal-container.service": "sysinit.target",
-            "azlocal-node.service": "multi-user.target",
-            "kubelet.service": "multi-user.target",
-        },
-        masked_units=MASKED_UNITS,
+        enabled_units=_NODE_UNITS if bundle else _UNITS,
+        masked_units=MASKED_UNITS if bundle else (*MASKED_UNITS, *_UNUSED_UNITS),
         # Where Calico, as everyone but Debian, looks for the plugins.
         links={"opt/cni/bin": "../../usr/lib/cni"},
         removed=REMOVED,

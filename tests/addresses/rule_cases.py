@@ -271,6 +271,11 @@ INSTANCE_CASES: list[tuple[str, str, dict[str, Any]]] = [
             "networks": [WIDE],
         },
     ),
+    (
+        "plain-image-has-no-kubernetes",
+        "clusters[0].provisioning",
+        {"clusters": [ONE], "stack": {"nodeImage": "plain"}},
+    ),
     ("control-plane-count", "clusters[0].controlPlane.count", {"clusters": [cluster(planes=4)]}),
     ("control-plane-count", "clusters[0].controlPlane.count", {"clusters": [cluster(planes=-1)]}),
     ("pool-count", "clusters[0].agentPools", {"clusters": [cluster(agentPools=[])]}),
@@ -315,6 +320,7 @@ SOUND: list[dict[str, Any]] = [
             cluster(agentPools=[pool(vmSize="Standard_D32s_v3"), pool(name="gpu", vmSize="Standard_NK12")])
         ]
     },
+    {"clusters": [cluster(provisioning="machines")], "stack": {"nodeImage": "plain"}},
     {"clusters": [cluster(kubernetesVersion="1.31.12")]},
     {"clusters": [cluster(kubernetesVersion="1.30.13")], "stack": {"azureLocalRelease": "2510"}},
     {"clusters": [pods("172.30.0.0/22")]},

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.image import build as build_module
 from infra.image.build import build
 from infra.image.bundle import Bundle
+from infra.image.cache import load
 from infra.image.manifest import MANIFEST
 from infra.image.model import ImageError
 from infra.image.places import Cache
@@ -36,6 +36,15 @@ def test_a_build_publishes_both_artefacts_and_a_manifest(
     assert not cache.work.exists()
     for step in ("packages", "tree", "root file system", "VM disk", "publishing"):
         assert [line for line in lines if line.startswith(f"{step}: ") and line.endswith(" s")]
+
+
+def test_without_a_bundle_no_program_and_no_container_image_goes_in(
+    recipe: Recipe, cache: Cache, runner: FakeRunner
+) -> None:
+    image = build(recipe, None, cache, lambda line: None, runner)
+    assert image.bundle is None
+    assert load(cache, recipe.digest) == image
+    assert not [call for call in runner.calls if "infra.image.containers" in call]
 
 
 def test_a_built_image_is_not_built_again(
@@ -97,8 +106,8 @@ def test_a_damaged_image_is_built_again(recipe: Recipe, bundle: Bundle, cache: C
 def test_too_little_space_is_said_before_anything_runs(
     recipe: Recipe, bundle: Bundle, cache: Cache, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usage = build_module.shutil.disk_usage(Path("/"))
-    monkeypatch.setattr(build_module.shutil, "disk_usage", lambda path: usage._replace(free=GIB))
+    usage = shutil.disk_usage(Path("/"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=GIB))
     with pytest.raises(ImageError, match=r"12 GiB .* 1\.0 GiB are free"):
         build_quietly(recipe, bundle, cache, runner)
     assert runner.calls == []

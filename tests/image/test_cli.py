@@ -52,6 +52,18 @@ def test_verify_fails_for_a_damaged_image(filled: Cache, recipe: Recipe) -> None
     assert "sha256" in output
 
 
+def test_prune_keeps_the_plain_image_where_no_bundle_was_ever_built(
+    recipe: Recipe, runner: FakeRunner, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "default_cache", lambda: cache)
+    monkeypatch.setattr(cli, "current_recipe", lambda digest: recipe)
+    monkeypatch.setattr(cli, "find_bundle_in", lambda cache: None)
+    build(recipe, None, cache, lambda line: None, runner)
+    assert call("prune") == (0, "freed 0 MiB\n")
+    assert cache.image(recipe.digest).exists()
+    assert cache.tree(recipe.tree_digest).exists()
+
+
 def test_prune_keeps_the_image_in_use(filled: Cache, in_use: None, recipe: Recipe) -> None:
     assert call("prune") == (0, "freed 0 MiB\n")
     assert filled.image(recipe.digest).exists()
@@ -63,8 +75,9 @@ def test_prune_keeps_the_image_in_use(filled: Cache, in_use: None, recipe: Recip
 
 
 def test_build_reports_an_error_and_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(progress: object, source: str) -> None:
+    def fail(progress: object, source: str, kind: str) -> None:
+        assert (source, kind) == ("auto", "plain")
         raise ImageError("It failed.", "Do this.")
 
     monkeypatch.setattr(cli, "build_node_image", fail)
-    assert call("build") == (1, "It failed.\nDo this.\n")
+    assert call("build", "--plain") == (1, "It failed.\nDo this.\n")

@@ -66,6 +66,15 @@ def test_current_recipe_has_what_its_parts_name() -> None:
     assert recipe.root_files["usr/lib/azlocal/container-setup"].startswith(b"#!")
 
 
+def test_the_plain_image_grows_from_the_same_packages_and_starts_nothing_of_kubernetes() -> None:
+    full, plain = current_recipe("b" * 64), current_recipe("")
+    assert plain.tree_digest == full.tree_digest
+    assert plain.digest != full.digest
+    assert plain.name != full.name
+    assert set(plain.enabled_units) == {"azlocal-container.service"}
+    assert set(plain.masked_units) - set(full.masked_units) == {"containerd.service"}
+
+
 def test_only_containers_run_the_container_unit() -> None:
     unit = current_recipe("b" * 64).root_files["usr/lib/systemd/system/azlocal-container.service"].decode()
     assert "ConditionVirtualization=container" in unit

@@ -41,7 +41,7 @@ def lab(make_lab: MakeLab) -> Lab:
 @pytest.fixture
 def make_instance(lab: Lab, tmp_path: Path) -> Iterator[MakeInstance]:
     """Return a function that makes a project on the lab's hosts (see `instances`)."""
-    if find_node_image() is None:
-        pytest.skip("the node image isn't built; run `azlocal image build`")
+    if find_node_image("plain") is None:
+        pytest.skip("the plain image isn't built; run `azlocal image build --plain`")
     with instances(lab, tmp_path) as make:
         yield make

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.instance import node_image
 from tests.lab.client import key_file
 from tests.lab.lab import Lab
 from tests.lab.site import hosts_file, netplan
@@ -50,6 +51,7 @@ def instances(lab: Lab, folder: Path) -> Iterator[MakeInstance]:
         defaults = {
             "site": "lab",
             "machineType": "container",
+            "nodeImage": node_image(config.get("clusters", [])),
             "resourceBridge": {"vmSize": "Lab_Small"},
             "sshPublicKeys": [f"{key_file(lab.name)}.pub"],
             "clusters": [],

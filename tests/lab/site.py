@@ -73,7 +73,12 @@ def stack(lab: Lab) -> dict[str, Any]:
         "loadBalancer": {"count": 0},
         "provisioning": "machines",
     }
-    keys = {"site": lab.name, "resourceBridge": {"vmSize": "Lab_Small"}, "clusters": [cluster]}
+    keys = {
+        "site": lab.name,
+        "nodeImage": "plain",
+        "resourceBridge": {"vmSize": "Lab_Small"},
+        "clusters": [cluster],
+    }
     return {"config": {f"azlocal:{key}": value for key, value in keys.items()}}
 
 

@@ -64,8 +64,8 @@ class Site:
 @pytest.fixture
 def site(make_lab: MakeLab, tmp_path: Path) -> Iterator[Site]:
     """Return an instance of five machines on node1 and node2 of a lab of three hosts."""
-    if find_node_image() is None:
-        pytest.skip("the node image isn't built; run `azlocal image build`")
+    if find_node_image("plain") is None:
+        pytest.skip("the plain image isn't built; run `azlocal image build --plain`")
     lab = make_lab(3)
     untouched = {host.name: traces(host) for host in lab.hosts}
     with instances(lab, tmp_path) as make:

@@ -90,3 +90,15 @@ def max_pods(facts: Facts) -> Iterator[Fault]:
             if pool.max_pods < 1:
                 message = f"maxPods {pool.max_pods} in pool {pool.name}"
                 yield Fault("stack", (*path, "agentPools", number, "maxPods"), message, "use 110, the default")
+
+
+@rule("plain-image-has-no-kubernetes", source="azlocal")
+def plain_image_has_no_kubernetes(facts: Facts) -> Iterator[Fault]:
+    """Nodes boot the image that has Kubernetes in it."""
+    if facts.spec.stack.node_image != "plain":
+        return
+    for path, cluster in facts.clusters:
+        if cluster.provisioning == "kubernetes":
+            message = f"cluster {cluster.name} gets Kubernetes, and nodeImage is plain, which has none"
+            remedy = "write provisioning: machines for the cluster, or remove nodeImage"
+            yield Fault("stack", (*path, "provisioning"), message, remedy)
