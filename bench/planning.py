@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from bench.result import Limit, Ratio
 from infra.addresses import Lock, next_lock, plan_addresses
@@ -26,7 +27,7 @@ CLUSTERS = 32
 # CI freezes the lock; without byte code every run compiles all of azlocal again, 60 ms.
 _UNLIKE_DAILY_USE = {"CI", "PYTHONDONTWRITEBYTECODE"}
 _NETWORK = network("10.40.0.10", "10.40.60.0", addressPrefix="10.40.0.0/16", gateway="10.40.0.1")
-_PARTS = {
+_PARTS: dict[str, Any] = {
     "hosts": [host(number, memoryGiB=8192, diskGiB=1_000_000) for number in range(1, 17)],
     "networks": [{**_NETWORK, "dnsServers": ["10.0.0.5"]}],
     "infra": infrastructure(pool={"start": "192.168.1.100", "end": "192.168.1.110"}),
