@@ -5,11 +5,12 @@ from markdown_it import MarkdownIt
 
 from infra.addresses.report.markdown import escape, render_markdown
 from tests.addresses.report.plans import HOSTILE, hostile, lab, large
+from tests.markup import content, elements, strings
 
 
 def seen(text: str) -> str:
     """Return HTML as a browser gets it from a Markdown renderer that lets HTML through."""
-    return MarkdownIt("commonmark").enable("table").render(text)
+    return str(MarkdownIt("commonmark").enable("table").render(text))
 
 
 def test_a_section_for_each_network_in_few_lines() -> None:
@@ -18,14 +19,14 @@ def test_a_section_for_each_network_in_few_lines() -> None:
     assert "\n2 networks, 2 clusters, 29 addresses given out, 9 free in the pools\n" in text
     document = parser.document_fromstring(seen(text))
     assert (
-        document.xpath("//details/summary/text()")
+        strings(document, "//details/summary/text()")
         == [
             "infrastructure 192.168.1.0/24 untagged ",
             "aks 10.220.32.0/24 VLAN 110 ",
         ]
-        or len(document.xpath("//details/summary")) == 2
+        or len(elements(document, "//details/summary")) == 2
     )
-    rows = [[cell.text_content() for cell in row.iter("td")] for row in document.iter("tr")]
+    rows = [[content(cell) for cell in row.iter("td")] for row in document.iter("tr")]
     assert [
         "10.220.32.21-25",
         "a-nodepool1-0…4",
@@ -39,9 +40,9 @@ def test_nothing_that_people_name_becomes_markup() -> None:
     document = parser.document_fromstring(seen(render_markdown(hostile())))
     used = " ".join(sorted({element.tag for element in document.iter()}))
     assert used == "body br code details h3 h4 html li p strong sub summary table tbody td th thead tr ul"
-    shown = document.text_content().replace("\u200b", "")
+    shown = content(document).replace("\u200b", "")
     assert f"{HOSTILE} [{HOSTILE}]" in shown
-    assert all(len(row.findall("td")) == 4 for row in document.xpath("//tbody/tr"))
+    assert all(len(row.findall("td")) == 4 for row in elements(document, "//tbody/tr"))
 
 
 def test_nobody_is_mentioned_and_no_issue_linked() -> None:

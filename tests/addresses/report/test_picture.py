@@ -7,8 +7,7 @@ from infra.addresses import AddressPlan
 from infra.addresses.report.changes import change_notes
 from infra.addresses.report.picture import render_svg
 from tests.addresses.report.plans import HOSTILE, grown, hostile, lab, large
-
-SVG = {"s": "http://www.w3.org/2000/svg"}
+from tests.markup import SVG, attribute, elements, strings
 
 
 def picture(plan: AddressPlan) -> etree._Element:
@@ -16,7 +15,7 @@ def picture(plan: AddressPlan) -> etree._Element:
 
 
 def test_every_address_has_a_shape_with_its_title() -> None:
-    titles = picture(lab()).xpath("//s:g//s:title/text()", namespaces=SVG)
+    titles = strings(picture(lab()), "//s:g//s:title/text()", SVG)
     assert len(titles) == 512
     assert "10.220.32.18 · a-cp-0 · control plane of cluster a · control-plane node 1 of 3" in titles
     assert "10.220.32.34 · free, in the pool" in titles
@@ -26,16 +25,16 @@ def test_what_differs_has_a_dot() -> None:
     plan, changes = grown()
     svg = etree.fromstring(render_svg(plan, changes))
     in_legend = 1
-    assert len(svg.xpath("//s:circle", namespaces=SVG)) == len(change_notes(changes)) + in_legend
-    assert not picture(lab()).xpath("//s:circle", namespaces=SVG)
+    assert len(elements(svg, "//s:circle", SVG)) == len(change_notes(changes)) + in_legend
+    assert not elements(picture(lab()), "//s:circle", SVG)
 
 
 def test_everything_lies_inside_the_picture() -> None:
     svg = picture(large(2))
-    _, _, width, height = (float(one) for one in svg.get("viewBox", "").split())
-    for rect in svg.xpath("//s:g//s:rect", namespaces=SVG):
-        assert float(rect.get("x")) + float(rect.get("width")) <= width
-        assert float(rect.get("y")) + float(rect.get("height")) <= height
+    _, _, width, height = (float(one) for one in attribute(svg, "viewBox").split())
+    for rect in elements(svg, "//s:g//s:rect", SVG):
+        assert float(attribute(rect, "x")) + float(attribute(rect, "width")) <= width
+        assert float(attribute(rect, "y")) + float(attribute(rect, "height")) <= height
 
 
 def test_nothing_that_people_name_becomes_markup() -> None:
@@ -43,7 +42,7 @@ def test_nothing_that_people_name_becomes_markup() -> None:
     assert {etree.QName(element).localname for element in svg.iter()} == {
         "svg", "title", "style", "defs", "pattern", "rect", "text", "tspan", "g", "path",
     }  # fmt: skip
-    assert any(HOSTILE.replace("/", "") in title for title in svg.xpath("//s:title/text()", namespaces=SVG))
+    assert any(HOSTILE.replace("/", "") in title for title in strings(svg, "//s:title/text()", SVG))
 
 
 def test_it_needs_nothing_from_elsewhere() -> None:
