@@ -6,7 +6,7 @@ import json
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,6 +14,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from azure.core.exceptions import HttpResponseError
 from azure.identity import ClientSecretCredential
 from azure.mgmt.extendedlocation import CustomLocations
 from azure.mgmt.hybridkubernetes import ConnectedKubernetesClient
@@ -31,12 +32,12 @@ from infra.arc.emulator.connectivity import CERTIFICATE_LIFE, find_cluster, reco
 from infra.arc.emulator.daemon import Emulator
 from infra.arc.emulator.desired import Desired, Report, desired_of, report
 from infra.arc.emulator.settings import Folder
-from infra.arc.emulator.shapes import faults_of_response, shape_of
+from infra.arc.emulator.shapes import Object, faults_of_response, shape_of
 from infra.arc.emulator.store import Store
 
 # A public key as onboarders send it; what agents prove is tested with the agents.
 PUBLIC_KEY = "TUlJQ0NnS0NBZ0VB"
-SHAPES = {
+SHAPES: dict[str, Callable[[], Object]] = {
     **{kind.type.lower(): kind.shape for kind in KINDS.values()},
     "microsoft.resources/resourcegroups": partial(
         shape_of, "azure.mgmt.resource.resources.models", "ResourceGroup"
@@ -202,6 +203,12 @@ class Agents:
             assert cluster is not None
             said = Report(**{"generation": wanted.generation, "state": state, **more})
             return report(store, Clock(store), cluster, wanted.id, said)
+
+
+def code_of(error: HttpResponseError) -> str:
+    """Return the code that ARM's answer gives."""
+    assert error.error is not None, f"no error of ARM's: {error}"
+    return str(error.error.code)
 
 
 def cluster_body(**more: Any) -> dict[str, Any]:

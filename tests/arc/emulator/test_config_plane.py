@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import ssl
 import tarfile
 import urllib.request
 from typing import Any
@@ -98,24 +99,31 @@ def test_values_need_a_cluster(azure: Azure) -> None:
 
 
 def test_chart_is_packed_alike_each_time() -> None:
-    assert CHART.package == Chart(dict(reversed(CHART.files.items()))).package
+    assert CHART.package == Chart(dict(reversed(list(CHART.files.items())))).package
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress(CHART.package))) as archive:
         assert archive.getnames() == ["agents/Chart.yaml", "agents/templates/a.yaml", "agents/values.yaml"]
-        assert archive.extractfile("agents/templates/a.yaml").read() == b"a: 1\n"
+        packed = archive.extractfile("agents/templates/a.yaml")
+        assert packed is not None
+        assert packed.read() == b"a: 1\n"
 
 
 def test_manifest_leads_to_its_blobs() -> None:
     registry = Registry({"some/agents": lambda: [CHART]})
     assert registry.tags("some/agents") == ["1.2.3_build"]  # a tag has no plus
-    content, digest = registry.manifest("some/agents", "1.2.3_build")
+    found = registry.manifest("some/agents", "1.2.3_build")
+    assert found is not None
+    content, digest = found
     assert digest == f"sha256:{hashlib.sha256(content).hexdigest()}"
     assert registry.manifest("some/agents", digest) == (content, digest)
     manifest = json.loads(content)
     for part in (manifest["config"], *manifest["layers"]):
         # Another registry process than the one that gave the manifest knows them too.
         blob = Registry({"some/agents": lambda: [CHART]}).blob("some/agents", part["digest"])
+        assert blob is not None
         assert (len(blob), f"sha256:{hashlib.sha256(blob).hexdigest()}") == (part["size"], part["digest"])
-    assert json.loads(registry.blob("some/agents", manifest["config"]["digest"]))["name"] == "agents"
+    config = registry.blob("some/agents", manifest["config"]["digest"])
+    assert config is not None
+    assert json.loads(config)["name"] == "agents"
     assert registry.manifest("some/agents", "9.9.9") is None
     assert registry.manifest("other", "1.2.3_build") is None
     assert registry.blob("other", digest) is None
@@ -125,7 +133,7 @@ def test_manifest_leads_to_its_blobs() -> None:
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_registry_over_the_wire(azure: Azure, method: str) -> None:
     path = f"/v2/{AGENTS_REPOSITORY}/manifests/{AGENTS_VERSION}"
-    trusted = urllib.request.ssl.create_default_context(cafile=str(azure.emulator.ca_file))
+    trusted = ssl.create_default_context(cafile=str(azure.emulator.ca_file))
     request = urllib.request.Request(azure.emulator.url + path, method=method)
     with urllib.request.urlopen(request, context=trusted) as answer:
         content = answer.read()

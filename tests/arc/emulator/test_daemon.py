@@ -32,6 +32,19 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     daemon.remove(tmp_path / "emulator")
 
 
+def found(folder: Path) -> daemon.Emulator:
+    """Return the emulator that a folder has to hold, running or not."""
+    emulator = daemon.status(folder)
+    assert emulator is not None
+    return emulator
+
+
+def pid_of(emulator: daemon.Emulator) -> int:
+    """Return the process of an emulator that has to run."""
+    assert emulator.pid is not None
+    return emulator.pid
+
+
 def test_setting_up_again_changes_nothing(folder: Path) -> None:
     first = daemon.initialise(folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -69,7 +82,7 @@ def test_runs_once(folder: Path) -> None:
     ]
     pids = {process.communicate(timeout=60)[0] for process in starts}
     assert len(pids) == 1
-    assert daemon.status(folder).pid == int(pids.pop())
+    assert found(folder).pid == int(pids.pop())
 
 
 def test_state_survives_restart_and_kill(folder: Path) -> None:
@@ -93,7 +106,7 @@ def test_state_survives_restart_and_kill(folder: Path) -> None:
     assert again.admin.clock()["offsetSeconds"] >= 60
 
     again.connect("g", "b")
-    os.kill(again.emulator.pid, signal.SIGKILL)
+    os.kill(pid_of(again.emulator), signal.SIGKILL)
     third = Azure(daemon.ensure_running(folder))
     assert {one.name for one in third.clusters.list_by_subscription()} == {"a", "b"}
     wanted = third.agents.desired(cluster.id)["x"]
@@ -122,27 +135,27 @@ def test_nothing_that_was_answered_is_lost_by_a_kill(folder: Path) -> None:
     writer.start()
     while len(answered) < 20:
         time.sleep(0.01)
-    os.kill(azure.emulator.pid, signal.SIGKILL)
+    os.kill(pid_of(azure.emulator), signal.SIGKILL)
     writer.join()
     again = Azure(daemon.ensure_running(folder))
-    found = {one["name"] for one in again.arm("GET", f"{groups}?{VERSION}")[1]["value"]}
-    assert set(answered) <= found
-    assert len(found) <= len(answered) + 1  # one may have been written and not answered
+    kept = {one["name"] for one in again.arm("GET", f"{groups}?{VERSION}")[1]["value"]}
+    assert set(answered) <= kept
+    assert len(kept) <= len(answered) + 1  # one may have been written and not answered
 
 
 def test_agents_address_is_listened_on_before_it_exists(folder: Path) -> None:
     daemon.ensure_running(folder)
-    before = daemon.status(folder)
-    found = daemon.initialise(folder, agent_address="10.255.254.1")
-    assert found.agent_url == f"https://10.255.254.1:{before.port}"
-    assert found.url == before.url
-    assert found.pid not in (None, before.pid)
+    before = found(folder)
+    again = daemon.initialise(folder, agent_address="10.255.254.1")
+    assert again.agent_url == f"https://10.255.254.1:{before.port}"
+    assert again.url == before.url
+    assert again.pid not in (None, before.pid)
     listening = [line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:] if " 0A " in line]
     at_port = {address.partition(":")[0] for address in listening if address.endswith(f":{before.port:04X}")}
     assert at_port == {"0100007F", "01FEFF0A"}  # 127.0.0.1 and 10.255.254.1, nothing else
-    assert Azure(found).ask("GET", "/")[0] == 200
-    assert daemon.initialise(folder, agent_address="10.255.254.1").pid == found.pid
-    assert daemon.initialise(folder).agent_url == found.agent_url
+    assert Azure(again).ask("GET", "/")[0] == 200
+    assert daemon.initialise(folder, agent_address="10.255.254.1").pid == again.pid
+    assert daemon.initialise(folder).agent_url == again.agent_url
     with pytest.raises(EmulatorError, match="no IPv4 address"):
         daemon.initialise(folder, agent_address="nonsense")
     with pytest.raises(EmulatorError, match="not at all of them"):
@@ -171,7 +184,7 @@ def test_another_process_with_its_pid_is_left_alone(folder: Path) -> None:
     other = subprocess.Popen(["sleep", "60"])
     try:
         (folder / "emulator.pid").write_text(f"{other.pid}\n")
-        assert daemon.status(folder).pid is None
+        assert found(folder).pid is None
         assert not daemon.stop(folder)
         assert other.poll() is None
     finally:
@@ -184,7 +197,7 @@ def test_what_is_left_keeps_the_folder(folder: Path) -> None:
     made = azure.group("g")
     azure.connect(made, "a")
     assert daemon.retire(folder) == [azure.cluster_id(made, "a")]
-    assert daemon.status(folder).pid is None
+    assert found(folder).pid is None
     daemon.reset(folder)
     assert daemon.retire(folder) == []
     assert not folder.exists()
@@ -203,7 +216,7 @@ def test_reset_forgets_but_keeps_ids(folder: Path) -> None:
     azure.group("g")
     azure.admin.advance(60)
     daemon.reset(folder)
-    again = Azure(daemon.status(folder))
+    again = Azure(found(folder))
     assert list(again.resources.resource_groups.list()) == []
     assert again.subscription == azure.subscription
     assert again.admin.clock()["offsetSeconds"] == 0

@@ -13,7 +13,16 @@ from azure.core.exceptions import (
 )
 from azure.mgmt.hybridkubernetes import ConnectedKubernetesClient
 
-from tests.arc.emulator.azure_sdk import HOUR, LIMIT, OF_CLUSTER, Azure, cluster_body, extension_body, flux_body
+from tests.arc.emulator.azure_sdk import (
+    HOUR,
+    LIMIT,
+    OF_CLUSTER,
+    Azure,
+    cluster_body,
+    code_of,
+    extension_body,
+    flux_body,
+)
 
 CANARY = "c4nary-of-a-secret"
 
@@ -44,7 +53,7 @@ def test_cluster_lives_as_on_azure(azure: Azure, group: str) -> None:
     azure.clusters.begin_delete(group, "a").result()
     with pytest.raises(ResourceNotFoundError) as error:
         azure.clusters.get(group, "a")
-    assert error.value.error.code == "ResourceNotFound"
+    assert code_of(error.value) == "ResourceNotFound"
     azure.clusters.begin_delete(group, "a").result()
     assert azure.requests[-1][2] == 204
 
@@ -75,10 +84,10 @@ def test_another_key_or_place_is_refused(azure: Azure, group: str) -> None:
     other = cluster_body(properties={"agentPublicKeyCertificate": "b3RoZXI="})
     with pytest.raises(ResourceExistsError) as error:
         azure.clusters.begin_create_or_replace(group, "a", other, polling=False)
-    assert error.value.error.code == "PropertyChangeNotAllowed"
+    assert code_of(error.value) == "PropertyChangeNotAllowed"
     with pytest.raises(ResourceExistsError) as error:
         azure.clusters.begin_create_or_replace(group, "a", cluster_body(location="westeurope"), polling=False)
-    assert error.value.error.code == "InvalidResourceLocation"
+    assert code_of(error.value) == "InvalidResourceLocation"
 
 
 def test_connectivity_follows_the_clock(azure: Azure, group: str) -> None:
@@ -168,7 +177,7 @@ def test_extension_that_fails_says_why(azure: Azure, group: str) -> None:
     )
     with pytest.raises(HttpResponseError, match="no such chart version") as error:
         poller.result()
-    assert error.value.error.code == "ResourceOperationFailure"
+    assert code_of(error.value) == "ResourceOperationFailure"
     assert azure.extensions.get(group, *OF_CLUSTER, "a", "x").properties.provisioning_state == "Failed"
     # It can be tried again, and taken away.
     azure.extensions.begin_create(group, *OF_CLUSTER, "a", "x", extension_body(), polling=False)
@@ -210,7 +219,7 @@ def test_second_change_meets_the_first(azure: Azure, group: str) -> None:
         azure.extensions.begin_create(
             group, *OF_CLUSTER, "a", "x", extension_body(releaseTrain="Preview"), polling=False
         )
-    assert error.value.error.code == "AnotherOperationInProgress"
+    assert code_of(error.value) == "AnotherOperationInProgress"
 
 
 def test_extension_rules(azure: Azure, group: str) -> None:
@@ -225,7 +234,7 @@ def test_extension_rules(azure: Azure, group: str) -> None:
         body["properties"] |= wrong
         with pytest.raises(HttpResponseError) as error:
             azure.extensions.begin_create(group, *OF_CLUSTER, "a", "x", body, polling=False)
-        assert error.value.error.code == "BadRequest"
+        assert code_of(error.value) == "BadRequest"
     with pytest.raises(ResourceNotFoundError, match="connectedClusters/nobody"):
         azure.extensions.begin_create(group, *OF_CLUSTER, "nobody", "x", extension_body(), polling=False)
 
@@ -297,7 +306,7 @@ def test_custom_location_needs_a_connected_cluster_and_its_extension(azure: Azur
     def refused() -> str:
         with pytest.raises(HttpResponseError) as error:
             azure.custom_locations.begin_create_or_update(group, "here", body, polling=False)
-        return str(error.value.error.code)
+        return code_of(error.value)
 
     assert refused() == "HostResourceNotConnected"
     azure.agents.beat(cluster.id)
@@ -341,12 +350,12 @@ def test_resource_group_takes_everything_along(azure: Azure, group: str) -> None
     deletion = groups.begin_delete(group)
     with pytest.raises(ResourceExistsError) as error:
         azure.connect(group, "b")
-    assert error.value.error.code == "ResourceGroupBeingDeleted"
+    assert code_of(error.value) == "ResourceGroupBeingDeleted"
     deletion.result()
     assert not groups.check_existence(group)
     with pytest.raises(ResourceNotFoundError) as missing:
         azure.clusters.get(group, "a")
-    assert missing.value.error.code == "ResourceGroupNotFound"
+    assert code_of(missing.value) == "ResourceGroupNotFound"
 
 
 def test_generic_resource_client(azure: Azure, group: str) -> None:
@@ -384,4 +393,4 @@ def test_older_versions_of_the_api(azure: Azure, group: str) -> None:
     unknown = azure.client(ConnectedKubernetesClient, api_version="1999-01-01").connected_cluster
     with pytest.raises(HttpResponseError) as error:
         unknown.get(group, "a")
-    assert error.value.error.code == "NoRegisteredProviderFound"
+    assert code_of(error.value) == "NoRegisteredProviderFound"

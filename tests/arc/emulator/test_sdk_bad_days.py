@@ -13,7 +13,7 @@ from azure.core.exceptions import (
 )
 from azure.mgmt.resource.resources import ResourceManagementClient
 
-from tests.arc.emulator.azure_sdk import Azure, cluster_body
+from tests.arc.emulator.azure_sdk import Azure, cluster_body, code_of
 
 CANARY = "c4nary-of-a-secret"
 
@@ -37,7 +37,7 @@ def test_token_for_another_audience_doesnt_open_arm(azure: Azure) -> None:
     client = azure.client(graph, credential_scopes=["https://graph.microsoft.com/.default"])
     with pytest.raises(ClientAuthenticationError) as error:
         list(client.resource_groups.list())
-    assert error.value.error.code == "InvalidAuthenticationTokenAudience"
+    assert code_of(error.value) == "InvalidAuthenticationTokenAudience"
 
 
 def test_throttling_is_waited_for_as_it_says(azure: Azure, group: str) -> None:
@@ -76,7 +76,7 @@ def test_slow_and_failed_operations(azure: Azure, group: str) -> None:
     failing = azure.clusters.begin_create_or_replace(group, "failed", cluster_body())
     with pytest.raises(HttpResponseError, match="it broke") as error:
         failing.result()
-    assert error.value.error.code == "Boom"
+    assert code_of(error.value) == "Boom"
     assert azure.clusters.get(group, "failed").properties.provisioning_state == "Failed"
     assert azure.connect(group, "failed").properties.provisioning_state == "Succeeded"
     slow.result()
