@@ -7,7 +7,7 @@ from dataclasses import replace
 from infra.doctor.facts import FileSystem, Preparation, Unknown
 from infra.doctor.wanted import WantedMachine
 from tests.doctor.planting import EVERYTHING, NO_KVM, Fault, both, fact, facts, host, instance, refused
-from tests.doctor.samples import GIB, subject
+from tests.doctor.samples import GIB, known, subject
 
 FAULTS = [
     Fault(
@@ -94,7 +94,7 @@ FAULTS = [
         "warning",
         "netcat-openbsd",
         both(
-            facts(packages=subject().facts.packages - {"netcat-openbsd"}),
+            facts(packages=known(subject().facts.packages) - {"netcat-openbsd"}),
             facts(preparation=Preparation((("packages", "install netcat-openbsd"),))),
         ),
     ),
@@ -118,7 +118,7 @@ FAULTS = [
         "packages",
         "failed",
         "netcat-openbsd",
-        facts(packages=subject().facts.packages - {"netcat-openbsd"}),
+        facts(packages=known(subject().facts.packages) - {"netcat-openbsd"}),
     ),
     Fault("clock far off", "clock", "failed", "400 s behind", fact("clock", offset=-400.0)),
     Fault("clock a little off", "clock", "warning", "12.0 s ahead", fact("clock", offset=12.0)),
@@ -216,8 +216,8 @@ FAULTS = [
         fact(
             "storage",
             disks=(
-                replace(subject().facts.storage.disks[0], size=64 * GIB),
-                *subject().facts.storage.disks[1:],
+                replace(known(subject().facts.storage).disks[0], size=64 * GIB),
+                *known(subject().facts.storage).disks[1:],
             ),
         ),
     ),
@@ -226,7 +226,7 @@ FAULTS = [
         "data-drives",
         "warning",
         "none",
-        fact("storage", disks=subject().facts.storage.disks[:1]),
+        fact("storage", disks=known(subject().facts.storage).disks[:1]),
     ),
     Fault("no TPM", "tpm", "warning", "no TPM", fact("system", tpm_version=None)),
     Fault("TPM 1.2", "tpm", "warning", "TPM 1", fact("system", tpm_version=1)),

@@ -15,7 +15,7 @@ from infra.doctor.facts import (
     LibvirtObject,
     unreached,
 )
-from tests.doctor.samples import route, subject
+from tests.doctor.samples import known, route, subject
 
 Plant = Callable[[Subject], Subject]
 
@@ -62,7 +62,7 @@ def both(*plants: Plant) -> Plant:
 
 
 def uplink(**changes: Any) -> Plant:
-    links = subject().facts.network.links
+    links = known(subject().facts.network).links
     return fact("network", links=(*links[:2], replace(links[2], **changes)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from typing import Any, TypeVar
 
 from infra.doctor.checks import Result, Subject, judge_host, judge_site
 from infra.doctor.facts import (
@@ -21,12 +22,14 @@ from infra.doctor.facts import (
     Link,
     LinkKinds,
     Network,
+    ObjectKind,
     PeerAnswer,
     Preparation,
     Processor,
     Route,
     Storage,
     System,
+    Unknown,
 )
 from infra.doctor.packages import ALL
 from infra.doctor.wanted import (
@@ -42,12 +45,20 @@ GIB = 1 << 30
 GB = 10**9
 MARK = Mark("lab", "lab", "")
 
+T = TypeVar("T")
+
+
+def known(fact: T | Unknown) -> T:
+    """Return a fact that the healthy site's hosts all have."""
+    assert not isinstance(fact, Unknown), fact.reason
+    return fact
+
 
 def address(number: int) -> IPv4Address:
     return IPv4Address(f"192.168.1.{10 + number}")
 
 
-def link(name: str, *addresses: str, **more: object) -> Link:
+def link(name: str, *addresses: str, **more: Any) -> Link:
     plain = Link(
         name=name,
         kind=None,
@@ -192,7 +203,7 @@ def subjects() -> list[Subject]:
     return [subject(number) for number in range(1, 5)]
 
 
-def ours(kind: str, name: str, **more: object) -> LibvirtObject:
+def ours(kind: ObjectKind, name: str, **more: Any) -> LibvirtObject:
     return LibvirtObject(kind, name, MARK.uuid(kind, name), True, **more)
 
 

@@ -25,6 +25,7 @@ from infra.ssh import (
     LoginRefused,
     SshError,
 )
+from infra.ssh.process import Process
 from tests.doctor.samples import healthy, wanted
 
 Publish = Callable[[HostFacts], None]
@@ -111,6 +112,31 @@ class FakeShell:
 
     def dial(self, address: str, port: int, **_: object) -> socket.socket:
         raise SshError("sshd there forbids it")
+
+    # The rest of a shell: who is only looked at is asked for none of it.
+
+    ssh_arguments: Sequence[str] | None = None
+
+    def start(self, argv: Sequence[str]) -> Process:
+        raise NotImplementedError
+
+    def read_file(self, path: str) -> bytes:
+        raise NotImplementedError
+
+    def write_file(self, path: str, data: bytes, mode: int = 0o600) -> None:
+        raise NotImplementedError
+
+    def make_directory(self, path: str, mode: int = 0o755) -> None:
+        raise NotImplementedError
+
+    def remove_tree(self, path: str) -> None:
+        raise NotImplementedError
+
+    def exists(self, path: str) -> bool:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
 
 
 @pytest.mark.parametrize(

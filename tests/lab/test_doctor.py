@@ -11,14 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import dns.rcode
 import pytest
 import yaml
 from typer.testing import CliRunner
 
 from infra.cli import app
-from infra.doctor.gather import gather
+from infra.doctor.facts import HostFacts
+from infra.doctor.gather import Asked, gather
 from infra.doctor.survey import HOST_SECONDS
-from infra.doctor.wanted import WantedHost
+from infra.doctor.wanted import WantedHost, WantedInstance
 from infra.ssh import wait_for_host_key
 from tests.doctor.test_outside import NAME, coded, context, listening, name_server, tls
 from tests.lab import client
@@ -123,7 +125,7 @@ def management(host: LabHost, site: dict[str, Any]) -> str:
 def outside(lab: Lab, serve: Callable[..., None]) -> Iterator[int]:
     """Serve DNS and TLS at this machine's address on the lab's network; yield the TLS port."""
     address = str(lab.controller_address)
-    with name_server(coded(0), address, 53), listening(serve, address) as port:
+    with name_server(coded(dns.rcode.NOERROR), address, 53), listening(serve, address) as port:
         yield port
 
 
@@ -171,8 +173,8 @@ def test_faults_of_hosts_and_of_their_networks(make_lab: MakeLab, tmp_path: Path
         "node4": {"free-disk", "leftovers", "names", "mtu", "peers", "declared"},
         "all": {"same-cpu", "same-cpu-features", "host-uuid", "clocks"},
     }
-    for host, check, words in SAID:
-        said = site.seen(host, check).format(controller=controller)
+    for name, check, words in SAID:
+        said = site.seen(name, check).format(controller=controller)
         assert words.format(controller=controller) in said, said
     assert all(one["remedy"] for one in site.checks() if one["status"] in ("failed", "warning"))
 
@@ -329,9 +331,14 @@ def test_a_cable_that_is_cut_while_it_looks(lab: Lab, tmp_path: Path, monkeypatc
     site = Site(tmp_path, lab, hosts_file(lab), netplan(lab))
     node1, node2 = lab.hosts
 
-    def cut(host: WantedHost, *arguments: Any) -> None:
-        *before, publish, say, cancelled = arguments
-
+    def cut(
+        host: WantedHost,
+        instance: WantedInstance,
+        asked: Asked,
+        publish: Callable[[HostFacts], None],
+        say: Callable[[str], None],
+        cancelled: threading.Event,
+    ) -> None:
         def watch(doing: str) -> None:
             if host.name == node1.name and doing == "storage":
                 node1.cut_link()
@@ -339,7 +346,7 @@ def test_a_cable_that_is_cut_while_it_looks(lab: Lab, tmp_path: Path, monkeypatc
                 node2.run("pkill", "--signal", "STOP", "--exact", "libvirtd")
             say(doing)
 
-        gather(host, *before, publish, watch, cancelled)
+        gather(host, instance, asked, publish, watch, cancelled)
 
     monkeypatch.setattr("infra.doctor.survey.gather", cut)
     started = time.monotonic()
