@@ -67,7 +67,10 @@ class Log:
     def info(self, urn: str, text: str) -> None:
         self.infos.append(text)
 
-    warning = debug = info
+    warning = info
+
+    def debug(self, text: str) -> None:
+        self.infos.append(text)
 
     @property
     def progress(self) -> list[tuple[int, str]]:
