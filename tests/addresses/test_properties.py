@@ -105,7 +105,8 @@ def test_through_every_change_nobody_is_renumbered(history: list[list[dict[str, 
             if homes.setdefault(one["name"], one["logicalNetwork"]) != one["logicalNetwork"]:
                 one.update(first[one["name"]])
             first.setdefault(one["name"], one)
-    lock, before = Lock(), {}
+    lock = Lock()
+    before: dict[str, int] = {}
     ids: dict[str, Vrrp] = {}
     for wanted in history:
         plan = plan_of(wanted, lock)

@@ -129,7 +129,9 @@ def test_a_prefix_keeps_out_of_the_clusters_own_ranges() -> None:
 
 @st.composite
 def clusters(draw: st.DrawFn) -> dict[str, Any]:
-    balancer = draw(st.sampled_from([{}, {"count": 1}, {"count": 9}, {"addresses": ["172.20.9.64/29"]}]))
+    balancer: dict[str, Any] = draw(
+        st.sampled_from([{}, {"count": 1}, {"count": 9}, {"addresses": ["172.20.9.64/29"]}])
+    )
     name = draw(st.sampled_from(["a", "b", "c", "d"]))
     vip = {"hostIP": "172.20.9.7"} if name == "a" and draw(st.booleans()) else {}
     return cluster(

@@ -270,7 +270,7 @@ def test_a_credential_that_expired_in_between_is_told(emulated_lab: Lab) -> None
             raise CredentialError("credential-refused", "no token", "log in", "AADSTS50173")
 
     with (
-        Azure(emulated_lab.environment, emulated_lab.scope, Gone()) as azure,  # type: ignore[arg-type]
+        Azure(emulated_lab.environment, emulated_lab.scope, Gone()) as azure,
         pytest.raises(CredentialError, match="no token"),
     ):
         azure.get_cluster("a")

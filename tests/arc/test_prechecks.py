@@ -96,7 +96,7 @@ def test_settings_that_exclude_or_lack_something_are_told(
     azure: Azure, emulated_lab: Lab, features: dict[str, Any], more: dict[str, Any], rule: str
 ) -> None:
     link = f"{azure.scope.group_id}/providers/{HYBRID_COMPUTE}/privateLinkScopes/none"
-    given = {key: link if value == "LINK" else value for key, value in features.items()}
+    given: dict[str, Any] = {key: link if value == "LINK" else value for key, value in features.items()}
     found = rules(azure, emulated_lab.wanted(features=Features(**given), **more))
     assert rule in found
     assert ";" in found[rule]  # which is followed by the remedy

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import yaml
@@ -65,7 +66,8 @@ def test_a_first_boot_fetches_nothing_and_needs_no_locales() -> None:
 
 @pytest.mark.parametrize("field", ["hostname", "instance_id", "address", "gateway", "fqdn"])
 def test_the_digest_follows_every_field(field: str) -> None:
-    assert seed_digest(replace(BOOT, **{field: "x"})) != seed_digest(BOOT)
+    changed: dict[str, Any] = {field: "x"}
+    assert seed_digest(replace(BOOT, **changed)) != seed_digest(BOOT)
 
 
 def test_the_digest_is_the_same_with_another_host_key() -> None:

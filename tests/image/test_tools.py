@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 
 import pytest
@@ -50,7 +51,7 @@ def test_all_missing_programs_are_named_at_once(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_other_users_are_told_how(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tools.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(ImageError, match="user 1000") as error:
         tools.check_root()
     assert "sudo" in error.value.remedy

@@ -139,9 +139,16 @@ class Program:
 
     def __init__(self, *before: str, **order: object) -> None:
         command = [*before, sys.executable, "-I", chunks.__file__]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         logged_in = {**os.environ, "SSH_CONNECTION": "192.0.2.1 40000 127.0.0.1 22"}
-        self.process = subprocess.Popen(command, text=True, bufsize=1, env=logged_in, **pipes)
+        self.process = subprocess.Popen(
+            command,
+            text=True,
+            bufsize=1,
+            env=logged_in,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(order) + "\n")
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import libvirt
@@ -25,7 +25,7 @@ WORKS = Verdict(True, "works")
 BROKEN = Verdict(False, "broken")
 
 
-def _looks(**verdicts: Verdict) -> tuple[list[MachineType], probe.Callable[[MachineType], Verdict]]:
+def _looks(**verdicts: Verdict) -> tuple[list[MachineType], Callable[[MachineType], Verdict]]:
     asked: list[MachineType] = []
 
     def look(machine_type: MachineType) -> Verdict:
@@ -75,7 +75,9 @@ def test_capabilities() -> None:
 def test_domain() -> None:
     root = etree.fromstring(probe_domain("n", "kvm", "/disk & more").encode())
     assert (root.get("type"), root.findtext("name")) == ("kvm", "n")
-    assert root.find("devices/disk/source").get("file") == "/disk & more"
+    source = root.find("devices/disk/source")
+    assert source is not None
+    assert source.get("file") == "/disk & more"
 
 
 def test_boot_sector_is_its_source_assembled(tmp_path: Path) -> None:

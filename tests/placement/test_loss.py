@@ -1,5 +1,7 @@
 """What a host's loss leaves."""
 
+from typing import Any
+
 from infra.placement import Place, PlacementLock, plan_placement
 from infra.placement.loss import every_loss, lose
 from tests.instances import cluster, host, make_spec
@@ -10,7 +12,7 @@ def on(**hosts: str) -> PlacementLock:
 
 
 AVSET = on(a_cp_0="node1", a_cp_1="node2", a_cp_2="node2", a_np1_0="node1", a_np1_1="node2", rb_0="node1")
-SPEC = {"agentPools": [{"name": "np1", "count": 2}], "loadBalancer": {"count": 2}}
+SPEC: dict[str, Any] = {"agentPools": [{"name": "np1", "count": 2}], "loadBalancer": {"count": 2}}
 
 
 def test_the_article_s_example() -> None:

@@ -5,13 +5,9 @@ from __future__ import annotations
 import json
 import os
 import socket
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
-
-import settle  # noqa: E402
+from scripts import settle
 
 URN = "urn:pulumi:local::azlocal::azlocal:index:Machine::local-rb-0"
 INPUTS = {"connection": "qemu:///system", "name": "local-rb-0", "instance": "local"}

@@ -6,6 +6,7 @@ Under emulation a whole cluster never settles (its leases run out), so nothing i
 from __future__ import annotations
 
 import subprocess
+from typing import Any
 
 import pytest
 import yaml
@@ -22,7 +23,7 @@ INSIDE = ("--exclude", "**kubernetes:**", "--exclude", "**azlocal:index:Cluster:
 
 
 def test_a_control_plane_in_a_virtual_machine_answers_at_the_clusters_address(make_project: MakeProject) -> None:
-    sizes = {"controlPlane": {"count": 1, "vmSize": "Plane", "hostIP": address(1, 70)}}
+    sizes: dict[str, Any] = {"controlPlane": {"count": 1, "vmSize": "Plane", "hostIP": address(1, 70)}}
     project = make_project(
         machineType="emulated", clusters=[cluster(provisioning="kubernetes", timeoutMinutes=30, **sizes)]
     )

@@ -158,7 +158,10 @@ def test_a_name_that_there_is_not() -> None:
 
 
 def test_something_cuts_tls_off() -> None:
-    with listening(lambda stream: stream.recv(1) and None) as port:
+    def hang_up(stream: socket.socket) -> None:
+        stream.recv(1)
+
+    with listening(hang_up) as port:
         answer = look(port)
     assert answer.stage == "tls"
     assert not answer.untrusted

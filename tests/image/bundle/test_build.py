@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,8 +104,8 @@ def test_go_s_caches_need_room_of_their_own(
     cache.bundles.mkdir(parents=True)
     if not cold:
         (cache.go / "build").mkdir(parents=True)
-    usage = build_module.shutil.disk_usage(Path("/"))
-    monkeypatch.setattr(build_module.shutil, "disk_usage", lambda path: usage._replace(free=GIB))
+    usage = shutil.disk_usage(Path("/"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=GIB))
     with pytest.raises(ImageError, match=rf"{needed} GiB .* 1\.0 GiB are free"):
         check_space(cache, "modules")
 

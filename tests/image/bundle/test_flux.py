@@ -9,6 +9,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,9 @@ def test_a_repository_s_life_in_a_cluster(cluster: ApiServer, repository: Reposi
     def text() -> str:
         return cluster.kubectl("-n", "app", "get", "configmap", "app", "-o", "jsonpath={.data.text}", check=False)
 
+    def reads(wanted: str) -> bool:
+        return text() == wanted
+
     def ready(kind: str) -> str:
         path = "jsonpath={.status.conditions[?(@.type=='Ready')].message}"
         return cluster.kubectl("-n", NAMESPACE, "get", kind, "app", "-o", path, check=False)
@@ -233,7 +237,7 @@ def test_a_repository_s_life_in_a_cluster(cluster: ApiServer, repository: Reposi
     assert packed.with_name(f"{second}.tar.gz").is_file()
     for number in range(3):
         last = repository.commit({"docs/big.txt": str(number), "deploy/app.yaml": settings(f"more {number}")})
-        wait_for("each change is applied", lambda number=number: text() == f"more {number}")
+        wait_for("each change is applied", partial(reads, f"more {number}"))
     wait_for("old artifacts are removed", lambda: len(list(packed.parent.glob("*.tar.gz"))) <= 2)
     assert packed.with_name(f"{last}.tar.gz").is_file()
 
@@ -282,7 +286,7 @@ def test_one_repository_s_folder_in_another_s(
     # One after the other: a repository whose parts aren't there yet is looked at again after 30 s.
     for name, spec in (("inner", source), ("outer", {**source, "include": parts})):
         cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(_custom("source", "GitRepository", spec, name)))
-        wait_for("the repository is stored", lambda name=name: artifact_of(cluster, "gitrepository", name))
+        wait_for("the repository is stored", partial(artifact_of, cluster, "gitrepository", name))
     listed = names_in(controllers / artifact_of(cluster, "gitrepository", "outer"))
     assert {"copied/nested/x.yaml", "single/file.yaml", "deploy/app.yaml"} <= set(listed)
     cluster.kubectl("-n", NAMESPACE, "delete", "gitrepository", "inner", "outer", "--timeout=60s")
