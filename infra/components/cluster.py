@@ -8,7 +8,6 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from infra.components.add_ons import NAMESPACES, AddOns, LoadBalancerPool
 from infra.components.arc import ArcOnboarding, KubernetesCluster
 from infra.components.node import KubernetesNode, Site, declare_machines
 from infra.guest import POOL_LABEL
@@ -105,6 +104,9 @@ class Cluster(pulumi.ComponentResource):
             return pulumi.ResourceOptions(parent=parent, provider=provider, deleted_with=control_plane)
 
         inside = pulumi.ResourceOptions(parent=self)
+        # 0.7 s of every run, for the generated classes of Kubernetes' API: only who has a cluster pays them.
+        from infra.components.add_ons import NAMESPACES, AddOns, LoadBalancerPool
+
         add_ons = AddOns(self._name, cluster, site.bundle, child, inside)
         whole = ClusterResource(
             f"{self._name}-cluster",
