@@ -18,7 +18,8 @@ from bench.by_hand import domain_xml, network_xml
 from bench.result import Ratio
 from infra.components.add_ons import METALLB, calico_values, metallb_values, storage_values
 from infra.guest import FirstBoot, KubernetesNode, NodeSecrets, generate_host_key, render_seed
-from infra.image import NodeImage, build_node_image
+from infra.image import Artifact, build_node_image
+from infra.image.bundle import Bundle
 from infra.kubernetes.pki import administrator_kubeconfig, generate_pki
 from tests.instance import HOSTS, NETPLAN, address
 from tests.project import ROOT
@@ -34,12 +35,13 @@ VIP, LOAD_BALANCER = address(1, 70), f"{address(1, 80)}-{address(1, 82)}"
 def cluster_of_two_nodes() -> Ratio:
     """Run both in turn and return the ratio; everything is taken down in between."""
     image = build_node_image(print)
+    assert image.bundle is not None, "the image of Kubernetes nodes has one"
     ours, by_hand = [], []
     with tempfile.TemporaryDirectory() as folder:
         checkout = _checkout(Path(folder) / "checkout")
         for number in range(PAIRS):
             _start_hypervisor()
-            by_hand.append(_by_hand(Path(folder) / f"by-hand-{number}", image))
+            by_hand.append(_by_hand(Path(folder) / f"by-hand-{number}", image.container, image.bundle))
             ours.append(_timed(_make(checkout, "up")))
             subprocess.run(_make(checkout, "down"), check=True, capture_output=True)
     return Ratio("cluster of 1 + 1 nodes, make up / by hand", ours, by_hand, limit=1.15)
@@ -97,18 +99,18 @@ def _make(checkout: Path, target: str) -> list[str]:
 # -- the yardstick --------------------------------------------------------------------------------
 
 
-def _by_hand(folder: Path, image: NodeImage) -> float:
+def _by_hand(folder: Path, container: Artifact, bundle: Bundle) -> float:
     (folder / "seeds").mkdir(parents=True)
     (folder / "values").mkdir()
     try:
-        _write_plan(folder, image)
+        _write_plan(folder, bundle)
         script = str(Path(__file__).parent / "cluster_by_hand.sh")
-        return _timed([script, str(folder), str(image.container.path), str(image.bundle.folder)])
+        return _timed([script, str(folder), str(container.path), str(bundle.folder)])
     finally:
         _clean(folder)
 
 
-def _write_plan(folder: Path, image: NodeImage) -> None:
+def _write_plan(folder: Path, bundle: Bundle) -> None:
     """Write what somebody would have written down before: definitions, seeds, values, objects."""
     pki = generate_pki()
     plane = KubernetesNode(
@@ -120,7 +122,7 @@ def _write_plan(folder: Path, image: NodeImage) -> None:
         ca_hash=pki.ca_hash,
         pod_cidr=POD_CIDR,
         service_cidr=SERVICE_CIDR,
-        image_tags={name: image.bundle.images[name].rpartition(":")[2] for name in ("etcd", "coredns")},
+        image_tags={name: bundle.images[name].rpartition(":")[2] for name in ("etcd", "coredns")},
         in_container=True,
     )
     _machine(folder, "hand-cp-node", 1, 20, plane, NodeSecrets(pki.token, pki.files))
@@ -133,7 +135,7 @@ def _write_plan(folder: Path, image: NodeImage) -> None:
     (folder / "kubeconfig").write_text(administrator_kubeconfig("hand-a", f"https://{VIP}:6443", pki.ca))
     _dump(folder / "values/calico.yaml", calico_values())
     _dump(folder / "values/metallb.yaml", metallb_values())
-    _dump(folder / "values/local-path-provisioner.yaml", storage_values(image.bundle.images["busybox"]))
+    _dump(folder / "values/local-path-provisioner.yaml", storage_values(bundle.images["busybox"]))
     pool = {"cidr": POD_CIDR, "vxlanMode": "Always", "ipipMode": "Never", "natOutgoing": True}
     _dump(folder / "pool.yaml", _object("crd.projectcalico.org/v1", "IPPool", "default-ipv4-ippool", pool))
     addresses = [
