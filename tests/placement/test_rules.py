@@ -355,7 +355,7 @@ def test_machines_without_kubernetes_move_like_any_other() -> None:
 
 
 def test_a_lost_host_s_machines_move_and_nothing_is_asked_of_it() -> None:
-    parts = {"hosts": [host(1), host(2, lost=True)], "lock": at("node2", "a-nodepool1-0")}
+    parts: dict[str, Any] = {"hosts": [host(1), host(2, lost=True)], "lock": at("node2", "a-nodepool1-0")}
     (moves,) = found("machine-moves", ONE, **parts)
     assert moves.message == (
         "a-nodepool1-0 moves from node2 to node1, because node2 is lost; it is made anew there"

@@ -93,7 +93,7 @@ def test_nothing_that_people_name_becomes_markup() -> None:
 
 def test_pages_and_pictures_need_nothing_from_elsewhere() -> None:
     for name in ("svg", "html"):
-        text = render_placement(lab(), name, every_loss(lab()), ADDRESSES)  # type: ignore[arg-type]
+        text = render_placement(lab(), name, every_loss(lab()), ADDRESSES)
         assert set(re.findall(r"https?://[^\"\s]*", text)) == {"http://www.w3.org/2000/svg"}
 
 
@@ -136,13 +136,13 @@ def test_what_finds_no_room_is_in_every_format() -> None:
     placement = plan_placement(make_spec(cluster(workers=3), hosts=[host(memoryGiB=32)]))
     assert [one.owner for one in placement.unplaced] == ["a-nodepool1-2"]
     for name in ("table", "html", "json"):
-        assert "a-nodepool1-2" in render_placement(placement, name, (), {})  # type: ignore[arg-type]
+        assert "a-nodepool1-2" in render_placement(placement, name, (), {})
 
 
 def test_memory_that_nobody_knows_is_said_not_to_be_limited() -> None:
     placement = plan_placement(make_spec(cluster()))
     for name in ("table", "markdown", "html"):
-        text = " ".join(render_placement(placement, name, (), {}).split())  # type: ignore[arg-type]
+        text = " ".join(render_placement(placement, name, (), {}).split())
         assert "memory not known, so not limited" in text.replace("\\", "")
 
 
