@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -15,14 +14,20 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from infra.errors import UserError
 from infra.guest import LOGIN_USER
+from infra.pulumi_cli import stack_outputs
 
 OWN = Path(".azlocal")
 
 
 def main(verb: str, stack: str, arguments: list[str]) -> int:
     """Show the machines, or log in to one."""
-    outputs = stack_outputs(stack)
+    try:
+        outputs = stack_outputs(stack, Path())
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
     machines: dict[str, dict[str, str]] = outputs.get("machines", {})
     if verb == "show":
         show(machines, outputs.get("hosts", {}))
@@ -45,15 +50,6 @@ def main(verb: str, stack: str, arguments: list[str]) -> int:
     if machine.get("jump"):
         command += ["-J", machine["jump"]]
     return subprocess.call([*command, f"{LOGIN_USER}@{machine['address']}", *arguments[1:]])
-
-
-def stack_outputs(stack: str) -> dict[str, Any]:
-    """Ask the engine for the stack's outputs."""
-    command = ["pulumi", "stack", "output", "--json", "--stack", stack, "--non-interactive"]
-    outputs: dict[str, Any] = json.loads(
-        subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    )
-    return outputs
 
 
 def show(machines: dict[str, dict[str, str]], hosts: dict[str, dict[str, str]]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from infra.arc.model import Proxy
 from infra.arc_commands.access import azure_of
 from infra.arc_topology import Arc, ConnectedCluster, arc_of, connected_cluster_of
 from infra.login_keys import identity_files
+from infra.pulumi_cli import stack_outputs
 from infra.spec import InstanceSpec, load_instance
 
 if TYPE_CHECKING:
@@ -100,6 +99,7 @@ def machines_of(stack: str, cluster: str, directory: Path) -> list[Machine]:
     """Return a cluster's nodes, as `up` made them.
 
     Raises:
+        UserError: The engine doesn't say.
         ArcError: There are none.
     """
     outputs = stack_outputs(stack, directory)
@@ -121,7 +121,11 @@ def machines_of(stack: str, cluster: str, directory: Path) -> list[Machine]:
 
 
 def kubeconfig_of(stack: str, cluster: str, directory: Path) -> str | None:
-    """Return a cluster's kubeconfig, None where `up` hasn't made it."""
+    """Return a cluster's kubeconfig, None where `up` hasn't made it.
+
+    Raises:
+        UserError: The engine doesn't say.
+    """
     from infra.errors import UserError
     from infra.kubernetes.kubeconfig import select_cluster
 
@@ -132,27 +136,6 @@ def kubeconfig_of(stack: str, cluster: str, directory: Path) -> str | None:
         return select_cluster(str(text), f"{stack}-{cluster}")
     except UserError:
         return None
-
-
-def stack_outputs(stack: str, directory: Path, *, secrets: bool = False) -> dict[str, Any]:
-    """Ask the engine for a stack's outputs.
-
-    Raises:
-        ArcError: It has none; says what it says.
-    """
-    command = ["pulumi", "stack", "output", "--json", "--stack", stack, "--non-interactive"]
-    command += ["--show-secrets"] if secrets else []
-    try:
-        done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
-    except FileNotFoundError as error:
-        raise ArcError("pulumi", "pulumi isn't on PATH", 'eval "$(make env)" puts it there') from error
-    if done.returncode != 0:
-        said = done.stderr.strip().removeprefix("error: ")
-        raise ArcError(
-            "stack", f"stack {stack} has no outputs: {said}", f'make up STACK={stack} makes it; eval "$(make env)"'
-        )
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
 
 
 def chosen(machines: Sequence[Machine], names: Sequence[str]) -> list[Machine]:

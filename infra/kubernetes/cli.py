@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 from typing import Annotated
 
@@ -41,9 +40,10 @@ def kubeconfig(
     """Print or merge."""
     from infra.errors import UserError
     from infra.kubernetes.kubeconfig import merge_into_file, select_cluster
+    from infra.pulumi_cli import stack_output
 
     try:
-        text = _stack_output(stack, context.find_root().obj or Path())
+        text = stack_output(stack, context.find_root().obj or Path(), "kubeconfig")
         if cluster is not None:
             text = select_cluster(text, f"{stack}-{cluster}")
         if not merge:
@@ -55,25 +55,3 @@ def kubeconfig(
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
     typer.echo(f"azlocal: {target} has {f'cluster {cluster}' if cluster else 'all clusters'} of {stack}", err=True)
-
-
-def _stack_output(stack: str, project: Path) -> str:
-    """Ask the engine for the kubeconfig.
-
-    Raises:
-        UserError: It has none; says what it says.
-    """
-    from infra.errors import UserError
-
-    command = ["pulumi", "stack", "output", "kubeconfig", "--show-secrets", "--stack", stack, "--non-interactive"]
-    try:
-        done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
-    except FileNotFoundError as error:
-        raise UserError('pulumi isn\'t on PATH; `eval "$(make env)"` puts it there') from error
-    if done.returncode != 0:
-        said = done.stderr.strip().removeprefix("error: ")
-        raise UserError(
-            f"stack {stack} gives no kubeconfig: {said}. `make up STACK={stack}` makes its clusters; "
-            '`eval "$(make env)"` gives this shell the state and the passphrase that make uses'
-        )
-    return done.stdout

@@ -14,11 +14,12 @@ from ruamel.yaml.error import YAMLError
 from infra.arc.azure import Azure
 from infra.arc.inventory import Inventory
 from infra.arc_commands.region_move.journal import Move, begin, load, path_of, save
-from infra.arc_commands.region_move.move import Mover, run_engine
+from infra.arc_commands.region_move.move import Mover
 from infra.arc_commands.region_move.plan import NEEDED, Plan, plan_move
 from infra.arc_commands.stack import cluster_of_stack
 from infra.arc_topology import ConnectedCluster
 from infra.cli_output import EXIT_RULE_BROKEN, directory_of, errors
+from infra.pulumi_cli import run_engine
 
 _NO_CHANGES: Final = ("preview", "--expect-no-changes", "--suppress-outputs")
 
@@ -90,7 +91,7 @@ def _plan_or_move(request: _Request, dry_run: bool) -> bool:
         left = Mover(azure, connected.name, request.directory, file, request.protected, _say).carry_out(move, plan)
     for one in left:
         _say(f"differs from before: {one}")
-    run_engine(request.directory, request.stack, *_NO_CHANGES)
+    run_engine(request.stack, request.directory, *_NO_CHANGES)
     _say(f"{request.cluster} is in {plan.target}; its managed identity is a new one: repeat its role assignments")
     return not left
 
@@ -121,7 +122,7 @@ def _plan(
 
 def _begin(request: _Request, file: Path, plan: Plan, inventory: Inventory) -> Move:
     _say("looking whether anything else of the stack waits to be changed")
-    run_engine(request.directory, request.stack, *_NO_CHANGES)
+    run_engine(request.stack, request.directory, *_NO_CHANGES)
     move = begin(request.stack, request.cluster, plan.source, plan.target, inventory)
     save(file, move)
     _say(f"what stands now is saved in {file}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +15,7 @@ from infra.arc.patience import Bounds
 from infra.arc_commands.region_move.journal import Move, Step, save, with_done
 from infra.arc_commands.region_move.plan import Plan
 from infra.arc_commands.region_move.stack_file import set_location
-from infra.errors import UserError
+from infra.pulumi_cli import run_engine
 
 Say = Callable[[str], None]
 
@@ -63,7 +62,7 @@ class Mover:
             ),
             "engine": (
                 "pulumi up: disconnects the cluster, connects it anew, and makes again what the stack declares",
-                lambda: run_engine(self.directory, move.stack, "up", "--yes", "--skip-preview"),
+                lambda: run_engine(move.stack, self.directory, "up", "--yes", "--skip-preview"),
             ),
             "recreate": (
                 "making again what the stack doesn't declare",
@@ -113,31 +112,6 @@ class Mover:
         if kind == "customLocations":
             body["location"] = target
         return body
-
-
-def run_engine(directory: Path, stack: str, *arguments: str) -> None:
-    """Run the engine, whose output goes where ours goes.
-
-    Raises:
-        UserError: It isn't there, or it fails.
-    """
-    command = ["pulumi", *arguments, "--stack", stack, "--non-interactive"]
-    try:
-        process = subprocess.Popen(command, cwd=directory)
-    except FileNotFoundError as error:
-        raise UserError('pulumi isn\'t on PATH; `eval "$(make env)"` puts it there') from error
-    code = _ended(process)
-    if code != 0:
-        raise UserError(f"`{' '.join(command)}` ended with {code}; mend what it says, then run this command again")
-
-
-def _ended(process: subprocess.Popen[bytes]) -> int:
-    """Return the exit code; Ctrl-C is the engine's to answer, which ends in order and keeps its state."""
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            continue
 
 
 def _bounds(say: Say) -> Bounds:
