@@ -2,6 +2,16 @@
 
 from urllib.parse import urlsplit as _urlsplit
 
+from infra.ssh.errors import (
+    CommandError,
+    FileError,
+    FileMissing,
+    HostKeyChanged,
+    HostKeyUnknown,
+    LoginRefused,
+    ShellError,
+    SshError,
+)
 from infra.ssh.hostkey import (
     HostKeyError,
     HostKeyRefused,
@@ -18,20 +28,7 @@ from infra.ssh.machine import machine_shell
 from infra.ssh.options import parse_target
 from infra.ssh.process import Process
 from infra.ssh.remote import SshShell
-from infra.ssh.shell import (
-    CommandError,
-    CommandResult,
-    Connection,
-    Dial,
-    FileError,
-    FileMissing,
-    HostKeyChanged,
-    HostKeyUnknown,
-    LoginRefused,
-    Shell,
-    ShellError,
-    SshError,
-)
+from infra.ssh.shell import CommandResult, Connection, Dial, Shell
 from infra.ssh.sudo import RootShell
 from infra.ssh.tunnel import port_tunnel
 

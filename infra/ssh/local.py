@@ -11,19 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from infra.ssh.errors import NOT_FOUND, CommandError, FileError, FileMissing
 from infra.ssh.process import Process
-from infra.ssh.shell import (
-    COMMAND_SECONDS,
-    DIAL_SECONDS,
-    NOT_FOUND,
-    CommandError,
-    CommandResult,
-    Connection,
-    FileError,
-    FileMissing,
-    checked,
-    removal,
-)
+from infra.ssh.shell import COMMAND_SECONDS, DIAL_SECONDS, CommandResult, Connection, checked, removal
 
 _AFTER_KILL_SECONDS: Final = 5
 

@@ -12,8 +12,8 @@ from typing import Any, Final, Protocol, cast
 
 import paramiko
 
+from infra.ssh.errors import HostKeyChanged, HostKeyUnknown, LoginRefused, SshError
 from infra.ssh.options import SshOptions, SshTarget
-from infra.ssh.shell import HostKeyChanged, HostKeyUnknown, LoginRefused, SshError
 
 _CONNECT_SECONDS: Final = 10.0
 _BANNER_SECONDS: Final = 15.0

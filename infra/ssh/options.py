@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from infra.ssh.shell import SshError
+from infra.ssh.errors import SshError
 
 
 @dataclass(frozen=True)

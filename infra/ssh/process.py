@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Final
 
-from infra.ssh.shell import CommandError, SshError
+from infra.ssh.errors import CommandError, SshError
 
 _TURN_SECONDS: Final = 0.25
 _END_SECONDS: Final = 5.0

@@ -14,21 +14,11 @@ from typing import Final, TypeVar
 
 import paramiko
 
+from infra.ssh.errors import CommandError, FileError, FileMissing, SshError
 from infra.ssh.login import log_in
 from infra.ssh.options import SshOptions, SshTarget, resolve
 from infra.ssh.process import Process, ssh_command
-from infra.ssh.shell import (
-    COMMAND_SECONDS,
-    DIAL_SECONDS,
-    CommandError,
-    CommandResult,
-    Connection,
-    FileError,
-    FileMissing,
-    SshError,
-    checked,
-    removal,
-)
+from infra.ssh.shell import COMMAND_SECONDS, DIAL_SECONDS, CommandResult, Connection, checked, removal
 
 _SESSIONS: Final = 8
 """Below sshd's MaxSessions (10); libvirt's own connections don't count, they are separate."""

@@ -7,24 +7,11 @@ import posixpath
 import secrets
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from infra.ssh.shell import (
-    COMMAND_SECONDS,
-    DIAL_SECONDS,
-    CommandError,
-    CommandResult,
-    Connection,
-    FileError,
-    FileMissing,
-    LoginRefused,
-    Shell,
-    checked,
-    removal,
-)
-
-if TYPE_CHECKING:
-    from infra.ssh.process import Process
+from infra.ssh.errors import CommandError, FileError, FileMissing, LoginRefused
+from infra.ssh.process import Process
+from infra.ssh.shell import COMMAND_SECONDS, DIAL_SECONDS, CommandResult, Connection, Shell, checked, removal
 
 _ROOT: Final = "root"
 _SUDO: Final = ("sudo", "-n", "env", "LC_ALL=C")

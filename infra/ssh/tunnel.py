@@ -12,8 +12,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
+from infra.ssh.errors import SshError
 from infra.ssh.process import Process, ssh_command
-from infra.ssh.shell import Shell, SshError
+from infra.ssh.shell import Shell
 
 _LOOPBACK: Final = "127.0.0.1"
 _READY: Final = "ready"
