@@ -2,7 +2,8 @@
 
 Everything about one is in its folder. The process is known again by its PID file and its command line, which names
 the folder: a PID that another process has by now is never taken for it. One that runs older code than this is
-restarted, so that a change of the emulator, or of the agents' chart in it, is never missed.
+restarted, so that a change of the emulator, or of the agents' chart in it, is never missed. One whose folder was
+removed without `remove` (a test run that was killed, a person) ends by itself within seconds.
 """
 
 from __future__ import annotations

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import socket
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,18 +28,22 @@ _IP_FREEBIND: Final = 15
 _LOG_BYTES: Final = 10_000_000
 _GRACE_SECONDS: Final = 1
 _IDLE_SECONDS: Final = 75
+_LOOK_SECONDS: Final = 1
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Serve a folder until the process is told to end."""
+    """Serve a folder until the process is told to end, or the folder is gone."""
     parser = argparse.ArgumentParser(prog="python -m infra.arc.emulator")
-    serving = parser.add_subparsers(required=True).add_parser("serve", help="serve until SIGTERM")
+    commands = parser.add_subparsers(required=True)
+    serving = commands.add_parser("serve", help="serve until SIGTERM, or until the folder is gone")
     serving.add_argument("--folder", type=Path, required=True)
     serve(Folder(parser.parse_args().folder))
 
 
 def serve(folder: Folder) -> None:
-    """Serve an emulator's folder until SIGTERM or SIGINT."""
+    """Serve an emulator's folder until SIGTERM or SIGINT, or until it is gone."""
     os.umask(0o077)
     settings = folder.settings()
     world = make_world(folder, settings)
@@ -52,9 +58,12 @@ def serve(folder: Folder) -> None:
         proxy_headers=False,
         timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
+        timeout_notify=_LOOK_SECONDS,
     )
+    server = uvicorn.Server(config)
+    config.callback_notify = _end_without(folder.state_file, server)
     try:
-        uvicorn.Server(config).run(sockets=listen(settings))
+        server.run(sockets=listen(settings))
     finally:
         world.store.close()
 
@@ -76,6 +85,33 @@ def make_world(folder: Folder, settings: Settings) -> World:
         admin_token=folder.admin_token(),
         client_secrets={client.client_id: client.client_secret},
     )
+
+
+def _end_without(state: Path, server: uvicorn.Server) -> Callable[[], Awaitable[None]]:
+    """Return what ends a server once its state isn't in its place: removed, moved, or another's.
+
+    Nobody can find such a process to stop it: what is known of it was in the folder. And what it answers would be
+    remembered nowhere.
+    """
+    own = _identity(state)
+
+    async def look() -> None:
+        try:
+            is_there = _identity(state) == own
+        except (FileNotFoundError, NotADirectoryError):
+            is_there = False
+        except OSError:
+            return  # it can't be looked at now, which doesn't say that it is gone
+        if not is_there and not server.should_exit:
+            _LOG.warning("%s is gone, or isn't what this process opened: it ends", state)
+            server.should_exit = True
+
+    return look
+
+
+def _identity(file: Path) -> tuple[int, int]:
+    found = file.stat()
+    return found.st_dev, found.st_ino
 
 
 def listen(settings: Settings) -> list[socket.socket]:

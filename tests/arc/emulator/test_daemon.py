@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -220,6 +221,45 @@ def test_reset_forgets_but_keeps_ids(folder: Path) -> None:
     assert list(again.resources.resource_groups.list()) == []
     assert again.subscription == azure.subscription
     assert again.admin.clock()["offsetSeconds"] == 0
+
+
+def has_ended(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state == "Z"  # its exit code is this process's to take
+
+
+def wait_for_end(pid: int) -> None:
+    deadline = time.monotonic() + 20  # it takes two seconds, on a machine that isn't busy
+    while not has_ended(pid):
+        assert time.monotonic() < deadline, "it goes on running"
+        time.sleep(0.05)
+
+
+def test_ends_by_itself_without_its_folder_and_leaves_the_next_one_alone(folder: Path) -> None:
+    first = daemon.ensure_running(folder)
+    Azure(first).group("g")
+    shutil.rmtree(folder)
+    second = daemon.ensure_running(folder)
+    wait_for_end(pid_of(first))
+    assert second.settings.subscription_id != first.settings.subscription_id
+    time.sleep(2.5)  # so that the second one has looked, too
+    assert found(folder).pid == second.pid
+    assert Azure(second).ask("GET", "/")[0] == 200
+
+
+def test_ends_by_itself_without_its_state_and_says_so(folder: Path) -> None:
+    first = daemon.ensure_running(folder)
+    files = Folder(folder)
+    files.state_file.rename(folder / "elsewhere")
+    wait_for_end(pid_of(first))
+    assert f"{files.state_file} is gone" in files.log_file.read_text()
+    assert found(folder).pid is None
+    again = daemon.ensure_running(folder)
+    assert again.url == first.url
+    assert list(Azure(again).resources.resource_groups.list()) == []
 
 
 def test_unreadable_state_is_told(folder: Path) -> None:
