@@ -277,10 +277,11 @@ def _start(files: Folder, settings: Settings) -> None:
     files.write(files.path / _CODE, code_digest(), 0o644)
     deadline = time.monotonic() + _READY_SECONDS
     while not _answers(files, settings):
-        if process.poll() is not None or time.monotonic() > deadline:
+        has_ended = process.poll() is not None
+        if has_ended or time.monotonic() > deadline:
             process.kill()
             process.wait()
-            what = "ended again" if process.returncode else f"doesn't answer after {_READY_SECONDS:.0f} s"
+            what = "ended again" if has_ended else f"doesn't answer after {_READY_SECONDS:.0f} s"
             raise EmulatorError(
                 f"{files.path}: the emulator {what}: {_log_tail(files)} Is port {settings.port} taken by another "
                 "program?"

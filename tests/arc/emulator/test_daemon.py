@@ -168,8 +168,17 @@ def test_taken_port_is_told(folder: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         daemon.initialise(folder, port=taken.getsockname()[1])
-        with pytest.raises(EmulatorError, match="taken by another"):
+        with pytest.raises(EmulatorError, match=r"(?s)ended again: .* taken by another"):
             daemon.ensure_running(folder)
+
+
+def test_one_that_doesnt_answer_is_told_apart_from_one_that_ends(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "_READY_SECONDS", 0)
+    with pytest.raises(EmulatorError, match="doesn't answer after 0 s"):
+        daemon.ensure_running(folder)
+    assert found(folder).pid is None
 
 
 def test_older_code_is_replaced(folder: Path) -> None:
