@@ -1,4 +1,4 @@
-"""The real plugin, ended with SIGKILL at a point that the environment names (see test_interrupted.py)."""
+"""The real plugin, ended with SIGKILL at a point that the environment names (see killing.py)."""
 
 from __future__ import annotations
 
