@@ -93,7 +93,8 @@ def migrate(
             raise Interrupted(f"stopped on request; {name} {kept}; the next `pulumi up` migrates it") from error
         raise HostError(
             f"{name} didn't migrate from {source.connection} to {target.connection}: {error}. It {kept}. "
-            "Mend that and run `pulumi up` again; or write `drain: true`: it is then made anew there, without data"
+            "Mend that and run `pulumi up` again, with `drain: live` as it is: without that it would be made anew "
+            "there, without its data, unless azlocal:placement.pins has it on its old host"
         ) from error
     retire(domain, target.connection)
 

@@ -28,11 +28,12 @@ from infra.ssh.machine import machine_shell
 from infra.ssh.options import parse_target
 from infra.ssh.process import Process
 from infra.ssh.remote import SshShell
-from infra.ssh.shell import CommandResult, Connection, Dial, Shell
+from infra.ssh.shell import DIAL_SECONDS, CommandResult, Connection, Dial, Shell
 from infra.ssh.sudo import RootShell
 from infra.ssh.tunnel import port_tunnel
 
 __all__ = [
+    "DIAL_SECONDS",
     "CommandError",
     "CommandResult",
     "Connection",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -104,6 +105,25 @@ def test_a_preview_says_which_machine_moves_where_and_why(tmp_path: Path) -> Non
     assert "because node1 drains; it is made anew there" in run.output
     assert "b-cp-0 is a control plane: if cluster b is built, `up` refuses to move it" in run.output
     assert lock.read_text() == before
+
+
+def test_a_preview_says_which_machine_migrates_and_what_cannot(tmp_path: Path) -> None:
+    lab = example(tmp_path, "lab")
+    off(lab)
+    places = {f"lab/{name}": {"host": "node1", "memoryMiB": 8192, "diskGiB": 200} for name in ("b-cp-0", "rb-0")}
+    (lab.directory / "hosts/lab.lock.yaml").write_text(yaml.safe_dump({"version": 1, "machines": places}))
+    change(lab.directory / "hosts/lab.yaml", lambda c: c["hosts"][0].update(drain="live"))
+    run = lab.pulumi("preview").expect()
+    for name in ("rb-0", "b-cp-0"):
+        assert re.search(
+            rf"{name} moves from node1 to node[234], because node1 drains live; it migrates", run.output
+        )
+    assert "refuses to move it" not in run.output
+    lab.edit(machineType="container")
+    refused = lab.pulumi("preview")
+    assert refused.code != 0
+    assert "only VMs migrate as they run" in refused.output
+    assert "[live-drain-of-containers]" in refused.output
 
 
 def test_all_faults_of_all_files_come_in_one_report(local: Project) -> None:

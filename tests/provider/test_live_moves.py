@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import threading
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
+from infra.kvm.connection import Hosts
 from infra.kvm.domain_xml import DomainView
 from infra.kvm.errors import HostError
 from infra.provider.kind import Changes
+from infra.provider.kinds import machine
 from infra.provider.kinds.live_moves import Standing, choose_arrival, may_take_over, plan_live_move
+from infra.provider.operation import Operation
 from infra.provider.values import UNKNOWN
 from infra.resources.contract import OnChange
-from infra.resources.machine import MachineInputs
+from infra.resources.machine import MachineInputs, MachineState
+from tests.provider.conftest import MemoryLog
 
 OLD, NEW = "qemu+ssh://root@192.0.2.1/system", "qemu+ssh://root@192.0.2.2/system"
 NODE = {
@@ -178,3 +184,22 @@ def test_a_node_that_migrated_is_never_made_anew_for_a_newer_image() -> None:
     assert not may_take_over(view(0), inputs(NODE, **newer))
     assert not may_take_over(view(1), inputs(**newer))
     assert not may_take_over(view(1), inputs(NODE, macAddress="52:54:00:00:00:02"))
+
+
+# -- delete ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("stands", "removed"), [(None, True), (view(), True), (view(1), True), (view(2), False)])
+def test_what_came_back_is_not_what_was_to_be_removed(
+    stands: DomainView | None, removed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(machine.machines, "owned_domain", lambda *_: stands)
+    monkeypatch.setattr(machine.machines, "persistent_view", lambda domain: domain)
+    monkeypatch.setattr(machine.machines, "remove_machine", lambda *words: calls.append(words[2]))
+    kind = machine.MachineKind(Hosts())
+    monkeypatch.setattr(kind, "session", lambda *_: nullcontext())
+    op = Operation("urn:pulumi:lab::azlocal::azlocal:index:Machine::m", MemoryLog(), threading.Event())
+    old = MachineState(**inputs().model_dump(), uuid="u", ssh_host_key="k", migrations=1)
+    kind.delete(op, f"{NEW}#m", old)
+    assert calls == (["m"] if removed else [])

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 import libvirt
 
-from infra.kvm import machines
+from infra.kvm import machines, seeds
 from infra.kvm.connection import HostSession
 from infra.kvm.domain_xml import DomainView, drives_of
 from infra.kvm.errors import HostError
@@ -21,12 +21,14 @@ from infra.provider.kinds.kubernetes_nodes import FROM_AZLOCAL
 from infra.provider.operation import Operation
 from infra.provider.values import UNKNOWN
 from infra.resources.machine import MachineInputs
+from infra.ssh import DIAL_SECONDS, Connection, HostKeyError, wait_for_host_key
 
 _WITH_THE_HOST: Final = frozenset({"connection", "pool"})
 MIGRATIONS: Final = "migrations"
 """The key in a domain's record: how often the machine has migrated."""
 
 _TURN_SECONDS: Final = 0.5
+_FIRST_BOOT_SECONDS: Final = 300.0
 
 Session = Callable[[Operation, str], AbstractContextManager[HostSession]]
 
@@ -156,8 +158,8 @@ def choose_arrival(
     return "migrate"
 
 
-def bring(op: Operation, inputs: MachineInputs, mark: Mark, session: Session, turn: threading.Lock) -> None:
-    """Bring the machine from a host that drains live, if one of those has it.
+def bring(op: Operation, inputs: MachineInputs, mark: Mark, session: Session, turn: threading.Lock) -> bool:
+    """Bring the machine from a host that drains live, if one of those has it; return whether it has come.
 
     Args:
         op: the operation.
@@ -171,7 +173,7 @@ def bring(op: Operation, inputs: MachineInputs, mark: Mark, session: Session, tu
         Interrupted: the run was cancelled; likewise.
     """
     if inputs.machine_type == "container":
-        return
+        return False
     for connection in inputs.migrates_from:
         if connection == inputs.connection or not _has(op, session, connection, inputs, mark):
             continue
@@ -180,8 +182,8 @@ def bring(op: Operation, inputs: MachineInputs, mark: Mark, session: Session, tu
             session(op, connection) as source,
             session(op, inputs.connection) as target,
         ):
-            _arrive(op, source, target, inputs, mark)
-        return
+            return _arrive(op, source, target, inputs, mark, session)
+    return False
 
 
 def _has(op: Operation, session: Session, connection: str, inputs: MachineInputs, mark: Mark) -> bool:
@@ -189,25 +191,66 @@ def _has(op: Operation, session: Session, connection: str, inputs: MachineInputs
         return machines.owned_domain(host, inputs.machine_type, inputs.name, mark) is not None
 
 
-def _arrive(op: Operation, source: HostSession, target: HostSession, inputs: MachineInputs, mark: Mark) -> None:
+def _arrive(
+    op: Operation,
+    source: HostSession,
+    target: HostSession,
+    inputs: MachineInputs,
+    mark: Mark,
+    session: Session,
+) -> bool:
     there = machines.owned_domain(source, inputs.machine_type, inputs.name, mark)
     if there is None:
-        return
+        return False  # somebody removed it since
     here = machines.owned_domain(target, inputs.machine_type, inputs.name, mark)
     before = _standing(there)
-    if choose_arrival(_standing(here) if here else None, before, inputs) == "take over":
+    way = choose_arrival(_standing(here) if here else None, before, inputs)
+    if here is not None and way == "take over":
+        op.status("taking over the machine that a run which was interrupted has brought")
+        here.setAutostart(True)
         retire(there, target.connection)
-        return
-    if drives_of(there.XMLDesc()).seed:
-        raise HostError(
-            f"{inputs.name} hasn't finished its first boot: its seed is still in its drive on "
-            f"{source.connection}. Take `drain: live` away for one `pulumi up`, which waits for it, and then drain"
-        )
+        return True
+    _finish_first_boot(op, source, there, inputs, session)
     # A definition here is of an earlier stay, which a later move left behind.
     machines.remove_machine(target, inputs.pool, inputs.name, inputs.machine_type, mark)
     record = {**before.view.record, "pool": inputs.pool, MIGRATIONS: before.migrations + 1}
     migrate(source, target, there, Passage(inputs.pool, record, mark), op.cancelled, op.status)
     op.info(f"{inputs.name} migrated from {source.connection} to {target.connection} as it ran")
+    return True
+
+
+def _finish_first_boot(
+    op: Operation, source: HostSession, domain: libvirt.virDomain, inputs: MachineInputs, session: Session
+) -> None:
+    """Wipe the seed of a machine that an earlier run didn't wait for, once it has read it: it holds keys."""
+    if not drives_of(domain.XMLDesc()).seed:
+        return
+    record = machines.persistent_view(domain).record
+    with session(op, inputs.reached_through or inputs.connection) as host:
+        dial_from_there = host.shell.dial
+
+    def dial(address: str, port: int, *, timeout: float = DIAL_SECONDS) -> Connection:
+        """Where only its own host reaches it, that is still the old one."""
+        try:
+            return dial_from_there(address, port, timeout=timeout)
+        except OSError:
+            return source.shell.dial(address, port, timeout=timeout)
+
+    try:
+        wait_for_host_key(
+            inputs.first_boot.address.partition("/")[0],
+            record["sshHostKey"],
+            deadline=op.deadline(_FIRST_BOOT_SECONDS),
+            cancelled=op.cancelled,
+            on_status=op.status,
+            dial=dial,
+        )
+    except HostKeyError as error:
+        raise HostError(
+            f"{inputs.name} can't leave {source.connection} live before it has finished its first boot: {error}. "
+            "Once it answers, run `pulumi up` again"
+        ) from error
+    seeds.wipe_seed(source, record["pool"], domain, inputs.machine_type)
 
 
 @contextmanager

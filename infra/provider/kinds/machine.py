@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import libvirt
@@ -76,14 +78,15 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
         From a host that drains live it comes as it runs.
         """
         mark = mark_for(op, inputs.instance)
-        bring(op, inputs, mark, self.session, self._migrating)
+        has_come = bring(op, inputs, mark, self.session, self._migrating)
+        op = replace(op, started=time.monotonic())  # copying a disk takes its time, and then the wait begins
         with self.session(op, inputs.connection) as session:
             domain = machines.owned_domain(session, inputs.machine_type, inputs.name, mark)
             diskless = machines.is_disk_gone(session, inputs.pool, inputs.name, inputs.machine_type)
             if domain is None or diskless or not may_take_over(machines.persistent_view(domain), inputs):
                 domain = self._build(op, session, inputs, mark)
-            else:
-                op.status("taking over the machine that is there")
+            elif not has_come:
+                op.status("taking over the machine that an interrupted run left")
             state = self._settle(op, session, domain, inputs, mark)
         made = self.made(state)
         self._wait(op, made)
