@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from infra.image import find_node_image
+from infra.image import ImageKind, find_node_image
 from tests.leftovers import leftovers
 from tests.project import ROOT, Project
 
@@ -76,7 +76,8 @@ def hypervisor() -> Iterator[None]:
     """Have libvirt answer and the node image built, as `make up` does."""
     if os.geteuid() != 0:
         pytest.skip("needs root: machines are made by the system's libvirt")
-    for kind, flag in (("kubernetes", ""), ("plain", " --plain")):
+    flags: dict[ImageKind, str] = {"kubernetes": "", "plain": " --plain"}
+    for kind, flag in flags.items():
         if find_node_image(kind) is None:
             pytest.skip(f"the {kind} image isn't built; run `azlocal image build{flag}`")
     azlocal = str(ROOT / ".venv" / "bin" / "azlocal")

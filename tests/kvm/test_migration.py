@@ -10,7 +10,7 @@ from typing import Any
 import libvirt
 import pytest
 
-from infra.kvm import migration
+from infra.kvm import machines, migration
 from infra.kvm.errors import HostError, Interrupted
 from infra.kvm.migration import Passage, choose_ports, describe_progress, migrate
 from infra.kvm.ownership import Mark
@@ -83,7 +83,7 @@ def run(domain: Domain, monkeypatch: pytest.MonkeyPatch, cancelled: bool = False
         raise HostError("the wire is cut")
 
     monkeypatch.setattr(migration, "_make_room", fail)
-    monkeypatch.setattr(migration.machines, "remove_machine", lambda *words: target.removed.append(words[2]))
+    monkeypatch.setattr(machines, "remove_machine", lambda *words: target.removed.append(words[2]))
     source: Any = SimpleNamespace(connection="old")
     passage = Passage("pool", {}, Mark("i", "s", "u"))
     try:
@@ -123,5 +123,5 @@ def test_a_cancelled_run_aborts_the_job_until_there_is_one_to_abort() -> None:
                 raise libvirt.libvirtError("no job is active")
             job.set_exception(libvirt.libvirtError("canceled"))
 
-    migration._watch(Migrating(), job, stop, print)  # type: ignore[arg-type]
+    migration._watch(Migrating(), job, stop, print)
     assert calls == 2

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from infra.kvm import machines
 from infra.kvm.connection import Hosts
 from infra.kvm.domain_xml import DomainView
 from infra.kvm.errors import HostError
@@ -178,7 +179,7 @@ def test_what_is_not_safe_is_refused(
 
 
 def test_a_node_that_migrated_is_never_made_anew_for_a_newer_image() -> None:
-    newer = {"image": "image-2.qcow2", "seedDigest": "e"}
+    newer: dict[str, Any] = {"image": "image-2.qcow2", "seedDigest": "e"}
     assert may_take_over(view(), inputs())
     assert may_take_over(view(1), inputs(NODE, **newer))
     assert not may_take_over(view(0), inputs(NODE, **newer))
@@ -194,9 +195,9 @@ def test_what_came_back_is_not_what_was_to_be_removed(
     stands: DomainView | None, removed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
-    monkeypatch.setattr(machine.machines, "owned_domain", lambda *_: stands)
-    monkeypatch.setattr(machine.machines, "persistent_view", lambda domain: domain)
-    monkeypatch.setattr(machine.machines, "remove_machine", lambda *words: calls.append(words[2]))
+    monkeypatch.setattr(machines, "owned_domain", lambda *_: stands)
+    monkeypatch.setattr(machines, "persistent_view", lambda domain: domain)
+    monkeypatch.setattr(machines, "remove_machine", lambda *words: calls.append(words[2]))
     kind = machine.MachineKind(Hosts())
     monkeypatch.setattr(kind, "session", lambda *_: nullcontext())
     op = Operation("urn:pulumi:lab::azlocal::azlocal:index:Machine::m", MemoryLog(), threading.Event())
