@@ -47,8 +47,9 @@ def port_tunnel(near: Shell, far: Shell, ports: Mapping[int, int]) -> Iterator[N
         SshError: a connection can't be had, or sshd there forbids forwarding (AllowTcpForwarding).
     """
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="azlocal-tunnel-")))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="azlocal-")))
         begins = {port: f"{_LOOPBACK}:{port}" for port in ports}
+        # Short names: a socket's path has room for 107 characters (unix(7)).
         meets = {port: str(folder / str(port)) for port in ports}
         ends = {port: f"{_LOOPBACK}:{to}" for port, to in ports.items()}
         if far.ssh_arguments is not None:

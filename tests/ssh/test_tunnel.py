@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,18 +61,16 @@ def test_another_machine_reaches_a_port_of_this_one(remote: SshShell, answering:
 
 
 def test_two_machines_without_a_way_to_each_other_meet_here(
-    remote: SshShell, answering: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    remote: SshShell, answering: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "meeting"
-    folder.mkdir()
-    monkeypatch.setenv("TMPDIR", str(folder))
-    monkeypatch.setattr("tempfile.tempdir", None)
     ports = {free_port(): answering, free_port(): answering}
-    with port_tunnel(remote, remote, ports):
-        assert [said(port) for port in ports] == [b"HELLO", b"HELLO"]
-        (private,) = folder.iterdir()
-        assert private.stat().st_mode & 0o77 == 0
-    assert not list(folder.iterdir())
+    with tempfile.TemporaryDirectory() as name:  # not pytest's: its paths are too long for a socket
+        monkeypatch.setattr("tempfile.tempdir", name)
+        with port_tunnel(remote, remote, ports):
+            assert [said(port) for port in ports] == [b"HELLO", b"HELLO"]
+            (private,) = Path(name).iterdir()
+            assert private.stat().st_mode & 0o77 == 0
+        assert not list(Path(name).iterdir())
 
 
 def test_a_port_that_is_in_use_there_is_an_error_at_once(remote: SshShell, answering: int) -> None:
