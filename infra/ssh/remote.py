@@ -67,9 +67,7 @@ class SshShell:
     ) -> CommandResult:
         """Run a command."""
         with self._sessions, contextlib.closing(self._session()) as channel:
-            # SSH carries one string to the login shell; quoting makes that shell hand on exactly these arguments.
-            command = shlex.join(["env", "LC_ALL=C", *argv])
-            result = _conversation(channel, self.host, argv, command, input, timeout)
+            result = _conversation(channel, self.host, argv, _command_line(argv, input), input, timeout)
         return checked(self.host, result, check)
 
     def start(self, argv: Sequence[str]) -> Process:
@@ -218,6 +216,23 @@ def _open_session(host: str, transport: paramiko.Transport) -> paramiko.Channel:
         time.sleep(_SESSION_PAUSE)
 
 
+# Takes so many bytes, hands them on with an end, and reads on when the command ends before.
+_FEED: Final = 'head -c "$1" | { shift; "$@"; code=$?; cat >/dev/null; exit "$code"; }'
+
+
+def _command_line(argv: Sequence[str], input: bytes | None) -> str:
+    """Return the one string that SSH carries to the login shell; quoted, it hands on exactly these arguments.
+
+    The end of the input is the host's to find. Were it a message, it could come after the channel's own end, when
+    the command has ended by itself: paramiko can't send it in one step with looking for that, and OpenSSH then ends
+    the whole connection ("ieof packet referred to nonexistent channel").
+    """
+    command = ["env", "LC_ALL=C"]
+    if input:
+        return shlex.join([*command, "sh", "-c", _FEED, "sh", str(len(input)), *argv])
+    return f"{shlex.join([*command, *argv])} </dev/null"
+
+
 def _conversation(
     channel: paramiko.Channel, host: str, argv: Sequence[str], command: str, input: bytes | None, timeout: float
 ) -> CommandResult:
@@ -234,10 +249,9 @@ def _conversation(
     timer.start()
     try:
         channel.exec_command(command)
-        helpers = [
-            threading.Thread(target=_send, args=(channel, input), daemon=True),
-            threading.Thread(target=lambda: output.update(stderr=_all(channel.recv_stderr)), daemon=True),
-        ]
+        helpers = [threading.Thread(target=lambda: output.update(stderr=_all(channel.recv_stderr)), daemon=True)]
+        if input:
+            helpers.append(threading.Thread(target=_send, args=(channel, input), daemon=True))
         for helper in helpers:
             helper.start()
         output["stdout"] = _all(channel.recv)
@@ -263,12 +277,10 @@ def _conversation(
     return CommandResult(tuple(argv), exit_code, stdout, stderr)
 
 
-def _send(channel: paramiko.Channel, data: bytes | None) -> None:
-    # A command may end without reading its input; its exit code then says what it thought of it.
+def _send(channel: paramiko.Channel, data: bytes) -> None:
+    # Where the connection breaks, whoever waits for the exit code says so.
     with contextlib.suppress(*_NETWORK_ERRORS):
-        if data:
-            channel.sendall(data)
-        channel.shutdown_write()
+        channel.sendall(data)
 
 
 def _all(receive: Callable[[int], bytes]) -> bytes:

@@ -127,6 +127,14 @@ def test_many_at_once(shell: Shell) -> None:
     assert results == [f"{n}\n" for n in range(64)]
 
 
+@pytest.mark.parametrize("input", [None, b"never read" * 1000])
+def test_commands_that_end_at_once_break_no_connection(shell: Shell, input: bytes | None) -> None:
+    """What a client sends to a channel that the server has closed meanwhile ends the connection for all."""
+    with ThreadPoolExecutor(8) as pool:
+        codes = list(pool.map(lambda _: shell.run(["true"], input=input).exit_code, range(400)))
+    assert set(codes) == {0}
+
+
 def test_interrupted_threads_do_not_harm_others(shell: Shell) -> None:
     with ThreadPoolExecutor(2) as pool:
         late = pool.submit(shell.run, ["sleep", "30"], timeout=0.2)
