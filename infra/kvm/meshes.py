@@ -9,7 +9,7 @@ that.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -54,17 +54,22 @@ def ensure_tunnel(shell: Shell, name: str, mark: Mark, bridge: str, mtu: int, wa
     if found is not None and (found.vni, found.local) != (wanted.vni, wanted.local):
         _delete_device(shell, device)
         found = None
+    links = [["link", "set", "dev", device, "mtu", str(mtu), "master", bridge, "up"]]
     if found is None:
         settings = ["id", str(wanted.vni), "local", wanted.local, "dstport", str(PORT)]
-        shell.run(["ip", "link", "add", device, "type", "vxlan", *settings])
+        links.insert(0, ["link", "add", device, "type", "vxlan", *settings])
         found = Tunnel(wanted.vni, wanted.local, ())
-    shell.run(["ip", "link", "set", "dev", device, "mtu", str(mtu), "master", bridge, "up"])
-    for action, peers in (
-        ("append", set(wanted.peers) - set(found.peers)),
-        ("delete", set(found.peers) - set(wanted.peers)),
-    ):
-        for peer in sorted(peers):
-            shell.run(["bridge", "fdb", action, _EVERYBODY_ELSE, "dev", device, "dst", peer])
+    _batch(shell, "ip", links)
+    entries = [
+        ["fdb", action, _EVERYBODY_ELSE, "dev", device, "dst", peer]
+        for action, peers in (
+            ("append", set(wanted.peers) - set(found.peers)),
+            ("delete", set(found.peers) - set(wanted.peers)),
+        )
+        for peer in sorted(peers)
+    ]
+    if entries:
+        _batch(shell, "bridge", entries)
 
 
 def read_tunnel(shell: Shell, name: str, mark: Mark) -> Tunnel | None:
@@ -127,6 +132,12 @@ def _device(mark: Mark, name: str) -> str:
 
 def _table(mark: Mark, name: str) -> str:
     return f"azlocal_{mark.uuid('gateway', name).replace('-', '')}"
+
+
+def _batch(shell: Shell, program: str, commands: Sequence[Sequence[str]]) -> None:
+    """Have iproute2 carry out several commands of one of its programs: sixteen hosts have many peers."""
+    lines = "".join(f"{' '.join(command)}\n" for command in commands)
+    shell.run([program, "-batch", "-"], input=lines.encode())
 
 
 def _delete_device(shell: Shell, device: str) -> None:

@@ -224,10 +224,10 @@ def _command_line(argv: Sequence[str], input: bytes | None) -> str:
     """Return the one string that SSH carries to the login shell; quoted, it hands on exactly these arguments.
 
     The end of the input is the host's to find. Were it a message, it could come after the channel's own end, when
-    the command has ended by itself: paramiko can't send it in one step with looking for that, and OpenSSH then ends
-    the whole connection ("ieof packet referred to nonexistent channel").
+    the command has ended by itself: paramiko can't send it in one step with looking for that, and OpenSSH then
+    ends the whole connection ("ieof packet referred to nonexistent channel").
     """
-    command = ["env", "LC_ALL=C"]
+    command = ["exec", "env", "LC_ALL=C"]
     if input:
         return shlex.join([*command, "sh", "-c", _FEED, "sh", str(len(input)), *argv])
     return f"{shlex.join([*command, *argv])} </dev/null"
