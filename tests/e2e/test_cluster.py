@@ -34,7 +34,7 @@ from tests.cluster import (
     web_deployment,
     web_service,
 )
-from tests.instance import INSTANCE, address, on, projects, virsh
+from tests.instance import INSTANCE, address, on, power_off, projects, virsh
 from tests.leftovers import leftovers
 from tests.project import ROOT, Project
 
@@ -340,7 +340,7 @@ def test_a_service_moves_when_its_node_stops_and_the_node_comes_back(made: Made,
     a, project = made.a, made.project
     cp, worker = hardware_address(a.control_plane), hardware_address(a.worker)
     given = announced_by(a, worker)
-    virsh("destroy", a.worker)
+    power_off(a.worker)
     eventually(lambda: announcers(given) == [cp], "the other node answers for the address", 60)
     served(given, "web-")
     eventually(lambda: not a.nodes()[a.worker], "the worker is not Ready", 120)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.cluster import Kubernetes, eventually, kubernetes, kubernetes_cluster
-from tests.instance import INSTANCE, MakeProject, on, virsh
+from tests.instance import INSTANCE, MakeProject, on, power_off
 from tests.leftovers import leftovers
 from tests.project import Project
 
@@ -23,7 +23,7 @@ SECONDS = 60
 
 def stop_machines(project: Project, a: Kubernetes) -> None:
     for machine in (a.control_plane, a.worker, f"{INSTANCE}-rb-0"):
-        virsh("destroy", machine)
+        power_off(machine)
 
 
 def lose_api_server(project: Project, a: Kubernetes) -> None:
