@@ -201,7 +201,7 @@ def _start_by_systemd(say: Say) -> None:
 def _start_own(say: Say) -> None:
     mounts = parse_mounts(Path("/proc/self/mountinfo").read_text())
     for target in mounts_to_share(mounts):
-        _run(["mount", "--make-shared", target])
+        _share(target)
     grant_kvm()
     started = []
     if not _listens(_LOG_SOCKET):
@@ -217,6 +217,15 @@ def _start_own(say: Say) -> None:
     _wait_until_answered(libvirtd, f"its log is {_log_file('libvirtd')}")
     did = f"started {' and '.join(started)}" if started else "waited for libvirtd"
     say(f"{did}, since libvirt didn't answer and no systemd runs here")
+
+
+def _share(target: str) -> None:
+    """Make a mount shared; one that somebody has taken away meanwhile needn't be."""
+    try:
+        _run(["mount", "--make-shared", target])
+    except DaemonError:
+        if any(mount.target == target for mount in parse_mounts(Path("/proc/self/mountinfo").read_text())):
+            raise
 
 
 def _spawn(name: str, prefix: list[str]) -> subprocess.Popen[bytes]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.kvm.daemon import hides_unified, mounts_to_share
+from infra.kvm.daemon import _share, hides_unified, mounts_to_share
 from infra.kvm.mounts import Mount
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +33,10 @@ def test_mounts_with_real_files_are_shared_once() -> None:
     ]
     assert mounts_to_share(mounts) == ["/", "/data", "/run/later"]
     assert mounts_to_share([Mount("/", "/dev/vda", "ext4", shared=True)]) == []
+
+
+def test_a_mount_that_somebody_took_away_meanwhile_is_no_fault(tmp_path: Path) -> None:
+    _share(str(tmp_path))  # no mount any more
 
 
 def test_unified_beside_v1() -> None:
