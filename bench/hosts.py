@@ -15,14 +15,10 @@ from tests.lab import lab as labs
 from tests.lab.instance import instances
 from tests.lab.lab import Lab
 from tests.lab.site import hosts_file
+from tests.project import HOST_ONLY
 
 HOSTS = 16
 PAIRS = 3
-PREPARATION = tuple(
-    word
-    for kind in ("infra:AzureLocalInstance", "infra:PhysicalHost", "index:Host", "index:Network")
-    for word in ("--target", f"**azlocal:{kind}::**")
-)
 
 
 def sixteen_hosts_prepared() -> Ratio:
@@ -46,5 +42,5 @@ def _seconds(lab: Lab, count: int) -> float:
         # A mesh is what sixteen hosts of a lab would have; its tunnels are part of the preparation.
         project = make(netplan_changes={"transport": "vxlan"}, hosts=hosts | {"hosts": hosts["hosts"][:count]})
         started = time.monotonic()
-        project.up("--parallel", "64", *PREPARATION).expect()
+        project.up("--parallel", "64", *HOST_ONLY).expect()
         return time.monotonic() - started

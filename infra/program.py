@@ -14,7 +14,7 @@ from infra.arc_commands.prechecks import azure_findings
 from infra.components.instance import AzureLocalInstance, LoginKeys
 from infra.components.node_image import NodeImageFiles
 from infra.guest import API_PORT
-from infra.image import ImageKind, find_node_image
+from infra.image import ImageKind, build_command, find_node_image
 from infra.kubernetes.kubeconfig import merge_kubeconfigs
 from infra.login_keys import DEFAULT_KEYS, identity_files, login_keys
 from infra.planning import Plan, plan_instance, read_locks, record_instance
@@ -92,7 +92,7 @@ def _node_image(kind: ImageKind) -> NodeImageFiles:
     if image is not None:
         return NodeImageFiles.of(image)
     missing = "the node image isn't built yet on this machine"
-    build = "azlocal image build" + (" --plain" if kind == "plain" else "")
+    build = build_command(kind)
     if not pulumi.runtime.is_dry_run():
         raise pulumi.RunError(f"{missing}; run `{build}` (a few minutes, once; `make up` does it by itself)")
     pulumi.info(f"{missing}; `make up` or `{build}` does that before anything is made")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from infra.image import ImageKind, find_node_image
+from infra.image import ImageKind, build_command, find_node_image
 from tests.leftovers import leftovers
 from tests.project import ROOT, Project
 
@@ -56,7 +56,7 @@ HOSTS: dict[str, Any] = {
 
 
 def node_image(clusters: Sequence[Mapping[str, Any]]) -> str:
-    """Return the smallest image that these clusters can do with: a fifth of the other to copy to a host."""
+    """Return the smallest image that these clusters can do with: a quarter of the other to copy to a host."""
     return "plain" if all(one["provisioning"] == "machines" for one in clusters) else "kubernetes"
 
 
@@ -72,15 +72,19 @@ def cluster(workers: int = 1, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
+def require_image(kind: ImageKind) -> None:
+    """Skip the test where the image that its machines boot isn't built."""
+    if find_node_image(kind) is None:
+        pytest.skip(f"the {kind} image isn't built; run `{build_command(kind)}`")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def hypervisor() -> Iterator[None]:
     """Have libvirt answer and the node image built, as `make up` does."""
     if os.geteuid() != 0:
         pytest.skip("needs root: machines are made by the system's libvirt")
-    flags: dict[ImageKind, str] = {"kubernetes": "", "plain": " --plain"}
-    for kind, flag in flags.items():
-        if find_node_image(kind) is None:
-            pytest.skip(f"the {kind} image isn't built; run `azlocal image build{flag}`")
+    require_image("kubernetes")
+    require_image("plain")
     azlocal = str(ROOT / ".venv" / "bin" / "azlocal")
     subprocess.run([azlocal, "hypervisor", "start"], check=True)
     yield

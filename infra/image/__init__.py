@@ -2,6 +2,14 @@
 
 from infra.image.build import build_node_image
 from infra.image.cache import find_node_image
-from infra.image.model import Artifact, ImageError, ImageKind, NodeImage
+from infra.image.model import Artifact, ImageError, ImageKind, NodeImage, build_command
 
-__all__ = ["Artifact", "ImageError", "ImageKind", "NodeImage", "build_node_image", "find_node_image"]
+__all__ = [
+    "Artifact",
+    "ImageError",
+    "ImageKind",
+    "NodeImage",
+    "build_command",
+    "build_node_image",
+    "find_node_image",
+]

@@ -68,8 +68,7 @@ def list_images() -> None:
     from rich.table import Table
 
     cache = default_cache()
-    bundle = find_bundle_in(cache)
-    current = {bundle.digest, current_recipe(bundle.digest).digest} if bundle else set()
+    current = _with_bundle(cache)
     plain = current_recipe("").digest
     table = Table("NAME", "DIGEST", "SIZE", "CREATED (UTC)", "IN USE", box=None)
     rows = [
@@ -138,15 +137,20 @@ def prune(
     typer.echo(f"freed {freed / MIB:.0f} MiB")
 
 
+def _with_bundle(cache: Cache) -> set[str]:
+    """Return the digests of the current bundle and of the image that it is in; none where it isn't built."""
+    bundle = find_bundle_in(cache)
+    return {bundle.digest, current_recipe(bundle.digest).digest} if bundle else set()
+
+
 def _prunable(cache: Cache, everything: bool) -> list[Path]:
     keep: set[str] = set()
     trees: set[str] = set()
     if not everything:
-        plain, bundle = current_recipe(""), find_bundle_in(cache)
-        keep, trees = {plain.digest}, {plain.tree_digest}
-        if bundle:
-            keep |= {bundle.digest, current_recipe(bundle.digest).digest}
-            trees |= {*tree_digests()}
+        plain, with_bundle = current_recipe(""), _with_bundle(cache)
+        keep = {plain.digest, *with_bundle}
+        # Both images grow from one tree; the others are the bundle's.
+        trees = {plain.tree_digest, *(tree_digests() if with_bundle else ())}
     return image_cache.prunable(cache, keep, trees) + bundle_store.prunable(cache, keep, components=everything)
 
 

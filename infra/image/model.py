@@ -9,11 +9,16 @@ from typing import Literal
 from infra.image.bundle.model import Bundle
 from infra.image.errors import ImageError
 
-__all__ = ["Artifact", "Format", "ImageError", "ImageKind", "NodeImage"]
+__all__ = ["Artifact", "Format", "ImageError", "ImageKind", "NodeImage", "build_command"]
 
 Format = Literal["raw", "qcow2"]
 ImageKind = Literal["kubernetes", "plain"]
 """What an image is for: nodes of a cluster, or machines that stay machines."""
+
+
+def build_command(kind: ImageKind) -> str:
+    """Return the command that builds an image, as people type it."""
+    return "azlocal image build" + (" --plain" if kind == "plain" else "")
 
 
 @dataclass(frozen=True)

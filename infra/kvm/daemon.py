@@ -199,7 +199,7 @@ def _start_by_systemd(say: Say) -> None:
 
 
 def _start_own(say: Say) -> None:
-    mounts = parse_mounts(Path("/proc/self/mountinfo").read_text())
+    mounts = _mounts()
     for target in mounts_to_share(mounts):
         _share(target)
     grant_kvm()
@@ -224,8 +224,12 @@ def _share(target: str) -> None:
     try:
         _run(["mount", "--make-shared", target])
     except DaemonError:
-        if any(mount.target == target for mount in parse_mounts(Path("/proc/self/mountinfo").read_text())):
+        if any(mount.target == target for mount in _mounts()):
             raise
+
+
+def _mounts() -> list[Mount]:
+    return parse_mounts(Path("/proc/self/mountinfo").read_text())
 
 
 def _spawn(name: str, prefix: list[str]) -> subprocess.Popen[bytes]:

@@ -263,9 +263,9 @@ def relocated(xml: str, disk: str, record: Mapping[str, Any]) -> str:
         record: what is to be recorded of it there.
     """
     root = etree.fromstring(xml.encode())
-    for source in root.iterfind("devices/disk[@device='disk']/source"):
-        source.set("file", disk)
     for drive in root.iterfind("devices/disk[@device='disk']"):
+        for source in drive.iterfind("source"):
+            source.set("file", disk)
         for stale in drive.findall("backingStore"):
             drive.remove(stale)
     for written in root.iterfind("metadata/a:machine/a:record", {"a": METADATA_NAMESPACE}):

@@ -56,6 +56,11 @@ class HostRoom:
             return "is lost"
         return ("drains live" if self.live else "drains") if self.drain else None
 
+    @property
+    def key(self) -> str:
+        """Return what hosts/*.yaml says of it when its machines leave: `drain: live`."""
+        return "lost: true" if self.lost else f"drain: {'live' if self.live else 'true'}"
+
     def memory_for_machines(self, *, keep_reserve: bool) -> float:
         """Return the memory that this instance's machines may take, in MiB; infinite where it isn't known."""
         if self.memory_mib is None:

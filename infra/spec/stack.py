@@ -185,7 +185,7 @@ class StackConfig(Model):
     )
     node_image: Literal["kubernetes", "plain"] = Field(
         "kubernetes",
-        description="What machines boot. plain: without Kubernetes, a fifth of the size, and built in a minute; "
+        description="What machines boot. plain: without Kubernetes, a quarter of the size, and built in a minute; "
         "for clusters with provisioning: machines.",
     )
     ssh_public_keys: tuple[Annotated[str, AfterValidator(check_public_key)], ...] = Field(

@@ -21,7 +21,7 @@ from infra.ssh import SshError
 from tests.cluster import eventually
 from tests.instance import INSTANCE, NETPLAN, address, projects
 from tests.prepared_host import UnpreparedHost, unprepared_host, wanted
-from tests.project import ROOT, Project
+from tests.project import HOST_ONLY, ROOT, Project
 
 pytestmark = pytest.mark.e2e
 
@@ -170,10 +170,6 @@ def site(host: UnpreparedHost, folder: Path) -> Project:
     project.write(config=config, hosts=hosts, netplan=NETPLAN)
     project.init()
     return project
-
-
-KINDS = ("infra:AzureLocalInstance", "infra:PhysicalHost", "index:Host", "index:Network")
-HOST_ONLY = tuple(word for kind in KINDS for word in ("--target", f"**azlocal:{kind}::**"))
 
 
 def test_a_host_gets_what_it_lacks_and_nothing_twice(host: UnpreparedHost, tmp_path: Path) -> None:

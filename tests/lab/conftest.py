@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.image import find_node_image
+from tests.instance import require_image
 from tests.lab import lab as labs
 from tests.lab.instance import MakeInstance, instances
 from tests.lab.lab import Lab
@@ -41,7 +41,6 @@ def lab(make_lab: MakeLab) -> Lab:
 @pytest.fixture
 def make_instance(lab: Lab, tmp_path: Path) -> Iterator[MakeInstance]:
     """Return a function that makes a project on the lab's hosts (see `instances`)."""
-    if find_node_image("plain") is None:
-        pytest.skip("the plain image isn't built; run `azlocal image build --plain`")
+    require_image("plain")
     with instances(lab, tmp_path) as make:
         yield make

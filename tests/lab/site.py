@@ -40,6 +40,12 @@ def hosts_file(lab: Lab, **changes: Any) -> dict[str, Any]:
     return {"hosts": hosts, "vmSizes": SIZES}
 
 
+def draining(lab: Lab, **drains: bool | str) -> dict[str, Any]:
+    """Return hosts/<site>.yaml, in which each host drains as its name says here; the others don't."""
+    found = hosts_file(lab)
+    return found | {"hosts": [one | {"drain": drains.get(one["name"], False)} for one in found["hosts"]]}
+
+
 def netplan(lab: Lab, **changes: Any) -> dict[str, Any]:
     """Return netplans/<site>.yaml: the infrastructure network and two logical ones, `aks` and `edge`."""
     logical = [

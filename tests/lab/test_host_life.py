@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.image import find_node_image
+from tests.instance import require_image
 from tests.lab.conftest import MakeLab
 from tests.lab.host import LabHost
 from tests.lab.instance import INSTANCE, cluster, instances, on
@@ -64,8 +64,7 @@ class Site:
 @pytest.fixture
 def site(make_lab: MakeLab, tmp_path: Path) -> Iterator[Site]:
     """Return an instance of five machines on node1 and node2 of a lab of three hosts."""
-    if find_node_image("plain") is None:
-        pytest.skip("the plain image isn't built; run `azlocal image build --plain`")
+    require_image("plain")
     lab = make_lab(3)
     untouched = {host.name: traces(host) for host in lab.hosts}
     with instances(lab, tmp_path) as make:

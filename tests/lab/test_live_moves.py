@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from typing import Any
 
 import pytest
 import yaml
@@ -13,7 +12,7 @@ import yaml
 from tests.lab.host import LabHost
 from tests.lab.instance import INSTANCE, MakeInstance, on
 from tests.lab.lab import Lab
-from tests.lab.site import hosts_file
+from tests.lab.site import draining
 from tests.lab.traces import traces
 from tests.project import Project
 
@@ -27,7 +26,7 @@ QEMU = ("virsh", "-q", "-c", "qemu:///system")
 def test_a_vm_migrates_as_it_runs_also_after_a_run_that_was_stopped(lab: Lab, make_instance: MakeInstance) -> None:
     empty = {host.name: traces(host) for host in lab.hosts}
     project = make_instance(
-        hosts=hosts(lab), netplan_changes={"transport": "vxlan"}, machineType="emulated", clusters=[]
+        hosts=draining(lab), netplan_changes={"transport": "vxlan"}, machineType="emulated", clusters=[]
     )
     project.up(timeout=BOOT_SECONDS).expect()
     source = lab.host(project.outputs()["machines"][RB]["host"])
@@ -59,16 +58,10 @@ def test_a_vm_migrates_as_it_runs_also_after_a_run_that_was_stopped(lab: Lab, ma
     assert not [line for line in traces(source) - empty[source.name] if RB in line]
 
 
-def hosts(lab: Lab, **drains: Any) -> dict[str, Any]:
-    """Return hosts/lab.yaml; a host drains as its name says."""
-    found = hosts_file(lab)
-    return found | {"hosts": [one | {"drain": drains.get(one["name"], False)} for one in found["hosts"]]}
-
-
 def drain(project: Project, lab: Lab, host: LabHost) -> None:
     """Have a host drain live from the next `up` on."""
     path = project.directory / "hosts/lab.yaml"
-    path.write_text(yaml.safe_dump(hosts(lab, **{host.name: "live"})))
+    path.write_text(yaml.safe_dump(draining(lab, **{host.name: "live"})))
 
 
 def stop_while_migrating(project: Project, source: LabHost) -> None:

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.image import find_node_image
 from infra.kubernetes.api import ClusterApi
 from infra.kubernetes.kubeconfig import select_cluster
+from tests.instance import require_image
 from tests.lab.instance import INSTANCE, cluster, instances
 from tests.lab.lab import Lab
-from tests.lab.site import hosts_file, netplan
+from tests.lab.site import draining, netplan
 from tests.project import Project
 
 pytestmark = pytest.mark.lab
@@ -25,15 +25,13 @@ PINS = {"a-cp-0": "node1", "a-pool1-0": "node1", "a-pool1-1": "node2"}
 
 
 def hosts(lab: Lab, **drains: bool) -> dict[str, Any]:
-    found = hosts_file(lab) | {"vmSizes": SIZES}
-    return found | {"hosts": [one | {"drain": drains.get(one["name"], False)} for one in found["hosts"]]}
+    return draining(lab, **drains) | {"vmSizes": SIZES}
 
 
 @pytest.fixture
 def project(lab: Lab, tmp_path: Path) -> Iterator[Project]:
     """Return a project whose cluster has its control plane and a worker on node1, and a worker on node2."""
-    if find_node_image() is None:
-        pytest.skip("the node image isn't built; run `azlocal image build`")
+    require_image("kubernetes")
     # The gateway's host is the way to the cluster, as the plan says (mesh-needs-route).
     prefix = netplan(lab)["logicalNetworks"][0]["addressPrefix"]
     subprocess.run(["ip", "route", "add", prefix, "via", str(lab.host("node1").address)], check=True)

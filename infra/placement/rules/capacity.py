@@ -93,12 +93,11 @@ def every_host_drains(facts: Facts) -> Iterator[Fault]:
     rooms = facts.placement.rooms
     if rooms and not facts.taking:
         name, key = rooms[0].name, "lost" if rooms[0].lost else "drain"
-        value = "live" if rooms[0].live else "true"
         count = sum(one.held is None for one in facts.demands)
         reasons = " or ".join(sorted({str(one.leaving) for one in rooms}))
         what = f"{name} {reasons}, and it is the only host" if len(rooms) == 1 else f"every host {reasons}"
         message = f"{what}: nothing is left to run {count} machine{'' if count == 1 else 's'}"
-        remedy = f"add the host that they shall move to, or take `{key}: {value}` away"
+        remedy = f"add the host that they shall move to, or take `{rooms[0].key}` away"
         yield Fault("hosts", facts.host_path(name, key), message, remedy)
 
 
@@ -183,7 +182,7 @@ def _more(facts: Facts, first: Demand) -> Iterator[str]:
     yield f"add a host with memoryGiB {memory} or more, for all that finds none"
     draining = [room for room in facts.placement.rooms if room.drain and not room.lost]
     if draining:
-        yield f"take `drain: {'live' if draining[0].live else 'true'}` away from {draining[0].name}"
+        yield f"take `{draining[0].key}` away from {draining[0].name}"
     if facts.placement.reserve.is_kept and any(
         facts.ledger.memory[room.name] + room.reserve_mib >= first.memory_mib for room in facts.taking
     ):
