@@ -22,56 +22,67 @@ OPERATIONS_PER_HOST: Final = 8
 libvirt.registerErrorHandler(lambda _context, _error: None, None)
 
 
-class HostSession:
-    """One caller's exclusive use of a host: its hypervisors and its shell."""
+class Hypervisors:
+    """The drivers of one host, connected to at their first use. Thread-safe, as libvirt's connections are."""
 
-    def __init__(self, connection: str, shell: Shell, starting: threading.Lock) -> None:
+    def __init__(self, connection: str) -> None:
+        """Say where; nothing is connected to yet."""
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._open: dict[str, libvirt.virConnect] = {}
+
+    def driver(self, name: str) -> libvirt.virConnect:
+        """Return the connection to a driver; one that broke is opened anew.
+
+        Raises:
+            HostUnreachable: libvirt doesn't answer there.
+        """
+        with self._lock:
+            if name not in self._open or not self._open[name].isAlive():
+                self._open[name] = _connected(libvirt_uri(self._connection, name))
+            return self._open[name]
+
+    def forget(self) -> None:
+        """Connect anew at the next use. libvirt closes a connection when nobody uses it any more."""
+        with self._lock:
+            self._open.clear()
+
+
+class HostSession:
+    """One caller's use of a host: its hypervisors and its shell."""
+
+    def __init__(self, connection: str, shell: Shell, starting: threading.Lock, hypervisors: Hypervisors) -> None:
         """Make a session.
 
         Args:
             starting: held while a container starts; one per host (see `machines.start`).
+            hypervisors: what it reaches them by; others may use that at the same time.
         """
         self.connection = connection
         self.shell = shell
         self.starting = starting
-        self._open: dict[str, libvirt.virConnect] = {}
+        self.hypervisors = hypervisors
 
     @property
     def qemu(self) -> libvirt.virConnect:
         """Return the connection to QEMU, which also serves networks and storage."""
-        return self._hypervisor("qemu")
+        return self.hypervisors.driver("qemu")
 
     @property
     def lxc(self) -> libvirt.virConnect:
         """Return the connection to LXC on the same host."""
-        return self._hypervisor("lxc")
+        return self.hypervisors.driver("lxc")
 
-    def is_alive(self) -> bool:
-        """Return whether every open connection still answers."""
-        return all(connection.isAlive() for connection in self._open.values())
 
-    def close(self) -> None:
-        """Close what is open; a connection that is already dead closes quietly."""
-        for connection in self._open.values():
-            try:
-                connection.close()
-            except libvirt.libvirtError as error:
-                if not is_connection_lost(error):
-                    raise
-        self._open.clear()
-
-    def _hypervisor(self, driver: str) -> libvirt.virConnect:
-        if driver not in self._open:
-            uri = libvirt_uri(self.connection, driver)
-            try:
-                self._open[driver] = libvirt.open(noticing_loss(uri))
-            except libvirt.libvirtError as error:
-                raise HostUnreachable(
-                    f"{uri}: libvirt doesn't answer: {error}. Is libvirtd running there "
-                    f"(`systemctl status libvirtd`; on this machine `azlocal hypervisor start`), "
-                    f"and does `virsh -c {uri} version` work?"
-                ) from error
-        return self._open[driver]
+def _connected(uri: str) -> libvirt.virConnect:
+    try:
+        return libvirt.open(noticing_loss(uri))
+    except libvirt.libvirtError as error:
+        raise HostUnreachable(
+            f"{uri}: libvirt doesn't answer: {error}. Is libvirtd running there "
+            f"(`systemctl status libvirtd`; on this machine `azlocal hypervisor start`), "
+            f"and does `virsh -c {uri} version` work?"
+        ) from error
 
 
 def libvirt_uri(connection: str, driver: str) -> str:
@@ -106,7 +117,7 @@ class Hosts:
         self._slots: dict[str, threading.BoundedSemaphore] = {}
         self._shells: dict[str, Shell] = {}
         self._starting: dict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._idle: dict[str, list[HostSession]] = defaultdict(list)
+        self._idle: dict[str, list[Hypervisors]] = defaultdict(list)
         self._lost: set[str] = set()
 
     def give_up(self, connection: str) -> None:
@@ -175,19 +186,24 @@ class Hosts:
             slot.release()
 
     def _take(self, connection: str) -> HostSession:
-        with self._lock:
-            while self._idle[connection]:
-                session = self._idle[connection].pop()
-                if session.is_alive():
-                    return session
-                session.close()
         shell = self.shell(connection)
         with self._lock:
-            return HostSession(connection, shell, self._starting[connection])
+            idle = self._idle[connection]
+            hypervisors = idle.pop() if idle else Hypervisors(connection)
+            if _is_shared(connection):
+                idle.append(hypervisors)
+            return HostSession(connection, shell, self._starting[connection], hypervisors)
 
     def _give_back(self, session: HostSession) -> None:
-        if session.is_alive():
+        if not _is_shared(session.connection):
             with self._lock:
-                self._idle[session.connection].append(session)
-        else:
-            session.close()
+                self._idle[session.connection].append(session.hypervisors)
+
+
+def _is_shared(connection: str) -> bool:
+    """Return whether all callers use the same connections to a host: over SSH each would cost a login of its own.
+
+    libvirtd works on five requests of a connection at once (max_client_requests); on this machine, where a
+    connection costs nothing, everybody has one.
+    """
+    return "+ssh://" in connection

@@ -1,13 +1,15 @@
-"""The URIs by which hosts' hypervisors are reached."""
+"""How hosts' hypervisors are reached: by which URIs, and by how many connections."""
 
 from __future__ import annotations
 
 import os
+import threading
+from contextlib import AbstractContextManager
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from infra.kvm.connection import libvirt_uri, noticing_loss
+from infra.kvm.connection import Hosts, HostSession, libvirt_uri, noticing_loss
 
 
 @pytest.mark.parametrize(
@@ -27,3 +29,65 @@ def test_over_ssh_a_silent_host_is_given_up() -> None:
     assert query["no_tty"] == ["1"]
     assert os.access(query["command"][0], os.X_OK)
     assert noticing_loss("qemu:///system") == "qemu:///system"
+
+
+class Opened:
+    """Stands in for a connection of libvirt."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self.lives = True
+
+    def isAlive(self) -> bool:
+        return self.lives
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[Opened]:
+    found: list[Opened] = []
+
+    def connect(uri: str) -> Opened:
+        found.append(Opened(uri))
+        return found[-1]
+
+    monkeypatch.setattr("libvirt.open", connect)
+    return found
+
+
+def borrowed(hosts: Hosts, connection: str) -> AbstractContextManager[HostSession]:
+    return hosts.session(connection, threading.Event(), print)
+
+
+FAR, HERE = "qemu+ssh://root@192.0.2.1/system", "qemu:///system"
+
+
+def test_a_far_host_is_logged_in_to_once_a_driver_whoever_works_there(opened: list[Opened]) -> None:
+    hosts = Hosts()
+    with borrowed(hosts, FAR) as one, borrowed(hosts, FAR) as other:
+        assert one.qemu is other.qemu
+        assert one.lxc is other.lxc
+    with borrowed(hosts, FAR) as later:
+        assert later.qemu is one.qemu
+    assert len(opened) == 2
+
+
+def test_on_this_machine_everybody_has_connections_of_their_own_and_leaves_them_to_the_next(
+    opened: list[Opened],
+) -> None:
+    hosts = Hosts()
+    with borrowed(hosts, HERE) as one, borrowed(hosts, HERE) as other:
+        assert one.qemu is not other.qemu
+    with borrowed(hosts, HERE) as later:
+        assert later.qemu in (one.qemu, other.qemu)
+    assert len(opened) == 2
+
+
+@pytest.mark.parametrize("connection", [FAR, HERE])
+def test_a_connection_that_broke_is_opened_anew(opened: list[Opened], connection: str) -> None:
+    hosts = Hosts()
+    with borrowed(hosts, connection) as session:
+        broken = session.qemu
+    opened[0].lives = False
+    with borrowed(hosts, connection) as session:
+        assert session.qemu is not broken
+        assert session.qemu.isAlive()

@@ -37,7 +37,7 @@ from infra.doctor.parse import files, system
 from infra.doctor.parse import network as network_parser
 from infra.doctor.parse import storage as storage_parser
 from infra.doctor.wanted import Endpoint, WantedHost, WantedInstance
-from infra.kvm.connection import HostSession
+from infra.kvm.connection import HostSession, Hypervisors
 from infra.kvm.preparation import plan, read_facts
 from infra.ssh import RootShell, ShellError, SshError, shell_for
 
@@ -286,16 +286,15 @@ class _Inquiry:
         return {IPv4Address(line) for line in printed.split()}
 
     def _libvirt(self, facts: HostFacts) -> HostFacts:
-        session = HostSession(self.host.connection, self.commands.shell, threading.Lock())
+        connection = self.host.connection
+        session = HostSession(connection, self.commands.shell, threading.Lock(), Hypervisors(connection))
         hypervisor = learned(lambda: self._hypervisor(session))
         if isinstance(hypervisor, Unknown):
-            # Not closed: a connection that hangs would hang in that, too.
             return replace(facts, hypervisor=hypervisor, boot_probe=Unknown("libvirt doesn't answer"))
-        with closing(session):
-            if not self.asked.boots:
-                reason = Unknown("the stack's machines don't run under KVM (azlocal:machineType)")
-                return replace(facts, hypervisor=hypervisor, boot_probe=reason)
-            return replace(facts, hypervisor=hypervisor, boot_probe=libvirt.boot_probe(session))
+        if not self.asked.boots:
+            reason = Unknown("the stack's machines don't run under KVM (azlocal:machineType)")
+            return replace(facts, hypervisor=hypervisor, boot_probe=reason)
+        return replace(facts, hypervisor=hypervisor, boot_probe=libvirt.boot_probe(session))
 
     def _hypervisor(self, session: HostSession) -> Hypervisor:
         seconds = self.commands.deadline.left(_LIBVIRT_SECONDS)

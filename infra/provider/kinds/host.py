@@ -70,7 +70,7 @@ class HostKind(HostedKind[HostInputs, HostState]):
             op.status("finding out how machines can run here")
             chosen = _choose(session, inputs)
             _allow_containers(op, session, chosen)
-            return self.made(_state(session, inputs, chosen, mark))
+            return self.made(_state(session, inputs, chosen, prepared=True))
 
     def read(self, op: Operation, id: str, old: HostState | None) -> HostState | None:
         """Return the host's facts; None when the instance's pool isn't on it."""
@@ -94,7 +94,8 @@ class HostKind(HostedKind[HostInputs, HostState]):
                     storage_directory=directory,
                 )
                 chosen = _choose(session, inputs)
-            return _state(session, inputs, chosen, mark_for(op, instance))
+            prepared = is_prepared(session, inputs, mark_for(op, instance))
+            return _state(session, inputs, chosen, prepared=prepared)
 
     def update(self, op: Operation, id: str, old: HostState, inputs: HostInputs) -> HostState:
         """Make what the host lacks; mount and start again what a reboot or a hand has stopped."""
@@ -108,7 +109,7 @@ class HostKind(HostedKind[HostInputs, HostState]):
                 _remove_strays(op, session, inputs, mark)
             chosen = _choose(session, inputs)
             _allow_containers(op, session, chosen)
-            return _state(session, inputs, chosen, mark)
+            return _state(session, inputs, chosen, prepared=True)
 
     def delete(self, op: Operation, id: str, old: HostState) -> None:
         """Remove it, or forget it if it is lost: that, state says itself."""
@@ -163,14 +164,16 @@ def _allow_containers(op: Operation, session: HostSession, chosen: tuple[Machine
             op.info(f"raised for containers, until the host's next boot: {', '.join(changed)}")
 
 
-def _state(session: HostSession, inputs: HostInputs, chosen: tuple[MachineType, str], mark: Mark) -> HostState:
+def _state(
+    session: HostSession, inputs: HostInputs, chosen: tuple[MachineType, str], *, prepared: bool
+) -> HostState:
     facts = read_facts(session.qemu)
     store = clone_store.inspect(session.shell, inputs.storage_directory)
     pool = find_pool(session.qemu, pool_name(inputs.instance))
     machine_type, reason = chosen
     return HostState(
         **inputs.model_dump(exclude={"available", "prepared"}),
-        prepared=is_prepared(session, inputs, mark),
+        prepared=prepared,
         available=store is not None and pool is not None and bool(pool.isActive()),
         pool=pool_name(inputs.instance),
         machine_type=machine_type,

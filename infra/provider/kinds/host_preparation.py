@@ -27,7 +27,7 @@ PREVIEW_SECONDS: Final = 8.0
 
 
 def make_ready(op: Operation, session: HostSession, inputs: HostInputs, mark: Mark) -> None:
-    """Make what the host lacks; where that isn't wanted, only say it.
+    """Make what the host lacks, and see that it is there; where that isn't wanted, only say it.
 
     Raises:
         PreparationError: a step can't be done.
@@ -50,7 +50,7 @@ def make_ready(op: Operation, session: HostSession, inputs: HostInputs, mark: Ma
         op.info(text)
     if done.steps:
         session.shell.close()  # a login has its groups, and a connection its addresses, from its beginning
-        session.close()
+        session.hypervisors.forget()
 
 
 def withdraw_from(op: Operation, session: HostSession, inputs: HostInputs, mark: Mark) -> None:
