@@ -5,30 +5,24 @@ from __future__ import annotations
 import contextlib
 import posixpath
 import secrets
-import shlex
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 import paramiko
 
-from infra.ssh.errors import CommandError, FileError, FileMissing, SshError
+from infra.ssh.command_loop import NETWORK_ERRORS, CommandLoop
+from infra.ssh.errors import FileError, FileMissing, SshError
+from infra.ssh.file_session import FileSession
 from infra.ssh.login import log_in
 from infra.ssh.options import SshOptions, SshTarget, resolve
 from infra.ssh.process import Process, ssh_command
+from infra.ssh.sessions import Sessions
 from infra.ssh.shell import COMMAND_SECONDS, DIAL_SECONDS, CommandResult, Connection, checked, removal
 
-_SESSIONS: Final = 8
-"""Below sshd's MaxSessions (10); libvirt's own connections don't count, they are separate."""
-
-_SESSION_SECONDS: Final = 10.0
-_SESSION_PAUSE: Final = 0.05
 _FORBIDDEN: Final = 1
 """What a server answers that administratively prohibits a channel (RFC 4254)."""
-
-_NETWORK_ERRORS: Final = (paramiko.SSHException, EOFError, OSError)
 _Found = TypeVar("_Found")
 
 
@@ -44,8 +38,8 @@ class SshShell:
         self._target = target
         self._options = options
         self._connecting = threading.Lock()
-        self._sessions = threading.BoundedSemaphore(_SESSIONS)
         self._client: paramiko.SSHClient | None = None
+        self._sessions = Sessions(self.host, self._connected)
 
     @property
     def host(self) -> str:
@@ -66,8 +60,8 @@ class SshShell:
         check: bool = True,
     ) -> CommandResult:
         """Run a command."""
-        with self._sessions, contextlib.closing(self._session()) as channel:
-            result = _conversation(channel, self.host, argv, _command_line(argv, input), input, timeout)
+        with self._sessions.lend(CommandLoop) as loop:
+            result = loop.run(argv, input, timeout)
         return checked(self.host, result, check)
 
     def start(self, argv: Sequence[str]) -> Process:
@@ -97,7 +91,7 @@ class SshShell:
                     file.write(data)
                 sftp.posix_rename(temporary, path)
             except BaseException:
-                with contextlib.suppress(*_NETWORK_ERRORS):
+                with contextlib.suppress(*NETWORK_ERRORS):
                     sftp.remove(temporary)
                 raise
 
@@ -144,6 +138,7 @@ class SshShell:
 
     def close(self) -> None:
         """End the connection; the next use opens a new one."""
+        self._sessions.close()
         with self._connecting:
             client, self._client = self._client, None
         if client is not None:
@@ -161,16 +156,6 @@ class SshShell:
                 raise SshError(f"{self.host}: the SSH connection broke right after the login")
             return transport
 
-    def _session(self) -> paramiko.Channel:
-        """Open a channel; a connection found dead is opened anew once, since nothing was sent over it yet."""
-        transport = self._connected()
-        try:
-            return _open_session(self.host, transport)
-        except SshError:
-            if transport.is_active():
-                raise
-        return _open_session(self.host, self._connected())
-
     def _looking(self, what: str, action: Callable[[paramiko.SFTPClient], _Found]) -> _Found:
         """Do what changes nothing, and so may be done once more where the connection breaks meanwhile."""
         try:
@@ -179,109 +164,13 @@ class SshShell:
             return self._with_files(what, action)
 
     def _with_files(self, what: str, action: Callable[[paramiko.SFTPClient], _Found]) -> _Found:
-        with self._sessions, self._sftp() as sftp:
+        with self._sessions.lend(FileSession) as session:
             try:
-                return action(sftp)
+                return action(session.files)
             except FileNotFoundError as error:
                 raise FileMissing(f"{self.host}: {what}: no such file or folder") from error
             except OSError as error:
                 raise FileError(f"{self.host}: {what}: {error.strerror or error}") from error
             except (paramiko.SSHException, EOFError) as error:
+                session.close()
                 raise _Broken(f"{self.host}: {what}: the SSH connection broke: {error}") from error
-
-    @contextmanager
-    def _sftp(self) -> Iterator[paramiko.SFTPClient]:
-        with contextlib.closing(self._session()) as channel:
-            try:
-                channel.invoke_subsystem("sftp")
-                sftp = paramiko.SFTPClient(channel)
-            except _NETWORK_ERRORS as error:
-                raise SshError(f"{self.host}: sshd there serves no files (Subsystem sftp): {error}") from error
-            with contextlib.closing(sftp):
-                yield sftp
-
-
-def _open_session(host: str, transport: paramiko.Transport) -> paramiko.Channel:
-    deadline = time.monotonic() + _SESSION_SECONDS
-    while True:
-        try:
-            return transport.open_session(timeout=DIAL_SECONDS)
-        except _NETWORK_ERRORS as error:
-            if not transport.is_active():
-                raise SshError(f"{host}: the SSH connection broke: {error}") from error
-            # sshd counts a closed session until its command's process is gone, so room may be a moment away.
-            # Which refusal this is can't be told: of threads that are refused together, paramiko tells only one.
-            if time.monotonic() > deadline:
-                raise SshError(f"{host}: sshd opens no further session: {error} (MaxSessions?)") from error
-        time.sleep(_SESSION_PAUSE)
-
-
-# Takes so many bytes, hands them on with an end, and reads on when the command ends before.
-_FEED: Final = 'head -c "$1" | { shift; "$@"; code=$?; cat >/dev/null; exit "$code"; }'
-
-
-def _command_line(argv: Sequence[str], input: bytes | None) -> str:
-    """Return the one string that SSH carries to the login shell; quoted, it hands on exactly these arguments.
-
-    The end of the input is the host's to find. Were it a message, it could come after the channel's own end, when
-    the command has ended by itself: paramiko can't send it in one step with looking for that, and OpenSSH then
-    ends the whole connection ("ieof packet referred to nonexistent channel").
-    """
-    command = ["exec", "env", "LC_ALL=C"]
-    if input:
-        return shlex.join([*command, "sh", "-c", _FEED, "sh", str(len(input)), *argv])
-    return f"{shlex.join([*command, *argv])} </dev/null"
-
-
-def _conversation(
-    channel: paramiko.Channel, host: str, argv: Sequence[str], command: str, input: bytes | None, timeout: float
-) -> CommandResult:
-    """Run one command on a channel: input, output and errors at the same time, or one would wait for another."""
-    overdue = threading.Event()
-
-    def stop() -> None:
-        overdue.set()
-        channel.close()
-
-    output: dict[str, bytes] = {}
-    timer = threading.Timer(timeout, stop)
-    timer.daemon = True
-    timer.start()
-    try:
-        channel.exec_command(command)
-        helpers = [threading.Thread(target=lambda: output.update(stderr=_all(channel.recv_stderr)), daemon=True)]
-        if input:
-            helpers.append(threading.Thread(target=_send, args=(channel, input), daemon=True))
-        for helper in helpers:
-            helper.start()
-        output["stdout"] = _all(channel.recv)
-        exit_code = channel.recv_exit_status()
-        for helper in helpers:
-            helper.join()
-    except _NETWORK_ERRORS as error:
-        if not overdue.is_set():
-            raise SshError(
-                f"{host}: the SSH connection broke during `{shlex.join(argv)[:200]}`: {error}"
-            ) from error
-        exit_code = -1
-    finally:
-        timer.cancel()
-    stdout, stderr = (output.get(name, b"").decode(errors="replace") for name in ("stdout", "stderr"))
-    if overdue.is_set():
-        raise CommandError(host, argv, None, stdout, stderr)
-    if exit_code == -1:
-        raise SshError(
-            f"{host}: the SSH connection broke during `{shlex.join(argv)[:200]}`, or a signal ended it; "
-            "whether it did its work is unknown"
-        )
-    return CommandResult(tuple(argv), exit_code, stdout, stderr)
-
-
-def _send(channel: paramiko.Channel, data: bytes) -> None:
-    # Where the connection breaks, whoever waits for the exit code says so.
-    with contextlib.suppress(*_NETWORK_ERRORS):
-        channel.sendall(data)
-
-
-def _all(receive: Callable[[int], bytes]) -> bytes:
-    return b"".join(iter(lambda: receive(1 << 16), b""))

@@ -87,36 +87,60 @@ def test_failing_proxy_says_why(server: Server, connect: Connect) -> None:
 
 def test_reconnects_after_the_server_went_away(server: Server, connect: Connect) -> None:
     shell = connect(server.options)
-    first = int(shell.run(["sh", "-c", "echo $PPID"]).stdout)
+    first = session(shell)
     os.kill(first, signal.SIGKILL)
     time.sleep(0.2)
-    assert int(shell.run(["sh", "-c", "echo $PPID"]).stdout) != first
+    assert session(shell) != first
+
+
+def test_a_connection_that_broke_while_nobody_used_it_is_noticed(
+    server: Server, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.ssh.sessions._DOUBT_SECONDS", -1)
+    shell = connect(server.options)
+    for _ in range(20):
+        os.kill(session(shell), signal.SIGKILL)
+        assert shell.run(["true"]).exit_code == 0
+        os.kill(session(shell), signal.SIGKILL)
+        assert shell.exists("/")
+
+
+def test_commands_and_files_take_turns_in_standing_sessions(server: Server, connect: Connect) -> None:
+    shell = connect(server.options)
+    loops = {shell.run(["sh", "-c", "echo $PPID"]).stdout for _ in range(5) if shell.exists("/")}
+    assert len(loops) == 1
+
+
+def session(shell: SshShell) -> int:
+    """Return the process of sshd that serves the connection: it is the parent of what runs the commands."""
+    return int(shell.run(["sh", "-c", "ps -o ppid= -p $PPID"]).stdout)
 
 
 def test_connection_that_breaks_during_a_command(server: Server, connect: Connect) -> None:
     shell = connect(server.options)
-    session = int(shell.run(["sh", "-c", "echo $PPID"]).stdout)
-    killer = threading.Timer(0.3, os.kill, (session, signal.SIGKILL))
+    killer = threading.Timer(0.3, os.kill, (session(shell), signal.SIGKILL))
     killer.start()
     with pytest.raises(SshError, match="broke during `sleep 30`"):
         shell.run(["sleep", "30"])
     killer.join()
 
 
-def test_server_with_room_for_fewer_sessions(tmp_path: Path, connect: Connect) -> None:
-    server = make_server(tmp_path, "MaxSessions 2")
+@pytest.mark.parametrize("sessions", [1, 2])
+def test_server_with_room_for_fewer_sessions(tmp_path: Path, connect: Connect, sessions: int) -> None:
+    server = make_server(tmp_path, f"MaxSessions {sessions}")
     process = server.start()
     try:
         shell = connect(server.options)
         with ThreadPoolExecutor(8) as pool:
             assert list(pool.map(lambda n: shell.run(["sh", "-c", f"echo {n}"]).stdout, range(16)))
+            assert all(pool.map(lambda _: shell.run(["true"]) and shell.exists("/"), range(16)))
     finally:
         process.kill()
         process.wait()
 
 
 def test_server_that_allows_no_sessions(tmp_path: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infra.ssh.remote._SESSION_SECONDS", 0.2)
+    monkeypatch.setattr("infra.ssh.sessions._OPENING_SECONDS", 0.2)
     server = make_server(tmp_path, "MaxSessions 0")
     process = server.start()
     try:

@@ -13,6 +13,7 @@ import pytest
 
 from infra.ssh import (
     CommandError,
+    CommandResult,
     FileError,
     FileMissing,
     LocalShell,
@@ -38,8 +39,28 @@ def shell(request: pytest.FixtureRequest) -> Iterator[Shell]:
 
 
 def test_arguments_arrive_as_they_are(shell: Shell) -> None:
-    argv = ["printf", "%s|", "a b", "$HOME", "'", '"', "*", "", "ä"]
-    assert shell.run(argv).stdout == "a b|$HOME|'|\"|*||ä|"
+    arguments = ["a b", "$HOME", "'", '"', "*", "", "ä", "two\nlines\n", "'\n'", "\n", "\\n", "-n", "`id`"]
+    assert shell.run(["printf", "%s|", *arguments]).stdout == "".join(f"{one}|" for one in arguments)
+    fed = shell.run(["sh", "-c", 'printf "%s|" "$@"; cat', "sh", *arguments], input=b"fed")
+    assert fed.stdout == "".join(f"{one}|" for one in arguments) + "fed"
+
+
+def test_a_program_is_run_even_where_a_shell_has_a_builtin_of_its_name(shell: Shell) -> None:
+    assert shell.run(["echo", "-e", "a\\tb"]).stdout == "a\tb\n"
+    assert (
+        "GNU coreutils"
+        in shell.run(["test", "--version"], check=False).stdout + shell.run(["printf", "--version"]).stdout
+    )
+
+
+def test_a_command_changes_nothing_for_the_next(shell: Shell) -> None:
+    def look() -> CommandResult:
+        return shell.run(["sh", "-c", 'echo "$PWD $LEFT $(umask)" >&2; cat'])
+
+    before = look()
+    for command in ("exit 3", "cd /; umask 0; export LEFT=over", "kill -TERM $$", "exec 1>&- 2>&-", "cat"):
+        shell.run(["sh", "-c", command], check=False)
+    assert look() == before
 
 
 def test_input_and_both_outputs_can_be_big(shell: Shell) -> None:

@@ -1,0 +1,167 @@
+"""One command after another over one SSH channel: each costs one round trip; a channel of its own costs four.
+
+On the host, a `sh` reads lines and runs them. The end of each command is told on both its outputs, since neither
+ends with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+import shlex
+import threading
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import paramiko
+
+from infra.ssh.errors import CommandError, SshError
+from infra.ssh.shell import CommandResult
+
+NETWORK_ERRORS: Final = (paramiko.SSHException, EOFError, OSError)
+ASK_SECONDS: Final = 10.0
+_READ_BYTES: Final = 1 << 16
+_NEWLINE: Final = "newline"
+_MARK_BYTES: Final = 16
+
+# Reads a mark that no command can know, then commands. The subshell keeps the loop from whatever a command does.
+_LOOP: Final = "; ".join(
+    (
+        f"{_NEWLINE}=$(printf '\\nx')",
+        f"{_NEWLINE}=${{{_NEWLINE}%x}}",
+        "IFS= read -r mark",
+        'while IFS= read -r line; do (eval "$line"); printf \'\\n%s %d\\n\' "$mark" $?; '
+        "printf '\\n%s\\n' \"$mark\" >&2; done",
+    )
+)
+
+# Takes so many bytes, hands them on with an end, and reads on when the command ends before.
+_FED: Final = 'head -c {count} | {{ ({command}); code=$?; cat >/dev/null; exit "$code"; }}'
+
+
+class _Arrival(threading.Event):
+    """Whether something came since it was last looked. paramiko clears it after each of two buffers: too early."""
+
+    def clear(self) -> None:
+        """Do nothing."""
+
+    def forget(self) -> None:
+        """Look from now on."""
+        super().clear()
+
+
+class CommandLoop:
+    """A shell that stands on a host. One caller's at a time."""
+
+    def __init__(self, host: str, channel: paramiko.Channel) -> None:
+        """Start it on a channel that nothing was asked of yet, which it then owns.
+
+        Raises:
+            SshError: the connection broke.
+        """
+        self._host, self._channel = host, channel
+        self._mark = secrets.token_hex(_MARK_BYTES)
+        self._output_end = re.compile(rb"\n%b (\d+)\n\Z" % self._mark.encode())
+        self._errors_end = f"\n{self._mark}\n".encode()
+        self._used = time.monotonic()
+        self._arrival = _Arrival()
+        channel.in_buffer.set_event(self._arrival)
+        channel.in_stderr_buffer.set_event(self._arrival)
+        try:
+            channel.exec_command(shlex.join(["exec", "env", "LC_ALL=C", "sh", "-c", _LOOP]))
+            channel.sendall(f"{self._mark}\n".encode())
+        except NETWORK_ERRORS as error:
+            channel.close()
+            raise SshError(f"{host}: the SSH connection broke: {error}") from error
+
+    @property
+    def stands(self) -> bool:
+        """Return whether it may be used on."""
+        return not (self._channel.closed or self._channel.eof_received)
+
+    @property
+    def idle_seconds(self) -> float:
+        """Return for how long nothing was heard from it."""
+        return time.monotonic() - self._used
+
+    def run(self, argv: Sequence[str], input: bytes | None, timeout: float) -> CommandResult:
+        """Run a command. After an error it doesn't stand any more.
+
+        Raises:
+            CommandError: the command didn't end in time.
+            SshError: the connection broke.
+        """
+        try:
+            return self._conversation(argv, input, time.monotonic() + timeout)
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self) -> None:
+        """Have it answer.
+
+        Raises:
+            SshError: it doesn't.
+        """
+        try:
+            self.run(["true"], None, ASK_SECONDS)
+        except CommandError as error:
+            raise SshError(f"{self._host}: the SSH connection is silent") from error
+
+    def close(self) -> None:
+        """End it; a command under way goes on."""
+        self._channel.close()
+
+    def _conversation(self, argv: Sequence[str], input: bytes | None, deadline: float) -> CommandResult:
+        broke = f"{self._host}: the SSH connection broke during `{shlex.join(argv)[:200]}`"
+        output, errors = bytearray(), bytearray()
+        feeder: threading.Thread | None = None
+        try:
+            self._channel.settimeout(max(deadline - time.monotonic(), 0.001))
+            self._channel.sendall(_line(argv, input))
+            if input:
+                feeder = threading.Thread(target=_feed, args=(self._channel, input), daemon=True)
+                feeder.start()
+            while True:
+                self._arrival.forget()
+                ended = not self.stands
+                self._receive(output, errors)
+                done = self._output_end.search(output, max(0, len(output) - len(self._errors_end) - 8))
+                if done and errors.endswith(self._errors_end):
+                    break
+                if ended:
+                    raise SshError(f"{broke}; whether it did its work is unknown")
+                if not self._arrival.wait(deadline - time.monotonic()):
+                    raise CommandError(self._host, argv, None, _text(output), _text(errors))
+        except NETWORK_ERRORS as error:
+            raise SshError(f"{broke}: {error}") from error
+        if feeder:
+            feeder.join()
+        self._used = time.monotonic()
+        stdout, stderr = output[: done.start()], errors[: -len(self._errors_end)]
+        return CommandResult(tuple(argv), int(done[1]), _text(stdout), _text(stderr))
+
+    def _receive(self, output: bytearray, errors: bytearray) -> None:
+        while self._channel.recv_ready():
+            output += self._channel.recv(_READ_BYTES)
+        while self._channel.recv_stderr_ready():
+            errors += self._channel.recv_stderr(_READ_BYTES)
+
+
+def _line(argv: Sequence[str], input: bytes | None) -> bytes:
+    """Return the one line that makes `sh` run exactly these arguments; `exec` knows programs only, no builtins."""
+    command = f"exec {shlex.join(argv)}".replace("\n", f"'\"${_NEWLINE}\"'")
+    line = _FED.format(count=len(input), command=command) if input else f"{command} </dev/null"
+    return f"{line}\n".encode()
+
+
+def _feed(channel: paramiko.Channel, data: bytes) -> None:
+    # Where the connection breaks, whoever waits for the end of the command says so.
+    with contextlib.suppress(*NETWORK_ERRORS):
+        channel.sendall(data)
+
+
+def _text(data: bytes | bytearray) -> str:
+    return data.decode(errors="replace")
