@@ -62,16 +62,29 @@ class HostSession:
         self.shell = shell
         self.starting = starting
         self.hypervisors = hypervisors
+        self._used: dict[str, libvirt.virConnect] = {}
 
     @property
     def qemu(self) -> libvirt.virConnect:
         """Return the connection to QEMU, which also serves networks and storage."""
-        return self.hypervisors.driver("qemu")
+        return self._driver("qemu")
 
     @property
     def lxc(self) -> libvirt.virConnect:
         """Return the connection to LXC on the same host."""
-        return self.hypervisors.driver("lxc")
+        return self._driver("lxc")
+
+    def connect_anew(self) -> None:
+        """Log in again at the next use, for this caller and all later ones."""
+        self.shell.close()
+        self._used.clear()
+        self.hypervisors.forget()
+
+    def _driver(self, name: str) -> libvirt.virConnect:
+        # The same to the end, even if it breaks: nothing is gone on with on a host that may have restarted.
+        if name not in self._used:
+            self._used[name] = self.hypervisors.driver(name)
+        return self._used[name]
 
 
 def _connected(uri: str) -> libvirt.virConnect:

@@ -20,7 +20,7 @@ _SESSIONS: Final = 8
 
 _OPENING_SECONDS: Final = 10.0
 _PAUSE_SECONDS: Final = 0.05
-_DOUBT_SECONDS: Final = 5.0
+_DOUBT_SECONDS: Final = 1.0
 """After so long the host may have restarted without a word, and is asked before something is done there."""
 
 

@@ -91,3 +91,15 @@ def test_a_connection_that_broke_is_opened_anew(opened: list[Opened], connection
     with borrowed(hosts, connection) as session:
         assert session.qemu is not broken
         assert session.qemu.isAlive()
+
+
+def test_what_is_under_way_stays_on_its_connection_until_it_says_otherwise(opened: list[Opened]) -> None:
+    hosts = Hosts()
+    with borrowed(hosts, FAR) as session:
+        first = session.qemu
+        opened[0].lives = False
+        assert session.qemu is first
+        session.connect_anew()
+        assert session.qemu is not first
+        with borrowed(hosts, FAR) as other:
+            assert other.qemu is session.qemu

@@ -49,8 +49,7 @@ def make_ready(op: Operation, session: HostSession, inputs: HostInputs, mark: Ma
     for text in (*(f"prepared: {step.why}" for step in done.steps), *done.notes):
         op.info(text)
     if done.steps:
-        session.shell.close()  # a login has its groups, and a connection its addresses, from its beginning
-        session.hypervisors.forget()
+        session.connect_anew()  # a login has its groups, and a connection its addresses, from its beginning
 
 
 def withdraw_from(op: Operation, session: HostSession, inputs: HostInputs, mark: Mark) -> None:
