@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from bench.cluster import cluster_of_two_nodes
-from bench.hosts import sixteen_hosts_prepared
+from bench.hosts import sixteen_hosts_prepared, sixteen_hosts_prepared_on_shared_processors
 from bench.parallel_machines import parallel_machines
 from bench.planning import plan_as_a_process, plan_grows_linearly, plan_of_200_nodes, plan_of_6400_nodes
 
@@ -16,6 +16,7 @@ BENCHMARKS = (
     plan_as_a_process,
     parallel_machines,
     sixteen_hosts_prepared,
+    sixteen_hosts_prepared_on_shared_processors,
     cluster_of_two_nodes,
 )
 

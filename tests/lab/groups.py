@@ -18,12 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.lab.marks import GROUP
+from tests.lab.marks import GROUP, LabError
 
 _TOP: Final = Path("/sys/fs/cgroup")
 _ANYWHERE: Final = Path("/mnt")
 _LOCK: Final = Path("/run/azlocal-lab-groups.lock")
 _EMPTY_SECONDS: Final = 10.0
+_PERIOD_MICROSECONDS: Final = 20_000
+"""Short, so that a host with little of a processor is slow, and doesn't stand still and run in turns."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,25 @@ def standing(lab: str) -> list[Path]:
     """Return the groups of a lab that stand, as far as this machine has their hierarchies mounted."""
     tops = [hierarchy.target / GROUP / lab for hierarchy in here() if hierarchy.target]
     return [top for top in tops if top.is_dir()]
+
+
+def limit_processors(lab: str, host: str, count: float) -> None:
+    """Let a host's processes have so much of this machine's processors together, such as half of one.
+
+    Raises:
+        LabError: this machine has no groups that limit processors.
+    """
+    allowed = round(count * _PERIOD_MICROSECONDS)
+    for hierarchy in here():
+        group = hierarchy.target / GROUP / lab / host if hierarchy.target else None
+        if group and (group / "cpu.max").exists():
+            (group / "cpu.max").write_text(f"{allowed} {_PERIOD_MICROSECONDS}")
+            return
+        if group and (group / "cpu.cfs_quota_us").exists():
+            (group / "cpu.cfs_period_us").write_text(str(_PERIOD_MICROSECONDS))
+            (group / "cpu.cfs_quota_us").write_text(str(allowed))
+            return
+    raise LabError("no control group here limits processors: the kernel needs CONFIG_CFS_BANDWIDTH")
 
 
 def mount_own(folder: str) -> None:
