@@ -17,11 +17,9 @@ from typing import Final
 
 import paramiko
 
-from infra.ssh.errors import CommandError, SshError
-from infra.ssh.shell import CommandResult
+from infra.ssh.errors import NETWORK_ERRORS, CommandError, SshError
+from infra.ssh.shell import ASK_SECONDS, CommandResult
 
-NETWORK_ERRORS: Final = (paramiko.SSHException, EOFError, OSError)
-ASK_SECONDS: Final = 10.0
 _READ_BYTES: Final = 1 << 16
 _NEWLINE: Final = "newline"
 _MARK_BYTES: Final = 16

@@ -6,8 +6,8 @@ import time
 
 import paramiko
 
-from infra.ssh.command_loop import ASK_SECONDS, NETWORK_ERRORS
-from infra.ssh.errors import SshError
+from infra.ssh.errors import NETWORK_ERRORS, SshError
+from infra.ssh.shell import ASK_SECONDS
 
 
 class FileSession:

@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 
 import paramiko
 
+from infra.ssh.errors import NETWORK_ERRORS
 from infra.ssh.local import LocalShell
 from infra.ssh.shell import Connection, Dial
 
@@ -156,7 +157,7 @@ def _fetch(
     watched = _Watched(connection)
     try:
         key = _exchange(watched, address, deadline, cancelled)
-    except (paramiko.SSHException, EOFError, OSError) as error:
+    except NETWORK_ERRORS as error:
         raise _explained(address, port, watched.first, error) from error
     finally:
         watched.close()

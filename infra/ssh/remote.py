@@ -12,8 +12,8 @@ from typing import Final, TypeVar
 
 import paramiko
 
-from infra.ssh.command_loop import NETWORK_ERRORS, CommandLoop
-from infra.ssh.errors import FileError, FileMissing, SshError
+from infra.ssh.command_loop import CommandLoop
+from infra.ssh.errors import NETWORK_ERRORS, FileError, FileMissing, SshError
 from infra.ssh.file_session import FileSession
 from infra.ssh.login import log_in
 from infra.ssh.options import SshOptions, SshTarget, resolve

@@ -11,8 +11,7 @@ from typing import Final, Protocol, TypeVar
 
 import paramiko
 
-from infra.ssh.command_loop import NETWORK_ERRORS
-from infra.ssh.errors import SshError
+from infra.ssh.errors import NETWORK_ERRORS, SshError
 from infra.ssh.shell import DIAL_SECONDS
 
 _SESSIONS: Final = 8

@@ -11,6 +11,7 @@ from infra.ssh.process import Process
 
 COMMAND_SECONDS: Final = 60.0
 DIAL_SECONDS: Final = 10.0
+ASK_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True)
