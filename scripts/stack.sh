@@ -106,17 +106,9 @@ must_exist() { exists || die "there is no stack '$stack' yet; make up STACK=$sta
 # After a killed run: drop its lock, look whether what it was making stands.
 settle() { python scripts/settle.py "$stack" "$@"; }
 
-build_image() {
-  if grep -qs '^ *azlocal:nodeImage: *plain' "$stack_file"; then
-    azlocal image build --plain
-  else
-    azlocal image build
-  fi
-}
-
 up() {
   [[ -f $stack_file ]] || die "there is no $stack_file. The stacks here: $(find . -maxdepth 1 -name 'Pulumi.*.yaml' -printf '%f ' | sed 's/Pulumi\.//g; s/\.yaml//g')"
-  build_image
+  azlocal image build "$stack"
   azlocal hypervisor start
   pulumi stack select --non-interactive --create --stack "$stack"
   settle
@@ -137,7 +129,7 @@ down() {
 
 preview() {
   # The plan of the machines names the image they boot by its content.
-  build_image
+  azlocal image build "$stack"
   pulumi stack select --non-interactive --create --stack "$stack"
   pulumi preview --stack "$stack" --diff "${flags[@]}"
 }

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from infra.cli_output import directory_of, errors
 from infra.image import cache as image_cache
 from infra.image.build import build_node_image
 from infra.image.bundle import store as bundle_store
@@ -17,7 +18,7 @@ from infra.image.bundle.build import SourceChoice
 from infra.image.bundle.recipe import tree_digests
 from infra.image.bundle.store import find_bundle_in
 from infra.image.folders import clear, disk_usage, locked, remove
-from infra.image.model import ImageError
+from infra.image.model import ImageError, ImageKind
 from infra.image.places import Cache, default_cache
 from infra.image.recipe import MIB, current_recipe
 
@@ -26,6 +27,12 @@ app = typer.Typer(help="The node image that every machine boots.", no_args_is_he
 
 @app.command()
 def build(
+    context: typer.Context,
+    stack: Annotated[
+        str | None,
+        typer.Argument(help="Build what this stack's machines boot; without it, the image with Kubernetes."),
+    ] = None,
+    *,
     source: Annotated[
         SourceChoice,
         typer.Option(
@@ -54,8 +61,11 @@ def build(
                                     mirror.example:5000/registry.k8s.io/pause:3.10.1 (release)
         GOPROXY                     Go modules (both)
     """
+    if stack and plain:
+        raise typer.BadParameter("the stack says which image it is", param_hint="--plain")
+    kind = _kind_of(stack, directory_of(context)) if stack else "plain" if plain else "kubernetes"
     with _errors():
-        image = build_node_image(typer.echo, source, "plain" if plain else "kubernetes")
+        image = build_node_image(typer.echo, source, kind)
     typer.echo(f"{image.name} is in {image.vm.path.parent}")
     if image.bundle:
         typer.echo(f"{image.bundle.name} is in {image.bundle.folder}")
@@ -135,6 +145,13 @@ def prune(
             freed += size
             typer.echo(f"removed {path} ({size / MIB:.0f} MiB)")
     typer.echo(f"freed {freed / MIB:.0f} MiB")
+
+
+def _kind_of(stack: str, directory: Path) -> ImageKind:
+    from infra.spec.loader import load_stack
+
+    with errors():
+        return load_stack(stack, directory)[0].node_image
 
 
 def _with_bundle(cache: Cache) -> set[str]:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import NoReturn
+
 import pytest
 from typer.testing import CliRunner
 
@@ -41,6 +44,40 @@ def test_list_says_what_is_not_built(filled: Cache, recipe: Recipe) -> None:
 
 def test_list_shows_which_image_is_in_use(in_use: None) -> None:
     assert "yes" in call("list")[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "kind"),
+    [
+        ("machineType: auto", ["lab"], "kubernetes"),
+        ("nodeImage: 'plain'", ["lab"], "plain"),
+        ("nodeImage: plain", [], "kubernetes"),
+        ("nodeImage: kubernetes", ["--plain"], "plain"),
+    ],
+)
+def test_a_stack_says_which_image_it_needs(
+    text: str, arguments: list[str], kind: str, in_use: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = []
+
+    def note(_say: object, _source: object, kind: str) -> NoReturn:
+        built.append(kind)
+        raise ImageError("enough", "")
+
+    monkeypatch.setattr(cli, "build_node_image", note)
+    monkeypatch.chdir(tmp_path)
+    Path("Pulumi.lab.yaml").write_text(f"config:\n  azlocal:site: here\n  azlocal:{text}\n")
+    assert call("build", *arguments)[0] == 1
+    assert built == [kind]
+
+
+def test_a_stack_that_cannot_be_read_builds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("Pulumi.lab.yaml").write_text("config:\n  azlocal:nodeImage: plane\n")
+    code, output = call("build", "lab")
+    assert code == 1
+    assert "Pulumi.lab.yaml:2" in output
+    assert call("build", "lab", "--plain")[0] == 2
 
 
 def test_verify_fails_for_a_damaged_image(filled: Cache, recipe: Recipe) -> None:

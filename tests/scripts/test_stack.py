@@ -64,7 +64,7 @@ def checkout(tmp_path: Path) -> Checkout:
 def test_up_builds_the_image_starts_the_hypervisor_and_runs_the_engine(checkout: Checkout) -> None:
     assert checkout.run("up", PULUMI_FLAGS="--expect-no-changes -p 4").returncode == 0
     assert checkout.calls == [
-        "azlocal image build",
+        "azlocal image build local",
         "azlocal hypervisor start",
         "pulumi stack select --non-interactive --create --stack local",
         "python scripts/settle.py local",
