@@ -18,11 +18,13 @@ from typing import Final
 import paramiko
 
 from infra.ssh.errors import NETWORK_ERRORS, CommandError, SshError
+from infra.ssh.session import Session
 from infra.ssh.shell import ASK_SECONDS, CommandResult
 
 _READ_BYTES: Final = 1 << 16
 _NEWLINE: Final = "newline"
 _MARK_BYTES: Final = 16
+_SAID_CHARACTERS: Final = 500
 
 # Reads a mark that no command can know, then commands. The subshell keeps the loop from whatever a command does.
 _LOOP: Final = "; ".join(
@@ -50,39 +52,24 @@ class _Arrival(threading.Event):
         super().clear()
 
 
-class CommandLoop:
-    """A shell that stands on a host. One caller's at a time."""
+class CommandLoop(Session):
+    """A shell that stands on a host."""
 
     def __init__(self, host: str, channel: paramiko.Channel) -> None:
-        """Start it on a channel that nothing was asked of yet, which it then owns.
-
-        Raises:
-            SshError: the connection broke.
-        """
-        self._host, self._channel = host, channel
+        """Start the shell."""
+        super().__init__(host, channel)
         self._mark = secrets.token_hex(_MARK_BYTES)
         self._output_end = re.compile(rb"\n%b (\d+)\n\Z" % self._mark.encode())
         self._errors_end = f"\n{self._mark}\n".encode()
-        self._used = time.monotonic()
+        self._unsent = f"{self._mark}\n".encode()
         self._arrival = _Arrival()
         channel.in_buffer.set_event(self._arrival)
         channel.in_stderr_buffer.set_event(self._arrival)
         try:
             channel.exec_command(shlex.join(["exec", "env", "LC_ALL=C", "sh", "-c", _LOOP]))
-            channel.sendall(f"{self._mark}\n".encode())
         except NETWORK_ERRORS as error:
             channel.close()
             raise SshError(f"{host}: the SSH connection broke: {error}") from error
-
-    @property
-    def stands(self) -> bool:
-        """Return whether it may be used on."""
-        return not (self._channel.closed or self._channel.eof_received)
-
-    @property
-    def idle_seconds(self) -> float:
-        """Return for how long nothing was heard from it."""
-        return time.monotonic() - self._used
 
     def run(self, argv: Sequence[str], input: bytes | None, timeout: float) -> CommandResult:
         """Run a command. After an error it doesn't stand any more.
@@ -106,21 +93,17 @@ class CommandLoop:
         try:
             self.run(["true"], None, ASK_SECONDS)
         except CommandError as error:
-            raise SshError(f"{self._host}: the SSH connection is silent") from error
-
-    def close(self) -> None:
-        """End it; a command under way goes on."""
-        self._channel.close()
+            raise SshError(f"{self.host}: the SSH connection is silent") from error
 
     def _conversation(self, argv: Sequence[str], input: bytes | None, deadline: float) -> CommandResult:
-        broke = f"{self._host}: the SSH connection broke during `{shlex.join(argv)[:200]}`"
         output, errors = bytearray(), bytearray()
         feeder: threading.Thread | None = None
         try:
-            self._channel.settimeout(max(deadline - time.monotonic(), 0.001))
-            self._channel.sendall(_line(argv, input))
+            self.channel.settimeout(max(deadline - time.monotonic(), 0.001))
+            _send(self.channel, self._unsent + _line(argv, input))
+            self._unsent = b""
             if input:
-                feeder = threading.Thread(target=_feed, args=(self._channel, input), daemon=True)
+                feeder = threading.Thread(target=_send, args=(self.channel, input), daemon=True)
                 feeder.start()
             while True:
                 self._arrival.forget()
@@ -130,22 +113,22 @@ class CommandLoop:
                 if done and errors.endswith(self._errors_end):
                     break
                 if ended:
-                    raise SshError(f"{broke}; whether it did its work is unknown")
+                    raise SshError(_broken(self.host, argv, _text(errors or output)))
                 if not self._arrival.wait(deadline - time.monotonic()):
-                    raise CommandError(self._host, argv, None, _text(output), _text(errors))
+                    raise CommandError(self.host, argv, None, _text(output), _text(errors))
         except NETWORK_ERRORS as error:
-            raise SshError(f"{broke}: {error}") from error
+            raise SshError(_broken(self.host, argv, "")) from error
         if feeder:
             feeder.join()
-        self._used = time.monotonic()
+        self.heard()
         stdout, stderr = output[: done.start()], errors[: -len(self._errors_end)]
         return CommandResult(tuple(argv), int(done[1]), _text(stdout), _text(stderr))
 
     def _receive(self, output: bytearray, errors: bytearray) -> None:
-        while self._channel.recv_ready():
-            output += self._channel.recv(_READ_BYTES)
-        while self._channel.recv_stderr_ready():
-            errors += self._channel.recv_stderr(_READ_BYTES)
+        while self.channel.recv_ready():
+            output += self.channel.recv(_READ_BYTES)
+        while self.channel.recv_stderr_ready():
+            errors += self.channel.recv_stderr(_READ_BYTES)
 
 
 def _line(argv: Sequence[str], input: bytes | None) -> bytes:
@@ -155,10 +138,18 @@ def _line(argv: Sequence[str], input: bytes | None) -> bytes:
     return f"{line}\n".encode()
 
 
-def _feed(channel: paramiko.Channel, data: bytes) -> None:
+def _send(channel: paramiko.Channel, data: bytes) -> None:
     # Where the connection breaks, whoever waits for the end of the command says so.
     with contextlib.suppress(*NETWORK_ERRORS):
         channel.sendall(data)
+
+
+def _broken(host: str, argv: Sequence[str], said: str) -> str:
+    last = said.strip()[-_SAID_CHARACTERS:]
+    return (
+        f"{host}: the SSH connection broke during `{shlex.join(argv)[:200]}`; whether it did its work is unknown"
+        + (f". The last from there: {last}" if last else "")
+    )
 
 
 def _text(data: bytes | bytearray) -> str:

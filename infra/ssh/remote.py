@@ -18,7 +18,7 @@ from infra.ssh.file_session import FileSession
 from infra.ssh.login import log_in
 from infra.ssh.options import SshOptions, SshTarget, resolve
 from infra.ssh.process import Process, ssh_command
-from infra.ssh.sessions import Sessions
+from infra.ssh.session_pool import SessionPool
 from infra.ssh.shell import COMMAND_SECONDS, DIAL_SECONDS, CommandResult, Connection, checked, removal
 
 _FORBIDDEN: Final = 1
@@ -39,7 +39,7 @@ class SshShell:
         self._options = options
         self._connecting = threading.Lock()
         self._client: paramiko.SSHClient | None = None
-        self._sessions = Sessions(self.host, self._connected)
+        self._sessions = SessionPool(self.host, self._connected)
 
     @property
     def host(self) -> str:

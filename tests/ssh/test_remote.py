@@ -96,7 +96,7 @@ def test_reconnects_after_the_server_went_away(server: Server, connect: Connect)
 def test_a_connection_that_broke_while_nobody_used_it_is_noticed(
     server: Server, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infra.ssh.sessions._DOUBT_SECONDS", -1)
+    monkeypatch.setattr("infra.ssh.session_pool._DOUBT_SECONDS", -1)
     shell = connect(server.options)
     for _ in range(20):
         os.kill(session(shell), signal.SIGKILL)
@@ -140,11 +140,22 @@ def test_server_with_room_for_fewer_sessions(tmp_path: Path, connect: Connect, s
 
 
 def test_server_that_allows_no_sessions(tmp_path: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infra.ssh.sessions._OPENING_SECONDS", 0.2)
+    monkeypatch.setattr("infra.ssh.session_pool._OPENING_SECONDS", 0.2)
     server = make_server(tmp_path, "MaxSessions 0")
     process = server.start()
     try:
         with pytest.raises(SshError, match="opens no further session"):
+            connect(server.options).run(["true"])
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_login_that_runs_no_commands_says_why(tmp_path: Path, connect: Connect) -> None:
+    server = make_server(tmp_path, "ForceCommand echo only backups here >&2")
+    process = server.start()
+    try:
+        with pytest.raises(SshError, match=r"broke during `true`.*The last from there: only backups here"):
             connect(server.options).run(["true"])
     finally:
         process.kill()

@@ -7,11 +7,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 import paramiko
 
 from infra.ssh.errors import NETWORK_ERRORS, SshError
+from infra.ssh.session import Session
 from infra.ssh.shell import DIAL_SECONDS
 
 _SESSIONS: Final = 8
@@ -23,35 +24,10 @@ _DOUBT_SECONDS: Final = 1.0
 """After so long the host may have restarted without a word, and is asked before something is done there."""
 
 
-class Session(Protocol):
-    """Something that a server does in one channel. One caller's at a time."""
-
-    def __init__(self, host: str, channel: paramiko.Channel) -> None:
-        """Begin it on a channel that nothing was asked of yet, which it then owns."""
-
-    @property
-    def stands(self) -> bool:
-        """Return whether it may be used on."""
-
-    @property
-    def idle_seconds(self) -> float:
-        """Return for how long nothing was heard from it."""
-
-    def ask(self) -> None:
-        """Have it answer; it doesn't stand afterwards when it can't.
-
-        Raises:
-            SshError: it doesn't answer.
-        """
-
-    def close(self) -> None:
-        """End it."""
-
-
 _Kind = TypeVar("_Kind", bound=Session)
 
 
-class Sessions:
+class SessionPool:
     """Lends sessions. Thread-safe."""
 
     def __init__(self, host: str, connected: Callable[[], paramiko.Transport]) -> None:
