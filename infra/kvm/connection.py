@@ -7,16 +7,18 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import quote, urlsplit
 
 import libvirt
 
 from infra.kvm.errors import HostError, HostUnreachable, Interrupted, is_connection_lost
-from infra.ssh import Shell, ShellError, SshError, root_shell
+from infra.ssh import Shared, Shell, ShellError, SshError, root_shell
 
 OPERATIONS_PER_HOST: Final = 8
 """Below sshd's MaxStartups (10) and libvirtd's max_workers (20), so that no host drops a connection."""
+
+Driver = Literal["qemu", "lxc"]
 
 # Errors reach the user through exceptions; libvirt's default handler also prints them to stderr.
 libvirt.registerErrorHandler(lambda _context, _error: None, None)
@@ -27,25 +29,20 @@ class Hypervisors:
 
     def __init__(self, connection: str) -> None:
         """Say where; nothing is connected to yet."""
-        self._connection = connection
-        self._lock = threading.Lock()
-        self._open: dict[str, libvirt.virConnect] = {}
+        self._shared = {name: _shared(libvirt_uri(connection, name)) for name in ("qemu", "lxc")}
 
-    def driver(self, name: str) -> libvirt.virConnect:
+    def driver(self, name: Driver) -> libvirt.virConnect:
         """Return the connection to a driver; one that broke is opened anew.
 
         Raises:
             HostUnreachable: libvirt doesn't answer there.
         """
-        with self._lock:
-            if name not in self._open or not self._open[name].isAlive():
-                self._open[name] = _connected(libvirt_uri(self._connection, name))
-            return self._open[name]
+        return self._shared[name].get()
 
     def forget(self) -> None:
-        """Connect anew at the next use. libvirt closes a connection when nobody uses it any more."""
-        with self._lock:
-            self._open.clear()
+        """Connect anew at the next use."""
+        for shared in self._shared.values():
+            shared.forget()
 
 
 class HostSession:
@@ -80,11 +77,16 @@ class HostSession:
         self._used.clear()
         self.hypervisors.forget()
 
-    def _driver(self, name: str) -> libvirt.virConnect:
+    def _driver(self, name: Driver) -> libvirt.virConnect:
         # The same to the end, even if it breaks: nothing is gone on with on a host that may have restarted.
         if name not in self._used:
             self._used[name] = self.hypervisors.driver(name)
         return self._used[name]
+
+
+def _shared(uri: str) -> Shared[libvirt.virConnect]:
+    # libvirt itself closes a connection when nobody uses it any more.
+    return Shared(lambda: _connected(uri), lambda open: bool(open.isAlive()), lambda _open: None)
 
 
 def _connected(uri: str) -> libvirt.virConnect:
@@ -219,4 +221,4 @@ def _is_shared(connection: str) -> bool:
     libvirtd works on five requests of a connection at once (max_client_requests); on this machine, where a
     connection costs nothing, everybody has one.
     """
-    return "+ssh://" in connection
+    return "ssh" in urlsplit(connection).scheme

@@ -28,6 +28,7 @@ from infra.ssh.machine import machine_shell
 from infra.ssh.options import parse_target
 from infra.ssh.process import Process
 from infra.ssh.remote import SshShell
+from infra.ssh.shared import Shared
 from infra.ssh.shell import DIAL_SECONDS, CommandResult, Connection, Dial, Shell
 from infra.ssh.sudo import RootShell
 from infra.ssh.tunnel import port_tunnel
@@ -51,6 +52,7 @@ __all__ = [
     "NotSsh",
     "Process",
     "RootShell",
+    "Shared",
     "Shell",
     "ShellError",
     "SshError",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import posixpath
 import secrets
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
@@ -19,6 +18,7 @@ from infra.ssh.login import log_in
 from infra.ssh.options import SshOptions, SshTarget, resolve
 from infra.ssh.process import Process, ssh_command
 from infra.ssh.session_pool import SessionPool
+from infra.ssh.shared import Shared
 from infra.ssh.shell import COMMAND_SECONDS, DIAL_SECONDS, CommandResult, Connection, checked, removal
 
 _FORBIDDEN: Final = 1
@@ -37,8 +37,7 @@ class SshShell:
         """Reach a host by the user's configuration, or by `options` instead."""
         self._target = target
         self._options = options
-        self._connecting = threading.Lock()
-        self._client: paramiko.SSHClient | None = None
+        self._client = Shared(self._log_in, _is_active, paramiko.SSHClient.close)
         self._sessions = SessionPool(self.host, self._connected)
 
     @property
@@ -139,22 +138,16 @@ class SshShell:
     def close(self) -> None:
         """End the connection; the next use opens a new one."""
         self._sessions.close()
-        with self._connecting:
-            client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        self._client.forget()
+
+    def _log_in(self) -> paramiko.SSHClient:
+        return log_in(self._target, self._options or resolve(self._target))
 
     def _connected(self) -> paramiko.Transport:
-        with self._connecting:
-            transport = self._client.get_transport() if self._client else None
-            if transport is None or not transport.is_active():
-                if self._client is not None:
-                    self._client.close()
-                self._client = log_in(self._target, self._options or resolve(self._target))
-                transport = self._client.get_transport()
-            if transport is None:
-                raise SshError(f"{self.host}: the SSH connection broke right after the login")
-            return transport
+        transport = self._client.get().get_transport()
+        if transport is None:
+            raise SshError(f"{self.host}: the SSH connection broke right after the login")
+        return transport
 
     def _looking(self, what: str, action: Callable[[paramiko.SFTPClient], _Found]) -> _Found:
         """Do what changes nothing, and so may be done once more where the connection breaks meanwhile."""
@@ -174,3 +167,8 @@ class SshShell:
             except (paramiko.SSHException, EOFError) as error:
                 session.close()
                 raise _Broken(f"{self.host}: {what}: the SSH connection broke: {error}") from error
+
+
+def _is_active(client: paramiko.SSHClient) -> bool:
+    transport = client.get_transport()
+    return transport is not None and transport.is_active()

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from typing import NoReturn
 from urllib.parse import parse_qs, urlsplit
 
+import libvirt
 import pytest
 
 from infra.kvm.connection import Hosts, HostSession, libvirt_uri, noticing_loss
+from infra.kvm.errors import HostUnreachable
 
 
 @pytest.mark.parametrize(
@@ -80,6 +85,31 @@ def test_on_this_machine_everybody_has_connections_of_their_own_and_leaves_them_
     with borrowed(hosts, HERE) as later:
         assert later.qemu in (one.qemu, other.qemu)
     assert len(opened) == 2
+
+
+def test_all_who_wait_for_a_host_that_is_off_hear_of_it_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+
+    def connect(uri: str) -> NoReturn:
+        tried.append(uri)
+        time.sleep(1)
+        raise libvirt.libvirtError("no route to host")
+
+    monkeypatch.setattr("libvirt.open", connect)
+    hosts, together = Hosts(), threading.Barrier(8)
+
+    def use(_number: int) -> str:
+        together.wait(30)
+        with pytest.raises(HostUnreachable, match="no route to host"), borrowed(hosts, FAR) as session:
+            session.qemu.getHostname()
+        return "told"
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(use, range(8))) == ["told"] * 8
+    assert len(tried) == 1
+    together = threading.Barrier(1)
+    use(9)
+    assert len(tried) == 2
 
 
 @pytest.mark.parametrize("connection", [FAR, HERE])
