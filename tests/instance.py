@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import time
 import zlib
@@ -14,7 +16,7 @@ from typing import Any
 import pytest
 
 from infra.image import ImageKind, build_command, find_node_image
-from tests.leftovers import leftovers
+from tests.leftovers import emulators, leftovers
 from tests.project import ROOT, Project
 
 # Another name, another pair of subnets: so that two runs on one machine don't meet, nor two workers of one run.
@@ -87,9 +89,20 @@ def hypervisor() -> Iterator[None]:
     require_image("plain")
     azlocal = str(ROOT / ".venv" / "bin" / "azlocal")
     subprocess.run([azlocal, "hypervisor", "start"], check=True)
+    _end_left_emulators()
     yield
     if not _WORKER:  # the others' machines may still run: whoever started the workers stops it
         subprocess.run([azlocal, "hypervisor", "stop"], check=True)
+
+
+def _end_left_emulators() -> None:
+    """End what a killed run left beside machines: those the first `up` takes over, and its `destroy` removes."""
+    for pid in emulators(INSTANCE):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + 10
+    while emulators(INSTANCE) and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 MakeProject = Callable[..., Project]

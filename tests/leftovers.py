@@ -6,6 +6,7 @@ import glob
 import json
 import re
 import subprocess
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from infra.host_networks import bridge_name
@@ -55,21 +56,37 @@ def _bridges(instance: str) -> list[str]:
     return [f"link: {path.name}" for path in Path("/sys/class/net").iterdir() if path.name in ours]
 
 
+def emulators(instance: str) -> list[int]:
+    """Return the processes that stand in for Azure for the instance."""
+    return [pid for pid, words in _command_lines() if _is_emulator(words, instance)]
+
+
 def _processes(instance: str) -> list[str]:
-    found = []
+    return [
+        f"process: {' '.join(words)[:200]}"
+        for _, words in _command_lines()
+        if _is_emulator(words, instance) or _serves_machines(words, instance)
+    ]
+
+
+def _serves_machines(words: Sequence[str], instance: str) -> bool:
+    program = words[0].rpartition("/")[2]
+    return program in {"dnsmasq", "swtpm", "qemu-system-x86_64", "libvirt_lxc"} and any(
+        f"{instance}-" in word for word in words
+    )
+
+
+def _is_emulator(words: Sequence[str], instance: str) -> bool:
+    return "infra.arc.emulator" in words and any(word.endswith(f"/emulator/{instance}") for word in words)
+
+
+def _command_lines() -> Iterator[tuple[int, list[str]]]:
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = path.read_bytes().decode(errors="replace").split("\0")
         except OSError:
             continue  # it ended meanwhile
-        program = words[0].rpartition("/")[2]
-        if program in {"dnsmasq", "swtpm", "qemu-system-x86_64", "libvirt_lxc"} and any(
-            f"{instance}-" in word for word in words
-        ):
-            found.append(f"process: {' '.join(words)[:200]}")
-        if "infra.arc.emulator" in words and any(word.endswith(f"/emulator/{instance}") for word in words):
-            found.append(f"process: {' '.join(words)[:200]}")
-    return found
+        yield int(path.parent.name), words
 
 
 def _control_groups(instance: str) -> list[str]:
