@@ -2,6 +2,10 @@
 
 On the host, a `sh` reads lines and runs them. The end of each command is told on both its outputs, since neither
 ends with it.
+
+The end of a command's input is the host's to find. Were it a message, it could come after the channel's own end:
+paramiko can't send it in one step with looking for that, and OpenSSH then ends the whole connection ("ieof packet
+referred to nonexistent channel").
 """
 
 from __future__ import annotations
@@ -120,7 +124,6 @@ class CommandLoop(Session):
             raise SshError(_broken(self.host, argv, "")) from error
         if feeder:
             feeder.join()
-        self.heard()
         stdout, stderr = output[: done.start()], errors[: -len(self._errors_end)]
         return CommandResult(tuple(argv), int(done[1]), _text(stdout), _text(stderr))
 

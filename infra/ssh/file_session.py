@@ -10,23 +10,21 @@ from infra.ssh.shell import ASK_SECONDS
 
 
 class FileSession(Session):
-    """An SFTP session. paramiko's client would mix up the answers of several callers."""
+    """An SFTP session. paramiko's client would mix up the answers of several callers.
+
+    Attributes:
+        files: Reads and writes files.
+    """
 
     def __init__(self, host: str, channel: paramiko.Channel) -> None:
         """Start SFTP."""
         super().__init__(host, channel)
         try:
             channel.invoke_subsystem("sftp")
-            self._client = paramiko.SFTPClient(channel)
+            self.files = paramiko.SFTPClient(channel)
         except NETWORK_ERRORS as error:
             channel.close()
             raise SshError(f"{host}: sshd there serves no files (Subsystem sftp): {error}") from error
-
-    @property
-    def files(self) -> paramiko.SFTPClient:
-        """Return what reads and writes files."""
-        self.heard()
-        return self._client
 
     def ask(self) -> None:
         """Have it answer.
@@ -36,7 +34,7 @@ class FileSession(Session):
         """
         try:
             self.channel.settimeout(ASK_SECONDS)
-            self._client.normalize(".")
+            self.files.normalize(".")
             self.channel.settimeout(None)
         except NETWORK_ERRORS as error:
             self.close()

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol, cast
 
 import paramiko
 
-from infra.ssh.errors import HostKeyChanged, HostKeyUnknown, LoginRefused, SshError
+from infra.ssh.errors import NETWORK_ERRORS, HostKeyChanged, HostKeyUnknown, LoginRefused, SshError
 from infra.ssh.options import SshOptions, SshTarget
 
 _CONNECT_SECONDS: Final = 10.0
@@ -62,7 +62,7 @@ def log_in(target: SshTarget, options: SshOptions) -> paramiko.SSHClient:
             banner_timeout=_BANNER_SECONDS,
             auth_timeout=_LOGIN_SECONDS,
         )
-    except (paramiko.SSHException, OSError, EOFError, ValueError) as error:
+    except (*NETWORK_ERRORS, ValueError) as error:
         client.close()
         way.socket.close()
         raise _kind(error)(f"{target}: {_remedy(target, options, error, way.complaint())}") from error

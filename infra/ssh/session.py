@@ -9,7 +9,11 @@ import paramiko
 
 
 class Session(ABC):
-    """One caller's at a time, and used again by the next."""
+    """One caller's at a time, and used again by the next.
+
+    Attributes:
+        idle_since: When its last caller was done with it, by the monotonic clock.
+    """
 
     def __init__(self, host: str, channel: paramiko.Channel) -> None:
         """Begin on a channel that nothing was asked of yet, which it then owns.
@@ -18,21 +22,12 @@ class Session(ABC):
             SshError: the server refuses it, or the connection broke.
         """
         self.host, self.channel = host, channel
-        self._heard = time.monotonic()
+        self.idle_since = time.monotonic()
 
     @property
     def stands(self) -> bool:
         """Return whether it may be used on."""
         return not (self.channel.closed or self.channel.eof_received)
-
-    @property
-    def idle_seconds(self) -> float:
-        """Return for how long nothing was heard from it."""
-        return time.monotonic() - self._heard
-
-    def heard(self) -> None:
-        """Note that the host answers."""
-        self._heard = time.monotonic()
 
     @abstractmethod
     def ask(self) -> None:

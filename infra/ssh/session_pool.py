@@ -56,6 +56,7 @@ class SessionPool:
                 with self._lock:
                     self._lent -= 1
                     if session is not None and session.stands:
+                        session.idle_since = time.monotonic()
                         self._idle.append(session)
 
     def close(self) -> None:
@@ -70,7 +71,7 @@ class SessionPool:
                     return None
                 self._idle.remove(found)
             with contextlib.suppress(SshError):
-                if found.idle_seconds > _DOUBT_SECONDS:
+                if time.monotonic() - found.idle_since > _DOUBT_SECONDS:
                     found.ask()
                 if found.stands:
                     return found
@@ -107,7 +108,7 @@ class SessionPool:
 
     def _leave_idle(self, count: int) -> None:
         with self._lock:
-            surplus = self._idle[: max(0, len(self._idle) - max(0, count))]
+            surplus = self._idle[: max(0, len(self._idle) - count)]
             del self._idle[: len(surplus)]
         for session in surplus:
             session.close()

@@ -30,16 +30,11 @@ class Shared(Generic[_Connection]):
     def get(self) -> _Connection:
         """Return the connection; what opening it raises is raised to everybody who waited for it."""
         with self._lock:
-            attempt = self._attempt
-            if attempt is not None and not attempt.done():
-                mine = False
-            elif attempt is not None and attempt.exception() is None and self._stands(attempt.result()):
-                return attempt.result()
-            else:
-                mine, broken, attempt = True, attempt, Future()
-                self._attempt = attempt
-        if mine:
-            self._put_away(broken)
+            last = attempt = self._attempt
+            if attempt is None or (attempt.done() and not self._holds(attempt)):
+                attempt = self._attempt = Future()
+        if attempt is not last:
+            self._put_away(last)
             try:
                 attempt.set_result(self._open())
             except BaseException as error:
@@ -52,6 +47,9 @@ class Shared(Generic[_Connection]):
         with self._lock:
             attempt, self._attempt = self._attempt, None
         self._put_away(attempt)
+
+    def _holds(self, attempt: Future[_Connection]) -> bool:
+        return attempt.exception() is None and self._stands(attempt.result())
 
     def _put_away(self, attempt: Future[_Connection] | None) -> None:
         if attempt is not None and attempt.exception() is None:
