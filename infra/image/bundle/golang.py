@@ -35,7 +35,10 @@ def go_environment(cache: Cache) -> dict[str, str]:
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
         "CGO_ENABLED": "0",
-        "GOFLAGS": "-mod=readonly -trimpath -modcacherw -buildvcs=false",
+        # -dwarf=false: what the linker's -w throws away isn't made in the first place (a fifth of the compiler's time).
+        "GOFLAGS": "-mod=readonly -trimpath -modcacherw -buildvcs=false -gcflags=all=-dwarf=false",
+        # The compiler and the linker are short-lived: collecting their garbage more rarely is worth its memory.
+        "GOGC": "400",
         "GOOS": "linux",
         "GOARCH": "amd64",
     }
