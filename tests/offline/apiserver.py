@@ -14,7 +14,6 @@ import ssl
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,7 +80,7 @@ class ApiServer:
             *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
             *("--initial-cluster", f"default={peer}", "--unsafe-no-fsync"),
         )
-        self.start_api()
+        self._start_api()
         self._run(
             "kube-controller-manager",
             *("--kubeconfig", str(self.kubeconfig_file), "--leader-elect=false"),
@@ -92,8 +91,7 @@ class ApiServer:
         )
         self.wait()
 
-    def start_api(self) -> None:
-        """Start the API server alone, again after `stop_api`."""
+    def _start_api(self) -> None:
         f = self.folder
         self._run(
             "kube-apiserver",
@@ -105,9 +103,6 @@ class ApiServer:
             *("--service-account-signing-key-file", str(f / "sa.key")),
             *("--service-cluster-ip-range", "10.250.0.0/24"),
         )
-
-    def stop_api(self) -> None:
-        self._stop("kube-apiserver")
 
     def wait(self, limit: float = 60) -> None:
         ends = time.monotonic() + limit
@@ -248,16 +243,6 @@ def _key_pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-
-
-def running(folder: Path) -> Iterator[ApiServer]:
-    """Yield a running cluster, and end it afterwards."""
-    server = ApiServer(folder)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
 
 
 def helm_environment() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A real API server for the whole run, and small Pulumi projects that talk to it through the stand-in."""
+"""A real API server, and small Pulumi projects that talk to it through the stand-in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.offline.apiserver import ApiServer, helm_environment, missing, running
+from tests.offline.apiserver import ApiServer, helm_environment
+from tests.offline.shared import lent
 from tests.project import ROOT, Project
 
 PLUGIN = ROOT / "infra" / "offline" / "pulumi-resource-kubernetes"
@@ -34,12 +35,11 @@ def after(*resources, **more):
 """
 
 
-@pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """Return an API server that all tests share: each keeps to its own namespaces."""
-    if lacking := missing():
-        pytest.skip(f"not built on this machine: {', '.join(lacking)}; `azlocal image build` builds them")
-    yield from running(tmp_path_factory.mktemp("cluster"))
+@pytest.fixture(scope="module")
+def cluster(request: pytest.FixtureRequest) -> Iterator[ApiServer]:
+    """Return an API server that a file's tests share: each keeps to its own namespaces."""
+    with lent(request) as server:
+        yield server
 
 
 class Program(Project):
@@ -72,7 +72,7 @@ MakeProgram = Callable[..., Program]
 
 @pytest.fixture
 def make_program(tmp_path: Path, cluster: ApiServer) -> Iterator[MakeProgram]:
-    """Return a function that makes a project. What it makes goes with the cluster: each test has its own names."""
+    """Return a function that makes a project. What it makes goes with the file: each test has its own names."""
     made: list[Program] = []
 
     def make(text: str, *, settings: str = "", kubeconfig: Path | None = None) -> Program:

@@ -15,7 +15,8 @@ from tests.arc.emulator.agents_side import AgentsSide, KeyPair, key_pair, served
 from tests.arc.emulator.flux_crds import define, ready, say
 from tests.arc.emulator.kubelet import pods_get_ready
 from tests.arc.emulator.local_agents import LocalAgents, eventually
-from tests.offline.apiserver import ApiServer, missing, running
+from tests.offline.apiserver import ApiServer
+from tests.offline.shared import lent
 
 pytestmark = pytest.mark.engine
 
@@ -36,10 +37,9 @@ DOCUMENTED = {
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    if lacking := missing():
-        pytest.skip(f"not built on this machine: {', '.join(lacking)}; `azlocal image build` builds them")
-    yield from running(tmp_path_factory.mktemp("cluster"))
+def cluster(request: pytest.FixtureRequest) -> Iterator[ApiServer]:
+    with lent(request) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,8 @@ from infra.image.bundle.components import component
 from infra.image.places import default_cache
 from tests.image.bundle.git_server import Repository
 from tests.image.bundle.test_release import serving
-from tests.offline.apiserver import ApiServer, free_port, missing, running
+from tests.offline.apiserver import ApiServer, free_port
+from tests.offline.shared import lent
 
 pytestmark = pytest.mark.engine
 
@@ -34,12 +35,12 @@ def controller(name: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+def cluster(request: pytest.FixtureRequest) -> Iterator[ApiServer]:
     bundle = find_bundle()
-    lacking = [*missing(), *(name for name in ("source-controller", "kustomize-controller") if not _built(name))]
+    lacking = [name for name in ("source-controller", "kustomize-controller") if not _built(name)]
     if lacking or bundle is None:
         pytest.skip(f"not built on this machine: {', '.join(lacking) or 'the bundle'}; run `azlocal image build`")
-    for server in running(tmp_path_factory.mktemp("flux")):
+    with lent(request) as server:
         arguments = ("--namespace", NAMESPACE, "--create-namespace")
         answer = server.helm("install", "flux", str(bundle.charts["flux"]), *arguments)
         assert "STATUS: deployed" in answer, answer
