@@ -150,7 +150,7 @@ def agents_live(lab: Lab, folder: Path) -> Iterator[LocalAgents]:
             installed = _is_there(lab.cluster, _CONFIG)
             with contextlib.suppress(AssertionError, OSError):
                 for role in _ROLES:
-                    if installed and role not in agents.processes:
+                    if installed and role not in agents.processes and role not in agents.away:
                         agents.start(role)
                 if not installed:
                     agents.end()

@@ -6,8 +6,7 @@ The emulator stands in for Azure; this file speaks for the agents.
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -26,6 +25,7 @@ from infra.resources.azure_access import AzureAccess
 from infra.resources.custom_location import CustomLocationInputs
 from infra.resources.extension import ExtensionInputs, ExtensionState
 from tests.arc.emulator.azure_sdk import Agents
+from tests.arc.emulator.local_agents import eventually
 from tests.arc.living import GROUP, Lab
 from tests.provider.conftest import MemoryLog
 
@@ -100,13 +100,6 @@ class Cluster:
 
 def operation() -> Operation:
     return Operation("urn:pulumi:local::azlocal::azlocal:index:X::x", MemoryLog(), threading.Event(), timeout=60)
-
-
-def eventually(check: Callable[[], bool]) -> None:
-    ends = time.monotonic() + 20
-    while not check():
-        assert time.monotonic() < ends
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")

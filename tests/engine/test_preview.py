@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pulumi
 import pytest
 import yaml
-from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks, set_mocks
-from pulumi.runtime.stack import run_pulumi_func
 
-from infra import program
+from tests.engine.refusal import refusal
 from tests.project import Project, example
 
 pytestmark = pytest.mark.engine
@@ -74,33 +70,6 @@ THROUGH_THE_CLI = "machines that fit nowhere"
 """Broken by the plan, which is the last to look; the others are looked at by the same program, in process."""
 
 
-class NothingIsMade(Mocks):
-    """An engine that takes no resource."""
-
-    def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
-        raise AssertionError(f"{args.typ} {args.name} is made")
-
-    def call(self, args: MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
-        raise AssertionError(f"{args.token} is called")
-
-
-def refused(project: Project, *, preview: bool) -> str:
-    """Run the program as the engine does; return what it says instead of making a resource."""
-    monitor = MockMonitor(NothingIsMade())
-
-    async def run() -> None:
-        set_mocks(monitor.mocks, "azlocal", project.stack, preview, monitor=monitor)
-        await run_pulumi_func(program.main)  # and wait until what it declared is made
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(program, "_project_directory", lambda: project.directory)  # which else the engine says
-        patch.setenv("CI", "")  # as in every project here
-        with pytest.raises(pulumi.RunError) as caught:  # of which the engine shows no more than its text
-            asyncio.run(run())
-    assert monitor.get_registered_resources() == {}
-    return str(caught.value)
-
-
 @pytest.fixture
 def broken(local: Project, request: pytest.FixtureRequest) -> tuple[Project, str, str]:
     """Return the stack with a fault in its files; the file, and what has to be said."""
@@ -132,7 +101,7 @@ def test_a_fault_in_the_files_stops_before_the_first_resource(
 @pytest.mark.parametrize("preview", [True, False], ids=["preview", "up"])
 def test_every_fault_in_the_files_stops_the_program(broken: tuple[Project, str, str], preview: bool) -> None:
     project, file, shown = broken
-    said = refused(project, preview=preview)
+    said = refusal(project, preview=preview)
     assert file in said
     assert shown in said
     assert "no host was touched" in said
@@ -166,7 +135,7 @@ def test_a_preview_says_which_machine_migrates_and_what_cannot(tmp_path: Path) -
         )
     assert "refuses to move it" not in run.output
     lab.edit(machineType="container")
-    said = refused(lab, preview=True)
+    said = refusal(lab)
     assert "only VMs migrate as they run" in said
     assert "[live-drain-of-containers]" in said
 
@@ -174,7 +143,7 @@ def test_a_preview_says_which_machine_migrates_and_what_cannot(tmp_path: Path) -
 def test_all_faults_of_all_files_come_in_one_report(local: Project) -> None:
     change(local.directory / "hosts/local.yaml", lambda c: c["hosts"][0].update(cpus="many"))
     change(local.directory / "netplans/local.yaml", lambda c: c["infrastructure"].update(vlan="none"))
-    said = refused(local, preview=True)
+    said = refusal(local)
     assert "hosts[0].cpus" in said
     assert "infrastructure.vlan" in said
 

@@ -56,7 +56,7 @@ def test_a_release_lives_and_dies(make_program: MakeProgram, cluster: ApiServer,
         "version": "1.2.3",
         "appVersion": "9",
     }
-    assert "whispered-word" not in program.pulumi("stack", "export").output + run.output
+    assert "whispered-word" not in json.dumps(program.state()) + run.output
     program.up("--expect-no-changes").expect()
     program.refresh("--expect-no-changes").expect()
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,13 +30,18 @@ ACCOUNTS = (
 
 @dataclass
 class LocalAgents:
-    """A cluster's agents, started one by one."""
+    """A cluster's agents, started one by one.
+
+    Attributes:
+        away: Those that nobody is to start again.
+    """
 
     cluster: ApiServer
     azure: AgentsSide
     folder: Path
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
+    away: set[str] = field(default_factory=set)
 
     def install(self, private_key: str, **values: str) -> str:
         """Do what an onboarder does in the cluster: namespace, Secret, and the chart by the real helm."""
@@ -122,6 +128,17 @@ class LocalAgents:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
         return time.monotonic() - begun
+
+    @contextlib.contextmanager
+    def without(self, role: str) -> Iterator[None]:
+        """Do without an agent meanwhile."""
+        eventually(lambda: role in self.processes, what=f"{role} runs")
+        self.away.add(role)
+        self.stop(role)
+        try:
+            yield
+        finally:
+            self.away.discard(role)
 
     def end(self) -> None:
         for role in list(self.processes):
