@@ -23,8 +23,8 @@ from infra.arc.onboarding import connect, disconnect, observe, update
 from infra.arc.patience import Bounds, Patience
 from infra.errors import Interrupted
 from infra.kubernetes.api import ClusterApi, ClusterError
-from tests.arc.emulator.local_agents import eventually
 from tests.arc.living import Lab, agents_live
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.engine
 
@@ -310,10 +310,11 @@ DEFINITION = {
 
 def _held_namespace(lab: Lab, content: dict[str, object]) -> None:
     lab.cluster.kubectl("create", "namespace", "azure-arc")
-    eventually(lambda: bool(lab.cluster.kubectl("apply", "-f", "-", stdin=json.dumps(content), check=False)))
+    applied = ("apply", "-f", "-")
+    eventually(lambda: lab.cluster.kubectl(*applied, stdin=json.dumps(content), check=False), "it is applied")
     lab.cluster.kubectl("delete", "namespace", "azure-arc", "--wait=false")
     # Kubernetes begins some seconds later, and only then says what holds it.
-    eventually(lambda: _is_held(lab.cluster.get("/api/v1/namespaces/azure-arc")))
+    eventually(lambda: _is_held(lab.cluster.get("/api/v1/namespaces/azure-arc")), "the namespace is held")
 
 
 def _is_held(namespace: dict[str, Any]) -> bool:

@@ -25,9 +25,9 @@ from infra.resources.azure_access import AzureAccess
 from infra.resources.custom_location import CustomLocationInputs
 from infra.resources.extension import ExtensionInputs, ExtensionState
 from tests.arc.emulator.azure_sdk import Agents
-from tests.arc.emulator.local_agents import eventually
 from tests.arc.living import GROUP, Lab
 from tests.provider.conftest import MemoryLog
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.engine
 
@@ -66,7 +66,7 @@ class Cluster:
         agents = Agents(self.lab.folder)
         with ThreadPoolExecutor(1) as pool, pytest.raises(InitFailed) as caught:
             done = pool.submit(self.install, wanted)
-            eventually(lambda: wanted.name in agents.desired(self.id))
+            eventually(lambda: wanted.name in agents.desired(self.id), "it is wanted")
             said = {"code": "InstallationFailed", "displayStatus": None, "level": "Error", "message": why}
             shown = {"statuses": [said], "errorInfo": {"code": "ExtensionCreationFailed", "message": why}}
             agents.report(

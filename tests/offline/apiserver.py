@@ -12,7 +12,6 @@ import signal
 import socket
 import ssl
 import subprocess
-import time
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from infra.image.bundle.components import COMPONENTS
 from infra.image.places import default_cache
+from tests.waiting import eventually
 
 _NAMES = {"etcd": "server"}
 
@@ -89,7 +89,7 @@ class ApiServer:
             *("--root-ca-file", str(self.folder / "ca.crt"), "--use-service-account-credentials=true"),
             *("--min-resync-period", "1m", "--namespace-sync-period", "2s"),
         )
-        self.wait()
+        eventually(self._is_ready, f"an API server; its logs are in {self.folder}")
 
     def _start_api(self) -> None:
         f = self.folder
@@ -104,14 +104,10 @@ class ApiServer:
             *("--service-cluster-ip-range", "10.250.0.0/24"),
         )
 
-    def wait(self, limit: float = 60) -> None:
-        ends = time.monotonic() + limit
-        while time.monotonic() < ends:
-            with contextlib.suppress(OSError, ValueError):
-                if self.get("/api/v1/namespaces/default/serviceaccounts/default")["kind"]:
-                    return
-            time.sleep(0.2)
-        raise AssertionError(f"no API server within {limit} s; see the logs in {self.folder}")
+    def _is_ready(self) -> bool:
+        with contextlib.suppress(OSError, ValueError):
+            return bool(self.get("/api/v1/namespaces/default/serviceaccounts/default")["kind"])
+        return False
 
     def stop(self) -> None:
         for name in reversed(list(self.processes)):

@@ -13,6 +13,7 @@ import pytest
 from tests.offline.apiserver import ApiServer
 from tests.offline.charts import chart, packed
 from tests.offline.conftest import MakeProgram
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.engine
 
@@ -193,13 +194,11 @@ def processes(*words: str) -> list[int]:
 
 
 def wait_for_release(cluster: ApiServer, name: str, status: str) -> None:
-    ends = time.monotonic() + 30
-    while time.monotonic() < ends:
+    def is_there() -> bool:
         found = json.loads(cluster.helm("list", "-n", name, "--all", "-o", "json"))
-        if any(entry["status"] == status for entry in found):
-            return
-        time.sleep(0.2)
-    raise AssertionError(f"{name} never became {status}")
+        return any(entry["status"] == status for entry in found)
+
+    eventually(is_there, f"{name} is {status}")
 
 
 def test_neither_kubeconfig_nor_values_stand_in_the_process_list(

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from infra.arc.emulator import agent
 from infra.arc.emulator.charts import AGENTS_REPOSITORY, AGENTS_VERSION
 from tests.arc.emulator.agents_side import CLUSTER, GROUP, SUBSCRIPTION, AgentsSide
 from tests.offline.apiserver import ApiServer, free_port, program
+from tests.waiting import eventually
 
 ACCOUNTS = (
     "clusteridentityoperator",
@@ -132,7 +133,7 @@ class LocalAgents:
     @contextlib.contextmanager
     def without(self, role: str) -> Iterator[None]:
         """Do without an agent meanwhile."""
-        eventually(lambda: role in self.processes, what=f"{role} runs")
+        eventually(lambda: role in self.processes, f"{role} runs")
         self.away.add(role)
         self.stop(role)
         try:
@@ -143,11 +144,3 @@ class LocalAgents:
     def end(self) -> None:
         for role in list(self.processes):
             self.stop(role)
-
-
-def eventually(check: Callable[[], object], limit: float = 30, what: str = "") -> None:
-    """Wait until something holds."""
-    ends = time.monotonic() + limit
-    while not check():
-        assert time.monotonic() < ends, f"not within {limit} s: {what or check}"
-        time.sleep(0.1)

@@ -23,7 +23,7 @@ from infra.arc.emulator import daemon
 from infra.arc.emulator.errors import EmulatorError
 from infra.arc.emulator.settings import Folder
 from tests.arc.emulator.azure_sdk import OF_CLUSTER, Azure, extension_body
-from tests.arc.emulator.local_agents import eventually
+from tests.waiting import eventually
 
 VERSION = "api-version=2021-04-01"
 
@@ -135,7 +135,7 @@ def test_nothing_that_was_answered_is_lost_by_a_kill(folder: Path) -> None:
 
     writer = threading.Thread(target=write)
     writer.start()
-    eventually(lambda: len(answered) >= 20)
+    eventually(lambda: len(answered) >= 20, "twenty answers")
     os.kill(pid_of(azure.emulator), signal.SIGKILL)
     writer.join()
     again = Azure(daemon.ensure_running(folder))
@@ -241,7 +241,7 @@ def has_ended(pid: int) -> bool:
 
 
 def wait_for_end(pid: int) -> None:
-    eventually(lambda: has_ended(pid), what="it ends")
+    eventually(lambda: has_ended(pid), "the process ends")
 
 
 def test_ends_by_itself_without_its_folder_and_leaves_the_next_one_alone(folder: Path) -> None:

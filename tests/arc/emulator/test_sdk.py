@@ -22,7 +22,7 @@ from tests.arc.emulator.azure_sdk import (
     extension_body,
     flux_body,
 )
-from tests.arc.emulator.local_agents import eventually
+from tests.waiting import eventually
 
 CANARY = "c4nary-of-a-secret"
 
@@ -195,7 +195,7 @@ def test_deletion_waits_for_agents_unless_forced(azure: Azure, group: str, waits
     azure.admin.advance(HOUR)  # Offline
     waiting = azure.extensions.begin_delete(group, *OF_CLUSTER, "a", "x")
     polled = len(waits)
-    eventually(lambda: len(waits) > polled + 1)
+    eventually(lambda: len(waits) > polled + 1, "it is asked twice whether it is done")
     assert not waiting.done()
     azure.extensions.begin_delete(group, *OF_CLUSTER, "a", "x", force_delete=True).result()
     waiting.result()
