@@ -19,9 +19,9 @@ from infra.arc.model import AzureRbac, Connected, Features, Proxy
 from infra.arc.onboarding import connect, disconnect, observe, update
 from infra.arc.patience import Patience
 from infra.kubernetes.api import ClusterApi
-from tests.arc.emulator.kubelet import pods_get_ready
 from tests.arc.emulator.local_agents import LocalAgents
 from tests.arc.living import Lab, agents_live
+from tests.offline.kubelet import pods_get_ready
 
 pytestmark = [pytest.mark.engine, pytest.mark.chain]
 

@@ -115,9 +115,18 @@ class ApiServer:
 
     def get(self, path: str) -> dict[str, Any]:
         """Ask the API server, by other means than the code that is tested."""
+        return self._ask(urllib.request.Request(f"https://127.0.0.1:{self.port}{path}"))
+
+    def patch(self, path: str, change: dict[str, Any]) -> dict[str, Any]:
+        """Merge something into an object."""
+        headers, body = {"Content-Type": "application/merge-patch+json"}, json.dumps(change).encode()
+        url = f"https://127.0.0.1:{self.port}{path}"
+        return self._ask(urllib.request.Request(url, body, headers, method="PATCH"))
+
+    def _ask(self, request: urllib.request.Request) -> dict[str, Any]:
         context = ssl.create_default_context(cafile=str(self.folder / "ca.crt"))
         context.load_cert_chain(self.folder / "admin.crt", self.folder / "admin.key")
-        with urllib.request.urlopen(f"https://127.0.0.1:{self.port}{path}", context=context, timeout=5) as answer:
+        with urllib.request.urlopen(request, context=context, timeout=5) as answer:
             decoded: dict[str, Any] = json.load(answer)
         return decoded
 

@@ -14,9 +14,9 @@ from infra.arc.emulator import agent_api
 from infra.arc.emulator.faults import Fault
 from tests.arc.emulator.agents_side import AgentsSide, KeyPair, key_pair, served
 from tests.arc.emulator.flux_crds import define, ready, say
-from tests.arc.emulator.kubelet import pods_get_ready
 from tests.arc.emulator.local_agents import LocalAgents
 from tests.offline.apiserver import ApiServer
+from tests.offline.kubelet import pods_get_ready
 from tests.offline.shared import lent
 from tests.waiting import eventually
 

@@ -18,7 +18,7 @@ import yaml
 from infra.image.bundle import find_bundle
 from infra.image.bundle.components import component
 from infra.image.places import default_cache
-from tests.image.bundle.git_server import Repository
+from tests.git_server import Repository, served
 from tests.image.bundle.test_release import serving
 from tests.offline.apiserver import ApiServer, free_port
 from tests.offline.shared import lent
@@ -30,7 +30,7 @@ NAMESPACE = "flux-system"
 
 
 def controller(name: str) -> Path:
-    return default_cache().components / component(f"flux-{name}").digest / name
+    return default_cache().components / component("flux").digest / name
 
 
 @pytest.fixture(scope="module")
@@ -120,9 +120,8 @@ def test_both_may_agree_on_who_leads(cluster: ApiServer) -> None:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Iterator[Repository]:
-    repository = Repository(tmp_path)
-    yield repository
-    repository.close()
+    with served(tmp_path, "127.0.0.1") as repository:
+        yield repository
 
 
 def kubeconfig_of(name: str, cluster: ApiServer, folder: Path) -> Path:
