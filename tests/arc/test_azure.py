@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from azure.core.pipeline.transport import RequestsTransport
 
 from infra.arc.azure import EXTENDED_LOCATION, KUBERNETES, Azure, short_location
 from infra.arc.bodies import cluster_body, patch_body
@@ -56,6 +57,7 @@ def waits(emulated_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> list[float]:
         emulated_lab.admin("POST", "clock", {"advanceSeconds": seconds})
 
     monkeypatch.setattr(Patience, "pause", pause)
+    monkeypatch.setattr(RequestsTransport, "sleep", lambda _, seconds: seen.append(seconds))  # azure-identity's
     return seen
 
 

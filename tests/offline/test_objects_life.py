@@ -46,7 +46,7 @@ def exists(cluster: ApiServer, path: str) -> bool:
 
 def test_objects_live_and_die(make_program: MakeProgram, cluster: ApiServer) -> None:
     text = {"ns": "life", "colour": "red", "size": 1}
-    program = make_program(KINDS.format(**text), settings="enable_config_map_mutable=True")
+    program = make_program(KINDS.format(**text), settings="enable_config_map_mutable=True", apart=True)
     preview = program.changes()
     assert {len(steps) for steps in preview.values()} == {7}
     program.up().expect()

@@ -41,7 +41,7 @@ def settings(cluster: ApiServer, name: str) -> dict[str, str]:
 def test_a_release_lives_and_dies(make_program: MakeProgram, cluster: ApiServer, tmp_path: Path) -> None:
     root = chart(tmp_path)
     secret = 'pulumi.Output.secret("whispered-word")'
-    program = make_program(release("rel", root, f'{{"colour": "blue", "password": {secret}}}'))
+    program = make_program(release("rel", root, f'{{"colour": "blue", "password": {secret}}}'), apart=True)
     assert len(program.changes()["create"]) == 3
     run = program.up().expect()
     assert settings(cluster, "rel") == {"colour": "blue", "password": "whispered-word"}
