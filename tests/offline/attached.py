@@ -6,6 +6,7 @@ is the real CLI, it speaks to both over gRPC, and each provider has a stand-in o
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,37 @@ from infra.provider.process import THREADS
 
 _GRACE_SECONDS = 4.0
 _METHODS = [method.name for method in provider_pb2.DESCRIPTOR.services_by_name["ResourceProvider"].methods]
+
+
+class _Language(LanguageServer):
+    """Runs the program. After one that failed, Pulumi's own leaves its event loop open: it is closed here."""
+
+    def __init__(self, program: Callable[[], None]) -> None:
+        self._loops: list[asyncio.AbstractEventLoop] = []
+
+        def noted() -> None:
+            self._loops.append(asyncio.get_running_loop())
+            program()
+
+        super().__init__(noted)
+
+    def Run(self, request: Any, context: Any) -> Any:
+        try:
+            return super().Run(request, context)
+        finally:
+            for loop in self._loops:
+                _end(loop)
+
+
+def _end(loop: asyncio.AbstractEventLoop) -> None:
+    if loop.is_closed():
+        return
+    pending = asyncio.all_tasks(loop)
+    for task in pending:
+        task.cancel()
+    if pending:
+        loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
+    loop.close()
 
 
 class _Unheard:
@@ -76,7 +108,7 @@ def attached(program: Callable[[], None], environment: Mapping[str, str]) -> Ite
     server = grpc.server(pool)
     stand_ins = _Servicer()
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(stand_ins, server)
-    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(LanguageServer(program), server)
+    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(_Language(program), server)
     port: int = server.add_insecure_port("127.0.0.1:0")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
