@@ -40,8 +40,9 @@ class _Language(LanguageServer):
         super().__init__(noted)
 
     def Run(self, request: Any, context: Any) -> Any:
+        run: Callable[[Any, Any], Any] = super().Run
         try:
-            return super().Run(request, context)
+            return run(request, context)
         finally:
             for loop in self._loops:
                 _end(loop)
