@@ -11,11 +11,11 @@ import pytest
 
 from infra.kvm.chunks import CHUNK
 from infra.kvm.errors import HostUnreachable, Interrupted
-from tests.cluster import eventually
 from tests.lab.conftest import MakeLab
 from tests.lab.host import LabHost
 from tests.lab.images import Deliveries, followed, make_image, sha256_of, start_process, workers
 from tests.lab.lab import Lab
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.lab
 

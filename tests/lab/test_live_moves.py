@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import time
 
 import pytest
 import yaml
@@ -15,6 +13,7 @@ from tests.lab.lab import Lab
 from tests.lab.site import draining
 from tests.lab.traces import traces
 from tests.project import Project
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.lab
 
@@ -68,12 +67,15 @@ def stop_while_migrating(project: Project, source: LabHost) -> None:
     """Stop an `up`, as Ctrl-C does, once its machine is being copied."""
     process = project.start("up", "--yes", "--skip-preview")
     try:
-        while "Outgoing migration" not in source.run(*QEMU, "domjobinfo", RB, check=False).stdout:
+
+        def migrates() -> bool:
             assert process.poll() is None, process.communicate()[0]
-            time.sleep(0.1)
+            return "Outgoing migration" in source.run(*QEMU, "domjobinfo", RB, check=False).stdout
+
+        eventually(migrates, "the migration", seconds=300)
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=120)
-    except subprocess.TimeoutExpired:
+    except BaseException:
         process.kill()
         raise
     assert process.returncode != 0
