@@ -95,9 +95,8 @@ def wire(host: LabHost, address: str) -> None:
 def restart_sshd(host: LabHost) -> None:
     """Have it read its files anew, and wait until it did."""
     host.stop_sshd()
-    eventually(
-        lambda: not host.answers(), "the end of sshd", every=0.05
-    )  # it takes its moment to let go of the port
+    # A killed process takes its moment to let go of the port.
+    eventually(lambda: not host.answers(), "the end of sshd", every=0.05)
     host.start_sshd()
     host.wait_until_ready()
 
@@ -313,7 +312,7 @@ def test_each_way_of_not_getting_in(logins: tuple[Site, Problems]) -> None:
 def test_a_user_without_rights_and_a_host_of_two_names(logins: tuple[Site, Problems]) -> None:
     site, found = logins
     assert "distinct-hosts" in found["all"]
-    assert found["node5"] <= LABS
+    assert found["node5"] <= LABS | {"peers"}  # it reaches node1 as little as we do
     assert found["twin"] == found["node5"]
     assert found["ann"] - found["node5"] == {"root", "libvirt"}
     assert "usermod --append --groups libvirt ann" in site.seen("ann", "libvirt")

@@ -55,6 +55,9 @@ def _key(file: Path) -> str:
 
 
 def make_server(folder: Path, *extra: str) -> Server:
+    if os.geteuid() == 0:
+        # As root sshd separates privileges, and wants the empty folder that Debian's start script makes.
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     port = free_port()
     host_key, user_key = _key(folder / "host"), _key(folder / "user")
     (folder / "authorized").write_text(user_key + "\n")
@@ -95,9 +98,6 @@ def make_server(folder: Path, *extra: str) -> Server:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    if os.geteuid() == 0:
-        # As root sshd separates privileges, and wants the empty folder that Debian's start script makes.
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     found = make_server(tmp_path)
     process = found.start()
     yield found
