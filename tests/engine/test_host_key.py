@@ -39,9 +39,7 @@ def project(tmp_path: Path, server: Server) -> Project:
     ssh = tmp_path / "bin" / "ssh"
     ssh.parent.mkdir()
     known, key = server.folder / "known", server.folder / "user"
-    options = (
-        f"-o UserKnownHostsFile={known} -o GlobalKnownHostsFile=none -o IdentityFile={key} -o IdentitiesOnly=yes"
-    )
+    options = f"-o UserKnownHostsFile={known} -o GlobalKnownHostsFile=none -i {key} -o IdentitiesOnly=yes"
     ssh.write_text(f'#!/bin/sh\nexec /usr/bin/ssh -F none {options} "$@"\n')
     ssh.chmod(0o755)
     _put_image(Cache(tmp_path / "cache" / "azlocal"))
@@ -52,9 +50,8 @@ def project(tmp_path: Path, server: Server) -> Project:
     connection = f"qemu+ssh://{server.options.user}@127.0.0.1:{server.port}/system"
     content = files(stack=stack | {"nodeImage": "plain"}, hosts=[host(connection=connection)])
     made.write(config=content["stack"], hosts=content["hosts"], netplan=content["netplan"])
-    made.environment["PATH"] = os.pathsep.join(
-        [str(ssh.parent), str(ROOT / ".azlocal" / "bin"), os.environ["PATH"]]
-    )
+    folders = [ssh.parent, ROOT / ".azlocal" / "bin", os.environ["PATH"]]
+    made.environment["PATH"] = os.pathsep.join(map(str, folders))
     made.init()
     return made
 

@@ -15,7 +15,7 @@ import yaml
 from tests.instance import require_image
 from tests.lab.conftest import standing_lab
 from tests.lab.host import LabHost
-from tests.lab.instance import INSTANCE, cluster, instances, on, running
+from tests.lab.instance import INSTANCE, bring_image, cluster, instances, on, running
 from tests.lab.lab import Lab
 from tests.lab.site import hosts_file
 from tests.lab.traces import traces
@@ -82,6 +82,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             project = make(netplan_changes={"transport": "vxlan"}, clusters=[cluster(3)])
             site = Site(lab, project, {host.name: host for host in lab.hosts}, untouched)
             site.have(node1={}, node2={})
+            bring_image(lab.hosts)
             project.up().expect()
             yield site
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.lab.host import LabHost
-from tests.lab.instance import INSTANCE, MakeInstance, on
+from tests.lab.instance import INSTANCE, MakeInstance, bring_image, on
 from tests.lab.lab import Lab
 from tests.lab.site import draining
 from tests.lab.traces import traces
@@ -27,6 +27,7 @@ def test_a_vm_migrates_as_it_runs_also_after_a_run_that_was_stopped(lab: Lab, ma
     project = make_instance(
         hosts=draining(lab), netplan_changes={"transport": "vxlan"}, machineType="emulated", clusters=[]
     )
+    bring_image(lab.hosts, vm=True)
     project.up(timeout=BOOT_SECONDS).expect()
     source = lab.host(project.outputs()["machines"][RB]["host"])
     (target,) = (host for host in lab.hosts if host != source)

@@ -11,7 +11,7 @@ import yaml
 from infra.host_networks import bridge_name
 from tests.instance import require_image
 from tests.lab.conftest import standing_lab
-from tests.lab.instance import INSTANCE, cluster, instances, on, running
+from tests.lab.instance import INSTANCE, bring_image, cluster, instances, on, running
 from tests.lab.lab import Lab
 from tests.project import Project
 
@@ -34,7 +34,9 @@ def project(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proj
     """Return an instance on meshes, which has no clusters yet."""
     require_image("plain")
     with instances(lab, tmp_path_factory.mktemp("mesh")) as make:
-        yield make(netplan_changes={"transport": "vxlan"})
+        made = make(netplan_changes={"transport": "vxlan"})
+        bring_image(lab.hosts)
+        yield made
 
 
 def test_an_address_that_somebody_has_is_found_before_a_machine_gets_it(lab: Lab, project: Project) -> None:

@@ -13,7 +13,7 @@ import yaml
 from infra.kubernetes.api import ClusterApi
 from infra.kubernetes.kubeconfig import select_cluster
 from tests.instance import require_image
-from tests.lab.instance import INSTANCE, cluster, instances
+from tests.lab.instance import INSTANCE, bring_image, cluster, instances
 from tests.lab.lab import Lab
 from tests.lab.site import draining, netplan
 from tests.project import Project
@@ -38,13 +38,15 @@ def project(lab: Lab, tmp_path: Path) -> Iterator[Project]:
     plane, pool = {"count": 1, "vmSize": "Node"}, {"name": "pool1", "count": 1, "vmSize": "Node"}
     wanted = cluster(1, provisioning="kubernetes", controlPlane=plane, agentPools=[pool])
     with instances(lab, tmp_path) as make:
-        yield make(
+        made = make(
             netplan_changes={"transport": "vxlan"},
             hosts=hosts(lab),
             resourceBridge={"vmSize": "Tiny"},
             clusters=[wanted],
             placement={"pins": PINS},
         )
+        bring_image(lab.hosts, "kubernetes")
+        yield made
 
 
 def test_a_worker_leaves_its_cluster_moves_and_joins_again(lab: Lab, project: Project) -> None:
