@@ -159,9 +159,9 @@ def pod_problem(pod: Object) -> str:
 def stalled(snapshot: Snapshot) -> list[Object]:
     """Return the pods that nothing happens to until kubelet's own next look at them.
 
-    Kubelet tries what failed again after ten to fifteen seconds: a container whose Secret isn't there, a pod without
-    a network. A container that wasn't ready when it was asked is asked again a whole period later. A pod that
-    got no network is only worth another try once those are ready that give its node one.
+    Kubelet tries what failed again after ten to fifteen seconds: a container whose Secret isn't there, a pod
+    without a network. A container that wasn't ready when it was asked is asked again a whole period later. A pod
+    that got no network is only worth another try once those are ready that give its node one.
     """
     networkless = {_node_of(pod) for pod in snapshot.pods if _gives_network(pod) and not _is_ready(pod)}
     failed = {
