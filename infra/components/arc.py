@@ -167,7 +167,13 @@ class ArcOnboarding(pulumi.ComponentResource):
         limit = f"{settings.timeout_minutes}m"
         return ConnectedCluster(
             f"{self._name}-connected-cluster",
-            pulumi.ResourceOptions(parent=self, custom_timeouts=pulumi.CustomTimeouts(create=limit, update=limit)),
+            pulumi.ResourceOptions.merge(
+                self._inside,
+                pulumi.ResourceOptions(
+                    depends_on=[registration],  # which takes away in Azure what agents no longer do
+                    custom_timeouts=pulumi.CustomTimeouts(create=limit, update=limit),
+                ),
+            ),
             access=azure.access,
             subscription_id=azure.subscription_id,
             resource_group=azure.resource_group,

@@ -109,7 +109,7 @@ class Cluster(pulumi.ComponentResource):
 
         inside = pulumi.ResourceOptions(parent=self)
         # 0.7 s of every run, for the generated classes of Kubernetes' API: only who has a cluster pays them.
-        from infra.components.add_ons import NAMESPACES, AddOns, LoadBalancerPool
+        from infra.components.add_ons import GENERATED_SECRETS, NAMESPACES, AddOns, LoadBalancerPool
 
         add_ons = AddOns(self._name, cluster, site.bundle, child, inside)
         whole = ClusterResource(
@@ -121,6 +121,7 @@ class Cluster(pulumi.ComponentResource):
             identity_files=list(site.identity_files),
             members=members,
             namespaces=list(NAMESPACES),
+            generated_secrets=[dict(one) for one in GENERATED_SECRETS],
             add_ons={name: release.status.apply(_revision) for name, release in add_ons.releases.items()},
         )
         if cluster.load_balancer_ranges:

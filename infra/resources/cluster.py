@@ -10,6 +10,14 @@ from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, S
 from infra.resources.control_plane import Member
 
 
+class GeneratedSecret(Model):
+    """A Secret with a random key that add-ons need to start; in the cluster alone, and never in state."""
+
+    namespace: str
+    name: str
+    key: str = Field(description="What the random value is called in it")
+
+
 class ClusterInputs(Model):
     """What the program says of a cluster."""
 
@@ -26,6 +34,9 @@ class ClusterInputs(Model):
     namespaces: Annotated[list[str], UPDATE] = Field(description="Whose workloads have to be available")
     add_ons: Annotated[dict[str, int], UPDATE] = Field(
         default_factory=dict, description="Revision of each add-on's Helm release: a new one is waited for"
+    )
+    generated_secrets: Annotated[list[GeneratedSecret], UPDATE] = Field(
+        default_factory=list, description="Made where they aren't there yet; what stands stays"
     )
     ready: Annotated[bool, UPDATE] = Field(default=True, description="Everything is there and available")
 

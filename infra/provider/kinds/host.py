@@ -159,7 +159,11 @@ def _make_storage(op: Operation, session: HostSession, inputs: HostInputs, mark:
 
 def _choose(session: HostSession, inputs: HostInputs) -> tuple[MachineType, str]:
     return probe.choose_machine_type(
-        inputs.requested_machine_type, session.qemu, lambda: session.lxc, pool_name(inputs.instance)
+        inputs.requested_machine_type,
+        session.qemu,
+        lambda: session.lxc,
+        pool_name(inputs.instance),
+        session.shell,
     )
 
 
