@@ -201,8 +201,8 @@ def test_flux_applies_what_the_repository_has_and_follows_it(
 
 def resources(made: Made, kind: str) -> list[dict[str, Any]]:
     """Return the outputs of a kind's resources in the stack's state."""
-    state = json.loads(made.project.pulumi("stack", "export").expect().output)
-    return [one["outputs"] for one in state["deployment"]["resources"] if one["type"] == f"azlocal:index:{kind}"]
+    listed = made.project.state()["resources"]
+    return [one["outputs"] for one in listed if one["type"] == f"azlocal:index:{kind}"]
 
 
 def resource(made: Made, kind: str) -> dict[str, Any]:
