@@ -82,11 +82,9 @@ def require_image(kind: ImageKind) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def hypervisor() -> Iterator[None]:
-    """Have libvirt answer and the node image built, as `make up` does."""
+    """Have libvirt answer, as `make up` does."""
     if os.geteuid() != 0:
         pytest.skip("needs root: machines are made by the system's libvirt")
-    require_image("kubernetes")
-    require_image("plain")
     azlocal = str(ROOT / ".venv" / "bin" / "azlocal")
     subprocess.run([azlocal, "hypervisor", "start"], check=True)
     _end_left_emulators()
@@ -125,8 +123,9 @@ def projects(folder: Path) -> Iterator[MakeProject]:
             "resourceBridge": {"vmSize": "Tiny"},
             "sshPublicKeys": [f"{key}.pub"],
             "clusters": [],
-        }
-        project.write(config=defaults | config, hosts=HOSTS, netplan=NETPLAN)
+        } | config
+        require_image(defaults["nodeImage"])
+        project.write(config=defaults, hosts=HOSTS, netplan=NETPLAN)
         project.init()
         made.append(project)
         return project

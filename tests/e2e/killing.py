@@ -55,10 +55,10 @@ def kill_at(project: Project, point: str, victim: str) -> None:
     """Run `up` until it is killed at the point; the stack is left as the killed run left it."""
     real = project.plugin
     project.use_plugin(wrap(project, point, victim))
-    killed = project.up(timeout=180)
     marker = Path(project.environment["AZLOCAL_TEST_KILLED"])
+    assert not marker.exists(), "nobody was killed there before"
+    killed = project.up(timeout=180)
     assert marker.exists(), f"it was never reached:\n{killed.output}"
-    marker.unlink()
     # The engine ends by the signal itself; it outlives its plugin, and says that it failed.
     assert killed.code == -signal.SIGKILL if victim == "engine" else killed.code > 0, killed.output
     project.use_plugin(real)
