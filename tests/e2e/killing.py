@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import signal
 import stat
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.project import ROOT, Project
+from tests.waiting import eventually
 
 WRAPPER = """#!/bin/sh
 exec "{python}" -P "{script}" "$@"
@@ -62,10 +62,7 @@ def kill_at(project: Project, point: str, victim: str) -> None:
     # The engine ends by the signal itself; it outlives its plugin, and says that it failed.
     assert killed.code == -signal.SIGKILL if victim == "engine" else killed.code > 0, killed.output
     project.use_plugin(real)
-    deadline = time.monotonic() + 5
-    while plugins(project) and time.monotonic() < deadline:
-        time.sleep(0.1)  # a plugin looks twice a second whether its engine still lives
-    assert not plugins(project), "a plugin outlived its engine"
+    eventually(lambda: not plugins(project), "the plugin's end after its engine's", seconds=5)
     project.reap()
 
 

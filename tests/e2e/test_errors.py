@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cluster import eventually
 from tests.instance import HOSTS, INSTANCE, MakeProject, cluster, virsh
 from tests.project import Project
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 
