@@ -13,6 +13,7 @@ from tests.instance import require_image
 from tests.lab import lab as labs
 from tests.lab.instance import MakeInstance, instances
 from tests.lab.lab import Lab
+from tests.recording import OWN_LABS
 
 MakeLab = Callable[[int], Lab]
 
@@ -23,6 +24,7 @@ def name_for_a_lab() -> Iterator[str]:
     if os.geteuid() != 0:
         pytest.skip("needs root: a lab is made of namespaces and mounts")
     with labs.reserved_name("test") as name:
+        OWN_LABS.add(name)
         yield name
 
 
