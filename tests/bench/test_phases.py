@@ -67,6 +67,6 @@ def test_the_picture_is_to_scale_and_says_everything_in_words() -> None:
     assert len(boxes) == 2 + 9
     first, second = (float(box.get("width", "0")) for box in boxes[:2])
     assert second == pytest.approx(2 * first, rel=0.01)
-    text = "".join(root.itertext())
+    text = etree.tostring(root, method="text", encoding="unicode")
     for word in ("ours & more", "one 10.0, two 20.0", "33 s", "no MetalLB"):
         assert word in text
