@@ -207,11 +207,26 @@ def stored_release(records: Iterable[Mapping[str, Any]]) -> Deployed | None:
     Args:
         records: The Secrets with the labels `owner=helm` and `name=NAME` of one namespace; one for each revision.
     """
-    newest = max(records, key=lambda one: int(one["metadata"]["labels"]["version"]), default=None)
-    if newest is None:
-        return None
+    newest = max(records, key=_revision, default=None)
+    return None if newest is None else _stored(newest)
+
+
+def stored_releases(records: Iterable[Mapping[str, Any]]) -> list[Release]:
+    """Return releases from their Secrets of any namespaces, as `helm list` would: each in its last revision."""
+    newest: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for record in sorted(records, key=_revision):
+        newest[record["metadata"]["namespace"], record["metadata"]["labels"]["name"]] = record
+    found = [_stored(record) for record in newest.values()]
+    return [Release(one.name, one.namespace, one.status, f"{one.chart}-{one.chart_version}") for one in found]
+
+
+def _revision(record: Mapping[str, Any]) -> int:
+    return int(record["metadata"]["labels"]["version"])
+
+
+def _stored(record: Mapping[str, Any]) -> Deployed:
     # Encoded twice: by helm, and by the API as every Secret's data.
-    content = b64decode(b64decode(newest["data"]["release"]))
+    content = b64decode(b64decode(record["data"]["release"]))
     said = json.loads(gzip.decompress(content) if content.startswith(_GZIP) else content)
     chart = (said.get("chart") or {}).get("metadata") or {}
     summary = {"chart": chart.get("name"), "version": chart.get("version"), "appVersion": chart.get("appVersion")}

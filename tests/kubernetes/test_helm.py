@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from infra.errors import Interrupted, UserError
-from infra.kubernetes.helm import Deployed, Helm, HelmFailed, find_helm, stored_release
+from infra.kubernetes.helm import Deployed, Helm, HelmFailed, find_helm, stored_release, stored_releases
 
 Play = Callable[[str], Helm]
 
@@ -101,7 +101,8 @@ def record(revision: int, status: str, *, packed: bool = True) -> dict[str, obje
     }
     text = json.dumps(release).encode()
     data = b64encode(b64encode(gzip.compress(text) if packed else text)).decode()
-    return {"metadata": {"labels": {"version": str(revision)}}, "data": {"release": data}}
+    labels = {"name": "metallb", "version": str(revision)}
+    return {"metadata": {"namespace": "metallb-system", "labels": labels}, "data": {"release": data}}
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -121,8 +122,14 @@ def test_a_release_is_read_from_its_newest_record(packed: bool) -> None:
     )
 
 
+def test_releases_are_listed_in_their_last_revision() -> None:
+    (release,) = stored_releases([record(10, "failed"), record(9, "deployed")])
+    assert (release.namespace, release.status, release.chart) == ("metallb-system", "failed", "metallb-0.15.2")
+
+
 def test_without_a_record_there_is_no_release() -> None:
     assert stored_release([]) is None
+    assert stored_releases([]) == []
 
 
 def test_a_machine_without_helm_is_told_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
