@@ -178,6 +178,10 @@ class Project:
         latest: dict[str, Any] = checkpoint.get("latest") or {}  # a new stack's file has it as `Latest`, and empty
         return latest
 
+    def kinds(self) -> set[str]:
+        """Return the kinds of objects that state has, as `Host`."""
+        return {one["type"].rpartition(":")[2] for one in self.state().get("resources", [])}
+
     def is_empty(self) -> bool:
         """Return whether state lists nothing, no run was killed meanwhile, and none is at it."""
         listed = self.state()
