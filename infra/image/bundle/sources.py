@@ -57,9 +57,10 @@ class Draft:
         """Where charts go."""
         return self.folder / "charts"
 
-    def module(self, name: str) -> Path:
-        """Return the unpacked sources of a component's module."""
-        return golang.module_folder(component(name), self.go, self.cache, self.run)
+    def module(self, name: str, module: str = "") -> Path:
+        """Return the unpacked sources of a component's own module, or of another one of its modules."""
+        entry = component(name)
+        return golang.module_folder(entry, module or entry.module, self.go, self.cache, self.run)
 
 
 class BundleSource(Protocol):
@@ -85,7 +86,7 @@ def copy_charts(draft: Draft, source: Source) -> None:
         target = draft.charts / chart.name
         _copy_tree(folder, target)
         for linked in chart.linked:
-            _copy_tree(draft.module(linked.component) / linked.path, target / linked.target)
+            _copy_tree(draft.module(linked.component, linked.module) / linked.path, target / linked.target)
         if chart.images:
             _append(target / "values.yaml", {"images": _references(chart.images, source)})
         if chart.values and chart.component:

@@ -39,8 +39,8 @@ def test_every_image_and_program_is_made(draft: Draft) -> None:
 
 def test_progress_says_what_comes_next(draft: Draft, lines: list[str]) -> None:
     Modules().fill(draft)
-    assert "kubernetes v1.34.4: compiling (1 of 9; then calico)" in lines
-    assert "etcd v3.6.16: compiling (9 of 9)" in lines
+    assert "kubernetes v1.34.4: compiling (1 of 8; then calico)" in lines
+    assert "flux v1.9.5: compiling (8 of 8)" in lines
     assert [line for line in lines if line.startswith("kubernetes v1.34.4: ") and line.endswith(" s")]
 
 
@@ -98,10 +98,7 @@ def test_charts_are_copied_whole_and_can_be_written(draft: Draft) -> None:
 def test_our_chart_has_the_modules_kinds_and_the_bundle_s_images(draft: Draft, source: Source) -> None:
     copy_charts(draft, source)
     flux = draft.charts / "flux"
-    assert {path.stem for path in (flux / "crds").iterdir()} == {
-        "flux-source-controller",
-        "flux-kustomize-controller",
-    }
+    assert {path.stem for path in (flux / "crds").iterdir()} == {"source-controller", "kustomize-controller"}
     values = yaml.safe_load((flux / "values.yaml").read_text())
     assert values["images"] == {
         image.name: image.reference(source) for image in IMAGES if image.name.startswith("flux-")
