@@ -30,7 +30,7 @@ TIMEOUT = 90.0
 
 
 def controller(name: str) -> Path:
-    return default_cache().components / component(f"flux-{name}").digest / name
+    return default_cache().components / component("flux").digest / name
 
 
 @pytest.fixture(scope="module")
