@@ -91,7 +91,8 @@ def hypervisor() -> Iterator[None]:
     subprocess.run([azlocal, "hypervisor", "start"], check=True)
     _end_left_emulators()
     yield
-    if not _WORKER:  # the others' machines may still run: whoever started the workers stops it
+    # The others' machines may still run: whoever started the workers, or says that more runs come, stops it.
+    if not _WORKER and not os.environ.get("AZLOCAL_TEST_KEEP_HYPERVISOR"):
         subprocess.run([azlocal, "hypervisor", "stop"], check=True)
 
 
@@ -135,8 +136,9 @@ def projects(folder: Path) -> Iterator[MakeProject]:
     finally:
         for project in made:
             project.reap()  # a test that was interrupted may have left its command running
-            project.settle("--before-destroy").expect()
-            project.destroy().expect()
+            if not project.is_empty() or leftovers(INSTANCE):  # else the test has destroyed it
+                project.settle("--before-destroy").expect()
+                project.destroy().expect()
     assert leftovers(INSTANCE) == []
 
 

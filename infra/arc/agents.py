@@ -9,6 +9,7 @@ import re
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +25,7 @@ from infra.errors import UserError
 from infra.kubernetes.api import ClusterApi, ClusterError
 from infra.kubernetes.health import Snapshot, lacks
 from infra.kubernetes.helm import Helm, HelmFailed, Release
-from infra.kubernetes.watch import look
+from infra.kubernetes.watch import Nudges, look
 
 RELEASE: Final = "azure-arc"
 RELEASE_NAMESPACE: Final = "azure-arc-release"
@@ -78,6 +79,7 @@ class Agents:
     def __init__(self, kubeconfig: str) -> None:
         self.api = ClusterApi(kubeconfig)
         self._helm = Helm(yaml.safe_load(kubeconfig), os.environ, {})
+        self._nudges = Nudges(self.api)
 
     def release(self, patience: Patience) -> Release | None:
         """Return the agents' release, in whatever namespace and state it is."""
@@ -243,6 +245,11 @@ class Agents:
     def lacks(self) -> list[str]:
         """Return what is missing for all agents to be available; an API server that doesn't answer is, too."""
         return missing_agents(self.api)
+
+    def nudge(self) -> None:
+        """Have kubelet look at agents that would otherwise wait for its next look."""
+        with suppress(UserError):
+            self._nudges.give(self.look())
 
     def look(self) -> Snapshot:
         """Take one look at the agents' namespace."""

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from infra.image import tools
-from infra.image.bundle import Bundle, build_bundle
-from infra.image.bundle.build import SourceChoice
+from infra.image.bundle import Bundle
+from infra.image.bundle.build import SourceChoice, build_bundle
 from infra.image.bundle.sources import Around
 from infra.image.cache import load
 from infra.image.containers import import_images

@@ -56,7 +56,7 @@ def test_where_all_machines_are_containers_no_disk_is_made_until_one_is_asked_fo
     assert whole == dataclasses.replace(image, vm=whole.vm)
     assert load(cache, recipe.digest) == whole
     assert not {"mmdebstrap", "tar", "mke2fs"} & set(runner.programs)
-    # The same file as if it had been made with the rest, and never made twice.
+    # Of the same parts as if it had been made with the rest; and it is never made twice.
     other = Cache(cache.root / "other")
     assert build(recipe, None, other, lambda line: None, runner).vm == dataclasses.replace(
         whole.vm, path=other.image(recipe.digest) / "disk.qcow2"
