@@ -19,7 +19,7 @@ from infra.image.bundle.sources import Around
 from infra.image.cache import load
 from infra.image.containers import import_images
 from infra.image.disk import make_disk, make_root
-from infra.image.folders import Progress, locked, locked_if_free, publish, step, workplace
+from infra.image.folders import Progress, flush, locked, locked_if_free, publish, step, workplace
 from infra.image.manifest import CONTAINER_FILE, MANIFEST, VM_FILE, render, with_disk
 from infra.image.mirror import find_apt_options, find_sources
 from infra.image.model import Artifact, Format, ImageError, ImageKind, NodeImage
@@ -202,7 +202,8 @@ def _make_image(
         if vm_disk:
             with teller.step(_DISK, "making it, and its checksum"):
                 disk = _make_disk(recipe, root, work, draft / VM_FILE, run)
-        with teller.step(_CHECKSUM, "reading the root file system"):
+        with teller.step(_CHECKSUM, "reading the root file system, and writing it to disk"):
+            flush(root)
             container = _artifact(root, root_hash.result(), "raw", recipe.root_size)
     image = NodeImage(recipe.image_name, recipe.digest, container, disk, bundle)
     created = datetime.now(UTC).isoformat(timespec="seconds")

@@ -65,15 +65,16 @@ def publish(source: Path, target: Path) -> None:
     """Make a finished file or folder visible under its name, whole, even if the power fails next."""
     for path in [source, *source.rglob("*")] if source.is_dir() else [source]:
         if not path.is_symlink():
-            _sync(path)
+            flush(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.is_dir():  # a damaged one of the same digest
         shutil.rmtree(target)
     source.rename(target)
-    _sync(target.parent)
+    flush(target.parent)
 
 
-def _sync(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Write a file or a folder to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
