@@ -13,13 +13,15 @@ export PATH := $(CURDIR)/.azlocal/bin:$(CURDIR)/.venv/bin:$(PATH)
 MACHINE ?=
 CLUSTER ?=
 export MACHINE CLUSTER
+# Our code is started many times: compiling it anew each time takes longer than the rest.
+unexport PYTHONDONTWRITEBYTECODE
 
 LAB ?= lab-local
 N ?= 4
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 
 .PHONY: help setup up preview refresh outputs ssh kubeconfig down env lab lab-down \
-	test test-unit test-engine test-lab test-e2e test-vm lint bench lock clean clean-cache
+	test test-unit test-engine test-lab test-e2e test-vm quick costs lint bench lock clean clean-cache
 
 help: ## what can be done here
 	@scripts/help.sh $(firstword $(MAKEFILE_LIST))
@@ -62,6 +64,10 @@ test-engine: ## the real Pulumi engine and our plugin process, no root
 test-lab: ## several KVM hosts in network namespaces of this machine
 test-e2e: ## make up and down with real machines, containers where KVM is missing
 test-vm: ## virtual machines, under emulation if need be
+quick: setup ## seconds: lint and the unit tests that what you changed reaches (since origin/main or BASE)
+	@.venv/bin/python scripts/quick.py
+costs: ## write tests/costs.json, the budget of each tier, from the last make test
+	@.venv/bin/python -m tests.costs .azlocal/tests/*.jsonl
 lint: setup ## ruff, mypy, the import contracts, shellcheck
 	@scripts/lint.sh
 

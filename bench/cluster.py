@@ -18,7 +18,8 @@ from bench.by_hand import domain_xml, network_xml
 from bench.result import Ratio
 from infra.components.add_ons import METALLB, calico_values, metallb_values, storage_values
 from infra.guest import FirstBoot, KubernetesNode, NodeSecrets, generate_host_key, render_seed
-from infra.image import Artifact, build_node_image
+from infra.image import Artifact
+from infra.image.build import build_node_image
 from infra.image.bundle import Bundle
 from infra.kubernetes.pki import administrator_kubeconfig, generate_pki
 from tests.instance import HOSTS, NETPLAN, address

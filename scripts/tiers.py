@@ -1,32 +1,42 @@
 """Run the test tiers that this machine can run, and say what was skipped and why.
 
 `make test` runs this without arguments; `make test-e2e` and its like name one tier. A tier that fails never keeps
-the others from running. Each tier is a pytest run of its own, with a time limit, so that one that hangs or
-crashes costs only itself.
+the others from running. The tiers with real engines and machines run together, in one queue: while one test waits
+for a machine to boot, another computes. The table still counts each tier on its own.
+
+In CI (AZLOCAL_TEST_REQUIRE=all) a tier that can't run is a failure, and AZLOCAL_TEST_MINUTES is the time for
+everything together: what is left to run then is stopped, and the table is printed.
 """
 
 import os
+import resource
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
-from lxml import etree
 from rich.console import Console
 from rich.table import Table
 
 from infra.image import find_node_image
+from tests import costs
+from tests.marks import MARKED_TIERS
+from tests.recording import RECORD_VARIABLE, Cost, read_record
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "azlocal"
-PYTEST_FOUND_NO_TESTS = 5
+PYTEST_SAYS_TESTS_FAILED = 1
+PYTEST_SAYS_NO_MORE = -1
+RECORDS = ROOT / ".azlocal" / "tests"  # what each test of the last run cost
 GRACE_SECONDS = 120  # for fixtures to take their machines down after an interrupt
 MACHINES_GIB = 8  # their disks, and their host's store
 IMAGE_GIB = 35  # besides, while the image is built: Go's caches (25), the bundle, the image
@@ -37,15 +47,34 @@ Need = Callable[[], str | None]
 
 @dataclass(frozen=True)
 class Tier:
-    """One step: what it needs of the machine, what has to run before its tests, and what it runs."""
+    """One kind of check: what it needs of the machine, and what has to run before it.
+
+    Attributes:
+        name: What people call it; for tests, their marker.
+        needs: Checks of the machine, each with a reason where it fails.
+        preparations: Commands that bring the machine to where the tests can run; done already, they cost nothing.
+        command: What runs instead of tests.
+    """
 
     name: str
-    limit_minutes: int
     needs: tuple[Need, ...] = ()
     preparations: tuple[tuple[str, ...], ...] = ()
-    command: tuple[str, ...] = ()  # runs instead of pytest
-    at_once: int = 1  # tests that run side by side: for those that mostly wait, and have names of their own
-    distribution: str = "load"  # of them, as pytest-xdist calls it: `loadfile` where a file's tests share machines
+    command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """Tiers that run together, within a time limit.
+
+    Attributes:
+        tiers: Run by one pytest, if they are tests.
+        limit_minutes: For what hangs; CI's own limit is for all steps together.
+        workers: How many tests run side by side.
+    """
+
+    tiers: tuple[Tier, ...]
+    limit_minutes: int
+    workers: int = 1
 
 
 @dataclass
@@ -59,6 +88,7 @@ class Result:
     failed: int = 0
     skipped: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
 
 def needs_root() -> str | None:
@@ -111,24 +141,36 @@ PLAIN_IMAGE = (*IMAGE, "--plain")
 HYPERVISOR = ("azlocal", "hypervisor", "start")
 MACHINES = (needs_root, needs_x86, needs_command("libvirtd"), needs_command("mmdebstrap"), needs_disk_space)
 
-# What CI runs takes its 90 minutes together; each limit is for what hangs.
-TIERS = (
-    Tier("lint", 5, command=("scripts/lint.sh",)),
-    Tier("unit", 8, at_once=2),
+CORES = os.cpu_count() or 1
+# Tests of real machines wait for half of their time, so one more of them than processors keeps these busy.
+STEPS = (
+    Step((Tier("lint", command=("scripts/lint.sh",)),), 5),
+    Step((Tier("unit"),), 8, CORES),
     # A step of its own, so that its time is seen: Kubernetes is compiled in it where it can't be downloaded.
-    Tier("image", 40, MACHINES, (PLAIN_IMAGE,), command=IMAGE),
-    Tier("engine", 20, (needs_command("pulumi"),), at_once=2),
-    Tier("lab", 30, (needs_root, needs_namespaces, needs_command("libvirtd"), needs_command("sshd")), at_once=2),
-    Tier(
-        "e2e",
-        50,
-        (*MACHINES, needs_loop_devices),
-        (PLAIN_IMAGE, IMAGE, HYPERVISOR),
-        at_once=2,
-        distribution="loadfile",
+    Step((Tier("image", MACHINES, (PLAIN_IMAGE,), command=IMAGE),), 45),
+    Step(
+        (
+            Tier("engine", (needs_command("pulumi"),)),
+            Tier("lab", (needs_root, needs_namespaces, needs_command("libvirtd"), needs_command("sshd"))),
+            Tier("e2e", (*MACHINES, needs_loop_devices), (PLAIN_IMAGE, IMAGE, HYPERVISOR)),
+            Tier("vm", (*MACHINES, needs_command("qemu-system-x86_64")), (PLAIN_IMAGE, IMAGE, HYPERVISOR)),
+        ),
+        75,
+        CORES + 1,
     ),
-    Tier("vm", 40, (*MACHINES, needs_command("qemu-system-x86_64")), (PLAIN_IMAGE, IMAGE, HYPERVISOR), at_once=2),
 )
+TIERS = tuple(tier for step in STEPS for tier in step.tiers)
+
+
+class Deadline:
+    """The end of the time that all steps have together; AZLOCAL_TEST_MINUTES says how long that is."""
+
+    def __init__(self, minutes: float) -> None:
+        self._end = time.monotonic() + minutes * 60
+
+    def minutes(self, limit: float) -> float:
+        """Return how long a step with that limit may take."""
+        return max(0.0, min(limit, (self._end - time.monotonic()) / 60))
 
 
 def run_quietly(*command: str) -> subprocess.CompletedProcess[str]:
@@ -136,14 +178,18 @@ def run_quietly(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
 
 
-def run_limited(command: list[str], limit_minutes: float) -> int | None:
+def run_limited(
+    command: list[str], limit_minutes: float, environment: Mapping[str, str] = MappingProxyType({})
+) -> int | None:
     """Run a command in a process group of its own; answer its exit code, or None if it ran out of time.
 
     It is interrupted first, so that fixtures can take down what they made, and killed after a grace period.
     """
-    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, process_group=0)
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, process_group=0, env=os.environ | environment
+    )
     try:
-        return process.wait(limit_minutes * 60)
+        return process.wait(None if limit_minutes == inf else limit_minutes * 60)
     except subprocess.TimeoutExpired:
         stop(process)
         return None
@@ -162,86 +208,130 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def run_command(tier: Tier) -> Result:
-    """Run a tier that is a command."""
-    code = run_limited(list(tier.command), tier.limit_minutes)
-    if code == 0:
-        return Result(tier.name, "passed")
-    return Result(tier.name, "FAILED", reason="see above" if code else out_of_time(tier))
-
-
-def run_pytest(tier: Tier, extra: list[str]) -> Result:
-    """Run one tier's tests and count them."""
-    marker = [] if tier.name == "unit" else ["-m", tier.name]
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", *marker, f"--junit-xml={report}", "--durations=5"]
-        if tier.at_once > 1:
-            command += ["--numprocesses", str(tier.at_once), "--dist", tier.distribution]
-        # Each tier collects every file: one that can't be imported must not take the other tiers' tests along.
-        command += ["--continue-on-collection-errors", *extra]
-        code = run_limited(command, tier.limit_minutes)
-        result = count(tier, report)
-    if code is None:
-        result.outcome, result.reason = "FAILED", out_of_time(tier)
-    elif code == PYTEST_FOUND_NO_TESTS:
-        result.outcome, result.reason = "skipped", "no test was found for it"
-    elif code != 0:
-        result.outcome, result.reason = "FAILED", "" if result.failed else f"pytest exited {code}, see above"
-    return result
-
-
-def out_of_time(tier: Tier) -> str:
-    """Word the reason of a tier that was stopped."""
-    return f"stopped after its limit of {tier.limit_minutes} minutes"
-
-
-def count(tier: Tier, report: Path) -> Result:
-    """Read the numbers from pytest's report, which is missing when pytest died."""
-    result = Result(tier.name, "passed")
-    if not report.exists():
-        return result
-    for suite in etree.parse(report).getroot().iter("testsuite"):
-        number = {key: int(suite.get(key, "0")) for key in ("tests", "errors", "failures", "skipped")}
-        broken = number["errors"] + number["failures"]
-        result.failed += broken
-        result.skipped += number["skipped"]
-        result.passed += max(0, number["tests"] - broken - number["skipped"])
-    return result
-
-
-def run_tier(tier: Tier, extra: list[str]) -> Result:
-    """Prepare a tier and run it. Preparations repeat from tier to tier: done already, they cost nothing."""
-    for command in tier.preparations:
-        if run_limited(list(command), tier.limit_minutes) != 0:
-            return Result(tier.name, "FAILED", reason=f"its preparation failed: {shlex.join(command)}")
-    return run_command(tier) if tier.command else run_pytest(tier, extra)
-
-
-def run_all(tiers: Iterable[Tier], console: Console, *, asked_for: bool) -> Iterator[Result]:
-    """Run tier after tier. One that this machine can't run is a failure only if it was asked for by name."""
-    extra = shlex.split(os.environ.get("PYTEST_FLAGS", ""))
-    for tier in tiers:
-        reason = next(filter(None, (need() for need in tier.needs)), None)
-        if reason:
-            yield Result(tier.name, "FAILED" if asked_for else "skipped", reason=reason)
-            continue
-        console.rule(tier.name)
-        started = time.monotonic()
-        result = run_tier(tier, extra)
+def run_step(step: Step, extra: list[str], deadline: Deadline) -> list[Result]:
+    """Prepare a step's tiers and run them; a tier whose preparation fails doesn't keep the others from running."""
+    results = []
+    ready = []
+    started = time.monotonic()
+    prepared: dict[tuple[str, ...], bool] = {}
+    for tier in step.tiers:
+        for command in tier.preparations:
+            if command not in prepared:
+                prepared[command] = run_limited(list(command), deadline.minutes(step.limit_minutes)) == 0
+        broken = next((command for command in tier.preparations if not prepared[command]), None)
+        if broken:
+            results.append(Result(tier.name, "FAILED", reason=f"its preparation failed: {shlex.join(broken)}"))
+        else:
+            ready.append(tier)
+    limit = deadline.minutes(step.limit_minutes)
+    results += [run_command(tier, limit) for tier in ready if tier.command]
+    if tested := [tier for tier in ready if not tier.command]:
+        results += run_pytest(tested, step.workers, limit, extra)
+    for result in results:
         result.seconds = time.monotonic() - started
-        yield result
-        if HYPERVISOR in tier.preparations:
-            run_limited(["azlocal", "hypervisor", "stop"], limit_minutes=2)
+    if HYPERVISOR in prepared:
+        run_limited(["azlocal", "hypervisor", "stop"], limit_minutes=2)
+    return results
+
+
+def run_command(tier: Tier, limit_minutes: float) -> Result:
+    """Run a tier that is a command."""
+    before = children_seconds()
+    code = run_limited(list(tier.command), limit_minutes)
+    result = Result(tier.name, "passed" if code == 0 else "FAILED", cpu_seconds=children_seconds() - before)
+    if code != 0:
+        result.reason = "see above" if code else out_of_time(limit_minutes)
+    return result
+
+
+def children_seconds() -> float:
+    """Return the processor time of the commands that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def run_pytest(tiers: list[Tier], workers: int, limit_minutes: float, extra: list[str]) -> list[Result]:
+    """Run the tests of these tiers in one queue, and count each tier's."""
+    marked = [tier.name for tier in tiers if tier.name in MARKED_TIERS]
+    RECORDS.mkdir(parents=True, exist_ok=True)
+    record = RECORDS / f"{'-'.join(tier.name for tier in tiers)}.jsonl"
+    record.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "pytest", *(["-m", " or ".join(marked)] if marked else []), "--durations=10"]
+    if workers > 1:
+        # A file's tests share what they made, so a file stays in one worker; conftest.py puts the longest first.
+        command += ["--numprocesses", str(workers), "--dist", "loadfile", "--no-loadscope-reorder"]
+    # A file that can't be imported must not take the other tiers' tests along.
+    command += ["--continue-on-collection-errors", *extra]
+    code = run_limited(command, limit_minutes, {RECORD_VARIABLE: str(record)})
+    results = [count(tier.name, read_record(record)) for tier in tiers]
+    if code == PYTEST_SAYS_TESTS_FAILED and not any(result.failed for result in results):
+        code = PYTEST_SAYS_NO_MORE  # a worker that crashed, a file that can't be imported: no tier's own failure
+    for result in results:
+        judge(result, code, limit_minutes)
+    return results
+
+
+def count(tier: str, record: list[Cost]) -> Result:
+    """Count a tier's tests."""
+    own = [cost for cost in record if cost.tier == tier]
+    outcomes = Counter(cost.outcome for cost in own)
+    return Result(
+        tier,
+        "passed",
+        passed=outcomes["passed"],
+        failed=outcomes["failed"],
+        skipped=outcomes["skipped"],
+        cpu_seconds=sum(cost.cpu_seconds for cost in own),
+    )
+
+
+def judge(result: Result, code: int | None, limit_minutes: float) -> None:
+    """Say whether a tier passed, by its tests and by how pytest, which may have run other tiers too, ended."""
+    if result.failed:
+        result.outcome = "FAILED"
+    elif code is None:
+        result.outcome, result.reason = "FAILED", out_of_time(limit_minutes)
+    elif code not in (0, PYTEST_SAYS_TESTS_FAILED):
+        said = f"pytest exited {code}" if code != PYTEST_SAYS_NO_MORE else "pytest failed outside of tests"
+        result.outcome, result.reason = "FAILED", f"{said}, see above"
+    elif not result.passed:
+        result.outcome, result.reason = "FAILED", f"none of its {result.skipped} tests ran"
+    elif over := costs.over_budget(result.tier, result.cpu_seconds, costs.budgets()):
+        result.outcome, result.reason = "FAILED", over
+
+
+def out_of_time(limit_minutes: float) -> str:
+    """Word the reason of a tier that was stopped."""
+    return f"stopped after its limit of {limit_minutes:.0f} minutes"
+
+
+def run_all(
+    steps: Iterable[Step], console: Console, *, required: bool, deadline: Deadline | None = None
+) -> Iterator[Result]:
+    """Run step after step. A tier that this machine can't run is a failure only where it is required."""
+    extra = shlex.split(os.environ.get("PYTEST_FLAGS", ""))
+    for step in steps:
+        able = []
+        for tier in step.tiers:
+            reason = next(filter(None, (need() for need in tier.needs)), None)
+            if reason:
+                yield Result(tier.name, "FAILED" if required else "skipped", reason=reason)
+            else:
+                able.append(tier)
+        if able:
+            console.rule(" + ".join(tier.name for tier in able))
+            yield from run_step(replace(step, tiers=tuple(able)), extra, deadline or Deadline(inf))
 
 
 def show(results: list[Result], console: Console) -> None:
     """Print the table, and last the one line with the sums."""
-    table = Table("tier", "", "passed", "failed", "skipped", "seconds", "why", title="make test")
+    table = Table("tier", "", "passed", "failed", "skipped", "seconds", "processor", "why", title="make test")
     for result in results:
         style = {"passed": "green", "FAILED": "bold red", "skipped": "yellow"}[result.outcome]
         numbers = (str(result.passed), str(result.failed), str(result.skipped), f"{result.seconds:.0f}")
-        table.add_row(result.tier, f"[{style}]{result.outcome}[/]", *numbers, result.reason)
+        table.add_row(
+            result.tier, f"[{style}]{result.outcome}[/]", *numbers, f"{result.cpu_seconds:.0f}", result.reason
+        )
     console.print(table)
     passed, failed, skipped = (
         sum(numbers) for numbers in zip(*((r.passed, r.failed, r.skipped) for r in results), strict=True)
@@ -256,8 +346,10 @@ def main(names: list[str]) -> int:
     if unknown:
         console.print(f"no such tier: {', '.join(sorted(unknown))}; they are {', '.join(t.name for t in TIERS)}")
         return 2
-    tiers = tuple(tier for tier in TIERS if not names or tier.name in names)
-    results = list(run_all(tiers, console, asked_for=bool(names)))
+    steps = [replace(step, tiers=tuple(t for t in step.tiers if not names or t.name in names)) for step in STEPS]
+    deadline = Deadline(float(os.environ.get("AZLOCAL_TEST_MINUTES") or inf))
+    required = bool(names) or os.environ.get("AZLOCAL_TEST_REQUIRE") == "all"
+    results = list(run_all([step for step in steps if step.tiers], console, required=required, deadline=deadline))
     show(results, console)
     return 1 if any(result.outcome == "FAILED" for result in results) else 0
 

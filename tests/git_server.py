@@ -61,7 +61,7 @@ def served(folder: Path, address: str) -> Iterator[Repository]:
     subprocess.run(["git", "clone", "--quiet", str(bare), str(work)], check=True, env=_environment())
     subprocess.run(["git", "checkout", "--quiet", "-B", _BRANCH], cwd=work, check=True, env=_environment())
     server = ThreadingHTTPServer((address, 0), _handler(bare.parent))
-    thread = Thread(target=server.serve_forever)
+    thread = Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:
         yield Repository(f"http://{address}:{server.server_port}/{bare.name}", work)

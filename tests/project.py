@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import shutil
 import signal
 import subprocess
+import tempfile
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,9 @@ ROOT = Path(__file__).resolve().parent.parent
 _HOST_KINDS = ("infra:AzureLocalInstance", "infra:PhysicalHost", "index:Host", "index:Network")
 HOST_ONLY = tuple(word for kind in _HOST_KINDS for word in ("--target", f"**azlocal:{kind}::**"))
 """Flags for hosts and their networks alone, without images and machines."""
+
+_SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}
+"""What Pulumi's SDKs and its state mark an encrypted value with."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +136,14 @@ class Project:
         )
 
     def init(self) -> None:
-        self.pulumi("stack", "init").expect()
+        """Make the stack: a copy of the empty one that `pulumi stack init` made for the first of its name."""
+        assert not self._state_file.exists()
+        made = _empty_stack(self._name, self.stack)
+        for path, content in made.files.items():
+            (self.directory / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.directory / path).write_bytes(content)
+        with (self.directory / f"Pulumi.{self.stack}.yaml").open("a") as config:
+            config.write(made.salt)
 
     def up(self, *flags: str, timeout: float = 600) -> Run:
         return self.pulumi("up", "--yes", "--skip-preview", *flags, timeout=timeout)
@@ -149,9 +162,41 @@ class Project:
         return decoded
 
     def outputs(self) -> dict[str, Any]:
+        """Return the stack's outputs from its state file, secret ones as `[secret]`."""
+        stacks = [one for one in self.state().get("resources", []) if one["type"] == "pulumi:pulumi:Stack"]
+        found: dict[str, Any] = _without_secrets(stacks[0].get("outputs", {})) if stacks else {}
+        return found
+
+    def printed_outputs(self) -> dict[str, Any]:
+        """Return what the CLI prints as the stack's outputs: half a second of a process more than `outputs`."""
         run = self.pulumi("stack", "output", "--json").expect()
         decoded: dict[str, Any] = json.loads(run.output)
         return decoded
+
+    def state(self) -> dict[str, Any]:
+        """Return what the state file lists (`resources`, `pending_operations`), secrets still encrypted."""
+        checkpoint = json.loads(self._state_file.read_text())["checkpoint"]
+        latest: dict[str, Any] = checkpoint.get("latest") or {}  # a new stack's file has it as `Latest`, and empty
+        return latest
+
+    def kinds(self) -> Counter[str]:
+        """Return how many resources state has of each kind, as `Host`."""
+        return Counter(one["type"].rpartition(":")[2] for one in self.state().get("resources", []))
+
+    def is_empty(self) -> bool:
+        """Return whether state lists nothing, no run was killed meanwhile, and none is at it."""
+        listed = self.state()
+        locks = (self.directory / "state" / ".pulumi" / "locks").rglob("*.json")
+        return not (listed.get("resources") or listed.get("pending_operations") or list(locks))
+
+    @property
+    def _name(self) -> str:
+        name: str = yaml.safe_load((self.directory / "Pulumi.yaml").read_text())["name"]
+        return name
+
+    @property
+    def _state_file(self) -> Path:
+        return self.directory / "state" / ".pulumi" / "stacks" / self._name / f"{self.stack}.json"
 
     def _environment(self) -> dict[str, str]:
         path = f"{ROOT / '.azlocal' / 'bin'}{os.pathsep}{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
@@ -166,6 +211,42 @@ class Project:
 
     def _dump(self, name: str, content: dict[str, Any]) -> None:
         (self.directory / name).write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, dict):
+        if value.items() >= _SECRET.items():
+            return "[secret]"
+        return {key: _without_secrets(one) for key, one in value.items()}
+    return [_without_secrets(one) for one in value] if isinstance(value, list) else value
+
+
+@dataclass(frozen=True)
+class _EmptyStack:
+    """What `pulumi stack init` writes.
+
+    Attributes:
+        files: The state's files, by their path in the project's folder.
+        salt: The line of the stack's configuration by which the passphrase is checked.
+    """
+
+    files: dict[Path, bytes]
+    salt: str
+
+
+@functools.cache
+def _empty_stack(name: str, stack: str) -> _EmptyStack:
+    """Have the CLI make a stack. State names its project and itself, and nothing of the folder that it lies in."""
+    with tempfile.TemporaryDirectory() as folder:
+        project = Project(Path(folder), stack)
+        project._dump("Pulumi.yaml", {"name": name, "runtime": "python"})
+        (project.directory / "state").mkdir()
+        project.pulumi("stack", "init").expect()
+        files = [path for path in (project.directory / "state").rglob("*") if path.is_file()]
+        return _EmptyStack(
+            {path.relative_to(project.directory): path.read_bytes() for path in files},
+            (project.directory / f"Pulumi.{stack}.yaml").read_text(),
+        )
 
 
 def example(directory: Path, stack: str) -> Project:

@@ -75,8 +75,15 @@ def test_a_placement_with_its_lock_decides_the_hosts() -> None:
 
 
 def test_a_lost_host_lets_no_machine_go_live() -> None:
-    topology = topology_of(cluster(), hosts=[host(1), host(2, drain="live"), host(3, drain=True)])
-    assert [one.drains_live for one in topology.hosts] == [False, True, False]
+    hosts = [host(1), host(2, drain="live"), host(3, drain=True), host(4, lost=True)]
+    topology = topology_of(cluster(), hosts=hosts)
+    assert [one.drains_live for one in topology.hosts] == [False, True, False, False]
+    assert [one.name for one in topology.hosts if one.is_lost] == ["node4"]
+    both = make_spec(cluster(), hosts=[host(1), host(2, drain="live", lost=True)])
+    assert [one.drains_live for one in both.hosts.hosts] == [False, False]
+    with pytest.raises(SpecError) as caught:
+        build_topology(both, plan_addresses(both))
+    assert "live-drain-of-lost-host" in {finding.rule for finding in caught.value.findings}
 
 
 def test_a_placement_that_is_not_sound_is_no_topology() -> None:

@@ -12,13 +12,15 @@ import pulumi
 
 from infra.arc_topology import Arc
 from infra.arc_topology import ConnectedCluster as ConnectedClusterTopology
-from infra.resources.arc_emulator import ArcEmulator
-from infra.resources.arc_registration import ArcRegistration
-from infra.resources.connected_cluster import ConnectedCluster
-from infra.resources.control_plane import ControlPlane
-from infra.resources.custom_location import CustomLocation
-from infra.resources.extension import Extension
-from infra.resources.flux_configuration import FluxConfiguration
+from infra.resources.declared import (
+    ArcEmulator,
+    ArcRegistration,
+    ConnectedCluster,
+    ControlPlane,
+    CustomLocation,
+    Extension,
+    FluxConfiguration,
+)
 from infra.spec.arc import FluxConfiguration as FluxSpec
 from infra.spec.arc_extensions import ExtensionSpec
 

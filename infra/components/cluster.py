@@ -11,11 +11,15 @@ import pulumi_kubernetes as kubernetes
 from infra.components.arc import ArcOnboarding, KubernetesCluster
 from infra.components.node import KubernetesNode, Site, declare_machines
 from infra.guest import POOL_LABEL
-from infra.resources.cluster import Cluster as ClusterResource
-from infra.resources.cluster_identity import ClusterIdentity
-from infra.resources.control_plane import ControlPlane
-from infra.resources.machine import Machine
-from infra.resources.node_placement import NodePlacement
+from infra.resources.declared import (
+    Cluster as ClusterResource,
+)
+from infra.resources.declared import (
+    ClusterIdentity,
+    ControlPlane,
+    Machine,
+    NodePlacement,
+)
 from infra.topology import Cluster as ClusterTopology
 from infra.topology import Machine as MachineTopology
 

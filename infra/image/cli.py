@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -21,6 +21,8 @@ from infra.image.folders import clear, disk_usage, locked, remove
 from infra.image.model import ImageError, ImageKind
 from infra.image.places import Cache, default_cache
 from infra.image.recipe import MIB, current_recipe
+
+_KVM: Final = Path("/dev/kvm")
 
 app = typer.Typer(help="The node image that every machine boots.", no_args_is_help=True)
 
@@ -47,6 +49,14 @@ def build(
             help="The image without Kubernetes, which needs no bundle: for stacks that say `nodeImage: plain`.",
         ),
     ] = False,
+    vm_disk: Annotated[
+        bool | None,
+        typer.Option(
+            "--vm-disk/--no-vm-disk",
+            help="Whether the disk that VMs boot is made, too; containers need none. By default it is, except "
+            "where the stack's machines can be nothing but containers.",
+        ),
+    ] = None,
 ) -> None:
     """Build the current bundle and node image, unless they are there already.
 
@@ -63,10 +73,12 @@ def build(
     """
     if stack and plain:
         raise typer.BadParameter("the stack says which image it is", param_hint="--plain")
-    kind = _kind_of(stack, directory_of(context)) if stack else "plain" if plain else "kubernetes"
+    kind, may_be_vms = (
+        _needs_of(stack, directory_of(context)) if stack else ("plain" if plain else "kubernetes", True)
+    )
     with _errors():
-        image = build_node_image(typer.echo, source, kind)
-    typer.echo(f"{image.name} is in {image.vm.path.parent}")
+        image = build_node_image(typer.echo, source, kind, vm_disk=may_be_vms if vm_disk is None else vm_disk)
+    typer.echo(f"{image.name} is in {image.container.path.parent}")
     if image.bundle:
         typer.echo(f"{image.bundle.name} is in {image.bundle.folder}")
 
@@ -108,7 +120,7 @@ def verify() -> None:
     cache = default_cache()
     with _errors():
         for entry in image_cache.entries(cache):
-            for artifact in (entry.image.container, entry.image.vm):
+            for artifact in entry.image.artifacts:
                 started = time.monotonic()
                 fault = image_cache.verify(artifact)
                 damaged += fault is not None
@@ -147,11 +159,16 @@ def prune(
     typer.echo(f"freed {freed / MIB:.0f} MiB")
 
 
-def _kind_of(stack: str, directory: Path) -> ImageKind:
+def _needs_of(stack: str, directory: Path) -> tuple[ImageKind, bool]:
+    """Return which image a stack's machines boot, and whether a machine is, or may become, a VM."""
     from infra.spec.loader import load_stack
 
     with errors():
-        return load_stack(stack, directory)[0].node_image
+        config, _, hosts = load_stack(stack, directory)
+    may_be_vms = config.machine_type != "container"
+    if config.machine_type == "auto" and hosts is not None and all(host.is_local for host in hosts.hosts):
+        may_be_vms = _KVM.exists()  # of other hosts only `up` finds it out
+    return config.node_image, may_be_vms
 
 
 def _with_bundle(cache: Cache) -> set[str]:

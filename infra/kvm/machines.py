@@ -9,7 +9,6 @@ from contextlib import suppress
 from typing import Final
 
 import libvirt
-import tenacity
 
 from infra.kvm.connection import HostSession
 from infra.kvm.domain_xml import CPU_PERIOD, DomainView, MachineDefinition, MachineType, from_xml, to_xml
@@ -186,6 +185,8 @@ def start(session: HostSession, domain: libvirt.virDomain) -> None:
     if domain.connect().getType() != "LXC":
         domain.create()
         return
+    import tenacity  # only who starts a container needs it
+
     with session.starting:
         for attempt in tenacity.Retrying(
             retry=tenacity.retry_if_exception(_lost_the_race_for_a_loop_device),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import pulumi
 from pydantic import Field
 
-from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Resource, Secret
+from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Secret
 from infra.resources.control_plane import Member
 
 
@@ -55,10 +54,3 @@ CLUSTER = Contract(
     "A Kubernetes cluster, ready when its nodes are and its add-ons are available.",
     "{instance}/{cluster}",
 )
-
-
-class Cluster(Resource):
-    """One cluster of the instance."""
-
-    contract = CLUSTER
-    ready: pulumi.Output[bool]

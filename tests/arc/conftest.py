@@ -7,14 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.arc.living import Lab, add_node, emulated
-from tests.offline.apiserver import ApiServer, helm_environment, missing, running
+from tests.offline.apiserver import ApiServer, helm_environment
+from tests.offline.shared import lent
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    if lacking := missing():
-        pytest.skip(f"not built on this machine: {', '.join(lacking)}; `azlocal image build` builds them")
-    for server in running(tmp_path_factory.mktemp("cluster")):
+def cluster(request: pytest.FixtureRequest) -> Iterator[ApiServer]:
+    with lent(request) as server:
         add_node(server)
         yield server
 

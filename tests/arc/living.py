@@ -24,9 +24,9 @@ from infra.arc.emulator import daemon
 from infra.arc.environment import AzureEnvironment, environment_of
 from infra.arc.model import AzureScope, Onboarding
 from infra.arc.patience import Bounds
-from tests.arc.emulator.kubelet import pods_get_ready
 from tests.arc.emulator.local_agents import LocalAgents
 from tests.offline.apiserver import ApiServer
+from tests.offline.kubelet import pods_get_ready
 
 GROUP = "lab-rg"
 _ROLES = ("clusteridentityoperator", "cluster-metadata-operator", "resource-sync-agent", "extension-manager")
@@ -144,13 +144,13 @@ def agents_live(lab: Lab, folder: Path) -> Iterator[LocalAgents]:
         for turn in itertools.count():
             if ended.wait(0.3):
                 return
-            if turn % 20 == 0:  # else Kubernetes taints the node after forty seconds
+            if turn % 50 == 0:  # else Kubernetes taints the node after forty seconds
                 add_node(lab.cluster)
                 renew_lease(lab.cluster, "node-1", datetime.datetime.now(datetime.UTC))
             installed = _is_there(lab.cluster, _CONFIG)
             with contextlib.suppress(AssertionError, OSError):
                 for role in _ROLES:
-                    if installed and role not in agents.processes:
+                    if installed and role not in agents.processes and role not in agents.away:
                         agents.start(role)
                 if not installed:
                     agents.end()

@@ -7,7 +7,6 @@ import contextlib
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from infra.arc.onboarding import connect
 from infra.arc.patience import Patience
 from infra.kubernetes.api import ClusterApi
 from tests.arc.living import Lab
+from tests.offline.kubelet import kubelet
 
 pytestmark = pytest.mark.engine
 
@@ -29,32 +29,20 @@ IMAGE = "localhost/azlocal/agent-runtime:1"
 
 
 @contextlib.contextmanager
-def kubelet(lab: Lab, folder: Path, *, waiting: str | None = None) -> Iterator[list[dict[str, Any]]]:
+def pods_run(lab: Lab, folder: Path, *, waiting: str | None = None) -> Iterator[list[dict[str, Any]]]:
     """Run the job's command as a kubelet would, or say why it can't; yield the pods that were seen."""
-    ended, seen = threading.Event(), []
+    seen: list[dict[str, Any]] = []
 
-    def work() -> None:
-        while not ended.wait(0.2):
-            for pod in lab.cluster.get("/api/v1/namespaces/kube-system/pods")["items"]:
-                if pod["status"].get("containerStatuses") or pod["metadata"].get("deletionTimestamp"):
-                    continue
-                seen.append(pod)
-                state = {"waiting": {"reason": waiting}} if waiting else {"terminated": _run(lab, folder, pod)}
-                container = {"name": "diagnosis", "image": IMAGE, "imageID": "", "ready": False, "restartCount": 0}
-                status = {"status": {"containerStatuses": [{**container, "state": state}]}}
-                lab.cluster.kubectl(
-                    *("-n", "kube-system", "patch", "pod", pod["metadata"]["name"], "--subresource=status"),
-                    *("--type=merge", "-p", json.dumps(status)),
-                    check=False,
-                )
+    def say(pod: dict[str, Any]) -> dict[str, Any] | None:
+        if pod["status"].get("containerStatuses") or pod["metadata"].get("deletionTimestamp"):
+            return None
+        seen.append(pod)
+        state = {"waiting": {"reason": waiting}} if waiting else {"terminated": _run(lab, folder, pod)}
+        container = {"name": "diagnosis", "image": IMAGE, "imageID": "", "ready": False, "restartCount": 0}
+        return {"containerStatuses": [{**container, "state": state}]}
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
+    with kubelet(lab.cluster, "kube-system", say):
         yield seen
-    finally:
-        ended.set()
-        thread.join()
 
 
 def _run(lab: Lab, folder: Path, pod: dict[str, Any]) -> dict[str, Any]:
@@ -75,7 +63,7 @@ def nothing_stays(lab: Lab) -> None:
 
 
 def test_what_pods_reach_is_no_problem(lab: Lab, tmp_path: Path) -> None:
-    with kubelet(lab, tmp_path) as pods:
+    with pods_run(lab, tmp_path) as pods:
         found = diagnosis.diagnose(
             ClusterApi(lab.cluster.kubeconfig), lab.wanted(probe_image=IMAGE), Patience(**lab.bounds())
         )
@@ -87,7 +75,7 @@ def test_what_pods_reach_is_no_problem(lab: Lab, tmp_path: Path) -> None:
 def test_what_pods_do_not_reach_keeps_the_cluster_from_being_connected(lab: Lab, tmp_path: Path) -> None:
     proxy = Proxy(f"http://user:{CANARY}@127.0.0.1:1")
     wanted = lab.wanted(probe_image=IMAGE, features=Features(proxy=proxy))
-    with kubelet(lab, tmp_path) as pods, lab.azure() as azure, pytest.raises(Unready) as caught:
+    with pods_run(lab, tmp_path) as pods, lab.azure() as azure, pytest.raises(Unready) as caught:
         connect(azure, wanted, **lab.bounds())
     assert "endpoint-blocked: from a pod of the cluster, 127.0.0.1:" in str(caught.value)
     assert "identity of agents" in str(caught.value)
@@ -99,7 +87,7 @@ def test_what_pods_do_not_reach_keeps_the_cluster_from_being_connected(lab: Lab,
 
 
 def test_a_pod_that_cannot_run_keeps_nobody(lab: Lab, tmp_path: Path) -> None:
-    with kubelet(lab, tmp_path, waiting="ErrImagePull"):
+    with pods_run(lab, tmp_path, waiting="ErrImagePull"):
         found = diagnosis.diagnose(
             ClusterApi(lab.cluster.kubeconfig), lab.wanted(probe_image=IMAGE), Patience(**lab.bounds())
         )

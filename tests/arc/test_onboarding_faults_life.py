@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from infra.arc.patience import Bounds, Patience
 from infra.errors import Interrupted
 from infra.kubernetes.api import ClusterApi, ClusterError
 from tests.arc.living import Lab, agents_live
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.engine
 
@@ -272,10 +273,10 @@ def test_a_half_removed_installation_is_refused_with_the_command(lab: Lab, azure
 def test_a_resource_of_another_cluster_is_not_taken_over(lab: Lab, azure: Azure) -> None:
     with pytest.raises(Interrupted):
         connect(azure, lab.wanted(), **stopping_at(lab, "waiting for the"))
-    release = Agents(lab.cluster.kubeconfig).release
+    assert Agents(lab.cluster.kubeconfig).release(Patience()) is not None
     lab.cluster.helm("uninstall", "azure-arc", "--namespace", "azure-arc-release", "--no-hooks")
     lab.cluster.kubectl("delete", "namespace", "azure-arc", "--ignore-not-found")
-    assert release is not None
+    assert Agents(lab.cluster.kubeconfig).release(Patience()) is None
     with pytest.raises(Conflict, match="belongs to another cluster") as caught:
         connect(azure, lab.wanted(), **lab.bounds())
     assert caught.value.rule == "resource-exists"
@@ -309,24 +310,16 @@ DEFINITION = {
 
 def _held_namespace(lab: Lab, content: dict[str, object]) -> None:
     lab.cluster.kubectl("create", "namespace", "azure-arc")
-    _eventually(lambda: bool(lab.cluster.kubectl("apply", "-f", "-", stdin=json.dumps(content), check=False)))
+    applied = ("apply", "-f", "-")
+    eventually(lambda: lab.cluster.kubectl(*applied, stdin=json.dumps(content), check=False), "it is applied")
     lab.cluster.kubectl("delete", "namespace", "azure-arc", "--wait=false")
     # Kubernetes begins some seconds later, and only then says what holds it.
-    _eventually(lambda: _is_held(lab.cluster.get("/api/v1/namespaces/azure-arc")))
+    eventually(lambda: _is_held(lab.cluster.get("/api/v1/namespaces/azure-arc")), "the namespace is held")
 
 
 def _is_held(namespace: dict[str, Any]) -> bool:
     conditions = namespace["status"].get("conditions") or []
     return any(one["type"] == "NamespaceFinalizersRemaining" and one["status"] == "True" for one in conditions)
-
-
-def _eventually(check: Callable[[], bool]) -> None:
-    import time
-
-    ends = time.monotonic() + 20
-    while not check():
-        assert time.monotonic() < ends
-        time.sleep(0.3)
 
 
 def test_a_namespace_that_arcs_own_objects_hold_is_let_go(lab: Lab, azure: Azure) -> None:

@@ -6,8 +6,7 @@ The emulator stands in for Azure; this file speaks for the agents.
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -28,6 +27,7 @@ from infra.resources.extension import ExtensionInputs, ExtensionState
 from tests.arc.emulator.azure_sdk import Agents
 from tests.arc.living import GROUP, Lab
 from tests.provider.conftest import MemoryLog
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.engine
 
@@ -66,7 +66,7 @@ class Cluster:
         agents = Agents(self.lab.folder)
         with ThreadPoolExecutor(1) as pool, pytest.raises(InitFailed) as caught:
             done = pool.submit(self.install, wanted)
-            eventually(lambda: wanted.name in agents.desired(self.id))
+            eventually(lambda: wanted.name in agents.desired(self.id), "it is wanted")
             said = {"code": "InstallationFailed", "displayStatus": None, "level": "Error", "message": why}
             shown = {"statuses": [said], "errorInfo": {"code": "ExtensionCreationFailed", "message": why}}
             agents.report(
@@ -100,13 +100,6 @@ class Cluster:
 
 def operation() -> Operation:
     return Operation("urn:pulumi:local::azlocal::azlocal:index:X::x", MemoryLog(), threading.Event(), timeout=60)
-
-
-def eventually(check: Callable[[], bool]) -> None:
-    ends = time.monotonic() + 20
-    while not check():
-        assert time.monotonic() < ends
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")

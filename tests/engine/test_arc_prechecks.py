@@ -16,16 +16,19 @@ import yaml
 
 from infra.arc.emulator import daemon
 from tests.arc.emulator.azure_sdk import Azure
+from tests.engine.refusal import refusal
 from tests.project import Project, Run, example
 
 pytestmark = pytest.mark.engine
 
 
-@pytest.fixture
-def azure(tmp_path: Path) -> Iterator[daemon.Emulator]:
-    folder = tmp_path / "emulator"
-    yield daemon.ensure_running(folder)
-    daemon.remove(folder)
+@pytest.fixture(scope="module")
+def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[daemon.Emulator]:
+    folder = tmp_path_factory.mktemp("emulator")
+    try:
+        yield daemon.ensure_running(folder)
+    finally:
+        daemon.remove(folder)
 
 
 @pytest.fixture
@@ -64,14 +67,16 @@ def arc(project: Project, **settings: Any) -> None:
     path.write_text(yaml.safe_dump(content, sort_keys=False))
 
 
-def refused(project: Project, *said: str) -> None:
-    """Prove that neither preview nor up declare a resource, and that both say why."""
-    runs: tuple[Run, ...] = (project.pulumi("preview"), project.up())
-    for run in runs:
-        assert run.code != 0, run.output
-        assert [text for text in said if text not in run.output] == [], run.output
-        assert "no host was touched" in run.output
-        assert "azlocal:index:" not in run.output, "nothing is declared"
+def stopped(run: Run) -> str:
+    """Return what a run said that failed before it declared a resource."""
+    assert run.code != 0, run.output
+    assert "azlocal:index:" not in run.output, "nothing is declared"
+    return run.output
+
+
+def says(output: str, *words: str) -> None:
+    """Prove that a refusal gives its reason."""
+    assert [text for text in (*words, "no host was touched") if text not in output] == [], output
 
 
 def test_with_everything_there_it_previews(project: Project) -> None:
@@ -81,40 +86,47 @@ def test_with_everything_there_it_previews(project: Project) -> None:
 
 def test_a_wrong_secret(project: Project) -> None:
     project.environment["AZURE_CLIENT_SECRET"] = "canary-wrong-secret"
-    refused(project, "[arc-credential]", "AADSTS7000215", "the client secret is wrong")
-    assert "canary-wrong-secret" not in project.pulumi("preview").output
+    for run in (project.pulumi("preview"), project.up()):
+        says(stopped(run), "[arc-credential]", "AADSTS7000215", "the client secret is wrong")
+        assert "canary-wrong-secret" not in run.output
 
 
 def test_half_a_credential(project: Project) -> None:
     del project.environment["AZURE_CLIENT_ID"]
-    refused(project, "[arc-azure]", "AZURE_CLIENT_SECRET is set, but AZURE_CLIENT_ID isn't")
+    says(refusal(project), "[arc-azure]", "AZURE_CLIENT_SECRET is set, but AZURE_CLIENT_ID isn't")
 
 
 def test_no_credential(project: Project) -> None:
     for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"):
         del project.environment[name]
-    refused(project, "[arc-credential]", "az login")
+    says(refusal(project), "[arc-credential]", "az login")
 
 
 def test_a_subscription_without_the_resource_provider(project: Project, azure: daemon.Emulator) -> None:
-    Azure(azure).resources.providers.unregister("Microsoft.Kubernetes")
-    refused(project, "[arc-provider-not-registered]", "az provider register --namespace Microsoft.Kubernetes")
-    arc(project, registerProviders=True)
-    project.preview()  # goes on: up registers it
+    providers = Azure(azure).resources.providers
+    providers.unregister("Microsoft.Kubernetes")
+    try:
+        for run in (project.pulumi("preview"), project.up()):
+            words = ("[arc-provider-not-registered]", "az provider register --namespace Microsoft.Kubernetes")
+            says(stopped(run), *words)
+        arc(project, registerProviders=True)
+        project.preview()  # goes on: up registers it
+    finally:
+        providers.register("Microsoft.Kubernetes")
 
 
 def test_another_subscription(project: Project) -> None:
     arc(project, subscriptionId="00000000-0000-0000-0000-00000000beef")
-    refused(project, "[arc-subscription]", "beef")
+    says(refusal(project), "[arc-subscription]", "beef")
 
 
 def test_a_region_that_isnt_offered(project: Project) -> None:
     path = project.directory / "Pulumi.local.yaml"
     path.write_text(path.read_text().replace("eastus", "atlantis"))
-    refused(project, "[arc-location]", "atlantis", "eastus")
+    says(refusal(project), "[arc-location]", "atlantis", "eastus")
 
 
-def test_an_azure_that_doesnt_answer_is_only_a_warning(project: Project, azure: daemon.Emulator) -> None:
-    daemon.stop(azure.folder)
+def test_an_azure_that_doesnt_answer_is_only_a_warning(project: Project) -> None:
+    arc(project, resourceManager="https://127.0.0.1:1")
     run = project.pulumi("preview").expect()
     assert "[arc-azure-unreachable]" in run.output

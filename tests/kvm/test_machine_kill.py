@@ -52,9 +52,11 @@ def test_what_passes_is_waited_out(error: int) -> None:
     assert domain.errors == []
 
 
-def test_a_domain_that_is_off_or_gone_is_what_was_wanted() -> None:
-    kill(Domain(libvirt.VIR_ERR_OPERATION_INVALID))
-    kill(Domain(libvirt.VIR_ERR_NO_DOMAIN))
+@pytest.mark.parametrize("error", [libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_DOMAIN])
+def test_a_domain_that_is_off_or_gone_is_what_was_wanted(error: int) -> None:
+    domain = Domain(error, libvirt.VIR_ERR_AUTH_FAILED)
+    kill(domain)
+    assert domain.errors == [libvirt.VIR_ERR_AUTH_FAILED], "it was tried once"
 
 
 def test_what_does_not_pass_is_told() -> None:

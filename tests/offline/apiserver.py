@@ -12,9 +12,7 @@ import signal
 import socket
 import ssl
 import subprocess
-import time
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from infra.image.bundle.components import COMPONENTS
 from infra.image.places import default_cache
+from tests.waiting import eventually
 
 _NAMES = {"etcd": "server"}
 
@@ -81,7 +80,7 @@ class ApiServer:
             *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
             *("--initial-cluster", f"default={peer}", "--unsafe-no-fsync"),
         )
-        self.start_api()
+        self._start_api()
         self._run(
             "kube-controller-manager",
             *("--kubeconfig", str(self.kubeconfig_file), "--leader-elect=false"),
@@ -90,10 +89,9 @@ class ApiServer:
             *("--root-ca-file", str(self.folder / "ca.crt"), "--use-service-account-credentials=true"),
             *("--min-resync-period", "1m", "--namespace-sync-period", "2s"),
         )
-        self.wait()
+        eventually(self._is_ready, f"an API server; its logs are in {self.folder}")
 
-    def start_api(self) -> None:
-        """Start the API server alone, again after `stop_api`."""
+    def _start_api(self) -> None:
         f = self.folder
         self._run(
             "kube-apiserver",
@@ -106,17 +104,10 @@ class ApiServer:
             *("--service-cluster-ip-range", "10.250.0.0/24"),
         )
 
-    def stop_api(self) -> None:
-        self._stop("kube-apiserver")
-
-    def wait(self, limit: float = 60) -> None:
-        ends = time.monotonic() + limit
-        while time.monotonic() < ends:
-            with contextlib.suppress(OSError, ValueError):
-                if self.get("/api/v1/namespaces/default/serviceaccounts/default")["kind"]:
-                    return
-            time.sleep(0.2)
-        raise AssertionError(f"no API server within {limit} s; see the logs in {self.folder}")
+    def _is_ready(self) -> bool:
+        with contextlib.suppress(OSError, ValueError):
+            return bool(self.get("/api/v1/namespaces/default/serviceaccounts/default")["kind"])
+        return False
 
     def stop(self) -> None:
         for name in reversed(list(self.processes)):
@@ -124,9 +115,18 @@ class ApiServer:
 
     def get(self, path: str) -> dict[str, Any]:
         """Ask the API server, by other means than the code that is tested."""
+        return self._ask(urllib.request.Request(f"https://127.0.0.1:{self.port}{path}"))
+
+    def patch(self, path: str, change: dict[str, Any]) -> dict[str, Any]:
+        """Merge something into an object."""
+        headers, body = {"Content-Type": "application/merge-patch+json"}, json.dumps(change).encode()
+        url = f"https://127.0.0.1:{self.port}{path}"
+        return self._ask(urllib.request.Request(url, body, headers, method="PATCH"))
+
+    def _ask(self, request: urllib.request.Request) -> dict[str, Any]:
         context = ssl.create_default_context(cafile=str(self.folder / "ca.crt"))
         context.load_cert_chain(self.folder / "admin.crt", self.folder / "admin.key")
-        with urllib.request.urlopen(f"https://127.0.0.1:{self.port}{path}", context=context, timeout=5) as answer:
+        with urllib.request.urlopen(request, context=context, timeout=5) as answer:
             decoded: dict[str, Any] = json.load(answer)
         return decoded
 
@@ -248,16 +248,6 @@ def _key_pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-
-
-def running(folder: Path) -> Iterator[ApiServer]:
-    """Yield a running cluster, and end it afterwards."""
-    server = ApiServer(folder)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
 
 
 def helm_environment() -> dict[str, str]:

@@ -1,29 +1,36 @@
-"""A real API server for the whole run, and small Pulumi projects that talk to it through the stand-in."""
+"""A real API server, and small Pulumi projects that talk to it through the stand-in."""
 
 from __future__ import annotations
 
-import json
 import os
 import textwrap
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.offline.apiserver import ApiServer, helm_environment, missing, running
-from tests.project import ROOT, Project
+from tests.offline.apiserver import ApiServer, helm_environment
+from tests.offline.attached import attached
+from tests.offline.shared import lent
+from tests.project import ROOT, Project, Run
+
+_RUNS = ("up", "preview", "refresh", "destroy")
+"""The commands for which the engine may start a program and plugins."""
 
 PLUGIN = ROOT / "infra" / "offline" / "pulumi-resource-kubernetes"
 
 HEAD = """
 import os
+from pathlib import Path
+
 import pulumi
 from pulumi import ResourceOptions as Options
 import pulumi_kubernetes as k8s
 
-config = pulumi.Output.secret(open(os.environ["TEST_KUBECONFIG"]).read())
+config = pulumi.Output.secret(Path(os.environ["TEST_KUBECONFIG"]).read_text())
 provider = k8s.Provider("cluster", kubeconfig=config, enable_server_side_apply=True{settings})
 here = Options(provider=provider)
 
@@ -34,21 +41,44 @@ def after(*resources, **more):
 """
 
 
-@pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """Return an API server that all tests share: each keeps to its own namespaces."""
-    if lacking := missing():
-        pytest.skip(f"not built on this machine: {', '.join(lacking)}; `azlocal image build` builds them")
-    yield from running(tmp_path_factory.mktemp("cluster"))
+@pytest.fixture(scope="module")
+def cluster(request: pytest.FixtureRequest) -> Iterator[ApiServer]:
+    """Return an API server that a file's tests share: each keeps to its own namespaces."""
+    with lent(request) as server:
+        yield server
 
 
+@dataclass
 class Program(Project):
-    """A stack whose program is text."""
+    """A stack whose program is text.
+
+    Attributes:
+        apart: The program and the stand-in are processes of their own, as for users.
+    """
+
+    apart: bool = False
 
     def write_program(self, text: str, *, settings: str = "") -> None:
         """Write the program: `provider`, `here` and `after` are there for it to use."""
         body = HEAD.format(settings=f", {settings}" if settings else "") + textwrap.dedent(text)
         (self.directory / "__main__.py").write_text(body)
+
+    def pulumi(self, *arguments: str, timeout: float = 600, stack: bool = True) -> Run:
+        """Run the CLI and wait for it; `start` always has the engine start what it needs."""
+        if self.apart or arguments[0] not in _RUNS:
+            return super().pulumi(*arguments, timeout=timeout, stack=stack)
+        before = self.environment
+        with attached(self._run, self._environment()) as port:
+            self.environment = before | {"PULUMI_DEBUG_PROVIDERS": f"kubernetes:{port}"}
+            try:
+                return super().pulumi(*arguments, f"--client=127.0.0.1:{port}", timeout=timeout, stack=stack)
+            finally:
+                self.environment = before
+
+    def _run(self) -> None:
+        """Run the program as Python does, in this process."""
+        file = self.directory / "__main__.py"
+        exec(compile(file.read_text(), str(file), "exec"), {"__name__": "__main__"})
 
     def changes(self) -> dict[str, list[dict[str, Any]]]:
         """Return the steps that a preview would take, by operation."""
@@ -60,10 +90,7 @@ class Program(Project):
 
     def resource(self, name: str) -> dict[str, Any]:
         """Return a resource as state has it, its secrets still wrapped."""
-        exported = json.loads(self.pulumi("stack", "export").expect().output)
-        found: list[dict[str, Any]] = [
-            r for r in exported["deployment"]["resources"] if r["urn"].endswith(f"::{name}")
-        ]
+        found: list[dict[str, Any]] = [r for r in self.state()["resources"] if r["urn"].endswith(f"::{name}")]
         return found[0]
 
 
@@ -72,17 +99,17 @@ MakeProgram = Callable[..., Program]
 
 @pytest.fixture
 def make_program(tmp_path: Path, cluster: ApiServer) -> Iterator[MakeProgram]:
-    """Return a function that makes a project. What it makes goes with the cluster: each test has its own names."""
+    """Return a function that makes a project. What it makes goes with the file: each test has its own names."""
     made: list[Program] = []
 
-    def make(text: str, *, settings: str = "", kubeconfig: Path | None = None) -> Program:
+    def make(text: str, *, settings: str = "", kubeconfig: Path | None = None, apart: bool = False) -> Program:
         directory = tmp_path / f"project{len(made)}"
         (directory / "state").mkdir(parents=True)
         ambient = tmp_path / "bin"
         ambient.mkdir(exist_ok=True)
         if not (ambient / PLUGIN.name).exists():
             (ambient / PLUGIN.name).symlink_to(PLUGIN)
-        program = Program(directory, "test")
+        program = Program(directory, "test", apart=apart)
         tools = [str(ambient), str(ROOT / ".azlocal" / "bin"), str(ROOT / ".venv" / "bin"), os.environ["PATH"]]
         program.environment |= {
             "TEST_KUBECONFIG": str(kubeconfig or cluster.kubeconfig_file),

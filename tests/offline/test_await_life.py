@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
 from tests.offline.apiserver import ApiServer
 from tests.offline.conftest import MakeProgram
+from tests.offline.kubelet import RUNNING, kubelet, pods_get_ready
 
 pytestmark = pytest.mark.engine
 
@@ -26,46 +22,9 @@ k8s.apps.v1.Deployment("app", metadata={{"name": "app", "namespace": "{ns}", "an
 """
 
 
-def pods(cluster: ApiServer, namespace: str) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = json.loads(cluster.kubectl("-n", namespace, "get", "pods", "-o", "json"))[
-        "items"
-    ]
-    return items
-
-
-def set_pod(cluster: ApiServer, namespace: str, **status: Any) -> None:
-    """Say what a kubelet would say of every pod."""
-    for pod in pods(cluster, namespace):
-        patch = json.dumps({"status": status})
-        name = pod["metadata"]["name"]
-        command = ("patch", "pod", name, "--subresource=status", "--type=merge", "-p", patch)
-        cluster.kubectl("-n", namespace, *command, check=False)
-
-
-@contextmanager
-def kubelet(cluster: ApiServer, namespace: str, **status: Any) -> Iterator[None]:
-    """Keep every pod of a namespace in a state, meanwhile."""
-    over = threading.Event()
-
-    def work() -> None:
-        while not over.wait(0.5):
-            set_pod(cluster, namespace, **status)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
-RUNNING = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
-
-
 def test_a_deployment_that_becomes_ready(make_program: MakeProgram, cluster: ApiServer) -> None:
     program = make_program(APP.format(ns="ready", notes="{}"))
-    with kubelet(cluster, "ready", **RUNNING):
+    with pods_get_ready(cluster, "ready"):
         program.up().expect()
     program.up("--expect-no-changes").expect()
 
@@ -87,13 +46,13 @@ def test_one_that_does_not_says_why_stays_in_state_and_goes_on(
         ],
     }
     program = make_program(APP.format(ns="stuck", notes='{"pulumi.com/timeoutSeconds": "5"}'))
-    with kubelet(cluster, "stuck", **stuck):
+    with kubelet(cluster, "stuck", lambda _: stuck):
         run = program.up()
     assert run.code != 0
     assert "Deployment stuck/app was not ready within 5 s" in run.output
     assert "container app: ImagePullBackOff: no such image: none" in run.output
     assert program.resource("app")["initErrors"]
-    with kubelet(cluster, "stuck", **RUNNING):
+    with kubelet(cluster, "stuck", lambda _: RUNNING):
         program.up().expect()
     assert "initErrors" not in program.resource("app")
 
@@ -122,7 +81,7 @@ def test_a_job_that_fails_is_not_waited_for(make_program: MakeProgram, cluster: 
             "backoff_limit": 0, "template": {"spec": {"restart_policy": "Never",
                 "containers": [{"name": "work", "image": "none"}]}}})
         """)
-    with kubelet(cluster, "job", phase="Failed"):
+    with kubelet(cluster, "job", lambda _: {"phase": "Failed"}):
         run = program.up()
     assert run.code != 0
     assert "it failed: BackoffLimitExceeded" in run.output

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from tests.offline.apiserver import ApiServer
 from tests.offline.charts import chart
 from tests.offline.conftest import MakeProgram
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.engine
 
@@ -27,10 +27,9 @@ SKIP = '{"pulumi.com/skipAwait": "true"}'
 def test_an_object_that_a_killed_run_left_is_taken_over(make_program: MakeProgram, cluster: ApiServer) -> None:
     program = make_program(SERVICE.format(ns="killed", notes="{}"))
     process = program.start("up", "--yes", "--skip-preview")
-    ends = time.monotonic() + 30
-    while not cluster.kubectl("-n", "killed", "get", "service", "-o", "name", check=False):
-        assert time.monotonic() < ends
-        time.sleep(0.2)
+    eventually(
+        lambda: cluster.kubectl("-n", "killed", "get", "service", "-o", "name", check=False), "the service is made"
+    )
     for pid in program.processes():
         os.kill(pid, signal.SIGKILL)
     process.communicate()

@@ -124,7 +124,7 @@ def test_a_server_that_has_answered_is_waited_for(server: Server, monkeypatch: p
     begun = time.monotonic()
     with pytest.raises(ClusterUnreachable):
         client.probe()
-    assert time.monotonic() - begun < 1, "once given up, it isn't waited for again"
+    assert time.monotonic() - begun < 2, "once given up, it isn't waited for again"
 
 
 def test_kinds_are_asked_for_once_and_again_when_new(server: Server) -> None:

@@ -70,7 +70,8 @@ def test_deleted_with_asks_nothing(make_program: MakeProgram, cluster: ApiServer
     text = """
         machine = k8s.core.v1.ConfigMap("machine", metadata={"name": "machine", "namespace": "default"},
             data={}, opts=here)
-        gone = k8s.Provider("gone", kubeconfig=open(os.environ["TEST_GONE"]).read(), cluster_identifier="gone")
+        config = Path(os.environ["TEST_GONE"]).read_text()
+        gone = k8s.Provider("gone", kubeconfig=config, cluster_identifier="gone")
         for name in ("one", "two", "three"):
             k8s.core.v1.ConfigMap(name, metadata={"name": name, "namespace": "default"}, data={},
                 opts=Options(provider=gone, deleted_with=machine))

@@ -1,6 +1,5 @@
 """hosts/<site>.lock.yaml, and what is recorded when."""
 
-import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +78,11 @@ def test_a_damaged_lock_is_named(tmp_path: Path, text: str, said: str) -> None:
 def test_a_lock_that_is_anything_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = tmp_path_factory.mktemp("hosts") / "s.lock.yaml"
     path.write_text(text, encoding="utf-8", errors="surrogatepass")
-    with contextlib.suppress(SpecError):
+    try:
         read_placement_lock(path)
+    except SpecError as error:
+        assert error.findings
+        assert all("s.lock.yaml" in finding.path for finding in error.findings)
 
 
 def test_a_refused_plan_records_neither_addresses_nor_places(tmp_path: Path) -> None:

@@ -9,9 +9,16 @@ import pytest
 from rich.console import Console
 
 from scripts import tiers
-from scripts.tiers import Result, Tier
+from scripts.tiers import Result, Step, Tier
+from tests import costs
+from tests.recording import Cost, read_record
 
-REPORT = '<testsuites><testsuite tests="7" errors="1" failures="2" skipped="1"/></testsuites>'
+RECORD = [
+    Cost("tests/a.py::one", "e2e", "passed", 2.0, 3.0),
+    Cost("tests/a.py::two", "e2e", "failed", 1.0, 0.5),
+    Cost("tests/a.py::three", "e2e", "skipped", 0.0, 0.0, "not run: two failed"),
+    Cost("tests/b.py::four", "vm", "passed", 60.0, 50.0),
+]
 
 
 @pytest.fixture
@@ -24,33 +31,69 @@ def printed(console: Console) -> str:
     return console.file.getvalue()
 
 
-def test_counts_come_from_the_report(tmp_path: Path) -> None:
-    report = tmp_path / "report.xml"
-    report.write_text(REPORT)
-    result = tiers.count(Tier("unit", 1), report)
-    assert (result.passed, result.failed, result.skipped) == (3, 3, 1)
+def test_each_tier_of_a_run_is_counted_on_its_own() -> None:
+    result = tiers.count("e2e", RECORD)
+    assert (result.passed, result.failed, result.skipped, result.cpu_seconds) == (1, 1, 1, 3.5)
+    assert tiers.count("vm", RECORD).passed == 1
 
 
-def test_a_pytest_that_died_before_its_report_counts_nothing(tmp_path: Path) -> None:
-    result = tiers.count(Tier("unit", 1), tmp_path / "missing.xml")
+def test_a_pytest_that_died_before_its_first_test_counts_nothing(tmp_path: Path) -> None:
+    result = tiers.count("unit", read_record(tmp_path / "missing.jsonl"))
     assert (result.passed, result.failed, result.skipped) == (0, 0, 0)
 
 
-@pytest.mark.parametrize(("asked_for", "outcome"), [(False, "skipped"), (True, "FAILED")])
-def test_a_tier_that_cannot_run_here_fails_only_if_asked_for(
-    console: Console, asked_for: bool, outcome: str
+@pytest.mark.parametrize(
+    ("result", "code", "reason"),
+    [
+        (Result("e2e", "passed", passed=3, failed=1), 1, ""),
+        (Result("e2e", "passed", passed=3), None, "stopped after its limit of 75 minutes"),
+        (Result("e2e", "passed", passed=3), 3, "pytest exited 3, see above"),
+        (Result("e2e", "passed", skipped=7), 0, "none of its 7 tests ran"),
+        (Result("e2e", "passed", passed=3, cpu_seconds=121), 0, "took 121 s of processor time, budget 100 s"),
+    ],
+)
+def test_a_tier_fails_by_its_tests_its_end_or_its_cost(
+    monkeypatch: pytest.MonkeyPatch, result: Result, code: int | None, reason: str
 ) -> None:
-    tier = Tier("vm", 1, needs=(lambda: None, lambda: "needs an x86_64 machine"))
-    (result,) = tiers.run_all([tier], console, asked_for=asked_for)
+    monkeypatch.setattr(costs, "budgets", lambda: {"e2e": 100})
+    tiers.judge(result, code, 75)
+    assert result.outcome == "FAILED"
+    assert result.reason.startswith(reason)
+
+
+def test_a_tier_passes_although_another_one_in_its_queue_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(costs, "budgets", lambda: {"e2e": 100})
+    result = Result("e2e", "passed", passed=3, cpu_seconds=119)
+    tiers.judge(result, tiers.PYTEST_SAYS_TESTS_FAILED, 75)
+    assert result.outcome == "passed"
+
+
+@pytest.mark.parametrize(("required", "outcome"), [(False, "skipped"), (True, "FAILED")])
+def test_a_tier_that_cannot_run_here_fails_only_where_it_is_required(
+    console: Console, required: bool, outcome: str
+) -> None:
+    tier = Tier("vm", needs=(lambda: None, lambda: "needs an x86_64 machine"))
+    (result,) = tiers.run_all([Step((tier,), 1)], console, required=required)
     assert (result.outcome, result.reason) == (outcome, "needs an x86_64 machine")
 
 
 def test_a_failed_preparation_fails_its_tier_and_not_the_next(console: Console) -> None:
-    broken = Tier("e2e", 1, preparations=(("false",),))
-    unable = Tier("vm", 1, needs=(lambda: "not here",))
-    first, second = tiers.run_all([broken, unable], console, asked_for=False)
-    assert (first.outcome, first.reason) == ("FAILED", "its preparation failed: false")
-    assert second.outcome == "skipped"
+    broken = Tier("e2e", preparations=(("false",),))
+    unable = Tier("vm", needs=(lambda: "not here",))
+    able = Tier("lint", command=("true",))
+    results = {
+        result.tier: result for result in tiers.run_all([Step((broken, unable, able), 1)], console, required=False)
+    }
+    assert results["e2e"].outcome == "FAILED"
+    assert results["e2e"].reason == "its preparation failed: false"
+    assert results["vm"].outcome == "skipped"
+    assert results["lint"].outcome == "passed"
+
+
+def test_what_is_left_when_the_time_is_over_is_stopped(console: Console) -> None:
+    steps = [Step((Tier("lint", command=("sleep", "60")),), 5)]
+    (result,) = tiers.run_all(steps, console, required=True, deadline=tiers.Deadline(0.002))
+    assert (result.outcome, result.reason) == ("FAILED", "stopped after its limit of 0 minutes")
 
 
 def test_a_command_that_hangs_is_interrupted() -> None:

@@ -27,6 +27,7 @@ class Component:
     Attributes:
         name: The folder under `modules/` whose go.mod names what to build, and the name people see.
         module: The Go module with the project's own sources.
+        others: Further modules of the project that something is built or taken from, of the same version.
         version: The version people know it by.
         binaries: What the build leaves; helper packages of the same module need no entry.
         variables: Go variables set at link time, as the project's own build does.
@@ -37,10 +38,11 @@ class Component:
     version: str
     binaries: tuple[str, ...]
     variables: Mapping[str, str] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
-        """Where its go.mod and go.sum are, and a module of our own that replaces one which can't be had."""
+        """Where its go.mod and go.sum are, and Go files of our own: a main package, or a module's stand-in."""
         return MODULES / self.name
 
     @property
@@ -77,7 +79,15 @@ _KUBERNETES_STAMP: Final = {
     "buildDate": "2026-02-10T12:53:36Z",
 }
 
-# The longest build first: what is slow or fails is seen early.
+FLUX_SOURCE: Final = "github.com/fluxcd/source-controller"
+FLUX_KUSTOMIZE: Final = "github.com/fluxcd/kustomize-controller"
+
+# The longest builds first: what is slow or fails is seen early. What no cluster needs to start comes last: where a
+# first build is interrupted, the next one has a cluster's own parts.
+#
+# Go compiles a package once for all components that use it in the same version, with the same versions below it.
+# So there are two families of equal versions, which a test holds together: metallb and local-path-provisioner take
+# kubernetes' versions (never the other way round); coredns and helm take those that flux needs.
 COMPONENTS: Final = (
     Component(
         "kubernetes",
@@ -100,19 +110,17 @@ COMPONENTS: Final = (
             "github.com/projectcalico/calico/node/buildinfo.GitVersion": CALICO_VERSION,
         },
     ),
-    Component(
-        "flux-source-controller",
-        "github.com/fluxcd/source-controller",
-        FLUX_VERSION,
-        ("source-controller",),
-    ),
-    Component(
-        "flux-kustomize-controller",
-        "github.com/fluxcd/kustomize-controller",
-        FLUX_VERSION,
-        ("kustomize-controller",),
-    ),
     Component("metallb", "go.universe.tf/metallb", "v0.15.2", ("controller", "speaker")),
+    Component(
+        "local-path-provisioner",
+        "github.com/rancher/local-path-provisioner",
+        "v0.0.30",
+        ("local-path-provisioner",),
+        {"main.VERSION": "v0.0.30"},
+    ),
+    # Its main package is called server; the image calls it etcd.
+    Component("etcd", "go.etcd.io/etcd/server/v3", "v3.6.16", ("server",)),
+    # Its main package is our own: it leaves out the plugins that speak to clouds.
     Component("coredns", "github.com/coredns/coredns", "v1.14.3", ("coredns",)),
     Component(
         "helm",
@@ -129,14 +137,8 @@ COMPONENTS: Final = (
         },
     ),
     Component(
-        "local-path-provisioner",
-        "github.com/rancher/local-path-provisioner",
-        "v0.0.30",
-        ("local-path-provisioner",),
-        {"main.VERSION": "v0.0.30"},
+        "flux", FLUX_SOURCE, FLUX_VERSION, ("source-controller", "kustomize-controller"), others=(FLUX_KUSTOMIZE,)
     ),
-    # Its main package is called server; the image calls it etcd.
-    Component("etcd", "go.etcd.io/etcd/server/v3", "v3.6.16", ("server",)),
 )
 
 

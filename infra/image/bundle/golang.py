@@ -35,7 +35,7 @@ def go_environment(cache: Cache) -> dict[str, str]:
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
         "CGO_ENABLED": "0",
-        # -dwarf=false: what the linker's -w throws away isn't made in the first place (a fifth of the compiler's time).
+        # -dwarf=false: what the linker's -w throws away isn't made in the first place (a fifth of the time).
         "GOFLAGS": "-mod=readonly -trimpath -modcacherw -buildvcs=false -gcflags=all=-dwarf=false",
         # The compiler and the linker are short-lived: collecting their garbage more rarely is worth its memory.
         "GOGC": "400",
@@ -69,14 +69,14 @@ def compile_component(component: Component, target: Path, go: str, cache: Cache,
         )
 
 
-def module_folder(component: Component, go: str, cache: Cache, run: Runner) -> Path:
-    """Return the unpacked sources of a component's module; Go fetches them and checks them against go.sum.
+def module_folder(component: Component, module: str, go: str, cache: Cache, run: Runner) -> Path:
+    """Return the unpacked sources of one of a component's modules; Go fetches them and checks them against go.sum.
 
     Raises:
         ImageError: They can't be had.
     """
     answer = run(
-        [go, "-C", str(component.folder), "mod", "download", "-json", component.module],
+        [go, "-C", str(component.folder), "mod", "download", "-json", module],
         env=go_environment(cache),
     )
     return Path(json.loads(answer)["Dir"])

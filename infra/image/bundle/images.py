@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from infra.image.bundle.components import CALICO_VERSION, FLUX_VERSION, HELM_VERSION, KUBERNETES_VERSION
+from infra.image.bundle.components import (
+    CALICO_VERSION,
+    FLUX_KUSTOMIZE,
+    FLUX_SOURCE,
+    FLUX_VERSION,
+    HELM_VERSION,
+    KUBERNETES_VERSION,
+)
 from infra.image.bundle.model import Source
 from infra.image.bundle.parts import (
     PATH,
@@ -114,14 +121,14 @@ def _metallb(name: str) -> Image:
     )
 
 
-def _flux(component: str, environment: tuple[str, ...] = ()) -> Image:
-    name = component.removeprefix("flux-")
+def _flux(image: str, environment: tuple[str, ...] = ()) -> Image:
+    name = image.removeprefix("flux-")
     return Image(
-        name=component,
+        name=image,
         repository=f"ghcr.io/fluxcd/{name}",
         # Not quite the project's images: what differs is said below.
         tag=f"{FLUX_VERSION}-azlocal",
-        entries=(*_STATIC, Binary(component, name, f"usr/local/bin/{name}")),
+        entries=(*_STATIC, Binary("flux", name, f"usr/local/bin/{name}")),
         entrypoint=(name,),
         user="65534:65534",
         environment=(PATH, *environment),
@@ -144,7 +151,8 @@ IMAGES: Final = (
     Image(
         name="coredns",
         repository="registry.k8s.io/coredns/coredns",
-        tag="v1.14.3",
+        # Not quite the project's program: without the plugins that modules/coredns/coredns/main.go names.
+        tag="v1.14.3-azlocal",
         entries=(*_STATIC, Binary("coredns", "coredns", "coredns", "cap_net_bind_service=+ep")),
         entrypoint=("/coredns",),
         user=f"{_NON_ROOT}:{_NON_ROOT}",
@@ -287,8 +295,8 @@ CHARTS: Final = (
     Chart(
         "flux",
         linked=(
-            Linked("crds", _SOURCE_CONTROLLER, "config/crd/bases"),
-            Linked("crds", _KUSTOMIZE_CONTROLLER, "config/crd/bases"),
+            Linked("crds", "flux", "config/crd/bases", FLUX_SOURCE),
+            Linked("crds", "flux", "config/crd/bases", FLUX_KUSTOMIZE),
         ),
         images=(_SOURCE_CONTROLLER, _KUSTOMIZE_CONTROLLER),
     ),

@@ -135,11 +135,12 @@ class Image:
 
 @dataclass(frozen=True)
 class Linked:
-    """A folder of a component's module that goes into a chart."""
+    """A folder of a component's own module, or of the one that is named, that goes into a chart."""
 
     target: str
     component: str
     path: str
+    module: str = ""
 
 
 @dataclass(frozen=True)

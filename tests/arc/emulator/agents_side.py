@@ -6,7 +6,6 @@ import base64
 import json
 import ssl
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -33,6 +32,7 @@ from infra.arc.emulator.tokens import Tokens
 from infra.arc.emulator.world import World
 from infra.image.bundle import Bundle
 from tests.offline.apiserver import free_port
+from tests.waiting import eventually
 
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
 GROUP = "lab"
@@ -207,10 +207,7 @@ def served(folder: Path) -> Iterator[AgentsSide]:
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
-        ends = time.monotonic() + 20
-        while not server.started and time.monotonic() < ends:
-            time.sleep(0.02)
-        assert server.started
+        eventually(lambda: server.started, "the server has started", every=0.02)
         yield side
     finally:
         server.should_exit = True

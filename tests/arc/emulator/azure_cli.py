@@ -1,4 +1,9 @@
-"""The az CLI from PyPI, in a virtual environment of its own: none of its hundred packages meets ours."""
+"""The az CLI from PyPI, in a virtual environment of its own: none of its hundred packages meets ours.
+
+    python -m tests.arc.emulator.azure_cli
+
+installs it where it isn't (a minute, 700 MB, once a machine). No test does.
+"""
 
 from __future__ import annotations
 
@@ -17,21 +22,29 @@ from infra.arc.emulator.settings import Folder
 VERSION = "2.91.0"
 
 
-def installed() -> Path:
-    """Return the interpreter that has azure-cli; install it where it isn't (a minute, 700 MB, once)."""
+def _folder() -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "azlocal"
-    folder = cache / f"azure-cli-{VERSION}-{sys.implementation.cache_tag}"
+    return cache / f"azure-cli-{VERSION}-{sys.implementation.cache_tag}"
+
+
+def installed() -> Path | None:
+    """Return the interpreter that has azure-cli, None where it isn't installed."""
+    folder = _folder()
+    return folder / "bin" / "python" if (folder / "complete").exists() else None
+
+
+def install() -> None:
+    """Install azure-cli where it isn't."""
+    folder = _folder()
     folder.mkdir(parents=True, exist_ok=True)
-    python, complete = folder / "bin" / "python", folder / "complete"
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not complete.exists():
-            subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-            quiet = ("--quiet", "--disable-pip-version-check", "--no-input")
-            packages = [f"azure-cli=={VERSION}"]
-            subprocess.run(["nice", str(python), "-m", "pip", "install", *quiet, *packages], check=True)
-            complete.touch()
-    return python
+        if installed():
+            return
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run(["nice", *pip, "--no-input", f"azure-cli=={VERSION}"], check=True)
+        (folder / "complete").touch()
 
 
 class AzFailed(Exception):
@@ -81,3 +94,7 @@ class Az:
             "AZURE_CORE_COLLECT_TELEMETRY": "false",
             "REQUESTS_CA_BUNDLE": str(self.emulator.ca_file),
         }
+
+
+if __name__ == "__main__":
+    install()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from azure.core.pipeline.transport import RequestsTransport
 
 from infra.arc.emulator import daemon
 from tests.arc.emulator.azure_sdk import Azure
@@ -22,7 +23,20 @@ def running_azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azure]:
 
 
 @pytest.fixture
-def azure(running_azure: Azure) -> Iterator[Azure]:
+def waits(running_azure: Azure, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that the SDKs waited, each of which passed at once, by the emulator's clock."""
+    seen: list[float] = []
+
+    def sleep(transport: RequestsTransport, seconds: float) -> None:
+        seen.append(seconds)
+        running_azure.admin.advance(seconds)
+
+    monkeypatch.setattr(RequestsTransport, "sleep", sleep)
+    return seen
+
+
+@pytest.fixture
+def azure(running_azure: Azure, waits: list[float]) -> Iterator[Azure]:
     """The emulator without faults; whatever it answered the SDKs had the shape that Azure publishes."""
     running_azure.faults.clear()
     running_azure.requests.clear()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from infra.arc.emulator import agent
 from infra.arc.emulator.charts import AGENTS_REPOSITORY, AGENTS_VERSION
 from tests.arc.emulator.agents_side import CLUSTER, GROUP, SUBSCRIPTION, AgentsSide
 from tests.offline.apiserver import ApiServer, free_port, program
+from tests.waiting import eventually
 
 ACCOUNTS = (
     "clusteridentityoperator",
@@ -29,13 +31,18 @@ ACCOUNTS = (
 
 @dataclass
 class LocalAgents:
-    """A cluster's agents, started one by one."""
+    """A cluster's agents, started one by one.
+
+    Attributes:
+        away: Those that nobody is to start again.
+    """
 
     cluster: ApiServer
     azure: AgentsSide
     folder: Path
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
+    away: set[str] = field(default_factory=set)
 
     def install(self, private_key: str, **values: str) -> str:
         """Do what an onboarder does in the cluster: namespace, Secret, and the chart by the real helm."""
@@ -123,14 +130,17 @@ class LocalAgents:
         process.wait(30)
         return time.monotonic() - begun
 
+    @contextlib.contextmanager
+    def without(self, role: str) -> Iterator[None]:
+        """Do without an agent meanwhile."""
+        eventually(lambda: role in self.processes, f"{role} runs")
+        self.away.add(role)
+        self.stop(role)
+        try:
+            yield
+        finally:
+            self.away.discard(role)
+
     def end(self) -> None:
         for role in list(self.processes):
             self.stop(role)
-
-
-def eventually(check: Callable[[], object], limit: float = 30, what: str = "") -> None:
-    """Wait until something holds."""
-    ends = time.monotonic() + limit
-    while not check():
-        assert time.monotonic() < ends, f"not within {limit} s: {what or check}"
-        time.sleep(0.1)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.image.bundle.components import COMPONENTS
+from infra.image.bundle.components import COMPONENTS, component
 from infra.image.bundle.images import CHARTS, CNI_PLUGINS, IMAGES
 from infra.image.bundle.parts import Sources
 from infra.image.bundle.sources import Draft
@@ -55,14 +55,14 @@ class BundleRunner(FakeRunner):
     def _go(self, argv: list[str]) -> str:
         if argv[1:3] == ["version", "-m"]:
             return "\n".join(json.dumps(self._information(Path(name))) for name in argv[4:])
-        component = next(entry for entry in COMPONENTS if entry.folder == Path(argv[argv.index("-C") + 1]))
+        built = next(entry for entry in COMPONENTS if entry.folder == Path(argv[argv.index("-C") + 1]))
         if "download" in argv:
-            return json.dumps({"Dir": str(self._module(component.name))})
-        if component.name == self.fail:
-            raise ImageError(f"go failed on {component.name}", "Run it again.")
+            return json.dumps({"Dir": str(self._module(built.name, argv[-1]))})
+        if built.name == self.fail:
+            raise ImageError(f"go failed on {built.name}", "Run it again.")
         target = Path(argv[argv.index("-o") + 1])
-        for name in set(component.binaries) - self.forgotten:
-            (target / name).write_text(f"{component.name}/{name}")
+        for name in set(built.binaries) - self.forgotten:
+            (target / name).write_text(f"{built.name}/{name}")
         return ""
 
     @staticmethod
@@ -81,23 +81,31 @@ class BundleRunner(FakeRunner):
             ],
         }
 
-    def _module(self, name: str) -> Path:
-        folder = self.modules / name
+    def _module(self, name: str, module: str) -> Path:
+        # A component's own module, or another one of its modules.
+        own = module == component(name).module
+        folder = self.modules / (name if own else f"{name}+{Path(module).name}")
         if not folder.exists():
             (folder / "build/pause/linux").mkdir(parents=True)
             (folder / "build/pause/linux/pause.c").write_text("int main(void) {}")
             for chart in CHARTS:
-                paths = [linked.path for linked in chart.linked if linked.component == name]
-                for path in [*paths, chart.path] if chart.component == name else paths:
+                named = {
+                    linked.module or component(name).module: linked.path
+                    for linked in chart.linked
+                    if linked.component == name
+                }
+                paths = [path for linked, path in named.items() if linked == module]
+                held = Path(module).name
+                for path in [*paths, chart.path] if chart.component == name and own else paths:
                     (folder / path).mkdir(parents=True)
-                    (folder / path / f"{name}.yaml").write_text(f"of: {chart.name}\n")
-                    (folder / path / f"{name}.yaml").chmod(0o444)
-                if chart.component == name and chart.values:
+                    (folder / path / f"{held}.yaml").write_text(f"of: {chart.name}\n")
+                    (folder / path / f"{held}.yaml").chmod(0o444)
+                if chart.component == name and own and chart.values:
                     (folder / chart.values).parent.mkdir(parents=True, exist_ok=True)
                     (folder / chart.values).write_text("vxlan: true\n")
             for image in IMAGES:
                 for entry in image.entries:
-                    if isinstance(entry, Sources) and entry.component == name:
+                    if isinstance(entry, Sources) and entry.component == name and own:
                         (folder / entry.path / "service").mkdir(parents=True)
                         (folder / entry.path / "service/run").write_text("#!/bin/sh\n")
                         (folder / entry.path / "data").write_text("data")

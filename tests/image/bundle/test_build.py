@@ -34,7 +34,7 @@ def make(cache: Cache, runner: BundleRunner, lines: list[str]) -> Bundle:
 def test_a_bundle_is_published_with_its_checksums(cache: Cache, runner: BundleRunner, lines: list[str]) -> None:
     bundle = make(cache, runner, lines)
     assert bundle.kubernetes_version == "1.34.4"
-    assert bundle.images["coredns"] == "registry.k8s.io/coredns/coredns:v1.14.3"
+    assert bundle.images["coredns"] == "registry.k8s.io/coredns/coredns:v1.14.3-azlocal"
     assert bundle.charts["metallb"].is_dir()
     assert bundle.archive("pause").is_file()
     assert verify(bundle) == []

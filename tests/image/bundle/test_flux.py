@@ -6,9 +6,8 @@ import json
 import os
 import shutil
 import subprocess
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,27 +18,28 @@ import yaml
 from infra.image.bundle import find_bundle
 from infra.image.bundle.components import component
 from infra.image.places import default_cache
-from tests.image.bundle.git_server import Repository
+from tests.git_server import Repository, served
 from tests.image.bundle.test_release import serving
-from tests.offline.apiserver import ApiServer, free_port, missing, running
+from tests.offline.apiserver import ApiServer, free_port
+from tests.offline.shared import lent
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.engine
 
 NAMESPACE = "flux-system"
-TIMEOUT = 90.0
 
 
 def controller(name: str) -> Path:
-    return default_cache().components / component(f"flux-{name}").digest / name
+    return default_cache().components / component("flux").digest / name
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+def cluster(request: pytest.FixtureRequest) -> Iterator[ApiServer]:
     bundle = find_bundle()
-    lacking = [*missing(), *(name for name in ("source-controller", "kustomize-controller") if not _built(name))]
+    lacking = [name for name in ("source-controller", "kustomize-controller") if not _built(name)]
     if lacking or bundle is None:
         pytest.skip(f"not built on this machine: {', '.join(lacking) or 'the bundle'}; run `azlocal image build`")
-    for server in running(tmp_path_factory.mktemp("flux")):
+    with lent(request) as server:
         arguments = ("--namespace", NAMESPACE, "--create-namespace")
         answer = server.helm("install", "flux", str(bundle.charts["flux"]), *arguments)
         assert "STATUS: deployed" in answer, answer
@@ -120,9 +120,8 @@ def test_both_may_agree_on_who_leads(cluster: ApiServer) -> None:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Iterator[Repository]:
-    repository = Repository(tmp_path)
-    yield repository
-    repository.close()
+    with served(tmp_path, "127.0.0.1") as repository:
+        yield repository
 
 
 def kubeconfig_of(name: str, cluster: ApiServer, folder: Path) -> Path:
@@ -165,13 +164,6 @@ def controllers(cluster: ApiServer, tmp_path: Path) -> Iterator[Path]:
         process.terminate()
     for process in processes:
         process.wait(30)
-
-
-def wait_for(what: str, holds: Callable[[], object]) -> None:
-    ends = time.monotonic() + TIMEOUT
-    while not holds():
-        assert time.monotonic() < ends, f"not within {TIMEOUT:.0f} s: {what}"
-        time.sleep(0.3)
 
 
 def names_in(archive: Path) -> list[str]:
@@ -219,9 +211,9 @@ def test_a_repository_s_life_in_a_cluster(cluster: ApiServer, repository: Reposi
 
     first = repository.commit({"deploy/app.yaml": settings("one"), "docs/big.txt": "not for the cluster"})
     declare(cluster, repository.url)
-    wait_for("the repository's content is applied", lambda: text() == "one")
+    eventually(lambda: text() == "one", "the repository's content is applied")
     assert first in ready("gitrepositories")
-    wait_for("the kustomization names the commit", lambda: first in ready("kustomizations"))
+    eventually(lambda: first in ready("kustomizations"), "the kustomization names the commit")
 
     packed = controllers / f"gitrepository/{NAMESPACE}/app/{first}.tar.gz"
     listed = names_in(packed)
@@ -230,25 +222,27 @@ def test_a_repository_s_life_in_a_cluster(cluster: ApiServer, repository: Reposi
 
     # Somebody damages the stored file: it is made again, since its digest isn't the one that was noted.
     packed.write_bytes(b"damaged")
-    wait_for("the damaged artifact is made again", lambda: packed.is_file() and packed.read_bytes() != b"damaged")
+    eventually(
+        lambda: packed.is_file() and packed.read_bytes() != b"damaged", "the damaged artifact is made again"
+    )
 
     second = repository.commit({"deploy/app.yaml": settings("two")})
-    wait_for("a change is applied", lambda: text() == "two")
+    eventually(lambda: text() == "two", "a change is applied")
     assert packed.with_name(f"{second}.tar.gz").is_file()
     for number in range(3):
         last = repository.commit({"docs/big.txt": str(number), "deploy/app.yaml": settings(f"more {number}")})
-        wait_for("each change is applied", partial(reads, f"more {number}"))
-    wait_for("old artifacts are removed", lambda: len(list(packed.parent.glob("*.tar.gz"))) <= 2)
+        eventually(partial(reads, f"more {number}"), "each change is applied")
+    eventually(lambda: len(list(packed.parent.glob("*.tar.gz"))) <= 2, "old artifacts are removed")
     assert packed.with_name(f"{last}.tar.gz").is_file()
 
     repository.commit(
         {"deploy/app.yaml": None, "deploy/other.yaml": settings("x").replace("name: app", "name: b")}
     )
-    wait_for("what the repository no longer has is removed", lambda: text() == "")
+    eventually(lambda: text() == "", "what the repository no longer has is removed")
 
     cluster.kubectl("-n", NAMESPACE, "delete", "kustomization,gitrepository", "app", "--timeout=60s")
-    wait_for("everything that was applied is removed", lambda: "b" not in objects(cluster, _CONFIG_MAPS))
-    wait_for("the artifacts are removed", lambda: not packed.parent.exists())
+    eventually(lambda: "b" not in objects(cluster, _CONFIG_MAPS), "everything that was applied is removed")
+    eventually(lambda: not packed.parent.exists(), "the artifacts are removed")
 
 
 _CONFIG_MAPS = "/api/v1/namespaces/app/configmaps"
@@ -259,12 +253,8 @@ def test_a_repository_that_is_not_there_is_told_of(cluster: ApiServer, controlle
     nowhere = _custom("source", "GitRepository", spec, "nowhere")
     cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(nowhere))
     path = "jsonpath={.status.conditions[?(@.type=='Ready')].message}"
-    wait_for(
-        "the condition says why",
-        lambda: (
-            "connection refused" in cluster.kubectl("-n", NAMESPACE, "get", "gitrepository", "nowhere", "-o", path)
-        ),
-    )
+    why = ("-n", NAMESPACE, "get", "gitrepository", "nowhere", "-o", path)
+    eventually(lambda: "connection refused" in cluster.kubectl(*why), "the condition says why")
     cluster.kubectl("-n", NAMESPACE, "delete", "gitrepository", "nowhere", "--timeout=60s")
 
 
@@ -286,7 +276,7 @@ def test_one_repository_s_folder_in_another_s(
     # One after the other: a repository whose parts aren't there yet is looked at again after 30 s.
     for name, spec in (("inner", source), ("outer", {**source, "include": parts})):
         cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(_custom("source", "GitRepository", spec, name)))
-        wait_for("the repository is stored", partial(artifact_of, cluster, "gitrepository", name))
+        eventually(partial(artifact_of, cluster, "gitrepository", name), "the repository is stored")
     listed = names_in(controllers / artifact_of(cluster, "gitrepository", "outer"))
     assert {"copied/nested/x.yaml", "single/file.yaml", "deploy/app.yaml"} <= set(listed)
     cluster.kubectl("-n", NAMESPACE, "delete", "gitrepository", "inner", "outer", "--timeout=60s")
@@ -309,7 +299,7 @@ def test_a_helm_repository_s_chart_is_stored(cluster: ApiServer, controllers: Pa
             _custom("source", "HelmChart", chart, "chart"),
         ]
         cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(documents))
-        wait_for("the chart is stored", lambda: artifact_of(cluster, "helmchart", "chart"))
+        eventually(lambda: artifact_of(cluster, "helmchart", "chart"), "the chart is stored")
     stored = controllers / artifact_of(cluster, "helmchart", "chart")
     assert "local-path-provisioner/Chart.yaml" in names_in(stored)
     # What is newest has a name that stays.

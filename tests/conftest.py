@@ -1,0 +1,49 @@
+"""How tests run together: the longest files first, chains that stop at their first failure, costs recorded."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.costs import file_seconds
+from tests.recording import RECORD_VARIABLE, Measure, Record, Reporting
+
+_FAILED_STEP = pytest.StashKey[dict[str, str]]()
+"""The first step that failed, by the file of its chain."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_FAILED_STEP] = {}
+    record = os.environ.get(RECORD_VARIABLE)
+    if record and not os.environ.get("PYTEST_XDIST_WORKER"):
+        config.pluginmanager.register(Record(Path(record)))
+    if record and (os.environ.get("PYTEST_XDIST_WORKER") or not config.getoption("numprocesses", None)):
+        config.pluginmanager.register(Measure())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first: with several workers, the last one to end decides."""
+    seconds = file_seconds()
+    items.sort(key=lambda item: (-seconds.get(file_of(item), 0.0), file_of(item)))
+
+
+def file_of(item: pytest.Item) -> str:
+    """Return the file of a test, relative to the checkout."""
+    return item.nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Reporting:
+    report = yield
+    if report.failed and item.get_closest_marker("chain"):
+        item.config.stash[_FAILED_STEP].setdefault(file_of(item), item.name)
+    return report
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Don't run what builds on a step that failed: it would only say the same in other words."""
+    failed = item.config.stash[_FAILED_STEP].get(file_of(item))
+    if failed and item.get_closest_marker("chain"):
+        pytest.skip(f"not run: {failed}, an earlier step of this chain, failed")

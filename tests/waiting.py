@@ -1,0 +1,39 @@
+"""Waiting for what comes in its own time, and telling slow code from a busy machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+Answer = TypeVar("Answer")
+
+
+def eventually(ask: Callable[[], Answer], what: str, seconds: float = 90, *, every: float = 0.1) -> Answer:
+    """Ask until the answer is true-ish, and return it.
+
+    Args:
+        ask: what is asked; it may raise once the answer can't come any more.
+        what: what is waited for, told where it doesn't come.
+        seconds: how long.
+        every: the pause between two questions.
+    """
+    deadline = time.monotonic() + seconds
+    while not (answer := ask()):
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
+        time.sleep(every)
+    return answer
+
+
+def takes_less_than(seconds: float, act: Callable[[], object], attempts: int = 5) -> bool:
+    """Return whether an action takes less than this in one of a few attempts.
+
+    On a busy machine everything takes long now and then; what waits too long by itself does so each time.
+    """
+    return any(_seconds_of(act) < seconds for _ in range(attempts))
+
+
+def _seconds_of(act: Callable[[], object]) -> float:
+    started = time.monotonic()
+    act()
+    return time.monotonic() - started
