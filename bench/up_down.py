@@ -105,7 +105,7 @@ def up_down() -> Report:
         most = max(run.resources for run in runs)
         runs.append(_floor(folder / "floor", most))
     report = Report(tuple(runs))
-    PICTURE.write_text(_picture(report), encoding="utf-8")
+    PICTURE.write_text(drawn(report), encoding="utf-8")
     return report
 
 
@@ -272,7 +272,8 @@ def _floor(folder: Path, count: int) -> Run:
 # -- picture --------------------------------------------------------------------------------------
 
 
-def _picture(report: Report) -> str:
+def drawn(report: Report) -> str:
+    """Return the picture of what has phases, beside the script by hand and what others publish."""
     runs = {run.name: run for run in report.runs}
     here = f"this machine: {machine()}"
     bars = [
