@@ -162,7 +162,7 @@ class Stack:
             selected = json.loads(path.read_text())["stack"]
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return False
-        return selected == f"organization/{self._project}/{self.name}"
+        return bool(selected == f"organization/{self._project}/{self.name}")
 
     @cached_property
     def _project(self) -> str:
