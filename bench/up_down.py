@@ -23,7 +23,7 @@ from bench.cluster import by_hand, checkout, make, start_hypervisor
 from bench.phases import Phase, Recording, recorded, table
 from bench.picture import PUBLISHED, Bar, picture
 from bench.result import machine
-from infra.image import build_node_image
+from infra.image.build import build_node_image
 from infra.kubernetes.api import ClusterApi, ClusterError, ClusterUnreachable
 from tests.project import ROOT
 

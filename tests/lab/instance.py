@@ -91,6 +91,7 @@ def bring_image(hosts: Iterable[LabHost], kind: ImageKind = "plain", *, vm: bool
     image = find_node_image(kind)
     assert image is not None
     artifact, store = image.vm if vm else image.container, f"/var/lib/azlocal/{INSTANCE}"
+    assert artifact is not None
     name = f"image-{artifact.sha256[:12]}.{artifact.format}"
     for host in hosts:
         shell = shell_for(host.connection)

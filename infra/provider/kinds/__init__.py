@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from infra.provider.kinds.deferred import Deferred
 
@@ -57,7 +57,8 @@ class _Kinds(Mapping[str, "AnyKind"]):
         return Deferred(contract, lambda: self._load(name))
 
     def _load(self, name: str) -> AnyKind:
-        made: Any = getattr(import_module(f"infra.provider.kinds.{_module(name)}"), f"{name}Kind")
+        module = import_module(f"infra.provider.kinds.{_module(name)}")
+        made: Callable[..., AnyKind] = getattr(module, f"{name}Kind")
         with self._making:
             if name in (*_CHECKING, *_HOSTED):
                 return made(self._hosts)
