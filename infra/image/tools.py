@@ -35,9 +35,10 @@ _TAIL_LINES: Final = 15
 
 
 # With these, whatever ends a program also ends apt, dpkg and the maintainer scripts that it runs, and a /proc
-# or /dev mounted in a tree is never seen from outside, where the work folder is deleted.
+# or /dev mounted in a tree is never seen from outside, where the work folder is deleted. What is unmounted outside
+# goes here too (slave): an instance that is taken down during a build has its store's disk released.
 _OWN_NAMESPACES: Final = (
-    *("unshare", "--mount", "--propagation=private"),
+    *("unshare", "--mount", "--propagation=slave"),
     *("--pid", "--fork", "--kill-child", "--mount-proc", "--"),
 )
 _PASSWORD: Final = re.compile(r"//[^/\s@]+@")
