@@ -30,6 +30,7 @@ def test_a_build_publishes_both_artefacts_and_a_manifest(
 
     assert image.name == recipe.image_name
     assert (image.container.format, image.container.virtual_size) == ("raw", recipe.root_size)
+    assert image.vm
     assert (image.vm.format, image.vm.virtual_size) == ("qcow2", recipe.disk_size)
     folder = cache.image(recipe.digest)
     assert sorted(path.name for path in folder.iterdir()) == ["disk.qcow2", MANIFEST, "root.ext4"]
