@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -18,11 +18,10 @@ from infra.image.bundle.build import SourceChoice
 from infra.image.bundle.recipe import tree_digests
 from infra.image.bundle.store import find_bundle_in
 from infra.image.folders import clear, disk_usage, locked, remove
-from infra.image.model import ImageError, ImageKind
+from infra.image.model import ImageError
+from infra.image.needs import ImageNeeds, needs_of
 from infra.image.places import Cache, default_cache
 from infra.image.recipe import MIB, current_recipe
-
-_KVM: Final = Path("/dev/kvm")
 
 app = typer.Typer(help="The node image that every machine boots.", no_args_is_help=True)
 
@@ -73,11 +72,12 @@ def build(
     """
     if stack and plain:
         raise typer.BadParameter("the stack says which image it is", param_hint="--plain")
-    kind, may_be_vms = (
-        _needs_of(stack, directory_of(context)) if stack else ("plain" if plain else "kubernetes", True)
+    needs = (
+        _needs_of(stack, directory_of(context)) if stack else ImageNeeds("plain" if plain else "kubernetes", True)
     )
     with _errors():
-        image = build_node_image(typer.echo, source, kind, vm_disk=may_be_vms if vm_disk is None else vm_disk)
+        wanted = needs.vm_disk if vm_disk is None else vm_disk
+        image = build_node_image(typer.echo, source, needs.kind, vm_disk=wanted)
     typer.echo(f"{image.name} is in {image.container.path.parent}")
     if image.bundle:
         typer.echo(f"{image.bundle.name} is in {image.bundle.folder}")
@@ -157,18 +157,6 @@ def prune(
             freed += size
             typer.echo(f"removed {path} ({size / MIB:.0f} MiB)")
     typer.echo(f"freed {freed / MIB:.0f} MiB")
-
-
-def _needs_of(stack: str, directory: Path) -> tuple[ImageKind, bool]:
-    """Return which image a stack's machines boot, and whether a machine is, or may become, a VM."""
-    from infra.spec.loader import load_stack
-
-    with errors():
-        config, _, hosts = load_stack(stack, directory)
-    may_be_vms = config.machine_type != "container"
-    if config.machine_type == "auto" and hosts is not None and all(host.is_local for host in hosts.hosts):
-        may_be_vms = _KVM.exists()  # of other hosts only `up` finds it out
-    return config.node_image, may_be_vms
 
 
 def _with_bundle(cache: Cache) -> set[str]:

@@ -93,12 +93,11 @@ def engine(stack: Stack, verb: str, *options: str) -> int:
 
 def build_image(stack: Stack) -> None:
     """Have the image that the stack's machines boot; building one is another command's."""
-    from infra.image.cache import find_node_image
+    from infra.image.needs import needs_of
     from infra.spec import SpecError
-    from infra.spec.loader import load_stack
 
     try:
-        image = find_node_image(load_stack(stack.name, stack.directory)[0].node_image)
+        image = needs_of(stack.name, stack.directory).find()
     except SpecError:
         image = None  # the command says what is wrong with the files
     if image is None:
@@ -106,7 +105,7 @@ def build_image(stack: Stack) -> None:
         if code:
             raise EngineFailed("", code)
         return
-    print(f"{image.name} is in {image.vm.path.parent}")  # noqa: T201
+    print(f"{image.name} is in {image.container.path.parent}")  # noqa: T201
     if image.bundle:
         print(f"{image.bundle.name} is in {image.bundle.folder}")  # noqa: T201
 

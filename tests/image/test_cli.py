@@ -6,7 +6,7 @@ from typing import NoReturn
 import pytest
 from typer.testing import CliRunner
 
-from infra.image import cli
+from infra.image import cli, needs
 from infra.image.build import build
 from infra.image.bundle import Bundle
 from infra.image.model import ImageError
@@ -100,7 +100,7 @@ def test_where_machines_choose_their_type_the_disk_is_made_if_one_may_be_a_vm(
         raise ImageError("enough", "")
 
     monkeypatch.setattr(cli, "build_node_image", note)
-    monkeypatch.setattr(cli, "_KVM", tmp_path if has_kvm else tmp_path / "kvm")
+    monkeypatch.setattr(needs, "_KVM", tmp_path if has_kvm else tmp_path / "kvm")
     monkeypatch.chdir(tmp_path)
     Path("Pulumi.lab.yaml").write_text("config:\n  azlocal:site: here\n  azlocal:machineType: auto\n")
     Path("hosts").mkdir()
