@@ -13,6 +13,8 @@ export PATH := $(CURDIR)/.azlocal/bin:$(CURDIR)/.venv/bin:$(PATH)
 MACHINE ?=
 CLUSTER ?=
 export MACHINE CLUSTER
+# Our code is started many times: compiling it anew each time takes longer than the rest.
+unexport PYTHONDONTWRITEBYTECODE
 
 LAB ?= lab-local
 N ?= 4

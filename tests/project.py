@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -178,9 +179,9 @@ class Project:
         latest: dict[str, Any] = checkpoint.get("latest") or {}  # a new stack's file has it as `Latest`, and empty
         return latest
 
-    def kinds(self) -> set[str]:
-        """Return the kinds of objects that state has, as `Host`."""
-        return {one["type"].rpartition(":")[2] for one in self.state().get("resources", [])}
+    def kinds(self) -> Counter[str]:
+        """Return how many resources state has of each kind, as `Host`."""
+        return Counter(one["type"].rpartition(":")[2] for one in self.state().get("resources", []))
 
     def is_empty(self) -> bool:
         """Return whether state lists nothing, no run was killed meanwhile, and none is at it."""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pulumi.runtime.proto import (
         engine_pb2,
         engine_pb2_grpc,
+        language_pb2,
+        language_pb2_grpc,
         plugin_pb2,
         provider_pb2,
         provider_pb2_grpc,
@@ -23,19 +25,14 @@ if TYPE_CHECKING:
     )
 else:
     _sdk = importlib.util.find_spec("pulumi")  # finds the package, runs nothing of it
+    # With a path to search, this module is a package: `from infra.provider.proto import …` imports from there.
     __path__ = [str(Path(folder) / "runtime" / "proto") for folder in _sdk.submodule_search_locations]
-    from infra.provider.proto import (
-        engine_pb2,
-        engine_pb2_grpc,
-        plugin_pb2,
-        provider_pb2,
-        provider_pb2_grpc,
-        status_pb2,
-    )
 
 __all__ = [
     "engine_pb2",
     "engine_pb2_grpc",
+    "language_pb2",
+    "language_pb2_grpc",
     "plugin_pb2",
     "provider_pb2",
     "provider_pb2_grpc",

@@ -380,7 +380,7 @@ def interrupt(made: Made, arguments: list[str], reached: Callable[[], bool]) -> 
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    eventually(reached, "the point of the interruption")
+    eventually(reached, "the point of the interruption", 300)
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(120) != 0
 

@@ -25,10 +25,10 @@ from infra.kvm.preparation import Bridge, NetworkRolledBack
 from infra.kvm.preparation.guard import TRIAL_SECONDS, Trial, change_network
 from infra.kvm.preparation.netplan import Design, design_network
 from infra.ssh import SshError
-from tests.cluster import eventually
 from tests.instance import INSTANCE, NETPLAN, address, projects
 from tests.prepared_host import UnpreparedHost, unprepared_host, wanted
 from tests.project import HOST_ONLY, ROOT, Project
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

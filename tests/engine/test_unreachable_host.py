@@ -28,4 +28,4 @@ def test_a_host_that_does_not_answer_is_named_quickly(tmp_path: Path) -> None:
     assert time.monotonic() - started < 60
     assert "no connection to 127.0.0.1 port 1" in run.output
     assert "Traceback" not in run.output
-    assert project.kinds() & {"Host", "Network", "Image", "Machine"} == set(), run.output
+    assert project.kinds().keys() & {"Host", "Network", "Image", "Machine"} == set(), run.output

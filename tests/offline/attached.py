@@ -72,7 +72,8 @@ _Servicer: Any = type("_Servicer", (_PerConnection,), {name: _delegate(name) for
 @contextmanager
 def attached(program: Callable[[], None], environment: Mapping[str, str]) -> Iterator[int]:
     """Serve a program and stand-ins, which both see an environment, while the block lasts; give the port."""
-    server = grpc.server(ThreadPoolExecutor(THREADS))
+    pool = ThreadPoolExecutor(THREADS)
+    server = grpc.server(pool)
     stand_ins = _Servicer()
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(stand_ins, server)
     language_pb2_grpc.add_LanguageRuntimeServicer_to_server(LanguageServer(program), server)
@@ -86,3 +87,4 @@ def attached(program: Callable[[], None], environment: Mapping[str, str]) -> Ite
         finally:
             stand_ins.end()
             server.stop(grace=0.2).wait()
+            pool.shutdown(wait=False, cancel_futures=True)
