@@ -8,11 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.image.manifest import CONTAINER_FILE, MANIFEST, VM_FILE, render
-from infra.image.model import Artifact, NodeImage
-from infra.image.places import Cache
-from infra.image.recipe import current_recipe
 from infra.ssh import fingerprint
+from tests.engine.node_image import plain_image
 from tests.instances import files, host
 from tests.project import ROOT, Project
 from tests.ssh.conftest import Server, make_server
@@ -42,9 +39,8 @@ def project(tmp_path: Path, server: Server) -> Project:
     options = f"-o UserKnownHostsFile={known} -o GlobalKnownHostsFile=none -i {key} -o IdentitiesOnly=yes"
     ssh.write_text(f'#!/bin/sh\nexec /usr/bin/ssh -F none {options} "$@"\n')
     ssh.chmod(0o755)
-    _put_image(Cache(tmp_path / "cache" / "azlocal"))
     made = Project(tmp_path / "project", "lab")
-    made.environment["XDG_CACHE_HOME"] = str(tmp_path / "cache")
+    made.environment |= plain_image(tmp_path / "cache")
     keys = [f"{key}.pub"]
     stack = {"resourceBridge": {"vmSize": "Small"}, "machineType": "container", "sshPublicKeys": keys}
     connection = f"qemu+ssh://{server.options.user}@127.0.0.1:{server.port}/system"
@@ -54,18 +50,6 @@ def project(tmp_path: Path, server: Server) -> Project:
     made.environment["PATH"] = os.pathsep.join(map(str, folders))
     made.init()
     return made
-
-
-def _put_image(cache: Cache) -> None:
-    """Put an image into a cache that the program finds, and that no host gets."""
-    digest = current_recipe("").digest
-    folder = cache.image(digest)
-    folder.mkdir(parents=True)
-    container = Artifact(folder / CONTAINER_FILE, "a" * 64, "raw", 4096, 1)
-    vm = Artifact(folder / VM_FILE, "b" * 64, "qcow2", 4096, 1)
-    for artifact in (container, vm):
-        artifact.path.write_text("x")
-    (folder / MANIFEST).write_text(render(NodeImage("stand-in", digest, container, vm, None), "", {}))
 
 
 def test_a_wrong_host_key_stops_up_before_anything_is_made_there(project: Project, server: Server) -> None:
@@ -81,8 +65,7 @@ def test_a_wrong_host_key_stops_up_before_anything_is_made_there(project: Projec
     ):
         assert word in said
     assert "Accepted publickey" not in server.log.read_text(), "nobody logged in"
-    made = {one["type"] for one in project.state()["resources"]}
-    assert not {one for one in made if one.startswith("azlocal:index:")}
+    assert project.kinds() & {"Host", "Network", "Image", "Machine"} == set()
 
     (server.folder / "known").write_text(right)
     assert REFUSAL in project.up().expect(255).output

@@ -8,31 +8,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from infra.image.manifest import CONTAINER_FILE, MANIFEST, VM_FILE, render
-from infra.image.model import Artifact, NodeImage
-from infra.image.places import Cache
-from infra.image.recipe import current_recipe
+from tests.engine.node_image import plain_image
 from tests.project import example
 
 pytestmark = pytest.mark.engine
 
 
-def plain_image(cache: Cache) -> None:
-    """Put a node image into a cache, for runs that don't come as far as to read it."""
-    digest = current_recipe("").digest
-    folder = cache.image(digest)
-    folder.mkdir(parents=True)
-    artifacts = [Artifact(folder / file, "0" * 64, "raw", 1 << 20, 0) for file in (CONTAINER_FILE, VM_FILE)]
-    for artifact in artifacts:
-        artifact.path.touch()
-    container, vm = artifacts
-    (folder / MANIFEST).write_text(render(NodeImage("none", digest, container, vm, None), "", {}))
-
-
 def test_a_host_that_does_not_answer_is_named_quickly(tmp_path: Path) -> None:
     project = example(tmp_path / "project", "local")
-    plain_image(Cache(tmp_path / "cache" / "azlocal"))
-    project.environment["XDG_CACHE_HOME"] = str(tmp_path / "cache")
+    project.environment |= plain_image(tmp_path / "cache")
     project.edit(nodeImage="plain", clusters=[])
     hosts = project.directory / "hosts" / "local.yaml"
     content = yaml.safe_load(hosts.read_text())

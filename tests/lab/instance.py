@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from infra.image import ImageKind, find_node_image
+import pytest
+
+from infra.image import ImageKind, build_command, find_node_image
 from infra.kvm import clone_store
 from infra.kvm.storage import COMPLETE
 from infra.ssh import shell_for
@@ -91,7 +93,8 @@ def bring_image(hosts: Iterable[LabHost], kind: ImageKind = "plain", *, vm: bool
     image = find_node_image(kind)
     assert image is not None
     artifact, store = image.vm if vm else image.container, f"/var/lib/azlocal/{INSTANCE}"
-    assert artifact is not None
+    if artifact is None:
+        pytest.skip(f"the {kind} image has no disk for VMs; run `{build_command(kind)}`")
     name = f"image-{artifact.sha256[:12]}.{artifact.format}"
     for host in hosts:
         shell = shell_for(host.connection)
