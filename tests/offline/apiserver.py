@@ -81,7 +81,9 @@ class ApiServer:
             *("--initial-cluster", f"default={peer}", "--unsafe-no-fsync"),
         )
         self._start_api()
-        self._run(
+        where = f"its logs are in {self.folder}"
+        eventually(lambda: self._is_there("/api/v1/namespaces/default"), f"an API server; {where}")
+        self._run(  # which gives up where it isn't answered for half a minute
             "kube-controller-manager",
             *("--kubeconfig", str(self.kubeconfig_file), "--leader-elect=false"),
             *("--bind-address", "127.0.0.1", "--secure-port", str(free_port())),
@@ -89,7 +91,8 @@ class ApiServer:
             *("--root-ca-file", str(self.folder / "ca.crt"), "--use-service-account-credentials=true"),
             *("--min-resync-period", "1m", "--namespace-sync-period", "2s"),
         )
-        eventually(self._is_ready, f"an API server; its logs are in {self.folder}")
+        account = "/api/v1/namespaces/default/serviceaccounts/default"
+        eventually(lambda: self._is_there(account), f"a service account; {where}")
 
     def _start_api(self) -> None:
         f = self.folder
@@ -104,9 +107,9 @@ class ApiServer:
             *("--service-cluster-ip-range", "10.250.0.0/24"),
         )
 
-    def _is_ready(self) -> bool:
+    def _is_there(self, path: str) -> bool:
         with contextlib.suppress(OSError, ValueError):
-            return bool(self.get("/api/v1/namespaces/default/serviceaccounts/default")["kind"])
+            return bool(self.get(path)["kind"])
         return False
 
     def stop(self) -> None:

@@ -108,7 +108,7 @@ class _Api:
             if status == 404:  # its definition went meanwhile
                 continue
             assert status == 200, found
-            for item in found["items"]:
+            for item in found["items"] or []:
                 metadata = item["metadata"]
                 one = Object(api, kind, metadata.get("namespace", ""), metadata["name"])
                 if not _is_kubernetes_own(one, metadata):
