@@ -11,16 +11,17 @@ from typing import Final
 
 from infra.image.places import Cache
 
-# Seconds on two cores of a cloud machine that did little else, for steps that a host hasn't done yet.
+# Seconds on two cores, for steps that a host hasn't done yet. Measured under some load: kubernetes and calico
+# before components shared their modules' versions, less what the compiler's settings gave; the others after.
 MEASURED: Final[Mapping[str, float]] = {
     "kubernetes": 330,
     "calico": 140,
-    "metallb": 15,
-    "local-path-provisioner": 8,
+    "metallb": 25,
+    "local-path-provisioner": 10,
     "etcd": 30,
-    "coredns": 80,
+    "coredns": 70,
     "helm": 30,
-    "flux": 190,
+    "flux": 200,
     "Debian packages, base": 25,
     "Debian packages, python": 25,
     "Debian packages, extras": 20,
