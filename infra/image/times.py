@@ -11,20 +11,20 @@ from typing import Final
 
 from infra.image.places import Cache
 
-# Seconds on two cores, for steps that a host hasn't done yet. Measured under some load: kubernetes and calico
-# before components shared their modules' versions, less what the compiler's settings gave; the others after.
+# A first guess, in seconds, for steps that a host hasn't done yet: of one build on two slow processors with other
+# work beside it (kubernetes by its processor time, since it waited most). A host's own times take their place.
 MEASURED: Final[Mapping[str, float]] = {
-    "kubernetes": 330,
-    "calico": 140,
-    "metallb": 25,
-    "local-path-provisioner": 10,
+    "kubernetes": 560,
+    "calico": 240,
+    "metallb": 120,
+    "local-path-provisioner": 15,
     "etcd": 30,
     "coredns": 70,
-    "helm": 30,
-    "flux": 200,
-    "Debian packages, base": 25,
-    "Debian packages, python": 25,
-    "Debian packages, extras": 20,
+    "helm": 35,
+    "flux": 300,
+    "Debian packages, base": 60,
+    "Debian packages, python": 55,
+    "Debian packages, extras": 40,
     "images put together": 22,
     "bill of materials": 2,
     "packages": 98,
