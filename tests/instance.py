@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from infra.image import ImageKind, build_command, find_node_image
+from tests.kept import kept_folder, take_away_others
 from tests.leftovers import emulators, leftovers
 from tests.project import ROOT, Project
 from tests.waiting import eventually
@@ -106,10 +107,19 @@ MakeProject = Callable[..., Project]
 
 
 @contextmanager
-def projects(folder: Path) -> Iterator[MakeProject]:
-    """Yield a function that makes a project in a folder; what it made is destroyed at the end, and proven gone."""
+def projects(folder: Path, *, shared: bool = False) -> Iterator[MakeProject]:
+    """Yield a function that makes a project in a folder; what it made is destroyed at the end, and proven gone.
+
+    Args:
+        folder: for this run alone.
+        shared: whether all tests of a file share the one project, which may then be kept (see tests/kept.py).
+    """
+    kept = kept_folder(INSTANCE, folder) if shared else None
+    take_away_others(INSTANCE, kept)
+    folder = kept or folder
     key = folder / "id_ed25519"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    if not key.exists():
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
     made: list[Project] = []
 
     def make(**config: Any) -> Project:
@@ -123,11 +133,17 @@ def projects(folder: Path) -> Iterator[MakeProject]:
             "clusters": [],
         } | config
         require_image(defaults["nodeImage"])
+        if project.exists():
+            project.edit(**defaults)
+            return project
         project.write(config=defaults, hosts=HOSTS, netplan=NETPLAN)
         project.init()
         made.append(project)
         return project
 
+    if kept:
+        yield make
+        return
     try:
         yield make
     finally:

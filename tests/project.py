@@ -137,7 +137,7 @@ class Project:
 
     def init(self) -> None:
         """Make the stack: a copy of the empty one that `pulumi stack init` made for the first of its name."""
-        assert not self._state_file.exists()
+        assert not self.exists()
         made = _empty_stack(self._name, self.stack)
         for path, content in made.files.items():
             (self.directory / path).parent.mkdir(parents=True, exist_ok=True)
@@ -182,6 +182,10 @@ class Project:
     def kinds(self) -> Counter[str]:
         """Return how many resources state has of each kind, as `Host`."""
         return Counter(one["type"].rpartition(":")[2] for one in self.state().get("resources", []))
+
+    def exists(self) -> bool:
+        """Return whether the stack was made already."""
+        return self._state_file.exists()
 
     def is_empty(self) -> bool:
         """Return whether state lists nothing, no run was killed meanwhile, and none is at it."""

@@ -107,7 +107,7 @@ def watched_up(project: Project) -> Seen:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     folder = tmp_path_factory.mktemp("arc")
-    with projects(folder) as make:
+    with projects(folder, shared=True) as make:
         project = make(clusters=[kubernetes_cluster()], arc={"cloud": "emulator"})
         project.environment["XDG_STATE_HOME"] = str(folder / "state")
         for name, value in (("account", CANARY), ("gitKey", GIT_CANARY)):

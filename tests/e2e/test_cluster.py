@@ -72,7 +72,7 @@ class Made:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     folder = tmp_path_factory.mktemp("cluster")
-    with projects(folder) as make:
+    with projects(folder, shared=True) as make:
         project = make(clusters=[kubernetes_cluster()])
         project.environment["XDG_STATE_HOME"] = str(folder / "state-home")  # where logs are collected
         with recorded_commands() as commands:
