@@ -13,6 +13,8 @@ export PATH := $(CURDIR)/.azlocal/bin:$(CURDIR)/.venv/bin:$(PATH)
 MACHINE ?=
 CLUSTER ?=
 export MACHINE CLUSTER
+# Our code is started many times: compiling it anew each time takes longer than the rest.
+unexport PYTHONDONTWRITEBYTECODE
 
 LAB ?= lab-local
 N ?= 4
@@ -54,16 +56,16 @@ lab-down: setup ## take the lab away with all that was built on it; make down ST
 
 ##@ Tests
 test: setup ## lint and every tier that this machine can run; says what it skips and why
-	@.venv/bin/python scripts/tiers.py
+	@.venv/bin/python -m scripts.tiers
 test-unit test-engine test-lab test-e2e test-vm: setup
-	@.venv/bin/python scripts/tiers.py $(@:test-%=%)
+	@.venv/bin/python -m scripts.tiers $(@:test-%=%)
 test-unit: ## no root, no network, seconds
 test-engine: ## the real Pulumi engine and our plugin process, no root
 test-lab: ## several KVM hosts in network namespaces of this machine
 test-e2e: ## make up and down with real machines, containers where KVM is missing
 test-vm: ## virtual machines, under emulation if need be
 quick: setup ## seconds: lint and the unit tests that what you changed reaches (since origin/main or BASE)
-	@.venv/bin/python scripts/quick.py
+	@.venv/bin/python -m scripts.quick
 costs: ## write tests/costs.json, the budget of each tier, from the last make test
 	@.venv/bin/python -m tests.costs .azlocal/tests/*.jsonl
 lint: setup ## ruff, mypy, the import contracts, shellcheck

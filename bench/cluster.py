@@ -18,7 +18,8 @@ from bench.by_hand import domain_xml, network_xml
 from bench.result import Ratio
 from infra.components.add_ons import METALLB, calico_values, metallb_values, storage_values
 from infra.guest import FirstBoot, KubernetesNode, NodeSecrets, generate_host_key, render_seed
-from infra.image import Artifact, build_node_image
+from infra.image import Artifact
+from infra.image.build import build_node_image
 from infra.image.bundle import Bundle
 from infra.kubernetes.pki import administrator_kubeconfig, generate_pki
 from tests.instance import HOSTS, NETPLAN, address
@@ -36,23 +37,25 @@ def cluster_of_two_nodes() -> Ratio:
     """Run both in turn and return the ratio; everything is taken down in between."""
     image = build_node_image(print)
     assert image.bundle is not None, "the image of Kubernetes nodes has one"
-    ours, by_hand = [], []
+    ours: list[float] = []
+    hand: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
-        checkout = _checkout(Path(folder) / "checkout")
+        copy = checkout(Path(folder) / "checkout")
         for number in range(PAIRS):
-            _start_hypervisor()
-            by_hand.append(_by_hand(Path(folder) / f"by-hand-{number}", image.container, image.bundle))
-            ours.append(_timed(_make(checkout, "up")))
-            subprocess.run(_make(checkout, "down"), check=True, capture_output=True)
-    return Ratio("cluster of 1 + 1 nodes, make up / by hand", ours, by_hand, limit=1.15)
+            start_hypervisor()
+            hand.append(by_hand(Path(folder) / f"by-hand-{number}", image.container, image.bundle))
+            ours.append(timed(make(copy, "up")))
+            subprocess.run(make(copy, "down"), check=True, capture_output=True)
+    return Ratio("cluster of 1 + 1 nodes, make up / by hand", ours, hand, limit=1.15)
 
 
-def _start_hypervisor() -> None:
+def start_hypervisor() -> None:
     """Have libvirt answer before either begins; `make down` ends it where no systemd runs."""
     subprocess.run([str(ROOT / ".venv/bin/azlocal"), "hypervisor", "start"], check=True)
 
 
-def _timed(command: list[str]) -> float:
+def timed(command: list[str]) -> float:
+    """Run a command and return its seconds."""
     started = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -63,8 +66,13 @@ def _timed(command: list[str]) -> float:
 # -- ours -----------------------------------------------------------------------------------------
 
 
-def _checkout(folder: Path) -> Path:
-    """Clone this checkout, set up from what this one has, and give it an instance of its own."""
+def checkout(folder: Path, **more: Any) -> Path:
+    """Clone this checkout, set up from what this one has, and give it an instance of its own.
+
+    Args:
+        folder: Where to.
+        more: Keys of the stack's configuration beside the cluster.
+    """
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
     shutil.copytree(ROOT / ".venv", folder / ".venv", symlinks=True)
     shutil.copytree(
@@ -83,7 +91,7 @@ def _checkout(folder: Path) -> Path:
         "machineType": "container",
         "resourceBridge": {"vmSize": "Tiny"},
         "clusters": [cluster],
-    }
+    } | more
     hosts = HOSTS | {"vmSizes": HOSTS["vmSizes"] | {"Node": NODE}}
     _dump(folder / f"Pulumi.{STACK}.yaml", {"config": {f"azlocal:{key}": value for key, value in config.items()}})
     _dump(folder / "hosts/bench.yaml", hosts)
@@ -92,20 +100,22 @@ def _checkout(folder: Path) -> Path:
     return folder
 
 
-def _make(checkout: Path, target: str) -> list[str]:
+def make(checkout: Path, target: str) -> list[str]:
+    """Return the command that makes or takes down a checkout's instance."""
     return ["make", "--directory", str(checkout), target, f"STACK={STACK}"]
 
 
 # -- the yardstick --------------------------------------------------------------------------------
 
 
-def _by_hand(folder: Path, container: Artifact, bundle: Bundle) -> float:
+def by_hand(folder: Path, container: Artifact, bundle: Bundle) -> float:
+    """Make the same cluster by a script, take it down, and return the seconds until all ran."""
     (folder / "seeds").mkdir(parents=True)
     (folder / "values").mkdir()
     try:
         _write_plan(folder, bundle)
         script = str(Path(__file__).parent / "cluster_by_hand.sh")
-        return _timed([script, str(folder), str(container.path), str(bundle.folder)])
+        return timed([script, str(folder), str(container.path), str(bundle.folder)])
     finally:
         _clean(folder)
 

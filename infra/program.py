@@ -10,7 +10,6 @@ import pulumi
 
 from infra.address_probes import address_probes
 from infra.addresses import AddressPlan
-from infra.arc_commands.prechecks import azure_findings
 from infra.components.instance import AzureLocalInstance, LoginKeys
 from infra.components.node_image import NodeImageFiles
 from infra.guest import API_PORT
@@ -35,7 +34,7 @@ def main() -> None:
     if not plan.ok:
         raise pulumi.RunError(_report(plan.findings))
     topology, image = build_topology(spec, plan, whole.placement), _node_image(spec.stack.node_image)
-    asked = azure_findings(spec, topology, may_register=not pulumi.runtime.is_dry_run())
+    asked = _azure_findings(spec, topology)
     if any(finding.severity == "error" for finding in asked):
         raise pulumi.RunError(_report([*plan.findings, *asked]))
     for finding in [*plan.findings, *asked]:
@@ -62,6 +61,15 @@ def _plan(spec: InstanceSpec) -> Plan:
     if pulumi.runtime.is_dry_run():
         return plan_instance(spec, read_locks(spec))
     return record_instance(spec, frozen=frozen, is_carried_out=True)
+
+
+def _azure_findings(spec: InstanceSpec, topology: Topology) -> list[Finding]:
+    """Return what a real Azure lacks; where there is none to ask, its SDK isn't imported either."""
+    if topology.arc is None or topology.arc.is_emulated:
+        return []
+    from infra.arc_commands.prechecks import azure_findings
+
+    return azure_findings(spec, topology, may_register=not pulumi.runtime.is_dry_run())
 
 
 def _login_keys(spec: InstanceSpec) -> LoginKeys:

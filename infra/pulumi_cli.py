@@ -48,7 +48,7 @@ def run_engine(stack: str, directory: Path, *arguments: str) -> None:
     try:
         process = subprocess.Popen(command, cwd=directory)
     except FileNotFoundError as error:
-        raise _missing(error) from error
+        raise missing(error) from error
     code = _ended(process)
     if code != 0:
         raise UserError(f"`{' '.join(command)}` ended with {code}; mend what it says, then run this command again")
@@ -59,7 +59,7 @@ def _output(stack: str, directory: Path, what: str, *arguments: str) -> str:
     try:
         done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
-        raise _missing(error) from error
+        raise missing(error) from error
     if done.returncode != 0:
         said = done.stderr.strip().removeprefix("error: ")
         raise UserError(
@@ -69,7 +69,8 @@ def _output(stack: str, directory: Path, what: str, *arguments: str) -> str:
     return done.stdout
 
 
-def _missing(error: FileNotFoundError) -> UserError:
+def missing(error: FileNotFoundError) -> UserError:
+    """Return what a user is told where the command can't be started."""
     # The folder to run in may be what is missing: then the command's name isn't the file that the error names.
     if error.filename == _COMMAND:
         return UserError(_MISSING)

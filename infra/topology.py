@@ -142,7 +142,7 @@ class Cluster:
     network_policy: str
     provisioning: Provisioning
     add_on_values: Mapping[str, Mapping[str, Any]]
-    timeout_minutes: int
+    timeout_minutes: float
     machines: tuple[str, ...]
     arc: ConnectedCluster | None
 

@@ -7,6 +7,7 @@ cd "$root"
 stack=${STACK:-local}
 stack_file=Pulumi.$stack.yaml
 own=$root/.azlocal
+unset PYTHONDONTWRITEBYTECODE # as the Makefile does: our code is compiled once
 read -ra flags <<<"${PULUMI_FLAGS:-}"
 
 say() { printf 'azlocal: %s\n' "$*" >&2; }
@@ -103,41 +104,21 @@ exists() { pulumi stack select --non-interactive --stack "$stack" >/dev/null 2>&
 
 must_exist() { exists || die "there is no stack '$stack' yet; make up STACK=$stack makes it"; }
 
-# After a killed run: drop its lock, look whether what it was making stands.
-settle() { python scripts/settle.py "$stack" "$@"; }
+# All that is done with a stack, in one process: infra/stack.
+run() { python -m infra.stack "$1" "$stack" "${@:2}"; }
 
 up() {
   [[ -f $stack_file ]] || die "there is no $stack_file. The stacks here: $(find . -maxdepth 1 -name 'Pulumi.*.yaml' -printf '%f ' | sed 's/Pulumi\.//g; s/\.yaml//g')"
-  azlocal image build "$stack"
-  azlocal hypervisor start
-  pulumi stack select --non-interactive --create --stack "$stack"
-  settle
-  pulumi up --stack "$stack" --yes --skip-preview --suppress-outputs "${flags[@]}"
-  python scripts/machines.py show "$stack"
+  run up "${flags[@]}"
 }
 
-down() {
-  if ! exists; then
-    say "there is no stack '$stack', so there is nothing to take down"
-    return
-  fi
-  azlocal hypervisor start
-  settle --before-destroy
-  pulumi destroy --stack "$stack" --yes --skip-preview --suppress-outputs "${flags[@]}"
-  azlocal hypervisor stop
-}
+down() { run down "${flags[@]}"; }
 
-preview() {
-  # The plan of the machines names the image they boot by its content.
-  azlocal image build "$stack"
-  pulumi stack select --non-interactive --create --stack "$stack"
-  pulumi preview --stack "$stack" --diff "${flags[@]}"
-}
+preview() { run preview "${flags[@]}"; }
 
 refresh() {
   must_exist
-  azlocal hypervisor start
-  pulumi refresh --stack "$stack" --yes --skip-preview --diff "${flags[@]}"
+  run refresh "${flags[@]}"
 }
 
 outputs() {
@@ -152,7 +133,7 @@ kubeconfig() {
 
 login() {
   must_exist
-  python scripts/machines.py ssh "$stack" "${MACHINE:-}"
+  run ssh "${MACHINE:-}"
 }
 
 choose

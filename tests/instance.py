@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,8 +15,10 @@ from typing import Any
 import pytest
 
 from infra.image import ImageKind, build_command, find_node_image
+from tests.kept import kept_folder, take_away_others
 from tests.leftovers import emulators, leftovers
 from tests.project import ROOT, Project
+from tests.waiting import eventually
 
 # Another name, another pair of subnets: so that two runs on one machine don't meet, nor two workers of one run.
 _RUN = os.environ.get("AZLOCAL_TEST_INSTANCE", "e2e")
@@ -82,11 +83,9 @@ def require_image(kind: ImageKind) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def hypervisor() -> Iterator[None]:
-    """Have libvirt answer and the node image built, as `make up` does."""
+    """Have libvirt answer, as `make up` does."""
     if os.geteuid() != 0:
         pytest.skip("needs root: machines are made by the system's libvirt")
-    require_image("kubernetes")
-    require_image("plain")
     azlocal = str(ROOT / ".venv" / "bin" / "azlocal")
     subprocess.run([azlocal, "hypervisor", "start"], check=True)
     _end_left_emulators()
@@ -101,19 +100,26 @@ def _end_left_emulators() -> None:
     for pid in emulators(INSTANCE):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + 10
-    while emulators(INSTANCE) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    eventually(lambda: not emulators(INSTANCE), "the end of emulators that a killed run left", 10)
 
 
 MakeProject = Callable[..., Project]
 
 
 @contextmanager
-def projects(folder: Path) -> Iterator[MakeProject]:
-    """Yield a function that makes a project in a folder; what it made is destroyed at the end, and proven gone."""
+def projects(folder: Path, *, shared: bool = False) -> Iterator[MakeProject]:
+    """Yield a function that makes a project in a folder; what it made is destroyed at the end, and proven gone.
+
+    Args:
+        folder: for this run alone.
+        shared: whether all tests of a file share the one project, which may then be kept (see tests/kept.py).
+    """
+    kept = kept_folder(INSTANCE, folder) if shared else None
+    take_away_others(INSTANCE, kept)
+    folder = kept or folder
     key = folder / "id_ed25519"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    if not key.exists():
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
     made: list[Project] = []
 
     def make(**config: Any) -> Project:
@@ -125,12 +131,19 @@ def projects(folder: Path) -> Iterator[MakeProject]:
             "resourceBridge": {"vmSize": "Tiny"},
             "sshPublicKeys": [f"{key}.pub"],
             "clusters": [],
-        }
-        project.write(config=defaults | config, hosts=HOSTS, netplan=NETPLAN)
+        } | config
+        require_image(defaults["nodeImage"])
+        if project.exists():
+            project.edit(**defaults)
+            return project
+        project.write(config=defaults, hosts=HOSTS, netplan=NETPLAN)
         project.init()
         made.append(project)
         return project
 
+    if kept:
+        yield make
+        return
     try:
         yield make
     finally:
@@ -157,14 +170,13 @@ def virsh(*command: str, uri: str = "lxc:///system") -> str:
 
 def power_off(machine: str) -> None:
     """Stop a container as a power cut does. On a busy machine libvirt gives up before many processes are gone."""
-    for _ in range(10):
-        done = subprocess.run(
-            ["virsh", "-q", "-c", "lxc:///system", "destroy", machine], capture_output=True, text=True, check=False
-        )
-        if virsh("domstate", machine) == "shut off":
-            return
-        time.sleep(1)
-    raise AssertionError(f"{machine} doesn't stop: {done.stderr}")
+    destroy = ["virsh", "-q", "-c", "lxc:///system", "destroy", machine]
+
+    def is_off() -> bool:
+        subprocess.run(destroy, capture_output=True, check=False)
+        return virsh("domstate", machine) == "shut off"
+
+    eventually(is_off, f"{machine} is off", 60, every=1)
 
 
 def steps(preview: dict[str, Any], name: str) -> list[dict[str, Any]]:

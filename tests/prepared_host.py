@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from infra.kvm.preparation import Bridge, HostFacts, Plan, Wanted, plan, read_fa
 from infra.ssh import RootShell, root_shell
 from tests.instance import INSTANCE
 from tests.project import Project
+from tests.waiting import eventually
 
 _CLIENT = Path(f"/etc/ssh/ssh_config.d/azlocal-test-{INSTANCE}.conf")
 _STORE = "/var/lib/azlocal"
@@ -75,11 +75,12 @@ class UnpreparedHost:
 
     def wait(self) -> None:
         """Wait until it answers."""
-        deadline = time.monotonic() + _ANSWER_SECONDS
         login = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=2", f"azlocal@{self.address}", "true"]
-        while subprocess.run(login, capture_output=True).returncode != 0:
-            assert time.monotonic() < deadline, "it doesn't answer"
-            time.sleep(0.5)
+
+        def answers() -> bool:
+            return subprocess.run(login, capture_output=True, check=False).returncode == 0
+
+        eventually(answers, "an answer of the host", _ANSWER_SECONDS, every=0.5)
 
     def boot(self) -> None:
         """Cut its power and switch it on again (a container)."""

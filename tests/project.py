@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -136,7 +137,7 @@ class Project:
 
     def init(self) -> None:
         """Make the stack: a copy of the empty one that `pulumi stack init` made for the first of its name."""
-        assert not self._state_file.exists()
+        assert not self.exists()
         made = _empty_stack(self._name, self.stack)
         for path, content in made.files.items():
             (self.directory / path).parent.mkdir(parents=True, exist_ok=True)
@@ -177,6 +178,14 @@ class Project:
         checkpoint = json.loads(self._state_file.read_text())["checkpoint"]
         latest: dict[str, Any] = checkpoint.get("latest") or {}  # a new stack's file has it as `Latest`, and empty
         return latest
+
+    def kinds(self) -> Counter[str]:
+        """Return how many resources state has of each kind, as `Host`."""
+        return Counter(one["type"].rpartition(":")[2] for one in self.state().get("resources", []))
+
+    def exists(self) -> bool:
+        """Return whether the stack was made already."""
+        return self._state_file.exists()
 
     def is_empty(self) -> bool:
         """Return whether state lists nothing, no run was killed meanwhile, and none is at it."""

@@ -21,8 +21,8 @@ import pytest
 from tests.marks import tier_of
 
 RECORD_VARIABLE: Final = "AZLOCAL_TEST_RECORD"
-LAB_VARIABLE: Final = "AZLOCAL_TEST_LAB"
-"""Set by the fixture that reserves the name of this worker's labs (tests/lab/conftest.py)."""
+OWN_LABS: Final[set[str]] = set()
+"""The labs of this process, whose processor time counts (see tests/lab/conftest.py)."""
 
 _CPU: Final = "cpu_seconds"
 _TIER: Final = "tier"
@@ -88,7 +88,7 @@ def machine_groups(top: Path) -> Iterator[Path]:
     worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
     instance = os.environ.get("AZLOCAL_TEST_INSTANCE", "e2e") + worker
     yield from accounts.glob(f"machine*/*-{instance}-*")
-    if lab := os.environ.get(LAB_VARIABLE):
+    for lab in OWN_LABS:
         yield from accounts.glob(f"azlocal-lab/{lab}")
 
 

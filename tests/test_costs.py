@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import costs
+from tests import costs, recording
 from tests.project import ROOT
 from tests.recording import Cost, machine_groups, read_record
 
@@ -72,7 +72,7 @@ def test_a_chain_stops_at_its_first_failure_and_is_recorded(tmp_path: Path, work
 
 def test_machines_are_counted_by_their_control_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw1")
-    monkeypatch.setenv("AZLOCAL_TEST_LAB", "test2")
+    monkeypatch.setattr(recording, "OWN_LABS", {"test2"})
     mine = tmp_path / "cpuacct/machine.slice/lxc-7-e2e1-rb-0"
     lab = tmp_path / "cpuacct/azlocal-lab/test2"
     for group in (mine, lab, tmp_path / "cpuacct/machine.slice/lxc-8-e2e2-rb-0"):

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from infra.cli import app
 from infra.errors import UserError
 from infra.pulumi_cli import run_engine, stack_output, stack_outputs
-from scripts import machines
+from infra.stack.__main__ import main
+from infra.stack.state import Stack
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_whoever_asks_says_the_same_where_there_is_no_engine(
         assert str(error.value) == missing
     result = CliRunner().invoke(app, ["-C", str(tmp_path), "kubeconfig", "--stack", "lab"])
     assert (result.exit_code, result.output) == (1, f"error: {missing}\n")
-    assert machines.main("show", "lab", []) == 1
+    assert main("show", Stack("lab", tmp_path, ""), []) == 1
     assert capsys.readouterr().err == f"error: {missing}\n"
 
 

@@ -9,6 +9,7 @@ import re
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -23,8 +24,8 @@ from infra.arc.patience import Patience
 from infra.errors import UserError
 from infra.kubernetes.api import ClusterApi, ClusterError
 from infra.kubernetes.health import Snapshot, lacks
-from infra.kubernetes.helm import Helm, HelmFailed, Release
-from infra.kubernetes.watch import look
+from infra.kubernetes.helm import IN_SECRETS, Helm, HelmFailed, Release, stored_releases
+from infra.kubernetes.watch import Nudges, look
 
 RELEASE: Final = "azure-arc"
 RELEASE_NAMESPACE: Final = "azure-arc-release"
@@ -78,10 +79,14 @@ class Agents:
     def __init__(self, kubeconfig: str) -> None:
         self.api = ClusterApi(kubeconfig)
         self._helm = Helm(yaml.safe_load(kubeconfig), os.environ, {})
+        self._nudges = Nudges(self.api)
 
     def release(self, patience: Patience) -> Release | None:
         """Return the agents' release, in whatever namespace and state it is."""
-        found = self._helm.releases(RELEASE, patience.cancelled)
+        if (os.environ.get("HELM_DRIVER") or IN_SECRETS) == IN_SECRETS:
+            found = stored_releases(self.api.items("/api/v1/secrets", labelSelector=f"owner=helm,name={RELEASE}"))
+        else:
+            found = self._helm.releases(RELEASE, patience.cancelled)
         standing = [one for one in found if one.status != "uninstalled"]
         return next((one for one in standing if one.namespace == RELEASE_NAMESPACE), None) or next(
             iter(standing), None
@@ -243,6 +248,11 @@ class Agents:
     def lacks(self) -> list[str]:
         """Return what is missing for all agents to be available; an API server that doesn't answer is, too."""
         return missing_agents(self.api)
+
+    def nudge(self) -> None:
+        """Have kubelet look at agents that would otherwise wait for its next look."""
+        with suppress(UserError):
+            self._nudges.give(self.look())
 
     def look(self) -> Snapshot:
         """Take one look at the agents' namespace."""

@@ -27,7 +27,7 @@ _CLUSTER_CONFIG: Final = (
 )
 _DEFINITION_SECONDS: Final = 20.0
 _NAMESPACE_SECONDS: Final = 180.0
-_PAUSE: Final = 1.0
+_PAUSE: Final = 0.3
 
 
 def definition_names(suffix: str) -> list[str]:

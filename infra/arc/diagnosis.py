@@ -30,7 +30,7 @@ _JOBS: Final = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
 _PODS: Final = f"/api/v1/namespaces/{NAMESPACE}/pods"
 _FOLDER: Final = "/diagnosis"
 _SECONDS: Final = 60
-_PAUSE: Final = 1.0
+_PAUSE: Final = 0.3
 _NEVER_RUNS: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 _NOBODY: Final = 65532
 

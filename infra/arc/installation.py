@@ -129,6 +129,7 @@ def _wait_for_agents(azure: Azure, agents: Agents, wanted: Onboarding, patience:
         patience.status(f"{doing}: {missing[0]}{more}")
         if not patience.left:
             raise _untold(agents, f"the agents of {wanted.name} don't get ready: {'; '.join(missing[:3])}")
+        agents.nudge()
         _pause(azure, patience, doing)
 
 

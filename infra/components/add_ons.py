@@ -25,6 +25,9 @@ STORAGE = "local-path-storage"
 NAMESPACES = (SYSTEM, METALLB, STORAGE)
 """Whose workloads make a cluster whole."""
 
+GENERATED_SECRETS = ({"namespace": METALLB, "name": "metallb-memberlist", "key": "secretkey"},)
+"""What speakers can't start without. MetalLB's controller makes it later, and keeps one that is there."""
+
 PROVISIONER = "rancher.io/local-path"
 DEFAULT_CLASS = "default"  # as AKS on Azure Local names it
 RETAIN_CLASS = "default-retain"

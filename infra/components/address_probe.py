@@ -8,7 +8,7 @@ import pulumi
 
 from infra.address_probes import Probe
 from infra.components.physical_host import PhysicalHost
-from infra.resources.address_probe import AddressProbe
+from infra.resources.declared import AddressProbe
 
 
 def declare_probes(

@@ -12,13 +12,15 @@ import pulumi
 
 from infra.arc_topology import Arc
 from infra.arc_topology import ConnectedCluster as ConnectedClusterTopology
-from infra.resources.arc_emulator import ArcEmulator
-from infra.resources.arc_registration import ArcRegistration
-from infra.resources.connected_cluster import ConnectedCluster
-from infra.resources.control_plane import ControlPlane
-from infra.resources.custom_location import CustomLocation
-from infra.resources.extension import Extension
-from infra.resources.flux_configuration import FluxConfiguration
+from infra.resources.declared import (
+    ArcEmulator,
+    ArcRegistration,
+    ConnectedCluster,
+    ControlPlane,
+    CustomLocation,
+    Extension,
+    FluxConfiguration,
+)
 from infra.spec.arc import FluxConfiguration as FluxSpec
 from infra.spec.arc_extensions import ExtensionSpec
 
@@ -165,7 +167,13 @@ class ArcOnboarding(pulumi.ComponentResource):
         limit = f"{settings.timeout_minutes}m"
         return ConnectedCluster(
             f"{self._name}-connected-cluster",
-            pulumi.ResourceOptions(parent=self, custom_timeouts=pulumi.CustomTimeouts(create=limit, update=limit)),
+            pulumi.ResourceOptions.merge(
+                self._inside,
+                pulumi.ResourceOptions(
+                    depends_on=[registration],  # which takes away in Azure what agents no longer do
+                    custom_timeouts=pulumi.CustomTimeouts(create=limit, update=limit),
+                ),
+            ),
             access=azure.access,
             subscription_id=azure.subscription_id,
             resource_group=azure.resource_group,

@@ -11,11 +11,15 @@ import pulumi_kubernetes as kubernetes
 from infra.components.arc import ArcOnboarding, KubernetesCluster
 from infra.components.node import KubernetesNode, Site, declare_machines
 from infra.guest import POOL_LABEL
-from infra.resources.cluster import Cluster as ClusterResource
-from infra.resources.cluster_identity import ClusterIdentity
-from infra.resources.control_plane import ControlPlane
-from infra.resources.machine import Machine
-from infra.resources.node_placement import NodePlacement
+from infra.resources.declared import (
+    Cluster as ClusterResource,
+)
+from infra.resources.declared import (
+    ClusterIdentity,
+    ControlPlane,
+    Machine,
+    NodePlacement,
+)
 from infra.topology import Cluster as ClusterTopology
 from infra.topology import Machine as MachineTopology
 
@@ -105,7 +109,7 @@ class Cluster(pulumi.ComponentResource):
 
         inside = pulumi.ResourceOptions(parent=self)
         # 0.7 s of every run, for the generated classes of Kubernetes' API: only who has a cluster pays them.
-        from infra.components.add_ons import NAMESPACES, AddOns, LoadBalancerPool
+        from infra.components.add_ons import GENERATED_SECRETS, NAMESPACES, AddOns, LoadBalancerPool
 
         add_ons = AddOns(self._name, cluster, site.bundle, child, inside)
         whole = ClusterResource(
@@ -117,6 +121,7 @@ class Cluster(pulumi.ComponentResource):
             identity_files=list(site.identity_files),
             members=members,
             namespaces=list(NAMESPACES),
+            generated_secrets=[dict(one) for one in GENERATED_SECRETS],
             add_ons={name: release.status.apply(_revision) for name, release in add_ons.releases.items()},
         )
         if cluster.load_balancer_ranges:

@@ -16,7 +16,7 @@ from infra.components.node import Site
 from infra.components.node_image import NodeImageFiles
 from infra.components.physical_host import LostHost, PhysicalHost
 from infra.components.resource_bridge import ResourceBridge
-from infra.resources.machine import Machine
+from infra.resources.declared import Machine
 from infra.topology import Topology
 
 

@@ -11,9 +11,7 @@ import pulumi
 from infra.components.arc import AzureSite
 from infra.components.node_image import BundleFiles
 from infra.components.physical_host import LostHost, PhysicalHost
-from infra.resources.address_probe import AddressProbe
-from infra.resources.machine import Machine
-from infra.resources.node_placement import NodePlacement
+from infra.resources.declared import AddressProbe, Machine, NodePlacement
 from infra.topology import Machine as MachineTopology
 
 

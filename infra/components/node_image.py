@@ -42,7 +42,9 @@ class NodeImageFiles:
     def of(cls, image: NodeImage) -> NodeImageFiles:
         """Describe a built image."""
         return cls(
-            vm=_properties(image.vm), container=_properties(image.container), bundle=BundleFiles(image.bundle)
+            vm=_properties(image.vm) if image.vm else None,
+            container=_properties(image.container),
+            bundle=BundleFiles(image.bundle),
         )
 
     @classmethod

@@ -9,9 +9,7 @@ import pulumi
 
 from infra.components.node_image import NodeImageFiles
 from infra.host_networks import Tunnel
-from infra.resources.host import Host
-from infra.resources.image import Image
-from infra.resources.network import Network
+from infra.resources.declared import Host, Image, Network
 from infra.topology import Host as HostTopology
 from infra.topology import Topology
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import pulumi
 
 from infra.components.node import Site, declare_machines
-from infra.resources.machine import Machine
+from infra.resources.declared import Machine
 from infra.topology import Machine as MachineTopology
 
 

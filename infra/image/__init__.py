@@ -1,6 +1,8 @@
-"""Builds the golden images, once, and keeps them by the digest of their recipe."""
+"""Builds the golden images, once, and keeps them by the digest of their recipe.
 
-from infra.image.build import build_node_image
+What builds is in `build`, imported by who builds: most only look for an image that is there.
+"""
+
 from infra.image.cache import find_node_image
 from infra.image.model import Artifact, ImageError, ImageKind, NodeImage, build_command
 
@@ -10,6 +12,5 @@ __all__ = [
     "ImageKind",
     "NodeImage",
     "build_command",
-    "build_node_image",
     "find_node_image",
 ]

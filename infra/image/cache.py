@@ -11,7 +11,7 @@ from typing import Final
 
 from infra.image.bundle.store import find_bundle_in
 from infra.image.folders import disk_usage
-from infra.image.manifest import FORMAT_FAMILY, MANIFEST, parse
+from infra.image.manifest import FORMAT_FAMILY, MANIFEST, VM_FILE, parse
 from infra.image.model import Artifact, ImageError, ImageKind, NodeImage
 from infra.image.places import Cache, default_cache
 from infra.image.recipe import current_recipe
@@ -35,7 +35,7 @@ def load(cache: Cache, digest: str) -> NodeImage | None:
     folder = cache.image(digest)
     try:
         image, _ = parse((folder / MANIFEST).read_text(encoding="utf-8"), folder, cache.bundles)
-        whole = all(artifact.path.stat().st_size == artifact.file_size for artifact in (image.container, image.vm))
+        whole = all(artifact.path.stat().st_size == artifact.file_size for artifact in image.artifacts)
     except (FileNotFoundError, ImageError):
         return None
     return image if whole and image.digest == digest else None
@@ -100,5 +100,6 @@ def _is_ours(folder: Path) -> bool:
         files = {artifact["file"] for artifact in content["artifacts"].values()}
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return False
+    files |= {VM_FILE}  # of a build that was killed before it named the disk
     side_files = {f"{file}.chunks" for file in files}  # who copies an image keeps its chunks' hashes there
     return known and {path.name for path in folder.iterdir()} <= {MANIFEST, *files, *side_files}

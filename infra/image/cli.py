@@ -18,7 +18,8 @@ from infra.image.bundle.build import SourceChoice
 from infra.image.bundle.recipe import tree_digests
 from infra.image.bundle.store import find_bundle_in
 from infra.image.folders import clear, disk_usage, locked, remove
-from infra.image.model import ImageError, ImageKind
+from infra.image.model import ImageError
+from infra.image.needs import ImageNeeds, needs_of
 from infra.image.places import Cache, default_cache
 from infra.image.recipe import MIB, current_recipe
 
@@ -47,6 +48,14 @@ def build(
             help="The image without Kubernetes, which needs no bundle: for stacks that say `nodeImage: plain`.",
         ),
     ] = False,
+    vm_disk: Annotated[
+        bool | None,
+        typer.Option(
+            "--vm-disk/--no-vm-disk",
+            help="Whether the disk that VMs boot is made, too; containers need none. By default it is, except "
+            "where the stack's machines can be nothing but containers.",
+        ),
+    ] = None,
 ) -> None:
     """Build the current bundle and node image, unless they are there already.
 
@@ -63,10 +72,14 @@ def build(
     """
     if stack and plain:
         raise typer.BadParameter("the stack says which image it is", param_hint="--plain")
-    kind = _kind_of(stack, directory_of(context)) if stack else "plain" if plain else "kubernetes"
+    needs = ImageNeeds("plain" if plain else "kubernetes", vm_disk=True)
+    if stack:
+        with errors():
+            needs = needs_of(stack, directory_of(context))
     with _errors():
-        image = build_node_image(typer.echo, source, kind)
-    typer.echo(f"{image.name} is in {image.vm.path.parent}")
+        wanted = needs.vm_disk if vm_disk is None else vm_disk
+        image = build_node_image(typer.echo, source, needs.kind, vm_disk=wanted)
+    typer.echo(f"{image.name} is in {image.container.path.parent}")
     if image.bundle:
         typer.echo(f"{image.bundle.name} is in {image.bundle.folder}")
 
@@ -108,7 +121,7 @@ def verify() -> None:
     cache = default_cache()
     with _errors():
         for entry in image_cache.entries(cache):
-            for artifact in (entry.image.container, entry.image.vm):
+            for artifact in entry.image.artifacts:
                 started = time.monotonic()
                 fault = image_cache.verify(artifact)
                 damaged += fault is not None
@@ -145,13 +158,6 @@ def prune(
             freed += size
             typer.echo(f"removed {path} ({size / MIB:.0f} MiB)")
     typer.echo(f"freed {freed / MIB:.0f} MiB")
-
-
-def _kind_of(stack: str, directory: Path) -> ImageKind:
-    from infra.spec.loader import load_stack
-
-    with errors():
-        return load_stack(stack, directory)[0].node_image
 
 
 def _with_bundle(cache: Cache) -> set[str]:

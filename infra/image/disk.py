@@ -6,6 +6,7 @@ import uuid
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from infra.image.errors import ImageError
 from infra.image.recipe import MIB, Recipe
 from infra.image.sparse import copy_data
 from infra.image.tools import Runner
@@ -44,10 +45,13 @@ def make_root(recipe: Recipe, tree: Path, target: Path, run: Runner) -> None:
     run(argv)
 
 
-def make_disk(recipe: Recipe, tree: Path, root: Path, work: Path, target: Path, run: Runner) -> None:
-    """Make a VM's qcow2 disk: GPT, an ESP that starts Debian's signed kernel, and `root`."""
+def make_disk(recipe: Recipe, root: Path, work: Path, target: Path, run: Runner) -> None:
+    """Make a VM's qcow2 disk: GPT, an ESP that starts Debian's signed kernel, and `root`.
+
+    Nothing but the root file system is needed, so that a disk can be made for an image that was built without.
+    """
     esp = work / "esp.img"
-    _make_esp(recipe, tree, work / "esp", esp, run)
+    _make_esp(recipe, root, work / "esp", esp, run)
     raw = work / "disk.raw"
     with raw.open("xb") as file:
         file.truncate(recipe.disk_size)
@@ -78,10 +82,25 @@ def partition_arguments(recipe: Recipe) -> list[str]:
     ]
 
 
-def _make_esp(recipe: Recipe, tree: Path, folder: Path, target: Path, run: Runner) -> None:
-    loaders = {name: (tree / source).read_bytes() for name, source in _ESP_LOADERS.items()}
+def _make_esp(recipe: Recipe, root: Path, folder: Path, target: Path, run: Runner) -> None:
+    folder.mkdir()
+    loaders = {name: _read(root, source, folder, run) for name, source in _ESP_LOADERS.items()}
     configuration = {str(_GRUB_FOLDER / name): content for name, content in recipe.esp_files.items()}
     write_files(folder, loaders | configuration)
     serial = _uuid(recipe, "esp")[:8]
     run(["mkfs.vfat", "-F", "32", "-n", "ESP", "-i", serial, "-C", str(target), str(recipe.esp_size // 1024)])
     run(["mcopy", "-i", str(target), "-s", *(str(entry) for entry in sorted(folder.iterdir())), "::/"])
+
+
+def _read(root: Path, source: str, folder: Path, run: Runner) -> bytes:
+    """Read a file of an ext4 file system that isn't mounted."""
+    copy = folder / "copy"
+    run(["debugfs", "-R", f"dump /{source} {copy}", str(root)])
+    # debugfs says in words alone that it failed.
+    if not copy.is_file() or not copy.stat().st_size:
+        raise ImageError(
+            f"{source} isn't in {root}.", f"Delete {root.parent}; `azlocal image build` makes it again."
+        )
+    content = copy.read_bytes()
+    copy.unlink()
+    return content

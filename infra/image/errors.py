@@ -15,3 +15,7 @@ class ImageError(Exception):
         super().__init__(f"{message}\n{remedy}")
         self.message = message
         self.remedy = remedy
+
+
+class Stopped(ImageError):
+    """A part of a build was ended because another part failed; that one's error is what matters."""

@@ -27,6 +27,14 @@ def locked(file: Path, doing: str, progress: Progress) -> Iterator[None]:
         yield  # closing the file unlocks it
 
 
+@contextmanager
+def locked_if_free(file: Path) -> Iterator[bool]:
+    """Hold a lock file unless another process has it; yield whether it is held."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a") as opened:
+        yield _try_lock(opened.fileno())
+
+
 def _try_lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -57,15 +65,16 @@ def publish(source: Path, target: Path) -> None:
     """Make a finished file or folder visible under its name, whole, even if the power fails next."""
     for path in [source, *source.rglob("*")] if source.is_dir() else [source]:
         if not path.is_symlink():
-            _sync(path)
+            flush(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.is_dir():  # a damaged one of the same digest
         shutil.rmtree(target)
     source.rename(target)
-    _sync(target.parent)
+    flush(target.parent)
 
 
-def _sync(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Write a file or a folder to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -90,9 +99,14 @@ def remove(path: Path) -> int:
 
 
 @contextmanager
-def step(progress: Progress, name: str, detail: str) -> Iterator[None]:
-    """Say what begins, and how long it took."""
+def step(
+    progress: Progress, name: str, detail: str, record: Callable[[float], None] | None = None
+) -> Iterator[None]:
+    """Say what begins, and how long it took; `record` keeps the seconds for the next time."""
     progress(f"{name}: {detail}")
     started = time.monotonic()
     yield
-    progress(f"{name}: {time.monotonic() - started:.1f} s")
+    seconds = time.monotonic() - started
+    progress(f"{name}: {seconds:.1f} s")
+    if record:
+        record(seconds)

@@ -24,9 +24,19 @@ def render(image: NodeImage, created: str, packages: dict[str, str]) -> str:
         "digest": image.digest,
         "created": created,
         "bundle": to_json(image.bundle) if image.bundle else None,
-        "artifacts": {"container": _artifact_to_json(image.container), "vm": _artifact_to_json(image.vm)},
+        "artifacts": {
+            "container": _artifact_to_json(image.container),
+            **({"vm": _artifact_to_json(image.vm)} if image.vm else {}),
+        },
         "packages": dict(sorted(packages.items())),
     }
+    return json.dumps(content, indent=2) + "\n"
+
+
+def with_disk(text: str, disk: Artifact) -> str:
+    """Write a manifest that was read, and to whose image a VM's disk has come."""
+    content: dict[str, Any] = json.loads(text)
+    content["artifacts"]["vm"] = _artifact_to_json(disk)
     return json.dumps(content, indent=2) + "\n"
 
 
@@ -63,7 +73,7 @@ def parse(text: str, folder: Path, bundles: Path) -> tuple[NodeImage, str]:
             name=content["name"],
             digest=content["digest"],
             container=_artifact_from_json(artifacts["container"], folder),
-            vm=_artifact_from_json(artifacts["vm"], folder),
+            vm=_artifact_from_json(artifacts["vm"], folder) if "vm" in artifacts else None,
             bundle=from_json(bundle, bundles / bundle["digest"]) if bundle else None,
         )
         return image, content["created"]

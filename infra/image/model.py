@@ -48,12 +48,17 @@ class NodeImage:
         name: What people call it.
         digest: Of its recipe and its bundle.
         container: A container's root file system.
-        vm: A VM's disk.
+        vm: A VM's disk; None: it wasn't asked for yet.
         bundle: The bundle it was built from, whose images are in its container store; None: the plain image.
     """
 
     name: str
     digest: str
     container: Artifact
-    vm: Artifact
+    vm: Artifact | None
     bundle: Bundle | None
+
+    @property
+    def artifacts(self) -> list[Artifact]:
+        """The files that are there."""
+        return [artifact for artifact in (self.container, self.vm) if artifact]

@@ -6,16 +6,18 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
-from infra.image.errors import ImageError
+from infra.image.errors import ImageError, Stopped
 
 # Each program, and the Debian package that has it.
 TOOLS: Final = {
     "mmdebstrap": "mmdebstrap",
     "mke2fs": "e2fsprogs",
+    "debugfs": "e2fsprogs",
     "tar": "tar",
     "sgdisk": "gdisk",
     "mkfs.vfat": "dosfstools",
@@ -33,9 +35,10 @@ _TAIL_LINES: Final = 15
 
 
 # With these, whatever ends a program also ends apt, dpkg and the maintainer scripts that it runs, and a /proc
-# or /dev mounted in a tree is never seen from outside, where the work folder is deleted.
+# or /dev mounted in a tree is never seen from outside, where the work folder is deleted. What is unmounted outside
+# goes here too (slave): an instance that is taken down during a build has its store's disk released.
 _OWN_NAMESPACES: Final = (
-    *("unshare", "--mount", "--propagation=private"),
+    *("unshare", "--mount", "--propagation=slave"),
     *("--pid", "--fork", "--kill-child", "--mount-proc", "--"),
 )
 _PASSWORD: Final = re.compile(r"//[^/\s@]+@")
@@ -66,30 +69,94 @@ class Runner(Protocol):
         ...
 
 
+class StoppableRunner(Runner, Protocol):
+    """A runner for the threads of one build, which can be told to end everything."""
+
+    def stop(self) -> None:
+        """End what runs, and start nothing any more; who waits for a program gets `Stopped`."""
+        ...
+
+
+class Programs:
+    """Runs the programs of one build; the kernel ends each with its thread, so that a killed build leaves none."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[str]] = set()
+        self._stopped = False
+
+    def __call__(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: str = "",
+        env: Mapping[str, str] | None = None,
+        isolated: bool = False,
+    ) -> str:
+        """Run a program to its end.
+
+        Raises:
+            ImageError: The program can't be started or fails.
+            Stopped: It was ended, or not started, since `stop` was called.
+        """
+        process = self._start(argv, env, isolated)
+        try:
+            with process:
+                try:
+                    output, errors = process.communicate(stdin)
+                except BaseException:
+                    process.kill()
+                    raise
+        finally:
+            with self._lock:
+                self._running.discard(process)
+        if process.returncode != 0:
+            if self._stopped:
+                raise _stopped(argv)
+            raise _failure(argv, process.returncode, errors or output)
+        return output
+
+    def _start(self, argv: Sequence[str], env: Mapping[str, str] | None, isolated: bool) -> subprocess.Popen[str]:
+        around = ["setpriv", "--pdeathsig", "KILL", "--", *(_OWN_NAMESPACES if isolated else ())]
+        with self._lock:
+            if self._stopped:
+                raise _stopped(argv)
+            try:
+                process = subprocess.Popen(
+                    [*around, *argv],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    env={**os.environ, "LC_ALL": "C.UTF-8", "PATH": _search_path(), **(env or {})},
+                    text=True,
+                    errors="replace",
+                )
+            except OSError as error:
+                raise ImageError(f"{argv[0]} can't be started: {error}", "Run `make setup`.") from error
+            self._running.add(process)
+        return process
+
+    def stop(self) -> None:
+        """End what runs, and start nothing any more."""
+        with self._lock:
+            self._stopped = True
+            for process in self._running:
+                process.kill()
+
+
 def run(
     argv: Sequence[str], *, stdin: str = "", env: Mapping[str, str] | None = None, isolated: bool = False
 ) -> str:
-    """Run a program; the kernel ends it with this thread, so that a killed build leaves no builder behind.
+    """Run a single program, as `Programs` does.
 
     Raises:
         ImageError: The program can't be started or fails.
     """
-    around = ["setpriv", "--pdeathsig", "KILL", "--", *(_OWN_NAMESPACES if isolated else ())]
-    try:
-        done = subprocess.run(
-            [*around, *argv],
-            input=stdin,
-            env={**os.environ, "LC_ALL": "C.UTF-8", "PATH": _search_path(), **(env or {})},
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-    except OSError as error:
-        raise ImageError(f"{argv[0]} can't be started: {error}", "Run `make setup`.") from error
-    if done.returncode != 0:
-        raise _failure(argv, done.returncode, done.stderr or done.stdout)
-    return done.stdout
+    return Programs()(argv, stdin=stdin, env=env, isolated=isolated)
+
+
+def _stopped(argv: Sequence[str]) -> Stopped:
+    return Stopped(f"{argv[0]} was stopped.", "Run it again: finished steps are kept.")
 
 
 def _failure(argv: Sequence[str], code: int, output: str) -> ImageError:

@@ -12,6 +12,10 @@ Object = Mapping[str, Any]
 WORKLOADS: Final = ("deployments", "daemonsets", "statefulsets")
 _PRESSURES: Final = ("DiskPressure", "MemoryPressure", "PIDPressure", "NetworkUnavailable")
 _LONGEST_REASON: Final = 300
+_FAILED_TO_START: Final = frozenset({"CreateContainerConfigError", "CreateContainerError"})
+_NO_SANDBOX: Final = "FailedCreatePodSandBox"
+_SYSTEM: Final = "kube-system"
+_MIRROR: Final = "kubernetes.io/config.mirror"  # of a static pod, which kubelet reads from a file
 _NOT_READY: Final = ", not ready yet"
 
 
@@ -150,6 +154,64 @@ def pod_problem(pod: Object) -> str:
     if conditions.get("Ready", {}).get("status") == "True":
         return ""
     return f"pod {name} is {phase}{_NOT_READY}"
+
+
+def stalled(snapshot: Snapshot) -> list[Object]:
+    """Return the pods that nothing happens to until kubelet's own next look at them.
+
+    Kubelet tries what failed again after ten to fifteen seconds: a container whose Secret isn't there, a pod
+    without a network. A container that wasn't ready when it was asked is asked again a whole period later. A pod
+    that got no network is only worth another try once those are ready that give its node one.
+    """
+    networkless = {_node_of(pod) for pod in snapshot.pods if _gives_network(pod) and not _is_ready(pod)}
+    failed = {
+        event.get("involvedObject", {}).get("uid") for event in snapshot.events if _is_sandbox_failure(event)
+    }
+    return [pod for pod in snapshot.pods if _is_stalled(pod, networkless, failed)]
+
+
+def _gives_network(pod: Object) -> bool:
+    """Return whether a pod may be what makes its node's network: one of the system's own on the host's network."""
+    on_host = bool(pod.get("spec", {}).get("hostNetwork"))
+    return on_host and pod["metadata"].get("namespace") == _SYSTEM and not _is_static(pod)
+
+
+def _is_static(pod: Object) -> bool:
+    return _MIRROR in pod["metadata"].get("annotations", {})
+
+
+def _is_stalled(pod: Object, networkless: set[str], failed: set[str]) -> bool:
+    metadata, status = pod["metadata"], pod.get("status", {})
+    is_elsewhere = not _node_of(pod) or _is_static(pod) or bool(metadata.get("deletionTimestamp"))
+    if is_elsewhere or status.get("phase") not in ("Pending", "Running"):
+        return False
+    containers = [container.get("state", {}) for container in status.get("containerStatuses", [])]
+    if any(state.get("waiting", {}).get("reason") in _FAILED_TO_START for state in containers):
+        return True
+    if any("running" in state for state in containers):
+        return not _is_ready(pod)
+    return metadata.get("uid") in failed and _node_of(pod) not in networkless and not _has_sandbox(pod)
+
+
+def _is_sandbox_failure(event: Object) -> bool:
+    return event.get("reason") == _NO_SANDBOX
+
+
+def _node_of(pod: Object) -> str:
+    return str(pod.get("spec", {}).get("nodeName", ""))
+
+
+def _is_ready(pod: Object) -> bool:
+    return pod.get("status", {}).get("phase") == "Succeeded" or _condition(pod, "Ready") == "True"
+
+
+def _has_sandbox(pod: Object) -> bool:
+    return _condition(pod, "PodReadyToStartContainers") == "True"
+
+
+def _condition(thing: Object, name: str) -> str:
+    found = [one for one in thing.get("status", {}).get("conditions", []) if one["type"] == name]
+    return str(found[0]["status"]) if found else "Unknown"
 
 
 def _container_problem(container: Object) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from base64 import b64decode
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,6 +19,9 @@ from infra.errors import Interrupted, UserError
 from infra.kubernetes.memory_file import MemoryFile
 
 VARIABLE: Final = "AZLOCAL_HELM"
+IN_SECRETS: Final = "secret"
+"""The driver by which helm keeps releases in Secrets of their namespace, unless it is told another."""
+_GZIP: Final = b"\x1f\x8b\x08"
 _POLL_SECONDS: Final = 0.5
 _END_SECONDS: Final = 10.0  # helm marks an interrupted release as failed before it goes
 
@@ -194,6 +199,38 @@ class Helm:
     def show_chart(self, arguments: Sequence[str], cancelled: threading.Event) -> str:
         """Return the Chart.yaml of a chart in a repository or registry."""
         return self.run(["show", "chart", *arguments], cancelled)
+
+
+def stored_release(records: Iterable[Mapping[str, Any]]) -> Deployed | None:
+    """Return a release from its Secrets in the cluster, as `helm status` would, without starting helm.
+
+    Args:
+        records: The Secrets with the labels `owner=helm` and `name=NAME` of one namespace; one for each revision.
+    """
+    newest = max(records, key=_revision, default=None)
+    return None if newest is None else _stored(newest)
+
+
+def stored_releases(records: Iterable[Mapping[str, Any]]) -> list[Release]:
+    """Return releases from their Secrets of any namespaces, as `helm list` would: each in its last revision."""
+    newest: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for record in sorted(records, key=_revision):
+        newest[record["metadata"]["namespace"], record["metadata"]["labels"]["name"]] = record
+    found = [_stored(record) for record in newest.values()]
+    return [Release(one.name, one.namespace, one.status, f"{one.chart}-{one.chart_version}") for one in found]
+
+
+def _revision(record: Mapping[str, Any]) -> int:
+    return int(record["metadata"]["labels"]["version"])
+
+
+def _stored(record: Mapping[str, Any]) -> Deployed:
+    # Encoded twice: by helm, and by the API as every Secret's data.
+    content = b64decode(b64decode(record["data"]["release"]))
+    said = json.loads(gzip.decompress(content) if content.startswith(_GZIP) else content)
+    chart = (said.get("chart") or {}).get("metadata") or {}
+    summary = {"chart": chart.get("name"), "version": chart.get("version"), "appVersion": chart.get("appVersion")}
+    return _read(said, summary)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from infra.errors import Interrupted, UserError
 from infra.kubernetes.api import ClusterApi, ClusterError, ClusterUnreachable
-from infra.kubernetes.health import WORKLOADS, Snapshot, lacks
+from infra.kubernetes.health import WORKLOADS, Snapshot, lacks, stalled
 
-_PAUSE: Final = 1.0
+_PAUSE: Final = 0.5
+_ANSWER_PAUSE: Final = 0.2
+_NUDGE_SECONDS: Final = 1.0  # an answer to a nudge takes half of that
+_NUDGED: Final = "azlocal.io/nudged"
 Status = Callable[[str], None]
 
 
@@ -41,6 +45,31 @@ class Answer:
     cluster_uid: str
 
 
+class Nudges:
+    """Has kubelet look now at pods that it would look at in ten seconds or more.
+
+    A changed annotation is a change of the pod: kubelet then tries at once what failed, and asks a container that
+    isn't ready. So `up` doesn't wait for periods, which needn't be shortened for as long as the cluster lives.
+    """
+
+    def __init__(self, api: ClusterApi) -> None:
+        self._api = api
+        self._given: dict[str, float] = {}
+
+    def give(self, snapshot: Snapshot) -> None:
+        """Nudge the pods in which nothing happens, each once a second at most."""
+        now = time.monotonic()
+        for pod in stalled(snapshot):
+            metadata = pod["metadata"]
+            if now - self._given.get(metadata["uid"], -_NUDGE_SECONDS) < _NUDGE_SECONDS:
+                continue
+            self._given[metadata["uid"]] = now
+            body = {"metadata": {"annotations": {_NUDGED: f"{time.time():.1f}"}}}
+            path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
+            with suppress(ClusterError, ClusterUnreachable):  # gone, or its owner's to look at
+                self._api.send("PATCH", path, body, content_type="application/merge-patch+json")
+
+
 def wait_until_healthy(
     api: ClusterApi,
     nodes: Iterable[str],
@@ -64,16 +93,21 @@ def wait_until_healthy(
         NotHealthy: At the deadline; says what is missing and why.
         Interrupted: It was cancelled.
     """
-    expected, watched = list(nodes), list(namespaces)
+    expected, watched, nudges = list(nodes), list(namespaces), Nudges(api)
     while True:
-        reasons = problems(api, expected, watched)
+        try:
+            seen = look(api, watched)
+            reasons = lacks(seen, expected)
+            nudges.give(seen)
+        except (ClusterError, ClusterUnreachable) as error:
+            reasons = [str(error)]
         if not reasons:
             return
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
         status(f"waiting: {reasons[0]}{more}")
         if time.monotonic() >= deadline:
             raise NotHealthy(reasons)
-        _sleep(cancelled)
+        _sleep(cancelled, _PAUSE)
 
 
 def problems(api: ClusterApi, nodes: Iterable[str], namespaces: Iterable[str]) -> list[str]:
@@ -130,7 +164,7 @@ def wait_until_answering(
         status(f"waiting for the API server: {reason}")
         if time.monotonic() >= deadline:
             raise NotHealthy([reason])
-        _sleep(cancelled)
+        _sleep(cancelled, _ANSWER_PAUSE)
 
 
 def _unanswered_webhooks(api: ClusterApi, namespaces: set[str]) -> dict[str, str]:
@@ -162,6 +196,6 @@ def _why_unanswered(api: ClusterApi, webhook: dict[str, Any], service: dict[str,
     return ""
 
 
-def _sleep(cancelled: threading.Event) -> None:
-    if cancelled.wait(_PAUSE):
+def _sleep(cancelled: threading.Event, seconds: float) -> None:
+    if cancelled.wait(seconds):
         raise Interrupted("stopped on request while waiting for the cluster; the next `pulumi up` goes on")

@@ -7,6 +7,7 @@ modes, writes a mark to its disk and switches itself off.
 
 from __future__ import annotations
 
+import posixpath
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from lxml.builder import E
 from infra.kvm.domain_xml import MachineType
 from infra.kvm.errors import HostError, HostUnreachable, is_missing
 from infra.kvm.storage import Volume, create_volume, download_bytes, open_pool, remove_volume, upload_bytes
+from infra.ssh import Shell, ShellError
 
 RequestedMachineType = Literal["auto", "vm", "container", "emulated"]
 
@@ -29,6 +31,8 @@ _ARCHITECTURE: Final = "x86_64"
 _VOLUME: Final = "image-boot-probe"
 _DISK_BYTES: Final = 1 << 20  # a real size, so that every BIOS finds a geometry
 _MEMORY_MIB: Final = 32
+_HUNG_FILE: Final = "/run/azlocal/kvm-guest-hung"  # gone with the host's next boot
+_HUNG_MINUTES: Final = 60
 _MARK: Final = b"booted"
 _MARK_OFFSET: Final = 0x1B0
 _START_REFUSED: Final = frozenset(
@@ -50,25 +54,66 @@ class Verdict:
     reason: str
 
 
+def _hung(domain_type: str) -> Verdict:
+    return Verdict(False, f"libvirt lists {domain_type}, but a probe guest that started there never booted")
+
+
+_HUNG: Final = _hung("kvm")
+
+
 def choose_machine_type(
     requested: RequestedMachineType,
     qemu: libvirt.virConnect,
     lxc: Callable[[], libvirt.virConnect],
     pool_name: str,
+    shell: Shell,
 ) -> tuple[MachineType, str]:
     """Decide how machines run on a host; only what the decision needs is tried.
+
+    For `auto`, a guest that hung within the last hour isn't booted again: it takes the full five seconds.
 
     Args:
         lxc: opens the connection to LXC.
         pool_name: the storage pool that may hold the probe guest's disk for a moment.
+        shell: the host's.
 
     Raises:
         HostError: what was asked for can't run there, or nothing can.
     """
 
-    return resolve_machine_type(
-        requested, lambda machine_type: _look(machine_type, qemu, lxc, pool_name), qemu.getHostname()
-    )
+    def look(machine_type: MachineType) -> Verdict:
+        if machine_type != "vm" or requested != "auto":
+            return _look(machine_type, qemu, lxc, pool_name)
+        device = _device(shell)
+        if device and _recalled(shell) == device:
+            return _HUNG
+        verdict = _look(machine_type, qemu, lxc, pool_name)
+        if device and verdict == _HUNG:
+            _remember(shell, device)
+        return verdict
+
+    return resolve_machine_type(requested, look, qemu.getHostname())
+
+
+def _device(shell: Shell) -> str:
+    """Return what tells one life of /dev/kvm from another, as after its modules were loaded with other options."""
+    seen = shell.run(["stat", "--format=%i %Z", "/dev/kvm"], check=False)
+    return seen.stdout.strip() if seen.exit_code == 0 else ""
+
+
+def _recalled(shell: Shell) -> str:
+    """Return at which life of /dev/kvm a guest hung, empty where none did or that is long ago."""
+    find = ["find", _HUNG_FILE, "-mmin", f"-{_HUNG_MINUTES}", "-type", "f", "-exec", "cat", "{}", "+"]
+    seen = shell.run(find, check=False)
+    return seen.stdout.strip() if seen.exit_code == 0 else ""
+
+
+def _remember(shell: Shell, device: str) -> None:
+    try:
+        shell.make_directory(posixpath.dirname(_HUNG_FILE))
+        shell.write_file(_HUNG_FILE, device.encode(), mode=0o600)
+    except ShellError:
+        return  # then it is tried again
 
 
 def machine_types(
@@ -128,9 +173,7 @@ def boot_probe(
                 return Verdict(False, f"a guest doesn't start under {domain_type}: {error.get_error_message()}")
             raise
         if not ended:
-            return Verdict(
-                False, f"libvirt lists {domain_type}, but a probe guest that started there never booted"
-            )
+            return _hung(domain_type)
         if download_bytes(connection, volume, 512)[_MARK_OFFSET:].startswith(_MARK):
             return Verdict(True, f"a probe guest booted under {domain_type}")
         return Verdict(False, f"a probe guest under {domain_type} ended before it booted: QEMU failed")

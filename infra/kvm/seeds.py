@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from io import BytesIO
 
 import libvirt
-import pycdlib
 
 from infra.kvm.connection import HostSession
 from infra.kvm.domain_xml import MachineType, empty_seed_drive
@@ -83,6 +82,8 @@ def _volume_name(machine: str) -> str:
 
 def _iso(files: Mapping[str, bytes]) -> bytes:
     """Return a NoCloud disk: cloud-init looks for the volume label `cidata`."""
+    import pycdlib  # of all who import this module, only who makes a VM needs it
+
     iso = pycdlib.PyCdlib()
     iso.new(interchange_level=3, joliet=3, rock_ridge="1.09", vol_ident="cidata")
     for number, (name, content) in enumerate(sorted(files.items())):

@@ -11,7 +11,7 @@ from pathlib import Path as FilePath
 from typing import Any, Final
 
 from infra.errors import Interrupted, UserError
-from infra.kubernetes.helm import Deployed, Helm, HelmFailed
+from infra.kubernetes.helm import IN_SECRETS, Deployed, Helm, HelmFailed, stored_release
 from infra.offline import readiness, release_inputs, waiting
 from infra.offline.api_objects import Changes
 from infra.offline.charts import local_chart, parse_chart, read_chart, resource_names
@@ -29,6 +29,7 @@ from infra.provider.values import UNKNOWN, Path, Properties
 _MARK: Final = "pulumi-resource"
 _LOOK_SECONDS: Final = 2.0
 _HIDE_FROM: Final = 4  # shorter strings are everywhere
+_SECRET: Final = KindId("v1", "Secret")
 _WORKLOADS: Final = tuple(KindId("apps/v1", kind) for kind in ("Deployment", "StatefulSet", "DaemonSet"))
 _SHOWN: Final = frozenset({"description", "postrender"})
 _OUTPUTS: Final = ("resourceNames", "status")
@@ -221,6 +222,9 @@ class _Release:
         )
 
     def status(self) -> Deployed | None:
+        if self.session.settings.helm.driver == IN_SECRETS:
+            labels = f"owner=helm,name={self.name}"
+            return stored_release(self.session.cluster.list_in(_SECRET, self.namespace, labelSelector=labels))
         return self.helm.status(self.namespace, self.name, self.op.cancelled)
 
     def is_ours(self, standing: Deployed) -> bool:

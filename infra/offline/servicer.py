@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from google.protobuf import empty_pb2, struct_pb2
-from pulumi.runtime.proto import provider_pb2
 
 from infra.offline import api_objects, config, release
 from infra.offline.api_objects import Changes
@@ -22,6 +21,7 @@ from infra.offline.session import Session
 from infra.offline.types import OVERLAYS, RELEASE, token_of
 from infra.provider.engine import EngineLog
 from infra.provider.plugin import Plugin, abort_init_failed
+from infra.provider.proto import provider_pb2
 from infra.provider.values import Properties, decode, encode
 
 _PREFIX: Final = "kubernetes:config:"

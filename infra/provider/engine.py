@@ -6,7 +6,8 @@ import sys
 from typing import Any, Protocol
 
 import grpc
-from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
+
+from infra.provider.proto import engine_pb2, engine_pb2_grpc
 
 _INFO = engine_pb2.LogSeverity.INFO
 _WARNING = engine_pb2.LogSeverity.WARNING

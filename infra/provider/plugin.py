@@ -9,11 +9,11 @@ from typing import Any, NoReturn
 
 import grpc
 from google.protobuf import empty_pb2, struct_pb2
-from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
 from infra.errors import UserError
 from infra.provider.engine import EngineLog
 from infra.provider.operation import Operation
+from infra.provider.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
 
 class _Status(grpc.Status):  # type: ignore[misc]

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
+import socket
 import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 import grpc
-from pulumi.runtime.proto import provider_pb2_grpc
 
+from infra import __version__
 from infra.provider.engine import EngineLog, GrpcEngineLog
 from infra.provider.plugin import Plugin
+from infra.provider.proto import provider_pb2_grpc
 
 if TYPE_CHECKING:
     from infra.provider.servicer import AnyKind
@@ -45,7 +46,7 @@ def serve(kinds: Mapping[str, AnyKind], arguments: Sequence[str]) -> None:
     """Serve azlocal's own kinds (by type token); see `serve_plugin`."""
     from infra.provider.servicer import Servicer  # another plugin needn't wait for our kinds' models
 
-    serve_plugin(lambda log: Servicer(version("azlocal"), kinds, GrpcEngineLog, log), arguments)
+    serve_plugin(lambda log: Servicer(__version__, kinds, GrpcEngineLog, log), arguments)
 
 
 def serve_plugin(make: Callable[[EngineLog], Plugin], arguments: Sequence[str]) -> None:
@@ -65,16 +66,13 @@ def serve_plugin(make: Callable[[EngineLog], Plugin], arguments: Sequence[str]) 
             ("grpc.max_send_message_length", _MAX_MESSAGE),
         ],
     )
+    end = _End()
     servicer = make(log)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)  # noqa: T201 - the engine reads the port from here
-    stop = threading.Event()
-    # The engine closes a plugin with SIGINT and waits five seconds for it to go.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    _wait_for_end(stop)
+    end.wait()
     # Where Ctrl-C reached the whole process group, operations still run: they end as on a Cancel.
     servicer.cancel()
     servicer.running.wait_until_none(_GRACE_SECONDS)
@@ -83,9 +81,31 @@ def serve_plugin(make: Callable[[EngineLog], Plugin], arguments: Sequence[str]) 
     os._exit(0)
 
 
-def _wait_for_end(stop: threading.Event) -> None:
-    """Return on a signal, or once the process that started us is no more (a `kill -9` of the CLI)."""
-    parent = os.getppid()
-    while not stop.wait(0.5):
-        if os.getppid() != parent:
-            return
+class _End:
+    """The end of this process's work: a signal, or the end of who started it (a `kill -9` of the CLI)."""
+
+    def __init__(self) -> None:
+        """Listen from now on."""
+        self._parent = os.getppid()
+        woken, self._wake = socket.socketpair()
+        for end in (woken, self._wake):
+            end.setblocking(False)
+        # The engine closes a plugin with SIGINT and waits five seconds for it to go. The handlers do nothing:
+        # what is waited for is the byte that each signal with a handler writes.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        self._events = select.poll()
+        self._events.register(woken, select.POLLIN)
+        self._woken = woken
+        self._step: int | None = None
+        try:
+            self._events.register(os.pidfd_open(self._parent), select.POLLIN)
+        except (AttributeError, OSError):  # an old kernel, a sandbox that forbids it, or a parent that is gone
+            self._step = 500
+
+    def wait(self) -> None:
+        """Return at the end."""
+        # Who is another's child by now has missed the end of its parent.
+        while os.getppid() == self._parent and not self._events.poll(self._step):
+            pass

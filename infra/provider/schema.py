@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from infra.resources.contract import Contract, Model, OnChange
 
 
-def package_schema(version: str) -> dict[str, Any]:
-    """Return Pulumi's package schema of every kind that is registered."""
+def package_schema(version: str, contracts: Iterable[Contract]) -> dict[str, Any]:
+    """Return Pulumi's package schema of these kinds."""
     types: dict[str, Any] = {}
     resources = {
         contract.token: {
@@ -18,7 +19,7 @@ def package_schema(version: str) -> dict[str, Any]:
             "properties": _properties(contract.state, contract, types),
             "required": _required(contract.state),
         }
-        for contract in Contract.registry.values()
+        for contract in contracts
     }
     return {
         "name": "azlocal",

@@ -14,13 +14,13 @@ from typing import Any
 
 import grpc
 from google.protobuf import empty_pb2
-from pulumi.runtime.proto import provider_pb2
 from pydantic import ValidationError
 
 from infra.provider.diff import diff
 from infra.provider.engine import EngineLog
 from infra.provider.kind import InitFailed, Kind, Made
 from infra.provider.plugin import Plugin, abort_init_failed
+from infra.provider.proto import provider_pb2
 from infra.provider.schema import package_schema
 from infra.provider.values import UNKNOWN, Properties, decode, encode
 from infra.resources.contract import OnChange
@@ -81,7 +81,9 @@ class Servicer(Plugin):
 
     def GetSchema(self, request: Any, context: Any) -> Any:
         """Return the package schema, generated from the contracts."""
-        return provider_pb2.GetSchemaResponse(schema=json.dumps(package_schema(self._version)))
+        return provider_pb2.GetSchemaResponse(
+            schema=json.dumps(package_schema(self._version, (kind.contract for kind in self._kinds.values())))
+        )
 
     def CheckConfig(self, request: Any, context: Any) -> Any:
         """Accept the provider's configuration; there is none to check."""

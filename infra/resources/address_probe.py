@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from infra.resources.contract import REPLACE, UPDATE, Contract, Model, Resource
+from infra.resources.contract import REPLACE, UPDATE, Contract, Model
 
 
 class AddressProbeInputs(Model):
@@ -35,9 +35,3 @@ ADDRESS_PROBE = Contract(
     "Proof that nobody had the planned addresses of a network when its machines were made.",
     "{connection}#{network}",
 )
-
-
-class AddressProbe(Resource):
-    """A probe of one network."""
-
-    contract = ADDRESS_PROBE

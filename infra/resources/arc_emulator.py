@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import pulumi
 from pydantic import Field
 
-from infra.resources.contract import REPLACE, UPDATE, Contract, Model, Resource
+from infra.resources.contract import REPLACE, UPDATE, Contract, Model
 
 
 class ArcEmulatorInputs(Model):
@@ -34,13 +33,3 @@ ARC_EMULATOR = Contract(
     "A stand-in for Azure on this machine, for labs without a subscription.",
     "{instance}",
 )
-
-
-class ArcEmulator(Resource):
-    """The emulator of one instance."""
-
-    contract = ARC_EMULATOR
-    folder: pulumi.Output[str]
-    subscription_id: pulumi.Output[str]
-    tenant_id: pulumi.Output[str]
-    url: pulumi.Output[str]

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import pulumi
 from pydantic import Field
 
 from infra.resources.azure_access import AzureAccess
-from infra.resources.contract import IGNORE, REPLACE, Contract, Model, Resource
+from infra.resources.contract import IGNORE, REPLACE, Contract, Model
 
 
 class ArcRegistrationInputs(Model):
@@ -32,10 +31,3 @@ ARC_REGISTRATION = Contract(
     "A connected cluster's resource in Azure, as far as it has to go with the cluster.",
     "{subscriptionId}/{resourceGroup}/{name}",
 )
-
-
-class ArcRegistration(Resource):
-    """The registration of one cluster."""
-
-    contract = ARC_REGISTRATION
-    name: pulumi.Output[str]

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import pulumi
 from pydantic import Field
 
-from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Resource, Secret
+from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Secret
 from infra.resources.control_plane import Member
+
+
+class GeneratedSecret(Model):
+    """A Secret with a random key that add-ons need to start; in the cluster alone, and never in state."""
+
+    namespace: str
+    name: str
+    key: str = Field(description="What the random value is called in it")
 
 
 class ClusterInputs(Model):
@@ -28,6 +35,9 @@ class ClusterInputs(Model):
     add_ons: Annotated[dict[str, int], UPDATE] = Field(
         default_factory=dict, description="Revision of each add-on's Helm release: a new one is waited for"
     )
+    generated_secrets: Annotated[list[GeneratedSecret], UPDATE] = Field(
+        default_factory=list, description="Made where they aren't there yet; what stands stays"
+    )
     ready: Annotated[bool, UPDATE] = Field(default=True, description="Everything is there and available")
 
 
@@ -44,10 +54,3 @@ CLUSTER = Contract(
     "A Kubernetes cluster, ready when its nodes are and its add-ons are available.",
     "{instance}/{cluster}",
 )
-
-
-class Cluster(Resource):
-    """One cluster of the instance."""
-
-    contract = CLUSTER
-    ready: pulumi.Output[bool]

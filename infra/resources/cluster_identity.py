@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import pulumi
 from pydantic import Field
 
-from infra.resources.contract import REPLACE, Contract, Model, Resource, Secret
+from infra.resources.contract import REPLACE, Contract, Model, Secret
 
 
 class ClusterIdentityInputs(Model):
@@ -37,14 +36,3 @@ CLUSTER_IDENTITY = Contract(
     "A cluster's CAs, service-account key, bootstrap token and kubeconfig.",
     "{instance}/{cluster}",
 )
-
-
-class ClusterIdentity(Resource):
-    """The identity of one cluster."""
-
-    contract = CLUSTER_IDENTITY
-    ca_certificate: pulumi.Output[str]
-    ca_hash: pulumi.Output[str]
-    token: pulumi.Output[str]
-    keys: pulumi.Output[dict[str, str]]
-    kubeconfig: pulumi.Output[str]

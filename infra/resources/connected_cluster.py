@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import pulumi
 from pydantic import Field
 
 from infra.resources.azure_access import AzureAccess
-from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Resource, Secret
+from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Secret
 
 
 class ProxySettings(Model):
@@ -101,12 +100,3 @@ CONNECTED_CLUSTER = Contract(
     "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroup}"
     "/providers/Microsoft.Kubernetes/connectedClusters/{name}",
 )
-
-
-class ConnectedCluster(Resource):
-    """One cluster in Azure Arc."""
-
-    contract = CONNECTED_CLUSTER
-    connectivity_status: pulumi.Output[str]
-    public_key: pulumi.Output[str]
-    agent_version: pulumi.Output[str | None]

@@ -12,7 +12,6 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
-import pulumi
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
@@ -40,10 +39,18 @@ IGNORE = OnChange.IGNORE
 
 
 class Model(BaseModel):
-    """Base of all inputs and outputs: snake_case here, camelCase on the wire, unknown keys refused."""
+    """Base of all inputs and outputs: snake_case here, camelCase on the wire, unknown keys refused.
+
+    A validator is built when it is first needed: the program needs none, a plugin those of the kinds it serves.
+    """
 
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, strict=False
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        strict=False,
+        defer_build=True,
     )
 
     def to_wire(self) -> dict[str, Any]:
@@ -181,30 +188,6 @@ class Contract:
                 default = prop.field.get_default(call_default_factory=True)
                 checked[name] = prop.adapter.dump_python(default, mode="json", by_alias=True)
         return checked, faults
-
-
-class Resource(pulumi.CustomResource):
-    """A resource in the program: inputs by their Python names, outputs as attributes."""
-
-    contract: ClassVar[Contract]
-
-    def __init__(
-        self, resource_name: str, opts: pulumi.ResourceOptions | None = None, /, **inputs: pulumi.Input[Any]
-    ) -> None:
-        unknown = inputs.keys() - self.contract.inputs.model_fields.keys()
-        if unknown:
-            raise TypeError(f"{self.contract.token} has no input {', '.join(sorted(unknown))}")
-        # A property that isn't named here would not become an attribute.
-        properties: dict[str, Any] = dict.fromkeys(self.contract.state.model_fields) | inputs
-        super().__init__(self.contract.token, resource_name, properties, opts)
-
-    def translate_input_property(self, prop: str) -> str:
-        """Give inputs their wire names."""
-        return self.contract.wire_names.get(prop, prop)
-
-    def translate_output_property(self, prop: str) -> str:
-        """Give outputs their Python names."""
-        return self.contract.python_names.get(prop, prop)
 
 
 def _wire_name(name: str, field: FieldInfo) -> str:

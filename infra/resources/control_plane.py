@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import pulumi
 from pydantic import Field
 
-from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Resource, Secret
+from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Secret
 
 
 class Member(Model):
@@ -47,12 +46,3 @@ CONTROL_PLANE = Contract(
     "A cluster's API server, ready when it answers behind the cluster's address.",
     "{instance}/{cluster}",
 )
-
-
-class ControlPlane(Resource):
-    """The control plane of one cluster."""
-
-    contract = CONTROL_PLANE
-    kubeconfig: pulumi.Output[str]
-    version: pulumi.Output[str]
-    cluster_uid: pulumi.Output[str]

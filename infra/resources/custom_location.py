@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from infra.resources.azure_access import AzureAccess
-from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Resource
+from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model
 
 
 class CustomLocationInputs(Model):
@@ -40,9 +40,3 @@ CUSTOM_LOCATION = Contract(
     "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroup}"
     "/providers/Microsoft.ExtendedLocation/customLocations/{name}",
 )
-
-
-class CustomLocation(Resource):
-    """One custom location."""
-
-    contract = CUSTOM_LOCATION

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import pulumi
 from pydantic import Field
 
 from infra.resources.azure_access import AzureAccess
-from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Resource, Secret
+from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Secret
 
 
 class ExtensionInputs(Model):
@@ -45,10 +44,3 @@ EXTENSION = Contract(
     "An Azure Arc cluster extension.",
     "{clusterId}/providers/Microsoft.KubernetesConfiguration/extensions/{name}",
 )
-
-
-class Extension(Resource):
-    """One extension of a connected cluster."""
-
-    contract = EXTENSION
-    provisioning_state: pulumi.Output[str]

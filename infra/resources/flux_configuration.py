@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import pulumi
 from pydantic import Field
 
 from infra.resources.azure_access import AzureAccess
-from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Resource, Secret
+from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Secret
 
 
 class RepositoryRef(Model):
@@ -79,10 +78,3 @@ FLUX_CONFIGURATION = Contract(
     "A Flux configuration of a connected cluster.",
     "{clusterId}/providers/Microsoft.KubernetesConfiguration/fluxConfigurations/{name}",
 )
-
-
-class FluxConfiguration(Resource):
-    """One Flux configuration of a connected cluster."""
-
-    contract = FLUX_CONFIGURATION
-    compliance_state: pulumi.Output[str | None]

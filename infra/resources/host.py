@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import pulumi
 from pydantic import Field
 
-from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Resource
+from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model
 
 RequestedMachineType = Literal["auto", "vm", "container", "emulated"]
 MachineType = Literal["vm", "container", "emulated"]
@@ -76,15 +75,3 @@ HOST = Contract(
     "A KVM host: connection, facts, and azlocal's storage on it.",
     "{connection}#{instance}",
 )
-
-
-class Host(Resource):
-    """A host of the instance."""
-
-    contract = HOST
-    connection: pulumi.Output[str]
-    pool: pulumi.Output[str]
-    machine_type: pulumi.Output[str]
-    machine_type_reason: pulumi.Output[str]
-    secure_boot: pulumi.Output[bool]
-    tpm: pulumi.Output[bool]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import pulumi
 from pydantic import Field
 
-from infra.resources.contract import IGNORE, REPLACE, Contract, Model, Resource
+from infra.resources.contract import IGNORE, REPLACE, Contract, Model
 from infra.resources.host import MachineType
 
 
@@ -65,10 +64,3 @@ IMAGE = Contract(
     "{connection}#{pool}/{volume}",
     delete_before_replace=False,  # the new one has another name; machines move over before the old one goes
 )
-
-
-class Image(Resource):
-    """The node image on one host."""
-
-    contract = IMAGE
-    volume: pulumi.Output[str]

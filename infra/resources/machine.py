@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import pulumi
 from pydantic import Field
 
-from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Resource, Secret
+from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Secret
 from infra.resources.host import MachineType
 
 
@@ -96,11 +95,3 @@ MACHINE = Contract(
     "A VM or system container with a static address, ready when SSH answers with its own host key.",
     "{connection}#{name}",
 )
-
-
-class Machine(Resource):
-    """A machine of the instance."""
-
-    contract = MACHINE
-    ssh_host_key: pulumi.Output[str]
-    name: pulumi.Output[str]

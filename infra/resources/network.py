@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import pulumi
 from pydantic import Field
 
-from infra.resources.contract import REPLACE, UPDATE, Contract, Model, Resource
+from infra.resources.contract import REPLACE, UPDATE, Contract, Model
 
 
 class Tunnel(Model):
@@ -50,10 +49,3 @@ class NetworkState(NetworkInputs):
 NETWORK = Contract(
     "azlocal:index:Network", NetworkInputs, NetworkState, "A libvirt network on one host.", "{connection}#{name}"
 )
-
-
-class Network(Resource):
-    """A network of the instance on one host."""
-
-    contract = NETWORK
-    name: pulumi.Output[str]

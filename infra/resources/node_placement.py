@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Resource, Secret
+from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Secret
 
 
 class NodePlacementInputs(Model):
@@ -35,9 +35,3 @@ NODE_PLACEMENT = Contract(
     "Which hosts a cluster's workers are on; one that moves is drained and removed from the cluster first.",
     "{instance}/{cluster}",
 )
-
-
-class NodePlacement(Resource):
-    """The hosts of one cluster's workers."""
-
-    contract = NODE_PLACEMENT

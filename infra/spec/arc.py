@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from infra.spec.arc_extensions import ExtensionSpec, KnownExtensions, SettingsMap
-from infra.spec.types import Address, Boolean, Integer, Model, Name
+from infra.spec.types import Address, Boolean, Integer, Minutes, Model, Name
 
 DEFAULT_ARC_TIMEOUT_MINUTES = 20  # what `az connectedk8s connect` allows Helm (§1.8)
 
@@ -127,7 +127,7 @@ class ClusterArc(Model):
     known_extensions: KnownExtensions = Field(KnownExtensions(), description="The usual ones, by what they are.")
     flux_configurations: tuple[FluxConfiguration, ...] = Field((), description="GitOps; installs Flux.")
     custom_locations: tuple[CustomLocation, ...] = Field(())
-    timeout_minutes: Annotated[Integer, Field(ge=1)] = Field(
+    timeout_minutes: Minutes = Field(
         DEFAULT_ARC_TIMEOUT_MINUTES, description="How long the agents, and then Azure, may take until Connected."
     )
 

@@ -15,6 +15,7 @@ from infra.spec.types import (
     AddressRange,
     Boolean,
     Integer,
+    Minutes,
     Model,
     Name,
     Prefix,
@@ -146,7 +147,7 @@ class ClusterSpec(Model):
     )
     add_ons: AddOns = Field(AddOns())
     arc: ClusterArc = Field(ClusterArc(), description="How it is connected to Azure Arc, where the stack is.")
-    timeout_minutes: Annotated[Integer, Field(ge=1)] = Field(
+    timeout_minutes: Minutes = Field(
         DEFAULT_TIMEOUT_MINUTES,
         description="How long `up` waits for the API server, and then for all of the cluster, until it gives up.",
     )

@@ -8,6 +8,7 @@ here only go into the JSON schemas, where they help an editor.
 import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface
+from math import inf
 from typing import Annotated, Any
 
 from pydantic import (
@@ -28,6 +29,7 @@ from infra.spec.findings import shown
 _OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _ADDRESS = rf"{_OCTET}(\.{_OCTET}){{3}}"
 _PREFIX = rf"{_ADDRESS}/([0-9]|[12][0-9]|3[0-2])"
+_LEAST_MINUTES = 0.25
 _IS_ADDRESS = re.compile(_ADDRESS, re.ASCII)
 _IS_PREFIX = re.compile(_PREFIX, re.ASCII)
 
@@ -124,6 +126,16 @@ def _check_ranges(text: str) -> str:
     return text
 
 
+def _read_minutes(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise fault(
+            "wrong-type", f"expected a number, found {shown(value)}", "write a decimal number without quotes"
+        )
+    if not _LEAST_MINUTES <= value < inf:
+        raise fault("wrong-value", f"{shown(value)} is no time to wait", f"write {_LEAST_MINUTES} or more")
+    return value
+
+
 def _check_name(text: str) -> str:
     if not text.isprintable() or not text.strip() or "/" in text:
         raise fault("bad-name", f"{shown(text)} can't be a name", "use letters, digits and hyphens")
@@ -143,4 +155,9 @@ Prefix = Annotated[
 Ranges = Annotated[str, AfterValidator(_check_ranges)]
 Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_check_name)]
 Integer = StrictInt
+Minutes = Annotated[
+    int | float,
+    BeforeValidator(_read_minutes),
+    WithJsonSchema({"type": "number", "minimum": _LEAST_MINUTES}),
+]
 Boolean = StrictBool

@@ -1,5 +1,9 @@
-"""Commands, files and addresses of a host, be it this machine or one over SSH."""
+"""Commands, files and addresses of a host, be it this machine or one over SSH.
 
+paramiko, a tenth of a second of imports, is loaded where a host is really reached over SSH: most are this machine.
+"""
+
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit as _urlsplit
 
 from infra.ssh.errors import (
@@ -27,11 +31,13 @@ from infra.ssh.local import LocalShell
 from infra.ssh.machine import machine_shell
 from infra.ssh.options import parse_target
 from infra.ssh.process import Process
-from infra.ssh.remote import SshShell
 from infra.ssh.shared import Shared
 from infra.ssh.shell import DIAL_SECONDS, CommandResult, Connection, Dial, Shell
 from infra.ssh.sudo import RootShell
 from infra.ssh.tunnel import port_tunnel
+
+if TYPE_CHECKING:
+    from infra.ssh.remote import SshShell
 
 __all__ = [
     "DIAL_SECONDS",
@@ -80,6 +86,8 @@ def shell_for(connection: str) -> Shell:
     parts = _urlsplit(connection)
     transport = parts.scheme.partition("+")[2]
     if transport in _OVER_SSH:
+        from infra.ssh.remote import SshShell
+
         return SshShell(parse_target(connection))
     if transport in _LOCAL and not parts.netloc:
         return LocalShell()
@@ -96,4 +104,12 @@ def root_shell(connection: str) -> Shell:
         SshError: as `shell_for`.
     """
     shell = shell_for(connection)
-    return RootShell(shell) if isinstance(shell, SshShell) else shell
+    return shell if isinstance(shell, LocalShell) else RootShell(shell)
+
+
+def __getattr__(name: str) -> object:
+    if name == "SshShell":
+        from infra.ssh.remote import SshShell
+
+        return SshShell
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

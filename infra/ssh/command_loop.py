@@ -21,7 +21,8 @@ from typing import Final
 
 import paramiko
 
-from infra.ssh.errors import NETWORK_ERRORS, CommandError, SshError
+from infra.ssh.errors import CommandError, SshError
+from infra.ssh.network import NETWORK_ERRORS
 from infra.ssh.session import Session
 from infra.ssh.shell import ASK_SECONDS, CommandResult
 

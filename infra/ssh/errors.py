@@ -6,11 +6,6 @@ import shlex
 from collections.abc import Sequence
 from typing import Final
 
-import paramiko
-
-NETWORK_ERRORS: Final = (paramiko.SSHException, EOFError, OSError)
-"""What paramiko raises when a connection breaks."""
-
 NOT_FOUND: Final = 127
 """The exit code by which shells say that there is no such program."""
 

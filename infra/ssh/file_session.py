@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import paramiko
 
-from infra.ssh.errors import NETWORK_ERRORS, SshError
+from infra.ssh.errors import SshError
+from infra.ssh.network import NETWORK_ERRORS
 from infra.ssh.session import Session
 from infra.ssh.shell import ASK_SECONDS
 

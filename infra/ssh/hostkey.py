@@ -8,13 +8,13 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
-import paramiko
-
-from infra.ssh.errors import NETWORK_ERRORS
 from infra.ssh.local import LocalShell
 from infra.ssh.shell import Connection, Dial
+
+if TYPE_CHECKING:
+    import paramiko
 
 _KEY_TYPE: Final = "ssh-ed25519"
 _GRACE_SECONDS: Final = 20.0
@@ -154,6 +154,10 @@ def _fetch(
         raise HostKeyTimeout(f"{address}: no answer") from error
     except OSError as error:
         raise HostKeyTimeout(f"{address}: {error.strerror or error}") from error
+    from infra.ssh.network import (
+        NETWORK_ERRORS,
+    )  # and with it paramiko, which a run that waits for nobody needn't load
+
     watched = _Watched(connection)
     try:
         key = _exchange(watched, address, deadline, cancelled)
@@ -167,6 +171,8 @@ def _fetch(
 def _exchange(
     connection: _Watched, address: str, deadline: float, cancelled: threading.Event | None
 ) -> paramiko.PKey:
+    import paramiko
+
     transport = paramiko.Transport(cast(Any, connection))  # it documents any object with these four methods
     try:
         transport.get_security_options().key_types = (_KEY_TYPE,)
@@ -187,6 +193,8 @@ def _exchange(
 
 
 def _explained(address: str, port: int, first: bytes, error: Exception) -> HostKeyError:
+    import paramiko
+
     if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
         return NotSsh(f"{address}: the SSH server on port {port} has no ed25519 host key ({error})")
     if first and b"SSH-" not in first:

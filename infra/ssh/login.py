@@ -12,7 +12,8 @@ from typing import Any, Final, Protocol, cast
 
 import paramiko
 
-from infra.ssh.errors import NETWORK_ERRORS, HostKeyChanged, HostKeyUnknown, LoginRefused, SshError
+from infra.ssh.errors import HostKeyChanged, HostKeyUnknown, LoginRefused, SshError
+from infra.ssh.network import NETWORK_ERRORS
 from infra.ssh.options import SshOptions, SshTarget
 
 _CONNECT_SECONDS: Final = 10.0

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from infra.ssh.options import SshTarget, resolve
-from infra.ssh.remote import SshShell
+
+if TYPE_CHECKING:
+    from infra.ssh.remote import SshShell
 
 
 def machine_shell(
@@ -28,6 +31,8 @@ def machine_shell(
         identity_files: Private keys to try before the user's own.
         jump: The host to go through, as ssh names it; None: what the user's configuration says.
     """
+    from infra.ssh.remote import SshShell
+
     known_hosts.touch(mode=0o600)
     known_hosts.write_text(f"{address} {host_key}\n", encoding="ascii")
     target = SshTarget(address, user)

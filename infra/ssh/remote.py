@@ -12,9 +12,10 @@ from typing import Final, TypeVar
 import paramiko
 
 from infra.ssh.command_loop import CommandLoop
-from infra.ssh.errors import NETWORK_ERRORS, FileError, FileMissing, SshError
+from infra.ssh.errors import FileError, FileMissing, SshError
 from infra.ssh.file_session import FileSession
 from infra.ssh.login import log_in
+from infra.ssh.network import NETWORK_ERRORS
 from infra.ssh.options import SshOptions, SshTarget, resolve
 from infra.ssh.process import Process, ssh_command
 from infra.ssh.session_pool import SessionPool

@@ -11,7 +11,8 @@ from typing import Final, TypeVar
 
 import paramiko
 
-from infra.ssh.errors import NETWORK_ERRORS, SshError
+from infra.ssh.errors import SshError
+from infra.ssh.network import NETWORK_ERRORS
 from infra.ssh.session import Session
 from infra.ssh.shell import DIAL_SECONDS
 

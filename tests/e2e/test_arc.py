@@ -6,6 +6,8 @@ but Azure itself is real: the SDKs, Helm, the agents' pods, the Flux controllers
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import os
 import signal
@@ -25,13 +27,21 @@ from infra.arc.credentials import credential_for
 from infra.arc.environment import environment_of
 from infra.arc.model import AzureScope
 from infra.arc.patience import Bounds
-from tests.cluster import Kubernetes, eventually, kubernetes, kubernetes_cluster, recorded_commands
+from tests.arc.agents import DOCUMENTED_AGENTS
+from tests.cluster import (
+    DOWN_SECONDS,
+    Kubernetes,
+    eventually,
+    kubernetes,
+    kubernetes_cluster,
+    recorded_commands,
+)
 from tests.git_server import Repository, served
 from tests.instance import INSTANCE, address, projects
 from tests.leftovers import leftovers
-from tests.project import ROOT, Project, Run
+from tests.project import ROOT, Project
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.chain]
 
 AZLOCAL = str(ROOT / ".venv" / "bin" / "azlocal")
 CANARY = "canary-protected-5d1f0c"
@@ -52,13 +62,20 @@ LOCATED = {
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What an `up` said, and every command line that ran meanwhile."""
+
+    output: str
+    commands: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Made:
     """What the first `up` made, and what could be seen of it meanwhile."""
 
     project: Project
     a: Kubernetes
-    output: str
-    commands: frozenset[str]
+    seen: Seen
 
     @property
     def emulator(self) -> Path:
@@ -81,17 +98,22 @@ class Made:
         self.project.edit(clusters=[kubernetes_cluster(arc=arc)])
 
 
+def watched_up(project: Project) -> Seen:
+    with recorded_commands() as commands:
+        run = project.up(timeout=900).expect()
+    return Seen(run.output, frozenset(commands))
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     folder = tmp_path_factory.mktemp("arc")
-    with projects(folder) as make:
+    with projects(folder, shared=True) as make:
         project = make(clusters=[kubernetes_cluster()], arc={"cloud": "emulator"})
         project.environment["XDG_STATE_HOME"] = str(folder / "state")
         for name, value in (("account", CANARY), ("gitKey", GIT_CANARY)):
             project.pulumi("config", "set", "--secret", f"arc:{name}", value).expect()
-        with recorded_commands() as commands:
-            run = project.up(timeout=900).expect()
-        yield Made(project, kubernetes(project, "a"), run.output, frozenset(commands))
+        seen = watched_up(project)
+        yield Made(project, kubernetes(project, "a"), seen)
     assert not (folder / "state" / "azlocal" / "emulator" / INSTANCE).exists(), "the emulator goes with its stack"
 
 
@@ -108,17 +130,11 @@ def test_the_cluster_ends_connected_and_every_agent_runs(made: Made) -> None:
     outputs = made.project.outputs()
     assert outputs["connectedClusters"]["a"]["connectivityStatus"] == "Connected"
     assert outputs["azure"] == {"cloud": "emulator", "isEmulated": True}
-    assert "stands in for Azure" in made.output, "up says that it isn't Azure"
+    assert "stands in for Azure" in made.seen.output, "up says that it isn't Azure"
     deployments = made.a.get("deployments", "--namespace", "azure-arc")["items"]
-    names = {one["metadata"]["name"] for one in deployments}
-    assert names >= {"clusteridentityoperator", "config-agent", "controller-manager", "extension-manager"}
+    assert {one["metadata"]["name"] for one in deployments} == DOCUMENTED_AGENTS
     assert [one["metadata"]["name"] for one in deployments if not one["status"].get("availableReplicas")] == []
     assert made.a.unfinished_pods() == []
-
-
-def test_a_second_up_and_a_refresh_change_nothing(made: Made) -> None:
-    made.project.up("--expect-no-changes").expect()
-    made.project.refresh("--expect-no-changes").expect()
 
 
 # -- GitOps and extensions --------------------------------------------------------------------------
@@ -145,7 +161,16 @@ def from_git(made: Made) -> str:
     return done.stdout.strip()
 
 
-def test_flux_applies_what_the_repository_has_and_follows_it(made: Made, repository: Repository) -> None:
+@dataclass(frozen=True)
+class Extended:
+    """The `up` that brought everything on the connected cluster."""
+
+    seen: Seen
+    commit: str
+
+
+@pytest.fixture(scope="module")
+def extended(made: Made, repository: Repository) -> Extended:
     manifest = {
         "app/map.yaml": config_map("one"),
         "app/kustomization.yaml": "namespace: apps\nresources: [map.yaml]\n",
@@ -160,25 +185,33 @@ def test_flux_applies_what_the_repository_has_and_follows_it(made: Made, reposit
             | {"gitRepository": flux(repository)["gitRepository"] | {"httpsUser": "reader"}}
         ],
     )
-    made.project.up(timeout=600).expect()
+    return Extended(watched_up(made.project), commit)
+
+
+def test_flux_applies_what_the_repository_has_and_follows_it(
+    made: Made, repository: Repository, extended: Extended
+) -> None:
     assert eventually(lambda: from_git(made) == "one", "the repository's object")
     repository.commit({"app/map.yaml": config_map("two")})
     assert eventually(lambda: from_git(made) == "two", "the repository's change")
     state = resource(made, "FluxConfiguration")
     assert state["complianceState"] == "Compliant"
-    assert commit in state["sourceSyncedCommitId"]
+    assert extended.commit in state["sourceSyncedCommitId"]
 
 
-def resource(made: Made, kind: str, name: str = "") -> dict[str, Any]:
-    """Return a resource's outputs in the stack's state."""
-    state = json.loads(made.project.pulumi("stack", "export").expect().output)
-    (found,) = (
-        one["outputs"]
-        for one in state["deployment"]["resources"]
-        if one["type"] == f"azlocal:index:{kind}" and (not name or one["outputs"].get("name") == name)
-    )
-    outputs: dict[str, Any] = found
-    return outputs
+def resources(made: Made, kind: str) -> list[dict[str, Any]]:
+    """Return the outputs of a kind's resources in the stack's state."""
+    listed = made.project.state()["resources"]
+    return [one["outputs"] for one in listed if one["type"] == f"azlocal:index:{kind}"]
+
+
+def resource(made: Made, kind: str) -> dict[str, Any]:
+    (found,) = resources(made, kind)
+    return found
+
+
+def extensions(made: Made) -> dict[str, dict[str, Any]]:
+    return {one["name"]: one for one in resources(made, "Extension")}
 
 
 def releases(made: Made) -> dict[str, str]:
@@ -187,16 +220,15 @@ def releases(made: Made) -> dict[str, str]:
     return {one["metadata"]["labels"]["name"]: one["metadata"]["namespace"] for one in secrets}
 
 
-def test_extensions_are_installed_as_their_type_says(made: Made) -> None:
-    assert resource(made, "Extension", "backup")["provisioningState"] == "Succeeded"
-    assert resource(made, "Extension", "azuremonitor-containers")["provisioningState"] == "Succeeded"
-    assert resource(made, "Extension", "flux")["provisioningState"] == "Succeeded"
+def test_extensions_are_installed_as_their_type_says(made: Made, extended: Extended) -> None:
+    states = {name: one["provisioningState"] for name, one in extensions(made).items()}
+    assert states == dict.fromkeys(("backup", "azuremonitor-containers", "flux"), "Succeeded")
     assert releases(made)["azuremonitor-containers"] == "azuremonitor-containers"
     flux_pods = made.a.get("pods", "--namespace", "flux-system")["items"]
     assert {one["metadata"]["name"].partition("-controller")[0] for one in flux_pods} >= {"source", "kustomize"}
 
 
-def test_a_custom_location_offers_an_extension(made: Made) -> None:
+def test_a_custom_location_offers_an_extension(made: Made, extended: Extended) -> None:
     location = resource(made, "CustomLocation")
     assert (location["provisioningState"], location["namespace"]) == ("Succeeded", "site")
     assert [one.rpartition("/")[2] for one in location["extensionIds"]] == ["backup"]
@@ -204,31 +236,58 @@ def test_a_custom_location_offers_an_extension(made: Made) -> None:
     assert config["data"]["AZURE_RESOURCE_NAME"] == f"{INSTANCE}-a"
 
 
-def test_nothing_changes_by_itself_afterwards(made: Made) -> None:
+def test_a_second_up_and_a_refresh_change_nothing(made: Made, extended: Extended) -> None:
     made.project.up("--expect-no-changes").expect()
     made.project.refresh("--expect-no-changes").expect()
 
 
-def test_no_secret_lies_in_plain_text(made: Made, repository: Repository) -> None:
+# -- offline ----------------------------------------------------------------------------------------
+
+
+def test_stopped_agents_turn_it_offline(made: Made) -> None:
+    made.a.kubectl("scale", "deployment", "--all", "--replicas=0", "--namespace", "azure-arc")
+    made.a.wait("delete", "pods", "--all", "--namespace", "azure-arc")
+    made.azlocal("emulator", "advance", "16m", "--instance", INSTANCE)
+    made.project.refresh().expect()
+    assert resource(made, "ConnectedCluster")["connectivityStatus"] == "Offline"
+
+
+@pytest.fixture(scope="module")
+def repaired(made: Made, repository: Repository) -> Seen:
+    """An `up` that brings stopped agents back, who then have an extension to change."""
+    made.connect(
+        **LOCATED,
+        extensions=[CUSTOM | {"configurationSettings": {"first": "2"}}],
+        knownExtensions={"containerInsights": INSIGHTS},
+        fluxConfigurations=[flux(repository)],
+    )
+    return watched_up(made.project)
+
+
+def test_up_repairs_stopped_agents(made: Made, repaired: Seen) -> None:
+    assert made.project.outputs()["connectedClusters"]["a"]["connectivityStatus"] == "Connected"
+    assert made.a.unfinished_pods() == []
+
+
+def test_an_extension_that_the_same_up_changes_is_changed_in_the_cluster(made: Made, repaired: Seen) -> None:
+    assert extensions(made)["backup"]["configurationSettings"] == {"first": "2"}
+    maps = made.a.get("configmaps", "--namespace", "dataprotection-microsoft")["items"]
+    assert any('"first": "2"' in one.get("data", {}).get("settings.json", "") for one in maps), maps
+
+
+def test_no_secret_lies_in_plain_text(made: Made, extended: Extended, repaired: Seen) -> None:
     """Private key, client secret, protected settings: in no state, log, process, Helm release."""
-    with recorded_commands() as commands:
-        made.connect(
-            **LOCATED,
-            extensions=[CUSTOM | {"configurationSettings": {"first": "2"}}],
-            knownExtensions={"containerInsights": INSIGHTS},
-            fluxConfigurations=[flux(repository)],
-        )
-        again = made.project.up(timeout=600).expect()
     key = made.a.get("secret", "azure-arc-connect-privatekey", "--namespace", "azure-arc")
     assert key["data"], "the key is where the agents read it"
     client = json.loads((made.emulator / "client.json").read_text())["clientSecret"]
     helm = made.a.run("get", "secrets", "--all-namespaces", "--selector", "owner=helm", "--output", "yaml").stdout
     unpacked = "\n".join(decoded_releases(made))
     private = private_key_line(key["data"])
+    runs = (made.seen, extended.seen, repaired)
     places = {
         "pulumi stack export": made.project.pulumi("stack", "export").expect().output,
-        "the output of pulumi up": made.output + again.output,
-        "processes": "\n".join((*made.commands, *commands)),
+        "the output of pulumi up": "".join(one.output for one in runs),
+        "processes": "\n".join(line for one in runs for line in one.commands),
         "Helm releases": helm + unpacked,
         "the emulator's log": (made.emulator / "emulator.log").read_text(),
         "the agents' logs": made.a.run(
@@ -244,45 +303,25 @@ def test_no_secret_lies_in_plain_text(made: Made, repository: Repository) -> Non
 
 
 def private_key_line(data: dict[str, str]) -> str:
-    import base64
-
     (value,) = data.values()
     return base64.b64decode(value).decode().splitlines()[1]
 
 
 def decoded_releases(made: Made) -> Iterator[str]:
     """Yield every revision of every Helm release in plain text, with its values."""
-    import base64
-    import gzip
-
     for one in made.a.get("secrets", "--all-namespaces", "--selector", "owner=helm")["items"]:
         yield gzip.decompress(base64.b64decode(base64.b64decode(one["data"]["release"]))).decode()
 
 
-def test_a_changed_extension_is_changed_in_the_cluster(made: Made) -> None:
-    assert resource(made, "Extension", "backup")["configurationSettings"] == {"first": "2"}
-    maps = made.a.get("configmaps", "--namespace", "dataprotection-microsoft")["items"]
-    assert any('"first": "2"' in one.get("data", {}).get("settings.json", "") for one in maps), maps
-
-
-# -- offline ----------------------------------------------------------------------------------------
-
-
-def test_stopped_agents_turn_it_offline_and_up_repairs_it(made: Made) -> None:
-    made.a.kubectl("scale", "deployment", "--all", "--replicas=0", "--namespace", "azure-arc")
-    made.a.wait("delete", "pods", "--all", "--namespace", "azure-arc")
-    made.azlocal("emulator", "advance", "16m", "--instance", INSTANCE)
-    made.project.refresh().expect()
-    assert resource(made, "ConnectedCluster")["connectivityStatus"] == "Offline"
-    made.project.up(timeout=600).expect()
-    assert made.project.outputs()["connectedClusters"]["a"]["connectivityStatus"] == "Connected"
-    assert made.a.unfinished_pods() == []
-
-
 def test_commands_look_at_the_connection(made: Made) -> None:
     assert "Connected" in made.azlocal("arc", "status", "a", "--stack", INSTANCE)
-    checked = json.loads(made.azlocal("arc", "check", "a", "--stack", INSTANCE, "--format", "json"))
-    assert checked["endpoints"]
+    check = ("arc", "check", "a", "--stack", INSTANCE, "--node", "all", "--format", "json")
+    endpoints = json.loads(made.azlocal(*check))["endpoints"]
+    assert {one["node"] for one in endpoints} == {made.a.control_plane, made.a.worker}
+    assert {"configuration", "identity of agents"} <= {
+        purpose for one in endpoints for purpose in one["purpose"].split(", ")
+    }
+    assert [one for one in endpoints if (one["status"], one["stage"]) != ("ok", "done")] == []
 
 
 # -- another region ---------------------------------------------------------------------------------
@@ -310,12 +349,14 @@ def test_a_move_takes_everything_along_and_the_next_preview_is_empty(made: Made,
     assert "extensions/by-hand isn't declared in the stack" in planned, "its secrets are asked for first"
     assert resource(made, "ConnectedCluster")["location"] == "eastus", "nothing was deleted"
     file = made.project.directory / ".azlocal" / "moves" / f"{INSTANCE}-a.json"
-    interrupt(made, [*move, "--unprotected", "by-hand"], lambda: '"configuration"' in text_of(file))
+    with azure_of(made) as azure:
+        interrupt(made, [*move, "--unprotected", "by-hand"], lambda: has_left(azure, "eastus"))
+    assert json.loads(file.read_text())["done"] == ["configuration"], "it was interrupted while the engine ran"
     assert "going on with the move" in made.azlocal(*move, "--unprotected", "by-hand")
     now = resource(made, "ConnectedCluster")
     assert (now["location"], now["connectivityStatus"]) == ("westeurope", "Connected")
     assert now["publicKey"] != before, "a new connection has a new key"
-    assert resource(made, "Extension", "backup")["provisioningState"] == "Succeeded"
+    assert extensions(made)["backup"]["provisioningState"] == "Succeeded"
     with azure_of(made) as azure:
         by_hand = azure.get_extension(f"{INSTANCE}-a", "by-hand")
         assert by_hand is not None
@@ -325,12 +366,13 @@ def test_a_move_takes_everything_along_and_the_next_preview_is_empty(made: Made,
     assert eventually(lambda: from_git(made) == "three", "Flux works in the new region")
 
 
-def text_of(path: Path) -> str:
-    return path.read_text() if path.exists() else ""
+def has_left(azure: Azure, region: str) -> bool:
+    cluster = azure.get_cluster(f"{INSTANCE}-a")
+    return cluster is None or cluster["location"] != region
 
 
 def interrupt(made: Made, arguments: list[str], reached: Callable[[], bool]) -> None:
-    """Run a command and press Ctrl-C, as a terminal sends it, some seconds after something was reached."""
+    """Run a command and press Ctrl-C, as a terminal sends it, once something was reached."""
     process = subprocess.Popen(
         [AZLOCAL, "-C", str(made.project.directory), *arguments],
         env=os.environ | made.project._environment(),
@@ -338,8 +380,7 @@ def interrupt(made: Made, arguments: list[str], reached: Callable[[], bool]) -> 
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    eventually(reached, "the step before the interruption")
-    time.sleep(6)
+    eventually(reached, "the point of the interruption", 300)
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(120) != 0
 
@@ -365,8 +406,10 @@ def test_disconnected_and_connected_again_under_the_same_name(made: Made) -> Non
     assert made.project.outputs()["connectedClusters"]["a"]["connectivityStatus"] == "Connected"
 
 
-def test_down_leaves_nothing(made: Made) -> None:
-    run: Run = made.project.destroy()
-    run.expect()
+def test_a_healthy_cluster_is_taken_down_quickly_and_leaves_nothing(made: Made) -> None:
+    assert all(made.a.nodes().values())
+    started = time.monotonic()
+    made.project.destroy().expect()
+    assert time.monotonic() - started < DOWN_SECONDS
     assert leftovers(INSTANCE) == []
     assert not made.emulator.exists(), "an emulator in which no ARM resource is left goes, too"

@@ -1,6 +1,9 @@
-"""A real cluster, from one `pulumi up`: nodes, pod network, policies, services, volumes, secrets, and its end.
+"""A real cluster, from one `pulumi up`: nodes, pod network, policies, services, volumes, secrets, faults, its end.
 
-One cluster serves all tests of this file; the last ones change it, and take it down.
+One cluster serves all tests of this file, each a step that goes on from the one before: what is promised of a
+healthy cluster; what goes wrong inside it, which `up` says within its time and the next `up` repairs; a second
+cluster beside it, that ends with its machines off; and its own end, when its API server answers no more. A healthy
+cluster's end is the last step of test_arc.py.
 """
 
 from __future__ import annotations
@@ -17,15 +20,19 @@ from typing import Any
 
 import pytest
 
+from infra.addresses import plan_addresses, read_lock
 from infra.host_networks import bridge_name
+from infra.spec import load_instance
 from tests.arp import answers
 from tests.cluster import (
+    DOWN_SECONDS,
     EVERYWHERE,
     WEB_SERVER,
     Kubernetes,
     container,
     eventually,
     fetched,
+    is_true,
     kubernetes,
     kubernetes_cluster,
     load_balancer_address,
@@ -36,11 +43,20 @@ from tests.cluster import (
 )
 from tests.instance import INSTANCE, address, on, power_off, projects, virsh
 from tests.leftovers import leftovers
-from tests.project import ROOT, Project
+from tests.project import ROOT, Project, Run
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.chain]
 
 STORAGE = Path("/var/lib/azlocal") / INSTANCE
+
+MINUTES = 0.25
+"""timeoutMinutes of a cluster that is known to fail."""
+
+WRONG_IMAGE = {"metallb": {"values": {"controller": {"image": {"tag": "nope"}}}}}
+
+TWO_WORKERS: dict[str, Any] = {"agentPools": [{"name": "pool1", "count": 2, "vmSize": "Node"}]}
+LATE = f"{INSTANCE}-a-pool1-1"
+"""The second of them, which comes later than the others."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +71,10 @@ class Made:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
-    with projects(tmp_path_factory.mktemp("cluster")) as make:
+    folder = tmp_path_factory.mktemp("cluster")
+    with projects(folder, shared=True) as make:
         project = make(clusters=[kubernetes_cluster()])
+        project.environment["XDG_STATE_HOME"] = str(folder / "state-home")  # where logs are collected
         with recorded_commands() as commands:
             run = project.up(timeout=900).expect()
         yield Made(project, kubernetes(project, "a"), run.output, frozenset(commands))
@@ -95,9 +113,10 @@ def test_the_kubeconfig_is_a_secret_output_that_works(made: Made) -> None:
 # -- secrets --------------------------------------------------------------------------------------
 
 
-def cluster_secrets(project: Project) -> dict[str, str]:
-    """Return a line of each private key of the cluster, and its token's secret part, by what they are."""
-    state = json.loads(project.pulumi("stack", "export", "--show-secrets").expect().output)
+@pytest.fixture(scope="module")
+def secrets(made: Made) -> dict[str, str]:
+    """A line of each private key of the cluster, and its token's secret part, by what they are."""
+    state = json.loads(made.project.pulumi("stack", "export", "--show-secrets").expect().output)
     (identity,) = (
         one["outputs"] for one in state["deployment"]["resources"] if one["type"].endswith(":ClusterIdentity")
     )
@@ -112,7 +131,7 @@ def revealed(value: Any) -> Any:
     return json.loads(value["plaintext"]) if isinstance(value, dict) and "plaintext" in value else value
 
 
-def test_no_secret_lies_in_plain_text(made: Made) -> None:
+def test_no_secret_lies_in_plain_text(made: Made, secrets: dict[str, str]) -> None:
     places = {
         "pulumi stack export": made.project.pulumi("stack", "export").expect().output,
         "the output of pulumi up": made.output,
@@ -124,23 +143,24 @@ def test_no_secret_lies_in_plain_text(made: Made) -> None:
     for machine in (made.a.control_plane, made.a.worker):
         places[f"virsh dumpxml {machine}"] = virsh("dumpxml", machine)
     assert any("kubeadm join" in line for line in made.commands), "processes in machines were seen"
-    secrets = cluster_secrets(made.project)
     found = [
         f"{name} in {place}" for place, text in places.items() for name, one in secrets.items() if one in text
     ]
     assert found == []
 
 
-def test_seeds_are_wiped_and_nodes_keep_no_token(made: Made) -> None:
+def test_seeds_are_wiped_and_nodes_keep_no_token(made: Made, secrets: dict[str, str]) -> None:
     seeds = STORAGE / "seeds"
     assert {path.name for path in seeds.iterdir()} >= {made.a.control_plane, made.a.worker}
     assert [str(path) for path in seeds.rglob("*") if path.is_file()] == []
-    token = cluster_secrets(made.project)["token"]
     folders = ("/etc", "/run", "/var/lib/cloud", "/var/lib/kubelet", "/var/log", "/root", "/home")
     for machine in (made.a.control_plane, made.a.worker):
         # From standard input: what is looked for is a secret still.
         done = on(
-            made.project, machine, "sudo", "grep", "-rlIsF", "-f", "-", *folders, "||", "true", stdin=f"{token}\n"
+            made.project,
+            machine,
+            *("sudo", "grep", "-rlIsF", "-f", "-", *folders, "||", "true"),
+            stdin=f"{secrets['token']}\n",
         )
         assert done == "", f"{machine} keeps the token"
 
@@ -368,15 +388,143 @@ def announced_by(a: Kubernetes, node: str) -> str:
     raise AssertionError("every address is announced by the same node")
 
 
+# -- faults ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What an `up` said that couldn't succeed.
+
+    Attributes:
+        output: All of it.
+        reasons: What the cluster lacks, as its one error lists it.
+        logs: The folder that the error names.
+    """
+
+    output: str
+    reasons: str
+    logs: Path
+
+
+def fails(project: Project, **cluster: Any) -> Failure:
+    """Run an `up` that can't succeed with little patience; it has to end by itself, soon after."""
+    project.edit(clusters=[kubernetes_cluster(timeoutMinutes=MINUTES, **cluster)])
+    started = time.monotonic()
+    run: Run = project.up()
+    assert run.code != 0, run.output
+    assert "Traceback" not in run.output
+    took = time.monotonic() - started
+    assert took < MINUTES * 60 + 90, f"{took:.0f} s, though the cluster's limit is {MINUTES} min"
+    found = re.search(
+        r"isn't ready; it lacks:\n(.*?)Logs of its pods and machines are in (\S+)\. ", run.output, re.DOTALL
+    )
+    assert found, run.output
+    logs = Path(found[2])
+    assert logs.is_dir()
+    return Failure(run.output, found[1], logs)
+
+
+def repairs(project: Project, a: Kubernetes, **cluster: Any) -> None:
+    """Run the next `up`, after which everything is there."""
+    project.edit(clusters=[kubernetes_cluster(**cluster)])
+    project.up(timeout=900).expect()
+    assert all(a.nodes().values()), a.nodes()
+    # A pod that was put out to spare a node stays listed as failed; its replacement runs.
+    assert [pod for pod in a.unfinished_pods() if not pod.endswith(": Failed")] == []
+
+
+def planned_address(project: Project, owner: str) -> str:
+    """Return the address that the plan gives to a machine that isn't there yet."""
+    spec = load_instance(INSTANCE, project.directory)
+    plan = plan_addresses(spec, read_lock(spec.lock_path))
+    return next(one.address for network in plan.networks for one in network.allocations if one.owner == owner)
+
+
+@pytest.fixture(scope="module")
+def emptied(a: Kubernetes) -> None:
+    """Without what the steps before ran: a node that lacks something would only put it out, again and again."""
+    a.kubectl("delete", "deployments,statefulsets,pods,persistentvolumeclaims", "--all")
+    a.kubectl("delete", "services", "--field-selector", "metadata.name!=kubernetes")
+
+
+@pytest.fixture(scope="module")
+def two_faults(made: Made, emptied: None) -> Failure:
+    """An `up` with an image that does not exist, and with a worker that can't reach the API server."""
+    made.project.edit(clusters=[kubernetes_cluster(**TWO_WORKERS)])
+    api_server("-I", made, "-s", planned_address(made.project, "a-pool1-1"))
+    return fails(made.project, addOns=WRONG_IMAGE, **TWO_WORKERS)
+
+
+def api_server(change: str, made: Made, *packets: str) -> None:
+    """Answer nothing on the API server's port (-I), or again (-D): not even a refusal."""
+    rule = ["-t", "raw", change, "PREROUTING", *packets, "-p", "tcp", "--dport", "6443", "-j", "DROP"]
+    on(made.project, made.a.control_plane, "sudo", "iptables", *rule)
+
+
+def test_an_image_that_does_not_exist_is_named_and_its_events_are_kept(two_faults: Failure) -> None:
+    pulling = r"metallb-system/metallb-controller: .*(ErrImagePull|ImagePullBackOff)"
+    assert re.search(pulling, two_faults.reasons), two_faults.output
+    assert "controller:nope" in two_faults.reasons
+    assert "controller:nope" in (two_faults.logs / "metallb-system-events.txt").read_text()
+    assert "controller:nope" in (two_faults.logs / "metallb-system-pods.json").read_text()
+
+
+def test_a_node_that_can_not_join_is_named_by_the_same_up_and_its_journal_is_kept(two_faults: Failure) -> None:
+    assert f"node {LATE} has not joined" in two_faults.reasons
+    assert "Make this machine a node" in (two_faults.logs / f"machine-{LATE}.txt").read_text()
+
+
+def test_the_next_up_repairs_both(made: Made, two_faults: Failure) -> None:
+    api_server("-D", made, "-s", planned_address(made.project, "a-pool1-1"))
+    repairs(made.project, made.a, **TWO_WORKERS)
+    assert set(made.a.nodes()) == {made.a.control_plane, made.a.worker, LATE}
+
+
+def test_a_full_disk_is_seen_by_refresh_and_told_by_up(made: Made, emptied: None) -> None:
+    a, project = made.a, made.project
+    room = int(on(project, a.worker, "df", "--output=avail", "-B1M", "/").split()[-1])
+    # ext4 keeps a file's room without writing it, so the host's disk doesn't fill.
+    on(project, a.worker, "sudo", "fallocate", "-l", f"{room - 100}M", "/full")
+    eventually(lambda: is_true(a.get("node", a.worker), "DiskPressure"), "kubelet reports the full disk", 120)
+    assert f"node {a.worker} has DiskPressure" in project.refresh().expect().output
+    failure = fails(project, **TWO_WORKERS)
+    assert f"node {a.worker} has DiskPressure" in failure.reasons
+    machine = (failure.logs / f"machine-{a.worker}.txt").read_text()
+    assert re.search(r"/dev/\S+ .* (99|100)% /", machine), "df is in the logs"
+
+
+def test_with_room_again_up_succeeds_and_forgets_a_node_that_leaves(made: Made) -> None:
+    a, project = made.a, made.project
+    on(project, a.worker, "sudo", "rm", "/full")
+    # kubelet itself holds the condition for five minutes more; started again, it looks anew.
+    on(project, a.worker, "sudo", "systemctl", "restart", "kubelet")
+    repairs(project, a)
+    assert set(a.nodes()) == {a.control_plane, a.worker}
+    a.kubectl("delete", "pods", "--all-namespaces", "--field-selector", "status.phase=Failed")
+
+
 # -- two clusters ---------------------------------------------------------------------------------
 
 
-def test_two_clusters_on_one_network_stay_apart(made: Made) -> None:
+@pytest.fixture(scope="module")
+def born(a: Kubernetes) -> dict[str, str]:
+    """The first cluster's nodes before the second one came."""
+    return uids(a)
+
+
+def uids(a: Kubernetes) -> dict[str, str]:
+    return {node["metadata"]["name"]: node["metadata"]["uid"] for node in a.get("nodes")["items"]}
+
+
+@pytest.fixture(scope="module")
+def b(made: Made, born: dict[str, str]) -> Kubernetes:
+    made.project.edit(clusters=[kubernetes_cluster(), kubernetes_cluster("b")])
+    made.project.up(timeout=900).expect()
+    return kubernetes(made.project, "b")
+
+
+def test_a_second_cluster_on_the_same_network_stays_apart(made: Made, b: Kubernetes) -> None:
     a, project = made.a, made.project
-    born = {node["metadata"]["name"]: node["metadata"]["uid"] for node in a.get("nodes")["items"]}
-    project.edit(clusters=[kubernetes_cluster(), kubernetes_cluster("b")])
-    project.up(timeout=900).expect()
-    b = kubernetes(project, "b")
     assert a.nodes() == {a.control_plane: True, a.worker: True}
     assert b.nodes() == {b.control_plane: True, b.worker: True}
     assert (a.unfinished_pods(), b.unfinished_pods()) == ([], [])
@@ -393,10 +541,22 @@ def test_two_clusters_on_one_network_stay_apart(made: Made) -> None:
         (claimed,) = announcers(given)
         assert claimed in {hardware_address(one.control_plane), hardware_address(one.worker)}
 
+
+def test_a_cluster_whose_machines_are_off_is_removed_quickly_and_leaves_the_other_alone(
+    made: Made, b: Kubernetes, born: dict[str, str]
+) -> None:
+    a, project = made.a, made.project
+    for machine in (b.control_plane, b.worker):
+        power_off(machine)
     project.edit(clusters=[kubernetes_cluster()])
+    started = time.monotonic()
+    project.settle().expect()
     project.up().expect()
-    assert [name for name in virsh("list", "--all", "--name").split() if name.startswith(f"{INSTANCE}-b")] == []
-    assert {node["metadata"]["name"]: node["metadata"]["uid"] for node in a.get("nodes")["items"]} == born
+    assert time.monotonic() - started < DOWN_SECONDS
+    assert [one for one in leftovers(INSTANCE) if f"{INSTANCE}-b-" in one] == []
+    assert list(STORAGE.glob(f"*/{INSTANCE}-b-*")) == [], "its disks and seeds are gone"
+    assert list(STORAGE.glob(f"*/{INSTANCE}-a-*")) != [], "where the other cluster's are"
+    assert uids(a) == born
     assert a.nodes() == {a.control_plane: True, a.worker: True}
     assert fetched(load_balancer_address(a, "only-a")).startswith("only-a")
 
@@ -404,8 +564,12 @@ def test_two_clusters_on_one_network_stay_apart(made: Made) -> None:
 # -- the end --------------------------------------------------------------------------------------
 
 
-def test_a_healthy_cluster_is_taken_down_quickly_and_leaves_nothing(made: Made) -> None:
+def test_a_cluster_whose_api_server_is_silent_is_taken_down_quickly_and_leaves_nothing(made: Made) -> None:
+    """Silence is the slowest way to be unreachable."""
+    api_server("-I", made)
+    eventually(lambda: made.a.run("get", "--raw", "/livez", "--request-timeout=2s").returncode != 0, "silence", 30)
     started = time.monotonic()
+    made.project.settle("--before-destroy").expect()
     made.project.destroy().expect()
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < DOWN_SECONDS
     assert leftovers(INSTANCE) == []

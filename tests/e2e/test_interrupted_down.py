@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import pytest
 
-from tests.e2e.killing import POINTS, kill_at
+from tests.e2e.killing import POINTS, kill_at, named
 from tests.instance import INSTANCE, MakeProject
 from tests.leftovers import leftovers
 
 pytestmark = pytest.mark.e2e
 
 
-@pytest.mark.parametrize("victim", ["plugin", "engine"])
-def test_destroy_right_after_a_kill_leaves_nothing(make_project: MakeProject, victim: str) -> None:
+def test_destroy_right_after_a_kill_leaves_nothing(make_project: MakeProject) -> None:
     project = make_project()
-    for point in POINTS[1::2]:
-        kill_at(project, point, victim)
-        project.settle("--before-destroy").expect()
-        project.destroy().expect()
-        assert leftovers(INSTANCE) == [], point
+    for point, victim in zip(POINTS[1::2], cycle(["plugin", "engine"])):
+        with named(f"the {victim} was killed {point}"):
+            kill_at(project, point, victim)
+            project.settle("--before-destroy").expect()
+            project.destroy().expect()
+            assert leftovers(INSTANCE) == []

@@ -1,26 +1,63 @@
-"""`kill -9` at every point of `up`: the next `up` finishes, with no duplicate and no orphan."""
+"""`kill -9` at every point of `up`, each time from what the run before was killed at: the last one finishes."""
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import pairwise
+
 import pytest
 
-from tests.e2e.killing import POINTS, kill_at
-from tests.instance import INSTANCE, MakeProject, virsh
+from tests.e2e.killing import POINTS, kill_at, named
+from tests.instance import INSTANCE, MakeProject, on, virsh
 from tests.leftovers import leftovers
+from tests.project import Project
 
 pytestmark = pytest.mark.e2e
 
+RB = f"{INSTANCE}-rb-0"
+
+
+WHOLE = Counter(Host=1, Network=2, Image=1, Machine=1)
+
 
 @pytest.mark.parametrize("victim", ["plugin", "engine"])
-def test_the_next_up_finishes_after_a_kill_at_any_point(make_project: MakeProject, victim: str) -> None:
+def test_each_up_goes_on_where_the_one_before_was_killed(make_project: MakeProject, victim: str) -> None:
     project = make_project()
-    for point in POINTS if victim == "plugin" else POINTS[::2]:
-        kill_at(project, point, victim)
+    points = POINTS if victim == "plugin" else POINTS[::2]
+    for before, point in pairwise(["nowhere", *points]):
+        with named(f"the {victim} was killed {before}, and the next one {point}"):
+            take_away(project, kind_of(point))
+            kill_at(project, point, victim)
+            project.settle().expect()
+            # It has got past what the run before was killed at: state has all that comes before its own point.
+            assert project.kinds() >= needed(kind_of(point))
+            assert machines() <= {RB}
+    with named(f"the {victim} was killed {points[-1]}"):
         project.up().expect()
         project.refresh("--expect-no-changes").expect()
-        assert machines() == {f"{INSTANCE}-rb-0"}, point
+        assert machines() == {RB}
+        assert on(project, RB, "hostname") == RB
         project.destroy().expect()
-        assert leftovers(INSTANCE) == [], point
+        assert leftovers(INSTANCE) == []
+
+
+def kind_of(point: str) -> str:
+    """Return the kind of object that is made when `up` gets to a point."""
+    word = point.split()[-1]
+    return {"place": "Image"}.get(word, word if word in WHOLE else "Machine")
+
+
+def needed(kind: str) -> Counter[str]:
+    """Return what has to stand before an object of the kind is made."""
+    if kind == "Machine":
+        return WHOLE - Counter(Machine=1)
+    return Counter() if kind == "Host" else Counter(Host=1)
+
+
+def take_away(project: Project, kind: str) -> None:
+    """Remove what the plugin still made when its engine was gone: the next point would not be reached."""
+    if project.kinds()[kind] == WHOLE[kind]:
+        project.destroy("--target", f"**azlocal:index:{kind}::**").expect()
 
 
 def machines() -> set[str]:

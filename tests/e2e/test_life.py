@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import libvirt
 import pytest
 
 from infra.ssh import fetch_host_key
-from tests.instance import INSTANCE, MakeProject, cluster, on, steps, virsh
+from tests.instance import INSTANCE, MakeProject, cluster, on, projects, steps, virsh
+from tests.project import Project
 
 pytestmark = pytest.mark.e2e
 
@@ -20,92 +22,105 @@ def domain_uuid(name: str) -> str:
     return virsh("domuuid", name)
 
 
-def test_machines_run_at_their_planned_addresses_and_a_second_up_changes_nothing(
-    make_project: MakeProject,
-) -> None:
-    project = make_project(clusters=[cluster()])
-    project.up().expect()
-    outputs = project.outputs()
-    planned = {
-        one["owner"]: one["address"] for network in outputs["plan"]["networks"] for one in network["allocations"]
-    }
-    assert set(outputs["machines"]) == {RB, CP, WORKER}
-    for name, machine in outputs["machines"].items():
-        assert machine["address"] == planned[name.removeprefix(f"{INSTANCE}-")]
-        assert fetch_host_key(machine["address"], timeout=10) == machine["sshHostKey"]
-        assert virsh("domstate", name) == "running"
-    assert on(project, CP, "hostname") == CP
-    assert on(project, CP, "sudo", "-n", "id", "-u") == "0"
-    on(project, CP, "ping", "-c1", "-W2", outputs["machines"][WORKER]["address"])
-    assert on(project, CP, "systemctl", "is-system-running", "--wait") == "running"
-    project.up("--expect-no-changes").expect()
-    project.refresh("--expect-no-changes").expect()
+@pytest.fixture(scope="class")
+def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """Yield the instance of a class's tests, as `up` has made it."""
+    with projects(tmp_path_factory.mktemp("life")) as make:
+        project = make(clusters=request.cls.clusters)
+        project.up().expect()
+        yield project
 
 
-def test_every_drift_is_shown_by_refresh_and_repaired_by_up(make_project: MakeProject) -> None:
-    project = make_project(clusters=[cluster()])
-    project.up().expect()
-    born = domain_uuid(CP)
-    address = project.outputs()["machines"][CP]["address"]
+@pytest.mark.chain
+class TestCluster:
+    """The machines of a cluster, each test leaving them in order."""
 
-    virsh("destroy", CP)
-    assert "running" in project.refresh().expect().output
-    assert "running" in str(steps(project.preview(), CP)[0]["detailedDiff"])
-    project.up().expect()
-    assert (virsh("domstate", CP), domain_uuid(CP)) == ("running", born)
+    clusters = (cluster(),)
 
-    virsh("setmem", CP, "512M", "--live")
-    assert "memoryMiB" in project.refresh().expect().output
-    assert steps(project.preview(), CP)[0]["op"] == "update"
-    project.up().expect()
-    assert "1048576" in virsh("dumpxml", CP, "--xpath", "//currentMemory")
+    def test_machines_run_at_their_planned_addresses_and_a_second_up_changes_nothing(
+        self, project: Project
+    ) -> None:
+        outputs = project.outputs()
+        assert outputs == project.printed_outputs()
+        planned = {
+            one["owner"]: one["address"]
+            for network in outputs["plan"]["networks"]
+            for one in network["allocations"]
+        }
+        assert set(outputs["machines"]) == {RB, CP, WORKER}
+        for name, machine in outputs["machines"].items():
+            assert machine["address"] == planned[name.removeprefix(f"{INSTANCE}-")]
+            assert fetch_host_key(machine["address"], timeout=10) == machine["sshHostKey"]
+            assert virsh("domstate", name) == "running"
+        assert on(project, CP, "hostname") == CP
+        assert on(project, CP, "sudo", "-n", "id", "-u") == "0"
+        on(project, CP, "ping", "-c1", "-W2", outputs["machines"][WORKER]["address"])
+        assert on(project, CP, "systemctl", "is-system-running", "--wait") == "running"
+        project.up("--expect-no-changes").expect()
+        project.refresh("--expect-no-changes").expect()
 
-    virsh("net-destroy", f"{INSTANCE}-aks", uri="qemu:///system")
-    assert "active" in project.refresh().expect().output
-    project.up().expect()
-    assert fetch_host_key(address, timeout=20) == project.outputs()["machines"][CP]["sshHostKey"]
-    project.up("--expect-no-changes").expect()
+    def test_every_drift_is_shown_by_refresh_and_repaired_by_up(self, project: Project) -> None:
+        born = domain_uuid(CP)
+        address = project.outputs()["machines"][CP]["address"]
 
+        virsh("destroy", CP)
+        assert "running" in project.refresh().expect().output
+        assert "running" in str(steps(project.preview(), CP)[0]["detailedDiff"])
+        project.up().expect()
+        assert (virsh("domstate", CP), domain_uuid(CP)) == ("running", born)
 
-def test_changes_do_what_preview_says(make_project: MakeProject) -> None:
-    project = make_project(clusters=[cluster()])
-    project.up().expect()
-    born, boot = domain_uuid(CP), on(project, CP, "stat", "-c", "%Y", "/proc/1")
-    hosts = project.directory / "hosts" / "here.yaml"
-    hosts.write_text(
-        hosts.read_text()
-        + "  Small: {vcpus: 2, memoryGiB: 2, diskGiB: 16}\n  Big: {vcpus: 2, memoryGiB: 2, diskGiB: 18}\n"
-    )
+        virsh("setmem", CP, "512M", "--live")
+        assert "memoryMiB" in project.refresh().expect().output
+        assert steps(project.preview(), CP)[0]["op"] == "update"
+        project.up().expect()
+        assert "1048576" in virsh("dumpxml", CP, "--xpath", "//currentMemory")
 
-    project.edit(clusters=[cluster(controlPlane={"count": 1, "vmSize": "Small"})])
-    (step,) = steps(project.preview(), CP)
-    assert (step["op"], set(step["detailedDiff"])) == ("update", {"vcpus", "memoryMiB"})
-    project.up().expect()
-    assert on(project, CP, "stat", "-c", "%Y", "/proc/1") == boot, "a container's resources change while it runs"
-    assert "2097152" in virsh("dumpxml", CP, "--xpath", "//currentMemory")
-    assert "200000" in virsh("dumpxml", CP, "--xpath", "//cputune/quota")
+        virsh("net-destroy", f"{INSTANCE}-aks", uri="qemu:///system")
+        assert "active" in project.refresh().expect().output
+        project.up().expect()
+        assert fetch_host_key(address, timeout=20) == project.outputs()["machines"][CP]["sshHostKey"]
 
-    on(project, CP, "sudo", "touch", "/kept")
-    project.edit(clusters=[cluster(controlPlane={"count": 1, "vmSize": "Big"})])
-    run = project.up().expect()
-    assert "restarts for diskGiB 16 → 18" in run.output
-    assert int(on(project, CP, "df", "--output=size", "-B1G", "/").split()[-1]) >= 17
-    on(project, CP, "test", "-e", "/kept")
-    assert domain_uuid(CP) == born
+    def test_changes_do_what_preview_says(self, project: Project) -> None:
+        born, boot = domain_uuid(CP), on(project, CP, "stat", "-c", "%Y", "/proc/1")
+        hosts = project.directory / "hosts" / "here.yaml"
+        hosts.write_text(
+            hosts.read_text()
+            + "  Small: {vcpus: 2, memoryGiB: 2, diskGiB: 16}\n  Big: {vcpus: 2, memoryGiB: 2, diskGiB: 18}\n"
+        )
 
-    other = project.directory.parent / "other"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(other)], check=True)
-    keys = [str(project.directory.parent / "id_ed25519.pub"), f"{other}.pub"]
-    project.edit(sshPublicKeys=keys)
-    replaced = {step["op"] for step in steps(project.preview(), CP)}
-    assert "replace" in replaced, "a changed seed reaches a machine only by making it anew, and preview says so"
-    before = project.outputs()["machines"]
-    project.up().expect()
-    after = project.outputs()["machines"]
-    assert {name: one["address"] for name, one in after.items()} == {
-        n: one["address"] for n, one in before.items()
-    }
-    assert after[CP]["sshHostKey"] != before[CP]["sshHostKey"]
+        project.edit(clusters=[cluster(controlPlane={"count": 1, "vmSize": "Small"})])
+        (step,) = steps(project.preview(), CP)
+        assert (step["op"], set(step["detailedDiff"])) == ("update", {"vcpus", "memoryMiB"})
+        project.up().expect()
+        assert on(project, CP, "stat", "-c", "%Y", "/proc/1") == boot, (
+            "a container's resources change while it runs"
+        )
+        assert "2097152" in virsh("dumpxml", CP, "--xpath", "//currentMemory")
+        assert "200000" in virsh("dumpxml", CP, "--xpath", "//cputune/quota")
+
+        on(project, CP, "sudo", "touch", "/kept")
+        project.edit(clusters=[cluster(controlPlane={"count": 1, "vmSize": "Big"})])
+        run = project.up().expect()
+        assert "restarts for diskGiB 16 → 18" in run.output
+        assert int(on(project, CP, "df", "--output=size", "-B1G", "/").split()[-1]) >= 17
+        on(project, CP, "test", "-e", "/kept")
+        assert domain_uuid(CP) == born
+
+        other = project.directory.parent / "other"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(other)], check=True)
+        keys = [str(project.directory.parent / "id_ed25519.pub"), f"{other}.pub"]
+        project.edit(sshPublicKeys=keys)
+        replaced = {step["op"] for step in steps(project.preview(), CP)}
+        assert "replace" in replaced, (
+            "a changed seed reaches a machine only by making it anew, and preview says so"
+        )
+        before = project.outputs()["machines"]
+        project.up().expect()
+        after = project.outputs()["machines"]
+        assert {name: one["address"] for name, one in after.items()} == {
+            n: one["address"] for n, one in before.items()
+        }
+        assert after[CP]["sshHostKey"] != before[CP]["sshHostKey"]
 
 
 def test_what_azlocal_did_not_make_is_refused_and_left_alone(make_project: MakeProject, tmp_path: Path) -> None:
@@ -124,54 +139,54 @@ def test_what_azlocal_did_not_make_is_refused_and_left_alone(make_project: MakeP
         virsh("net-undefine", f"{INSTANCE}-aks", uri="qemu:///system")
 
 
-def test_lost_state_is_recovered_by_import(make_project: MakeProject) -> None:
-    project = make_project()
-    project.up().expect()
-    born = domain_uuid(RB)
-    (urn,) = [
-        line.split()[-1]
-        for line in project.pulumi("stack", "--show-urns").output.splitlines()
-        if line.endswith(f"Machine::{RB}")
-    ]
-    project.pulumi("state", "delete", urn, "--yes").expect()
-    run = project.pulumi(
-        "import",
-        "azlocal:index:Machine",
-        RB,
-        f"qemu:///system#{RB}",
-        "--yes",
-        "--protect=false",
-        "--generate-code=false",
-    )
-    run.expect()
-    assert domain_uuid(RB) == born
-    assert libvirt.open("lxc:///system").lookupByName(RB).isActive()
-    project.pulumi(
-        "state", "delete", "--yes", f"urn:pulumi:{INSTANCE}::azlocal::azlocal:index:Machine::{RB}"
-    ).expect()
-    project.up().expect()
-    assert domain_uuid(RB) == born, "a machine that carries the mark is taken over, not made twice"
+@pytest.mark.chain
+class TestResourceBridge:
+    """The one machine of an instance without clusters."""
 
+    clusters = ()
 
-def test_after_a_host_reboot_everything_comes_back_with_its_data(make_project: MakeProject) -> None:
-    project = make_project()
-    project.up().expect()
-    born = domain_uuid(RB)
-    on(project, RB, "sudo", "sh", "-c", "'echo mine > /kept; sync'")
+    def test_lost_state_is_recovered_by_import(self, project: Project) -> None:
+        born = domain_uuid(RB)
+        (urn,) = [
+            line.split()[-1]
+            for line in project.pulumi("stack", "--show-urns").output.splitlines()
+            if line.endswith(f"Machine::{RB}")
+        ]
+        project.pulumi("state", "delete", urn, "--yes").expect()
+        run = project.pulumi(
+            "import",
+            "azlocal:index:Machine",
+            RB,
+            f"qemu:///system#{RB}",
+            "--yes",
+            "--protect=false",
+            "--generate-code=false",
+        )
+        run.expect()
+        assert domain_uuid(RB) == born
+        assert libvirt.open("lxc:///system").lookupByName(RB).isActive()
+        project.pulumi(
+            "state", "delete", "--yes", f"urn:pulumi:{INSTANCE}::azlocal::azlocal:index:Machine::{RB}"
+        ).expect()
+        project.up().expect()
+        assert domain_uuid(RB) == born, "a machine that carries the mark is taken over, not made twice"
 
-    # What a reboot leaves: nothing runs, and the store's mount is gone.
-    virsh("destroy", RB)
-    for network in ("aks", "infrastructure"):
-        virsh("net-destroy", f"{INSTANCE}-{network}", uri="qemu:///system")
-    virsh("pool-destroy", f"azlocal-{INSTANCE}", uri="qemu:///system")
-    if Path(f"/var/lib/azlocal/{INSTANCE}.xfs").exists():
-        subprocess.run(["umount", f"/var/lib/azlocal/{INSTANCE}"], check=True)
+    def test_after_a_host_reboot_everything_comes_back_with_its_data(self, project: Project) -> None:
+        born = domain_uuid(RB)
+        on(project, RB, "sudo", "sh", "-c", "'echo mine > /kept; sync'")
 
-    shown = project.refresh().expect().output
-    assert "available" in shown
-    assert "running" in shown
-    project.up().expect()
-    assert domain_uuid(RB) == born
-    assert on(project, RB, "cat", "/kept") == "mine"
-    project.up("--expect-no-changes").expect()
-    project.refresh("--expect-no-changes").expect()
+        # What a reboot leaves: nothing runs, and the store's mount is gone.
+        virsh("destroy", RB)
+        for network in ("aks", "infrastructure"):
+            virsh("net-destroy", f"{INSTANCE}-{network}", uri="qemu:///system")
+        virsh("pool-destroy", f"azlocal-{INSTANCE}", uri="qemu:///system")
+        if Path(f"/var/lib/azlocal/{INSTANCE}.xfs").exists():
+            subprocess.run(["umount", f"/var/lib/azlocal/{INSTANCE}"], check=True)
+
+        shown = project.refresh().expect().output
+        assert "available" in shown
+        assert "running" in shown
+        project.up().expect()
+        assert domain_uuid(RB) == born
+        assert on(project, RB, "cat", "/kept") == "mine"
+        project.refresh("--expect-no-changes").expect()

@@ -61,6 +61,9 @@ class FakeRunner:
             act(list(argv))
         return ""
 
+    def stop(self) -> None:
+        """What runs is done at once: there is nothing to end."""
+
     @property
     def programs(self) -> list[str]:
         return [call[0] for call in self.calls]
@@ -86,6 +89,10 @@ class FakeRunner:
 
     def _mkfs_vfat(self, argv: list[str]) -> None:
         Path(argv[-2]).write_bytes(b"vfat")
+
+    def _debugfs(self, argv: list[str]) -> None:
+        _, source, target = argv[argv.index("-R") + 1].split()
+        Path(target).write_bytes(source.lstrip("/").encode())
 
     def _qemu_img(self, argv: list[str]) -> None:
         shutil.copyfile(argv[-2], argv[-1])

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from infra.image.build import build
+from infra.image.build import _install_early, build
 from infra.image.bundle import Bundle
-from infra.image.cache import load
+from infra.image.cache import load, prunable, verify
+from infra.image.folders import locked
 from infra.image.manifest import MANIFEST
 from infra.image.model import ImageError
 from infra.image.places import Cache
@@ -29,14 +30,86 @@ def test_a_build_publishes_both_artefacts_and_a_manifest(
 
     assert image.name == recipe.image_name
     assert (image.container.format, image.container.virtual_size) == ("raw", recipe.root_size)
+    assert image.vm
     assert (image.vm.format, image.vm.virtual_size) == ("qcow2", recipe.disk_size)
     folder = cache.image(recipe.digest)
     assert sorted(path.name for path in folder.iterdir()) == ["disk.qcow2", MANIFEST, "root.ext4"]
     manifest = json.loads((folder / MANIFEST).read_text())
     assert manifest["packages"] == {"base": "1.2-3"}
     assert not cache.work.exists()
-    for step in ("packages", "tree", "root file system", "VM disk", "publishing"):
+    for step in ("packages", "tree", "root file system", "VM disk", "checksum", "publishing"):
         assert [line for line in lines if line.startswith(f"{step}: ") and line.endswith(" s")]
+
+
+def test_where_all_machines_are_containers_no_disk_is_made_until_one_is_asked_for(
+    recipe: Recipe, bundle: Bundle, cache: Cache, runner: FakeRunner
+) -> None:
+    image = build(recipe, bundle, cache, lambda line: None, runner, vm_disk=False)
+    folder = cache.image(recipe.digest)
+    assert image.vm is None
+    assert sorted(path.name for path in folder.iterdir()) == [MANIFEST, "root.ext4"]
+    assert not {"sgdisk", "qemu-img"} & set(runner.programs)
+    assert load(cache, recipe.digest) == image
+
+    runner.calls.clear()
+    whole = build(recipe, bundle, cache, lambda line: None, runner)
+    assert whole.vm
+    assert whole == dataclasses.replace(image, vm=whole.vm)
+    assert load(cache, recipe.digest) == whole
+    assert not {"mmdebstrap", "tar", "mke2fs"} & set(runner.programs)
+    # Of the same parts as if it had been made with the rest; and it is never made twice.
+    other = Cache(cache.root / "other")
+    assert build(recipe, None, other, lambda line: None, runner).vm == dataclasses.replace(
+        whole.vm, path=other.image(recipe.digest) / "disk.qcow2"
+    )
+    runner.calls.clear()
+    build(recipe, bundle, cache, lambda line: None, runner)
+    build(recipe, bundle, cache, lambda line: None, runner, vm_disk=False)
+    assert runner.calls == []
+
+
+def test_a_disk_that_was_not_finished_leaves_the_image_as_it_was(
+    recipe: Recipe, bundle: Bundle, cache: Cache, runner: FakeRunner
+) -> None:
+    image = build(recipe, bundle, cache, lambda line: None, runner, vm_disk=False)
+    runner.fail = "qemu-img"
+    with pytest.raises(ImageError, match="qemu-img"):
+        build_quietly(recipe, bundle, cache, runner)
+    assert load(cache, recipe.digest) == image
+    assert not cache.work.exists()
+    # Killed after the file came and before the manifest named it: it is made again, and prune knows the folder.
+    (cache.image(recipe.digest) / "disk.qcow2").write_bytes(b"half")
+    assert load(cache, recipe.digest) == image
+    assert cache.image(recipe.digest) in prunable(cache, (), ())
+    runner.fail = None
+    build_quietly(recipe, bundle, cache, runner)
+    assert [verify(artifact) for artifact in (load(cache, recipe.digest) or image).artifacts] == [None, None]
+
+
+def test_a_root_file_system_without_boot_loaders_makes_no_disk(
+    recipe: Recipe, bundle: Bundle, cache: Cache, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "_debugfs", lambda argv: None)
+    with pytest.raises(ImageError, match=r"shimx64\.efi\.signed isn't in"):
+        build_quietly(recipe, bundle, cache, runner)
+
+
+def test_packages_are_installed_beside_the_bundle_s_build(
+    recipe: Recipe, bundle: Bundle, cache: Cache, runner: FakeRunner
+) -> None:
+    _install_early(recipe, cache, lambda line: None, runner)
+    assert cache.tree(recipe.tree_digest).exists()
+    assert not cache.work.exists()
+    build_quietly(recipe, bundle, cache, runner)
+    assert runner.programs.count("mmdebstrap") == 1
+
+
+def test_packages_that_another_process_installs_are_not_waited_for(
+    recipe: Recipe, cache: Cache, runner: FakeRunner
+) -> None:
+    with locked(cache.image_lock, "building", lambda line: None):
+        _install_early(recipe, cache, lambda line: None, runner)
+    assert runner.calls == []
 
 
 def test_without_a_bundle_no_program_and_no_container_image_goes_in(
@@ -57,7 +130,7 @@ def test_a_built_image_is_not_built_again(
     assert len(runner.calls) == calls
 
 
-@pytest.mark.parametrize("program", ["tar", "mke2fs", "mkfs.vfat", "mcopy", "sgdisk", "qemu-img"])
+@pytest.mark.parametrize("program", ["tar", "mke2fs", "debugfs", "mkfs.vfat", "mcopy", "sgdisk", "qemu-img"])
 def test_after_a_failure_the_packages_are_not_installed_again(
     recipe: Recipe, bundle: Bundle, cache: Cache, runner: FakeRunner, program: str
 ) -> None:

@@ -39,6 +39,7 @@ def test_default_cache_is_in_the_home_folder(tmp_path: Path, monkeypatch: pytest
 
 def test_an_image_that_is_not_whole_is_not_found(cache: Cache, image: NodeImage) -> None:
     assert load(cache, image.digest) == image
+    assert image.vm
     with image.vm.path.open("ab") as file:
         file.write(b"x")
     assert load(cache, image.digest) is None
@@ -47,6 +48,7 @@ def test_an_image_that_is_not_whole_is_not_found(cache: Cache, image: NodeImage)
 
 
 def test_verify_names_the_fault(image: NodeImage) -> None:
+    assert image.vm
     assert image_cache.verify(image.vm) is None
     assert image_cache.verify(image.container) is None
     with image.vm.path.open("r+b") as file:

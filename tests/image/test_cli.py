@@ -6,7 +6,7 @@ from typing import NoReturn
 import pytest
 from typer.testing import CliRunner
 
-from infra.image import cli
+from infra.image import cli, needs
 from infra.image.build import build
 from infra.image.bundle import Bundle
 from infra.image.model import ImageError
@@ -47,28 +47,66 @@ def test_list_shows_which_image_is_in_use(in_use: None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "arguments", "kind"),
+    ("text", "arguments", "kind", "vm_disk"),
     [
-        ("machineType: auto", ["lab"], "kubernetes"),
-        ("nodeImage: 'plain'", ["lab"], "plain"),
-        ("nodeImage: plain", [], "kubernetes"),
-        ("nodeImage: kubernetes", ["--plain"], "plain"),
+        ("machineType: auto", ["lab"], "kubernetes", True),
+        ("nodeImage: 'plain'", ["lab"], "plain", True),
+        ("nodeImage: plain", [], "kubernetes", True),
+        ("nodeImage: kubernetes", ["--plain"], "plain", True),
+        ("machineType: container", ["lab"], "kubernetes", False),
+        ("machineType: container", ["lab", "--vm-disk"], "kubernetes", True),
+        ("machineType: container", [], "kubernetes", True),
+        ("machineType: emulated", ["lab"], "kubernetes", True),
+        ("machineType: vm", ["lab", "--no-vm-disk"], "kubernetes", False),
     ],
 )
 def test_a_stack_says_which_image_it_needs(
-    text: str, arguments: list[str], kind: str, in_use: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    text: str,
+    arguments: list[str],
+    kind: str,
+    vm_disk: bool,
+    in_use: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     built = []
 
-    def note(_say: object, _source: object, kind: str) -> NoReturn:
-        built.append(kind)
+    def note(_say: object, _source: object, kind: str, *, vm_disk: bool) -> NoReturn:
+        built.append((kind, vm_disk))
         raise ImageError("enough", "")
 
     monkeypatch.setattr(cli, "build_node_image", note)
     monkeypatch.chdir(tmp_path)
     Path("Pulumi.lab.yaml").write_text(f"config:\n  azlocal:site: here\n  azlocal:{text}\n")
     assert call("build", *arguments)[0] == 1
-    assert built == [kind]
+    assert built == [(kind, vm_disk)]
+
+
+@pytest.mark.parametrize(
+    ("connection", "has_kvm", "vm_disk"),
+    [
+        ("qemu:///system", True, True),
+        ("qemu:///system", False, False),
+        ("qemu+ssh://root@192.0.2.1/system", False, True),
+    ],
+)
+def test_where_machines_choose_their_type_the_disk_is_made_if_one_may_be_a_vm(
+    connection: str, has_kvm: bool, vm_disk: bool, in_use: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def note(_say: object, _source: object, _kind: str, *, vm_disk: bool) -> NoReturn:
+        asked.append(vm_disk)
+        raise ImageError("enough", "")
+
+    monkeypatch.setattr(cli, "build_node_image", note)
+    monkeypatch.setattr(needs, "_KVM", tmp_path if has_kvm else tmp_path / "kvm")
+    monkeypatch.chdir(tmp_path)
+    Path("Pulumi.lab.yaml").write_text("config:\n  azlocal:site: here\n  azlocal:machineType: auto\n")
+    Path("hosts").mkdir()
+    Path("hosts/here.yaml").write_text(f"hosts:\n  - name: one\n    connection: {connection}\n")
+    assert call("build", "lab")[0] == 1
+    assert asked == [vm_disk]
 
 
 def test_a_stack_that_cannot_be_read_builds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +150,7 @@ def test_prune_keeps_the_image_in_use(filled: Cache, in_use: None, recipe: Recip
 
 
 def test_build_reports_an_error_and_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(progress: object, source: str, kind: str) -> None:
+    def fail(progress: object, source: str, kind: str, *, vm_disk: bool) -> None:
         assert (source, kind) == ("auto", "plain")
         raise ImageError("It failed.", "Do this.")
 

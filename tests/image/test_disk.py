@@ -38,7 +38,7 @@ def test_the_esp_has_what_the_firmware_looks_for(
     tree, root = tmp_path / "tree", tmp_path / "root"
     unpack(tmp_path / "t.tar", tree, runner)
     make_root(recipe, tree, root, runner)
-    make_disk(recipe, tree, root, tmp_path, tmp_path / "disk", runner)
+    make_disk(recipe, root, tmp_path, tmp_path / "disk", runner)
     assert (tmp_path / "esp" / name).is_file()
 
 
@@ -46,7 +46,7 @@ def test_the_disk_has_both_partitions_at_their_places(recipe: Recipe, tmp_path: 
     tree, root = tmp_path / "tree", tmp_path / "root"
     unpack(tmp_path / "t.tar", tree, runner)
     make_root(recipe, tree, root, runner)
-    make_disk(recipe, tree, root, tmp_path, tmp_path / "disk", runner)
+    make_disk(recipe, root, tmp_path, tmp_path / "disk", runner)
     content = (tmp_path / "disk").read_bytes()
     assert len(content) == recipe.disk_size
     assert content[MIB : MIB + 4] == b"vfat"

@@ -27,6 +27,7 @@ def test_a_manifest_reads_back_as_written(tmp_path: Path, bundle: Bundle) -> Non
 
 def test_artefacts_are_where_the_manifest_is(tmp_path: Path, bundle: Bundle) -> None:
     moved, _ = parse(render(image(tmp_path, bundle), "", {}), tmp_path / "moved", bundle.folder.parent)
+    assert moved.vm
     assert moved.vm.path == tmp_path / "moved/disk.qcow2"
 
 

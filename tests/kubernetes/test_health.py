@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from infra.kubernetes.health import Snapshot, lacks, pod_problem
+from infra.kubernetes.health import Snapshot, lacks, pod_problem, stalled
 
 
 def node(name: str = "n1", *conditions: dict[str, Any], **spec: Any) -> dict[str, Any]:
@@ -162,3 +162,62 @@ def test_an_old_version_that_still_runs_is_not_the_new_one(pods: int, available:
     found = deployment(available)
     found["status"]["replicas"] = pods
     assert lacks(Snapshot([node()], [found], []), ["n1"]) == lacking
+
+
+def running(**metadata: Any) -> dict[str, Any]:
+    """Return a pod of node n1 whose container runs and isn't ready."""
+    unready = {"type": "Ready", "status": "False"}
+    return {
+        "metadata": {"name": "p", "namespace": "s", "uid": "p1", **metadata},
+        "spec": {"nodeName": "n1"},
+        "status": {
+            "phase": "Running",
+            "conditions": [unready],
+            "containerStatuses": [{"name": "c", "state": {"running": {}}}],
+        },
+    }
+
+
+def without_sandbox() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a pod that got no network, and the event that says so."""
+    pod = running()
+    pod["status"] = {
+        "phase": "Pending",
+        "conditions": [{"type": "PodReadyToStartContainers", "status": "False"}],
+        "containerStatuses": waiting("ContainerCreating"),
+    }
+    return pod, {"involvedObject": {"uid": "p1"}, "reason": "FailedCreatePodSandBox", "message": "no nodename"}
+
+
+def test_a_pod_that_is_not_ready_when_it_is_asked_is_stalled() -> None:
+    assert stalled(Snapshot([], pods=[running()])) == [running()]
+
+
+def test_nothing_is_stalled_that_is_ready_or_going_or_another_s_to_look_at() -> None:
+    ready = running()
+    ready["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
+    unscheduled = running()
+    unscheduled["spec"] = {}
+    going = running(deletionTimestamp="2026-01-01T00:00:00Z")
+    static = running(annotations={"kubernetes.io/config.mirror": "x"})
+    assert stalled(Snapshot([], pods=[ready, unscheduled, going, static])) == []
+
+
+def test_a_container_that_waits_for_its_secret_is_stalled() -> None:
+    pod = running()
+    pod["status"] |= {"phase": "Pending", "containerStatuses": waiting("CreateContainerConfigError", "no secret")}
+    assert stalled(Snapshot([], pods=[pod])) == [pod]
+
+
+def test_what_is_being_made_is_left_alone() -> None:
+    pod, _ = without_sandbox()
+    assert stalled(Snapshot([], pods=[pod])) == []
+
+
+def test_a_pod_without_a_network_is_tried_again_once_its_node_has_one() -> None:
+    pod, event = without_sandbox()
+    network = running(uid="c1", namespace="kube-system")
+    network["spec"]["hostNetwork"] = True
+    assert pod not in stalled(Snapshot([], pods=[pod, network], events=[event]))
+    network["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
+    assert stalled(Snapshot([], pods=[pod, network], events=[event])) == [pod]

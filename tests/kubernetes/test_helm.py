@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from infra.errors import Interrupted, UserError
-from infra.kubernetes.helm import Helm, HelmFailed, find_helm
+from infra.kubernetes.helm import Deployed, Helm, HelmFailed, find_helm, stored_release, stored_releases
 
 Play = Callable[[str], Helm]
 
@@ -84,6 +86,50 @@ def test_the_releases_of_a_name_are_found_in_every_namespace(play: Play) -> None
         "azure-arc", never()
     )
     assert (release.namespace, release.status, release.chart) == ("x", "failed", "c-1")
+
+
+def record(revision: int, status: str, *, packed: bool = True) -> dict[str, object]:
+    """Return a Secret as helm keeps a revision in it."""
+    release = {
+        "name": "metallb",
+        "namespace": "metallb-system",
+        "version": revision,
+        "info": {"status": status, "description": "Install complete"},
+        "chart": {"metadata": {"name": "metallb", "version": "0.15.2", "appVersion": "v0.15.2"}, "templates": []},
+        "config": {"replicas": 2.0},
+        "manifest": "kind: Secret",
+    }
+    text = json.dumps(release).encode()
+    data = b64encode(b64encode(gzip.compress(text) if packed else text)).decode()
+    labels = {"name": "metallb", "version": str(revision)}
+    return {"metadata": {"namespace": "metallb-system", "labels": labels}, "data": {"release": data}}
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_release_is_read_from_its_newest_record(packed: bool) -> None:
+    records = [record(9, "superseded", packed=packed), record(10, "deployed", packed=packed)]
+    assert stored_release(records) == Deployed(
+        name="metallb",
+        namespace="metallb-system",
+        revision=10,
+        status="deployed",
+        description="Install complete",
+        chart="metallb",
+        chart_version="0.15.2",
+        app_version="v0.15.2",
+        values={"replicas": 2},
+        manifest="kind: Secret",
+    )
+
+
+def test_releases_are_listed_in_their_last_revision() -> None:
+    (release,) = stored_releases([record(10, "failed"), record(9, "deployed")])
+    assert (release.namespace, release.status, release.chart) == ("metallb-system", "failed", "metallb-0.15.2")
+
+
+def test_without_a_record_there_is_no_release() -> None:
+    assert stored_release([]) is None
+    assert stored_releases([]) == []
 
 
 def test_a_machine_without_helm_is_told_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:

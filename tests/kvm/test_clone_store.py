@@ -79,6 +79,9 @@ class TestReal:
         assert made.kind == "xfs-loop"
         assert clone_store.ensure(shell, str(folder)) == made == clone_store.inspect(shell, str(folder))
         assert is_mounted(folder) == 1
+        device = loops(folder.with_suffix(".xfs")).partition(":")[0]
+        asked = ["losetup", "--noheadings", "--output", "DIO", device]
+        assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip() == "1"
 
         disk = folder / "disk"
         disk.write_bytes(os.urandom(50 << 20))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import parse_qs, urlsplit
 
 import libvirt
@@ -15,6 +14,7 @@ import pytest
 
 from infra.kvm.connection import Hosts, HostSession, libvirt_uri, noticing_loss
 from infra.kvm.errors import HostUnreachable
+from tests.waiting import eventually
 
 
 @pytest.mark.parametrize(
@@ -87,19 +87,33 @@ def test_on_this_machine_everybody_has_connections_of_their_own_and_leaves_them_
     assert len(opened) == 2
 
 
+class Waiting(Future[Any]):
+    """Counts those who wait for an attempt to connect."""
+
+    def __init__(self, callers: int = 0) -> None:
+        super().__init__()
+        self.callers, self._counting = callers, threading.Lock()
+
+    def result(self, timeout: float | None = None) -> Any:
+        with self._counting:
+            self.callers += 1
+        return super().result(timeout)
+
+
 def test_all_who_wait_for_a_host_that_is_off_hear_of_it_together(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[str] = []
+    waiting = Waiting()
+    monkeypatch.setattr("infra.ssh.shared.Future", lambda: waiting)
 
     def connect(uri: str) -> NoReturn:
         tried.append(uri)
-        time.sleep(1)
+        eventually(lambda: waiting.callers == 7, "the seven others' wait", seconds=30, every=0.01)
         raise libvirt.libvirtError("no route to host")
 
     monkeypatch.setattr("libvirt.open", connect)
-    hosts, together = Hosts(), threading.Barrier(8)
+    hosts = Hosts()
 
     def use(_number: int) -> str:
-        together.wait(30)
         with pytest.raises(HostUnreachable, match="no route to host"), borrowed(hosts, FAR) as session:
             session.qemu.getHostname()
         return "told"
@@ -107,7 +121,7 @@ def test_all_who_wait_for_a_host_that_is_off_hear_of_it_together(monkeypatch: py
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(use, range(8))) == ["told"] * 8
     assert len(tried) == 1
-    together = threading.Barrier(1)
+    waiting = Waiting(callers=7)
     use(9)
     assert len(tried) == 2
 

@@ -14,6 +14,7 @@ import pytest
 
 from infra.kvm.daemon import _share, hides_unified, mounts_to_share
 from infra.kvm.mounts import Mount
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 NETWORK = "<network><name>n</name><bridge name='azltest0'/><ip address='10.213.7.1' prefix='24'/></network>"
@@ -86,11 +87,10 @@ def machine() -> Iterator[Machine]:
     holder = subprocess.Popen(["unshare", *spaces, sys.executable, "-c", f"while True: {init}"])
     try:
         children = Path(f"/proc/{holder.pid}/task/{holder.pid}/children")
-        while not children.read_text().split():
-            pass
-        found = Machine(int(children.read_text().split()[0]))
-        while not Path(f"/proc/{found.pid}/cmdline").read_bytes().startswith(os.fsencode(sys.executable)):
-            pass
+        first, *_ = eventually(lambda: children.read_text().split(), "the first process", every=0.01)
+        found = Machine(int(first))
+        command, ours = Path(f"/proc/{first}/cmdline"), os.fsencode(sys.executable)
+        eventually(lambda: command.read_bytes().startswith(ours), "the namespaces", every=0.01)
         for folder in ("/run", "/etc/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt"):
             found.run("mount", "-t", "tmpfs", "tmpfs", folder)
         yield found
@@ -133,8 +133,12 @@ class TestReal:
 
     def test_outlives_its_starter_and_is_known_again(self, machine: Machine) -> None:
         start = machine.begin_azlocal("start")
-        while not machine.pids("virtlogd"):
+
+        def begun() -> list[str]:
             assert start.poll() is None, start.communicate()
+            return machine.pids("virtlogd")
+
+        eventually(begun, "the first daemon", every=0.01)
         start.kill()
         start.communicate()
         machine.azlocal("start")
@@ -145,7 +149,7 @@ class TestReal:
     def test_others_daemons_are_left_alone(self, machine: Machine) -> None:
         machine.run("virtlogd", "-d")
         machine.run("libvirtd", "-d")
-        machine.run("sh", "-c", "until virsh version; do sleep 0.1; done")
+        machine.run("sh", "-c", "until virsh version; do sleep 0.1; done")  # `run` ends it after a minute
         assert machine.azlocal("start") == ""
         assert "answers (not azlocal's)" in machine.azlocal("status")
         assert "nothing to stop" in machine.azlocal("stop")

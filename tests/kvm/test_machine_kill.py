@@ -13,10 +13,23 @@ from infra.kvm import machines
 class Domain:
     """A domain whose destroy fails a few times."""
 
-    def __init__(self, *errors: int) -> None:
+    def __init__(self, *errors: int, driver: str = "LXC") -> None:
         self.errors = list(errors)
+        self.driver = driver
+        self.done: list[tuple[str, int]] = []
+
+    def connect(self) -> Domain:
+        return self
+
+    def getType(self) -> str:
+        return self.driver
+
+    def sendProcessSignal(self, process: int, signal: int) -> None:
+        self.done.append(("signal", process))
+        assert signal == libvirt.VIR_DOMAIN_PROCESS_SIGNAL_KILL
 
     def destroy(self) -> None:
+        self.done.append(("destroy", 0))
         if self.errors:
             error = libvirt.libvirtError("")
             error.err = (self.errors.pop(0), libvirt.VIR_FROM_LXC, "", 0, "", None, None, -1, -1)
@@ -49,3 +62,24 @@ def test_a_domain_that_is_off_or_gone_is_what_was_wanted(error: int) -> None:
 def test_what_does_not_pass_is_told() -> None:
     with pytest.raises(libvirt.libvirtError):
         kill(Domain(libvirt.VIR_ERR_AUTH_FAILED))
+
+
+@pytest.mark.parametrize(
+    ("driver", "done"), [("LXC", [("signal", 1), ("destroy", 0)]), ("QEMU", [("destroy", 0)])]
+)
+def test_a_container_s_first_process_is_killed_before_libvirt_asks_all_to_end(
+    driver: str, done: list[tuple[str, int]]
+) -> None:
+    domain = Domain(driver=driver)
+    kill(domain)
+    assert domain.done == done
+
+
+def test_a_container_that_can_not_be_signalled_is_destroyed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(domain: Domain, process: int, signal: int) -> None:
+        raise libvirt.libvirtError("off")
+
+    monkeypatch.setattr(Domain, "sendProcessSignal", refuse)
+    domain = Domain()
+    kill(domain)
+    assert domain.done == [("destroy", 0)]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import libvirt
@@ -19,6 +20,7 @@ from infra.kvm import probe
 from infra.kvm.domain_xml import MachineType
 from infra.kvm.errors import HostError
 from infra.kvm.probe import Verdict, boot_sector, lists_type, probe_domain, resolve_machine_type
+from infra.ssh import CommandResult, LocalShell
 
 ROOT = Path(__file__).parents[2]
 WORKS = Verdict(True, "works")
@@ -60,6 +62,71 @@ def test_a_type_that_is_asked_for_is_the_only_one_tried(wanted: MachineType) -> 
     _, look = _looks(**{wanted: BROKEN})
     with pytest.raises(HostError, match=f"no {wanted}: broken"):
         resolve_machine_type(wanted, look, "h")
+
+
+class RememberingShell(LocalShell):
+    """This machine, with a /dev/kvm of its own and a folder in place of /run."""
+
+    def __init__(self, device: Path) -> None:
+        self.device = device
+
+    def run(
+        self, argv: Sequence[str], *, input: bytes | None = None, timeout: float = 60, check: bool = True
+    ) -> CommandResult:
+        told = [str(self.device) if word == "/dev/kvm" else word for word in argv]
+        return super().run(told, input=input, timeout=timeout, check=check)
+
+
+class TestMemory:
+    """A guest that hangs costs five seconds each time it is tried."""
+
+    @pytest.fixture
+    def tried(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
+        """Return a function that chooses, and tells how many guests were booted for it."""
+        monkeypatch.setattr(probe, "_HUNG_FILE", str(tmp_path / "run" / "hung"))
+        (tmp_path / "kvm").touch()
+
+        def choose(verdict: Verdict, requested: probe.RequestedMachineType = "auto") -> int:
+            looks: list[str] = []
+
+            def look(machine_type: MachineType, *_: object) -> Verdict:
+                looks.append(machine_type)
+                return verdict if machine_type == "vm" else WORKS
+
+            monkeypatch.setattr(probe, "_look", look)
+            connection = libvirt.open("test:///default")
+            with contextlib.suppress(HostError):
+                probe.choose_machine_type(
+                    requested, connection, lambda: connection, "p", RememberingShell(tmp_path / "kvm")
+                )
+            return looks.count("vm")
+
+        return choose
+
+    HUNG = Verdict(False, "libvirt lists kvm, but a probe guest that started there never booted")
+
+    def test_a_guest_that_hung_is_not_tried_again(self, tried: Callable[..., int]) -> None:
+        assert [tried(self.HUNG), tried(self.HUNG)] == [1, 0]
+
+    def test_whoever_asks_for_vms_has_it_tried_again(self, tried: Callable[..., int]) -> None:
+        tried(self.HUNG)
+        assert tried(self.HUNG, "vm") == 1
+
+    @pytest.mark.parametrize("verdict", [WORKS, BROKEN])
+    def test_only_what_takes_long_is_remembered(self, tried: Callable[..., int], verdict: Verdict) -> None:
+        assert [tried(verdict), tried(verdict)] == [1, 1]
+
+    def test_another_life_of_kvm_is_tried(self, tried: Callable[..., int], tmp_path: Path) -> None:
+        tried(self.HUNG)
+        (tmp_path / "kvm").rename(tmp_path / "old")
+        (tmp_path / "kvm").touch()
+        assert tried(self.HUNG) == 1
+
+    def test_it_is_tried_again_after_an_hour(self, tried: Callable[..., int], tmp_path: Path) -> None:
+        tried(self.HUNG)
+        long_ago = time.time() - 61 * 60
+        os.utime(tmp_path / "run" / "hung", (long_ago, long_ago))
+        assert tried(self.HUNG) == 1
 
 
 def test_capabilities() -> None:
@@ -112,14 +179,6 @@ def pool(tmp_path: Path) -> Iterator[str]:
 
 @pytest.mark.vm
 class TestReal:
-    def test_guest_boots_under_emulation(self, pool: str) -> None:
-        """The probe's own proof: the guest is sound, so its failure under KVM is KVM's."""
-        connection = libvirt.open("qemu:///system")
-        verdict = probe.boot_probe(connection, pool, "qemu", 60)
-        assert verdict == Verdict(True, "a probe guest booted under qemu")
-        assert connection.storagePoolLookupByName(pool).listVolumes() == []
-        connection.close()
-
     def test_kvm_is_decided_in_seconds(self, pool: str) -> None:
         connection = libvirt.open("qemu:///system")
         started = time.monotonic()
@@ -137,7 +196,8 @@ class TestReal:
         assert verdict == Verdict(False, "libvirt lists qemu, but a probe guest that started there never booted")
         connection.close()
 
-    def test_killed_probe_leaves_no_guest(self, pool: str) -> None:
+    def test_killed_probe_leaves_no_guest_and_the_next_boots_under_emulation(self, pool: str) -> None:
+        """The boot is the probe's own proof: the guest is sound, so its failure under KVM is KVM's."""
         code = (
             "import libvirt, sys; from infra.kvm import probe;"
             "probe.boot_sector = lambda: bytes(512);"
@@ -151,6 +211,8 @@ class TestReal:
             time.sleep(0.05)
         probing.send_signal(signal.SIGKILL)
         probing.wait()
-        assert probe.boot_probe(connection, pool, "qemu", 60).works  # at once: takes over name and disk
+        verdict = probe.boot_probe(connection, pool, "qemu", 60)  # at once: takes over name and disk
+        assert verdict == Verdict(True, "a probe guest booted under qemu")
         assert not any(domain.name().startswith(pool) for domain in connection.listAllDomains())
+        assert connection.storagePoolLookupByName(pool).listVolumes() == []
         connection.close()

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.kvm.spread import FROM_A_HOST_AT_ONCE, FROM_HERE_AT_ONCE, HERE, Spread, Spreads
+from tests.waiting import eventually, takes_less_than
 
 HOSTS = [f"h{number}" for number in range(16)]
 
@@ -98,19 +99,17 @@ def test_a_source_is_free_again_when_its_receiver_fails() -> None:
 
 
 def test_waiting_ends_within_a_second_when_it_is_cancelled() -> None:
-    spreads, started = Spreads(), time.monotonic()
+    spreads = Spreads()
 
     def cancel() -> None:
         raise InterruptedError
 
-    with (
-        spreads.source("image", "h0", [], quiet),
-        spreads.source("image", "h1", [], quiet),
-        pytest.raises(InterruptedError),
-        spreads.source("image", "h2", [], cancel),
-    ):
-        pass
-    assert time.monotonic() - started < 1
+    def wait() -> None:
+        with pytest.raises(InterruptedError), spreads.source("image", "h2", [], cancel):
+            pass
+
+    with spreads.source("image", "h0", [], quiet), spreads.source("image", "h1", [], quiet):
+        assert takes_less_than(1, wait)
 
 
 def test_each_host_is_asked_once_and_everybody_hears_the_answer() -> None:
@@ -118,7 +117,7 @@ def test_each_host_is_asked_once_and_everybody_hears_the_answer() -> None:
 
     def path_on(host: str) -> str | None:
         asked.append(host)
-        answer.wait(5)
+        answer.wait(30)
         if host == "h2":
             raise OSError("doesn't answer")
         return "/there" if host == "h1" else None
@@ -134,7 +133,7 @@ def test_each_host_is_asked_once_and_everybody_hears_the_answer() -> None:
         time.sleep(0.3)
         assert not first.done()
         answer.set()
-        assert "h1" in {first.result(5), second.result(5)}
+        assert "h1" in {first.result(30), second.result(30)}
     assert sorted(asked) == HOSTS[:4]
 
 
@@ -150,7 +149,4 @@ def test_a_host_that_lost_it_is_no_source() -> None:
 def _no_thread_stays() -> Iterator[None]:
     before = threading.active_count()
     yield
-    deadline = time.monotonic() + 5
-    while threading.active_count() > before and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert threading.active_count() <= before
+    eventually(lambda: threading.active_count() <= before, "the end of every thread", seconds=20, every=0.01)

@@ -1,9 +1,10 @@
-"""Labs for tests: hosts of their own for each test, proven gone afterwards."""
+"""Labs for tests: hosts of their own for each test, or for those that share them, proven gone afterwards."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,16 +13,35 @@ from tests.instance import require_image
 from tests.lab import lab as labs
 from tests.lab.instance import MakeInstance, instances
 from tests.lab.lab import Lab
+from tests.recording import OWN_LABS
 
 MakeLab = Callable[[int], Lab]
 
 
-@pytest.fixture(scope="session")
-def lab_name() -> Iterator[str]:
-    """Return a name that no other test run on this machine uses now."""
+@contextmanager
+def name_for_a_lab() -> Iterator[str]:
+    """Yield a name that nobody else on this machine uses now."""
     if os.geteuid() != 0:
         pytest.skip("needs root: a lab is made of namespaces and mounts")
     with labs.reserved_name("test") as name:
+        OWN_LABS.add(name)
+        yield name
+
+
+@contextmanager
+def standing_lab(hosts: int) -> Iterator[Lab]:
+    """Yield a lab of so many hosts, for tests that share it."""
+    with name_for_a_lab() as name:
+        try:
+            yield labs.start(name, hosts)
+        finally:
+            labs.remove(name)  # raises where something still stands
+
+
+@pytest.fixture(scope="session")
+def lab_name() -> Iterator[str]:
+    """Return the name of the labs that tests have for themselves, one after the other."""
+    with name_for_a_lab() as name:
         yield name
 
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from infra.image import ImageKind, build_command, find_node_image
+from infra.kvm import clone_store
+from infra.kvm.storage import COMPLETE
+from infra.ssh import shell_for
 from tests.instance import node_image
 from tests.lab.client import key_file
+from tests.lab.host import LabHost
 from tests.lab.lab import Lab
 from tests.lab.site import hosts_file, netplan
 from tests.lab.traces import traces
@@ -62,6 +69,9 @@ def instances(lab: Lab, folder: Path) -> Iterator[MakeInstance]:
         made.append(project)
         return project
 
+    def left() -> list[str]:
+        return [f"{host.name}: {line}" for host in lab.hosts for line in sorted(traces(host) - before[host.name])]
+
     try:
         yield make
     finally:
@@ -69,16 +79,37 @@ def instances(lab: Lab, folder: Path) -> Iterator[MakeInstance]:
             host.power_on()  # a test that failed may have left it without
         for project in made:
             project.reap()
-            project.settle("--before-destroy").expect()
-            project.destroy().expect()
-    left = [f"{host.name}: {line}" for host in lab.hosts for line in sorted(traces(host) - before[host.name])]
-    assert not left, "\n".join(left)
+            if not project.is_empty() or left():  # else the test has destroyed it
+                project.settle("--before-destroy").expect()
+                project.destroy().expect()
+    assert not left(), "\n".join(left())
+
+
+def bring_image(hosts: Iterable[LabHost], kind: ImageKind = "plain", *, vm: bool = False) -> None:
+    """Give hosts the node image as an earlier `up` would have left it there.
+
+    For tests of something else: through SSH each host takes seconds of a processor.
+    """
+    image = find_node_image(kind)
+    assert image is not None
+    artifact, store = image.vm if vm else image.container, f"/var/lib/azlocal/{INSTANCE}"
+    if artifact is None:
+        pytest.skip(f"the {kind} image has no disk for VMs; run `{build_command(kind)}`")
+    name = f"image-{artifact.sha256[:12]}.{artifact.format}"
+    for host in hosts:
+        shell = shell_for(host.connection)
+        clone_store.ensure(shell, store)
+        shell.make_directory(f"{store}/volumes", mode=0o711)
+        shell.close()
+        volumes = Path(f"/proc/{host.process}/root{store}/volumes")
+        subprocess.run(["cp", "--sparse=always", artifact.path, volumes / name], check=True)
+        (volumes / f"{name}{COMPLETE}").touch(mode=0o600)
 
 
 def on(project: Project, lab: Lab, machine: str, *command: str) -> str:
     """Run a command on a machine over SSH through the host that the stack names, checking both host keys."""
     known = project.outputs()["machines"][machine]
-    hosts = project.directory / "known_hosts"
+    hosts = project.directory / f"known_hosts.{machine}"  # several may be asked at the same time
     hosts.write_text(f"{known['address']} {known['sshHostKey']}\n")
     ssh = ["ssh", "-J", known["jump"], "-i", str(key_file(lab.name)), "-o", f"UserKnownHostsFile={hosts}"]
     ssh += ["-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20"]
@@ -86,3 +117,8 @@ def on(project: Project, lab: Lab, machine: str, *command: str) -> str:
         [*ssh, f"azlocal@{known['address']}", *command], check=True, capture_output=True, text=True
     )
     return done.stdout.strip()
+
+
+def running(host: LabHost) -> set[str]:
+    """Return the containers that run on a host, asked at its console."""
+    return set(host.run("virsh", "-q", "-c", "lxc:///system", "list", "--name").stdout.split())

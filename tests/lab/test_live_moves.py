@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import time
 
 import pytest
 import yaml
 
 from tests.lab.host import LabHost
-from tests.lab.instance import INSTANCE, MakeInstance, on
+from tests.lab.instance import INSTANCE, MakeInstance, bring_image, on
 from tests.lab.lab import Lab
 from tests.lab.site import draining
 from tests.lab.traces import traces
 from tests.project import Project
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.lab
 
@@ -28,6 +27,7 @@ def test_a_vm_migrates_as_it_runs_also_after_a_run_that_was_stopped(lab: Lab, ma
     project = make_instance(
         hosts=draining(lab), netplan_changes={"transport": "vxlan"}, machineType="emulated", clusters=[]
     )
+    bring_image(lab.hosts, vm=True)
     project.up(timeout=BOOT_SECONDS).expect()
     source = lab.host(project.outputs()["machines"][RB]["host"])
     (target,) = (host for host in lab.hosts if host != source)
@@ -68,12 +68,15 @@ def stop_while_migrating(project: Project, source: LabHost) -> None:
     """Stop an `up`, as Ctrl-C does, once its machine is being copied."""
     process = project.start("up", "--yes", "--skip-preview")
     try:
-        while "Outgoing migration" not in source.run(*QEMU, "domjobinfo", RB, check=False).stdout:
+
+        def migrates() -> bool:
             assert process.poll() is None, process.communicate()[0]
-            time.sleep(0.1)
+            return "Outgoing migration" in source.run(*QEMU, "domjobinfo", RB, check=False).stdout
+
+        eventually(migrates, "the migration", seconds=300)
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=120)
-    except subprocess.TimeoutExpired:
+    except BaseException:
         process.kill()
         raise
     assert process.returncode != 0

@@ -14,7 +14,7 @@ STACK_FILE = "# mine\nconfig:\n  azlocal:site: local\n"
 # Stands in for the commands: notes its call and, as the engine does, writes the passphrase's salt.
 FAKE = """#!/bin/sh
 echo "$(basename "$0") $*" >>calls
-[ "$1" = up ] && printf 'encryptionsalt: v1:abc' >>Pulumi.local.yaml
+[ "$1 $2 $3" = "-m infra.stack up" ] && printf 'encryptionsalt: v1:abc' >>Pulumi.local.yaml
 [ "$1 $2" = "stack select" ] && [ "$3 $4" != "--non-interactive --create" ] && [ -e no-stack ] && exit 255
 exit 0
 """
@@ -61,24 +61,10 @@ def checkout(tmp_path: Path) -> Checkout:
     return Checkout(tmp_path)
 
 
-def test_up_builds_the_image_starts_the_hypervisor_and_runs_the_engine(checkout: Checkout) -> None:
-    assert checkout.run("up", PULUMI_FLAGS="--expect-no-changes -p 4").returncode == 0
-    assert checkout.calls == [
-        "azlocal image build local",
-        "azlocal hypervisor start",
-        "pulumi stack select --non-interactive --create --stack local",
-        "python scripts/settle.py local",
-        "pulumi up --stack local --yes --skip-preview --suppress-outputs --expect-no-changes -p 4",
-        "python scripts/machines.py show local",
-    ]
-
-
-def test_down_of_no_stack_does_nothing(checkout: Checkout) -> None:
-    (checkout.root / "no-stack").touch()
-    result = checkout.run("down")
-    assert result.returncode == 0
-    assert "nothing to take down" in result.stderr
-    assert checkout.calls == ["pulumi stack select --non-interactive --stack local"]
+@pytest.mark.parametrize("verb", ["up", "preview", "down"])
+def test_one_process_does_all_of_it(checkout: Checkout, verb: str) -> None:
+    assert checkout.run(verb, PULUMI_FLAGS="--expect-no-changes -p 4").returncode == 0
+    assert checkout.calls == [f"python -m infra.stack {verb} local --expect-no-changes -p 4"]
 
 
 def test_what_is_chosen_is_said_once_and_kept(checkout: Checkout) -> None:

@@ -80,6 +80,10 @@ def test_faults_of_yaml_and_of_values_come_together(tmp_path: Path) -> None:
         ("stack", "clusters", [cluster(kubernetesVersion=1.34)], "wrong-type", "found 1.34"),
         ("stack", "clusters", [cluster(controlPlane={"count": True})], "wrong-type", "a whole number, found true"),
         ("stack", "clusters", [cluster(controlPlane={"count": "3"})], "wrong-type", "a whole number, found '3'"),
+        ("stack", "clusters", [cluster(timeoutMinutes="10")], "wrong-type", "expected a number, found '10'"),
+        ("stack", "clusters", [cluster(timeoutMinutes=True)], "wrong-type", "expected a number, found true"),
+        ("stack", "clusters", [cluster(timeoutMinutes=0.2)], "wrong-value", "0.2 is no time to wait"),
+        ("stack", "clusters", [cluster(arc={"timeoutMinutes": 0})], "wrong-value", "0 is no time to wait"),
         ("stack", "clusters", [cluster(controlPlane={"hostIP": "fe80::1"})], "bad-address", "an IPv6 address"),
         (
             "stack",
@@ -131,6 +135,24 @@ def test_a_wrong_value_is_named(tmp_path: Path, part: str, key: str, value: Any,
     assert (finding.rule, finding.severity) == (rule, "error")
     assert said in finding.message
     assert finding.remedy
+
+
+@pytest.mark.parametrize("minutes", [1, 10, 0.25, 1.5, 100_000])
+def test_a_cluster_is_waited_for_as_long_as_written(tmp_path: Path, minutes: float) -> None:
+    content = files([cluster(timeoutMinutes=minutes, arc={"timeoutMinutes": minutes})])
+    write_files(tmp_path, content)
+    (found,) = load_instance("lab", tmp_path).stack.clusters
+    for kept in (found.timeout_minutes, found.arc.timeout_minutes):
+        # A whole number stays one: the engine is told `10m`, as before there were fractions.
+        assert (kept, type(kept)) == (minutes, type(minutes))
+
+
+def test_no_cluster_is_waited_for_for_ever(tmp_path: Path) -> None:
+    write_files(tmp_path, files([cluster(timeoutMinutes=7777)]))
+    path = tmp_path / "Pulumi.lab.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("7777", "1e999"), encoding="utf-8")
+    (finding,) = faults(tmp_path)
+    assert (finding.rule, finding.remedy) == ("wrong-value", "write 0.25 or more")
 
 
 def test_an_unknown_key_comes_with_the_nearest_known_one(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from infra.ssh.options import SshOptions
+from tests.ports import free_port
+from tests.waiting import eventually
 
 
 @dataclass
@@ -24,28 +25,28 @@ class Server:
     options: SshOptions
     config: Path
 
+    @property
+    def log(self) -> Path:
+        """Return what sshd says: of its faults, and who logs in."""
+        return self.folder / "log"
+
     def start(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            [shutil.which("sshd") or "/usr/sbin/sshd", "-D", "-e", "-f", str(self.config)],
-            stderr=subprocess.DEVNULL,
+            [shutil.which("sshd") or "/usr/sbin/sshd", "-D", "-E", str(self.log), "-f", str(self.config)],
             start_new_session=True,
         )
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return process
-            time.sleep(0.02)
-        process.kill()
-        process.wait()
-        raise AssertionError("sshd didn't start")
+        try:
+            eventually(lambda: self._answers(process), "an answer of sshd", seconds=30, every=0.02)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        return process
 
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    def _answers(self, process: subprocess.Popen[bytes]) -> bool:
+        assert process.poll() is None, f"sshd ended: {self.log.read_text()}"
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
 def _key(file: Path) -> str:
@@ -54,6 +55,9 @@ def _key(file: Path) -> str:
 
 
 def make_server(folder: Path, *extra: str) -> Server:
+    if os.geteuid() == 0:
+        # As root sshd separates privileges, and wants the empty folder that Debian's start script makes.
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     port = free_port()
     host_key, user_key = _key(folder / "host"), _key(folder / "user")
     (folder / "authorized").write_text(user_key + "\n")
@@ -94,9 +98,6 @@ def make_server(folder: Path, *extra: str) -> Server:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    if os.geteuid() == 0:
-        # As root sshd separates privileges, and wants the empty folder that Debian's start script makes.
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     found = make_server(tmp_path)
     process = found.start()
     yield found

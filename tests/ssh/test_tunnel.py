@@ -12,7 +12,8 @@ import pytest
 
 from infra.ssh import LocalShell, SshError, SshShell, port_tunnel
 from infra.ssh.options import SshTarget
-from tests.ssh.conftest import Server, free_port, make_server
+from tests.ports import free_port
+from tests.ssh.conftest import Server, make_server
 
 
 @pytest.fixture

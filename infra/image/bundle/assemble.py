@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from infra.image.bundle.compose import Composer, Ingredients
 from infra.image.bundle.debian import unpacked
@@ -13,6 +14,8 @@ from infra.image.bundle.parts import Image
 from infra.image.bundle.sources import Draft
 from infra.image.folders import step
 from infra.image.tree import installed_packages
+
+PUT_TOGETHER: Final = "images put together"
 
 
 def assemble(
@@ -34,7 +37,9 @@ def assemble(
     """
     trees = {tree.name: unpacked(tree, draft) for tree in trees_of(images)}
     packages = {name: installed_packages(folder) for name, folder in trees.items()}
-    with step(draft.progress, "container images", f"putting {len(images)} together"):
+    with step(
+        draft.progress, "container images", f"putting {len(images)} together", draft.times.recorder(PUT_TOGETHER)
+    ):
         composer = Composer(draft.work, Ingredients(programs, draft.module, trees[EXTRAS.name]), draft.run)
         for tree in trees_of(images):
             if tree is not EXTRAS:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
 from infra.image import tools
+from infra.image.beside import beside
 from infra.image.bundle import golang
 from infra.image.bundle.components import KUBERNETES_VERSION
 from infra.image.bundle.images import CHARTS, IMAGES
@@ -19,7 +22,7 @@ from infra.image.bundle.model import BUNDLE_FILE, SBOM_FILE, SUMS_FILE, Bundle, 
 from infra.image.bundle.modules import Modules
 from infra.image.bundle.recipe import bundle_digest
 from infra.image.bundle.release import Endpoints, Release, why_unreachable
-from infra.image.bundle.sources import BundleSource, Draft, copy_charts
+from infra.image.bundle.sources import BILL_OF_MATERIALS, Around, BundleSource, Draft, copy_charts
 from infra.image.bundle.store import choose_source, chosen_source, load, sha256_of
 from infra.image.errors import ImageError
 from infra.image.folders import Progress, locked, publish, step, workplace
@@ -33,13 +36,21 @@ _SPACE_NEEDED: Final = 4 * _GIB
 _SPACE_OF_GO: Final = 25 * _GIB
 
 
-def build_bundle(progress: Progress, source: SourceChoice = "auto") -> Bundle:
+_ALONE: Final = Around()
+
+
+def build_bundle(
+    progress: Progress,
+    source: SourceChoice = "auto",
+    around: Around = _ALONE,
+) -> Bundle:
     """Return the current bundle; build it where the cache doesn't have it.
 
     Args:
         progress: Takes one line per step.
         source: Where it comes from; `auto` takes the bundle in use, else the official downloads where they
             answer quickly, else Go modules.
+        around: What the build is a part of.
 
     Raises:
         ImageError: It can't be built; what is finished is kept for the next try.
@@ -51,9 +62,12 @@ def build_bundle(progress: Progress, source: SourceChoice = "auto") -> Bundle:
         tools.check_tools()
         tools.check_root()
         endpoints = Endpoints.of(os.environ)
-        chosen = choose(source, endpoints, progress, tools.run)
+        programs = tools.Programs()
+        chosen = choose(source, endpoints, progress, programs)
         maker = Release(endpoints) if chosen == "release" else Modules()
-        found = build(chosen, maker, cache, progress, tools.run, golang.find_go)
+        meanwhile = partial(around.meanwhile, programs) if around.meanwhile else None
+        with beside(meanwhile, programs.stop) if meanwhile else nullcontext():
+            found = build(chosen, maker, cache, progress, programs, golang.find_go, around)
     choose_source(cache, found.source)
     return found
 
@@ -75,8 +89,9 @@ def build(
     maker: BundleSource,
     cache: Cache,
     progress: Progress,
-    run: tools.Runner,
+    run: tools.StoppableRunner,
     find_go: Callable[[tools.Runner], str],
+    around: Around = _ALONE,
 ) -> Bundle:
     """Build a source's bundle into a cache, unless another process does so first.
 
@@ -91,7 +106,7 @@ def build(
                 return found
             check_space(cache, source)
             with workplace(cache.bundle_work) as work, step(progress, "bundle", f"from {source}"):
-                draft = Draft(work / "bundle", work, cache, find_go(run), progress, run)
+                draft = Draft(work / "bundle", work, cache, find_go(run), progress, run, around)
                 draft.folder.mkdir()
                 inventory = maker.fill(draft)
                 copy_charts(draft, source)
@@ -121,7 +136,8 @@ def _finish(draft: Draft, source: Source, digest: str, inventory: Inventory) -> 
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     sums = _sums(folder)
-    with step(draft.progress, "bill of materials", "reading what the programs are made of"):
+    record = draft.times.recorder(BILL_OF_MATERIALS)
+    with step(draft.progress, BILL_OF_MATERIALS, "reading what the programs are made of", record):
         (folder / SBOM_FILE).write_text(_bill_of_materials(draft, bundle, inventory, sums), encoding="utf-8")
     sums |= {SBOM_FILE: sha256_of(folder / SBOM_FILE)}
     lines = "".join(f"{sha256}  {path}\n" for path, sha256 in sorted(sums.items()))

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from infra.image.beside import beside
 from infra.image.bundle import golang
-from infra.image.bundle.assemble import assemble
+from infra.image.bundle.assemble import PUT_TOGETHER, assemble
 from infra.image.bundle.components import COMPONENTS, Component
+from infra.image.bundle.debian import install, missing, step_of
 from infra.image.bundle.images import BINARIES, IMAGES
 from infra.image.bundle.inventory import Inventory, Program, content_of
 from infra.image.bundle.parts import Binary
-from infra.image.bundle.sources import Draft
+from infra.image.bundle.sources import BILL_OF_MATERIALS, Draft
 from infra.image.folders import publish, step
+from infra.image.times import in_words, remaining
 
 # Kubernetes' pause is the one C program; it has no dependency but the C library.
 _PAUSE: Final = "pause"
@@ -32,8 +36,9 @@ class Modules:
         Raises:
             ImageError: A program can't be compiled or an image not be made.
         """
-        programs = {entry.name: self._programs(draft, entry, _next(entry)) for entry in COMPONENTS}
-        programs[_PAUSE] = self._pause(draft)
+        with beside(partial(install, IMAGES, draft), draft.run.stop):
+            programs = {entry.name: self._programs(draft, entry) for entry in COMPONENTS}
+            programs[_PAUSE] = self._pause(draft)
         draft.binaries.mkdir()
         for component, name in BINARIES:
             shutil.copyfile(programs[component] / name, draft.binaries / name)
@@ -41,13 +46,15 @@ class Modules:
         draft.images.mkdir()
         return take_inventory(programs, assemble(draft, "modules", IMAGES, programs))
 
-    def _programs(self, draft: Draft, component: Component, following: str) -> Path:
-        kept = draft.cache.components / component.digest
+    def _programs(self, draft: Draft, component: Component) -> Path:
+        kept = _kept(draft, component)
         name = f"{component.name} {component.version}"
         if kept.is_dir():
             draft.progress(f"{name}: compiled earlier")
             return kept
-        with step(draft.progress, name, f"compiling{following}"):
+        with step(
+            draft.progress, name, f"compiling ({_place(draft, component)})", draft.times.recorder(component.name)
+        ):
             made = draft.work / component.name
             golang.compile_component(component, made, draft.go, draft.cache, draft.run)
             publish(made, kept)
@@ -84,7 +91,17 @@ def take_inventory(programs: Mapping[str, Path], packages: Mapping[str, Mapping[
     return inventory
 
 
-def _next(component: Component, components: Sequence[Component] = COMPONENTS) -> str:
-    index = components.index(component) + 1
-    place = f" ({index} of {len(components)}"
-    return f"{place}; then {components[index].name})" if index < len(components) else f"{place})"
+def _kept(draft: Draft, component: Component) -> Path:
+    return draft.cache.components / component.digest
+
+
+def _place(draft: Draft, component: Component) -> str:
+    """Say how far a build has come where a component's turn is: `2 of 8; about 9 minutes remain`."""
+    index = COMPONENTS.index(component)
+    seconds = remaining(
+        draft.times.seconds(),
+        steps=[entry.name for entry in COMPONENTS[index:] if not _kept(draft, entry).is_dir()],
+        beside=[*map(step_of, missing(IMAGES, draft)), *draft.around.meanwhile_steps],
+        after=[PUT_TOGETHER, BILL_OF_MATERIALS, *draft.around.after],
+    )
+    return f"{index + 1} of {len(COMPONENTS)}; {in_words(seconds)}"

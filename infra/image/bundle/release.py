@@ -8,11 +8,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from infra.image.beside import beside
 from infra.image.bundle.assemble import assemble
 from infra.image.bundle.components import HELM_VERSION, KUBERNETES_VERSION
+from infra.image.bundle.debian import install
 from infra.image.bundle.images import IMAGES, made_here
 from infra.image.bundle.inventory import ImageContent, Inventory, Program, content_of
 from infra.image.bundle.parts import Image
@@ -93,21 +96,25 @@ class Release:
             ImageError: A download can't be had, or isn't what its checksum says.
         """
         draft.binaries.mkdir()
+        draft.images.mkdir()
         inventory = Inventory()
+        ours = made_here("release")
+        with beside(partial(install, ours, draft), draft.run.stop):
+            self._published(draft, inventory)
+        packages = assemble(draft, "release", ours, {"helm": draft.binaries})
+        for image in ours:
+            inventory.images[image.name] = content_of(image, packages, lambda binary: binary.name)
+        return inventory
+
+    def _published(self, draft: Draft, inventory: Inventory) -> None:
         for name in _PROGRAMS:
             address = self._endpoints.program(name)
             kept = self._download(draft, address, f"{address}.sha256")
             self._install(draft, kept, name, f"v{KUBERNETES_VERSION}", inventory)
         self._helm(draft, inventory)
-        draft.images.mkdir()
         for index, image in enumerate(_PUBLISHED, 1):
             shutil.copyfile(self._image(draft, image, index), draft.images / f"{image.name}.tar")
             inventory.images[image.name] = ImageContent()
-        ours = made_here("release")
-        packages = assemble(draft, "release", ours, {"helm": draft.binaries})
-        for image in ours:
-            inventory.images[image.name] = content_of(image, packages, lambda binary: binary.name)
-        return inventory
 
     def _install(self, draft: Draft, source: Path, name: str, version: str, inventory: Inventory) -> None:
         target = draft.binaries / name

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import yaml
 
@@ -19,7 +19,25 @@ from infra.image.bundle.parts import OWN_CHARTS
 from infra.image.errors import ImageError
 from infra.image.folders import Progress
 from infra.image.places import Cache
-from infra.image.tools import Runner
+from infra.image.times import Times
+from infra.image.tools import StoppableRunner
+
+BILL_OF_MATERIALS: Final = "bill of materials"
+
+
+@dataclass(frozen=True)
+class Around:
+    """What a bundle's build is a part of.
+
+    Attributes:
+        meanwhile: What is done beside it, with the runner that it gets, where the bundle has to be built.
+        meanwhile_steps: The names of its steps.
+        after: The names of the steps that follow.
+    """
+
+    meanwhile: Callable[[StoppableRunner], object] | None = None
+    meanwhile_steps: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -33,6 +51,7 @@ class Draft:
         go: The Go toolchain: it compiles, and fetches modules whose hashes are in go.sum.
         progress: Takes one line per step.
         run: Runs programs.
+        around: What this build is a part of.
     """
 
     folder: Path
@@ -40,7 +59,13 @@ class Draft:
     cache: Cache
     go: str
     progress: Progress
-    run: Runner
+    run: StoppableRunner
+    around: Around = Around()
+
+    @property
+    def times(self) -> Times:
+        """How long steps take on this host."""
+        return Times.of(self.cache)
 
     @property
     def binaries(self) -> Path:

@@ -2,35 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
-from infra.kvm.connection import Hosts
-from infra.provider.kinds.address_probe import AddressProbeKind
-from infra.provider.kinds.arc_base import AzureSessions
-from infra.provider.kinds.arc_emulator import ArcEmulatorKind
-from infra.provider.kinds.arc_registration import ArcRegistrationKind
-from infra.provider.kinds.cluster import ClusterKind
-from infra.provider.kinds.cluster_identity import ClusterIdentityKind
-from infra.provider.kinds.connected_cluster import ConnectedClusterKind
-from infra.provider.kinds.control_plane import ControlPlaneKind
-from infra.provider.kinds.custom_location import CustomLocationKind
-from infra.provider.kinds.extension import ExtensionKind
-from infra.provider.kinds.flux_configuration import FluxConfigurationKind
-from infra.provider.kinds.host import HostKind
-from infra.provider.kinds.image import ImageKind
-from infra.provider.kinds.machine import MachineKind
-from infra.provider.kinds.network import NetworkKind
-from infra.provider.kinds.node_placement import NodePlacementKind
-from infra.provider.servicer import AnyKind
+from infra.provider.kinds.deferred import Deferred
+
+if TYPE_CHECKING:
+    from infra.kvm.connection import Hosts
+    from infra.provider.kinds.arc_base import AzureSessions
+    from infra.provider.servicer import AnyKind
+
+_CHECKING: Final = ("Host", "Network", "Image", "Machine")
+"""Kinds that check more than their contract says: each `up` needs them."""
+_HOSTED: Final = ("AddressProbe",)
+_AZURE: Final = ("ArcRegistration", "ConnectedCluster", "Extension", "FluxConfiguration", "CustomLocation")
+_OTHERS: Final = ("ClusterIdentity", "NodePlacement", "ControlPlane", "Cluster", "ArcEmulator")
+_PREFIX: Final = "azlocal:index:"
 
 
 def all_kinds() -> Mapping[str, AnyKind]:
     """Return every kind by its type token; they share one set of connections to hosts, and one to Azure."""
-    hosts, azure = Hosts(), AzureSessions()
-    kinds: tuple[AnyKind, ...] = (
-        *(HostKind(hosts), NetworkKind(hosts), ImageKind(hosts), MachineKind(hosts), AddressProbeKind(hosts)),
-        *(ClusterIdentityKind(), NodePlacementKind(), ControlPlaneKind(), ClusterKind()),
-        *(ArcEmulatorKind(), ArcRegistrationKind(azure), ConnectedClusterKind(azure), ExtensionKind(azure)),
-        *(FluxConfigurationKind(azure), CustomLocationKind(azure)),
-    )
-    return {kind.contract.token: kind for kind in kinds}
+    return _Kinds()
+
+
+class _Kinds(Mapping[str, "AnyKind"]):
+    """Every kind, imported when it is first asked for: a plugin process serves one run, of one stack."""
+
+    def __init__(self) -> None:
+        self._making = threading.RLock()
+        self._made: dict[str, AnyKind] = {}
+
+    def __getitem__(self, token: str) -> AnyKind:
+        if token not in _TOKENS:
+            raise KeyError(token)
+        with self._making:
+            if token not in self._made:
+                self._made[token] = self._kind(token.removeprefix(_PREFIX))
+            return self._made[token]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_TOKENS)
+
+    def __len__(self) -> int:
+        return len(_TOKENS)
+
+    def _kind(self, name: str) -> AnyKind:
+        if name in _CHECKING:
+            return self._load(name)
+        module = _module(name)
+        contract = getattr(import_module(f"infra.resources.{module}"), module.upper())
+        return Deferred(contract, lambda: self._load(name))
+
+    def _load(self, name: str) -> AnyKind:
+        module = import_module(f"infra.provider.kinds.{_module(name)}")
+        made: Callable[..., AnyKind] = getattr(module, f"{name}Kind")
+        with self._making:
+            if name in (*_CHECKING, *_HOSTED):
+                return made(self._hosts)
+            return made(self._azure) if name in _AZURE else made()
+
+    @cached_property
+    def _hosts(self) -> Hosts:
+        from infra.kvm.connection import Hosts
+
+        return Hosts()
+
+    @cached_property
+    def _azure(self) -> AzureSessions:
+        from infra.provider.kinds.arc_base import AzureSessions
+
+        return AzureSessions()
+
+
+def _module(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
+
+
+_TOKENS: Final = tuple(f"{_PREFIX}{name}" for name in (*_CHECKING, *_HOSTED, *_OTHERS, *_AZURE))

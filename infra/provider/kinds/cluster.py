@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
-from infra.kubernetes.api import ClusterApi
+from infra.kubernetes.api import ClusterApi, ClusterError, ClusterUnreachable
+from infra.kubernetes.generated_secrets import ensure_secret
 from infra.kubernetes.membership import remove_nodes
 from infra.kubernetes.watch import NotHealthy, problems, wait_until_healthy
 from infra.kvm.errors import HostError
@@ -62,6 +64,9 @@ class ClusterKind(Kind[ClusterInputs, ClusterState]):
             InitFailed: something is missing at the end; says what, why, and where the logs are.
         """
         api, members = ClusterApi(inputs.kubeconfig), [member.name for member in inputs.members]
+        with suppress(ClusterError, ClusterUnreachable):  # then the add-ons' own controllers make them, later
+            for one in inputs.generated_secrets:
+                ensure_secret(api, one.namespace, one.name, one.key)
         try:
             wait_until_healthy(
                 api,

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from infra.errors import UserError
 from infra.guest import LOGIN_USER
@@ -15,7 +15,10 @@ from infra.kubernetes.collect import MachineLogin, collect, default_folder
 from infra.kubernetes.watch import NotHealthy
 from infra.provider.operation import Operation
 from infra.resources.control_plane import Member
-from infra.ssh import ShellError, SshShell, machine_shell
+from infra.ssh import ShellError, machine_shell
+
+if TYPE_CHECKING:
+    from infra.ssh import SshShell
 
 _COMMAND_SECONDS: Final = 20.0
 

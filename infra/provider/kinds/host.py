@@ -15,7 +15,6 @@ from infra.kvm.ownership import Mark
 from infra.kvm.storage import ensure_pool, find_pool, open_pool, pool_directory, remove_pool
 from infra.provider.kind import Changes, Made
 from infra.provider.kinds.base import HostedKind, mark_for, parse_id
-from infra.provider.kinds.host_preparation import foresee, is_prepared, make_ready, withdraw_from
 from infra.provider.operation import Operation
 from infra.provider.values import UNKNOWN
 from infra.resources.contract import Fault
@@ -26,7 +25,10 @@ _VOLUMES: Final = "/volumes"  # the pool's folder inside the storage directory; 
 
 
 class HostKind(HostedKind[HostInputs, HostState]):
-    """A KVM host. Everything else of the instance depends on it, so it is made first and removed last."""
+    """A KVM host. Everything else of the instance depends on it, so it is made first and removed last.
+
+    What looks at a host and prepares it is imported by what does so: a run that changes nothing doesn't.
+    """
 
     contract = HOST
 
@@ -49,6 +51,8 @@ class HostKind(HostedKind[HostInputs, HostState]):
         if inputs.get("lost"):
             return {}
         if HostInputs.model_fields.keys() <= {HOST.python_names.get(name, name) for name in inputs}:
+            from infra.provider.kinds.host_preparation import foresee
+
             foresee(op, HostInputs.model_validate(inputs), mark_for(op, inputs["instance"]))
         requested = inputs.get("requestedMachineType", "auto")
         told: dict[str, Any] = {"pool": pool_name(inputs["instance"])} if "instance" in inputs else {}
@@ -62,6 +66,8 @@ class HostKind(HostedKind[HostInputs, HostState]):
         """Make what the host lacks, its storage directory and pool, and find out what it runs."""
         if inputs.lost:
             return self.made(_unasked(inputs))
+        from infra.provider.kinds.host_preparation import make_ready
+
         mark = mark_for(op, inputs.instance)
         with self.session(op, inputs.connection) as session:
             make_ready(op, session, inputs, mark)
@@ -76,6 +82,8 @@ class HostKind(HostedKind[HostInputs, HostState]):
         """Return the host's facts; None when the instance's pool isn't on it."""
         if old and old.lost:
             return old
+        from infra.provider.kinds.host_preparation import is_prepared
+
         connection, instance = parse_id(id, "local")
         name = pool_name(instance)
         with self.session(op, connection) as session:
@@ -101,6 +109,8 @@ class HostKind(HostedKind[HostInputs, HostState]):
         """Make what the host lacks; mount and start again what a reboot or a hand has stopped."""
         if inputs.lost:
             return HostState(**(old.model_dump() | inputs.model_dump()))
+        from infra.provider.kinds.host_preparation import make_ready
+
         mark = mark_for(op, inputs.instance)
         with self.session(op, inputs.connection) as session:
             make_ready(op, session, inputs, mark)
@@ -119,6 +129,8 @@ class HostKind(HostedKind[HostInputs, HostState]):
 
     def remove(self, op: Operation, old: HostState) -> None:
         """Remove what carries the instance's mark, the pool and storage directory, our part of the network."""
+        from infra.provider.kinds.host_preparation import withdraw_from
+
         mark = mark_for(op, old.instance)
         with self.session(op, old.connection) as session:
             # A reboot may have unmounted it or stopped the pool: what it holds is seen before it is removed.
@@ -147,7 +159,11 @@ def _make_storage(op: Operation, session: HostSession, inputs: HostInputs, mark:
 
 def _choose(session: HostSession, inputs: HostInputs) -> tuple[MachineType, str]:
     return probe.choose_machine_type(
-        inputs.requested_machine_type, session.qemu, lambda: session.lxc, pool_name(inputs.instance)
+        inputs.requested_machine_type,
+        session.qemu,
+        lambda: session.lxc,
+        pool_name(inputs.instance),
+        session.shell,
     )
 
 

@@ -48,7 +48,9 @@ class ImageKind(HostedKind[ImageInputs, ImageState]):
             return [] if inputs["volume"] else [Fault("machineType", "machineType: needed to choose the artefact")]
         artifact = inputs[field]
         if artifact is None:
-            return [Fault(field, f"{field}: machineType is {machine_type}, which needs this artefact")]
+            made_by = "azlocal image build" if field == "container" else "azlocal image build --vm-disk"
+            wanted = f"{field}: machineType is {machine_type}, which needs this artefact; run `{made_by}`"
+            return [Fault(field, wanted)]
         inputs["volume"] = f"image-{artifact['sha256'][:12]}.{artifact['format']}"
         return []
 

@@ -12,6 +12,7 @@ import pytest
 
 from infra.arc.emulator import agent_api
 from infra.arc.emulator.faults import Fault
+from tests.arc.agents import DOCUMENTED_AGENTS
 from tests.arc.emulator.agents_side import AgentsSide, KeyPair, key_pair, served
 from tests.arc.emulator.flux_crds import define, ready, say
 from tests.arc.emulator.local_agents import LocalAgents
@@ -21,21 +22,6 @@ from tests.offline.shared import lent
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.engine
-
-DOCUMENTED = {
-    "clusteridentityoperator",
-    "config-agent",
-    "controller-manager",
-    "metrics-agent",
-    "cluster-metadata-operator",
-    "resource-sync-agent",
-    "flux-logs-agent",
-    "extension-manager",
-    "kube-aad-proxy",
-    "clusterconnect-agent",
-    "extension-events-collector",
-    "logcollector",
-}
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +61,7 @@ def agents(
 
 def test_the_chart_brings_every_documented_deployment(agents: LocalAgents) -> None:
     found = agents.cluster.get("/apis/apps/v1/namespaces/azure-arc/deployments")["items"]
-    assert {one["metadata"]["name"] for one in found} == DOCUMENTED
+    assert {one["metadata"]["name"] for one in found} == DOCUMENTED_AGENTS
     assert all(one["metadata"]["annotations"]["azlocal.io/emulated"] == "true" for one in found)
 
 

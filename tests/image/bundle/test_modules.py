@@ -1,17 +1,21 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 import yaml
 
+from infra.image import tools
 from infra.image.bundle.components import COMPONENTS
 from infra.image.bundle.debian import unpacked
 from infra.image.bundle.images import IMAGES, trees_of
 from infra.image.bundle.model import Source
 from infra.image.bundle.modules import Modules, take_inventory
-from infra.image.bundle.sources import Draft, copy_charts
+from infra.image.bundle.sources import Around, Draft, copy_charts
 from infra.image.errors import ImageError
 from tests.image.bundle.conftest import BundleRunner
 
@@ -37,10 +41,18 @@ def test_every_image_and_program_is_made(draft: Draft) -> None:
     assert (draft.binaries / "kubelet").stat().st_mode & 0o777 == 0o755
 
 
-def test_progress_says_what_comes_next(draft: Draft, lines: list[str]) -> None:
+def minutes(line: str) -> int:
+    found = re.search(r"about (\d+) minute", line)
+    assert found
+    return int(found[1])
+
+
+def test_progress_says_how_far_it_is_and_how_long_the_rest_takes(draft: Draft, lines: list[str]) -> None:
     Modules().fill(draft)
-    assert "kubernetes v1.34.4: compiling (1 of 8; then calico)" in lines
-    assert "flux v1.9.5: compiling (8 of 8)" in lines
+    (first,) = [line for line in lines if line.startswith("kubernetes v1.34.4: compiling (1 of 8; about ")]
+    (last,) = [line for line in lines if line.startswith("flux v1.9.5: compiling (8 of 8; about ")]
+    assert first.endswith(" minutes remain)")
+    assert minutes(first) > minutes(last) > 0
     assert [line for line in lines if line.startswith("kubernetes v1.34.4: ") and line.endswith(" s")]
 
 
@@ -56,6 +68,70 @@ def test_after_a_failure_only_the_rest_is_compiled(draft: Draft, runner: BundleR
     Modules().fill(again(draft))
     assert runner.compiled() == names[until:]
     assert "kubernetes v1.34.4: compiled earlier" in lines
+
+
+def test_what_the_host_took_the_last_time_is_what_is_expected(draft: Draft, lines: list[str]) -> None:
+    for name in ("coredns", "helm", "flux"):
+        draft.times.recorder(name)(600)
+    runner = draft.run
+    assert isinstance(runner, BundleRunner)
+    runner.fail = "flux"
+    with pytest.raises(ImageError, match="flux"):
+        Modules().fill(draft)
+    (line,) = [line for line in lines if line.startswith("coredns ") and "compiling" in line]
+    assert minutes(line) >= 30
+    lines.clear()
+    runner.fail = None
+    Modules().fill(again(draft))
+    (line,) = [line for line in lines if "compiling" in line]
+    assert 10 <= minutes(line) < 12  # only flux is left, and what follows
+    # The fakes take no time, and that is what is remembered now.
+    assert draft.times.seconds()["flux"] < 1
+
+
+def test_what_happens_around_the_bundle_is_counted(draft: Draft, lines: list[str]) -> None:
+    draft.times.recorder("packages")(6000)
+    draft.times.recorder("VM disk")(600)
+    around = Around(meanwhile_steps=("packages",), after=("VM disk",))
+    Modules().fill(dataclasses.replace(draft, around=around))
+    (line,) = [line for line in lines if "compiling (1 of" in line]
+    assert minutes(line) >= 110
+
+
+def test_what_debian_can_t_give_stops_the_compiler(draft: Draft, runner: BundleRunner, tmp_path: Path) -> None:
+    programs, started = tools.Programs(), tmp_path / "started"
+
+    class OneHangs(BundleRunner):
+        def __call__(
+            self,
+            argv: Sequence[str],
+            *,
+            stdin: str = "",
+            env: Mapping[str, str] | None = None,
+            isolated: bool = False,
+        ) -> str:
+            if argv[0] == "mmdebstrap":
+                assert await_file(started)
+            if "build" in argv:
+                return programs(["sh", "-c", f"touch {started}; exec sleep 600"])
+            return super().__call__(argv, stdin=stdin, env=env, isolated=isolated)
+
+        def stop(self) -> None:
+            programs.stop()
+
+    hangs = OneHangs(tmp_path / "modules")
+    hangs.fail = "mmdebstrap"
+    before = time.monotonic()
+    with pytest.raises(ImageError, match="mmdebstrap failed"):
+        Modules().fill(dataclasses.replace(draft, run=hangs))
+    assert time.monotonic() - before < 60
+
+
+def await_file(path: Path) -> bool:
+    deadline = time.monotonic() + 30
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return path.exists()
 
 
 def test_debian_s_packages_are_fetched_once(draft: Draft, runner: BundleRunner) -> None:

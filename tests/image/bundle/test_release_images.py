@@ -38,7 +38,7 @@ def registry(layout: Layout) -> Iterator[str]:
 
 @pytest.fixture
 def downloading(draft: Draft) -> Draft:
-    return dataclasses.replace(draft, run=tools.run)
+    return dataclasses.replace(draft, run=tools.Programs())
 
 
 def test_an_image_is_kept_under_its_upstream_name(downloading: Draft, registry: str) -> None:

@@ -1,6 +1,6 @@
-"""What a stack's machines are and how to log in: `machines.py show|ssh STACK [MACHINE [COMMAND …]]`.
+"""What a stack's machines are and how to log in.
 
-`ssh` checks the host key that the stack names, and uses the key that `make up` put on the machines.
+Logging in checks the host key that the stack names, and uses the key that `make up` put on the machines.
 """
 
 from __future__ import annotations
@@ -8,32 +8,28 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from infra.errors import UserError
 from infra.guest import LOGIN_USER
-from infra.pulumi_cli import stack_outputs
 
 OWN = Path(".azlocal")
 
 
-def main(verb: str, stack: str, arguments: list[str]) -> int:
-    """Show the machines, or log in to one."""
-    try:
-        outputs = stack_outputs(stack, Path())
-    except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
+def show_stack(outputs: Mapping[str, Any]) -> None:
+    """Print what a stack has: machines, clusters, connections."""
+    show(outputs.get("machines", {}), outputs.get("hosts", {}))
+    show_clusters(outputs.get("clusters", {}))
+    show_connections(outputs.get("connectedClusters", {}), outputs.get("azure", {}))
+
+
+def log_in(outputs: Mapping[str, Any], arguments: list[str]) -> int:
+    """Log in to a machine, or run a command there: its name, and the command's words; return the exit code."""
     machines: dict[str, dict[str, str]] = outputs.get("machines", {})
-    if verb == "show":
-        show(machines, outputs.get("hosts", {}))
-        show_clusters(outputs.get("clusters", {}))
-        show_connections(outputs.get("connectedClusters", {}), outputs.get("azure", {}))
-        return 0
     if not arguments or arguments[0] not in machines:
         known = ", ".join(sorted(machines)) or "none; run make up first"
         sys.stderr.write(f"make ssh MACHINE=…: one of {known}\n")
@@ -88,7 +84,3 @@ def show_connections(connected: dict[str, dict[str, Any]], azure: dict[str, Any]
         resource, status = one["id"].rpartition("/")[2], one["connectivityStatus"]
         text = f"Azure Arc: cluster {name} is {status}, as {resource} of {where}"
         Console().print(text, highlight=False, soft_wrap=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2], sys.argv[3:]))

@@ -1,0 +1,171 @@
+"""The resource kinds as the program declares them: one class a contract, outputs as attributes.
+
+Apart from the contracts, since these alone need Pulumi's SDK: the plugin, which serves the same contracts, starts
+without it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import pulumi
+
+from infra.resources.address_probe import ADDRESS_PROBE
+from infra.resources.arc_emulator import ARC_EMULATOR
+from infra.resources.arc_registration import ARC_REGISTRATION
+from infra.resources.cluster import CLUSTER
+from infra.resources.cluster_identity import CLUSTER_IDENTITY
+from infra.resources.connected_cluster import CONNECTED_CLUSTER
+from infra.resources.contract import Contract
+from infra.resources.control_plane import CONTROL_PLANE
+from infra.resources.custom_location import CUSTOM_LOCATION
+from infra.resources.extension import EXTENSION
+from infra.resources.flux_configuration import FLUX_CONFIGURATION
+from infra.resources.host import HOST
+from infra.resources.image import IMAGE
+from infra.resources.machine import MACHINE
+from infra.resources.network import NETWORK
+from infra.resources.node_placement import NODE_PLACEMENT
+
+
+class Resource(pulumi.CustomResource):
+    """A resource in the program: inputs by their Python names, outputs as attributes."""
+
+    contract: ClassVar[Contract]
+
+    def __init__(
+        self, resource_name: str, opts: pulumi.ResourceOptions | None = None, /, **inputs: pulumi.Input[Any]
+    ) -> None:
+        unknown = inputs.keys() - self.contract.inputs.model_fields.keys()
+        if unknown:
+            raise TypeError(f"{self.contract.token} has no input {', '.join(sorted(unknown))}")
+        # A property that isn't named here would not become an attribute.
+        properties: dict[str, Any] = dict.fromkeys(self.contract.state.model_fields) | inputs
+        super().__init__(self.contract.token, resource_name, properties, opts)
+
+    def translate_input_property(self, prop: str) -> str:
+        """Give inputs their wire names."""
+        return self.contract.wire_names.get(prop, prop)
+
+    def translate_output_property(self, prop: str) -> str:
+        """Give outputs their Python names."""
+        return self.contract.python_names.get(prop, prop)
+
+
+class AddressProbe(Resource):
+    """A probe of one network."""
+
+    contract = ADDRESS_PROBE
+
+
+class ArcEmulator(Resource):
+    """The emulator of one instance."""
+
+    contract = ARC_EMULATOR
+    folder: pulumi.Output[str]
+    subscription_id: pulumi.Output[str]
+    tenant_id: pulumi.Output[str]
+    url: pulumi.Output[str]
+
+
+class ArcRegistration(Resource):
+    """The registration of one cluster."""
+
+    contract = ARC_REGISTRATION
+    name: pulumi.Output[str]
+
+
+class Cluster(Resource):
+    """One cluster of the instance."""
+
+    contract = CLUSTER
+    ready: pulumi.Output[bool]
+
+
+class ClusterIdentity(Resource):
+    """The identity of one cluster."""
+
+    contract = CLUSTER_IDENTITY
+    ca_certificate: pulumi.Output[str]
+    ca_hash: pulumi.Output[str]
+    token: pulumi.Output[str]
+    keys: pulumi.Output[dict[str, str]]
+    kubeconfig: pulumi.Output[str]
+
+
+class ConnectedCluster(Resource):
+    """One cluster in Azure Arc."""
+
+    contract = CONNECTED_CLUSTER
+    connectivity_status: pulumi.Output[str]
+    public_key: pulumi.Output[str]
+    agent_version: pulumi.Output[str | None]
+
+
+class ControlPlane(Resource):
+    """The control plane of one cluster."""
+
+    contract = CONTROL_PLANE
+    kubeconfig: pulumi.Output[str]
+    version: pulumi.Output[str]
+    cluster_uid: pulumi.Output[str]
+
+
+class CustomLocation(Resource):
+    """One custom location."""
+
+    contract = CUSTOM_LOCATION
+
+
+class Extension(Resource):
+    """One extension of a connected cluster."""
+
+    contract = EXTENSION
+    provisioning_state: pulumi.Output[str]
+
+
+class FluxConfiguration(Resource):
+    """One Flux configuration of a connected cluster."""
+
+    contract = FLUX_CONFIGURATION
+    compliance_state: pulumi.Output[str | None]
+
+
+class Host(Resource):
+    """A host of the instance."""
+
+    contract = HOST
+    connection: pulumi.Output[str]
+    pool: pulumi.Output[str]
+    machine_type: pulumi.Output[str]
+    machine_type_reason: pulumi.Output[str]
+    secure_boot: pulumi.Output[bool]
+    tpm: pulumi.Output[bool]
+
+
+class Image(Resource):
+    """The node image on one host."""
+
+    contract = IMAGE
+    volume: pulumi.Output[str]
+
+
+class Machine(Resource):
+    """A machine of the instance."""
+
+    contract = MACHINE
+    ssh_host_key: pulumi.Output[str]
+    name: pulumi.Output[str]
+
+
+class Network(Resource):
+    """A network of the instance on one host."""
+
+    contract = NETWORK
+    name: pulumi.Output[str]
+
+
+class NodePlacement(Resource):
+    """The hosts of one cluster's workers."""
+
+    contract = NODE_PLACEMENT

@@ -1,0 +1,144 @@
+"""Puts a stack in order after a run that was killed, before an `up` and before a destroy. Mostly silent.
+
+A killed engine leaves two things behind. A file backend keeps its lock: it is dropped when the
+process that took it is gone. And the state lists creates that nobody saw the end of: their ids
+follow from their inputs, so the engine can be told to look whether the objects stand. Where only the
+plugin was killed the engine forgets the create altogether: the next `up` adopts what stands, and before a
+destroy each host that state doesn't know is imported, so that removing it sweeps what carries our mark.
+
+After a run that failed, hosts, machines and clusters are looked at before the next `up`, which then repairs what
+was stopped or removed meanwhile. What is inside a cluster isn't asked for: its API server may be what failed. Nor
+is a host that is lost (`lost: true` in its file): the next `up` forgets what it had.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from infra.stack.state import Stack
+
+_OURS: Final = "azlocal:index:"
+OURS: Final = f"**{_OURS}**"
+"""Matches the URN of every resource of our own kinds."""
+
+
+def settle(stack: Stack, *, before_destroy: bool = False) -> None:
+    """Drop dead locks, settle pending creates, and before a destroy recover hosts that state has lost.
+
+    Raises:
+        EngineFailed: the engine can't do that.
+    """
+    if any(is_dead(lock) for lock in stack.locks()):
+        say("the run that locked this stack is gone (killed?); dropping its lock")
+        stack.cancel()
+    deployment = stack.deployment()
+    found = list(pending_creates(deployment))
+    failed = (
+        not before_destroy and any(is_ours(one) for one in resources_of(deployment)) and stack.last_run_failed()
+    )
+    # Which hosts are lost is only asked where somebody will be looked at: the files take a while to read.
+    lost = lost_hosts(stack.name) if found or failed else frozenset()
+    found = [(urn, id) for urn, id in found if not is_on(lost, id)]
+    if found:
+        names = ", ".join(urn.rsplit("::", 1)[-1] for urn, _ in found)
+        say(f"a killed run was making {names}; looking whether they stand")
+        pairs = [
+            word for urn, id in found for word in ("--import-pending-creates", urn, "--import-pending-creates", id)
+        ]
+        refresh(stack, targets(deployment, lost), pairs)
+    if before_destroy:
+        recover_hosts(stack)
+    elif failed and not found:
+        say("the last run failed; looking what stands")
+        refresh(stack, targets(deployment, lost))
+
+
+def refresh(stack: Stack, targets: Sequence[str], options: Sequence[str] = ()) -> None:
+    """Bring state to what hosts and machines say; without a target everybody would be asked."""
+    if targets:
+        stack.refresh(*targets, *options)
+
+
+def targets(deployment: Mapping[str, Any], lost: frozenset[str]) -> list[str]:
+    """Return the options by which only our own resources are asked for, and none of a lost host."""
+    if not lost:
+        return ["--target", OURS]
+    ours = [one["urn"] for one in resources_of(deployment) if is_ours(one) and not is_on(lost, one.get("id", ""))]
+    return [word for urn in ours for word in ("--target", urn)]
+
+
+def lost_hosts(stack: str) -> frozenset[str]:
+    """Return the connections of hosts that the site's file says are lost."""
+    from infra.spec import SpecError, load_instance
+
+    try:
+        return frozenset(one.connection for one in load_instance(stack, Path.cwd()).hosts.hosts if one.lost)
+    except SpecError:
+        return frozenset()  # `up` says what is wrong with the files
+
+
+def is_on(hosts: frozenset[str], id: str) -> bool:
+    """Return whether an id is that of something on one of the hosts."""
+    return id.rpartition("#")[0] in hosts
+
+
+def recover_hosts(stack: Stack) -> None:
+    """Import each host of the files that state doesn't have and that still carries the instance's mark."""
+    from infra.resources.host import HOST
+    from infra.spec import SpecError, load_instance
+
+    known = {one.get("id") for one in resources_of(stack.deployment()) if one["type"] == HOST.token}
+    try:
+        hosts = load_instance(stack.name, Path.cwd()).hosts.hosts
+    except SpecError:
+        return  # files that can't be read now don't stop a destroy of what state knows
+    for one in hosts:
+        id = HOST.id_of({"connection": one.connection, "instance": stack.name})
+        if id not in known and not one.lost and stack.adopt(HOST.token, one.name, id):
+            say(f"{one.name} holds what a killed run left; it goes with the rest")
+
+
+def is_dead(lock: dict[str, Any]) -> bool:
+    """Return whether the lock's process ran on this machine and is no more; another machine's can't be judged."""
+    if lock.get("hostname") != socket.gethostname():
+        return False
+    try:
+        os.kill(int(lock["pid"]), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def resources_of(deployment: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what a stack's state lists."""
+    return deployment.get("resources") or []
+
+
+def is_ours(resource: dict[str, Any]) -> bool:
+    """Return whether a resource is of one of our own kinds."""
+    return str(resource["type"]).startswith(_OURS)
+
+
+def pending_creates(deployment: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Return URN and id of each of our resources whose create was never answered."""
+    pending = [one for one in deployment.get("pending_operations") or [] if one["type"] == "creating"]
+    ours = [one["resource"] for one in pending if is_ours(one["resource"])]
+    if ours:
+        from infra.provider.kinds import all_kinds  # only who was killed needs the contracts
+
+        kinds = all_kinds()
+        for resource in ours:
+            if resource["type"] in kinds:
+                yield resource["urn"], kinds[resource["type"]].contract.id_of(resource["inputs"])
+
+
+def say(text: str) -> None:
+    """Tell the user what is done and why."""
+    print(f"azlocal: {text}", file=sys.stderr)  # noqa: T201

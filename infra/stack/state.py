@@ -1,0 +1,209 @@
+"""A stack as its backend keeps it: read from the files where these are the backend, else by the engine's command.
+
+The command takes half a second for each question, most of it for starting and for deriving a key from the
+passphrase; nothing that is asked here is a secret. Nothing is ever written here.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+from infra.errors import UserError
+from infra.pulumi_cli import missing, stack_outputs
+
+_VERSION: Final = 3
+"""The form of a checkpoint that is read here; of another one the command is asked."""
+_NAME: Final = re.compile(r"^name:\s*['\"]?([\w.-]+)['\"]?\s*(?:#.*)?$", re.MULTILINE)
+_SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
+_HIDDEN: Final = "[secret]"
+
+
+class EngineFailed(UserError):
+    """The engine's command ended with an error.
+
+    Attributes:
+        code: its exit code.
+    """
+
+    def __init__(self, text: str, code: int) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One stack of the project in a folder.
+
+    Attributes:
+        name: without organization and project.
+        directory: the folder of Pulumi.yaml.
+        backend: PULUMI_BACKEND_URL.
+    """
+
+    name: str
+    directory: Path
+    backend: str
+
+    @classmethod
+    def here(cls, name: str) -> Stack:
+        """Return a stack of the project in the current folder, in the backend that the environment names."""
+        return cls(name, Path.cwd(), os.environ.get("PULUMI_BACKEND_URL", ""))
+
+    def exists(self) -> bool:
+        """Return whether there is such a stack."""
+        if self._checkpoint() is not None:
+            return True
+        return self._run("stack", "select", "--stack", self.name).returncode == 0
+
+    def select(self) -> None:
+        """Make it the one that the engine's command means without --stack, and make it where there is none.
+
+        Raises:
+            EngineFailed: the backend doesn't let us.
+        """
+        if self._checkpoint() is None or not self._is_selected():
+            self._answer("stack", "select", "--create", "--stack", self.name)
+
+    def deployment(self) -> dict[str, Any]:
+        """Return what `pulumi stack export` has as the deployment: resources, and operations without an end.
+
+        Raises:
+            EngineFailed: there is no such stack.
+        """
+        found = self._checkpoint()
+        if found is None:
+            found = json.loads(self._answer("stack", "export", "--stack", self.name))["deployment"]
+        return found or {}
+
+    def outputs(self) -> dict[str, Any]:
+        """Return the stack's outputs; what is secret is "[secret]".
+
+        Raises:
+            UserError: there is no such stack.
+        """
+        found = self._checkpoint()
+        if found is None:
+            return stack_outputs(self.name, self.directory)
+        for resource in found.get("resources") or []:
+            if resource["type"] == "pulumi:pulumi:Stack":
+                return {name: _shown(value) for name, value in (resource.get("outputs") or {}).items()}
+        return {}
+
+    def last_run_failed(self) -> bool:
+        """Return whether the newest change of the stack ended in an error.
+
+        Raises:
+            EngineFailed: there is no such stack.
+        """
+        if self._folder is not None and self._checkpoint() is not None:
+            runs = self._folder.glob(f"history/{self._project}/{self.name}/{self.name}-*.history.json*")
+            newest = max((path for path in runs if path.suffix != ".attrs"), key=_moment, default=None)
+            return newest is not None and _content(newest).get("result") != "succeeded"
+        history = json.loads(self._answer("stack", "history", "--json", "--page-size", "1", "--stack", self.name))
+        return bool(history) and history[0].get("result") != "succeeded"
+
+    def locks(self) -> Iterator[dict[str, Any]]:
+        """Return the locks of a stack in a backend of files."""
+        if self._folder is not None:
+            for path in self._folder.glob(f"locks/*/*/{self.name}/*.json"):
+                yield json.loads(path.read_text())
+
+    def cancel(self) -> None:
+        """Drop the stack's locks.
+
+        Raises:
+            EngineFailed: they can't be dropped.
+        """
+        self._answer("cancel", self.name, "--yes")
+
+    def refresh(self, *options: str) -> None:
+        """Bring state to what hosts and machines say.
+
+        Raises:
+            EngineFailed: one of them can't be asked.
+        """
+        self._answer("refresh", "--stack", self.name, "--yes", "--skip-preview", *options)
+
+    def adopt(self, token: str, name: str, id: str) -> bool:
+        """Import a resource; return whether it stood."""
+        command = ["import", token, name, id, "--stack", self.name, "--yes", "--protect=false"]
+        return self._run(*command, "--generate-code=false").returncode == 0
+
+    def _checkpoint(self) -> dict[str, Any] | None:
+        """Return the deployment that the backend's file has; None where there is no such file, or no such form."""
+        if self._folder is None:
+            return None
+        for name in (f"{self.name}.json", f"{self.name}.json.gz"):
+            path = self._folder / "stacks" / self._project / name
+            if path.is_file():
+                content = _content(path)
+                if content.get("version") != _VERSION or "checkpoint" not in content:
+                    return None
+                return content["checkpoint"].get("latest") or {}
+        return None
+
+    def _is_selected(self) -> bool:
+        home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
+        # As the engine names it (sdk/go/common/workspace/workspace.go).
+        digest = hashlib.sha1(str(self.directory / "Pulumi.yaml").encode(), usedforsecurity=False).hexdigest()
+        path = home / "workspaces" / f"{self._project}-{digest}-workspace.json"
+        try:
+            selected = json.loads(path.read_text())["stack"]
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return False
+        return bool(selected == f"organization/{self._project}/{self.name}")
+
+    @cached_property
+    def _project(self) -> str:
+        found = _NAME.search((self.directory / "Pulumi.yaml").read_text())
+        return found[1] if found else ""
+
+    @cached_property
+    def _folder(self) -> Path | None:
+        """Return the folder of a backend that is one: `file:///…`, without options that change its form."""
+        parts = urlsplit(self.backend)
+        if parts.scheme != "file" or parts.netloc or parts.query or not parts.path.startswith("/"):
+            return None
+        return Path(unquote(parts.path)) / ".pulumi"
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = ["pulumi", *arguments, "--non-interactive"]
+        try:
+            return subprocess.run(command, cwd=self.directory, capture_output=True, text=True, check=False)
+        except FileNotFoundError as error:
+            raise missing(error) from error
+
+    def _answer(self, *arguments: str) -> str:
+        done = self._run(*arguments)
+        if done.returncode:
+            said = f"`pulumi {' '.join(arguments[:2])}` failed:\n{done.stdout}{done.stderr}"
+            raise EngineFailed(said, done.returncode)
+        return done.stdout
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return _HIDDEN if _SIGNATURE in value else {key: _shown(item) for key, item in value.items()}
+    return [_shown(item) for item in value] if isinstance(value, list) else value
+
+
+def _content(path: Path) -> dict[str, Any]:
+    raw = path.read_bytes()
+    content: dict[str, Any] = json.loads(gzip.decompress(raw) if path.suffix == ".gz" else raw)
+    return content
+
+
+def _moment(path: Path) -> int:
+    """Return when a run began: files of the history are named by it."""
+    return int(path.name.split(".history.")[0].rpartition("-")[2])

@@ -1,0 +1,111 @@
+"""The wait for a cluster, against an API server that is only objects."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from infra.errors import Interrupted
+from infra.kubernetes.api import ClusterApi, ClusterError, Object
+from infra.kubernetes.watch import NotHealthy, wait_until_healthy
+
+
+class Objects(ClusterApi):
+    """A cluster of one node with one pod, which is ready once somebody has changed it so many times."""
+
+    def __init__(self, changes: int) -> None:
+        self.server = "https://cluster.example"
+        self.changes = changes
+        self.sent: list[tuple[str, str]] = []
+
+    def items(self, path: str, **query: str) -> list[Object]:
+        """Return what is there of a kind."""
+        if path.endswith("/nodes"):
+            return [
+                {"metadata": {"name": "n1"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}},
+            ]
+        if path.endswith("/pods"):
+            ready = "True" if len(self.sent) >= self.changes else "False"
+            return [
+                {
+                    "metadata": {"name": "p", "namespace": "s", "uid": "p1"},
+                    "spec": {"nodeName": "n1"},
+                    "status": {
+                        "phase": "Running",
+                        "conditions": [{"type": "Ready", "status": ready}],
+                        "containerStatuses": [{"name": "c", "state": {"running": {}}}],
+                    },
+                }
+            ]
+        return []
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+    ) -> str:
+        """Keep what is changed."""
+        self.sent.append((method, path))
+        return "{}"
+
+
+class Refusing(Objects):
+    """One where the pod is gone when it is to be changed."""
+
+    def send(self, method: str, path: str, *_: Any, **__: Any) -> str:
+        """Refuse."""
+        super().send(method, path)
+        raise ClusterError("not found", 404)
+
+
+def wait(api: ClusterApi, seconds: float, cancelled: threading.Event | None = None) -> list[str]:
+    said: list[str] = []
+    wait_until_healthy(
+        api,
+        ["n1"],
+        ["s"],
+        deadline=time.monotonic() + seconds,
+        cancelled=cancelled or threading.Event(),
+        status=said.append,
+    )
+    return said
+
+
+@pytest.mark.parametrize("kind", [Objects, Refusing])
+def test_a_pod_that_is_not_ready_is_asked_at_once_and_not_after_its_period(kind: type[Objects]) -> None:
+    api = kind(changes=1)
+    assert wait(api, seconds=10) == ["waiting: pod p is Running, not ready yet"]
+    assert api.sent == [("PATCH", "/api/v1/namespaces/s/pods/p")]
+
+
+def test_a_pod_is_left_a_second_before_it_is_asked_again() -> None:
+    api, began = Objects(changes=3), time.monotonic()
+    wait(api, seconds=30)
+    assert time.monotonic() - began >= 2
+    assert len(api.sent) == 3
+
+
+def test_a_whole_cluster_is_left_alone() -> None:
+    api = Objects(changes=0)
+    assert wait(api, seconds=10) == []
+    assert api.sent == []
+
+
+def test_the_end_of_the_time_says_what_is_missing() -> None:
+    with pytest.raises(NotHealthy, match="pod p is Running, not ready yet"):
+        wait(Objects(changes=100), seconds=0)
+
+
+def test_a_cancelled_run_waits_no_longer() -> None:
+    cancelled = threading.Event()
+    cancelled.set()
+    with pytest.raises(Interrupted):
+        wait(Objects(changes=100), 10, cancelled)

@@ -1,0 +1,106 @@
+"""What is left of a killed run, and what is told to the engine about it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.stack import settle
+from infra.stack.state import Stack
+
+URN = "urn:pulumi:local::azlocal::azlocal:index:Machine::local-rb-0"
+PAIR = (URN, "qemu:///system#local-rb-0")
+INPUTS = {"connection": "qemu:///system", "name": "local-rb-0", "instance": "local"}
+
+
+def operation(type: str, kind: str) -> dict[str, object]:
+    return {"type": type, "resource": {"urn": URN, "type": kind, "inputs": INPUTS}}
+
+
+def test_only_creates_of_ours_are_looked_for() -> None:
+    pending = [
+        operation("creating", "azlocal:index:Machine"),
+        operation("deleting", "azlocal:index:Machine"),
+        operation("creating", "kubernetes:core/v1:Pod"),
+    ]
+    found = list(settle.pending_creates({"pending_operations": pending}))
+    assert found == [(URN, "qemu:///system#local-rb-0")]
+    assert list(settle.pending_creates({})) == []
+    assert list(settle.pending_creates({"pending_operations": None})) == []
+
+
+def test_a_lost_host_is_not_asked() -> None:
+    ours = [
+        {"urn": f"urn:{name}", "type": "azlocal:index:Machine", "id": f"qemu+ssh://root@{name}/system#x"}
+        for name in ("gone", "there")
+    ]
+    deployment = {"resources": [*ours, {"urn": "urn:pod", "type": "kubernetes:core/v1:Pod", "id": "p"}]}
+    assert settle.targets(deployment, frozenset()) == ["--target", settle.OURS]
+    assert settle.targets(deployment, frozenset({"qemu+ssh://root@gone/system"})) == ["--target", "urn:there"]
+
+
+def test_a_lock_is_dead_only_when_its_process_on_this_machine_is_gone(tmp_path: Path) -> None:
+    here = socket.gethostname()
+    assert settle.is_dead({"pid": 2**22 + 1, "hostname": here})
+    assert not settle.is_dead({"pid": os.getpid(), "hostname": here})
+    assert not settle.is_dead({"pid": 2**22 + 1, "hostname": "elsewhere"})
+
+
+class Kept(Stack):
+    """A stack whose state is the test's, and which notes what the engine is asked to do."""
+
+    def __init__(
+        self, deployment: dict[str, object], *, failed: bool = False, lock: dict[str, object] | None = None
+    ):
+        super().__init__("local", Path(), "")
+        self.__dict__.update(kept=deployment, failed=failed, held=[lock] if lock else [], done=[])
+
+    def deployment(self) -> dict[str, object]:
+        kept: dict[str, object] = self.__dict__["kept"]
+        return kept
+
+    def last_run_failed(self) -> bool:
+        return bool(self.__dict__["failed"])
+
+    def locks(self) -> Iterator[dict[str, object]]:
+        yield from self.__dict__["held"]
+
+    def cancel(self) -> None:
+        self.done.append("cancel")
+
+    def refresh(self, *options: str) -> None:
+        self.done.append(" ".join(options))
+
+    @property
+    def done(self) -> list[str]:
+        done: list[str] = self.__dict__["done"]
+        return done
+
+
+MACHINE = {"urn": URN, "type": "azlocal:index:Machine", "id": "qemu:///system#local-rb-0"}
+KILLED = {"resources": [MACHINE], "pending_operations": [operation("creating", "azlocal:index:Machine")]}
+
+
+@pytest.mark.parametrize(
+    ("stack", "done"),
+    [
+        (Kept({"resources": [MACHINE]}), []),
+        (Kept({"resources": [MACHINE]}, failed=True), [f"--target {settle.OURS}"]),
+        (Kept({}, failed=True), []),
+        (
+            Kept(KILLED, failed=True, lock={"pid": 2**22 + 1, "hostname": socket.gethostname()}),
+            ["cancel", f"--target {settle.OURS} {' '.join(f'--import-pending-creates {it}' for it in PAIR)}"],
+        ),
+    ],
+    ids=["sound", "failed", "nothing made", "killed"],
+)
+def test_only_what_a_run_left_is_looked_at(
+    stack: Kept, done: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # no site's file: no host is known to be lost
+    settle.settle(stack)
+    assert stack.done == done

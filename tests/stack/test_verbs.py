@@ -1,0 +1,108 @@
+"""What goes before and after a run of the engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.errors import UserError
+from infra.kvm import daemon
+from infra.stack import __main__ as verbs
+from infra.stack import engine, settle
+from infra.stack.state import EngineFailed, Stack
+
+
+class Noting(Stack):
+    """A stack that notes what is done with it."""
+
+    def __init__(self, calls: list[str], *, stands: bool = True) -> None:
+        super().__init__("dev", Path(), "")
+        self.__dict__.update(calls=calls, stands=stands)
+
+    def exists(self) -> bool:
+        return bool(self.__dict__["stands"])
+
+    def select(self) -> None:
+        self.__dict__["calls"].append("select")
+
+    def outputs(self) -> dict[str, Any]:
+        self.__dict__["calls"].append("outputs")
+        return {}
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Notes what is called, in order; the engine fails where its last option says so."""
+    noted: list[str] = []
+
+    def run(stack: str, verb: str, *options: str, load: object) -> int:
+        noted.append(f"engine {verb} {stack} {' '.join(options)}")
+        return 3 if options[-1] == "--fail" else 0
+
+    monkeypatch.setattr(verbs, "build_image", lambda _stack: noted.append("image"))
+    monkeypatch.setattr(daemon, "start", lambda _say: noted.append("hypervisor"))
+    monkeypatch.setattr(daemon, "stop", lambda _say: noted.append("hypervisor stops"))
+    monkeypatch.setattr(
+        settle, "settle", lambda _stack, *, before_destroy: noted.append(f"settle {before_destroy}")
+    )
+    monkeypatch.setattr(engine, "run", run)
+    return noted
+
+
+def test_up_has_image_hypervisor_and_order_before_it_and_shows_what_stands(calls: list[str]) -> None:
+    assert verbs.main("up", Noting(calls), ["-p", "4"]) == 0
+    started = "engine up dev --yes --skip-preview --suppress-outputs -p 4"
+    assert calls == ["image", "hypervisor", "select", "settle False", started, "outputs"]
+
+
+def test_an_up_that_failed_shows_nothing_and_tells_its_code(calls: list[str]) -> None:
+    assert verbs.main("up", Noting(calls), ["--fail"]) == 3
+    assert calls[-1].startswith("engine up")
+
+
+def test_down_settles_destroys_and_lets_the_hypervisor_end(calls: list[str]) -> None:
+    assert verbs.main("down", Noting(calls), []) == 0
+    destroyed = "engine destroy dev --yes --skip-preview --suppress-outputs"
+    assert calls == ["hypervisor", "settle True", destroyed, "hypervisor stops"]
+
+
+def test_the_hypervisor_goes_on_after_a_down_that_failed(calls: list[str]) -> None:
+    assert verbs.main("down", Noting(calls), ["--fail"]) == 3
+    assert calls[-1].startswith("engine destroy")
+
+
+def test_down_of_no_stack_does_nothing(calls: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert verbs.main("down", Noting(calls, stands=False), []) == 0
+    assert calls == []
+    assert capsys.readouterr().err == "azlocal: there is no stack 'dev', so there is nothing to take down\n"
+
+
+def test_a_preview_needs_no_hypervisor(calls: list[str]) -> None:
+    assert verbs.main("preview", Noting(calls), []) == 0
+    assert calls == ["image", "select", "engine preview dev --diff"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (UserError("no libvirt here"), 1, "error: no libvirt here\n"),
+        (EngineFailed("`pulumi cancel dev` failed", 255), 255, "azlocal: `pulumi cancel dev` failed\n"),
+        (EngineFailed("", 7), 7, ""),  # who failed has said so itself
+    ],
+)
+def test_an_error_is_said_and_nothing_more(
+    calls: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+    code: int,
+    said: str,
+) -> None:
+    def fail(_say: object) -> None:
+        raise error
+
+    monkeypatch.setattr(daemon, "start", fail)
+    assert verbs.main("up", Noting(calls), []) == code
+    assert capsys.readouterr().err == said
