@@ -139,6 +139,7 @@ def needs_x86() -> str | None:
 IMAGE = ("azlocal", "image", "build")
 PLAIN_IMAGE = (*IMAGE, "--plain")
 HYPERVISOR = ("azlocal", "hypervisor", "start")
+AZURE_CLI = (sys.executable, "-m", "tests.arc.emulator.azure_cli")
 MACHINES = (needs_root, needs_x86, needs_command("libvirtd"), needs_command("mmdebstrap"), needs_disk_space)
 
 CORES = os.cpu_count() or 1
@@ -150,7 +151,7 @@ STEPS = (
     Step((Tier("image", MACHINES, (PLAIN_IMAGE,), command=IMAGE),), 45),
     Step(
         (
-            Tier("engine", (needs_command("pulumi"),)),
+            Tier("engine", (needs_command("pulumi"),), (AZURE_CLI,)),
             Tier("lab", (needs_root, needs_namespaces, needs_command("libvirtd"), needs_command("sshd"))),
             Tier("e2e", (*MACHINES, needs_loop_devices), (PLAIN_IMAGE, IMAGE, HYPERVISOR)),
             Tier("vm", (*MACHINES, needs_command("qemu-system-x86_64")), (PLAIN_IMAGE, IMAGE, HYPERVISOR)),
