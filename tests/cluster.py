@@ -128,10 +128,15 @@ class Kubernetes:
         return {node["metadata"]["name"]: is_true(node, "Ready") for node in self.get("nodes")["items"]}
 
     def unfinished_pods(self) -> list[str]:
-        """Return the pods of the whole cluster that neither run nor have done their work."""
+        """Return the pods of the whole cluster that neither run, nor have done their work, nor are being deleted."""
+        staying = [
+            pod
+            for pod in self.get("pods", "--all-namespaces")["items"]
+            if "deletionTimestamp" not in pod["metadata"]
+        ]
         return [
             f"{pod['metadata']['namespace']}/{pod['metadata']['name']}: {pod['status'].get('phase')}"
-            for pod in self.get("pods", "--all-namespaces")["items"]
+            for pod in staying
             if pod["status"].get("phase") != "Succeeded" and not is_true(pod, "Ready")
         ]
 

@@ -414,7 +414,8 @@ def fails(project: Project, **cluster: Any) -> Failure:
     assert run.code != 0, run.output
     assert "Traceback" not in run.output
     took = time.monotonic() - started
-    assert took < MINUTES * 60 + 90, f"{took:.0f} s, though the cluster's limit is {MINUTES} min"
+    # By far less than the default of many minutes; a busy machine takes its time for what isn't the wait.
+    assert took < MINUTES * 60 + 240, f"{took:.0f} s, though the cluster's limit is {MINUTES} min"
     found = re.search(
         r"isn't ready; it lacks:\n(.*?)Logs of its pods and machines are in (\S+)\. ", run.output, re.DOTALL
     )
