@@ -128,7 +128,7 @@ class Kubernetes:
         return {node["metadata"]["name"]: is_true(node, "Ready") for node in self.get("nodes")["items"]}
 
     def unfinished_pods(self) -> list[str]:
-        """Return the pods of the whole cluster that neither run, nor have done their work, nor are being deleted."""
+        """Return the pods that neither run, nor have done their work, nor are being deleted."""
         staying = [
             pod
             for pod in self.get("pods", "--all-namespaces")["items"]
