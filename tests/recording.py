@@ -35,7 +35,16 @@ Reporting = Generator[None, pytest.TestReport, pytest.TestReport]
 
 @dataclass(frozen=True)
 class Cost:
-    """What one test did and cost; `outcome` is the worst of its set-up, call and tear-down."""
+    """What one test did and cost.
+
+    Attributes:
+        test: pytest's name of it.
+        tier: its marker.
+        outcome: the worst of its set-up, call and tear-down.
+        seconds: of all three.
+        cpu_seconds: processor time of its processes and machines meanwhile.
+        reason: why it was skipped, or the failure as pytest shows it: here at once, there after the last test.
+    """
 
     test: str
     tier: str
@@ -141,7 +150,9 @@ def cost_of(phases: list[pytest.TestReport]) -> Cost:
     """Sum up a test's set-up, call and tear-down."""
     properties: list[dict[str, Any]] = [dict(phase.user_properties) for phase in phases]
     worst = min(phases, key=lambda phase: ("failed", "skipped", "passed").index(phase.outcome))
-    reason = worst.longrepr[2] if worst.skipped and isinstance(worst.longrepr, tuple) else ""
+    reason = worst.longreprtext if worst.failed else ""
+    if worst.skipped and isinstance(worst.longrepr, tuple):
+        reason = worst.longrepr[2]
     return Cost(
         test=phases[0].nodeid,
         tier=str(properties[0].get(_TIER, "unit")),
