@@ -17,7 +17,7 @@ from infra.kvm.chunk_worker import ImageFile
 from infra.kvm.connection import Hosts
 from infra.kvm.errors import HostError
 from infra.kvm.spread import FROM_HERE_AT_ONCE, HERE, Spreads
-from infra.ssh import LocalShell, Shell, ShellError
+from infra.ssh import CommandError, LocalShell, Shell, ShellError
 
 _SIDE_SUFFIX: Final = ".chunks"
 """Of the file beside an image that keeps its chunks' hashes."""
@@ -221,9 +221,12 @@ class _Copy:
         self._text = "copying it on this machine"
         copy = ["cp", "--sparse=always", "--", str(self._source), self._file.path]
         for command in (copy, ["sync", "--data", "--", self._file.path]):
-            with self._file.shell.start(command) as process:
-                for _ in process.lines(patience=_COPY_SECONDS):
-                    self._tick()
+            try:
+                with self._file.shell.start(command) as process:
+                    for _ in process.lines(patience=_COPY_SECONDS):
+                        self._tick()
+            except CommandError as error:
+                raise HostError(str(error)) from error
 
     def send(self, missing: Mapping[int, str]) -> bool:
         """Send chunks from here; return whether all of them arrived as they should be."""

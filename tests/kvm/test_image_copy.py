@@ -16,7 +16,7 @@ from infra.kvm.chunks import CHUNK
 from infra.kvm.connection import Hosts
 from infra.kvm.errors import HostError, Interrupted
 from infra.kvm.image_copy import ImageCopies, Neighbour, Target
-from infra.ssh import CommandResult, LocalShell, Shell
+from infra.ssh import CommandResult, LocalShell, Process, Shell
 
 COMPLETE = "image.complete"
 
@@ -139,6 +139,22 @@ def test_a_host_gets_it_from_here(site: Site, name: str) -> None:
     assert all(re.fullmatch(r"node image: .*(\d+ %|\d+ s)", one) for one in said.texts)
     assert said.sources <= {"this machine"}
     assert site.volume(name).stat().st_blocks * 512 < 2 << 20
+
+
+class FullShell(FolderShell):
+    """Has a disk without room for what is copied here."""
+
+    def start(self, argv: Sequence[str]) -> Process:
+        return super().start([*argv[:-1], "/dev/full"] if argv[0] == "cp" else argv)
+
+
+def test_a_full_disk_here_is_the_hosts_error(site: Site) -> None:
+    (site.root / "local").mkdir()
+    site.volume("local").touch()
+    shell = FullShell(site.root / "local")
+    target = Target(site.connection("local"), shell, "pool", "image", str(site.volume("local")))
+    with pytest.raises(HostError, match="No space left on device"):
+        site.copies.bring(site.image, target, [], COMPLETE, Said())
 
 
 def test_a_file_is_read_for_its_hashes_once_and_again_when_it_changes(site: Site) -> None:
