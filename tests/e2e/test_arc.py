@@ -131,10 +131,13 @@ def test_the_cluster_ends_connected_and_every_agent_runs(made: Made) -> None:
     assert outputs["connectedClusters"]["a"]["connectivityStatus"] == "Connected"
     assert outputs["azure"] == {"cloud": "emulator", "isEmulated": True}
     assert "stands in for Azure" in made.seen.output, "up says that it isn't Azure"
-    deployments = made.a.get("deployments", "--namespace", "azure-arc")["items"]
-    assert {one["metadata"]["name"] for one in deployments} == DOCUMENTED_AGENTS
-    assert [one["metadata"]["name"] for one in deployments if not one["status"].get("availableReplicas")] == []
+    assert available_agents(made) == DOCUMENTED_AGENTS
     assert made.a.unfinished_pods() == []
+
+
+def available_agents(made: Made) -> set[str]:
+    deployments = made.a.get("deployments", "--namespace", "azure-arc")["items"]
+    return {one["metadata"]["name"] for one in deployments if one["status"].get("availableReplicas")}
 
 
 # -- GitOps and extensions --------------------------------------------------------------------------
@@ -266,6 +269,7 @@ def repaired(made: Made, repository: Repository) -> Seen:
 
 def test_up_repairs_stopped_agents(made: Made, repaired: Seen) -> None:
     assert made.project.outputs()["connectedClusters"]["a"]["connectivityStatus"] == "Connected"
+    assert available_agents(made) == DOCUMENTED_AGENTS
     assert made.a.unfinished_pods() == []
 
 

@@ -417,7 +417,7 @@ def fails(project: Project, **cluster: Any) -> Failure:
     # By far less than the default of many minutes; a busy machine takes its time for what isn't the wait.
     assert took < MINUTES * 60 + 240, f"{took:.0f} s, though the cluster's limit is {MINUTES} min"
     found = re.search(
-        r"isn't ready; it lacks:\n(.*?)Logs of its pods and machines are in (\S+)\. ", run.output, re.DOTALL
+        r"isn't ready; it lacks:(.*?)Logs of its pods and machines are in (\S+)\. ", run.output, re.DOTALL
     )
     assert found, run.output
     logs = Path(found[2])
