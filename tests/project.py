@@ -184,8 +184,8 @@ class Project:
         return Counter(one["type"].rpartition(":")[2] for one in self.state().get("resources", []))
 
     def exists(self) -> bool:
-        """Return whether the stack was made already."""
-        return self._state_file.exists()
+        """Return whether the stack was made already: in a new folder, there isn't even the project's file."""
+        return (self.directory / "Pulumi.yaml").exists() and self._state_file.exists()
 
     def is_empty(self) -> bool:
         """Return whether state lists nothing, no run was killed meanwhile, and none is at it."""
