@@ -65,7 +65,7 @@ def test_a_wrong_host_key_stops_up_before_anything_is_made_there(project: Projec
     ):
         assert word in said
     assert "Accepted publickey" not in server.log.read_text(), "nobody logged in"
-    assert project.kinds() & {"Host", "Network", "Image", "Machine"} == set()
+    assert project.kinds().keys() & {"Host", "Network", "Image", "Machine"} == set()
 
     (server.folder / "known").write_text(right)
     assert REFUSAL in project.up().expect(255).output
