@@ -15,6 +15,7 @@ from tests.project import Project
 pytestmark = pytest.mark.e2e
 
 RB = f"{INSTANCE}-rb-0"
+POOL = f"azlocal-{INSTANCE}"
 
 
 WHOLE = Counter(Host=1, Network=2, Image=1, Machine=1)
@@ -55,9 +56,15 @@ def needed(kind: str) -> Counter[str]:
 
 
 def take_away(project: Project, kind: str) -> None:
-    """Remove what the plugin still made when its engine was gone: the next point would not be reached."""
+    """Remove what an earlier run made beside what it was killed at: the next point would not be reached.
+
+    So does a plugin whose engine is gone, and one that copies the image while it makes the networks.
+    """
     if project.kinds()[kind] == WHOLE[kind]:
         project.destroy("--target", f"**azlocal:index:{kind}::**").expect()
+    elif kind == "Image":
+        for line in virsh("vol-list", POOL, uri="qemu:///system").splitlines():
+            virsh("vol-delete", line.split()[0], POOL, uri="qemu:///system")
 
 
 def machines() -> set[str]:
