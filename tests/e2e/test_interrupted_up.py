@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from tests.e2e.killing import POINTS, kill_at, named
-from tests.instance import INSTANCE, MakeProject, on, virsh
+from tests.instance import INSTANCE, MakeProject, on, power_off, virsh
 from tests.leftovers import leftovers
 from tests.project import Project
 
@@ -65,6 +65,9 @@ def take_away(project: Project, kind: str) -> None:
     elif kind == "Image":
         for line in virsh("vol-list", POOL, uri="qemu:///system").splitlines():
             virsh("vol-delete", line.split()[0], POOL, uri="qemu:///system")
+    elif kind == "Machine" and RB in virsh("list", "--name").split():
+        power_off(RB)
+        virsh("undefine", RB)
 
 
 def machines() -> set[str]:
