@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import pytest
@@ -95,11 +96,16 @@ class _Api:
         self._connection = connection
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, dict[str, Any]]:
+        """Return the status and what is said; a server busy with a definition's storage is asked again."""
         given = {"Content-Type": "application/json", **headers}
-        self._connection.request(method, path, json.dumps(body) if body is not None else None, given)
-        answer = self._connection.getresponse()
-        decoded: dict[str, Any] = json.loads(answer.read())
-        return answer.status, decoded
+        ends = time.monotonic() + _CLEAN_SECONDS
+        while True:
+            self._connection.request(method, path, json.dumps(body) if body is not None else None, given)
+            answer = self._connection.getresponse()
+            decoded: dict[str, Any] = json.loads(answer.read())
+            if answer.status != HTTPStatus.TOO_MANY_REQUESTS or time.monotonic() > ends:
+                return answer.status, decoded
+            time.sleep(0.3)
 
     def objects(self) -> Iterator[tuple[Object, bool]]:
         """Return every object that tests may have made, and whether finalizers hold it."""
