@@ -60,7 +60,7 @@ def run(stack: str, verb: str, *arguments: str, load: Callable[[], Program]) -> 
             return _ended(process)
 
 
-class _Host(language_pb2_grpc.LanguageRuntimeServicer):  # type: ignore[misc]
+class _Host(language_pb2_grpc.LanguageRuntimeServicer):
     """Answers the engine as the host of one program."""
 
     def __init__(self) -> None:

@@ -59,9 +59,9 @@ class _Kinds(Mapping[str, "AnyKind"]):
     def _load(self, name: str) -> AnyKind:
         made: Any = getattr(import_module(f"infra.provider.kinds.{_module(name)}"), f"{name}Kind")
         with self._making:
-            if name in (*_CHECKING, *_HOSTED):
-                return made(self._hosts)
-            return made(self._azure) if name in _AZURE else made()
+            shared = (self._hosts,) if name in (*_CHECKING, *_HOSTED) else (self._azure,) if name in _AZURE else ()
+            kind: AnyKind = made(*shared)
+            return kind
 
     @cached_property
     def _hosts(self) -> Hosts:
