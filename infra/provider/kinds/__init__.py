@@ -60,9 +60,9 @@ class _Kinds(Mapping[str, "AnyKind"]):
         module = import_module(f"infra.provider.kinds.{_module(name)}")
         made: Callable[..., AnyKind] = getattr(module, f"{name}Kind")
         with self._making:
-            if name in (*_CHECKING, *_HOSTED):
-                return made(self._hosts)
-            return made(self._azure) if name in _AZURE else made()
+            shared = (self._hosts,) if name in (*_CHECKING, *_HOSTED) else (self._azure,) if name in _AZURE else ()
+            kind: AnyKind = made(*shared)
+            return kind
 
     @cached_property
     def _hosts(self) -> Hosts:

@@ -1,0 +1,103 @@
+"""A run of the real engine with its program in our own process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pulumi
+import pytest
+
+from infra.stack.engine import Program, run
+from tests.project import ROOT
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A project with a stack; its runtime is one that isn't there, as nobody is to start one."""
+    (tmp_path / "Pulumi.yaml").write_text("name: toy\nruntime: nowhere\n")
+    (tmp_path / "Pulumi.dev.yaml").write_text("config:\n  toy:word: hello\n")
+    monkeypatch.setenv("PATH", f"{ROOT / '.azlocal' / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PULUMI_BACKEND_URL", tmp_path.as_uri())
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "test")
+    monkeypatch.setenv("PULUMI_SKIP_UPDATE_CHECK", "true")
+    monkeypatch.setenv("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "true")
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["pulumi", "stack", "init", "dev"], check=True, capture_output=True)
+    yield tmp_path
+    pulumi.runtime.reset_options()
+
+
+def up(load: Callable[[], Program]) -> int:
+    return run("dev", "up", "--yes", "--skip-preview", "--non-interactive", load=load)
+
+
+def test_the_program_gets_its_configuration_and_its_outputs_are_kept(project: Path) -> None:
+    def program() -> None:
+        word = pulumi.Config().require("word")
+        pulumi.export("said", f"{word} from {pulumi.get_stack()} of {pulumi.get_project()}")
+
+    assert up(lambda: program) == 0
+    said = subprocess.run(
+        ["pulumi", "stack", "output", "--json", "--stack", "dev"], check=True, capture_output=True, text=True
+    ).stdout
+    assert json.loads(said) == {"said": "hello from dev of toy"}
+
+
+def test_what_is_wrong_is_said_once_and_the_run_fails(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    def refusing() -> None:
+        raise pulumi.RunError("the plan has 1 error")
+
+    def broken() -> None:
+        raise LookupError("a bug")
+
+    def missing() -> Program:
+        raise ImportError("no such module")
+
+    for load, text in (
+        (lambda: refusing, "the plan has 1 error"),
+        (lambda: broken, "LookupError: a bug"),
+        (missing, "ImportError: no such module"),
+    ):
+        assert up(load) != 0
+        said = capfd.readouterr()
+        lines = [line for line in (said.out + said.err).splitlines() if text in line]
+        assert lines, said
+        assert "unhandled error" not in said.out + said.err
+
+
+def test_a_killed_engine_ends_the_run(project: Path) -> None:
+    def killing() -> None:
+        children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+        os.kill(int(children[-1]), 9)
+
+    assert up(lambda: killing) == 128 + 9
+
+
+def test_a_stop_is_handed_on_to_the_engine(project: Path) -> None:
+    """As `kill` of make's process sends it; the engine ends in order, which a plain end of ours would not give."""
+    code = (
+        "import os, signal, sys, time\n"
+        "from infra.stack.engine import run\n"
+        "def program():\n    os.kill(os.getpid(), signal.SIGTERM); time.sleep(2)\n"
+        "code = run('dev', 'up', '--yes', '--skip-preview', '--non-interactive', load=lambda: program)\n"
+        "print('ended', code, flush=True); os._exit(0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert "ended 255" in done.stdout or "ended 1" in done.stdout, done
+    state = json.loads((project / ".pulumi" / "stacks" / "toy" / "dev.json").read_text())
+    assert state["version"] == 3
+    assert not list(project.glob(".pulumi/locks/*/*/dev/*.json"))
