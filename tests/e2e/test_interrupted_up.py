@@ -16,8 +16,7 @@ pytestmark = pytest.mark.e2e
 
 RB = f"{INSTANCE}-rb-0"
 POOL = f"azlocal-{INSTANCE}"
-
-
+LIBVIRT_STEPS = ("after createXMLFrom", "after defineXML", "after create")
 WHOLE = Counter(Host=1, Network=2, Image=1, Machine=1)
 
 
@@ -27,7 +26,7 @@ def test_each_up_goes_on_where_the_one_before_was_killed(make_project: MakeProje
     points = POINTS if victim == "plugin" else POINTS[::2]
     for before, point in pairwise(["nowhere", *points]):
         with named(f"the {victim} was killed {before}, and the next one {point}"):
-            take_away(project, kind_of(point))
+            take_away(project, point)
             kill_at(project, point, victim)
             project.settle().expect()
             # It has got past what the run before was killed at: state has all that comes before its own point.
@@ -55,17 +54,18 @@ def needed(kind: str) -> Counter[str]:
     return Counter() if kind == "Host" else Counter(Host=1)
 
 
-def take_away(project: Project, kind: str) -> None:
-    """Remove what an earlier run made beside what it was killed at: the next point would not be reached.
+def take_away(project: Project, point: str) -> None:
+    """Remove what an earlier run made beyond its own point, where the next point would not be reached for that.
 
-    So does a plugin whose engine is gone, and one that copies the image while it makes the networks.
+    A plugin whose engine is gone ends what it is at, and another copies the image while it makes the networks.
     """
+    kind = kind_of(point)
     if project.kinds()[kind] == WHOLE[kind]:
         project.destroy("--target", f"**azlocal:index:{kind}::**").expect()
-    elif kind == "Image":
+    elif point == "after place":
         for line in virsh("vol-list", POOL, uri="qemu:///system").splitlines():
             virsh("vol-delete", line.split()[0], POOL, uri="qemu:///system")
-    elif kind == "Machine" and RB in virsh("list", "--name").split():
+    elif point in LIBVIRT_STEPS and RB in virsh("list", "--name").split():
         power_off(RB)
         virsh("undefine", RB)
 
