@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -25,16 +26,20 @@ def set_host(project: Project, **changes: object) -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system that clones files, with room for a store and not for an image."""
-    device, folder = tmp_path / "small.xfs", tmp_path / "small"
-    folder.mkdir()
-    with device.open("wb") as file:
-        file.truncate(300 << 20)
-    subprocess.run(["mkfs.xfs", "-q", "-m", "reflink=1", str(device)], check=True)
-    subprocess.run(["mount", "-o", "loop", str(device), str(folder)], check=True)
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+def small_disk() -> Iterator[Path]:
+    """A file system that clones files, with room for a store and not for an image.
+
+    Its path is short: libvirt gives a loop device no name of 64 characters or more.
+    """
+    with tempfile.TemporaryDirectory() as top:
+        device, folder = Path(top, "small.xfs"), Path(top, "small")
+        folder.mkdir()
+        with device.open("wb") as file:
+            file.truncate(300 << 20)
+        subprocess.run(["mkfs.xfs", "-q", "-m", "reflink=1", str(device)], check=True)
+        subprocess.run(["mount", "-o", "loop", str(device), str(folder)], check=True)
+        yield folder
+        subprocess.run(["umount", str(folder)], check=True)
 
 
 def make_room(folder: Path) -> None:
@@ -68,7 +73,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(
     assert f"no room for machines' disks in {tiny_disk}/azlocal: " in run.output
     assert [path for path in tiny_disk.rglob("*") if not path.is_dir()] == []
 
-    set_host(project, storageDirectory=str(small_disk / "azlocal"))
+    set_host(project, storageDirectory=str(small_disk))
     run = project.up()
     assert run.code != 0
     assert "No space left on device" in run.output
