@@ -55,7 +55,7 @@ lab-down: setup ## take the lab away with all that was built on it; make down ST
 	@$(SUDO) .venv/bin/python -m tests.lab down $(LAB)
 
 ##@ Tests
-test: setup ## lint and every tier that this machine can run; says what it skips and why
+test: setup ## lint and every tier that this machine can run; FULL=1: the tests marked full, too
 	@.venv/bin/python -m scripts.tiers
 test-unit test-engine test-lab test-e2e test-vm: setup
 	@.venv/bin/python -m scripts.tiers $(@:test-%=%)

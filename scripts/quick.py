@@ -15,8 +15,9 @@ from pathlib import Path
 import grimp
 from rich.console import Console
 
+from infra.image.places import default_cache
+
 ROOT = Path(__file__).resolve().parent.parent
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "azlocal"
 PACKAGES = ("infra", "tests", "scripts", "bench")
 PYTEST_FOUND_NO_TESTS = 5
 WORTH_WORKERS = 20  # test files; starting workers costs as much as a few files
@@ -73,7 +74,7 @@ def main() -> int:
         console.print("quick: nothing changed")
         return 0
     sys.path.insert(0, str(ROOT))
-    graph = grimp.build_graph(*PACKAGES, cache_dir=str(CACHE / "grimp"))
+    graph = grimp.build_graph(*PACKAGES, cache_dir=str(default_cache().root / "grimp"))
     tests = reached_tests(changed, graph)
     python = [str(path) for path in changed if path.suffix == ".py"]
     bin_folder = Path(sys.executable).parent
@@ -88,7 +89,7 @@ def main() -> int:
             ["--numprocesses", str(os.cpu_count()), "--dist", "loadfile"] if len(tests) >= WORTH_WORKERS else []
         )
         commands["unit tests"] = [sys.executable, "-m", "pytest", "-q", "--no-header", *workers, *map(str, tests)]
-    environment = os.environ | {"MYPY_CACHE_DIR": str(CACHE / "mypy")}
+    environment = os.environ | {"MYPY_CACHE_DIR": str(default_cache().root / "mypy")}
     running = {
         name: subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

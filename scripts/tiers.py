@@ -6,6 +6,8 @@ for a machine to boot, another computes. The table still counts each tier on its
 
 In CI (AZLOCAL_TEST_REQUIRE=all) a tier that can't run is a failure, and AZLOCAL_TEST_MINUTES is the time for
 everything together: what is left to run then is stopped, and the table is printed.
+
+Tests that are marked `full` run only with FULL=1; tests/full_run.json says when they last did.
 """
 
 import os
@@ -28,14 +30,14 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.image import find_node_image
-from tests import costs
-from tests.marks import MARKED_TIERS
+from infra.image.places import default_cache
+from tests import costs, full_run
+from tests.marks import FULL, MARKED_TIERS
 from tests.recording import RECORD_VARIABLE, Cost, read_record
 
 ROOT = Path(__file__).resolve().parent.parent
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "azlocal"
 PYTEST_SAYS_TESTS_FAILED = 1
-PYTEST_SAYS_NO_MORE = -1
+FAILED_OUTSIDE_TESTS = -1  # pytest says that tests failed, and none has
 RECORDS = ROOT / ".azlocal" / "tests"  # what each test of the last run cost
 GRACE_SECONDS = 120  # for fixtures to take their machines down after an interrupt
 MACHINES_GIB = 8  # their disks, and their host's store
@@ -122,7 +124,8 @@ def needs_loop_devices() -> str | None:
 
 def needs_disk_space() -> str | None:
     """The node image and the machines' disks have to fit."""
-    existing = next(folder for folder in (CACHE, *CACHE.parents) if folder.exists())
+    cache = default_cache().root
+    existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
     free_gib = shutil.disk_usage(existing).free / 2**30
     needed = MACHINES_GIB if find_node_image() and find_node_image("plain") else IMAGE_GIB
     if free_gib >= needed:
@@ -209,28 +212,45 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def run_step(step: Step, extra: list[str], deadline: Deadline) -> list[Result]:
+@dataclass(frozen=True)
+class Run:
+    """How tiers are run.
+
+    Attributes:
+        deadline: The end of all steps' time.
+        required: A tier that this machine can't run is a failure.
+        full: Tests marked `full` run, too.
+        pytest_flags: What else pytest is told.
+    """
+
+    deadline: Deadline
+    required: bool = False
+    full: bool = False
+    pytest_flags: tuple[str, ...] = ()
+
+
+def run_step(step: Step, run: Run) -> list[Result]:
     """Prepare a step's tiers and run them; a tier whose preparation fails doesn't keep the others from running."""
     results = []
     ready = []
     started = time.monotonic()
-    prepared: dict[tuple[str, ...], bool] = {}
+    succeeded: dict[tuple[str, ...], bool] = {}
     for tier in step.tiers:
         for command in tier.preparations:
-            if command not in prepared:
-                prepared[command] = run_limited(list(command), deadline.minutes(step.limit_minutes)) == 0
-        broken = next((command for command in tier.preparations if not prepared[command]), None)
+            if command not in succeeded:
+                succeeded[command] = run_limited(list(command), run.deadline.minutes(step.limit_minutes)) == 0
+        broken = next((command for command in tier.preparations if not succeeded[command]), None)
         if broken:
             results.append(Result(tier.name, "FAILED", reason=f"its preparation failed: {shlex.join(broken)}"))
         else:
             ready.append(tier)
-    limit = deadline.minutes(step.limit_minutes)
+    limit = run.deadline.minutes(step.limit_minutes)
     results += [run_command(tier, limit) for tier in ready if tier.command]
     if tested := [tier for tier in ready if not tier.command]:
-        results += run_pytest(tested, step.workers, limit, extra)
+        results += run_pytest(tested, step.workers, limit, run)
     for result in results:
         result.seconds = time.monotonic() - started
-    if HYPERVISOR in prepared:
+    if HYPERVISOR in succeeded:
         run_limited(["azlocal", "hypervisor", "stop"], limit_minutes=2)
     return results
 
@@ -251,24 +271,27 @@ def children_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def run_pytest(tiers: list[Tier], workers: int, limit_minutes: float, extra: list[str]) -> list[Result]:
+def run_pytest(tiers: list[Tier], workers: int, limit_minutes: float, run: Run) -> list[Result]:
     """Run the tests of these tiers in one queue, and count each tier's."""
     marked = [tier.name for tier in tiers if tier.name in MARKED_TIERS]
-    RECORDS.mkdir(parents=True, exist_ok=True)
-    record = RECORDS / f"{'-'.join(tier.name for tier in tiers)}.jsonl"
+    folder = RECORDS / FULL if run.full else RECORDS
+    folder.mkdir(parents=True, exist_ok=True)
+    record = folder / f"{'-'.join(tier.name for tier in tiers)}.jsonl"
     record.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pytest", *(["-m", " or ".join(marked)] if marked else []), "--durations=10"]
+    command = [sys.executable, "-m", "pytest", "--durations=10"]
+    if marked:
+        command += ["-m", " or ".join(marked) if run.full else f"({' or '.join(marked)}) and not {FULL}"]
     if workers > 1:
         # A file's tests share what they made, so a file stays in one worker; conftest.py puts the longest first.
         command += ["--numprocesses", str(workers), "--dist", "loadfile", "--no-loadscope-reorder"]
     # A file that can't be imported must not take the other tiers' tests along.
-    command += ["--continue-on-collection-errors", *extra]
+    command += ["--continue-on-collection-errors", *run.pytest_flags]
     code = run_limited(command, limit_minutes, {RECORD_VARIABLE: str(record)})
     results = [count(tier.name, read_record(record)) for tier in tiers]
     if code == PYTEST_SAYS_TESTS_FAILED and not any(result.failed for result in results):
-        code = PYTEST_SAYS_NO_MORE  # a worker that crashed, a file that can't be imported: no tier's own failure
+        code = FAILED_OUTSIDE_TESTS  # a worker that crashed, a file that can't be imported: no tier's own failure
     for result in results:
-        judge(result, code, limit_minutes)
+        judge(result, code, limit_minutes, {} if run.full else costs.budgets())
     return results
 
 
@@ -286,18 +309,18 @@ def count(tier: str, record: list[Cost]) -> Result:
     )
 
 
-def judge(result: Result, code: int | None, limit_minutes: float) -> None:
-    """Say whether a tier passed, by its tests and by how pytest, which may have run other tiers too, ended."""
+def judge(result: Result, code: int | None, limit_minutes: float, budgets: Mapping[str, float]) -> None:
+    """Say whether a tier passed: by its tests, by how pytest (of other tiers, too) ended, and by its cost."""
     if result.failed:
         result.outcome = "FAILED"
     elif code is None:
         result.outcome, result.reason = "FAILED", out_of_time(limit_minutes)
     elif code not in (0, PYTEST_SAYS_TESTS_FAILED):
-        said = f"pytest exited {code}" if code != PYTEST_SAYS_NO_MORE else "pytest failed outside of tests"
+        said = f"pytest exited {code}" if code != FAILED_OUTSIDE_TESTS else "pytest failed outside of tests"
         result.outcome, result.reason = "FAILED", f"{said}, see above"
     elif not result.passed:
         result.outcome, result.reason = "FAILED", f"none of its {result.skipped} tests ran"
-    elif over := costs.over_budget(result.tier, result.cpu_seconds, costs.budgets()):
+    elif over := costs.over_budget(result.tier, result.cpu_seconds, budgets):
         result.outcome, result.reason = "FAILED", over
 
 
@@ -306,22 +329,19 @@ def out_of_time(limit_minutes: float) -> str:
     return f"stopped after its limit of {limit_minutes:.0f} minutes"
 
 
-def run_all(
-    steps: Iterable[Step], console: Console, *, required: bool, deadline: Deadline | None = None
-) -> Iterator[Result]:
+def run_all(steps: Iterable[Step], console: Console, run: Run) -> Iterator[Result]:
     """Run step after step. A tier that this machine can't run is a failure only where it is required."""
-    extra = shlex.split(os.environ.get("PYTEST_FLAGS", ""))
     for step in steps:
         able = []
         for tier in step.tiers:
             reason = next(filter(None, (need() for need in tier.needs)), None)
             if reason:
-                yield Result(tier.name, "FAILED" if required else "skipped", reason=reason)
+                yield Result(tier.name, "FAILED" if run.required else "skipped", reason=reason)
             else:
                 able.append(tier)
         if able:
             console.rule(" + ".join(tier.name for tier in able))
-            yield from run_step(replace(step, tiers=tuple(able)), extra, deadline or Deadline(inf))
+            yield from run_step(replace(step, tiers=tuple(able)), run)
 
 
 def show(results: list[Result], console: Console) -> None:
@@ -348,10 +368,17 @@ def main(names: list[str]) -> int:
         console.print(f"no such tier: {', '.join(sorted(unknown))}; they are {', '.join(t.name for t in TIERS)}")
         return 2
     steps = [replace(step, tiers=tuple(t for t in step.tiers if not names or t.name in names)) for step in STEPS]
-    deadline = Deadline(float(os.environ.get("AZLOCAL_TEST_MINUTES") or inf))
-    required = bool(names) or os.environ.get("AZLOCAL_TEST_REQUIRE") == "all"
-    results = list(run_all([step for step in steps if step.tiers], console, required=required, deadline=deadline))
+    run = Run(
+        Deadline(float(os.environ.get("AZLOCAL_TEST_MINUTES") or inf)),
+        required=bool(names) or os.environ.get("AZLOCAL_TEST_REQUIRE") == "all",
+        full=os.environ.get("FULL", "") not in ("", "0"),
+        pytest_flags=tuple(shlex.split(os.environ.get("PYTEST_FLAGS", ""))),
+    )
+    results = list(run_all([step for step in steps if step.tiers], console, run))
+    if run.full and not names and all(result.outcome == "passed" for result in results):
+        full_run.write({result.tier: result.passed for result in results if result.passed})
     show(results, console)
+    console.print(full_run.told(), highlight=False)
     return 1 if any(result.outcome == "FAILED" for result in results) else 0
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from infra.image import ImageKind, build_command, find_node_image
 from tests.kept import kept_folder, take_away_others
+from tests.lab.groups import prefer
 from tests.leftovers import emulators, leftovers
 from tests.project import ROOT, Project
 from tests.waiting import eventually
@@ -97,15 +98,11 @@ def hypervisor() -> Iterator[None]:
 
 
 def _prefer_machines() -> None:
-    """Give libvirt's machines together four sessions' share of the processors, where no systemd shares them out.
-
-    Else all machines together get what each shell or run of the engine gets, and an emulated VM, which is what the
-    whole queue ends up waiting for, a tenth of a processor.
-    """
+    """Give libvirt's machines together more of the processors, where no systemd shares them out."""
     for shares in (Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup/cpu,cpuacct")):
         if (shares / "cpu.shares").exists() and not (shares / "machine.slice").exists():
             (shares / "machine").mkdir(exist_ok=True)  # as libvirt calls it
-            (shares / "machine/cpu.shares").write_text("4096")
+            prefer(shares / "machine")
 
 
 def _end_left_emulators() -> None:

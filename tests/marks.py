@@ -1,4 +1,4 @@
-"""The markers of tests, as pyproject.toml declares them: which tier a test belongs to, and chains."""
+"""The markers of tests, as pyproject.toml declares them: which tier a test belongs to, chains, and `full`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import pytest
 
 MARKED_TIERS: Final = ("engine", "lab", "e2e", "vm")
 """Every test without one of these markers is a unit test."""
+
+FULL: Final = "full"
+"""Tests that cost minutes of emulated machines or of a whole move: only `make test FULL=1` runs them."""
 
 
 def tier_of(item: pytest.Item) -> str:

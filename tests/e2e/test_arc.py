@@ -338,6 +338,7 @@ def azure_of(made: Made) -> Azure:
     return Azure(environment, AzureScope(client["subscriptionId"], INSTANCE), credential_for(environment))
 
 
+@pytest.mark.full
 def test_a_move_takes_everything_along_and_the_next_preview_is_empty(made: Made, repository: Repository) -> None:
     """What somebody made beside the stack, too; a move that is interrupted goes on where it was."""
     before = resource(made, "ConnectedCluster")["publicKey"]
@@ -393,7 +394,7 @@ def interrupt(made: Made, arguments: list[str], reached: Callable[[], bool]) -> 
 
 
 def test_what_is_taken_out_of_the_file_leaves_the_cluster(made: Made) -> None:
-    made.connect(location="westeurope")
+    made.connect(location=resource(made, "ConnectedCluster")["location"])
     made.project.up(timeout=600).expect()
     assert {"backup", "azuremonitor-containers", "flux"} & releases(made).keys() == set()
     assert from_git(made) == "", "what Flux applied goes with its configuration"

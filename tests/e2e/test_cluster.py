@@ -528,7 +528,7 @@ def test_a_second_cluster_on_the_same_network_stays_apart(made: Made, b: Kuberne
     a, project = made.a, made.project
     assert a.nodes() == {a.control_plane: True, a.worker: True}
     assert b.nodes() == {b.control_plane: True, b.worker: True}
-    assert (a.unfinished_pods(), b.unfinished_pods()) == ([], [])
+    eventually(lambda: a.unfinished_pods() == b.unfinished_pods() == [], "every pod of both runs")
     plan = project.outputs()["clusters"]
     assert plan["a"]["endpoint"] != plan["b"]["endpoint"]
     assert not planned_addresses(project, "a") & planned_addresses(project, "b")

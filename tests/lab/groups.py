@@ -24,6 +24,11 @@ _TOP: Final = Path("/sys/fs/cgroup")
 _ANYWHERE: Final = Path("/mnt")
 _LOCK: Final = Path("/run/azlocal-lab-groups.lock")
 _EMPTY_SECONDS: Final = 10.0
+_SESSIONS: Final = 4
+"""How many logins' share of the processors machines get together, labs' hosts and libvirt's own alike.
+
+A group gets what one login gets, else: all machines together as much as each run of the engine.
+"""
 _PERIOD_MICROSECONDS: Final = 20_000
 """Short, so that a host with little of a processor is slow, and doesn't stand still and run in turns."""
 
@@ -81,6 +86,7 @@ def join(lab: str, host: str) -> None:
                 group.mkdir(exist_ok=True)
                 if "cpuset" in hierarchy.options.split(","):
                     _inherit_processors(parent, group)
+            prefer(top / GROUP)
             (group / "cgroup.procs").write_text(str(os.getpid()))
 
 
@@ -126,6 +132,13 @@ def limit_processors(lab: str, host: str, count: float) -> None:
             (group / "cpu.cfs_quota_us").write_text(str(allowed))
             return
     raise LabError("no control group here limits processors: the kernel needs CONFIG_CFS_BANDWIDTH")
+
+
+def prefer(group: Path) -> None:
+    """Give a group with machines in it several logins' share of the processors."""
+    for name, one_login in (("cpu.shares", 1024), ("cpu.weight", 100)):
+        if (group / name).exists():
+            (group / name).write_text(str(_SESSIONS * one_login))
 
 
 def mount_own(folder: str) -> None:

@@ -19,7 +19,7 @@ from tests.lab.disk import host_key, renew_host_key
 from tests.lab.marks import LabError, boot_arguments, folder
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
-_BOOT_SECONDS: Final = 60.0
+_BOOT_SECONDS: Final = 180.0
 _DEATH_SECONDS: Final = 30.0
 _LOG_TAIL: Final = 2000
 

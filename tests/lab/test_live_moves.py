@@ -15,7 +15,7 @@ from tests.lab.traces import traces
 from tests.project import Project
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.full]
 
 RB = f"{INSTANCE}-rb-0"
 BOOT_SECONDS = 900  # of an emulated guest, on a machine that has others to run as well

@@ -18,7 +18,7 @@ from tests.lab.lab import Lab
 from tests.lab.site import draining, netplan
 from tests.project import Project
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.full]
 
 SIZES = {"Node": {"vcpus": 2, "memoryGiB": 3, "diskGiB": 20}, "Tiny": {"vcpus": 1, "memoryGiB": 1, "diskGiB": 16}}
 PINS = {"a-cp-0": "node1", "a-pool1-0": "node2"}

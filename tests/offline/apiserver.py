@@ -9,7 +9,6 @@ import ipaddress
 import json
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import urllib.request
@@ -24,6 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from infra.image.bundle.components import COMPONENTS
 from infra.image.places import default_cache
+from tests.ports import free_port
 from tests.waiting import eventually
 
 _NAMES = {"etcd": "server"}
@@ -43,12 +43,6 @@ def missing() -> list[str]:
     """Return the programs that these tests need and this machine lacks."""
     names = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "helm")
     return [name for name in names if program(name) is None]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -16,7 +16,7 @@ from infra.offline.cluster import Cluster
 from infra.offline.errors import ApiError, ClusterUnreachable, Conflict, NoSuchKind, NotFound
 from infra.offline.transport import Transport
 from infra.offline.types import KindId, Ref
-from tests.offline.apiserver import free_port
+from tests.ports import free_port
 
 Answer = tuple[int, dict[str, Any]]
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.offline.apiserver import ApiServer, free_port
+from tests.offline.apiserver import ApiServer
 from tests.offline.charts import chart
 from tests.offline.conftest import MakeProgram, Program
+from tests.ports import free_port
 
 pytestmark = pytest.mark.engine
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import io
+import json
+from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from scripts import tiers
-from scripts.tiers import Result, Step, Tier
-from tests import costs
+from scripts.tiers import Result, Run, Step, Tier
+from tests import full_run
 from tests.recording import Cost, read_record
 
+RUN = Run(tiers.Deadline(inf))
 RECORD = [
     Cost("tests/a.py::one", "e2e", "passed", 2.0, 3.0),
     Cost("tests/a.py::two", "e2e", "failed", 1.0, 0.5),
@@ -52,19 +56,15 @@ def test_a_pytest_that_died_before_its_first_test_counts_nothing(tmp_path: Path)
         (Result("e2e", "passed", passed=3, cpu_seconds=121), 0, "took 121 s of processor time, budget 100 s"),
     ],
 )
-def test_a_tier_fails_by_its_tests_its_end_or_its_cost(
-    monkeypatch: pytest.MonkeyPatch, result: Result, code: int | None, reason: str
-) -> None:
-    monkeypatch.setattr(costs, "budgets", lambda: {"e2e": 100})
-    tiers.judge(result, code, 75)
+def test_a_tier_fails_by_its_tests_its_end_or_its_cost(result: Result, code: int | None, reason: str) -> None:
+    tiers.judge(result, code, 75, {"e2e": 100})
     assert result.outcome == "FAILED"
     assert result.reason.startswith(reason)
 
 
-def test_a_tier_passes_although_another_one_in_its_queue_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(costs, "budgets", lambda: {"e2e": 100})
+def test_a_tier_passes_although_another_one_in_its_queue_failed() -> None:
     result = Result("e2e", "passed", passed=3, cpu_seconds=119)
-    tiers.judge(result, tiers.PYTEST_SAYS_TESTS_FAILED, 75)
+    tiers.judge(result, tiers.PYTEST_SAYS_TESTS_FAILED, 75, {"e2e": 100})
     assert result.outcome == "passed"
 
 
@@ -73,7 +73,7 @@ def test_a_tier_that_cannot_run_here_fails_only_where_it_is_required(
     console: Console, required: bool, outcome: str
 ) -> None:
     tier = Tier("vm", needs=(lambda: None, lambda: "needs an x86_64 machine"))
-    (result,) = tiers.run_all([Step((tier,), 1)], console, required=required)
+    (result,) = tiers.run_all([Step((tier,), 1)], console, replace(RUN, required=required))
     assert (result.outcome, result.reason) == (outcome, "needs an x86_64 machine")
 
 
@@ -81,9 +81,7 @@ def test_a_failed_preparation_fails_its_tier_and_not_the_next(console: Console) 
     broken = Tier("e2e", preparations=(("false",),))
     unable = Tier("vm", needs=(lambda: "not here",))
     able = Tier("lint", command=("true",))
-    results = {
-        result.tier: result for result in tiers.run_all([Step((broken, unable, able), 1)], console, required=False)
-    }
+    results = {result.tier: result for result in tiers.run_all([Step((broken, unable, able), 1)], console, RUN)}
     assert results["e2e"].outcome == "FAILED"
     assert results["e2e"].reason == "its preparation failed: false"
     assert results["vm"].outcome == "skipped"
@@ -92,7 +90,7 @@ def test_a_failed_preparation_fails_its_tier_and_not_the_next(console: Console) 
 
 def test_what_is_left_when_the_time_is_over_is_stopped(console: Console) -> None:
     steps = [Step((Tier("lint", command=("sleep", "60")),), 5)]
-    (result,) = tiers.run_all(steps, console, required=True, deadline=tiers.Deadline(0.002))
+    (result,) = tiers.run_all(steps, console, Run(tiers.Deadline(0.002)))
     assert (result.outcome, result.reason) == ("FAILED", "stopped after its limit of 0 minutes")
 
 
@@ -114,3 +112,12 @@ def test_the_last_line_has_the_sums(console: Console) -> None:
 def test_an_unknown_tier_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert tiers.main(["e3e"]) == 2
     assert "no such tier: e3e" in capsys.readouterr().out
+
+
+def test_the_last_run_of_everything_is_told_by_its_date_and_commit(tmp_path: Path) -> None:
+    path = tmp_path / "full_run.json"
+    assert full_run.told(path) == "tests marked full never ran: make test FULL=1"
+    full_run.write({"vm": 17}, path)
+    written = json.loads(path.read_text())
+    assert written["passed"] == {"vm": 17}
+    assert full_run.told(path).endswith(f"{written['date']} at {written['commit']}")

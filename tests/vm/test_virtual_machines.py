@@ -209,6 +209,7 @@ def vlan_host(project: Project) -> Iterator[VlanHost]:
         yield VlanHost(host.domain, host.address, nic)
 
 
+@pytest.mark.full
 def test_a_vlan_stands_beside_the_uplink_which_keeps_its_address(vlan_host: VlanHost) -> None:
     before = vlan_host.change(vlan_host.trial)
     facts, missing = vlan_host.look(vlan_host.trial)
@@ -218,6 +219,7 @@ def test_a_vlan_stands_beside_the_uplink_which_keeps_its_address(vlan_host: Vlan
     assert (vlan.parent, vlan.vlan, vlan.master) == (vlan_host.nic, VLAN, LAN)
 
 
+@pytest.mark.full
 def test_what_its_bridge_sends_leaves_the_host_with_the_vlans_tag(vlan_host: VlanHost) -> None:
     tap = virsh("domiflist", RB).split()[0]  # this machine's end of the VM's NIC
     # Away with the address again: networkd drops what nobody told it, and a lost address is a change refused.
@@ -230,6 +232,7 @@ def test_what_its_bridge_sends_leaves_the_host_with_the_vlans_tag(vlan_host: Vla
     assert VLAN in tags
 
 
+@pytest.mark.full
 def test_a_vlan_reaches_its_network_through_a_nic_that_has_its_address_by_hand(vlan_host: VlanHost) -> None:
     """That NIC is wired to another network namespace of the host."""
     vlan_host.run_all(
@@ -253,6 +256,7 @@ def test_a_vlan_reaches_its_network_through_a_nic_that_has_its_address_by_hand(v
     assert " 0% packet loss" in said
 
 
+@pytest.mark.full
 def test_an_instance_that_goes_takes_its_vlan_and_leaves_the_other_and_the_address(vlan_host: VlanHost) -> None:
     vlan_host.change(replace(BY_HAND, uplink=None, bridges=()))
     links = vlan_host.look(vlan_host.trial)[0].links
@@ -292,6 +296,7 @@ def seed_in_drive(machine: str) -> bool:
     return ".iso" in virsh("dumpxml", machine, "--xpath", "//disk[@device='cdrom']")
 
 
+@pytest.mark.full
 def test_a_cluster_is_added_whose_machines_are_virtual_too(project: Project) -> None:
     sizes: dict[str, Any] = {"controlPlane": {"count": 1, "vmSize": "Plane", "hostIP": address(1, 70)}}
     project.edit(clusters=[cluster(provisioning="kubernetes", timeoutMinutes=30, **sizes)])
@@ -300,6 +305,7 @@ def test_a_cluster_is_added_whose_machines_are_virtual_too(project: Project) -> 
     assert set(project.outputs()["machines"]) == {RB, CP, WORKER}
 
 
+@pytest.mark.full
 def test_the_control_plane_answers_at_the_clusters_address(project: Project) -> None:
     output = project.pulumi("stack", "output", "kubeconfig", "--show-secrets").expect().output
     api = ClusterApi(output)
@@ -309,15 +315,18 @@ def test_the_control_plane_answers_at_the_clusters_address(project: Project) -> 
     assert [node["metadata"]["name"] for node in api.items("/api/v1/nodes")][:1] == [CP]
 
 
+@pytest.mark.full
 def test_the_seed_with_the_clusters_keys_is_out_of_the_drive_and_gone(project: Project) -> None:
     assert not seed_in_drive(CP)
     assert "seed" not in virsh("vol-list", f"azlocal-{INSTANCE}")
 
 
+@pytest.mark.full
 def test_the_control_plane_has_secure_boot_a_tpm_and_no_failed_unit(project: Project) -> None:
     assert_firmware_and_units(project, CP)
 
 
+@pytest.mark.full
 def test_a_second_up_and_a_refresh_change_nothing(project: Project) -> None:
     project.up(*INSIDE, "--expect-no-changes").expect()
     project.refresh("--expect-no-changes").expect()

@@ -31,7 +31,7 @@ from infra.arc.emulator.store import Resource, Store
 from infra.arc.emulator.tokens import Tokens
 from infra.arc.emulator.world import World
 from infra.image.bundle import Bundle
-from tests.offline.apiserver import free_port
+from tests.ports import free_port
 from tests.waiting import eventually
 
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"

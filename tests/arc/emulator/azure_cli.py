@@ -18,13 +18,13 @@ from typing import Any
 
 from infra.arc.emulator.daemon import Emulator
 from infra.arc.emulator.settings import Folder
+from infra.image.places import default_cache
 
 VERSION = "2.91.0"
 
 
 def _folder() -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "azlocal"
-    return cache / f"azure-cli-{VERSION}-{sys.implementation.cache_tag}"
+    return default_cache().root / f"azure-cli-{VERSION}-{sys.implementation.cache_tag}"
 
 
 def installed() -> Path | None:

@@ -16,7 +16,8 @@ from pathlib import Path
 from infra.arc.emulator import agent
 from infra.arc.emulator.charts import AGENTS_REPOSITORY, AGENTS_VERSION
 from tests.arc.emulator.agents_side import CLUSTER, GROUP, SUBSCRIPTION, AgentsSide
-from tests.offline.apiserver import ApiServer, free_port, program
+from tests.offline.apiserver import ApiServer, program
+from tests.ports import free_port
 from tests.waiting import eventually
 
 ACCOUNTS = (
