@@ -75,7 +75,7 @@ class Project:
     def settle(self, *flags: str) -> Run:
         """Put the stack in order after a killed run, as `make up` and `make down` do first."""
         done = subprocess.run(
-            [str(ROOT / ".venv" / "bin" / "python"), str(ROOT / "scripts" / "settle.py"), self.stack, *flags],
+            [str(ROOT / ".venv/bin/python"), "-P", "-m", "infra.stack", "settle", self.stack, *flags],
             cwd=self.directory,
             env=os.environ | self._environment(),
             stdout=subprocess.PIPE,

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from infra.errors import UserError
+from infra.stack.messages import say
 from infra.stack.state import EngineFailed, Stack
 
 if TYPE_CHECKING:
@@ -115,12 +116,6 @@ def start_hypervisor() -> None:
     from infra.kvm import daemon
 
     daemon.start(say)
-
-
-def say(text: str) -> None:
-    """Tell the user what is done and why."""
-    sys.stdout.flush()
-    print(f"azlocal: {text}", file=sys.stderr)  # noqa: T201
 
 
 def main(verb: str, stack: Stack, arguments: list[str]) -> int:

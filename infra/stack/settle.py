@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from infra.stack.messages import say
 from infra.stack.state import Stack
 
 _OURS: Final = "azlocal:index:"
@@ -137,8 +137,3 @@ def pending_creates(deployment: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         for resource in ours:
             if resource["type"] in kinds:
                 yield resource["urn"], kinds[resource["type"]].contract.id_of(resource["inputs"])
-
-
-def say(text: str) -> None:
-    """Tell the user what is done and why."""
-    print(f"azlocal: {text}", file=sys.stderr)  # noqa: T201
