@@ -6,6 +6,7 @@ cloud-init never holds it, so no copy of a key stays in cloud-init's own files.
 
 import io
 import tarfile
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -96,6 +97,9 @@ def node_archive(node: KubernetesNode, hostname: str, address: str, secrets: Nod
         "endpoint": f"{node.endpoint}:{API_PORT}\n",
         "ca.crt": node.ca_certificate,
         "join.yaml": _documents(_join(node, hostname, address, secrets.token)),
+        # With these a node asks whether the cluster takes it, and kubeadm knows the cluster without searching.
+        "authorization": f"Authorization: Bearer {secrets.token}\n",
+        "cluster.conf": _documents(_known_cluster(node)),
     }
     if node.role == "controlPlane" and node.number == 0:
         files["init.yaml"] = _documents(
@@ -138,19 +142,27 @@ def _join(node: KubernetesNode, hostname: str, address: str, token: str) -> dict
     join = {
         "apiVersion": _KUBEADM,
         "kind": "JoinConfiguration",
-        "discovery": {
-            "bootstrapToken": {
-                "apiServerEndpoint": f"{node.endpoint}:{API_PORT}",
-                "token": token,
-                "caCertHashes": [node.ca_hash],
-            }
-        },
+        # By token, kubeadm would look every five seconds whether the cluster has signed what says who it is.
+        "discovery": {"file": {"kubeConfigPath": f"/{FOLDER}/cluster.conf"}, "tlsBootstrapToken": token},
         "nodeRegistration": _registration(node, hostname, address),
         "timeouts": _timeouts(node),
     }
     if node.role == "controlPlane":
         join["controlPlane"] = {"localAPIEndpoint": {"advertiseAddress": address, "bindPort": API_PORT}}
     return join
+
+
+def _known_cluster(node: KubernetesNode) -> dict[str, Any]:
+    """Return what kubeadm itself publishes as cluster-info: a cluster without a name, and nobody who may enter."""
+    server = {
+        "server": f"https://{node.endpoint}:{API_PORT}",
+        "certificate-authority-data": b64encode(node.ca_certificate.encode()).decode("ascii"),
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "", "cluster": server}],
+    }
 
 
 def _cluster(node: KubernetesNode) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from base64 import b64decode
 from dataclasses import replace
 from typing import Any
 
@@ -94,11 +95,24 @@ def test_the_first_control_plane_may_join_and_the_others_never_start_a_cluster()
 
 def test_a_worker_checks_the_cluster_it_joins_and_gets_no_key() -> None:
     found = files(WORKER)
-    assert set(found) == {"endpoint", "ca.crt", "join.yaml"}
+    assert set(found) == {"endpoint", "ca.crt", "join.yaml", "authorization", "cluster.conf"}
     join = documents(found["join.yaml"])["JoinConfiguration"]
-    assert join["discovery"]["bootstrapToken"]["caCertHashes"] == ["sha256:abc"]
-    assert "unsafeSkipCAVerification" not in join["discovery"]["bootstrapToken"]
+    assert join["discovery"] == {
+        "file": {"kubeConfigPath": "/etc/azlocal/node/cluster.conf"},
+        "tlsBootstrapToken": SECRETS.token,
+    }
     assert "controlPlane" not in join
+
+
+def test_a_node_knows_its_cluster_by_the_authority_and_shows_its_token_to_no_other() -> None:
+    found = files(WORKER)
+    known = documents(found["cluster.conf"])["Config"]
+    (cluster,) = known["clusters"]
+    assert cluster["cluster"]["server"] == "https://10.0.0.9:6443"
+    assert b64decode(cluster["cluster"]["certificate-authority-data"]).decode() == found["ca.crt"]
+    assert cluster["name"] == ""  # a context without a user is refused, an unnamed cluster needs none
+    assert "users" not in known
+    assert found["authorization"] == f"Authorization: Bearer {SECRETS.token}\n"
 
 
 def test_labels_taints_and_pods_of_a_pool_reach_its_nodes() -> None:
