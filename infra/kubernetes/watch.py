@@ -14,7 +14,7 @@ from infra.kubernetes.api import ClusterApi, ClusterError, ClusterUnreachable
 from infra.kubernetes.health import WORKLOADS, Snapshot, lacks, stalled
 
 _PAUSE: Final = 0.5
-_ANSWER_PAUSE: Final = 0.2
+_ANSWER_PAUSE: Final = 0.2  # or as long as the last answer took: a slow server is asked less often
 _NUDGE_SECONDS: Final = 1.0  # an answer to a nudge takes half of that
 _NUDGED: Final = "azlocal.io/nudged"
 Status = Callable[[str], None]
@@ -153,6 +153,7 @@ def wait_until_answering(
         Interrupted: It was cancelled.
     """
     while True:
+        asked = time.monotonic()
         try:
             api.text("/readyz")
             # kubeadm binds the administrators' group a moment after the server is up.
@@ -164,7 +165,7 @@ def wait_until_answering(
         status(f"waiting for the API server: {reason}")
         if time.monotonic() >= deadline:
             raise NotHealthy([reason])
-        _sleep(cancelled, _ANSWER_PAUSE)
+        _sleep(cancelled, max(_ANSWER_PAUSE, time.monotonic() - asked))
 
 
 def _unanswered_webhooks(api: ClusterApi, namespaces: set[str]) -> dict[str, str]:

@@ -168,7 +168,7 @@ def _virtual_machine(machine: MachineDefinition) -> Any:
             firmware="efi",
         ),
         E.features(*features),
-        E.cpu(mode="maximum" if machine.machine_type == "emulated" else "host-model"),
+        _emulated_cpu() if machine.machine_type == "emulated" else E.cpu(mode="host-model"),
         E.clock(offset="utc"),
         E.on_poweroff("destroy"),
         E.on_reboot("restart"),
@@ -176,6 +176,17 @@ def _virtual_machine(machine: MachineDefinition) -> Any:
         E.devices(*devices),
         type="qemu" if machine.machine_type == "emulated" else "kvm",
     )
+
+
+def _emulated_cpu() -> etree._Element:
+    """Return all that QEMU emulates but what makes each switch between processes and each page walk dearer.
+
+    Measured without them: a process starts in half of the time, a boot takes a tenth less of a processor. Without
+    XSAVE there is no AVX either, whose emulation is slower than what programs do instead.
+    """
+    without = (E.feature(policy="disable", name=name) for name in ("xsave", "la57"))
+    cpu: etree._Element = E.cpu(*without, mode="maximum", check="none")
+    return cpu
 
 
 def _seed_drive(path: str | None) -> Any:

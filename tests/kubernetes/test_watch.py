@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from infra.errors import Interrupted
-from infra.kubernetes.api import ClusterApi, ClusterError, Object
-from infra.kubernetes.watch import NotHealthy, wait_until_healthy
+from infra.kubernetes.api import ClusterApi, ClusterError, ClusterUnreachable, Object
+from infra.kubernetes.watch import NotHealthy, wait_until_answering, wait_until_healthy
 
 
 class Objects(ClusterApi):
@@ -109,3 +109,33 @@ def test_a_cancelled_run_waits_no_longer() -> None:
     cancelled.set()
     with pytest.raises(Interrupted):
         wait(Objects(changes=100), 10, cancelled)
+
+
+class Slow(Objects):
+    """One that takes a while to say that it can't answer."""
+
+    def text(self, path: str, **query: str) -> str:
+        """Fail, late."""
+        time.sleep(0.4)
+        raise ClusterUnreachable("timed out")
+
+
+class Pauses(threading.Event):
+    """Keeps how long it was waited on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Don't."""
+        self.seconds.append(timeout or 0.0)
+        return False
+
+
+def test_a_slow_server_is_asked_less_often() -> None:
+    """An emulated control plane would never get up under questions that it has no time for."""
+    pauses = Pauses()
+    with pytest.raises(NotHealthy):
+        wait_until_answering(Slow(0), deadline=time.monotonic() + 1, cancelled=pauses, status=lambda _: None)
+    assert min(pauses.seconds) >= 0.4

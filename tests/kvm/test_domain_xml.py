@@ -101,6 +101,13 @@ def test_a_containers_memory_can_grow_while_it_runs_but_a_vms_is_fixed() -> None
     assert from_xml(to_xml(machine("vm"))).memory_maximum_mib == 2048
 
 
+def test_an_emulated_processor_lacks_what_is_dear_to_emulate_and_a_real_one_is_the_hosts() -> None:
+    emulated, real = (etree.fromstring(to_xml(machine(kind))) for kind in ("emulated", "vm"))
+    assert emulated.xpath("cpu/@mode") == ["maximum"]
+    assert emulated.xpath("cpu/feature[@policy='disable']/@name") == ["xsave", "la57"]
+    assert real.xpath("cpu/@mode") == ["host-model"]
+
+
 def test_secure_boot_needs_smm_and_enrolled_keys() -> None:
     xml = to_xml(machine("vm"))
     assert '<smm state="on"/>' in xml
