@@ -63,7 +63,12 @@ class Limit:
 
 def machine() -> str:
     """Say what this machine is, and how busy it is."""
+    return f"{hardware()}, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}"
+
+
+def hardware() -> str:
+    """Say how many processors of which kind this machine has."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     model = names[0] if names else platform.machine()
-    return f"{os.cpu_count()} x {model}, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}"
+    return f"{os.cpu_count()} x {model}"

@@ -10,6 +10,7 @@ import json
 import os
 import resource
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -22,7 +23,7 @@ from typing import Any, Final
 from bench.cluster import by_hand, checkout, make, start_hypervisor
 from bench.phases import Phase, Recording, recorded, table
 from bench.picture import PUBLISHED, Bar, picture
-from bench.result import machine
+from bench.result import hardware, machine
 from infra.image.build import build_node_image
 from infra.kubernetes.api import ClusterApi, ClusterError, ClusterUnreachable
 from tests.project import ROOT
@@ -76,9 +77,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Report:
-    """All runs of the benchmark."""
+    """All runs of the benchmark.
+
+    Attributes:
+        runs: In their order.
+        where: The machine, as it was before the first.
+    """
 
     runs: tuple[Run, ...]
+    where: str
 
     @property
     def holds(self) -> bool:
@@ -86,7 +93,7 @@ class Report:
         return all(run.holds for run in self.runs)
 
     def __str__(self) -> str:
-        return "\n".join([f"a cluster of 1 + 1 nodes, up and down, on {machine()}", *map(str, self.runs)])
+        return "\n".join([f"a cluster of 1 + 1 nodes, up and down, on {self.where}", *map(str, self.runs)])
 
 
 def up_down() -> Report:
@@ -94,6 +101,7 @@ def up_down() -> Report:
     image = build_node_image(print)
     assert image.bundle is not None, "the image of Kubernetes nodes has one"
     runs: list[Run] = []
+    where = machine()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         start_hypervisor()
@@ -104,7 +112,7 @@ def up_down() -> Report:
             runs += _life(checkout(folder / f"checkout{len(runs)}", **config), suffix, folder)
         most = max(run.resources for run in runs)
         runs.append(_floor(folder / "floor", most))
-    report = Report(tuple(runs))
+    report = Report(tuple(runs), where)
     PICTURE.write_text(drawn(report), encoding="utf-8")
     return report
 
@@ -112,8 +120,12 @@ def up_down() -> Report:
 def _life(copy: Path, suffix: str, folder: Path) -> Iterator[Run]:
     """Make an instance, again, look what works, and take it down."""
     runs: list[Run] = []
+
+    def event_log(verb: str) -> Path:
+        return folder / f"{verb}{suffix}.log".replace(" ", "-")  # PULUMI_FLAGS are words
+
     try:
-        log = folder / f"up{suffix}.log"
+        log = event_log("up")
         with _watched(f"up{suffix}", log, runs) as recording:
             _run(copy, "up", log)
         api = ClusterApi(_kubeconfig(copy))
@@ -123,12 +135,12 @@ def _life(copy: Path, suffix: str, folder: Path) -> Iterator[Run]:
             _application(api)
         yield runs[-1]
         if not suffix:
-            with _watched("up that changes nothing", folder / "again.log", runs):
-                _run(copy, "up", folder / "again.log")
+            with _watched("up that changes nothing", event_log("again"), runs):
+                _run(copy, "up", event_log("again"))
             yield runs[-1]
     finally:
-        with _watched(f"down{suffix}", folder / f"down{suffix}.log", runs):
-            _run(copy, "down", folder / f"down{suffix}.log")
+        with _watched(f"down{suffix}", event_log("down"), runs):
+            _run(copy, "down", event_log("down"))
     yield runs[-1]
 
 
@@ -140,6 +152,7 @@ def _watched(name: str, log: Path, runs: list[Run]) -> Iterator[Recording]:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     own = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     runs.append(Run(name, recording.seconds, recording.cpu_until(recording.ended), own))
+    print(f"{name}: {recording.seconds:.1f} s", file=sys.stderr, flush=True)
 
 
 def _run(copy: Path, target: str, log: Path) -> None:
@@ -275,7 +288,7 @@ def _floor(folder: Path, count: int) -> Run:
 def drawn(report: Report) -> str:
     """Return the picture of what has phases, beside the script by hand and what others publish."""
     runs = {run.name: run for run in report.runs}
-    here = f"this machine: {machine()}"
+    here = f"this machine: {hardware()}"
     bars = [
         Bar(f"azlocal, {name}", [(one.name, one.seconds) for one in run.phases], here)
         for name, run in runs.items()

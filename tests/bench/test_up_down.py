@@ -17,14 +17,14 @@ def run(name: str, seconds: float, *phases: Phase) -> Run:
 
 @pytest.mark.parametrize(("seconds", "holds"), [(39.9, True), (40.1, False)])
 def test_a_promise_is_kept_or_missed(seconds: float, holds: bool) -> None:
-    report = Report((run("up", seconds), run("a script by hand, up", 500)))
+    report = Report((run("up", seconds), run("a script by hand, up", 500)), "here")
     assert report.holds is holds
     assert ("IS MISSED" in str(report)) is not holds
 
 
 def test_the_runs_with_phases_are_drawn_beside_what_others_publish() -> None:
     phases = (Phase("machines are up", 12, 20), Phase("all is available", 20, 30))
-    report = Report((run("a script by hand, up", 60), run("up", 32, *phases), run("down", 9)))
+    report = Report((run("a script by hand, up", 60), run("up", 32, *phases), run("down", 9)), "here")
     text = drawn(report)
     for word in ("azlocal, up", "machines are up 12.0", "by hand, raw libvirt", "kind 0.29"):
         assert word in text
