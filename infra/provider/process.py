@@ -1,4 +1,4 @@
-"""The plugin's process: a port, a pool of threads, and an end when the engine has ended."""
+"""How a plugin is served: a port, a pool of threads, and the end of its process when the engine has ended."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import grpc
@@ -28,8 +29,8 @@ _GRACE_SECONDS: Final = 4.0  # below the five after which the engine kills
 _MAX_MESSAGE: Final = 400 * 1024 * 1024  # the engine's own limit
 
 
-class _NoEngine:
-    """Stands in until an engine has attached (a plugin started by hand)."""
+class NoEngine:
+    """Stands in until an engine has attached: to a plugin started by hand, or to one in its program's process."""
 
     def status(self, urn: str, text: str) -> None:
         """Drop the text: there is no row to show it in."""
@@ -38,7 +39,7 @@ class _NoEngine:
     warning = status
 
     def debug(self, text: str) -> None:
-        """Print for whoever started the plugin by hand."""
+        """Print for whoever started the plugin."""
         print(text, file=sys.stderr)  # noqa: T201
 
 
@@ -50,35 +51,38 @@ def serve(kinds: Mapping[str, AnyKind], arguments: Sequence[str]) -> None:
 
 
 def serve_plugin(make: Callable[[EngineLog], Plugin], arguments: Sequence[str]) -> None:
-    """Print the port, answer the engine, return when told to stop or when the engine is gone.
+    """Print the port, answer the engine, end the process when told to stop or when the engine is gone.
 
     Args:
         make: builds the plugin, given where to log.
         arguments: the command line; the engine's address is its last positional word.
     """
     positional = [word for word in arguments if not word.startswith("-")]
-    log: EngineLog = GrpcEngineLog(positional[-1]) if positional else _NoEngine()
-    pool = ThreadPoolExecutor(THREADS + _CONTROL_THREADS, thread_name_prefix="operation")
-    server = grpc.server(
-        pool,
-        options=[
-            ("grpc.max_receive_message_length", _MAX_MESSAGE),
-            ("grpc.max_send_message_length", _MAX_MESSAGE),
-        ],
-    )
     end = _End()
-    servicer = make(log)
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    print(port, flush=True)  # noqa: T201 - the engine reads the port from here
-    end.wait()
-    # Where Ctrl-C reached the whole process group, operations still run: they end as on a Cancel.
-    servicer.cancel()
-    servicer.running.wait_until_none(_GRACE_SECONDS)
-    server.stop(grace=0.2).wait()
+    with listening(make(GrpcEngineLog(positional[-1]) if positional else NoEngine())) as port:
+        print(port, flush=True)  # noqa: T201 - the engine reads the port from here
+        end.wait()
     # A thread may still block in libvirt; what it was doing is adopted by the next run.
     os._exit(0)
+
+
+@contextmanager
+def listening(plugin: Plugin) -> Iterator[int]:
+    """Yield the port at which a plugin is served; what it still does afterwards ends as on a Cancel."""
+    pool = ThreadPoolExecutor(THREADS + _CONTROL_THREADS, thread_name_prefix="operation")
+    limits = [(f"grpc.max_{way}_message_length", _MAX_MESSAGE) for way in ("receive", "send")]
+    server = grpc.server(pool, options=limits)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(plugin, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield port
+    finally:
+        # Where Ctrl-C reached the whole process group, or the engine was killed, operations still run.
+        plugin.cancel()
+        plugin.running.wait_until_none(_GRACE_SECONDS)
+        server.stop(grace=0.2).wait()
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 class _End:

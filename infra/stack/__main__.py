@@ -89,7 +89,7 @@ def engine(stack: Stack, verb: str, *options: str) -> int:
     """Run the engine, with the program where it runs one."""
     from infra.stack.engine import run
 
-    return run(stack.name, verb, *options, load=_program)
+    return run(stack.name, verb, *options, load=load_program)
 
 
 def build_image(stack: Stack) -> None:
@@ -131,7 +131,8 @@ def main(verb: str, stack: Stack, arguments: list[str]) -> int:
         return 1
 
 
-def _program() -> Program:
+def load_program() -> Program:
+    """Return what declares an instance; a second of imports."""
     from infra.program import main
 
     return main

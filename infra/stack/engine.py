@@ -1,9 +1,9 @@
-"""A run of the engine, with our program in this process.
+"""A run of the engine, with our program and our plugin in this process.
 
 Left to itself, the engine starts a language host, which asks pip for every installed package and then starts
-another Python for the program. It also takes the address of a host that is there already (`--client`, by which
-Pulumi's own Automation API runs programs): then none of that is needed, and the program is imported while the
-engine starts.
+another Python for the program, and a third one for the plugin. It also takes the address of a host that is there
+already (`--client`, by which Pulumi's own Automation API runs programs), and of a plugin: then none of that is
+needed, and the program is imported while the engine starts.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ import grpc
 
 from infra.provider.proto import language_pb2, language_pb2_grpc, plugin_pb2
 from infra.pulumi_cli import missing
+from infra.stack.plugins import attached
 
 _MAX_MESSAGE: Final = 400 * 1024 * 1024  # the engine's own limit
 _CALLS: Final = 4
@@ -49,10 +51,10 @@ def run(stack: str, verb: str, *arguments: str, load: Callable[[], Program]) -> 
         UserError: there is no engine.
     """
     program = _Host()
-    with _served(program) as address:
+    with _served(program) as address, attached(Path.cwd()) as environment:
         command = ["pulumi", verb, "--stack", stack, "--client", address, *arguments]
         try:
-            process = subprocess.Popen(command)
+            process = subprocess.Popen(command, env=environment)
         except FileNotFoundError as error:
             raise missing(error) from error
         with _handed_on(process):

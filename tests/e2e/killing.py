@@ -53,7 +53,7 @@ POINTS = [
 
 def kill_at(project: Project, point: str, victim: str) -> None:
     """Run `up` until it is killed at the point; the stack is left as the killed run left it."""
-    real = project.plugin
+    real, project.apart = project.plugin, True
     project.use_plugin(wrap(project, point, victim))
     marker = Path(project.environment["AZLOCAL_TEST_KILLED"])
     assert not marker.exists(), "nobody was killed there before"
@@ -62,6 +62,7 @@ def kill_at(project: Project, point: str, victim: str) -> None:
     # The engine ends by the signal itself; it outlives its plugin, and says that it failed.
     assert killed.code == -signal.SIGKILL if victim == "engine" else killed.code > 0, killed.output
     project.use_plugin(real)
+    project.apart = False
     eventually(lambda: not plugins(project), "the plugin's end after its engine's", seconds=5)
     project.reap()
 

@@ -27,6 +27,7 @@ def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """Yield the instance of a class's tests, as `up` has made it."""
     with projects(tmp_path_factory.mktemp("life")) as make:
         project = make(clusters=request.cls.clusters)
+        project.apart = True  # the bare command, as who is at home in Pulumi uses it
         project.up().expect()
         yield project
 

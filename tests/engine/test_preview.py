@@ -36,6 +36,7 @@ def test_the_examples_preview_without_touching_a_host(tmp_path: Path) -> None:
     for stack, machines in (("local", 3), ("lab", 13)):
         project = example(tmp_path / stack, stack)
         off(project)
+        project.apart = True  # the bare command, as who is at home in Pulumi uses it
         preview = project.preview()
         types = [step["urn"].split("::")[2].rsplit("$", 1)[-1] for step in preview["steps"]]
         assert types.count("azlocal:index:Machine") == machines

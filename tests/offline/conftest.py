@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,10 +16,7 @@ import yaml
 from tests.offline.apiserver import ApiServer, helm_environment
 from tests.offline.attached import attached
 from tests.offline.shared import lent
-from tests.project import ROOT, Project, Run
-
-_RUNS = ("up", "preview", "refresh", "destroy")
-"""The commands for which the engine may start a program and plugins."""
+from tests.project import ROOT, RUNS, Project, Run
 
 PLUGIN = ROOT / "infra" / "offline" / "pulumi-resource-kubernetes"
 
@@ -50,13 +48,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[ApiServer]:
 
 @dataclass
 class Program(Project):
-    """A stack whose program is text.
-
-    Attributes:
-        apart: The program and the stand-in are processes of their own, as for users.
-    """
-
-    apart: bool = False
+    """A stack whose program is text; unless it is `apart`, text and stand-in are run in this process."""
 
     def write_program(self, text: str, *, settings: str = "") -> None:
         """Write the program: `provider`, `here` and `after` are there for it to use."""
@@ -65,7 +57,7 @@ class Program(Project):
 
     def pulumi(self, *arguments: str, timeout: float = 600, stack: bool = True) -> Run:
         """Run the CLI and wait for it; `start` always has the engine start what it needs."""
-        if self.apart or arguments[0] not in _RUNS:
+        if self.apart or arguments[0] not in RUNS:
             return super().pulumi(*arguments, timeout=timeout, stack=stack)
         before = self.environment
         with attached(self._run, self._environment()) as port:
@@ -74,6 +66,10 @@ class Program(Project):
                 return super().pulumi(*arguments, f"--client=127.0.0.1:{port}", timeout=timeout, stack=stack)
             finally:
                 self.environment = before
+
+    def begin(self, *arguments: str, stack: bool) -> subprocess.Popen[str]:
+        """Start a command of the bare CLI: `pulumi` has said where its program is."""
+        return self.start(*arguments, stack=stack)
 
     def _run(self) -> None:
         """Run the program as Python does, in this process."""

@@ -1,0 +1,73 @@
+"""The plugin in the process of the program, as the real engine finds it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pulumi
+import pytest
+
+from infra import provider
+from infra.provider.servicer import Servicer
+from infra.resources.declared import ClusterIdentity
+from infra.stack.engine import run
+from infra.stack.plugins import attached
+
+pytestmark = pytest.mark.engine
+
+OURS = Path(provider.__file__).parent
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what this process is asked to create from now on."""
+    asked: list[str] = []
+    create = Servicer.Create
+
+    def noted(self: Servicer, request: object, context: object) -> object:
+        asked.append("create")
+        return create(self, request, context)
+
+    monkeypatch.setattr(Servicer, "Create", noted)
+    return asked
+
+
+def up(project: Path, plugin: Path) -> int:
+    """Make a cluster's identity with the plugin in a folder."""
+    (project / "Pulumi.yaml").write_text(_text(plugin))
+
+    def program() -> None:
+        made = ClusterIdentity("a", None, instance="dev", cluster="a", endpoint="192.0.2.1")
+        pulumi.export("hash", made.ca_hash)
+
+    return run("dev", "up", "--yes", "--skip-preview", "--non-interactive", load=lambda: program)
+
+
+def test_the_checkouts_own_plugin_is_served_from_here(project: Path, here: list[str]) -> None:
+    assert up(project, OURS) == 0
+    assert here == ["create"]
+
+
+def test_another_plugin_is_the_engines_to_start(project: Path, here: list[str]) -> None:
+    folder = project / "wrapped"
+    folder.mkdir()
+    wrapper = folder / "pulumi-resource-azlocal"
+    wrapper.write_text(f'#!/bin/sh\ntouch "{project}/started"\nexec "{OURS}/pulumi-resource-azlocal" "$@"\n')
+    wrapper.chmod(0o755)
+    assert up(project, folder) == 0
+    assert (project / "started").exists()
+    assert here == []
+
+
+def test_a_plugin_that_somebody_attached_stays(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "Pulumi.yaml").write_text(_text(OURS))
+    monkeypatch.setenv("PULUMI_DEBUG_PROVIDERS", "azlocal:1")
+    with attached(project) as environment:
+        assert environment["PULUMI_DEBUG_PROVIDERS"] == "azlocal:1"
+    monkeypatch.setenv("PULUMI_DEBUG_PROVIDERS", "other:1")
+    with attached(project) as environment:
+        assert environment["PULUMI_DEBUG_PROVIDERS"].startswith("other:1,azlocal:")
+
+
+def _text(plugin: Path) -> str:
+    return f"name: toy\nruntime: nowhere\nplugins: {{providers: [{{name: azlocal, path: {plugin}}}]}}\n"
