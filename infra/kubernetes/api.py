@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import weakref
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -11,6 +12,8 @@ import urllib3
 import yaml
 
 from infra.errors import UserError
+from infra.kubernetes.kubeconfig import in_memory
+from infra.kubernetes.memory_file import MemoryFile
 
 _CONNECT_SECONDS: Final = 3.0
 _ANSWER_SECONDS: Final = 15.0
@@ -52,7 +55,9 @@ class ClusterApi:
 
         configuration = Configuration(retries=0)
         load: Any = load_kube_config_from_dict  # has no types
-        load(yaml.safe_load(kubeconfig), client_configuration=configuration)
+        files: list[MemoryFile] = []
+        weakref.finalize(self, _close, files)
+        load(in_memory(yaml.safe_load(kubeconfig), files), client_configuration=configuration)
         self._client = ApiClient(configuration)
         self.server: str = configuration.host
 
@@ -106,6 +111,11 @@ class ClusterApi:
         """Return the header of a kubeconfig that has a token; `call_api` itself only knows certificates."""
         found: Any = self._client.configuration.auth_settings()
         return {one["key"]: one["value"] for one in found.values() if one["value"]}
+
+
+def _close(files: Iterable[MemoryFile]) -> None:
+    for file in files:
+        file.close()
 
 
 def _reason(error: Any) -> str:

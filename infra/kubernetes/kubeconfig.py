@@ -1,16 +1,26 @@
-"""Kubeconfigs: several clusters' in one file, and a cluster's into a user's own."""
+"""Kubeconfigs: several clusters' in one file, a cluster's into a user's own, and one without a place on disk."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 from infra.errors import UserError
+from infra.kubernetes.memory_file import MemoryFile
+
+CONTENTS: Final = {
+    "certificate-authority-data": "certificate-authority",
+    "client-certificate-data": "client-certificate",
+    "client-key-data": "client-key",
+}
+"""Contents that a kubeconfig may carry, and the field that names a file with the same."""
 
 _LISTS: Final = ("clusters", "users", "contexts")
 
@@ -69,6 +79,38 @@ def merge_into_file(path: Path, text: str) -> None:
     except BaseException:
         Path(temporary).unlink()
         raise
+
+
+def in_memory(config: Mapping[str, Any], files: list[MemoryFile]) -> dict[str, Any]:
+    """Return the kubeconfig with its contents in files that only this process can open.
+
+    The client wants certificates and keys as files, and would write them to a folder that outlives it.
+
+    Args:
+        config: a kubeconfig.
+        files: what is opened is added here; to be closed when nobody connects any more.
+
+    Raises:
+        UserError: a content isn't base64; the message never repeats it.
+    """
+
+    def moved(section: Mapping[str, Any]) -> dict[str, Any]:
+        result = dict(section)
+        for content, name in CONTENTS.items():
+            if result.get(content):
+                try:
+                    decoded = base64.b64decode(result.pop(content), validate=False)
+                except binascii.Error as error:
+                    raise UserError(f"the kubeconfig's {content} is not base64") from error
+                files.append(MemoryFile(name, decoded))
+                result[name] = files[-1].path
+        return result
+
+    return {
+        **config,
+        "clusters": [{**entry, "cluster": moved(entry["cluster"])} for entry in config["clusters"]],
+        "users": [{**entry, "user": moved(entry["user"])} for entry in config["users"]],
+    }
 
 
 def _merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

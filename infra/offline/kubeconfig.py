@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import yaml
 
 from infra.errors import UserError
-from infra.kubernetes.memory_file import MemoryFile
+from infra.kubernetes.kubeconfig import CONTENTS
 from infra.offline.config import Settings
-
-# Contents that a kubeconfig may carry, and the field that names a file with the same.
-_CONTENTS: Final = {
-    "certificate-authority-data": "certificate-authority",
-    "client-certificate-data": "client-certificate",
-    "client-key-data": "client-key",
-}
 
 
 def load(settings: Settings, environment: Mapping[str, str]) -> dict[str, Any]:
@@ -76,7 +67,7 @@ def _resolve_files(config: Mapping[str, Any], folder: Path) -> None:
     """Make the files that a kubeconfig names relative to itself absolute, in place."""
     for section, key in (("clusters", "cluster"), ("users", "user")):
         for entry in config.get(section) or []:
-            for name in {*_CONTENTS.values(), "tokenFile"} & (entry.get(key) or {}).keys():
+            for name in {*CONTENTS.values(), "tokenFile"} & (entry.get(key) or {}).keys():
                 entry[key][name] = str(folder / entry[key][name])
 
 
@@ -130,32 +121,3 @@ def active_cluster(values: Mapping[str, Any]) -> Mapping[str, Any] | None:
     except UserError:
         return None
     return cluster
-
-
-def in_memory(config: Mapping[str, Any], files: list[MemoryFile]) -> dict[str, Any]:
-    """Return the kubeconfig with its contents in files that only this process can open.
-
-    The client wants certificates and keys as files, and would write them to a folder that outlives it.
-
-    Args:
-        config: as `load` returns it.
-        files: what is opened is added here.
-    """
-
-    def moved(section: Mapping[str, Any]) -> dict[str, Any]:
-        result = dict(section)
-        for content, name in _CONTENTS.items():
-            if result.get(content):
-                try:
-                    decoded = base64.b64decode(result.pop(content), validate=False)
-                except binascii.Error as error:
-                    raise UserError(f"the kubeconfig's {content} is not base64") from error
-                files.append(MemoryFile(name, decoded))
-                result[name] = files[-1].path
-        return result
-
-    return {
-        **config,
-        "clusters": [{**entry, "cluster": moved(entry["cluster"])} for entry in config["clusters"]],
-        "users": [{**entry, "user": moved(entry["user"])} for entry in config["users"]],
-    }

@@ -16,6 +16,7 @@ import urllib3
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from infra.errors import UserError
+from infra.kubernetes.kubeconfig import in_memory
 from infra.kubernetes.memory_file import MemoryFile
 from infra.offline import kubeconfig
 from infra.offline.errors import ApiError, ClusterUnreachable, Conflict, NotFound
@@ -136,7 +137,7 @@ class Transport:
                 settings = Configuration()
                 settings.retries = urllib3.Retry(0, redirect=0)
                 settings.connection_pool_maxsize = _POOL_SIZE
-                usable = kubeconfig.in_memory(self._config, self._files)
+                usable = in_memory(self._config, self._files)
                 try:
                     load_kube_config_from_dict(usable, client_configuration=settings, persist_config=False)
                 except ConfigException as error:

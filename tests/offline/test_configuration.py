@@ -15,6 +15,7 @@ import yaml
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from infra.errors import UserError
+from infra.kubernetes.kubeconfig import in_memory
 from infra.kubernetes.memory_file import MemoryFile
 from infra.offline import config, kubeconfig
 from infra.offline.config import Settings
@@ -113,7 +114,7 @@ def test_keys_are_in_memory_only() -> None:
     loaded = kubeconfig.load(
         Settings(kubeconfig=json.dumps(kubeconfig_of("x", **{"client-key-data": content}))), {}
     )
-    usable = kubeconfig.in_memory(loaded, files)
+    usable = in_memory(loaded, files)
     path = usable["users"][0]["user"]["client-key"]
     assert Path(path).read_bytes() == b"the key"
     assert str(Path(path).readlink()).startswith("/memfd:")
