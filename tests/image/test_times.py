@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,15 @@ def test_each_host_remembers_its_own_last_times(cache: Cache) -> None:
     assert one.seconds()["etcd"] == 5
     assert other.seconds()["calico"] == 99
     assert other.seconds()["etcd"] == MEASURED["etcd"]
-    assert [path.name for path in file.parent.iterdir()] == ["times.json"]
+    assert {path.name for path in file.parent.iterdir()} == {"times.json", "times.json.lock"}
+
+
+def test_steps_that_end_at_once_are_all_kept(cache: Cache) -> None:
+    times = Times.of(cache)
+    names = [f"step {number}" for number in range(200)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: times.recorder(name)(1), names))
+    assert times.seconds().keys() >= set(names)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"one": 3}', '{"one": {"calico": "soon"}}'])

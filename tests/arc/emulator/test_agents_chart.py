@@ -81,6 +81,7 @@ def test_fluxs_chart_is_the_bundles(tmp_path: Path) -> None:
     assert registry.tags("azurearck8s/extensions/stable/microsoft.flux") == ["2.6.0"]
 
 
+@pytest.mark.engine
 def test_every_deployment_says_what_it_is_runs_the_bundles_image_and_can_be_ready(render: Render) -> None:
     found = [one for (kind, _), one in agents(render).items() if kind == "Deployment"]
     assert len(found) == 12
@@ -93,16 +94,19 @@ def test_every_deployment_says_what_it_is_runs_the_bundles_image_and_can_be_read
         assert container["command"][-1] == one["metadata"]["name"]
 
 
+@pytest.mark.engine
 def test_every_role_has_a_deployment(render: Render) -> None:
     found = agents(render, **{"systemDefaultValues.guard.enabled": "true"})
     assert {name for kind, name in found if kind == "Deployment"} == {*ROLES, *IDLE}
 
 
+@pytest.mark.engine
 def test_cluster_connect_is_off_where_it_is_switched_off(render: Render) -> None:
     found = agents(render, **{"systemDefaultValues.clusterconnect-agent.enabled": "false"})
     assert ("Deployment", "clusterconnect-agent") not in found
 
 
+@pytest.mark.engine
 def test_the_config_map_says_whose_the_agents_are(render: Render) -> None:
     data = agents(render, **{"systemDefaultValues.azureArcAgents.autoUpdate": "false"})[
         "ConfigMap", "azure-clusterconfig"
@@ -115,6 +119,7 @@ def test_the_config_map_says_whose_the_agents_are(render: Render) -> None:
     assert (data["AZURE_ARC_AUTOUPDATE"], data["AZURE_ARC_AGENT_VERSION"]) == ("false", charts.AGENTS_VERSION)
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize(("cloud", "suffix"), [("AZUREPUBLICCLOUD", "com"), ("AZUREUSGOVERNMENTCLOUD", "us")])
 def test_the_definitions_are_the_clouds(render: Render, cloud: str, suffix: str) -> None:
     found = agents(render, **{"global.azureEnvironment": cloud})
@@ -124,12 +129,14 @@ def test_the_definitions_are_the_clouds(render: Render, cloud: str, suffix: str)
     assert len(names) == 7
 
 
+@pytest.mark.engine
 def test_the_private_key_is_no_part_of_the_chart_unless_an_older_client_gives_it(render: Render) -> None:
     assert not [name for kind, name in agents(render) if kind == "Secret"]
     found = agents(render, **{"global.onboardingPrivateKey": "-----BEGIN"})
     assert ("Secret", "azure-arc-connect-privatekey") in found
 
 
+@pytest.mark.engine
 def test_proxy_and_certificates_become_the_documented_secrets(render: Render) -> None:
     found = agents(
         render,
@@ -144,16 +151,19 @@ def test_proxy_and_certificates_become_the_documented_secrets(render: Render) ->
     assert found["Secret", "proxy-cert"]["stringData"] == {"proxy-cert.crt": "PEM"}
 
 
+@pytest.mark.engine
 def test_agents_that_would_call_azure_are_refused(render: Render) -> None:
     with pytest.raises(AssertionError, match=r"config_dp_endpoint_override is empty: this chart is azlocal's"):
         render(charts.AGENTS_REPOSITORY, dict(list(NEEDED.items())[:3]))
 
 
+@pytest.mark.engine
 def test_without_the_bundle_the_charts_say_what_is_missing(render: Render) -> None:
     with pytest.raises(AssertionError, match="`azlocal image build` makes it"):
         render(charts.AGENTS_REPOSITORY, NEEDED, bundle=None)
 
 
+@pytest.mark.engine
 def test_only_the_extension_manager_may_do_anything(render: Render) -> None:
     found = agents(render)
     admins = [
@@ -164,6 +174,7 @@ def test_only_the_extension_manager_may_do_anything(render: Render) -> None:
     assert admins == ["azure-arc-extension-manager-sa"]
 
 
+@pytest.mark.engine
 def test_a_stand_in_says_that_it_is_one_and_takes_any_setting(render: Render) -> None:
     found = render(
         "azurearck8s/extensions/stable/microsoft.dataprotection.kubernetes",
