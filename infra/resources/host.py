@@ -43,6 +43,9 @@ class HostInputs(Model):
         default_factory=list,
         description="The instance's machines that belong here: others under its mark are left from before, and go",
     )
+    owner: Annotated[str | None, UPDATE] = Field(
+        default=None, description="The id of the state that makes the instance (StackIdentity); no other may"
+    )
     lost: Annotated[bool, UPDATE] = Field(
         default=False, description="It is gone for good: nothing is asked of it, and what it had is forgotten"
     )

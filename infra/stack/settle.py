@@ -15,12 +15,16 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from infra.stack.messages import say
 from infra.stack.state import Stack
+
+if TYPE_CHECKING:
+    from infra.kvm.claim import Claim
 
 _OURS: Final = "azlocal:index:"
 OURS: Final = f"**{_OURS}**"
@@ -88,19 +92,54 @@ def is_on(hosts: frozenset[str], id: str) -> bool:
 
 
 def recover_hosts(stack: Stack) -> None:
-    """Import each host of the files that state doesn't have and that still carries the instance's mark."""
+    """Import each host of the files that state doesn't have, on which this very state has begun the instance."""
     from infra.resources.host import HOST
+    from infra.resources.stack_identity import STACK_IDENTITY
     from infra.spec import SpecError, load_instance
 
-    known = {one.get("id") for one in resources_of(stack.deployment()) if one["type"] == HOST.token}
+    resources = resources_of(stack.deployment())
+    known = {one.get("id") for one in resources if one["type"] == HOST.token}
+    owners = {str(one.get("outputs", {}).get("uid")) for one in resources if one["type"] == STACK_IDENTITY.token}
     try:
         hosts = load_instance(stack.name, Path.cwd()).hosts.hosts
     except SpecError:
         return  # files that can't be read now don't stop a destroy of what state knows
     for one in hosts:
         id = HOST.id_of({"connection": one.connection, "instance": stack.name})
-        if id not in known and not one.lost and stack.adopt(HOST.token, one.name, id):
+        if id in known or one.lost:
+            continue
+        claim = claim_on(one.connection, one.storage_of(stack.name))
+        if not is_this_states(claim, owners):
+            if claim is not None:
+                say(f"{one.name} is left alone: {claim.refusal()}")
+        elif stack.adopt(HOST.token, one.name, id):
             say(f"{one.name} holds what a killed run left; it goes with the rest")
+
+
+def is_this_states(claim: Claim | None, owners: Container[str]) -> bool:
+    """Return whether what stands on a host that state doesn't know is what a killed run of this state left.
+
+    Args:
+        claim: who has the instance there.
+        owners: the ids that this state has had; none where azlocal 0.1.0 began it, which claimed nothing.
+    """
+    return claim.id in owners if claim is not None else not owners
+
+
+def claim_on(connection: str, directory: str) -> Claim | None:
+    """Return who has an instance on a host; None where nobody has, and where the host can't be asked.
+
+    Raises:
+        NotOurs: the claim can't be read.
+    """
+    from infra.kvm.claim import read_claim
+    from infra.ssh import ShellError, root_shell
+
+    try:
+        with closing(root_shell(connection)) as shell:
+            return read_claim(shell, directory)
+    except ShellError:
+        return None
 
 
 def is_dead(lock: dict[str, Any]) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.kvm.claim import Claim
 from infra.stack import settle
 from infra.stack.state import Stack
 
@@ -104,3 +105,12 @@ def test_only_what_a_run_left_is_looked_at(
     monkeypatch.chdir(tmp_path)  # no site's file: no host is known to be lost
     settle.settle(stack)
     assert stack.done == done
+
+
+def test_what_another_state_has_on_a_host_is_not_taken_for_what_a_killed_run_left() -> None:
+    claim = Claim("one", "lab", "lab", "somebody")
+    assert settle.is_this_states(claim, {"one"})
+    assert not settle.is_this_states(claim, {"two"})
+    assert not settle.is_this_states(claim, set()), "a state of azlocal 0.1.0, and a stack that was only begun"
+    assert settle.is_this_states(None, set()), "azlocal 0.1.0 claimed nothing"
+    assert not settle.is_this_states(None, {"two"}), "a state with an id claims before it makes anything"

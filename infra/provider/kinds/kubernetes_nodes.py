@@ -42,6 +42,28 @@ def spare_node(state: Mapping[str, Any], changes: Changes) -> str:
     return f"{name} is made anew for a change of {causes}; volumes on its disk go with it"
 
 
+def refuse_other_cluster(found: Mapping[str, Any], name: str, wanted: Mapping[str, Any] | None) -> None:
+    """See that a machine which stands, and would be made anew, doesn't hold the data of another cluster.
+
+    Args:
+        found: what the standing machine was told at its first boot, as its record has it.
+        name: the machine's.
+        wanted: the node that it is to become, if any.
+
+    Raises:
+        HostError: it is a control plane with another authority than the wanted one: another state's, or what this
+            state has forgotten.
+    """
+    node = found.get("node") or {}
+    if node.get("role") != "controlPlane" or node.get("caHash") == (wanted or {}).get("caHash"):
+        return
+    raise HostError(
+        f"{name} stands already, as a control plane of cluster {node.get('cluster')} with another authority than "
+        f"this state has: its data (etcd) would be lost. Take it down where it was made; or, if it may go, remove "
+        f"it by hand (`virsh destroy {name}`, `virsh undefine {name} --nvram`) and run `pulumi up` again"
+    )
+
+
 def _move(name: str, node: Mapping[str, Any]) -> str:
     """Say what a move to another host means for a node."""
     cluster = node.get("cluster")

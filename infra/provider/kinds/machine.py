@@ -26,7 +26,7 @@ from infra.kvm.errors import HostError
 from infra.kvm.ownership import Mark
 from infra.provider.kind import Changes, InitFailed, Made
 from infra.provider.kinds.base import HostedKind, mark_for, parse_id
-from infra.provider.kinds.kubernetes_nodes import spare_node
+from infra.provider.kinds.kubernetes_nodes import refuse_other_cluster, spare_node
 from infra.provider.kinds.live_moves import MIGRATIONS, bring, may_take_over, migrations_of, plan_live_move
 from infra.provider.operation import Operation
 from infra.provider.values import UNKNOWN
@@ -81,9 +81,8 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
         has_come = bring(op, inputs, mark, self.session, self._migrating)
         op = replace(op, started=time.monotonic())  # copying a disk takes its time, and then the wait begins
         with self.session(op, inputs.connection) as session:
-            domain = machines.owned_domain(session, inputs.machine_type, inputs.name, mark)
-            diskless = machines.is_disk_gone(session, inputs.pool, inputs.name, inputs.machine_type)
-            if domain is None or diskless or not may_take_over(machines.persistent_view(domain), inputs):
+            domain = _wanted_domain(session, inputs, mark)
+            if domain is None:
                 domain = self._build(op, session, inputs, mark)
             elif not has_come:
                 op.status("taking over the machine that an interrupted run left")
@@ -217,6 +216,24 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
             domain = machines.find_domain(session, state.machine_type, state.name)
             if domain is not None:
                 seeds.wipe_seed(session, state.pool, domain, state.machine_type)
+
+
+def _wanted_domain(session: HostSession, inputs: MachineInputs, mark: Mark) -> libvirt.virDomain | None:
+    """Return the domain that stands if it is the wanted machine; None where that is to be made.
+
+    Raises:
+        NotOurs: a domain of that name isn't ours.
+        HostError: it holds the data of another cluster, which making it anew would cost.
+    """
+    domain = machines.owned_domain(session, inputs.machine_type, inputs.name, mark)
+    if domain is None or machines.is_disk_gone(session, inputs.pool, inputs.name, inputs.machine_type):
+        return None
+    view = machines.persistent_view(domain)
+    if may_take_over(view, inputs):
+        return domain
+    node = inputs.first_boot.node
+    refuse_other_cluster(view.record.get("firstBoot") or {}, inputs.name, node.to_wire() if node else None)
+    return None
 
 
 def _first_boot(name: str, inputs: FirstBootInputs, machine_type: MachineType) -> FirstBoot:
