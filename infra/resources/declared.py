@@ -156,6 +156,7 @@ class Machine(Resource):
 
     contract = MACHINE
     ssh_host_key: pulumi.Output[str]
+    started: pulumi.Output[int]
     name: pulumi.Output[str]
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from infra.kvm.errors import HostError
 from infra.provider.kind import Changes
+from infra.resources.machine import MachineInputs
 
 FROM_AZLOCAL: Final = frozenset({"image", "seedDigest"})
 """What another version of azlocal changes by itself, without anybody having changed a file."""
@@ -40,6 +41,22 @@ def spare_node(state: Mapping[str, Any], changes: Changes) -> str:
             "`pulumi up`, and add it again"
         )
     return f"{name} is made anew for a change of {causes}; volumes on its disk go with it"
+
+
+def holds_cluster(machine: MachineInputs) -> bool:
+    """Return whether a machine is a control plane, on which a cluster keeps its data."""
+    return machine.first_boot.node is not None and machine.first_boot.node.role == "controlPlane"
+
+
+def lost_control_plane(machine: MachineInputs) -> str:
+    """Say that a control plane is gone from its host, and what can be done."""
+    cluster = machine.first_boot.node.cluster if machine.first_boot.node else ""
+    return (
+        f"control plane {machine.name} is gone from {machine.connection}: its domain or its disk, and with it a "
+        f"member of cluster {cluster}'s etcd. It isn't made anew by itself: without the data it would be another "
+        "cluster. Bring domain and disk back; or, if the cluster may go, remove it from the stack's file, run "
+        "`pulumi up`, and add it again"
+    )
 
 
 def refuse_other_cluster(found: Mapping[str, Any], name: str, wanted: Mapping[str, Any] | None) -> None:
