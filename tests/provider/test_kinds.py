@@ -249,21 +249,9 @@ def test_a_control_plane_that_is_gone_is_never_forgotten(role: str | None) -> No
     connection = libvirt.open(TEST)
     kind, log = MachineKind(Hosts()), MemoryLog()
     op = operation("Machine", log)
-    node = {
-        "cluster": "local-a",
-        "role": role,
-        "version": "1",
-        "endpoint": "e",
-        "caCertificate": "c",
-        "caHash": "h",
-    }
-    first_boot = {
-        "hostname": "m",
-        "address": "10.0.0.5/24",
-        "gateway": "g",
-        "dnsServers": [],
-        "authorizedKeys": ["k"],
-    }
+    node = {"cluster": "local-a", "role": role, "version": "1", "endpoint": "e", "caCertificate": "", "caHash": ""}
+    address = {"hostname": "m", "address": "10.0.0.5/24", "gateway": "10.0.0.1", "dnsServers": []}
+    first_boot = address | {"authorizedKeys": ["k"]} | ({"node": node} if role else {})
     known = MachineState.model_validate(
         {
             "instance": "local",
