@@ -69,6 +69,7 @@ class HostState(HostInputs):
     memory_mib: int = Field(alias="memoryMiB", description="Physical memory in MiB")
     secure_boot: bool = Field(description="OVMF with Secure Boot keys is installed")
     tpm: bool = Field(description="swtpm is installed, so that VMs get a vTPM 2.0")
+    boot_id: str = Field(default="", description="Of the host's run in which it was last looked at")
 
 
 HOST = Contract(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from infra.kvm import clone_store, machines, probe
+from infra.kvm.boot import boot_id
 from infra.kvm.connection import HostSession
 from infra.kvm.errors import HostError
 from infra.kvm.facts import read_facts
@@ -216,6 +217,7 @@ def _state(
         memory_mib=facts.memory_mib,
         secure_boot=facts.secure_boot,
         tpm=facts.tpm,
+        boot_id=boot_id(session.shell),
     )
 
 
