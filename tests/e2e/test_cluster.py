@@ -26,6 +26,7 @@ import pytest
 from infra.addresses import plan_addresses, read_lock
 from infra.host_networks import bridge_name
 from infra.spec import load_instance
+from tests import waiting
 from tests.arp import answers
 from tests.cluster import (
     DOWN_SECONDS,
@@ -176,7 +177,7 @@ def holds_a_key(project: Project) -> bool:
 
 def test_no_key_outlives_a_run_that_is_killed(made: Made, secrets: dict[str, str]) -> None:
     run = made.project.start("refresh", "--yes", "--skip-preview")
-    eventually(lambda: holds_a_key(made.project), "a plugin that speaks to the cluster", 60, every=0.02)
+    waiting.eventually(lambda: holds_a_key(made.project), "a plugin with a key", 60, every=0.02)
     os.killpg(run.pid, signal.SIGKILL)
     run.communicate()
     made.project.reap()
