@@ -138,6 +138,8 @@ def test_another_state_of_the_same_name_touches_nothing_unless_it_is_told_to(
     theirs = Project(tmp_path / "clone", INSTANCE)
     shutil.copytree(ours.directory, theirs.directory, ignore=shutil.ignore_patterns("state", "*.lock*"))
     (theirs.directory / "state").mkdir()
+    config = theirs.directory / f"Pulumi.{INSTANCE}.yaml"
+    config.write_text(re.sub(r"(?m)^encryptionsalt:.*\n", "", config.read_text()))  # the other state's
     theirs.init()
     refusal = f"another state made it: that of {getpass.getuser()} on"
     for run in (theirs.pulumi("preview"), theirs.up()):
