@@ -306,7 +306,7 @@ def test_a_store_is_mounted_again_at_each_boot(host: UnpreparedHost, tmp_path: P
         )
         assert clone_store.ensure(shell, directory).kind == "xfs-loop"
         shell.write_file(f"{directory}/disk", b"content")
-        (unit,) = shell.run(["sh", "-c", "cd /etc/systemd/system && ls *.mount"]).stdout.split()
+        unit = shell.run(["systemd-escape", "--path", "--suffix=mount", "--", directory]).stdout.strip()
         shell.run(["systemd-analyze", "verify", f"/etc/systemd/system/{unit}"])
     finally:
         shell.close()
@@ -318,7 +318,7 @@ def test_a_store_is_mounted_again_at_each_boot(host: UnpreparedHost, tmp_path: P
         clone_store.ensure(shell, directory)
         shell.run(["rm", "--", f"{directory}/disk"])
         clone_store.remove(shell, directory)
-        left = shell.run(["find", "/etc/systemd/system", "-name", "*store-lab.mount"])
+        left = shell.run(["find", "/etc/systemd/system", "-name", unit.replace("\\", "\\\\")])
         assert left.stdout == ""
     finally:
         shell.close()
