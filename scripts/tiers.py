@@ -4,8 +4,9 @@
 the others from running. The tiers with real engines and machines run together, in one queue: while one test waits
 for a machine to boot, another computes. The table still counts each tier on its own.
 
-In CI (AZLOCAL_TEST_REQUIRE=all) a tier that can't run is a failure, and AZLOCAL_TEST_MINUTES is the time for
-everything together: what is left to run then is stopped, and the table is printed.
+In CI (AZLOCAL_TEST_REQUIRE=all) a tier that can't run is a failure, and so is one that skips a test. All tiers
+have one deadline, AZLOCAL_TEST_UNTIL: what runs then is stopped, the rest isn't begun. The table is always
+printed, also after Ctrl-C.
 
 Tests that are marked `full` run only with FULL=1; tests/full_run.json says when they last did.
 """
@@ -39,6 +40,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PYTEST_SAYS_TESTS_FAILED = 1
 FAILED_OUTSIDE_TESTS = -1  # pytest says that tests failed, and none has
 RECORDS = ROOT / ".azlocal" / "tests"  # what each test of the last run cost
+SHOWN_REASONS = 3  # for skipping tests, in the table; pytest lists all
 GRACE_SECONDS = 120  # for fixtures to take their machines down after an interrupt
 MACHINES_GIB = 8  # their disks, and their host's store
 IMAGE_GIB = 35  # besides, while the image is built: Go's caches (25), the bundle, the image
@@ -81,7 +83,15 @@ class Step:
 
 @dataclass
 class Result:
-    """What became of a tier."""
+    """What became of a tier.
+
+    Attributes:
+        tier: Its name.
+        outcome: Only "passed" is good news; "skipped" is bad news where the tier is required.
+        reason: Why it failed or was skipped; of a tier that passed, why some of its tests were skipped.
+        seconds: Of all tiers that ran together.
+        cpu_seconds: Its own processor time.
+    """
 
     tier: str
     outcome: Outcome
@@ -167,7 +177,7 @@ TIERS = tuple(tier for step in STEPS for tier in step.tiers)
 
 
 class Deadline:
-    """The end of the time that all steps have together; AZLOCAL_TEST_MINUTES says how long that is."""
+    """The end of the time that all steps have together."""
 
     def __init__(self, minutes: float) -> None:
         self._end = time.monotonic() + minutes * 60
@@ -187,8 +197,11 @@ def run_limited(
 ) -> int | None:
     """Run a command in a process group of its own; answer its exit code, or None if it ran out of time.
 
-    It is interrupted first, so that fixtures can take down what they made, and killed after a grace period.
+    It is interrupted first, so that fixtures can take down what they made, and killed after a grace period. Where
+    there is no time left, it isn't started.
     """
+    if limit_minutes <= 0:
+        return None
     process = subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.DEVNULL, process_group=0, env=os.environ | environment
     )
@@ -219,18 +232,22 @@ class Run:
     Attributes:
         deadline: The end of all steps' time.
         required: A tier that this machine can't run is a failure.
+        complete: A test that is skipped is a failure.
         full: Tests marked `full` run, too.
         pytest_flags: What else pytest is told.
     """
 
     deadline: Deadline
     required: bool = False
+    complete: bool = False
     full: bool = False
     pytest_flags: tuple[str, ...] = ()
 
 
 def run_step(step: Step, run: Run) -> list[Result]:
     """Prepare a step's tiers and run them; a tier whose preparation fails doesn't keep the others from running."""
+    if run.deadline.minutes(step.limit_minutes) <= 0:
+        return [Result(tier.name, "FAILED", reason=out_of_time(0)) for tier in step.tiers]
     results = []
     ready = []
     started = time.monotonic()
@@ -291,7 +308,7 @@ def run_pytest(tiers: list[Tier], workers: int, limit_minutes: float, run: Run) 
     if code == PYTEST_SAYS_TESTS_FAILED and not any(result.failed for result in results):
         code = FAILED_OUTSIDE_TESTS  # a worker that crashed, a file that can't be imported: no tier's own failure
     for result in results:
-        judge(result, code, limit_minutes, {} if run.full else costs.budgets())
+        judge(result, code, limit_minutes, {} if run.full else costs.budgets(), complete=run.complete)
     return results
 
 
@@ -299,9 +316,11 @@ def count(tier: str, record: list[Cost]) -> Result:
     """Count a tier's tests."""
     own = [cost for cost in record if cost.tier == tier]
     outcomes = Counter(cost.outcome for cost in own)
+    reasons = Counter(cost.reason.removeprefix("Skipped: ") for cost in own if cost.outcome == "skipped")
     return Result(
         tier,
         "passed",
+        reason="; ".join(f"{number} skipped: {reason}" for reason, number in reasons.most_common(SHOWN_REASONS)),
         passed=outcomes["passed"],
         failed=outcomes["failed"],
         skipped=outcomes["skipped"],
@@ -309,7 +328,9 @@ def count(tier: str, record: list[Cost]) -> Result:
     )
 
 
-def judge(result: Result, code: int | None, limit_minutes: float, budgets: Mapping[str, float]) -> None:
+def judge(
+    result: Result, code: int | None, limit_minutes: float, budgets: Mapping[str, float], *, complete: bool = False
+) -> None:
     """Say whether a tier passed: by its tests, by how pytest (of other tiers, too) ended, and by its cost."""
     if result.failed:
         result.outcome = "FAILED"
@@ -319,13 +340,17 @@ def judge(result: Result, code: int | None, limit_minutes: float, budgets: Mappi
         said = f"pytest exited {code}" if code != FAILED_OUTSIDE_TESTS else "pytest failed outside of tests"
         result.outcome, result.reason = "FAILED", f"{said}, see above"
     elif not result.passed:
-        result.outcome, result.reason = "FAILED", f"none of its {result.skipped} tests ran"
+        result.outcome, result.reason = "FAILED", f"none of its {result.skipped} tests ran: {result.reason}"
+    elif complete and result.skipped:
+        result.outcome = "FAILED"
     elif over := costs.over_budget(result.tier, result.cpu_seconds, budgets):
         result.outcome, result.reason = "FAILED", over
 
 
 def out_of_time(limit_minutes: float) -> str:
-    """Word the reason of a tier that was stopped."""
+    """Word the reason of a tier that was stopped, or never begun."""
+    if limit_minutes <= 0:
+        return "not run: the time for all tiers was over"
     return f"stopped after its limit of {limit_minutes:.0f} minutes"
 
 
@@ -367,19 +392,35 @@ def main(names: list[str]) -> int:
     if unknown:
         console.print(f"no such tier: {', '.join(sorted(unknown))}; they are {', '.join(t.name for t in TIERS)}")
         return 2
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as CI ends a job: in order, with the table
     steps = [replace(step, tiers=tuple(t for t in step.tiers if not names or t.name in names)) for step in STEPS]
+    steps = [step for step in steps if step.tiers]
+    complete = os.environ.get("AZLOCAL_TEST_REQUIRE") == "all"
     run = Run(
-        Deadline(float(os.environ.get("AZLOCAL_TEST_MINUTES") or inf)),
-        required=bool(names) or os.environ.get("AZLOCAL_TEST_REQUIRE") == "all",
+        Deadline(minutes_until(os.environ.get("AZLOCAL_TEST_UNTIL"))),
+        required=bool(names) or complete,
+        complete=complete,
         full=os.environ.get("FULL", "") not in ("", "0"),
         pytest_flags=tuple(shlex.split(os.environ.get("PYTEST_FLAGS", ""))),
     )
-    results = list(run_all([step for step in steps if step.tiers], console, run))
-    if run.full and not names and all(result.outcome == "passed" for result in results):
-        full_run.write({result.tier: result.passed for result in results if result.passed})
-    show(results, console)
+    results: list[Result] = []
+    try:
+        for result in run_all(steps, console, run):
+            results.append(result)
+        if run.full and not names and all(result.outcome == "passed" for result in results):
+            full_run.write({result.tier: result.passed for result in results if result.passed})
+    finally:
+        ended = {result.tier for result in results}
+        rest = (tier.name for step in steps for tier in step.tiers if tier.name not in ended)
+        results += [Result(name, "FAILED", reason="interrupted") for name in rest]
+        show(results, console)
     console.print(full_run.told(), highlight=False)
     return 1 if any(result.outcome == "FAILED" for result in results) else 0
+
+
+def minutes_until(clock: str | None) -> float:
+    """Return how long it is until a time, in seconds since the epoch; None: no end."""
+    return (float(clock) - time.time()) / 60 if clock else inf
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 Answer = TypeVar("Answer")
@@ -23,6 +24,14 @@ def eventually(ask: Callable[[], Answer], what: str, seconds: float = 90, *, eve
         assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
         time.sleep(every)
     return answer
+
+
+def has_ended(pid: int) -> bool:
+    """Return whether a process is gone, or waits only for its parent to take its exit code."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def takes_less_than(seconds: float, act: Callable[[], object], attempts: int = 5) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +18,9 @@ from infra.kubernetes.api import ClusterApi
 from infra.kubernetes.health import pod_problem
 
 _LINES: Final = "400"
+_STAMP: Final = re.compile(r"\d{8}T\d{6}Z")
+_KEPT: Final = 10
+"""So many failures of a cluster are kept, the newest."""
 
 _OF_A_MACHINE: Final[Sequence[Sequence[str]]] = (
     ("uptime",),
@@ -55,6 +60,7 @@ def collect(folder: Path, api: ClusterApi, namespaces: Iterable[str], machines: 
     Objects are written without their specs, where secrets in environment variables would stand.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _remove_older(folder)
     jobs: list[Callable[[], None]] = [
         lambda: _write(folder / "nodes.json", lambda: _statuses(api, "/api/v1/nodes")),
         *(_namespace_job(folder, api, namespace) for namespace in namespaces),
@@ -63,6 +69,17 @@ def collect(folder: Path, api: ClusterApi, namespaces: Iterable[str], machines: 
     with ThreadPoolExecutor(8) as pool:
         for done in [pool.submit(job) for job in jobs]:
             done.result()
+
+
+def _remove_older(folder: Path) -> None:
+    """Remove what earlier failures of the same cluster left beside a folder of `default_folder`, but for a few."""
+    cluster, _, stamp = folder.name.rpartition("-")
+    if not _STAMP.fullmatch(stamp):
+        return
+    found = (one.name.rpartition("-") for one in folder.parent.iterdir())
+    stamps = sorted(stamp for name, _, stamp in found if name == cluster and _STAMP.fullmatch(stamp))
+    for old in stamps[:-_KEPT]:
+        shutil.rmtree(folder.with_name(f"{cluster}-{old}"), ignore_errors=True)
 
 
 def _namespace_job(folder: Path, api: ClusterApi, namespace: str) -> Callable[[], None]:

@@ -41,6 +41,8 @@ _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _READY_SECONDS: Final = 30.0
 _END_SECONDS: Final = 20.0
 _LOG_TAIL: Final = 1500
+_LOG_BYTES: Final = 4 << 20
+"""A daemon's log that has grown beyond this is begun anew, the old one's end beside it: /run is memory."""
 _WITHOUT_UNIFIED: Final = ("sh", "-ec", 'umount "$0"; exec "$@"', _UNIFIED)
 _MODULAR: Final = ("virtqemud", "virtlxcd", "virtnetworkd", "virtstoraged", "virtlogd")
 
@@ -84,6 +86,7 @@ def start(say: Say) -> None:
     Raises:
         DaemonError: they still don't answer.
     """
+    _rotate_logs()
     if not unanswered():
         return
     if _SYSTEMD.is_dir():
@@ -241,7 +244,8 @@ def _spawn(name: str, prefix: list[str]) -> subprocess.Popen[bytes]:
             "libvirt-daemon-driver-lxc` (`make setup` does)"
         )
     argv = [*prefix, program, "--pid-file", str(_pid_file(name))]
-    with _log_file(name).open("wb") as log:
+    _log_file(name).unlink(missing_ok=True)  # an older daemon, not yet gone, may still write to it
+    with _log_file(name).open("ab") as log:  # appended to, so that what is cut off under it is gone
         return subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
@@ -315,6 +319,22 @@ def _run(argv: list[str]) -> None:
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise DaemonError(f"this machine: `{' '.join(argv)}` failed: {done.stderr.strip()}")
+
+
+def _rotate_logs() -> None:
+    """Cut the logs that became big; the last part stays. Each `make up` starts libvirt, so each looks."""
+    for name in ("libvirtd", "virtlogd"):
+        log = _log_file(name)
+        try:
+            # What it occupies: where an older version of ours opened it, it keeps its length as a hole.
+            if log.stat().st_blocks * 512 <= _LOG_BYTES:
+                continue
+            with log.open("r+b") as file:
+                file.seek(-_LOG_BYTES, os.SEEK_END)
+                log.with_suffix(".log.1").write_bytes(file.read())
+                file.truncate(0)
+        except (FileNotFoundError, PermissionError):
+            continue  # there is none, or it is for root to cut
 
 
 def _listens(path: Path) -> bool:

@@ -1,24 +1,26 @@
-"""A machine's cloud-init seed on its host: there for the first boot, and wiped after it, since it holds keys."""
+"""A machine's cloud-init seed on its host: there for the first boot, and wiped after it, since it holds keys.
+
+However a seed goes, it is overwritten before: also after a boot that failed, and one that a killed run left. More
+can't be done from here; a file system that copies on write, and a flash disk, may keep the old blocks.
+"""
 
 from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
 from io import BytesIO
+from typing import Final
 
 import libvirt
 
 from infra.kvm.connection import HostSession
 from infra.kvm.domain_xml import MachineType, empty_seed_drive
-from infra.kvm.storage import (
-    Volume,
-    create_volume,
-    find_volume,
-    open_pool,
-    pool_directory,
-    remove_volume,
-    upload_bytes,
-)
+from infra.kvm.errors import is_missing
+from infra.kvm.storage import Volume, create_volume, find_volume, open_pool, pool_directory, upload_bytes
+from infra.ssh import Shell
+
+SEED_VOLUME: Final = "-seed.iso"
+"""Ends the name of the volume that is a VM's seed."""
 
 
 def place_seed(
@@ -49,8 +51,7 @@ def wipe_seed(session: HostSession, pool_name: str, domain: libvirt.virDomain, m
     machine = domain.name()
     if machine_type == "container":
         # The empty folder stays: the container's definition mounts it.
-        folder = _folder(session, pool_name, machine)
-        session.shell.run(["find", folder, "-type", "f", "-exec", "shred", "--remove", "{}", "+"], timeout=60)
+        shred(session.shell, _folder(session, pool_name, machine))
         return
     volume = find_volume(open_pool(session.qemu, pool_name), _volume_name(machine))
     if volume is None:
@@ -59,16 +60,44 @@ def wipe_seed(session: HostSession, pool_name: str, domain: libvirt.virDomain, m
     if domain.isActive():
         flags |= libvirt.VIR_DOMAIN_AFFECT_LIVE
     domain.updateDeviceFlags(empty_seed_drive(), flags | libvirt.VIR_DOMAIN_DEVICE_MODIFY_FORCE)
-    volume.wipe()
-    volume.delete()
+    _wipe(volume)
 
 
 def remove_seed(session: HostSession, pool_name: str, machine: str, machine_type: MachineType) -> None:
-    """Delete the seed if it is there."""
+    """Overwrite and delete the seed if it is there; one that can't be overwritten goes, too, and that is told.
+
+    Raises:
+        CommandError: a container's couldn't be overwritten; it is deleted.
+        libvirtError: a VM's couldn't be overwritten; it is deleted.
+    """
     if machine_type == "container":
-        session.shell.remove_tree(_folder(session, pool_name, machine))
-    else:
-        remove_volume(open_pool(session.qemu, pool_name), _volume_name(machine))
+        folder = _folder(session, pool_name, machine)
+        try:
+            shred(session.shell, folder)
+        finally:
+            session.shell.remove_tree(folder)
+        return
+    volume = find_volume(open_pool(session.qemu, pool_name), _volume_name(machine))
+    if volume is not None:
+        _wipe(volume)
+
+
+def shred(shell: Shell, path: str) -> None:
+    """Overwrite and delete a file, or the files below a folder; nothing there is fine."""
+    if shell.exists(path):
+        shell.run(["find", path, "-type", "f", "-exec", "shred", "--remove", "{}", "+"], timeout=60)
+
+
+def _wipe(volume: libvirt.virStorageVol) -> None:
+    """Overwrite and delete a volume."""
+    try:
+        try:
+            volume.wipe()
+        finally:
+            volume.delete()
+    except libvirt.libvirtError as error:
+        if not is_missing(error):
+            raise
 
 
 def _folder(session: HostSession, pool_name: str, machine: str) -> str:
@@ -77,7 +106,7 @@ def _folder(session: HostSession, pool_name: str, machine: str) -> str:
 
 
 def _volume_name(machine: str) -> str:
-    return f"{machine}-seed.iso"
+    return f"{machine}{SEED_VOLUME}"
 
 
 def _iso(files: Mapping[str, bytes]) -> bytes:

@@ -99,7 +99,7 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         """End the call with what the user should read, and never with a traceback."""
         if isinstance(error, UserError):
             context.abort(grpc.StatusCode.UNKNOWN, str(error))
-        self.log.debug("".join(traceback.format_exception(error)))
+        self.log.debug(self._trace(error))
         context.abort(
             grpc.StatusCode.INTERNAL,
             f"{verb} failed with an unexpected {type(error).__name__}: {self.describe(error):.500}. This is a bug "
@@ -107,9 +107,22 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         )
         raise AssertionError("abort raises")
 
-    def describe(self, error: Exception) -> str:
-        """Return what an unexpected error may say to the user."""
+    def describe(self, error: BaseException) -> str:
+        """Return what an unexpected error may say, to the user and in the debug log."""
         return str(error)
+
+    def _trace(self, error: BaseException) -> str:
+        """Return the traceback of an error and of those behind it, each with what it may say."""
+        parts = []
+        seen: set[int] = set()
+        behind: BaseException | None = error
+        while behind is not None and id(behind) not in seen:
+            seen.add(id(behind))
+            where = "".join(traceback.format_tb(behind.__traceback__))
+            said = f"{type(behind).__name__}: {self.describe(behind)}"
+            parts.append(f"Traceback (most recent call last):\n{where}{said}\n")
+            behind = behind.__cause__ or (None if behind.__suppress_context__ else behind.__context__)
+        return "\nwhich led to:\n\n".join(reversed(parts))
 
 
 def abort_init_failed(

@@ -105,7 +105,7 @@ class Servicer(Plugin):
     def Check(self, kind: AnyKind, request: Any) -> Any:
         """Validate inputs, fill defaults; report all faults together."""
         news = decode(request.news)
-        inputs, faults = kind.contract.check(news.values, news.unknown)
+        inputs, faults = kind.contract.check(news.values, news.unknown, news.secret)
         if not faults:
             faults = kind.check(inputs, news.unknown)
         return provider_pb2.CheckResponse(
@@ -206,7 +206,7 @@ class Servicer(Plugin):
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"{token} is not a kind of azlocal; it has {known}")
         return self._kinds[token]
 
-    def describe(self, error: Exception) -> str:
+    def describe(self, error: BaseException) -> str:
         """Return what an unexpected error may say: a validation error repeats its input, which may be a secret."""
         return f"{error.error_count()} invalid properties" if isinstance(error, ValidationError) else str(error)
 

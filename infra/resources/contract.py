@@ -85,17 +85,23 @@ class InputProperty:
             annotation = Annotated[annotation, constraint]
         return TypeAdapter(annotation)
 
-    def check(self, value: Any) -> tuple[Any, list[Fault]]:
-        """Validate and normalise one value; a fault shows the value unless it is a secret."""
+    def check(self, value: Any, *, secret: bool = False) -> tuple[Any, list[Fault]]:
+        """Validate and normalise one value; a fault shows the value unless it is a secret.
+
+        Args:
+            value: what the program set.
+            secret: whether the program called it one; some properties are secrets whatever it says.
+        """
         try:
             return self.adapter.dump_python(self.adapter.validate_python(value), mode="json", by_alias=True), []
         except ValidationError as error:
-            return value, [self._fault(detail) for detail in error.errors(include_url=False)]
+            secret = secret or self.secret
+            return value, [self._fault(detail, secret) for detail in error.errors(include_url=False)]
 
-    def _fault(self, detail: Mapping[str, Any]) -> Fault:
+    def _fault(self, detail: Mapping[str, Any], secret: bool) -> Fault:
         where = ".".join([self.name, *(str(part) for part in detail["loc"])])
-        shown = "" if self.secret else f", got {detail['input']!r:.120}"
-        return Fault(where, f"{where}: {detail['msg'].lower()}{shown}", self.secret)
+        shown = "" if secret else f", got {detail['input']!r:.120}"
+        return Fault(where, f"{where}: {detail['msg'].lower()}{shown}", secret)
 
 
 @dataclass(frozen=True)
@@ -163,12 +169,15 @@ class Contract:
         """Return every property's Python name by its wire name."""
         return {wire: name for name, wire in self.wire_names.items()}
 
-    def check(self, news: Mapping[str, Any], unknown: frozenset[str]) -> tuple[dict[str, Any], list[Fault]]:
+    def check(
+        self, news: Mapping[str, Any], unknown: frozenset[str], secret: frozenset[str] = frozenset()
+    ) -> tuple[dict[str, Any], list[Fault]]:
         """Validate the known inputs, fill defaults, and report every fault at once.
 
         Args:
             news: what the program set, plain data.
             unknown: the names whose values the engine doesn't know yet; they pass unchecked.
+            secret: the names whose values the program calls secrets; faults don't show them.
         """
         faults = [
             Fault(name, f"{name}: {self.token} has no such input; it takes {', '.join(self.properties)}")
@@ -180,7 +189,7 @@ class Contract:
             if name in unknown:
                 checked[name] = news[name]
             elif name in news and not (news[name] is None and not prop.field.is_required()):
-                checked[name], found = prop.check(news[name])
+                checked[name], found = prop.check(news[name], secret=name in secret)
                 faults.extend(found)
             elif prop.field.is_required():
                 faults.append(Fault(name, f"{name}: {self.token} needs it and it is not set"))

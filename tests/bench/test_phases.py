@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from lxml import etree
 
 from bench.phases import Phase, Recording, busy_seconds, recorded, table
 from bench.picture import PUBLISHED, Bar, picture
+from tests.waiting import eventually
 
 
 def created(kind: str, op: str = "create") -> dict[str, Any]:
@@ -43,9 +43,7 @@ def test_events_are_taken_whole_while_they_are_written(tmp_path: Path) -> None:
     with recorded(log) as seen:
         text = json.dumps(created("a")) + "\n" + json.dumps(created("b"))
         log.write_text(text)
-        deadline = time.monotonic() + 10
-        while not seen.events and time.monotonic() < deadline:
-            time.sleep(0.01)
+        eventually(lambda: seen.events, "the first event", 10, every=0.01)
         assert seen.resources() == 1  # half of the second is no event yet
         with log.open("a") as file:
             file.write("\n")

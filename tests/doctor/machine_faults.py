@@ -255,6 +255,21 @@ FAULTS = [
         ("leftovers",),
     ),
     Fault(
+        "disk below the store filled by others",
+        "free-disk",
+        "warning",
+        "the store's file can grow by 19 GiB at /, whose margin is 20 GiB",
+        fact(
+            "storage",
+            file_systems=(
+                FileSystem("/", "/dev/sda2", "ext4", 3500 * GIB, 19 * GIB),
+                FileSystem("/var/lib/azlocal/lab", "/dev/loop0", "xfs", 3000 * GIB, 2900 * GIB),
+            ),
+            loop_files=(("/dev/loop0", "/var/lib/azlocal/lab.xfs"),),
+        ),
+        ("leftovers",),
+    ),
+    Fault(
         "disks may outgrow it",
         "free-disk",
         "warning",

@@ -17,6 +17,7 @@ from tests.doctor.planting import (
     both,
     fact,
     facts,
+    host,
     networks,
     objects,
     refused,
@@ -81,6 +82,16 @@ def test_fault_of_a_host(fault: Fault) -> None:
     assert found[fault.check].remedy
     others = {one.check for one in found.values() if one.status in ("failed", "warning")} - {fault.check}
     assert others <= set(fault.also), others
+
+
+def test_a_store_that_others_leave_no_margin_is_told_although_every_disk_fits() -> None:
+    """A store says that it has room for what the file below it can't grow to."""
+    (found,) = [one for one in machine_faults.FAULTS if one.name == "disk below the store filled by others"]
+    crowded = host(machines=())(found.plant(subject()))
+    assert judged(crowded)["free-disk"].status == "warning"
+    root, store = known(crowded.facts.storage).file_systems
+    roomy = fact("storage", file_systems=(replace(root, available=20 << 30), store))(crowded)
+    assert judged(roomy)["free-disk"].status == "ok"
 
 
 @pytest.mark.parametrize("fault", SITE_FAULTS, ids=lambda fault: fault.name)

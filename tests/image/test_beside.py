@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
-import time
 from functools import partial
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from infra.image.beside import beside
 from infra.image.errors import ImageError, Stopped
 from infra.image.tools import Programs
+from tests.waiting import eventually
 
 SLEEP = ["sleep", "600"]
 
@@ -24,8 +24,7 @@ def sleepers() -> int:
 
 
 def fails(programs: Programs) -> None:
-    while not sleepers():  # the other side is at work
-        time.sleep(0.01)
+    eventually(sleepers, "the other side at work", 30, every=0.01)
     programs(["sh", "-c", "echo no mirror >&2; exit 7"])
 
 

@@ -18,15 +18,16 @@ from tests.waiting import eventually
 
 
 @pytest.mark.parametrize(
-    ("connection", "uri"),
+    ("connection", "driver", "uri"),
     [
-        ("qemu:///system", "lxc:///system"),
-        ("qemu+ssh://root@192.0.2.1/system", "lxc+ssh://root@192.0.2.1/system?no_tty=1"),
-        ("test:///default", "test:///default"),
+        ("qemu:///system", "lxc", "lxc:///system"),
+        ("qemu+ssh://root@192.0.2.1:22/system", "lxc", "lxc+ssh://root@192.0.2.1:22/system?no_tty=1"),
+        ("qemu+ssh://h/system?keyfile=/k", "qemu", "qemu+ssh://h/system?keyfile=/k&no_tty=1"),
+        ("test:///default", "lxc", "test:///default"),
     ],
 )
-def test_the_other_driver_of_a_host(connection: str, uri: str) -> None:
-    assert libvirt_uri(connection, "lxc") == uri
+def test_both_drivers_of_a_host_are_reached_the_same_way(connection: str, driver: str, uri: str) -> None:
+    assert libvirt_uri(connection, driver) == uri
 
 
 def test_over_ssh_a_silent_host_is_given_up() -> None:

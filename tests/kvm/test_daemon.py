@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.kvm import daemon
 from infra.kvm.daemon import _share, hides_unified, mounts_to_share
 from infra.kvm.mounts import Mount
 from tests.waiting import eventually
@@ -43,6 +45,32 @@ def test_a_mount_that_somebody_took_away_meanwhile_is_no_fault(tmp_path: Path) -
 def test_unified_beside_v1() -> None:
     assert hides_unified([Mount("/sys/fs/cgroup/unified", "cgroup2", "cgroup2")])
     assert not hides_unified([Mount("/sys/fs/cgroup", "cgroup2", "cgroup2")])
+
+
+CHATTY = "yes an old line | head --bytes 5242880; while sleep 0.01; do echo a new line; done"
+
+
+def test_a_log_that_became_big_is_cut_while_its_daemon_writes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "_OWN_FOLDER", tmp_path)
+    monkeypatch.setattr(daemon, "unanswered", dict)
+    monkeypatch.setattr("shutil.which", lambda name, path: "/bin/true")
+    log = tmp_path / "libvirtd.log"
+    chatty = daemon._spawn("libvirtd", ["sh", "-c", CHATTY])
+    try:
+        eventually(lambda: log.stat().st_size > 5 << 20, "a big log", 30)
+        daemon.start(pytest.fail)
+        eventually(lambda: b"a new line" in log.read_bytes(), "the next line", 30)
+        assert log.stat().st_size < 1 << 20
+        assert b"\0" not in log.read_bytes(), "nor does it keep its length as a hole"
+        assert (tmp_path / "libvirtd.log.1").stat().st_size == 4 << 20
+        kept = (tmp_path / "libvirtd.log.1").read_bytes()
+        daemon.start(pytest.fail)
+        assert (tmp_path / "libvirtd.log.1").read_bytes() == kept, "a small one is left alone"
+    finally:
+        os.killpg(chatty.pid, signal.SIGKILL)
+        chatty.wait()
 
 
 @dataclass

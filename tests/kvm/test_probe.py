@@ -21,6 +21,7 @@ from infra.kvm.domain_xml import MachineType
 from infra.kvm.errors import HostError
 from infra.kvm.probe import Verdict, boot_sector, lists_type, probe_domain, resolve_machine_type
 from infra.ssh import CommandResult, LocalShell
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 WORKS = Verdict(True, "works")
@@ -205,14 +206,15 @@ class TestReal:
         )
         probing = subprocess.Popen([sys.executable, "-c", code, pool], cwd=ROOT)
         connection = libvirt.open("qemu:///system")
-        deadline = time.monotonic() + 30
-        while not any(domain.name().startswith(pool) for domain in connection.listAllDomains()):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+
+        def guests() -> list[str]:
+            return [domain.name() for domain in connection.listAllDomains() if domain.name().startswith(pool)]
+
+        eventually(guests, "the probe's guest", 30, every=0.05)
         probing.send_signal(signal.SIGKILL)
         probing.wait()
         verdict = probe.boot_probe(connection, pool, "qemu", 60)  # at once: takes over name and disk
         assert verdict == Verdict(True, "a probe guest booted under qemu")
-        assert not any(domain.name().startswith(pool) for domain in connection.listAllDomains())
+        assert guests() == []
         assert connection.storagePoolLookupByName(pool).listVolumes() == []
         connection.close()

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import grpc
 import pytest
 from pulumi.runtime.proto import provider_pb2_grpc
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from infra.kvm.errors import HostError
 from infra.provider.kind import InitFailed, Kind, Made
@@ -51,6 +51,11 @@ class Things(Kind[ThingInputs, ThingState]):
             raise HostError("the host refuses it; ask somebody")
         if inputs.name == "bug":
             raise KeyError("surprise")
+        if inputs.name == "mistyped":
+            try:
+                ThingState.model_validate({"name": "x", "size": inputs.password, "serial": 1})
+            except ValidationError as error:
+                raise TypeError("not to be read") from error
         made = Made(inputs.name, ThingState(**inputs.model_dump(), serial="s1"))
         self.objects[inputs.name] = made.state
         if inputs.name == "slow":

@@ -10,12 +10,13 @@ from typing import Any
 import libvirt
 import pytest
 
-from infra.kvm.connection import Hosts, libvirt_uri
+from infra.kvm.connection import Hosts
 from infra.kvm.errors import HostError, Interrupted, NotOurs
 from infra.kvm.ownership import Mark
 from infra.kvm.storage import ensure_pool, remove_pool
 from infra.provider.diff import diff
 from infra.provider.kind import Changes
+from infra.provider.kinds.base import mark_for
 from infra.provider.kinds.host import HostKind
 from infra.provider.kinds.image import ImageKind
 from infra.provider.kinds.machine import MachineKind
@@ -23,6 +24,7 @@ from infra.provider.kinds.network import NetworkKind
 from infra.provider.operation import Operation
 from infra.provider.values import UNKNOWN
 from infra.resources.contract import OnChange
+from infra.resources.host import HostInputs
 from infra.resources.image import ImageState
 from infra.resources.machine import MachineInputs, MachineState
 from infra.resources.network import NetworkInputs
@@ -161,16 +163,30 @@ def test_waiting_for_a_turn_ends_when_the_run_is_cancelled() -> None:
     assert "waiting for a turn" in said[0]
 
 
-@pytest.mark.parametrize(
-    ("connection", "driver", "uri"),
-    [
-        ("qemu:///system", "lxc", "lxc:///system"),
-        ("qemu+ssh://root@h:22/system", "lxc", "lxc+ssh://root@h:22/system?no_tty=1"),
-        ("qemu+ssh://h/system?keyfile=/k", "qemu", "qemu+ssh://h/system?keyfile=/k&no_tty=1"),
-    ],
-)
-def test_both_drivers_of_a_host_are_reached_the_same_way(connection: str, driver: str, uri: str) -> None:
-    assert libvirt_uri(connection, driver) == uri
+def test_a_host_that_goes_leaves_what_somebody_else_put_into_its_storage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "volumes").mkdir()
+    (tmp_path / "seeds/old letters").mkdir(parents=True)
+    letter = tmp_path / "seeds/old letters/1"
+    letter.write_text("mine")
+    (tmp_path / "volumes/local-a-cp-0.raw").write_text("disk")
+    for name in ("host._make_storage", "host.clone_store.remove", "host_preparation.withdraw_from"):
+        monkeypatch.setattr(f"infra.provider.kinds.{name}", lambda *_: None)
+    kind, op = HostKind(Hosts()), operation("Host")
+    keep = libvirt.open(TEST)  # the driver's objects live as long as somebody is connected
+    ensure_pool(keep, "azlocal-local", str(tmp_path / "volumes"), mark_for(op, "local"))
+    inputs = {"instance": "local", "name": "here", "connection": TEST, "storageDirectory": str(tmp_path)}
+    lost = kind.create(op, HostInputs.model_validate(inputs | {"lost": True})).state
+    state = lost.model_copy(update={"lost": False})
+    with pytest.raises(HostError, match=r"old.* letters.*Move them away"):
+        kind.remove(op, state)
+    assert letter.read_text() == "mine"
+    letter.unlink()
+    letter.parent.rmdir()
+    kind.remove(op, state)
+    assert list(tmp_path.iterdir()) == []
+    keep.close()
 
 
 ARTIFACT = {"path": "/i", "sha256": "ab" * 32, "format": "raw", "virtualSize": 1}

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -18,17 +17,11 @@ from infra.provider.kind import Kind
 from infra.provider.kinds import all_kinds
 from infra.provider.kinds.deferred import Deferred
 from infra.resources.contract import Contract
+from tests.waiting import eventually, has_ended
 
 PLUGIN = [sys.executable, "-m", "infra.provider"]
 # Prints its child's number, and lets the child tell its port.
 PARENT = "import subprocess, sys, time; print(subprocess.Popen(sys.argv[1:]).pid, flush=True); time.sleep(60)"
-
-
-def has_ended(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -47,12 +40,11 @@ def test_it_ends_with_a_parent_that_is_killed() -> None:
         assert int(parent.stdout.readline()) > 0  # the plugin's port
         assert not has_ended(pid)
         parent.kill()
-        deadline = time.monotonic() + 10
-        while not has_ended(pid) and time.monotonic() < deadline:
-            time.sleep(0.01)
-    if not has_ended(pid):
-        os.kill(pid, signal.SIGKILL)
-        pytest.fail("the plugin outlived its parent")
+    try:
+        eventually(lambda: has_ended(pid), "the plugin's end after its parent's", 10, every=0.01)
+    finally:
+        if not has_ended(pid):
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_each_kind_is_served_under_its_contracts_token() -> None:

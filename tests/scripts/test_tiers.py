@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -14,13 +19,15 @@ from rich.console import Console
 from scripts import tiers
 from scripts.tiers import Result, Run, Step, Tier
 from tests import full_run
+from tests.project import ROOT
 from tests.recording import Cost, read_record
+from tests.waiting import eventually
 
 RUN = Run(tiers.Deadline(inf))
 RECORD = [
     Cost("tests/a.py::one", "e2e", "passed", 2.0, 3.0),
     Cost("tests/a.py::two", "e2e", "failed", 1.0, 0.5),
-    Cost("tests/a.py::three", "e2e", "skipped", 0.0, 0.0, "not run: two failed"),
+    Cost("tests/a.py::three", "e2e", "skipped", 0.0, 0.0, "Skipped: not run: two failed"),
     Cost("tests/b.py::four", "vm", "passed", 60.0, 50.0),
 ]
 
@@ -38,7 +45,9 @@ def printed(console: Console) -> str:
 def test_each_tier_of_a_run_is_counted_on_its_own() -> None:
     result = tiers.count("e2e", RECORD)
     assert (result.passed, result.failed, result.skipped, result.cpu_seconds) == (1, 1, 1, 3.5)
+    assert result.reason == "1 skipped: not run: two failed"
     assert tiers.count("vm", RECORD).passed == 1
+    assert tiers.count("vm", RECORD).reason == ""
 
 
 def test_a_pytest_that_died_before_its_first_test_counts_nothing(tmp_path: Path) -> None:
@@ -52,7 +61,11 @@ def test_a_pytest_that_died_before_its_first_test_counts_nothing(tmp_path: Path)
         (Result("e2e", "passed", passed=3, failed=1), 1, ""),
         (Result("e2e", "passed", passed=3), None, "stopped after its limit of 75 minutes"),
         (Result("e2e", "passed", passed=3), 3, "pytest exited 3, see above"),
-        (Result("e2e", "passed", skipped=7), 0, "none of its 7 tests ran"),
+        (
+            Result("e2e", "passed", skipped=7, reason="7 skipped: why"),
+            0,
+            "none of its 7 tests ran: 7 skipped: why",
+        ),
         (Result("e2e", "passed", passed=3, cpu_seconds=121), 0, "took 121 s of processor time, budget 100 s"),
     ],
 )
@@ -60,6 +73,46 @@ def test_a_tier_fails_by_its_tests_its_end_or_its_cost(result: Result, code: int
     tiers.judge(result, code, 75, {"e2e": 100})
     assert result.outcome == "FAILED"
     assert result.reason.startswith(reason)
+
+
+@pytest.mark.parametrize(("complete", "outcome"), [(False, "passed"), (True, "FAILED")])
+def test_a_skipped_test_fails_its_tier_only_where_all_have_to_run(complete: bool, outcome: str) -> None:
+    result = Result("lab", "passed", passed=50, skipped=1, reason="1 skipped: no image")
+    tiers.judge(result, 0, 75, {}, complete=complete)
+    assert (result.outcome, result.reason) == (outcome, "1 skipped: no image")
+
+
+PASSES, SKIPS = "def test_it(): pass\n", "import pytest\ndef test_it(): pytest.skip('no image')\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "complete", "outcome", "reason"),
+    [
+        ([PASSES], True, "passed", ""),
+        ([PASSES, SKIPS], False, "passed", "1 skipped: no image"),
+        ([PASSES, SKIPS], True, "FAILED", "1 skipped: no image"),
+        ([SKIPS], False, "FAILED", "none of its 1 tests ran: 1 skipped: no image"),
+        ([PASSES, "import nothing_of_that_name\n"], False, "FAILED", "pytest failed outside of tests, see above"),
+        ([""], False, "FAILED", "pytest exited 5, see above"),
+    ],
+)
+def test_what_pytest_itself_calls_a_success_is_looked_at(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    files: list[str],
+    complete: bool,
+    outcome: str,
+    reason: str,
+) -> None:
+    monkeypatch.setattr(tiers, "RECORDS", tmp_path / "records")
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    for number, content in enumerate(files):
+        (tmp_path / f"test_file{number}.py").write_text(content)
+    # Files elsewhere, with this checkout's settings and its conftest.py.
+    ours = ("--config-file", str(ROOT / "pyproject.toml"), "-p", "tests.conftest", "-p", "no:cacheprovider")
+    run = replace(RUN, complete=complete, pytest_flags=(*ours, str(tmp_path)))
+    (result,) = tiers.run_pytest([Tier("unit")], 1, 1, run)
+    assert (result.outcome, result.reason) == (outcome, reason)
 
 
 def test_a_tier_passes_although_another_one_in_its_queue_failed() -> None:
@@ -92,6 +145,47 @@ def test_what_is_left_when_the_time_is_over_is_stopped(console: Console) -> None
     steps = [Step((Tier("lint", command=("sleep", "60")),), 5)]
     (result,) = tiers.run_all(steps, console, Run(tiers.Deadline(0.002)))
     assert (result.outcome, result.reason) == ("FAILED", "stopped after its limit of 0 minutes")
+
+
+def test_what_is_not_begun_when_the_time_is_over_is_not_begun_any_more(console: Console, tmp_path: Path) -> None:
+    begun = ("touch", str(tmp_path / "begun"))
+    steps = [Step((Tier("lint", command=begun),), 5), Step((Tier("e2e", preparations=(begun,)), Tier("vm")), 5)]
+    results = list(tiers.run_all(steps, console, Run(tiers.Deadline(0))))
+    assert [(result.tier, result.outcome) for result in results] == [
+        ("lint", "FAILED"),
+        ("e2e", "FAILED"),
+        ("vm", "FAILED"),
+    ]
+    assert {result.reason for result in results} == {"not run: the time for all tiers was over"}
+    assert not (tmp_path / "begun").exists()
+
+
+def test_the_deadline_is_a_time_on_the_clock() -> None:
+    """Whatever came before the tests, setting the machine up, has its part of it."""
+    assert tiers.minutes_until(None) == tiers.minutes_until("") == inf
+    assert 4.9 < tiers.minutes_until(str(int(time.time()) + 300)) <= 5
+    assert tiers.minutes_until(str(int(time.time()) - 300)) < -4.9
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_prints_its_table_all_the_same(tmp_path: Path, number: signal.Signals) -> None:
+    code = (
+        "import signal, sys; from scripts import tiers;"
+        "signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "tiers.STEPS = (tiers.Step((tiers.Tier('lint', command=('true',)),), 1),"
+        " tiers.Step((tiers.Tier('vm', command=('sh', '-c', 'touch $0; exec sleep 60', sys.argv[1])),), 1));"
+        "sys.exit(tiers.main([]))"
+    )
+    begun = tmp_path / "begun"
+    argv, wide = [sys.executable, "-c", code, str(begun)], {**os.environ, "COLUMNS": "200"}
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=wide) as run:
+        eventually(begun.exists, "the second tier", 30)
+        run.send_signal(number)
+        said, _ = run.communicate(timeout=30)
+    rows = {cells[1].strip(): cells for cells in (line.split("│") for line in said.splitlines()) if len(cells) > 3}
+    assert rows["lint"][2].strip() == "passed"
+    assert (rows["vm"][2].strip(), rows["vm"][-2].strip()) == ("FAILED", "interrupted")
+    assert run.returncode != 0
 
 
 def test_a_command_that_hangs_is_interrupted() -> None:

@@ -303,4 +303,5 @@ def test_one_wrong_value_anywhere_is_findings(tmp_path: Path, data: st.DataObjec
     try:
         plan_addresses(load_instance("lab", tmp_path))
     except SpecError as error:
+        assert error.findings
         assert all(": " in finding.path or finding.path.endswith(".yaml") for finding in error.findings)

@@ -16,6 +16,11 @@ _LEAST_IMAGE: Final = 4 * GIB
 _LEAST_MACHINE: Final = 2 * GIB
 """What a node writes in its first hour."""
 
+_MARGIN_SHARE: Final = 20
+_LEAST_MARGIN: Final = 2 * GIB
+_MOST_MARGIN: Final = 20 * GIB
+"""The margin below a store is a twentieth of the file system, as a new store leaves it, within these bounds."""
+
 
 @check("free-disk")
 def free_disk(subject: Subject) -> Verdict:
@@ -38,6 +43,13 @@ def free_disk(subject: Subject) -> Verdict:
         return failed(f"{where}; at least {gib(max(least, GIB))} are needed", remedy)
     disks = f"the disks of {counted(len(machines), 'machine')} may grow to"
     most = sum(one.disk_gib for one in machines) * GIB
+    below = _below(storage, holding)
+    if below and below.available < _margin(below):
+        return warning(
+            f"{where}; the store's file can grow by {gib(below.available)} at {below.target}, whose margin is "
+            f"{gib(_margin(below))}: where nothing is left, running machines lose what they write",
+            remedy.replace("free some", f"free some at {below.target}"),
+        )
     if available < most:
         return warning(f"{where}; {disks} {gib(most)}", remedy)
     return ok(f"{where}; {disks} {gib(most)}")
@@ -45,6 +57,16 @@ def free_disk(subject: Subject) -> Verdict:
 
 def _available(storage: Storage, holding: FileSystem) -> int:
     """Return what can really be written: a store in a sparse file has no more than what is below the file."""
-    file = dict(storage.loop_files).get(holding.source)
-    below = storage.holding(file) if file else None
+    below = _below(storage, holding)
     return min(holding.available, below.available) if below else holding.available
+
+
+def _below(storage: Storage, holding: FileSystem) -> FileSystem | None:
+    """Return the file system that holds the store's sparse file; None where the store is in no file."""
+    file = dict(storage.loop_files).get(holding.source)
+    return storage.holding(file) if file else None
+
+
+def _margin(below: FileSystem) -> int:
+    """Return what should be left below a store: others fill that disk, too, and the store can't know it."""
+    return min(max(below.size // _MARGIN_SHARE, _LEAST_MARGIN), _MOST_MARGIN)

@@ -1,4 +1,7 @@
-"""The source `release`: the projects' own downloads, each checked against the checksum they publish.
+"""The source `release`: the projects' own downloads, each checked against the checksum they published.
+
+The checksums of the versions we name are in files/release.sums, so a server can't change both. An image is named
+by its tag: the registry decides what that is.
 
 What no project publishes is made here, of downloads and Debian's packages.
 """
@@ -8,7 +11,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
+from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +34,7 @@ _KUBERNETES: Final = "https://dl.k8s.io"
 _HELM: Final = "https://get.helm.sh"
 _PROGRAMS: Final = ("kubeadm", "kubelet", "kubectl")
 _SECONDS_TO_ANSWER: Final = 4
+_SUMS: Final = "files/release.sums"
 _PUBLISHED: Final = tuple(image for image in IMAGES if not image.ours)
 
 # The variables' names, and what they replace; `azlocal image build --help` lists them.
@@ -83,11 +88,25 @@ def why_unreachable(endpoints: Endpoints, run: Runner) -> str | None:
     return None
 
 
-class Release:
-    """Downloads programs and container images."""
+@cache
+def pinned_sums() -> Mapping[str, str]:
+    """Return the checksums that we know, by the ends of the addresses."""
+    text = (files(__package__) / _SUMS).read_text(encoding="ascii")
+    pairs = (line.split() for line in text.splitlines() if not line.startswith("#"))
+    return {path: checksum for checksum, path in pairs}
 
-    def __init__(self, endpoints: Endpoints) -> None:
+
+class Release:
+    """Downloads programs and container images.
+
+    Args:
+        endpoints: Where from.
+        sums: The checksums that are known beforehand, by the ends of the addresses.
+    """
+
+    def __init__(self, endpoints: Endpoints, sums: Mapping[str, str] | None = None) -> None:
         self._endpoints = endpoints
+        self._sums = pinned_sums() if sums is None else sums
 
     def fill(self, draft: Draft) -> Inventory:
         """Fill a draft.
@@ -132,19 +151,32 @@ class Release:
 
     def _download(self, draft: Draft, address: str, checksum_address: str) -> Path:
         name = address.rpartition("/")[2]
-        kept = draft.cache.components / digest_of(["release", KUBERNETES_VERSION, address]) / name
+        pinned = next((found for path, found in self._sums.items() if address.endswith(f"/{path}")), None)
+        # Kept apart by the pinned sum: what was downloaded without one was held to nothing but its server's word.
+        key = ["release", KUBERNETES_VERSION, address, *([pinned] if pinned else [])]
+        kept = draft.cache.components / digest_of(key) / name
         if kept.is_file():
             draft.progress(f"{name}: downloaded earlier")
             return kept
         with step(draft.progress, name, f"downloading {address}"):
             folder = draft.work / f"download-{name}"
             folder.mkdir()
-            _curl(draft.run, "--output", str(folder / "checksum"), checksum_address)
+            checksum, said_by = pinned, f"infra/image/bundle/{_SUMS}"
+            if checksum is None:
+                draft.progress(f"{name}: no checksum is known beforehand, so {checksum_address} is believed")
+                checksum, said_by = self._checksum(draft, folder, checksum_address), checksum_address
             _curl(draft.run, "--retry", "3", "--output", str(folder / name), address)
-            check_sum(folder / name, (folder / "checksum").read_text(encoding="utf-8"), address, checksum_address)
-            (folder / "checksum").unlink()
+            check_sum(folder / name, checksum, address, said_by)
             publish(folder, kept.parent)
         return kept
+
+    @staticmethod
+    def _checksum(draft: Draft, folder: Path, address: str) -> str:
+        file = folder / "checksum"
+        _curl(draft.run, "--output", str(file), address)
+        text = file.read_text(encoding="utf-8")
+        file.unlink()
+        return text
 
     def _image(self, draft: Draft, image: Image, index: int) -> Path:
         reference = image.reference("release")
@@ -189,9 +221,11 @@ def check_sum(file: Path, checksum: str, address: str, checksum_address: str) ->
 
 
 def _curl(run: Runner, *arguments: str) -> None:
+    """Run curl on the address that is the last argument; from https it is led nowhere but to https."""
+    only = ("--proto", "=https") if arguments[-1].lower().startswith("https://") else ()
     run(
         [
-            *("curl", "--fail", "--location", "--silent", "--show-error"),
+            *("curl", "--fail", "--location", "--silent", "--show-error", *only),
             *("--connect-timeout", str(_SECONDS_TO_ANSWER), *arguments),
         ]
     )

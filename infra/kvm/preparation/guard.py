@@ -32,6 +32,11 @@ _ROLLBACK_SECONDS: Final = 60.0
 _PAUSE: Final = 0.5
 _ARM_SECONDS: Final = 20.0
 _CONFIRM_SECONDS: Final = 60.0
+_DECIDED: Final = 3
+"""The exit code of guard.sh where the other of confirm and rollback was faster."""
+
+_TOLD: Final = 1000
+"""So many characters of what the host says, the last, are told."""
 
 Say = Callable[[str], None]
 Reach = Callable[[], Shell]
@@ -199,10 +204,12 @@ def _wait_for_success(reach: Reach, trial: Trial, deadline: float, cancelled: th
                     return "the host booted meanwhile"
                 if status != "applied":
                     continue
-                lacking = shortcomings(trial, read_links(shell), read_routes(shell))
-                if not lacking and _confirm(shell, trial):
+                if lacking := shortcomings(trial, read_links(shell), read_routes(shell)):
+                    reason = f"it isn't as designed: {', '.join(lacking)}"
+                elif failed := _confirm(shell, trial):
+                    reason = failed
+                else:
                     return None
-                reason = f"it isn't as designed: {', '.join(lacking)}"
             finally:
                 shell.close()
         except ShellError as error:
@@ -210,13 +217,16 @@ def _wait_for_success(reach: Reach, trial: Trial, deadline: float, cancelled: th
     return reason
 
 
-def _confirm(shell: Shell, trial: Trial) -> bool:
-    """Keep the change; return whether the host hadn't taken it back by then."""
+def _confirm(shell: Shell, trial: Trial) -> str | None:
+    """Keep the change; return None once the host has, else why it doesn't."""
     done = shell.run(["sh", f"{trial.folder}/guard.sh", "confirm"], timeout=_CONFIRM_SECONDS, check=False)
-    if done.exit_code == 0:
-        with contextlib.suppress(ShellError):  # it is confirmed all the same; the next trial clears it away
-            shell.remove_tree(trial.folder)
-    return done.exit_code == 0
+    if done.exit_code == _DECIDED:
+        return "the host had begun to take it back by itself"
+    if done.exit_code != 0:
+        return f"the host can't keep it: {done.stderr.strip()[-_TOLD:] or f'exit code {done.exit_code}'}"
+    with contextlib.suppress(ShellError):  # it is confirmed all the same; the next trial clears it away
+        shell.remove_tree(trial.folder)
+    return None
 
 
 def _wait_for_rollback(reach: Reach, trial: Trial, reason: str) -> None:
@@ -265,6 +275,6 @@ def _status(shell: Shell, trial: Trial) -> str | None:
 
 def _log(shell: Shell, trial: Trial) -> str:
     try:
-        return shell.read_file(f"{trial.folder}/log").decode(errors="replace").strip()[-1000:]
+        return shell.read_file(f"{trial.folder}/log").decode(errors="replace").strip()[-_TOLD:]
     except FileMissing:
         return "it says nothing"

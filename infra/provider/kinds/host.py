@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-from infra.kvm import clone_store, machines, probe
+from infra.kvm import clone_store, host_folders, machines, probe
 from infra.kvm.boot import boot_id
 from infra.kvm.connection import HostSession
-from infra.kvm.errors import HostError
 from infra.kvm.facts import read_facts
 from infra.kvm.limits import raise_shared_limits
 from infra.kvm.networks import remove_network
 from infra.kvm.ownership import Mark
-from infra.kvm.storage import ensure_pool, find_pool, open_pool, pool_directory, remove_pool
+from infra.kvm.storage import ensure_pool, find_pool, pool_directory, remove_pool
 from infra.provider.kind import Changes, Made
 from infra.provider.kinds.base import HostedKind, mark_for, parse_id
 from infra.provider.kinds.host_owner import (
@@ -31,6 +30,8 @@ from infra.provider.values import UNKNOWN
 from infra.resources.contract import Fault
 from infra.resources.host import HOST, HostInputs, HostState, MachineType
 from infra.ssh import CommandError
+
+_SEEDS: Final = f"/{host_folders.SEEDS}"
 
 
 class HostKind(HostedKind[HostInputs, HostState]):
@@ -157,10 +158,9 @@ class HostKind(HostedKind[HostInputs, HostState]):
             # A reboot may have unmounted it or stopped the pool: what it holds is seen before it is removed.
             _make_storage(op, session, old, mark)
             _sweep(op, session, old, mark, "left by an interrupted run")
-            _refuse_foreign_files(session, old)
+            host_folders.refuse_foreign(session.shell, old.storage_directory, old.instance)
             remove_pool(session.qemu, pool_name(old.instance), mark)
-            session.shell.remove_tree(f"{old.storage_directory}{VOLUMES}")
-            session.shell.remove_tree(f"{old.storage_directory}/seeds")
+            host_folders.remove(session.shell, old.storage_directory, old.instance)
             clone_store.remove(session.shell, old.storage_directory)
             give_up_possession(session, old)
             withdraw_from(op, session, old, mark)
@@ -170,7 +170,7 @@ def _make_storage(op: Operation, session: HostSession, inputs: HostInputs, mark:
     op.status(f"preparing {inputs.storage_directory}")
     clone_store.ensure(session.shell, inputs.storage_directory)
     session.shell.make_directory(inputs.storage_directory + VOLUMES, mode=0o711)
-    session.shell.make_directory(f"{inputs.storage_directory}/seeds", mode=0o700)
+    session.shell.make_directory(inputs.storage_directory + _SEEDS, mode=0o700)
     ensure_pool(session.qemu, pool_name(inputs.instance), inputs.storage_directory + VOLUMES, mark)
 
 
@@ -262,13 +262,3 @@ def _remove_machines(
                 op.info(f"removing {domain.name()}, {why}")
                 machine_type = machines.persistent_view(domain).machine_type
                 machines.remove_machine(session, pool_name(instance), domain.name(), machine_type, mark)
-
-
-def _refuse_foreign_files(session: HostSession, old: HostState) -> None:
-    names = [volume.name() for volume in open_pool(session.qemu, pool_name(old.instance)).listAllVolumes()]
-    foreign = sorted(name for name in names if not name.startswith(("image-", f"{old.instance}-")))
-    if foreign:
-        raise HostError(
-            f"{old.connection}: {old.storage_directory}{VOLUMES} holds files that azlocal did not make: "
-            f"{', '.join(foreign)}. Move them away, then run the same command again."
-        )

@@ -8,6 +8,7 @@ import platform
 from datetime import UTC, datetime
 from pathlib import Path
 
+from infra.kvm import host_folders
 from infra.kvm.claim import TAKE_OVER, Claim, read_claim, unclaimed
 from infra.kvm.connection import HostSession
 from infra.kvm.errors import NotOurs
@@ -17,7 +18,7 @@ from infra.provider.operation import Operation
 from infra.resources.host import HostInputs
 from infra.ssh import Shell
 
-VOLUMES = "/volumes"
+VOLUMES = f"/{host_folders.VOLUMES}"
 """The pool's folder inside the storage directory; seeds lie beside it."""
 
 

@@ -23,7 +23,7 @@ from infra.arc.emulator import daemon
 from infra.arc.emulator.errors import EmulatorError
 from infra.arc.emulator.settings import Folder
 from tests.arc.emulator.azure_sdk import OF_CLUSTER, Azure, extension_body
-from tests.waiting import eventually
+from tests.waiting import eventually, has_ended
 
 VERSION = "api-version=2021-04-01"
 
@@ -230,14 +230,6 @@ def test_reset_forgets_but_keeps_ids(folder: Path) -> None:
     assert list(again.resources.resource_groups.list()) == []
     assert again.subscription == azure.subscription
     assert again.admin.clock()["offsetSeconds"] == 0
-
-
-def has_ended(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-    return state == "Z"  # its exit code is this process's to take
 
 
 def wait_for_end(pid: int) -> None:

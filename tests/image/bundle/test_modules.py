@@ -18,6 +18,7 @@ from infra.image.bundle.modules import Modules, take_inventory
 from infra.image.bundle.sources import Around, Draft, copy_charts
 from infra.image.errors import ImageError
 from tests.image.bundle.conftest import BundleRunner
+from tests.waiting import eventually
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +112,7 @@ def test_what_debian_can_t_give_stops_the_compiler(draft: Draft, runner: BundleR
             isolated: bool = False,
         ) -> str:
             if argv[0] == "mmdebstrap":
-                assert await_file(started)
+                eventually(started.exists, "the compiler at work", 30, every=0.01)
             if "build" in argv:
                 return programs(["sh", "-c", f"touch {started}; exec sleep 600"])
             return super().__call__(argv, stdin=stdin, env=env, isolated=isolated)
@@ -125,13 +126,6 @@ def test_what_debian_can_t_give_stops_the_compiler(draft: Draft, runner: BundleR
     with pytest.raises(ImageError, match="mmdebstrap failed"):
         Modules().fill(dataclasses.replace(draft, run=hangs))
     assert time.monotonic() - before < 60
-
-
-def await_file(path: Path) -> bool:
-    deadline = time.monotonic() + 30
-    while not path.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return path.exists()
 
 
 def test_debian_s_packages_are_fetched_once(draft: Draft, runner: BundleRunner) -> None:

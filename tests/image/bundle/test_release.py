@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,12 +18,15 @@ import pytest
 from infra.image import tools
 from infra.image.bundle.components import HELM_VERSION, KUBERNETES_VERSION
 from infra.image.bundle.images import IMAGES
-from infra.image.bundle.release import Endpoints, Release, check_sum, why_unreachable
+from infra.image.bundle.release import Endpoints, Release, check_sum, pinned_sums, why_unreachable
 from infra.image.bundle.sources import Draft
 from infra.image.errors import ImageError
 from tests.image.bundle.conftest import BundleRunner
 
 CONTENT = b"a program"
+PROGRAMS = tuple(f"v{KUBERNETES_VERSION}/bin/linux/amd64/{name}" for name in ("kubeadm", "kubelet", "kubectl"))
+ARCHIVE = f"helm-{HELM_VERSION}-linux-amd64.tar.gz"
+SUMS = dict.fromkeys((*PROGRAMS, ARCHIVE), hashlib.sha256(CONTENT).hexdigest())
 
 
 class _Silent(SimpleHTTPRequestHandler):
@@ -46,16 +51,19 @@ def serving(folder: Path) -> Iterator[str]:
 def downloads(tmp_path: Path) -> Path:
     """Return a folder laid out as the projects' servers are."""
     folder = tmp_path / "served"
-    programs = folder / f"v{KUBERNETES_VERSION}/bin/linux/amd64"
-    programs.mkdir(parents=True)
-    sha256 = hashlib.sha256(CONTENT).hexdigest()
-    for name in ("kubeadm", "kubelet", "kubectl"):
-        (programs / name).write_bytes(CONTENT)
-        (programs / f"{name}.sha256").write_text(sha256)
-    archive = f"helm-{HELM_VERSION}-linux-amd64.tar.gz"
-    (folder / archive).write_bytes(CONTENT)
-    (folder / f"{archive}.sha256sum").write_text(f"{sha256}  {archive}\n")
+    (folder / PROGRAMS[0]).parent.mkdir(parents=True)
+    for path in PROGRAMS:
+        publish(folder, path, CONTENT)
+    publish(folder, ARCHIVE, CONTENT)
     return folder
+
+
+def publish(folder: Path, path: str, content: bytes) -> None:
+    """Serve a file, and its checksum beside it, as its project does."""
+    (folder / path).write_bytes(content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    beside, text = ("sha256sum", f"{sha256}  {path}\n") if path == ARCHIVE else ("sha256", sha256)
+    (folder / f"{path}.{beside}").write_text(text)
 
 
 @pytest.fixture
@@ -81,7 +89,7 @@ def runner(tmp_path: Path) -> WithCurl:
 def test_a_release_is_downloaded_checked_and_kept(
     draft: Draft, endpoints: Endpoints, runner: WithCurl, lines: list[str]
 ) -> None:
-    inventory = Release(endpoints).fill(draft)
+    inventory = Release(endpoints, SUMS).fill(draft)
     assert (draft.binaries / "kubelet").read_bytes() == CONTENT
     assert (draft.binaries / "helm").read_text() == "helm"
     assert set(inventory.programs) == {"kubeadm", "kubelet", "kubectl", "helm"}
@@ -95,26 +103,68 @@ def test_a_release_is_downloaded_checked_and_kept(
     runner.calls.clear()
     work = draft.work.parent / "again"
     (work / "bundle").mkdir(parents=True)
-    Release(endpoints).fill(Draft(work / "bundle", work, draft.cache, draft.go, draft.progress, runner))
+    Release(endpoints, SUMS).fill(Draft(work / "bundle", work, draft.cache, draft.go, draft.progress, runner))
     assert "curl" not in runner.programs
     assert not any("docker://" in word for call in runner.calls for word in call)
     assert "mmdebstrap" not in runner.programs
     assert "kubelet: downloaded earlier" in lines
 
 
-def test_another_content_is_refused(draft: Draft, endpoints: Endpoints, downloads: Path) -> None:
+def test_a_server_that_changes_a_program_and_its_checksum_is_not_believed(
+    draft: Draft, endpoints: Endpoints, downloads: Path
+) -> None:
     address = endpoints.program("kubelet")
-    (downloads / f"v{KUBERNETES_VERSION}/bin/linux/amd64/kubelet").write_bytes(b"tampered with")
+    publish(downloads, PROGRAMS[1], b"tampered with")
     with pytest.raises(ImageError) as error:
-        Release(endpoints).fill(draft)
+        Release(endpoints, SUMS).fill(draft)
     published, found = (hashlib.sha256(content).hexdigest() for content in (CONTENT, b"tampered with"))
     assert f"{address} isn't what its project published" in error.value.message
     assert published in error.value.message
     assert found in error.value.message
-    assert f"{address}.sha256" in error.value.message
+    assert "(infra/image/bundle/files/release.sums)" in error.value.message
     assert "AZLOCAL_KUBERNETES_MIRROR" in error.value.remedy
     assert not list(draft.cache.components.rglob("kubelet"))
     assert list(draft.cache.components.rglob("kubeadm"))
+
+
+def test_without_a_checksum_of_ours_the_server_s_counts_and_that_is_said(
+    draft: Draft, endpoints: Endpoints, downloads: Path, lines: list[str]
+) -> None:
+    (downloads / PROGRAMS[1]).write_bytes(b"tampered with")
+    with pytest.raises(ImageError) as error:
+        Release(endpoints, {}).fill(draft)
+    address = endpoints.program("kubelet")
+    assert f"({address}.sha256)" in error.value.message
+    assert f"kubelet: no checksum is known beforehand, so {address}.sha256 is believed" in lines
+
+
+def test_what_was_kept_on_its_server_s_word_is_downloaded_anew_once_its_checksum_is_known(
+    draft: Draft, endpoints: Endpoints, downloads: Path, runner: WithCurl, tmp_path: Path
+) -> None:
+    publish(downloads, PROGRAMS[1], b"tampered with")
+    Release(endpoints, {}).fill(draft)
+    work = tmp_path / "again"
+    (work / "bundle").mkdir(parents=True)
+    with pytest.raises(ImageError, match="kubelet isn't what its project published"):
+        Release(endpoints, SUMS).fill(Draft(work / "bundle", work, draft.cache, draft.go, draft.progress, runner))
+
+
+def test_the_checksums_of_what_is_downloaded_are_known() -> None:
+    assert set(pinned_sums()) == {*PROGRAMS, ARCHIVE}
+    assert all(re.fullmatch("[0-9a-f]{64}", checksum) for checksum in pinned_sums().values())
+
+
+def test_from_https_nothing_leads_to_another_protocol(draft: Draft, tmp_path: Path) -> None:
+    runner = BundleRunner(tmp_path / "modules")
+    https = Endpoints()
+    for address in (*map(https.program, ("kubeadm", "kubelet", "kubectl")), https.helm_archive):
+        runner.served[address] = CONTENT
+    runner.served[f"{https.program('kubeadm')}.sha256"] = CONTENT
+    assert why_unreachable(https, runner) is None
+    Release(https, SUMS).fill(replace(draft, run=runner))
+    asked = [call for call in runner.calls if call[0] == "curl"]
+    assert len(asked) == 5
+    assert all(call[call.index("--proto") + 1] == "=https" for call in asked)
 
 
 @pytest.mark.parametrize("checksum", ["", "\n", "<html>not found</html>"])
@@ -130,9 +180,9 @@ def test_a_checksum_file_may_name_its_file(tmp_path: Path) -> None:
 
 
 def test_a_missing_download_is_named(draft: Draft, endpoints: Endpoints, downloads: Path) -> None:
-    (downloads / f"v{KUBERNETES_VERSION}/bin/linux/amd64/kubectl.sha256").unlink()
+    (downloads / PROGRAMS[2]).unlink()
     with pytest.raises(ImageError, match="404"):
-        Release(endpoints).fill(draft)
+        Release(endpoints, SUMS).fill(draft)
 
 
 def test_a_server_that_answers_is_reachable(endpoints: Endpoints, runner: WithCurl) -> None:
@@ -151,7 +201,7 @@ def test_one_that_does_not_answer_is_named_with_the_reason(runner: WithCurl, tmp
 def test_images_come_from_a_mirror_under_their_own_names(
     draft: Draft, endpoints: Endpoints, runner: WithCurl
 ) -> None:
-    Release(endpoints).fill(draft)
+    Release(endpoints, SUMS).fill(draft)
     argv = next(call for call in runner.calls if call[0] == "skopeo" and "pause" in call[-1])
     assert "docker://127.0.0.1:5000/mirror/registry.k8s.io/pause:3.10.1" in argv
     assert "--src-tls-verify=false" in argv
@@ -162,7 +212,7 @@ def test_images_come_from_a_mirror_under_their_own_names(
 def test_without_a_mirror_each_image_has_its_own_registry(
     draft: Draft, endpoints: Endpoints, runner: WithCurl
 ) -> None:
-    Release(Endpoints(endpoints.kubernetes, endpoints.helm)).fill(draft)
+    Release(Endpoints(endpoints.kubernetes, endpoints.helm), SUMS).fill(draft)
     argv = next(call for call in runner.calls if call[0] == "skopeo" and "etcd" in call[-1])
     assert "docker://registry.k8s.io/etcd:3.6.5-0" in argv
     assert "--src-tls-verify=false" not in argv

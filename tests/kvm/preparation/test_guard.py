@@ -35,6 +35,7 @@ class Machine:
         deaf: How often it can't be reached after the change.
         refuses: Whether netplan refuses the change.
         loses_answer: Whether the connection breaks after the confirmation has arrived.
+        keeps: The exit code of the confirmation, and what it says.
     """
 
     links: dict[str, Link]
@@ -42,6 +43,7 @@ class Machine:
     deaf: int = 0
     refuses: bool = False
     loses_answer: bool = False
+    keeps: tuple[int, str] = (0, "")
     status: str = ""
     commands: list[str] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
@@ -66,6 +68,8 @@ class Console(LocalShell):
         if "-try sh" in line:
             machine.status = "refused" if machine.refuses else "applied"
         elif line.endswith("guard.sh confirm"):
+            if machine.keeps[0] != 0:
+                return CommandResult(tuple(argv), machine.keeps[0], "", machine.keeps[1])
             machine.status = "confirmed"
             if machine.loses_answer:
                 raise SshError("node1: the connection broke")
@@ -170,6 +174,21 @@ def test_a_host_that_lacks_something_is_told_to_take_it_back() -> None:
     with pytest.raises(NetworkRolledBack, match="azl-lab-aks is down") as raised:
         change(Machine(links))
     assert "+      id: 110" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("keeps", "said"),
+    [
+        ((1, "install: No space left on device\n"), "the host can't keep it: install: No space left on device"),
+        ((2, ""), "the host can't keep it: exit code 2"),
+        ((3, ""), "the host had begun to take it back by itself"),
+    ],
+)
+def test_a_host_that_can_not_keep_the_change_says_why(keeps: tuple[int, str], said: str) -> None:
+    machine = Machine(after(), keeps=keeps)
+    with pytest.raises(NetworkRolledBack, match=f"it is as before: {said}"):
+        change(machine, trial(0.3))
+    assert machine.status == "rolled-back"
 
 
 def test_what_netplan_says_is_passed_on() -> None:

@@ -24,6 +24,28 @@ say() { echo "$1" >status.new && mv status.new status; }
 
 decide() { mkdir decided 2>/dev/null; }
 
+# Whatever can fail is done before it is decided: on a full disk, or where /etc can't be written, the old network
+# has to come back.
+ready() {
+    if [ -e "$1" ]; then
+        mkdir -p "$(dirname "$2")"
+        install -m "$3" "$1" "$2.azlocal-new"
+        sync "$2.azlocal-new"
+    elif [ -e "$2" ]; then
+        touch "$2.azlocal-new"
+    fi
+}
+
+keep() {
+    if [ -e "$1" ]; then
+        mv "$2.azlocal-new" "$2"
+    else
+        rm -f "$2" "$2.azlocal-new"
+    fi
+}
+
+drop_ready() { rm -f "$etc_netplan.azlocal-new" "$etc_port.azlocal-new"; }
+
 delete_links() {
     while read -r link; do
         if [ -e "/sys/class/net/$link" ]; then ip link delete dev "$link" || true; fi
@@ -47,6 +69,7 @@ settle_uplink() {
 # again what has failed.
 undo() {
     rm -f "$run_netplan" "$run_port"
+    drop_ready || true
     if [ -e kept.network ]; then mv kept.network "$etc_port"; fi
     load || true
     sleep 2 # networkd answers before it is done
@@ -82,23 +105,17 @@ try)
     fi
     ;;
 confirm)
+    ready new/netplan.yaml "$etc_netplan" 0600
+    ready new/port.network "$etc_port" 0644
     if ! decide; then
+        drop_ready
         cat status
         exit 3
     fi
-    if [ -e new/netplan.yaml ]; then
-        install -m 0600 new/netplan.yaml "$etc_netplan.azlocal-new"
-        mv "$etc_netplan.azlocal-new" "$etc_netplan"
-    else
-        rm -f "$etc_netplan"
-    fi
-    if [ -e new/port.network ]; then
-        mkdir -p /etc/systemd/network
-        install -m 0644 new/port.network "$etc_port.azlocal-new"
-        mv "$etc_port.azlocal-new" "$etc_port"
-    fi
+    keep new/netplan.yaml "$etc_netplan"
+    keep new/port.network "$etc_port"
     rm -f "$run_netplan" "$run_port"
-    netplan generate >>log 2>&1
+    netplan generate >>log 2>&1 || true # it has taken the same files in /run; a boot generates anew
     say confirmed
     systemctl stop "$timer.timer" >>log 2>&1 || true
     ;;
