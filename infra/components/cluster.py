@@ -55,6 +55,7 @@ class Cluster(pulumi.ComponentResource):
             instance=site.instance,
             cluster=cluster.name,
             endpoint=cluster.endpoint,
+            pod_security=cluster.pod_security,
         )
         nodes = {machine.name: _node(cluster, machine, site, identity) for machine in planned}
         placement = NodePlacement(
@@ -153,6 +154,7 @@ def _node(
         "caHash": identity.ca_hash,
     }
     secrets: dict[str, Any] = {"token": identity.token}
+    settings: dict[str, Any] | None = None
     if machine.role == "controlPlane":
         node |= {
             "number": machine.number,
@@ -162,10 +164,11 @@ def _node(
             "imageTags": {name: site.bundle.tag(name) for name in ("etcd", "coredns")},
         }
         secrets["keys"] = identity.keys
+        settings = {"podSecurity": identity.pod_security}
     else:
         node |= {
             "maxPods": machine.max_pods,
             "labels": {POOL_LABEL: machine.pool} | dict(machine.labels),
             "taints": list(machine.taints),
         }
-    return KubernetesNode(node, secrets)
+    return KubernetesNode(node, secrets, settings)
