@@ -57,7 +57,8 @@ class Cluster(pulumi.ComponentResource):
             endpoint=cluster.endpoint,
             pod_security=cluster.pod_security,
         )
-        nodes = {machine.name: _node(cluster, machine, site, identity) for machine in planned}
+        planes = {machine.name: _address(machine) for machine in planned if machine.role == "controlPlane"}
+        nodes = {machine.name: _node(cluster, machine, site, identity, planes) for machine in planned}
         placement = NodePlacement(
             f"{self._name}-nodes",
             pulumi.ResourceOptions(parent=self),
@@ -77,7 +78,7 @@ class Cluster(pulumi.ComponentResource):
             {
                 "name": machine.name,
                 "role": machine.role,
-                "address": machine.address.partition("/")[0],
+                "address": _address(machine),
                 "sshHostKey": self.machines[machine.name].ssh_host_key,
             }
             for machine in planned
@@ -142,9 +143,18 @@ def _revision(status: kubernetes.helm.v3.outputs.ReleaseStatus | None) -> int | 
     return status.revision if status else None
 
 
+def _address(machine: MachineTopology) -> str:
+    return machine.address.partition("/")[0]
+
+
 def _node(
-    cluster: ClusterTopology, machine: MachineTopology, site: Site, identity: ClusterIdentity
+    cluster: ClusterTopology,
+    machine: MachineTopology,
+    site: Site,
+    identity: ClusterIdentity,
+    planes: Mapping[str, str],
 ) -> KubernetesNode:
+    """Return what makes a machine a node; `planes` are all control planes' addresses by their names."""
     node: dict[str, Any] = {
         "cluster": f"{site.instance}-{cluster.name}",
         "role": machine.role,
@@ -164,7 +174,10 @@ def _node(
             "imageTags": {name: site.bundle.tag(name) for name in ("etcd", "coredns")},
         }
         secrets["keys"] = identity.keys
-        settings = {"podSecurity": identity.pod_security}
+        settings = {
+            "podSecurity": identity.pod_security,
+            "peers": [address for name, address in planes.items() if name != machine.name],
+        }
     else:
         node |= {
             "maxPods": machine.max_pods,

@@ -52,6 +52,7 @@ class KubernetesNode:
         in_container: The machine shares its host's kernel.
         is_slow: The machine is emulated: everything takes ten times as long.
         pod_security: The level that pods are held to where their namespace says nothing.
+        peers: Of a control plane: the addresses of the cluster's others, for the first one to look for them.
     """
 
     cluster: str
@@ -71,6 +72,7 @@ class KubernetesNode:
     in_container: bool = False
     is_slow: bool = False
     pod_security: PodSecurity = "privileged"
+    peers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,8 @@ def node_archive(node: KubernetesNode, hostname: str, address: str, secrets: Nod
         files["init.yaml"] = _documents(
             _init(node, hostname, address, secrets.token), _cluster(node), _kubelet(), _kube_proxy(node)
         )
+        # It founds the cluster only where none of these is a node of it already.
+        files["peers"] = "".join(f"{peer}\n" for peer in node.peers)
     if node.role == "controlPlane":
         files["keepalived.conf"] = keepalived_conf(
             ApiServerAddress(

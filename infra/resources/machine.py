@@ -43,6 +43,9 @@ class NodeSettings(Model):
     pod_security: PodSecurity | None = Field(
         default=None, description="Of a control plane: the level of pods whose namespace says nothing"
     )
+    peers: list[str] = Field(
+        default_factory=list, description="Of a control plane: the addresses of its cluster's others"
+    )
 
 
 class FirstBootInputs(Model):

@@ -195,6 +195,12 @@ def test_the_first_control_plane_may_join_and_the_others_never_start_a_cluster()
     assert "controlPlane" in documents(second["join.yaml"])["JoinConfiguration"]
 
 
+def test_the_first_control_plane_knows_where_to_look_for_the_others() -> None:
+    assert files(replace(PLANE, peers=("10.0.0.19", "10.0.0.20")))["peers"] == "10.0.0.19\n10.0.0.20\n"
+    assert files(PLANE)["peers"] == ""
+    assert "peers" not in files(replace(PLANE, number=1, peers=("10.0.0.18",)))
+
+
 def test_a_worker_checks_the_cluster_it_joins_and_gets_no_key() -> None:
     found = files(WORKER)
     assert set(found) == {"endpoint", "ca.crt", "join.yaml", "authorization", "cluster.conf"}

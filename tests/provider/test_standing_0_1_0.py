@@ -80,7 +80,9 @@ def planned(kind: MachineKind, news: dict[str, Any]) -> tuple[Changes, list[str]
     return changes, [text for _, text in log.lines]
 
 
-@pytest.mark.parametrize("settings", [None, {"podSecurity": None}, {"podSecurity": "baseline"}])
+@pytest.mark.parametrize(
+    "settings", [None, {"podSecurity": None}, {"podSecurity": "baseline", "peers": ["10.0.0.19"]}]
+)
 def test_a_standing_control_plane_has_no_difference(settings: dict[str, Any] | None) -> None:
     changes, said = planned(MachineKind(Hosts()), INPUTS | {"nodeSettings": settings})
     assert changes.by_path == {}
@@ -98,7 +100,7 @@ def test_what_a_node_is_told_besides_is_no_part_of_its_digest() -> None:
         kind.check(inputs, frozenset())
         return inputs["seedDigest"]
 
-    assert digest(None) == digest({"podSecurity": "restricted"})
+    assert digest(None) == digest({"podSecurity": "restricted", "peers": ["10.0.0.19"]})
 
 
 def test_a_machine_of_0_1_0_is_read() -> None:

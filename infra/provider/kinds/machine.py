@@ -244,7 +244,7 @@ def _first_boot(
 def _node(inputs: NodeInputs, machine_type: MachineType, settings: NodeSettings | None) -> KubernetesNode:
     """Return the node; what settings don't say is as KubernetesNode has it, and so no part of a seed's digest."""
     told = settings.model_dump(exclude_none=True) if settings else {}
-    fields = inputs.model_dump() | {"taints": tuple(inputs.taints)} | told
+    fields = inputs.model_dump() | told | {"taints": tuple(inputs.taints), "peers": tuple(told.get("peers", ()))}
     return KubernetesNode(**fields, in_container=machine_type == "container", is_slow=machine_type == "emulated")
 
 
