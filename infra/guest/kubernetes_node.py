@@ -25,6 +25,7 @@ _JOIN_PERIOD = "2h0m0s"
 # As long as the cluster's authorities (infra.kubernetes.pki): what nothing renews doesn't end before them.
 # Kubelets renew their own, but only valid ones: those of a lab that was off for a year would have ended.
 _LIFETIME = "87600h0m0s"
+_ALGORITHM = "ECDSA-P256"
 _RESOLV_CONF = "/run/systemd/resolve/resolv.conf"
 
 Role = Literal["controlPlane", "worker"]
@@ -184,7 +185,7 @@ def _cluster(node: KubernetesNode) -> dict[str, Any]:
         "clusterName": node.cluster,
         "kubernetesVersion": f"v{node.version}",
         "controlPlaneEndpoint": f"{node.endpoint}:{API_PORT}",
-        "encryptionAlgorithm": "ECDSA-P256",
+        "encryptionAlgorithm": _ALGORITHM,
         "certificateValidityPeriod": _LIFETIME,
         "networking": {"podSubnet": node.pod_cidr, "serviceSubnet": node.service_cidr},
         "apiServer": {"certSANs": [node.endpoint]} | api_server_settings(),
@@ -201,6 +202,23 @@ def _cluster(node: KubernetesNode) -> dict[str, Any]:
     if "coredns" in node.image_tags:
         cluster["dns"] = {"imageTag": node.image_tags["coredns"]}
     return cluster
+
+
+def renewal_configuration(version: str) -> str:
+    """Return the configuration by which kubeadm renews a control plane's certificates, under their old names.
+
+    Args:
+        version: What `kubeadm version --output short` says there.
+    """
+    return _documents(
+        {
+            "apiVersion": _KUBEADM,
+            "kind": "ClusterConfiguration",
+            "kubernetesVersion": version,
+            "encryptionAlgorithm": _ALGORITHM,
+            "certificateValidityPeriod": _LIFETIME,
+        }
+    )
 
 
 def _kubelet() -> dict[str, Any]:
