@@ -87,12 +87,13 @@ class WantedNetwork:
 
 @dataclass(frozen=True, slots=True)
 class WantedMachine:
-    """A machine that the plan places on a host."""
+    """A machine that the plan places on a host; `api_server` is a control plane's own address."""
 
     name: str
     vcpus: int
     memory_mib: int
     disk_gib: int
+    api_server: IPv4Address | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +211,13 @@ def _host(spec: InstanceSpec, index: int, host: HostSpec, topology: Topology | N
     machines: tuple[WantedMachine, ...] | None = None
     if topology is not None:
         machines = tuple(
-            WantedMachine(one.name, one.vcpus, one.memory_mib, one.disk_gib)
+            WantedMachine(
+                one.name,
+                one.vcpus,
+                one.memory_mib,
+                one.disk_gib,
+                IPv4Address(one.address.partition("/")[0]) if one.role == "controlPlane" else None,
+            )
             for one in topology.machines
             if one.host == host.name
         )

@@ -15,6 +15,17 @@ MachineType = Literal["vm", "container", "emulated"]
 METADATA_NAMESPACE: Final = "urn:azlocal:machine:1"
 _METADATA: Final = ElementMaker(namespace=METADATA_NAMESPACE, nsmap={"azlocal": METADATA_NAMESPACE})
 CPU_PERIOD: Final = 100_000  # µs; a container's quota is this times its vCPUs
+
+# What no node needs of its host's root. It limits what an accident does, and is no boundary: what stays
+# (sys_admin, mknod, ...) is enough to become root on the host.
+_WITHHELD: Final = (
+    *("block_suspend", "wake_alarm"),
+    *("mac_admin", "mac_override"),  # the host's AppArmor or SELinux
+    "sys_module",
+    "sys_pacct",
+    "sys_rawio",
+    "sys_time",  # the host's clock
+)
 _DRIVERS: Final[Mapping[str, MachineType]] = {"lxc": "container", "kvm": "vm", "qemu": "emulated"}
 
 
@@ -103,7 +114,7 @@ def _container(machine: MachineDefinition) -> Any:
         E.vcpu(str(machine.vcpus)),
         E.cputune(E.period(str(CPU_PERIOD)), E.quota(str(machine.vcpus * CPU_PERIOD))),
         E.os(E.type("exe", arch="x86_64"), E.init("/usr/lib/azlocal/container-init")),
-        E.features(E.capabilities(policy="allow")),
+        E.features(E.capabilities(*(E(name, state="off") for name in _WITHHELD), policy="allow")),
         E.clock(offset="utc"),
         E.on_poweroff("destroy"),
         E.on_reboot("restart"),

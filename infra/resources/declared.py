@@ -92,6 +92,7 @@ class ClusterIdentity(Resource):
     token: pulumi.Output[str]
     keys: pulumi.Output[dict[str, str]]
     kubeconfig: pulumi.Output[str]
+    pod_security: pulumi.Output[str | None]
 
 
 class ConnectedCluster(Resource):

@@ -33,6 +33,8 @@ DeploymentClass = Literal["hyperconverged", "lowCapacity", "rackAware", "disaggr
 
 Provisioning = Literal["machines", "kubernetes"]
 
+PodSecurity = Literal["privileged", "baseline", "restricted"]
+
 _SITE_PATTERN = r"^[A-Za-z0-9]([-_A-Za-z0-9]{0,62})$"
 
 
@@ -144,6 +146,11 @@ class ClusterSpec(Model):
     load_balancer: LoadBalancer = Field(LoadBalancer())
     provisioning: Provisioning = Field(
         "kubernetes", description="How far: running machines only, for a Kubernetes of your own, or the cluster."
+    )
+    pod_security: PodSecurity = Field(
+        "baseline",
+        description="What pods may do where their namespace says nothing (Kubernetes' Pod Security Standards). "
+        "A cluster keeps what it was founded with.",
     )
     add_ons: AddOns = Field(AddOns())
     arc: ClusterArc = Field(ClusterArc(), description="How it is connected to Azure Arc, where the stack is.")

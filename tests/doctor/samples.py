@@ -27,6 +27,7 @@ from infra.doctor.facts import (
     Preparation,
     Processor,
     Route,
+    ServedCertificate,
     Storage,
     System,
     Unknown,
@@ -142,6 +143,7 @@ def healthy(number: int) -> HostFacts:
         dns=(DnsAnswer(IPv4Address("192.168.1.1"), None, "NOERROR"),),
         endpoints=(EndpointAnswer("mcr.microsoft.com", 443, None),),
         peers=tuple(PeerAnswer(address(one), True, True) for one in range(1, 5) if one != number),
+        certificates=(ServedCertificate(f"lab-a-cp-{number}", 3640.0),),
     )
 
 

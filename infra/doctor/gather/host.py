@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from typing import Final, TypeVar
 
@@ -24,6 +25,7 @@ from infra.doctor.facts import (
     PeerAnswer,
     Preparation,
     Processor,
+    ServedCertificate,
     Storage,
     System,
     Unknown,
@@ -37,6 +39,7 @@ from infra.doctor.parse import files, system
 from infra.doctor.parse import network as network_parser
 from infra.doctor.parse import storage as storage_parser
 from infra.doctor.wanted import Endpoint, WantedHost, WantedInstance
+from infra.kubernetes.certificates import served_end
 from infra.kvm.connection import HostSession, Hypervisors
 from infra.kvm.preparation import plan, read_facts
 from infra.ssh import RootShell, ShellError, SshError, shell_for
@@ -156,6 +159,7 @@ class _Inquiry:
         yield "DNS servers", lambda facts: replace(facts, dns=learned(self._dns))
         yield "other hosts", lambda facts: replace(facts, peers=learned(self._peers))
         yield "endpoints", lambda facts: replace(facts, endpoints=learned(self._endpoints))
+        yield "API servers", lambda facts: replace(facts, certificates=learned(self._certificates))
         yield "libvirt", self._libvirt
 
     def _clock(self) -> Clock:
@@ -277,6 +281,20 @@ class _Inquiry:
         carries = self._pinged(addresses, self.instance.underlay_mtu - _PING_PAYLOAD)
         answers = carries | self._pinged([one for one in addresses if one not in carries], _SMALL_PING)
         return tuple(PeerAnswer(one, one in answers, one in carries) for one in addresses)
+
+    def _certificates(self) -> tuple[ServedCertificate, ...]:
+        """Ask from here, as `up` does: a host needn't reach the machines on its bridges."""
+        asked = [one for one in self.host.machines or () if one.api_server is not None]
+        now = datetime.now(UTC)
+        ends = _at_once(lambda one: served_end(str(one.api_server)), asked)
+        found = tuple(
+            ServedCertificate(one.name, (end - now) / timedelta(days=1))
+            for one, end in zip(asked, ends, strict=True)
+            if end is not None
+        )
+        if not found:
+            raise Unlearned("no API server of a cluster answers there")
+        return found
 
     def _pinged(self, addresses: list[IPv4Address], payload: int) -> set[IPv4Address]:
         if not addresses:

@@ -91,6 +91,8 @@ class HostKind(HostedKind[HostInputs, HostState]):
             op.status("finding out how machines can run here")
             chosen = _choose(session, inputs)
             _allow_containers(op, session, chosen)
+            if chosen[0] == "container":
+                op.info(f"machines on {inputs.name} are containers; {probe.SHARED_WITH_HOST}")
             return self.made(_state(session, inputs, chosen, prepared=True))
 
     def read(self, op: Operation, id: str, old: HostState | None) -> HostState | None:
