@@ -21,8 +21,6 @@ from infra.spec.vm_sizes import VmSize
 
 MachineType = Literal["auto", "vm", "container", "emulated"]
 
-DEFAULT_STORAGE_DIRECTORY = "/var/lib/azlocal"
-
 
 @dataclass(frozen=True, slots=True)
 class Host:
@@ -254,11 +252,10 @@ def _mac(name: str, attempt: int) -> str:
 
 
 def _host(instance: str, host: HostSpec) -> Host:
-    folder = host.storage_directory or DEFAULT_STORAGE_DIRECTORY
     return Host(
         name=host.name,
         connection=host.connection,
-        storage_directory=f"{folder.rstrip('/')}/{instance}",
+        storage_directory=host.storage_of(instance),
         management_address=str(host.management_address) if host.management_address else None,
         underlay_address=str(host.underlay_address) if host.underlay_address else None,
         uplink=host.uplink,

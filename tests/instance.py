@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 
 from infra.image import ImageKind, build_command, find_node_image
+from infra.kvm.claim import TAKE_OVER, read_claim
+from infra.spec.hosts import DEFAULT_STORAGE_DIRECTORY
+from infra.ssh import LocalShell
 from tests.kept import kept_folder, take_away_others
 from tests.lab.groups import prefer
 from tests.leftovers import emulators, leftovers
@@ -148,6 +151,9 @@ def projects(folder: Path, *, shared: bool = False) -> Iterator[MakeProject]:
             return project
         project.write(config=defaults, hosts=HOSTS, netplan=NETPLAN)
         project.init()
+        left = read_claim(LocalShell(), f"{DEFAULT_STORAGE_DIRECTORY}/{INSTANCE}")
+        if left is not None:  # by a run that was killed; nobody else has instances of this name
+            project.environment[TAKE_OVER] = left.id
         made.append(project)
         return project
 

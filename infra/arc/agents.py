@@ -314,5 +314,5 @@ def missing_agents(api: ClusterApi) -> list[str]:
         return [f"there is no deployment in the namespace {NAMESPACE}"]
     off = [one for one in seen.workloads if one.get("spec", {}).get("replicas") == 0]
     return [f"deployment {NAMESPACE}/{one['metadata']['name']} is scaled to nothing" for one in off] + lacks(
-        seen, []
+        seen, {}
     )

@@ -78,6 +78,7 @@ class Cluster(pulumi.ComponentResource):
                 "role": machine.role,
                 "address": machine.address.partition("/")[0],
                 "sshHostKey": self.machines[machine.name].ssh_host_key,
+                "started": self.machines[machine.name].started,
             }
             for machine in planned
         ]
@@ -118,6 +119,7 @@ class Cluster(pulumi.ComponentResource):
             instance=site.instance,
             cluster=cluster.name,
             kubeconfig=control_plane.kubeconfig,
+            token=identity.token,
             identity_files=list(site.identity_files),
             members=members,
             namespaces=list(NAMESPACES),

@@ -16,7 +16,7 @@ from infra.components.node import Site
 from infra.components.node_image import NodeImageFiles
 from infra.components.physical_host import LostHost, PhysicalHost
 from infra.components.resource_bridge import ResourceBridge
-from infra.resources.declared import Machine
+from infra.resources.declared import Machine, StackIdentity
 from infra.topology import Topology
 
 
@@ -59,9 +59,10 @@ class AzureLocalInstance(pulumi.ComponentResource):
         """
         super().__init__("azlocal:infra:AzureLocalInstance", topology.instance)
         child = pulumi.ResourceOptions(parent=self)
+        identity = StackIdentity(topology.instance, child, instance=topology.instance)
         standing = [host for host in topology.hosts if not host.is_lost]
-        self.hosts = {host.name: PhysicalHost(host, topology, image, child) for host in standing}
-        lost = [LostHost(host, topology, child) for host in topology.hosts if host.is_lost]
+        self.hosts = {host.name: PhysicalHost(host, topology, image, identity, child) for host in standing}
+        lost = [LostHost(host, topology, identity, child) for host in topology.hosts if host.is_lost]
         azure = None
         if topology.arc is not None and any(cluster.arc for cluster in topology.clusters):
             azure = declare_azure(topology.arc, topology.instance, directory, self)

@@ -9,7 +9,7 @@ import pulumi
 
 from infra.components.node_image import NodeImageFiles
 from infra.host_networks import Tunnel
-from infra.resources.declared import Host, Image, Network
+from infra.resources.declared import Host, Image, Network, StackIdentity
 from infra.topology import Host as HostTopology
 from infra.topology import Topology
 
@@ -25,11 +25,16 @@ class PhysicalHost(pulumi.ComponentResource):
     networks: Mapping[str, Network]
 
     def __init__(
-        self, host: HostTopology, topology: Topology, image: NodeImageFiles, opts: pulumi.ResourceOptions
+        self,
+        host: HostTopology,
+        topology: Topology,
+        image: NodeImageFiles,
+        owner: StackIdentity,
+        opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__(_TYPE, host.name, None, opts)
         self.connection = host.connection
-        self.host = _declare_host(host, topology, self)
+        self.host = _declare_host(host, topology, owner, self)
         on_host = pulumi.ResourceOptions(parent=self, depends_on=[self.host])
         self.image = Image(
             f"{host.name}-image",
@@ -74,14 +79,16 @@ class LostHost(pulumi.ComponentResource):
     connection: str
     host: Host
 
-    def __init__(self, host: HostTopology, topology: Topology, opts: pulumi.ResourceOptions) -> None:
+    def __init__(
+        self, host: HostTopology, topology: Topology, owner: StackIdentity, opts: pulumi.ResourceOptions
+    ) -> None:
         super().__init__(_TYPE, host.name, None, opts)
         self.connection = host.connection
-        self.host = _declare_host(host, topology, self)
+        self.host = _declare_host(host, topology, owner, self)
         self.register_outputs({})
 
 
-def _declare_host(host: HostTopology, topology: Topology, parent: pulumi.Resource) -> Host:
+def _declare_host(host: HostTopology, topology: Topology, owner: StackIdentity, parent: pulumi.Resource) -> Host:
     return Host(
         host.name,
         pulumi.ResourceOptions(parent=parent),
@@ -98,6 +105,7 @@ def _declare_host(host: HostTopology, topology: Topology, parent: pulumi.Resourc
             if network.host == host.name and network.mode == "bridge"
         ],
         machines=[machine.name for machine in topology.machines if machine.host == host.name],
+        owner=owner.uid,
         lost=host.is_lost,
     )
 

@@ -8,7 +8,9 @@ from typing import Literal, TypeAlias, TypeVar
 
 T = TypeVar("T")
 
-AccessStage: TypeAlias = Literal["reached", "unreachable", "hostKeyUnknown", "hostKeyChanged", "loginRefused"]
+AccessStage: TypeAlias = Literal[
+    "reached", "unreachable", "hostKeyUnknown", "hostKeyChanged", "hostKeyRevoked", "loginRefused"
+]
 ObjectKind: TypeAlias = Literal["domain", "network", "pool"]
 
 

@@ -12,7 +12,7 @@ from infra.addresses.layout import build_networks
 from infra.host_networks import carrier, host_networks
 from infra.spec import InstanceSpec
 from infra.spec.hosts import HostSpec
-from infra.topology import DEFAULT_STORAGE_DIRECTORY, MachineType, Topology
+from infra.topology import MachineType, Topology
 
 Mode = Literal["nat", "bridge", "mesh"]
 
@@ -214,7 +214,6 @@ def _host(spec: InstanceSpec, index: int, host: HostSpec, topology: Topology | N
             for one in topology.machines
             if one.host == host.name
         )
-    folder = host.storage_directory or DEFAULT_STORAGE_DIRECTORY
     return WantedHost(
         name=host.name,
         connection=host.connection,
@@ -222,7 +221,7 @@ def _host(spec: InstanceSpec, index: int, host: HostSpec, topology: Topology | N
         management_address=host.management_address,
         underlay_address=host.underlay_address,
         uplink=host.uplink if any(one.mode == "bridge" for one in networks) else None,
-        storage_directory=f"{folder.rstrip('/')}/{spec.name}",
+        storage_directory=host.storage_of(spec.name),
         declared_cpus=host.cpus,
         declared_memory_gib=host.memory_gib,
         declared_disk_gib=host.disk_gib,

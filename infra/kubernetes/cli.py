@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -23,12 +22,6 @@ Examples:
 """
 
 
-def _default_file() -> Path:
-    """Return the file that kubectl writes to: the first that KUBECONFIG names, else the user's own."""
-    named = [part for part in os.environ.get("KUBECONFIG", "").split(os.pathsep) if part]
-    return Path(named[0]) if named else Path.home() / ".kube" / "config"
-
-
 @app.command(help=_HELP)
 def kubeconfig(
     context: typer.Context,
@@ -39,7 +32,7 @@ def kubeconfig(
 ) -> None:
     """Print or merge."""
     from infra.errors import UserError
-    from infra.kubernetes.kubeconfig import merge_into_file, select_cluster
+    from infra.kubernetes.kubeconfig import default_file, merge_into_file, select_cluster
     from infra.pulumi_cli import stack_output
 
     try:
@@ -49,7 +42,7 @@ def kubeconfig(
         if not merge:
             typer.echo(text, nl=False)
             return
-        target = file or _default_file()
+        target = file or default_file()
         merge_into_file(target, text)
     except (UserError, OSError) as error:
         typer.echo(f"error: {error}", err=True)

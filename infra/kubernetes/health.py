@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 Object = Mapping[str, Any]
@@ -29,6 +30,7 @@ class Snapshot:
         pods: The watched namespaces' pods.
         webhooks: Why an admission webhook can't be called yet, by its name.
         events: Warnings of the watched namespaces.
+        leases: The leases by which kubelets say, every ten seconds, that they are there.
     """
 
     nodes: Sequence[Object]
@@ -36,12 +38,20 @@ class Snapshot:
     pods: Sequence[Object] = ()
     webhooks: Mapping[str, str] = field(default_factory=dict)
     events: Sequence[Object] = ()
+    leases: Sequence[Object] = ()
 
 
-def lacks(snapshot: Snapshot, expected_nodes: Iterable[str]) -> list[str]:
-    """Return what is missing, the cause before what only follows from it; empty when the cluster is whole."""
+def lacks(snapshot: Snapshot, expected_nodes: Mapping[str, float]) -> list[str]:
+    """Return what is missing, the cause before what only follows from it; empty when the cluster is whole.
+
+    Args:
+        snapshot: The cluster.
+        expected_nodes: When each node's machine was started, in seconds since 1970; 0 where that isn't known. For
+            almost a minute after a machine has gone, its node still counts as Ready.
+    """
     return [
         *_missing_nodes(snapshot.nodes, expected_nodes),
+        *_silent_nodes(snapshot, expected_nodes),
         *_node_problems(snapshot.nodes),
         *_workload_problems(snapshot),
         *_stray_pods(snapshot),
@@ -54,6 +64,19 @@ def _missing_nodes(nodes: Iterable[Object], expected: Iterable[str]) -> Iterator
     for name in expected:
         if name not in joined:
             yield f"node {name} has not joined"
+
+
+def _silent_nodes(snapshot: Snapshot, expected: Mapping[str, float]) -> Iterator[str]:
+    """Say whose kubelet hasn't reported since its machine was started."""
+    reported = {_name(lease): _seconds(lease.get("spec", {}).get("renewTime", "")) for lease in snapshot.leases}
+    for node in snapshot.nodes:
+        started = expected.get(_name(node), 0)
+        if started and reported.get(_name(node), 0) <= started:
+            yield f"node {_name(node)} has not reported since its machine was started"
+
+
+def _seconds(time: str) -> float:
+    return datetime.fromisoformat(time).timestamp() if time else 0
 
 
 def _node_problems(nodes: Iterable[Object]) -> Iterator[str]:

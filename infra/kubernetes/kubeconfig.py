@@ -51,30 +51,83 @@ def select_cluster(text: str, context: str) -> str:
     return _dump(chosen | {"current-context": context})
 
 
-def merge_into_file(path: Path, text: str) -> None:
+def default_file() -> Path:
+    """Return the file that kubectl writes to: the first that KUBECONFIG names, else the user's own."""
+    named = [part for part in os.environ.get("KUBECONFIG", "").split(os.pathsep) if part]
+    return Path(named[0]) if named else Path.home() / ".kube" / "config"
+
+
+def merge_into_file(path: Path, text: str, *, switch: bool = True) -> None:
     """Put a kubeconfig's clusters into a file that only its owner may read; all else in it stays.
 
     The file is replaced as a whole: who reads it meanwhile sees the old one or the new one.
 
+    Args:
+        path: The file.
+        text: The kubeconfig.
+        switch: Whether its current context becomes the file's.
+
     Raises:
         UserError: What is there is no kubeconfig.
     """
+    new = yaml.safe_load(text)
+    _rewrite(path, _merge(_read(path), new) | ({"current-context": new["current-context"]} if switch else {}))
+
+
+def merged_contexts(path: Path, names: Iterable[str]) -> list[str]:
+    """Return which of these contexts a file has as `merge_into_file` writes them.
+
+    Raises:
+        UserError: What is there is no kubeconfig.
+    """
+    listed = {one.get("name"): one.get("context") or {} for one in _read(path).get("contexts") or []}
+    return [
+        name
+        for name in names
+        if name in listed and (listed[name].get("cluster"), listed[name].get("user")) == (name, user_of(name))
+    ]
+
+
+def remove_from_file(path: Path, names: Iterable[str]) -> None:
+    """Take contexts away that `merge_into_file` has put there, with their clusters and users.
+
+    Raises:
+        UserError: What is there is no kubeconfig.
+    """
+    content, gone = _read(path), set(names)
+    users = {user_of(name) for name in gone}
+    for key in _LISTS:
+        named = users if key == "users" else gone
+        content[key] = [one for one in content.get(key) or [] if one["name"] not in named]
+    if content.get("current-context") in gone:
+        content["current-context"] = ""
+    _rewrite(path, content)
+
+
+def user_of(context: str) -> str:
+    """Return what the user of a cluster's context is called."""
+    return f"{context}-administrator"
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        old = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except FileNotFoundError:
-        old = {}
+        return {}
     except yaml.YAMLError as error:
         raise UserError(f"{path} is no YAML, so nothing was changed in it: {error}") from error
-    if not isinstance(old, dict):
+    if not isinstance(content, dict):
         raise UserError(f"{path} is no kubeconfig, so nothing was changed in it")
-    new = yaml.safe_load(text)
-    merged = _merge(old, new) | {"current-context": new["current-context"]}
+    return content
+
+
+def _rewrite(path: Path, content: dict[str, Any]) -> None:
     target = path.resolve()  # a link, to a synchronised folder say, stays one
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(_dump(merged))
+            file.write(_dump(content))
         Path(temporary).replace(target)
     except BaseException:
         Path(temporary).unlink()

@@ -23,7 +23,7 @@ def admit_nodes(api: ClusterApi, token: str) -> None:
     kubeadm made it at the cluster's start; a node that comes later needs it again.
     """
     token_id, _, secret = token.partition(".")
-    name = f"bootstrap-token-{token_id}"
+    name = _secret_of(token)
     data = {
         "token-id": token_id,
         "token-secret": secret,
@@ -46,6 +46,19 @@ def admit_nodes(api: ClusterApi, token: str) -> None:
         if not error.is_conflict:
             raise
         api.send("PUT", f"{_SECRETS}/{name}", body)
+
+
+def dismiss_token(api: ClusterApi, token: str) -> None:
+    """Let nobody join with the bootstrap token any more; nodes that have joined have keys of their own."""
+    try:
+        api.send("DELETE", f"{_SECRETS}/{_secret_of(token)}")
+    except ClusterError as error:
+        if not error.is_missing:
+            raise
+
+
+def _secret_of(token: str) -> str:
+    return f"bootstrap-token-{token.partition('.')[0]}"
 
 
 def remove_nodes(

@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from infra.kubernetes.kubeconfig import user_of
+
 # As long as kubeadm's own CAs live. Nothing renews a lab's kubeconfig unattended, so it lives as long.
 _LIFETIME: Final = timedelta(days=3650)
 # A host whose clock is behind would refuse a certificate that begins now.
@@ -99,7 +101,7 @@ def administrator_kubeconfig(name: str, server: str, ca: KeyPair) -> str:
 
 def kubeconfig(name: str, server: str, ca_certificate: str, client: KeyPair) -> str:
     """Write a kubeconfig with one cluster, one user and one context, which is the current one."""
-    user = f"{name}-administrator"
+    user = user_of(name)
     content = {
         "apiVersion": "v1",
         "kind": "Config",

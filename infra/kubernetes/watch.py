@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,6 +17,7 @@ _PAUSE: Final = 0.5
 _ANSWER_PAUSE: Final = 0.2  # or as long as the last answer took: a slow server is asked less often
 _NUDGE_SECONDS: Final = 1.0  # an answer to a nudge takes half of that
 _NUDGED: Final = "azlocal.io/nudged"
+_LEASES: Final = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 Status = Callable[[str], None]
 
 
@@ -72,7 +73,7 @@ class Nudges:
 
 def wait_until_healthy(
     api: ClusterApi,
-    nodes: Iterable[str],
+    nodes: Mapping[str, float],
     namespaces: Iterable[str],
     *,
     deadline: float,
@@ -83,7 +84,7 @@ def wait_until_healthy(
 
     Args:
         api: The cluster.
-        nodes: Names of the nodes that have to be there.
+        nodes: The nodes that have to be there, with when their machines were started (`health.lacks`).
         namespaces: Whose workloads, pods and webhooks count.
         deadline: On the monotonic clock.
         cancelled: Ends the wait at once.
@@ -93,11 +94,11 @@ def wait_until_healthy(
         NotHealthy: At the deadline; says what is missing and why.
         Interrupted: It was cancelled.
     """
-    expected, watched, nudges = list(nodes), list(namespaces), Nudges(api)
+    watched, nudges = list(namespaces), Nudges(api)
     while True:
         try:
             seen = look(api, watched)
-            reasons = lacks(seen, expected)
+            reasons = lacks(seen, nodes)
             nudges.give(seen)
         except (ClusterError, ClusterUnreachable) as error:
             reasons = [str(error)]
@@ -110,7 +111,7 @@ def wait_until_healthy(
         _sleep(cancelled, _PAUSE)
 
 
-def problems(api: ClusterApi, nodes: Iterable[str], namespaces: Iterable[str]) -> list[str]:
+def problems(api: ClusterApi, nodes: Mapping[str, float], namespaces: Iterable[str]) -> list[str]:
     """Return what is missing now; an API server that doesn't answer is one such thing."""
     try:
         return lacks(look(api, namespaces), nodes)
@@ -140,6 +141,7 @@ def look(api: ClusterApi, namespaces: Iterable[str]) -> Snapshot:
             for namespace in sorted(watched)
             for event in api.items(f"/api/v1/namespaces/{namespace}/events", fieldSelector="type=Warning")
         ],
+        leases=api.items(_LEASES),
     )
 
 

@@ -1,7 +1,8 @@
 """A folder in which copies of disks are instant: its own file system's reflinks, or an XFS file of ours.
 
 Where the folder's file system can't share blocks between files, `<folder>.xfs`, a sparse file with XFS in it,
-is mounted onto the folder. Each step can be repeated: the next `ensure` goes on from wherever a run was killed.
+is mounted onto the folder, and by systemd again at each boot of the host. Each step can be repeated: the next
+`ensure` goes on from wherever a run was killed.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from infra.kvm import store_unit
 from infra.kvm.errors import HostError
 from infra.kvm.mounts import Mount, parse_mounts
 from infra.ssh import CommandError, Shell
@@ -54,6 +56,7 @@ def ensure(shell: Shell, directory: str) -> CloneStore:
         _refuse_hiding(shell, directory)
         _make_image(shell, image)
     _mount_once(shell, image, directory)
+    store_unit.install(shell, image, directory, _MOUNT_OPTIONS)
     return _loop_store(shell, directory)
 
 
@@ -89,6 +92,7 @@ def remove(shell: Shell, directory: str) -> None:
             "Move these away, then run the same command again."
         )
     if shell.exists(image):
+        store_unit.uninstall(shell, directory)
         _unmount_all(shell, image, directory)
     _remove_images(shell, image)
     shell.run(["rmdir", "--", directory])

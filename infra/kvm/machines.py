@@ -71,6 +71,19 @@ def persistent_view(domain: libvirt.virDomain) -> DomainView:
     return from_xml(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
 
 
+def started_at(session: HostSession, domain: libvirt.virDomain, machine_type: MachineType) -> int:
+    """Return when a machine was last started, in seconds since 1970 by its host's clock; 0 where it is off.
+
+    libvirt doesn't tell; it writes the file of the process's number when it starts one.
+    """
+    if not domain.isActive():
+        return 0
+    driver = "lxc" if machine_type == "container" else "qemu"
+    asked = ["stat", "--format=%Y", "--", f"/run/libvirt/{driver}/{domain.name()}.pid"]
+    told = session.shell.run(asked, check=False)
+    return int(told.stdout) if told.exit_code == 0 else 0
+
+
 # -- disk ------------------------------------------------------------------------------------------
 
 

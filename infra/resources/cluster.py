@@ -24,6 +24,10 @@ class ClusterInputs(Model):
     instance: Annotated[str, REPLACE]
     cluster: Annotated[str, REPLACE]
     kubeconfig: Annotated[str, UPDATE, Secret()]
+    token: Annotated[str | None, IGNORE, Secret()] = Field(
+        default=None,
+        description="The bootstrap token: renewed for nodes that are still to join, revoked after them",
+    )
     # Paths on whoever's machine runs Pulumi: no property of the cluster.
     identity_files: Annotated[list[str], IGNORE] = Field(
         default_factory=list, description="Private keys that may log in to the machines, to collect logs"

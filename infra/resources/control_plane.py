@@ -16,6 +16,7 @@ class Member(Model):
     role: Literal["controlPlane", "worker"]
     address: str
     ssh_host_key: str = Field(description="Another one means that the machine was made anew")
+    started: int = Field(default=0, description="When the machine was last started, in seconds since 1970")
 
 
 class ControlPlaneInputs(Model):

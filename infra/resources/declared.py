@@ -26,6 +26,7 @@ from infra.resources.image import IMAGE
 from infra.resources.machine import MACHINE
 from infra.resources.network import NETWORK
 from infra.resources.node_placement import NODE_PLACEMENT
+from infra.resources.stack_identity import STACK_IDENTITY
 
 
 class Resource(pulumi.CustomResource):
@@ -155,6 +156,7 @@ class Machine(Resource):
 
     contract = MACHINE
     ssh_host_key: pulumi.Output[str]
+    started: pulumi.Output[int]
     name: pulumi.Output[str]
 
 
@@ -169,3 +171,10 @@ class NodePlacement(Resource):
     """The hosts of one cluster's workers."""
 
     contract = NODE_PLACEMENT
+
+
+class StackIdentity(Resource):
+    """Who the instance belongs to on its hosts."""
+
+    contract = STACK_IDENTITY
+    uid: pulumi.Output[str]

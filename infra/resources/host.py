@@ -43,6 +43,9 @@ class HostInputs(Model):
         default_factory=list,
         description="The instance's machines that belong here: others under its mark are left from before, and go",
     )
+    owner: Annotated[str | None, UPDATE] = Field(
+        default=None, description="The id of the state that makes the instance (StackIdentity); no other may"
+    )
     lost: Annotated[bool, UPDATE] = Field(
         default=False, description="It is gone for good: nothing is asked of it, and what it had is forgotten"
     )
@@ -66,6 +69,7 @@ class HostState(HostInputs):
     memory_mib: int = Field(alias="memoryMiB", description="Physical memory in MiB")
     secure_boot: bool = Field(description="OVMF with Secure Boot keys is installed")
     tpm: bool = Field(description="swtpm is installed, so that VMs get a vTPM 2.0")
+    boot_id: str = Field(default="", description="Of the host's run in which it was last looked at")
 
 
 HOST = Contract(

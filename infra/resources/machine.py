@@ -85,6 +85,9 @@ class MachineState(MachineInputs):
 
     uuid: str
     ssh_host_key: str = Field(description="The OpenSSH public host key that the machine must answer with")
+    started: int = Field(
+        default=0, description="When it was last started, in seconds since 1970; 0 while it is off"
+    )
     migrations: int = Field(default=0, ge=0, description="How often it has come to another host as it ran")
 
 

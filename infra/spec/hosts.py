@@ -14,6 +14,7 @@ from infra.spec.findings import shown
 from infra.spec.types import Address, Boolean, Integer, Model, Name, fault, published
 
 LOCAL_CONNECTION = "qemu:///system"
+DEFAULT_STORAGE_DIRECTORY = "/var/lib/azlocal"
 _REMOTE = r"qemu\+ssh://([a-zA-Z0-9._-]+@)?([a-zA-Z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?/system"
 _IS_CONNECTION = re.compile(rf"{re.escape(LOCAL_CONNECTION)}|{_REMOTE}", re.ASCII)
 _CONNECTION_PATTERN = f"^(qemu:///system|{_REMOTE})$"
@@ -100,6 +101,10 @@ class HostSpec(Model):
         description="The host is gone for good, and switched off: its machines move as from one that drains, but "
         "nothing on it is asked or removed. Once it is back without this key, `up` removes what it still has.",
     )
+
+    def storage_of(self, instance: str) -> str:
+        """Return the folder on the host that holds an instance's images, disks and seeds."""
+        return f"{(self.storage_directory or DEFAULT_STORAGE_DIRECTORY).rstrip('/')}/{instance}"
 
     @property
     def drains_live(self) -> bool:

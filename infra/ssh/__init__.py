@@ -11,10 +11,12 @@ from infra.ssh.errors import (
     FileError,
     FileMissing,
     HostKeyChanged,
+    HostKeyRevoked,
     HostKeyUnknown,
     LoginRefused,
     ShellError,
     SshError,
+    TooMuchOutput,
 )
 from infra.ssh.hostkey import (
     HostKeyError,
@@ -50,6 +52,7 @@ __all__ = [
     "HostKeyChanged",
     "HostKeyError",
     "HostKeyRefused",
+    "HostKeyRevoked",
     "HostKeyTimeout",
     "HostKeyUnknown",
     "HostKeyWaitCancelled",
@@ -63,6 +66,7 @@ __all__ = [
     "ShellError",
     "SshError",
     "SshShell",
+    "TooMuchOutput",
     "WrongHostKey",
     "fetch_host_key",
     "fingerprint",

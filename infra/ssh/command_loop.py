@@ -1,7 +1,8 @@
 """One command after another over one SSH channel: each costs one round trip; a channel of its own costs four.
 
 On the host, a `sh` reads lines and runs them. The end of each command is told on both its outputs, since neither
-ends with it.
+ends with it. What a command leaves in the background may hold them and speak later: then the shell isn't used
+again.
 
 The end of a command's input is the host's to find. Were it a message, it could come after the channel's own end:
 paramiko can't send it in one step with looking for that, and OpenSSH then ends the whole connection ("ieof packet
@@ -16,12 +17,12 @@ import secrets
 import shlex
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import paramiko
 
-from infra.ssh.errors import CommandError, SshError
+from infra.ssh.errors import MOST_BYTES, CommandError, SshError, TooMuchOutput
 from infra.ssh.network import NETWORK_ERRORS
 from infra.ssh.session import Session
 from infra.ssh.shell import ASK_SECONDS, CommandResult
@@ -29,16 +30,27 @@ from infra.ssh.shell import ASK_SECONDS, CommandResult
 _READ_BYTES: Final = 1 << 16
 _NEWLINE: Final = "newline"
 _MARK_BYTES: Final = 16
+_END_BYTES: Final = 2 * _MARK_BYTES + 16
+"""More than the telling of an end takes."""
+
+_SHOWN_CHARACTERS: Final = 200
 _SAID_CHARACTERS: Final = 500
 
+_ALONE_SECONDS: Final = 0.5
+"""How long a command's outputs may take to close after its end; by then, a process that it left holds them."""
+
 # Reads a mark that no command can know, then commands. The subshell keeps the loop from whatever a command does.
+# A command's outputs are pipes of its own, so that what it leaves in the background shares none with the next one:
+# its end is told through them, behind all that it said; and then, once nobody holds them, that the next may come.
 _LOOP: Final = "; ".join(
     (
         f"{_NEWLINE}=$(printf '\\nx')",
         f"{_NEWLINE}=${{{_NEWLINE}%x}}",
         "IFS= read -r mark",
-        'while IFS= read -r line; do (eval "$line"); printf \'\\n%s %d\\n\' "$mark" $?; '
-        "printf '\\n%s\\n' \"$mark\" >&2; done",
+        "exec 3>&1 4>&2",
+        'while IFS= read -r line; do { { (eval "$line"); printf \'\\n%s %d\\n\' "$mark" $?; '
+        "printf '\\n%s\\n' \"$mark\" >&2; } 2>&5 3>&- 4>&- 5>&- | cat >&3 3>&- 4>&- 5>&-; } 5>&1 "
+        "| cat >&4 3>&- 4>&-; printf '%s\\n' \"$mark\"; done",
     )
 )
 
@@ -63,10 +75,8 @@ class CommandLoop(Session):
     def __init__(self, host: str, channel: paramiko.Channel) -> None:
         """Start the shell."""
         super().__init__(host, channel)
-        self._mark = secrets.token_hex(_MARK_BYTES)
-        self._output_end = re.compile(rb"\n%b (\d+)\n\Z" % self._mark.encode())
-        self._errors_end = f"\n{self._mark}\n".encode()
-        self._unsent = f"{self._mark}\n".encode()
+        self._mark = secrets.token_hex(_MARK_BYTES).encode()
+        self._unsent = self._mark + b"\n"
         self._arrival = _Arrival()
         channel.in_buffer.set_event(self._arrival)
         channel.in_stderr_buffer.set_event(self._arrival)
@@ -77,10 +87,11 @@ class CommandLoop(Session):
             raise SshError(f"{host}: the SSH connection broke: {error}") from error
 
     def run(self, argv: Sequence[str], input: bytes | None, timeout: float) -> CommandResult:
-        """Run a command. After an error it doesn't stand any more.
+        """Run a command. After an error, or where it left a process that may still speak, the loop stands no more.
 
         Raises:
             CommandError: the command didn't end in time.
+            TooMuchOutput: it told more than this machine should keep.
             SshError: the connection broke.
         """
         try:
@@ -101,7 +112,7 @@ class CommandLoop(Session):
             raise SshError(f"{self.host}: the SSH connection is silent") from error
 
     def _conversation(self, argv: Sequence[str], input: bytes | None, deadline: float) -> CommandResult:
-        output, errors = bytearray(), bytearray()
+        heard = _Heard(self._mark)
         feeder: threading.Thread | None = None
         try:
             self.channel.settimeout(max(deadline - time.monotonic(), 0.001))
@@ -110,29 +121,94 @@ class CommandLoop(Session):
             if input:
                 feeder = threading.Thread(target=_send, args=(self.channel, input), daemon=True)
                 feeder.start()
-            while True:
-                self._arrival.forget()
-                ended = not self.stands
-                self._receive(output, errors)
-                done = self._output_end.search(output, max(0, len(output) - len(self._errors_end) - 8))
-                if done and errors.endswith(self._errors_end):
-                    break
-                if ended:
-                    raise SshError(_broken(self.host, argv, _text(errors or output)))
-                if not self._arrival.wait(deadline - time.monotonic()):
-                    raise CommandError(self.host, argv, None, _text(output), _text(errors))
+            if not self._hear(heard, lambda: heard.is_over, argv, deadline):
+                if self.stands:
+                    raise CommandError(self.host, argv, None, _text(heard.output.said), _text(heard.errors.said))
+                raise SshError(_broken(self.host, argv, _text(heard.errors.said or heard.output.said)))
+            if not self._hear(heard, lambda: heard.is_alone, argv, time.monotonic() + _ALONE_SECONDS):
+                self.close()
         except NETWORK_ERRORS as error:
             raise SshError(_broken(self.host, argv, "")) from error
         if feeder:
             feeder.join()
-        stdout, stderr = output[: done.start()], errors[: -len(self._errors_end)]
-        return CommandResult(tuple(argv), int(done[1]), _text(stdout), _text(stderr))
+        return CommandResult(tuple(argv), heard.exit_code, _text(heard.output.said), _text(heard.errors.said))
 
-    def _receive(self, output: bytearray, errors: bytearray) -> None:
-        while self.channel.recv_ready():
-            output += self.channel.recv(_READ_BYTES)
-        while self.channel.recv_stderr_ready():
-            errors += self.channel.recv_stderr(_READ_BYTES)
+    def _hear(self, heard: _Heard, is_enough: Callable[[], bool], argv: Sequence[str], deadline: float) -> bool:
+        """Listen until it is enough; return whether it ever was."""
+        while True:
+            self._arrival.forget()
+            ended = not self.stands
+            output, errors = self.channel.recv_ready(), self.channel.recv_stderr_ready()
+            if output:
+                heard.output.take(self.channel.recv(_READ_BYTES))
+            if errors:
+                heard.errors.take(self.channel.recv_stderr(_READ_BYTES))
+            if is_enough():
+                return True
+            if heard.size > MOST_BYTES:
+                raise TooMuchOutput(self.host, _shown(argv))
+            left = deadline - time.monotonic()
+            if output or errors:
+                if left < 0:
+                    return False
+            elif ended or not self._arrival.wait(left):
+                return False
+
+
+class _Output:
+    """One of a command's outputs, as it comes.
+
+    Attributes:
+        said: What the command said.
+        end: How its end was told; None before.
+        late: The last of what came later, which isn't the command's.
+    """
+
+    def __init__(self, end: bytes) -> None:
+        self._end = re.compile(end)
+        self.said = bytearray()
+        self.end: bytes | None = None
+        self.late = b""
+
+    def take(self, data: bytes) -> None:
+        if self.end is None:
+            seen = max(0, len(self.said) - _END_BYTES)
+            self.said += data
+            found = self._end.search(self.said, seen)
+            if found is None:
+                return
+            begin, self.end, data = found.start(), found[0], bytes(self.said[found.end() :])
+            del found  # or the array can't be cut
+            del self.said[begin:]
+        self.late = (self.late + data)[-_END_BYTES:]
+
+
+class _Heard:
+    """What came of a command."""
+
+    def __init__(self, mark: bytes) -> None:
+        self.output, self.errors = _Output(rb"\n%b (\d+)\n" % mark), _Output(rb"\n%b\n" % mark)
+        self._next = b"%b\n" % mark
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether the command has ended, and all that it said is here."""
+        return self.output.end is not None and self.errors.end is not None
+
+    @property
+    def is_alone(self) -> bool:
+        """Return whether nobody holds its outputs any more."""
+        return self.output.late.endswith(self._next)
+
+    @property
+    def size(self) -> int:
+        """Return how much of this machine's memory it takes."""
+        return len(self.output.said) + len(self.errors.said)
+
+    @property
+    def exit_code(self) -> int:
+        """Return the command's exit code, when it is over."""
+        return int((self.output.end or b"").split()[1])
 
 
 def _line(argv: Sequence[str], input: bytes | None) -> bytes:
@@ -150,10 +226,13 @@ def _send(channel: paramiko.Channel, data: bytes) -> None:
 
 def _broken(host: str, argv: Sequence[str], said: str) -> str:
     last = said.strip()[-_SAID_CHARACTERS:]
-    return (
-        f"{host}: the SSH connection broke during `{shlex.join(argv)[:200]}`; whether it did its work is unknown"
-        + (f". The last from there: {last}" if last else "")
+    return f"{host}: the SSH connection broke during {_shown(argv)}; whether it did its work is unknown" + (
+        f". The last from there: {last}" if last else ""
     )
+
+
+def _shown(argv: Sequence[str]) -> str:
+    return f"`{shlex.join(argv)[:_SHOWN_CHARACTERS]}`"
 
 
 def _text(data: bytes | bytearray) -> str:

@@ -6,6 +6,9 @@ import shlex
 from collections.abc import Sequence
 from typing import Final
 
+MOST_BYTES: Final = 64 << 20
+"""What one answer of a host may take of this machine's memory; those that are asked for are far smaller."""
+
 NOT_FOUND: Final = 127
 """The exit code by which shells say that there is no such program."""
 
@@ -26,6 +29,10 @@ class HostKeyUnknown(SshError):
 
 class HostKeyChanged(SshError):
     """The host shows another key than the one that is known."""
+
+
+class HostKeyRevoked(SshError):
+    """The host shows a key that a known_hosts file marks as one to refuse."""
 
 
 class LoginRefused(SshError):
@@ -49,6 +56,16 @@ class CommandError(ShellError):
             ending += " (is the program installed there?)"
         output = _bounded(stderr.strip() or stdout.strip())
         super().__init__(f"{host}: `{_bounded(shlex.join(argv))}` {ending}" + (f": {output}" if output else ""))
+
+
+class TooMuchOutput(ShellError):
+    """A host tells more than this machine wants to hear: something is wrong there, or somebody means harm."""
+
+    def __init__(self, host: str, what: str) -> None:
+        super().__init__(
+            f"{host}: {what} gave more than {MOST_BYTES >> 20} MiB, and was cut off there. Find out on the host "
+            "what it is, and whether the host is still yours"
+        )
 
 
 class FileError(ShellError):

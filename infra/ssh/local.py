@@ -13,13 +13,23 @@ from typing import Final
 
 from infra.ssh.errors import NOT_FOUND, CommandError, FileError, FileMissing
 from infra.ssh.process import Process
-from infra.ssh.shell import COMMAND_SECONDS, DIAL_SECONDS, CommandResult, Connection, checked, removal
+from infra.ssh.shell import (
+    COMMAND_SECONDS,
+    DIAL_SECONDS,
+    USER_NAME,
+    CommandResult,
+    Connection,
+    checked,
+    removal,
+)
 
 _AFTER_KILL_SECONDS: Final = 5
 
 
 class LocalShell:
     """Commands and files of this machine."""
+
+    _user: str | None = None
 
     @property
     def host(self) -> str:
@@ -30,6 +40,12 @@ class LocalShell:
     def ssh_arguments(self) -> None:
         """Return None: no ssh leads to this machine."""
         return None
+
+    def login_name(self) -> str:
+        """Return the name of whoever this process runs as."""
+        if self._user is None:
+            self._user = self.run(USER_NAME).stdout.strip()
+        return self._user
 
     def run(
         self,

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
-import shlex
 import socket
 import subprocess
 import threading
-from pathlib import Path
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
 from typing import Any, Final, Protocol, cast
 
 import paramiko
 
-from infra.ssh.errors import HostKeyChanged, HostKeyUnknown, LoginRefused, SshError
+from infra.ssh.errors import LoginRefused, SshError
+from infra.ssh.host_certificate import CERTIFIED, HostCertificate, parse_certificate
+from infra.ssh.known_hosts import KnownHost
 from infra.ssh.network import NETWORK_ERRORS
 from infra.ssh.options import SshOptions, SshTarget
 
@@ -27,15 +31,26 @@ _PROXY_END_SECONDS: Final = 2.0
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
-class _UnknownHostKey(paramiko.SSHException):
-    """No known_hosts file has the key that the host shows."""
+class _Transport(paramiko.Transport):
+    """A connection on which a host is asked for a key that can be recognised."""
+
+    def __init__(self, known: KnownHost, *way: Any, **options: Any) -> None:
+        super().__init__(*way, **options)
+        self._known_host = known
+
+    @property
+    def preferred_keys(self) -> Sequence[str]:
+        return self._known_host.preferred(super().preferred_keys)
 
 
-class _Refuse(paramiko.MissingHostKeyPolicy):
-    """Trust nobody at first sight; the error tells the fingerprint to compare."""
+class _Judge(paramiko.MissingHostKeyPolicy):
+    """Judges every host key: paramiko, which reads no patterns, marks and authorities, is told none of them."""
+
+    def __init__(self, known: KnownHost) -> None:
+        self._known = known
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
-        raise _UnknownHostKey(f"{key.get_name()} {key.fingerprint}")
+        self._known.require(key.get_name(), key.asbytes(), _certificate(key), time.time())
 
 
 def log_in(target: SshTarget, options: SshOptions) -> paramiko.SSHClient:
@@ -44,32 +59,34 @@ def log_in(target: SshTarget, options: SshOptions) -> paramiko.SSHClient:
     Raises:
         SshError: it can't be had; the message says what to do.
     """
-    way = _open_way(target, options)
-    client = paramiko.SSHClient()
-    client.set_missing_host_key_policy(_Refuse())
-    try:
-        for name in options.known_hosts:
-            if Path(name).is_file():
-                client.load_system_host_keys(name)
-        client.connect(
-            options.key_alias or options.hostname,
-            22 if options.key_alias else options.port,  # for known_hosts only: the way is open already
-            options.user,
-            sock=way.socket,
-            key_filename=cast(Any, list(options.identity_files)),  # paramiko takes a list; its stubs don't know
-            allow_agent=options.use_agent,
-            look_for_keys=False,
-            timeout=_CONNECT_SECONDS,
-            banner_timeout=_BANNER_SECONDS,
-            auth_timeout=_LOGIN_SECONDS,
-        )
-    except (*NETWORK_ERRORS, ValueError) as error:
-        client.close()
-        way.socket.close()
-        raise _kind(error)(f"{target}: {_remedy(target, options, error, way.complaint())}") from error
-    transport = client.get_transport()
-    if transport is not None:
-        transport.set_keepalive(_KEEPALIVE_SECONDS)
+    known = KnownHost(target, options)
+    with ExitStack() as undo:
+        way = _open_way(target, options)
+        undo.callback(way.socket.close)
+        client = paramiko.SSHClient()
+        undo.callback(client.close)
+        client.set_missing_host_key_policy(_Judge(known))
+        try:
+            client.connect(
+                options.hostname,
+                options.port,
+                options.user,
+                sock=way.socket,
+                key_filename=cast(Any, list(options.identity_files)),  # paramiko takes a list, says no stub
+                allow_agent=options.use_agent,
+                look_for_keys=False,
+                timeout=_CONNECT_SECONDS,
+                banner_timeout=_BANNER_SECONDS,
+                auth_timeout=_LOGIN_SECONDS,
+                transport_factory=partial(_Transport, known),
+            )
+        except (*NETWORK_ERRORS, ValueError) as error:
+            undo.close()  # a proxy that is no longer used ends, and says why
+            raise _kind(error)(f"{target}: {_remedy(options, error, way.complaint)}") from error
+        transport = client.get_transport()
+        if transport is not None:
+            transport.set_keepalive(_KEEPALIVE_SECONDS)
+        undo.pop_all()
     return client
 
 
@@ -135,28 +152,26 @@ def _open_way(target: SshTarget, options: SshOptions) -> _Way:
     return _Direct(target, options) if command is None else _Proxied(target, command)
 
 
+def _certificate(key: paramiko.PKey) -> HostCertificate | None:
+    """Return what came with a host's key.
+
+    Raises:
+        ValueError: it is damaged, or not this key's.
+    """
+    shown = key.public_blob
+    if shown is None or not shown.key_type.endswith(CERTIFIED):
+        return None
+    certificate = parse_certificate(shown.key_blob)
+    if certificate.key != key.asbytes():
+        raise ValueError("the host's certificate is of another key than the one it has")
+    return certificate
+
+
 def _kind(error: Exception) -> type[SshError]:
-    if isinstance(error, _UnknownHostKey):
-        return HostKeyUnknown
-    if isinstance(error, paramiko.BadHostKeyException):
-        return HostKeyChanged
     return LoginRefused if isinstance(error, paramiko.AuthenticationException) else SshError
 
 
-def _remedy(target: SshTarget, options: SshOptions, error: Exception, complaint: str) -> str:
-    name = options.known_hosts_name
-    if isinstance(error, _UnknownHostKey):
-        return (
-            f"its host key {error} is in none of {', '.join(options.known_hosts)} (as {name}). Compare the "
-            f"fingerprint with the host's own, then accept it once by `ssh {shlex.join(target.arguments())}`"
-        )
-    if isinstance(error, paramiko.BadHostKeyException):
-        return (
-            f"its host key is {error.key.get_name()} {error.key.fingerprint}, but known_hosts has "
-            f"{error.expected_key.fingerprint} for {name}. If the host was installed anew, compare "
-            f"the fingerprint with the host's own, then `ssh-keygen -R '{name}'` and accept it once by "
-            f"`ssh {shlex.join(target.arguments())}`"
-        )
+def _remedy(options: SshOptions, error: Exception, complaint: Callable[[], str]) -> str:
     if isinstance(error, paramiko.AuthenticationException):
         keys = ", ".join(options.identity_files) or "no key file"
         agent = "and the SSH agent" if options.use_agent else "and no agent, as ~/.ssh/config says"
@@ -164,4 +179,4 @@ def _remedy(target: SshTarget, options: SshOptions, error: Exception, complaint:
             f"{options.user} may not log in ({error}); tried {keys} {agent}. Install your public key there: "
             f"`ssh-copy-id {options.user}@{options.hostname}`; a key with a passphrase must be in the agent"
         )
-    return f"the SSH login failed: {error or type(error).__name__}{complaint}"
+    return f"the SSH login failed: {error or type(error).__name__}{complaint()}"

@@ -6,13 +6,42 @@ on every Include, Match and default.
 
 from __future__ import annotations
 
+import re
 import subprocess
+import sys
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from infra.ssh.errors import SshError
+
+_CA_ALGORITHMS: Final = (
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+)
+"""OpenSSH's own CASignatureAlgorithms, without those of security keys, which paramiko doesn't know."""
+
+STRICT: Final = {
+    "StrictHostKeyChecking": "yes",
+    "NoHostAuthenticationForLocalhost": "no",
+    "VerifyHostKeyDNS": "no",
+    "ForwardAgent": "no",
+    "ForwardX11": "no",
+    # A connection that is shared with others was checked as they asked, and would keep what we forward.
+    "ControlMaster": "no",
+    "ControlPath": "none",
+}
+"""What the ssh command does whatever the user's configuration says; of an option, ssh takes the first value.
+
+The file `files/ssh-keepalive` has the same for libvirt.
+"""
 
 
 @dataclass(frozen=True)
@@ -49,6 +78,7 @@ class SshOptions:
     known_hosts: tuple[str, ...]
     proxy_command: str | None
     proxy_jump: tuple[str, ...]
+    ca_algorithms: tuple[str, ...] = _CA_ALGORITHMS
 
     @property
     def known_hosts_name(self) -> str:
@@ -63,9 +93,9 @@ class SshOptions:
         told |= {"IdentitiesOnly": None if self.use_agent else "yes", "GlobalKnownHostsFile": "none"}
         told |= {"UserKnownHostsFile": " ".join(self.known_hosts), "ProxyCommand": self.proxy_command}
         told |= {"ProxyJump": ",".join(self.proxy_jump)}
-        options = [word for name, value in told.items() if value for word in ("-o", f"{name}={value}")]
+        options = {name: value for name, value in told.items() if value}
         keys = [word for file in self.identity_files for word in ("-i", file)]
-        return ["-F", "none", *options, *keys, "--", self.hostname]
+        return ["-F", "none", *words(options), *keys, "--", self.hostname]
 
     def proxy(self) -> list[str] | None:
         """Return the command whose input and output are the connection; None for a plain one."""
@@ -87,6 +117,11 @@ class SshOptions:
             token, rest = (rest[:2], rest[2:]) if rest[:2] in values else (rest[0], rest[1:])
             text += values.get(token, token)
         return text
+
+
+def words(options: Mapping[str, str]) -> list[str]:
+    """Return options as the ssh command takes them."""
+    return [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
 
 
 def parse_target(connection: str) -> SshTarget:
@@ -111,6 +146,13 @@ def resolve(target: SshTarget) -> SshOptions:
     except subprocess.CalledProcessError as error:
         raise SshError(f"{target}: ~/.ssh/config can't be used: {error.stderr.strip()}") from error
     return parse_options(answer.stdout)
+
+
+def ssh_version() -> tuple[int, int]:
+    """Return the version of the installed OpenSSH; of another ssh, one later than all."""
+    told = subprocess.run(["ssh", "-V"], capture_output=True, text=True, timeout=30, check=False)
+    found = re.search(r"OpenSSH_(\d+)\.(\d+)", told.stderr + told.stdout)
+    return (int(found[1]), int(found[2])) if found else (sys.maxsize, 0)
 
 
 def parse_options(text: str) -> SshOptions:
@@ -139,6 +181,7 @@ def parse_options(text: str) -> SshOptions:
         known_hosts=tuple(str(Path(name).expanduser()) for line in known for name in line.split()),
         proxy_command=last("proxycommand"),
         proxy_jump=tuple((last("proxyjump") or "").split(",")) if last("proxyjump") else (),
+        ca_algorithms=tuple((last("casignaturealgorithms") or ",".join(_CA_ALGORITHMS)).split(",")),
     )
 
 

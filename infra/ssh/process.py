@@ -12,13 +12,15 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Final
 
-from infra.ssh.errors import CommandError, SshError
+from infra.ssh.errors import MOST_BYTES, CommandError, SshError, TooMuchOutput
+from infra.ssh.options import STRICT, words
 
 _TURN_SECONDS: Final = 0.25
 _END_SECONDS: Final = 5.0
 _PIPE_BYTES: Final = 1 << 20
 _READ_BYTES: Final = 1 << 16
 _KEPT_OF_ERRORS: Final = 2000
+_SHOWN_CHARACTERS: Final = 200
 _SSH_FAILED: Final = 255
 
 
@@ -77,9 +79,10 @@ class Process:
         Raises:
             CommandError: it ended with an error.
             SshError: the connection broke, or nothing came any more.
+            TooMuchOutput: a line has no end.
         """
         feed, pending = iter(input), memoryview(b"")
-        told, unfinished = time.monotonic(), b""
+        told, unfinished = time.monotonic(), bytearray()
         turn = told
         stdin, stdout, stderr = (
             _pipe(one) for one in (self._process.stdin, self._process.stdout, self._process.stderr)
@@ -104,8 +107,14 @@ class Process:
                     if not data:
                         selector.unregister(stdout)
                     told = now
-                    *whole, unfinished = (unfinished + data).split(b"\n")
-                    yield from (line.decode(errors="replace") for line in whole)
+                    ended, newline, begun = data.rpartition(b"\n")
+                    unfinished += ended if newline else begun
+                    if newline:
+                        yield from (line.decode(errors="replace") for line in unfinished.split(b"\n"))
+                        unfinished = bytearray(begun)
+                    if len(unfinished) > MOST_BYTES:
+                        command = shlex.join(self._argv)[:_SHOWN_CHARACTERS]
+                        raise TooMuchOutput(self._host, f"a line of `{command}`")
                 if now - told > patience:
                     raise SshError(f"{self._host}: nothing was heard from there for {patience:.0f} s")
                 if now - turn >= _TURN_SECONDS:
@@ -144,10 +153,18 @@ class Process:
             raise CommandError(self._host, self._argv, code, "", errors)
 
 
-def ssh_command(arguments: Sequence[str], argv: Sequence[str]) -> list[str]:
-    """Return the ssh command that runs a command on a host, by the user's configuration and without questions."""
+def ssh_command(arguments: Sequence[str], argv: Sequence[str], forwards: Sequence[str] = ()) -> list[str]:
+    """Return the ssh command that runs a command on a host, by the user's configuration and without questions.
+
+    Args:
+        arguments: the way to the host.
+        argv: the command there.
+        forwards: arguments that forward ports; without any, those of the configuration aren't forwarded either.
+    """
     # SSH carries one string to the login shell; quoting makes that shell hand on exactly these arguments.
-    return ["ssh", "-T", "-o", "BatchMode=yes", *arguments, shlex.join(["env", "LC_ALL=C", *argv])]
+    there = shlex.join(["env", "LC_ALL=C", *argv])
+    options = {"BatchMode": "yes", **STRICT, **({} if forwards else {"ClearAllForwardings": "yes"})}
+    return ["ssh", "-T", *words(options), *forwards, *arguments, there]
 
 
 def _pipe(pipe: IO[bytes] | None) -> int:

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 import paramiko
 
 from infra.ssh.command_loop import CommandLoop
-from infra.ssh.errors import FileError, FileMissing, SshError
+from infra.ssh.errors import MOST_BYTES, FileError, FileMissing, SshError, TooMuchOutput
 from infra.ssh.file_session import FileSession
 from infra.ssh.login import log_in
 from infra.ssh.network import NETWORK_ERRORS
@@ -20,10 +20,19 @@ from infra.ssh.options import SshOptions, SshTarget, resolve
 from infra.ssh.process import Process, ssh_command
 from infra.ssh.session_pool import SessionPool
 from infra.ssh.shared import Shared
-from infra.ssh.shell import COMMAND_SECONDS, DIAL_SECONDS, CommandResult, Connection, checked, removal
+from infra.ssh.shell import (
+    COMMAND_SECONDS,
+    DIAL_SECONDS,
+    USER_NAME,
+    CommandResult,
+    Connection,
+    checked,
+    removal,
+)
 
 _FORBIDDEN: Final = 1
 """What a server answers that administratively prohibits a channel (RFC 4254)."""
+_PART_BYTES: Final = 1 << 15
 _Found = TypeVar("_Found")
 
 
@@ -39,6 +48,7 @@ class SshShell:
         self._target = target
         self._options = options
         self._client = Shared(self._log_in, _is_active, paramiko.SSHClient.close)
+        self._known_user: tuple[paramiko.Transport, str] | None = None
         self._sessions = SessionPool(self.host, self._connected)
 
     @property
@@ -50,6 +60,13 @@ class SshShell:
     def ssh_arguments(self) -> list[str]:
         """Return what tells the ssh command the way to the host, by the same configuration."""
         return self._options.arguments() if self._options else self._target.arguments()
+
+    def login_name(self) -> str:
+        """Return who logs in; each connection is asked once: the next may be to a host that was made anew."""
+        connection = self._connected()
+        if self._known_user is None or self._known_user[0] is not connection:
+            self._known_user = connection, self.run(USER_NAME).stdout.strip()
+        return self._known_user[1]
 
     def run(
         self,
@@ -73,8 +90,15 @@ class SshShell:
 
         def read(sftp: paramiko.SFTPClient) -> bytes:
             with sftp.open(path, "rb") as file:
-                file.prefetch()
-                return file.read()
+                data, size = bytearray(), file.stat().st_size or 0
+                if size <= MOST_BYTES:
+                    file.prefetch(size)
+                    while len(data) <= MOST_BYTES:  # the host may not have told the truth
+                        part = file.read(_PART_BYTES)
+                        if not part:
+                            return bytes(data)
+                        data += part
+            raise TooMuchOutput(self.host, path)
 
         return self._looking(f"{path} can't be read", read)
 

@@ -12,6 +12,7 @@ from infra.ssh.process import Process
 COMMAND_SECONDS: Final = 60.0
 DIAL_SECONDS: Final = 10.0
 ASK_SECONDS: Final = 10.0
+USER_NAME: Final = ("id", "--user", "--name")
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,9 @@ class Shell(Protocol):
     def ssh_arguments(self) -> Sequence[str] | None:
         """Return what tells the ssh command the way to the host; None for this machine."""
 
+    def login_name(self) -> str:
+        """Return the name of whoever commands run as."""
+
     def run(
         self,
         argv: Sequence[str],
@@ -70,6 +74,7 @@ class Shell(Protocol):
 
         Raises:
             CommandError: it failed (unless `check` is False), or didn't end within `timeout` seconds.
+            TooMuchOutput: a host over SSH told more than this machine should keep.
         """
 
     def start(self, argv: Sequence[str]) -> Process:
@@ -84,6 +89,7 @@ class Shell(Protocol):
 
         Raises:
             FileMissing: there is none.
+            TooMuchOutput: over SSH, it is larger than this machine should keep.
         """
 
     def write_file(self, path: str, data: bytes, mode: int = 0o600) -> None:

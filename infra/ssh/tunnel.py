@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from infra.ssh.errors import SshError
+from infra.ssh.options import words
 from infra.ssh.process import Process, ssh_command
 from infra.ssh.shell import Shell
 
@@ -24,9 +25,6 @@ _HOLD: Final = ("sh", "-c", f"echo {_READY}; exec cat")
 
 _OPTIONS: Final = {
     "ExitOnForwardFailure": "yes",
-    # A connection that is shared with others would keep the forwards when we are done.
-    "ControlMaster": "no",
-    "ControlPath": "none",
     "ServerAliveInterval": "5",
     "ServerAliveCountMax": "4",
 }
@@ -64,9 +62,8 @@ def port_tunnel(near: Shell, far: Shell, ports: Mapping[int, int]) -> Iterator[N
 @contextmanager
 def _forward(shell: Shell, flag: str, listens: Mapping[int, str], leads_to: Mapping[int, str]) -> Iterator[None]:
     """Hold an ssh command with these forwards; ssh writes each as `where it listens:where it leads to`."""
-    options = [word for name, value in _OPTIONS.items() for word in ("-o", f"{name}={value}")]
     forwards = [word for port in listens for word in (flag, f"{listens[port]}:{leads_to[port]}")]
-    command = ssh_command([*options, *forwards, *(shell.ssh_arguments or ())], _HOLD)
+    command = ssh_command(shell.ssh_arguments or (), _HOLD, [*words(_OPTIONS), *forwards])
     with Process(shell.host, _HOLD, command, over_ssh=True) as process:
         if _READY not in process.lines(patience=_READY_SECONDS):
             raise SshError(f"{shell.host}: the SSH connection for a tunnel ended at once")

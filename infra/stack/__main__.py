@@ -31,7 +31,12 @@ def up(stack: Stack, *options: str) -> int:
     stack.select()
     settle(stack)
     code = engine(stack, "up", "--yes", "--skip-preview", "--suppress-outputs", *options)
-    return code or show(stack)
+    if code:
+        return code
+    from infra.stack import contexts
+
+    contexts.update(stack)
+    return show(stack)
 
 
 def down(stack: Stack, *options: str) -> int:
@@ -39,12 +44,16 @@ def down(stack: Stack, *options: str) -> int:
     if not stack.exists():
         say(f"there is no stack '{stack.name}', so there is nothing to take down")
         return 0
+    from infra.stack import contexts
+
+    standing = contexts.contexts_of(stack)
     start_hypervisor()
     settle(stack, "--before-destroy")
     code = engine(stack, "destroy", "--yes", "--skip-preview", "--suppress-outputs", *options)
     if code == 0:
         from infra.kvm import daemon
 
+        contexts.remove(standing)
         daemon.stop(say)
     return code
 

@@ -6,21 +6,27 @@ follow from their inputs, so the engine can be told to look whether the objects 
 plugin was killed the engine forgets the create altogether: the next `up` adopts what stands, and before a
 destroy each host that state doesn't know is imported, so that removing it sweeps what carries our mark.
 
-After a run that failed, hosts, machines and clusters are looked at before the next `up`, which then repairs what
-was stopped or removed meanwhile. What is inside a cluster isn't asked for: its API server may be what failed. Nor
-is a host that is lost (`lost: true` in its file): the next `up` forgets what it had.
+After a run that failed, and after a host was started anew, hosts, machines and clusters are looked at before the
+next `up`, which then repairs what was stopped or removed meanwhile. What is inside a cluster isn't asked for: its
+API server may be what failed. Nor is a host that is lost (`lost: true` in its file): the next `up` forgets what it
+had.
 """
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from infra.stack.messages import say
 from infra.stack.state import Stack
+
+if TYPE_CHECKING:
+    from infra.kvm.claim import Claim
 
 _OURS: Final = "azlocal:index:"
 OURS: Final = f"**{_OURS}**"
@@ -41,8 +47,9 @@ def settle(stack: Stack, *, before_destroy: bool = False) -> None:
     failed = (
         not before_destroy and any(is_ours(one) for one in resources_of(deployment)) and stack.last_run_failed()
     )
+    booted = [] if before_destroy else hosts_that_booted(deployment)
     # Which hosts are lost is only asked where somebody will be looked at: the files take a while to read.
-    lost = lost_hosts(stack.name) if found or failed else frozenset()
+    lost = lost_hosts(stack.name) if found or failed or booted else frozenset()
     found = [(urn, id) for urn, id in found if not is_on(lost, id)]
     if found:
         names = ", ".join(urn.rsplit("::", 1)[-1] for urn, _ in found)
@@ -53,9 +60,33 @@ def settle(stack: Stack, *, before_destroy: bool = False) -> None:
         refresh(stack, targets(deployment, lost), pairs)
     if before_destroy:
         recover_hosts(stack)
-    elif failed and not found:
-        say("the last run failed; looking what stands")
+    elif not found and (failed or booted):
+        say("the last run failed" if failed else f"{', '.join(booted)} was started anew since the last run")
+        say("looking what stands")
         refresh(stack, targets(deployment, lost))
+
+
+def hosts_that_booted(deployment: Mapping[str, Any]) -> list[str]:
+    """Return the names of hosts that were started anew since state has seen them, as far as they answer."""
+    known = [one.get("outputs") or {} for one in resources_of(deployment) if one["type"] == f"{_OURS}Host"]
+    asked = [one for one in known if one.get("bootId") and not one.get("lost")]
+    if not asked:
+        return []
+    with ThreadPoolExecutor(len(asked)) as pool:
+        found = pool.map(boot_id_of, [str(one["connection"]) for one in asked])
+        return [str(one["name"]) for one, now in zip(asked, found, strict=True) if now not in ("", one["bootId"])]
+
+
+def boot_id_of(connection: str) -> str:
+    """Return the boot id of a host, empty where it doesn't answer: then `up` says so."""
+    from infra.kvm.boot import boot_id
+    from infra.ssh import ShellError, shell_for
+
+    try:
+        with closing(shell_for(connection)) as shell:
+            return boot_id(shell)
+    except ShellError:
+        return ""
 
 
 def refresh(stack: Stack, targets: Sequence[str], options: Sequence[str] = ()) -> None:
@@ -88,19 +119,54 @@ def is_on(hosts: frozenset[str], id: str) -> bool:
 
 
 def recover_hosts(stack: Stack) -> None:
-    """Import each host of the files that state doesn't have and that still carries the instance's mark."""
+    """Import each host of the files that state doesn't have, on which this very state has begun the instance."""
     from infra.resources.host import HOST
+    from infra.resources.stack_identity import STACK_IDENTITY
     from infra.spec import SpecError, load_instance
 
-    known = {one.get("id") for one in resources_of(stack.deployment()) if one["type"] == HOST.token}
+    resources = resources_of(stack.deployment())
+    known = {one.get("id") for one in resources if one["type"] == HOST.token}
+    owners = {str(one.get("outputs", {}).get("uid")) for one in resources if one["type"] == STACK_IDENTITY.token}
     try:
         hosts = load_instance(stack.name, Path.cwd()).hosts.hosts
     except SpecError:
         return  # files that can't be read now don't stop a destroy of what state knows
     for one in hosts:
         id = HOST.id_of({"connection": one.connection, "instance": stack.name})
-        if id not in known and not one.lost and stack.adopt(HOST.token, one.name, id):
+        if id in known or one.lost:
+            continue
+        claim = claim_on(one.connection, one.storage_of(stack.name))
+        if not is_this_states(claim, owners):
+            if claim is not None:
+                say(f"{one.name} is left alone: {claim.refusal()}")
+        elif stack.adopt(HOST.token, one.name, id):
             say(f"{one.name} holds what a killed run left; it goes with the rest")
+
+
+def is_this_states(claim: Claim | None, owners: Container[str]) -> bool:
+    """Return whether what stands on a host that state doesn't know is what a killed run of this state left.
+
+    Args:
+        claim: who has the instance there.
+        owners: the ids that this state has had; none where azlocal 0.1.0 began it, which claimed nothing.
+    """
+    return claim.id in owners if claim is not None else not owners
+
+
+def claim_on(connection: str, directory: str) -> Claim | None:
+    """Return who has an instance on a host; None where nobody has, and where the host can't be asked.
+
+    Raises:
+        NotOurs: the claim can't be read.
+    """
+    from infra.kvm.claim import read_claim
+    from infra.ssh import ShellError, root_shell
+
+    try:
+        with closing(root_shell(connection)) as shell:
+            return read_claim(shell, directory)
+    except ShellError:
+        return None
 
 
 def is_dead(lock: dict[str, Any]) -> bool:

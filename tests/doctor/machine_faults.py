@@ -35,6 +35,14 @@ FAULTS = [
         EVERYTHING,
     ),
     Fault(
+        "host key revoked",
+        "host-key",
+        "failed",
+        "is marked @revoked",
+        refused("hostKeyRevoked", "node1: its host key A is marked @revoked in known_hosts:3. Give it a new one"),
+        EVERYTHING,
+    ),
+    Fault(
         "login refused",
         "login",
         "failed",

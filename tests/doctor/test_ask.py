@@ -20,6 +20,7 @@ from infra.doctor.gather.commands import Commands, Deadline, Unlearned, learned
 from infra.ssh import (
     CommandResult,
     HostKeyChanged,
+    HostKeyRevoked,
     HostKeyUnknown,
     LocalShell,
     LoginRefused,
@@ -117,6 +118,9 @@ class FakeShell:
 
     ssh_arguments: Sequence[str] | None = None
 
+    def login_name(self) -> str:
+        raise NotImplementedError
+
     def start(self, argv: Sequence[str]) -> Process:
         raise NotImplementedError
 
@@ -145,6 +149,7 @@ class FakeShell:
         (SshError("no connection"), "unreachable"),
         (HostKeyUnknown("in none of"), "hostKeyUnknown"),
         (HostKeyChanged("another"), "hostKeyChanged"),
+        (HostKeyRevoked("marked"), "hostKeyRevoked"),
         (LoginRefused("may not"), "loginRefused"),
     ],
 )

@@ -9,10 +9,13 @@ cluster's end is the last step of test_arc.py.
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -23,6 +26,7 @@ import pytest
 from infra.addresses import plan_addresses, read_lock
 from infra.host_networks import bridge_name
 from infra.spec import load_instance
+from tests import waiting
 from tests.arp import answers
 from tests.cluster import (
     DOWN_SECONDS,
@@ -75,6 +79,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     with projects(folder, shared=True) as make:
         project = make(clusters=[kubernetes_cluster()])
         project.environment["XDG_STATE_HOME"] = str(folder / "state-home")  # where logs are collected
+        (folder / "temporary").mkdir(exist_ok=True)
+        project.environment["TMPDIR"] = str(folder / "temporary")
         with recorded_commands() as commands:
             run = project.up(timeout=900).expect()
         yield Made(project, kubernetes(project, "a"), run.output, frozenset(commands))
@@ -140,6 +146,7 @@ def test_no_secret_lies_in_plain_text(made: Made, secrets: dict[str, str]) -> No
     for path in (made.project.directory / "state").rglob("*"):
         if path.is_file():
             places[str(path)] = path.read_bytes().decode(errors="replace")
+    places |= temporary_files(made)
     for machine in (made.a.control_plane, made.a.worker):
         places[f"virsh dumpxml {machine}"] = virsh("dumpxml", machine)
     assert any("kubeadm join" in line for line in made.commands), "processes in machines were seen"
@@ -147,6 +154,37 @@ def test_no_secret_lies_in_plain_text(made: Made, secrets: dict[str, str]) -> No
         f"{name} in {place}" for place, text in places.items() for name, one in secrets.items() if one in text
     ]
     assert found == []
+
+
+def temporary_files(made: Made) -> dict[str, str]:
+    """Return what the stack's commands have left in their folder for temporary files."""
+    folder = Path(made.project.environment["TMPDIR"])
+    return {str(path): path.read_bytes().decode(errors="replace") for path in folder.rglob("*") if path.is_file()}
+
+
+def holds_a_key(project: Project) -> bool:
+    """Return whether azlocal's plugin has an administrator's key in memory, where a client takes it from."""
+    descriptors = [
+        one
+        for pid, words in project.processes().items()
+        if "infra.provider" in words
+        for one in Path(f"/proc/{pid}/fd").glob("*")
+    ]
+    with suppress(OSError):  # it has ended
+        return any(str(one.readlink()).startswith("/memfd:client-key") for one in descriptors)
+    return False
+
+
+def test_no_key_outlives_a_run_that_is_killed(made: Made, secrets: dict[str, str]) -> None:
+    run = made.project.start("refresh", "--yes", "--skip-preview")
+    waiting.eventually(lambda: holds_a_key(made.project), "a plugin with a key", 60, every=0.02)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.communicate()
+    made.project.reap()
+    left = temporary_files(made)
+    assert [path for path, text in left.items() if "PRIVATE KEY" in text] == []
+    assert [path for path, text in left.items() for one in secrets.values() if one in text] == []
+    made.project.settle().expect()
 
 
 def test_seeds_are_wiped_and_nodes_keep_no_token(made: Made, secrets: dict[str, str]) -> None:

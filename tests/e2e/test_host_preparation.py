@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import yaml
 from typer.testing import CliRunner
 
 from infra.cli import app
+from infra.kvm import clone_store
 from infra.kvm.preparation import Bridge, NetworkRolledBack
 from infra.kvm.preparation.guard import TRIAL_SECONDS, Trial, change_network
 from infra.kvm.preparation.netplan import Design, design_network
@@ -283,3 +285,44 @@ def test_a_host_gets_what_it_lacks_and_nothing_twice(host: UnpreparedHost, tmp_p
     assert list(host.addresses()) == ["eth0"]
     assert host.has("/usr/sbin/libvirtd"), "packages stay"
     assert host.run("sha256sum", "/etc/netplan/50-cloud-init.yaml") == others
+
+
+def test_a_store_is_mounted_again_at_each_boot(host: UnpreparedHost, tmp_path: Path) -> None:
+    """By systemd, before libvirt starts what lies on it."""
+    # The kernel's loop devices, for which a container has no nodes; a file system, for which it has no mkfs.
+    nodes = ["c! /dev/loop-control 0600 root root - 10:237"]
+    nodes += [f"b! /dev/loop{number} 0600 root root - 7:{number}" for number in range(64)]
+    image = tmp_path / "image"
+    with image.open("wb") as file:
+        file.truncate(320 << 20)
+    subprocess.run(["mkfs.xfs", "-q", "-m", "reflink=1", image], check=True)
+    directory = "/var/lib/a store/lab"
+    shell = host.reach()
+    try:
+        shell.write_file("/etc/tmpfiles.d/loop.conf", "\n".join([*nodes, ""]).encode())
+        shell.run(["systemd-tmpfiles", "--create", "--boot", "/etc/tmpfiles.d/loop.conf"])
+        shell.make_directory(directory.rpartition("/")[0])
+        shell.write_file("/root/image.gz", gzip.compress(image.read_bytes(), 1))
+        shell.run(
+            ["sh", "-c", f"gunzip --stdout /root/image.gz | cp --sparse=always /dev/stdin '{directory}.xfs'"]
+        )
+        assert clone_store.ensure(shell, directory).kind == "xfs-loop"
+        shell.write_file(f"{directory}/disk", b"content")
+        unit = shell.run(["systemd-escape", "--path", "--suffix=mount", "--", directory]).stdout.strip()
+        shell.run(["systemd-analyze", "verify", f"/etc/systemd/system/{unit}"])
+    finally:
+        shell.close()
+    host.boot()
+    assert host.run("cat", f"{directory}/disk") == "content"
+    assert host.run("systemctl", "is-active", "--", unit) == "active"
+    shell = host.reach()
+    try:
+        clone_store.ensure(shell, directory)
+        shell.run(["rm", "--", f"{directory}/disk"])
+        clone_store.remove(shell, directory)
+        left = shell.run(["find", "/etc/systemd/system", "-name", unit.replace("\\", "\\\\")])
+        assert left.stdout == ""
+    finally:
+        shell.close()
+    host.boot()
+    assert host.run("systemctl", "is-active", "--", unit, check=False) == "inactive"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
+import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,6 +125,42 @@ class TestCluster:
             n: one["address"] for n, one in before.items()
         }
         assert after[CP]["sshHostKey"] != before[CP]["sshHostKey"]
+
+
+def test_another_state_of_the_same_name_touches_nothing_unless_it_is_told_to(
+    make_project: MakeProject, tmp_path: Path
+) -> None:
+    """A second clone, another user, or a state that was lost: all that the stack makes has the same names."""
+    ours = make_project()
+    ours.up().expect()
+    stands = virsh("domid", RB)
+
+    theirs = Project(tmp_path / "clone", INSTANCE)
+    shutil.copytree(ours.directory, theirs.directory, ignore=shutil.ignore_patterns("state", "*.lock*"))
+    (theirs.directory / "state").mkdir()
+    config = theirs.directory / f"Pulumi.{INSTANCE}.yaml"
+    config.write_text(re.sub(r"(?m)^encryptionsalt:.*\n", "", config.read_text()))  # the other state's
+    theirs.init()
+    refusal = f"another state made it: that of {getpass.getuser()} on"
+    for run in (theirs.pulumi("preview"), theirs.up()):
+        assert run.code != 0
+        assert refusal in " ".join(run.output.split()), run.output
+    said = theirs.settle("--before-destroy").expect().output
+    assert "is left alone" in said
+    theirs.destroy().expect()
+    assert virsh("domid", RB) == stands, "it runs on"
+    ours.up("--expect-no-changes").expect()
+
+    named = re.search(r"AZLOCAL_TAKE_OVER=(\S+)", run.output)
+    assert named
+    theirs.environment["AZLOCAL_TAKE_OVER"] = named[1]
+    theirs.up().expect()
+    assert virsh("domid", RB) != stands, "made anew"
+    refused = ours.refresh()
+    assert refused.code != 0
+    assert "another state made it" in " ".join(refused.output.split())
+    theirs.destroy().expect()
+    ours.destroy().expect()
 
 
 def test_what_azlocal_did_not_make_is_refused_and_left_alone(make_project: MakeProject, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -40,16 +41,34 @@ def waiting(reason: str, message: str = "") -> list[dict[str, Any]]:
 
 
 def test_a_whole_cluster_lacks_nothing() -> None:
-    assert lacks(Snapshot([node()], [deployment(1)], [pod()]), ["n1"]) == []
+    assert lacks(Snapshot([node()], [deployment(1)], [pod()]), {"n1": 0}) == []
+
+
+@pytest.mark.parametrize(
+    ("renewed", "lacking"),
+    [
+        ("2026-11-29T10:00:05.000000Z", []),
+        ("2026-11-29T09:59:58.000000Z", ["node n1 has not reported since its machine was started"]),
+        (None, ["node n1 has not reported since its machine was started"]),
+    ],
+)
+def test_a_ready_node_counts_once_its_kubelet_has_reported_since_the_start(
+    renewed: str | None, lacking: list[str]
+) -> None:
+    """For almost a minute, the API server calls a node Ready whose machine is gone."""
+    lease = {"metadata": {"name": "n1"}, "spec": {"renewTime": renewed} if renewed else {}}
+    started = datetime(2026, 11, 29, 10, tzinfo=UTC).timestamp()
+    assert lacks(Snapshot([node()], leases=[lease]), {"n1": started}) == lacking
+    assert lacks(Snapshot([node()], leases=[lease]), {"n1": 0}) == [], "a start that nobody has noted"
 
 
 def test_a_node_that_never_came_is_named() -> None:
-    assert lacks(Snapshot([node()]), ["n1", "n2"]) == ["node n2 has not joined"]
+    assert lacks(Snapshot([node()]), {"n1": 0, "n2": 0}) == ["node n2 has not joined"]
 
 
 def test_a_node_says_why_it_is_not_ready_in_kubelets_words() -> None:
     condition = {"type": "Ready", "status": "False", "reason": "KubeletNotReady", "message": "no network plugin"}
-    assert lacks(Snapshot([node("n1", condition)]), ["n1"]) == [
+    assert lacks(Snapshot([node("n1", condition)]), {"n1": 0}) == [
         "node n1 is not Ready: KubeletNotReady: no network plugin"
     ]
 
@@ -57,33 +76,33 @@ def test_a_node_says_why_it_is_not_ready_in_kubelets_words() -> None:
 def test_a_full_disk_is_said_of_a_node_that_is_still_ready() -> None:
     ready = {"type": "Ready", "status": "True"}
     full = {"type": "DiskPressure", "status": "True", "reason": "KubeletHasDiskPressure", "message": "full"}
-    assert lacks(Snapshot([node("n1", ready, full)]), ["n1"]) == [
+    assert lacks(Snapshot([node("n1", ready, full)]), {"n1": 0}) == [
         "node n1 has DiskPressure: KubeletHasDiskPressure: full"
     ]
 
 
 def test_a_cordoned_node_is_said_with_the_way_back() -> None:
-    assert lacks(Snapshot([node("n1", unschedulable=True)]), ["n1"]) == [
+    assert lacks(Snapshot([node("n1", unschedulable=True)]), {"n1": 0}) == [
         "node n1 is cordoned (kubectl uncordon n1)"
     ]
 
 
 def test_a_workload_repeats_why_its_pod_does_not_run() -> None:
     bad = pod("Pending", containerStatuses=waiting("ErrImagePull", "nope: not found"))
-    assert lacks(Snapshot([node()], [deployment(0)], [bad]), ["n1"]) == [
+    assert lacks(Snapshot([node()], [deployment(0)], [bad]), {"n1": 0}) == [
         "deployment s/web: 0 of 1 available: pod web-1, container main: ErrImagePull: nope: not found"
     ]
 
 
 def test_counts_of_an_older_version_count_for_nothing() -> None:
-    assert lacks(Snapshot([node()], [deployment(1, observed=0)], [pod()]), ["n1"]) == [
+    assert lacks(Snapshot([node()], [deployment(1, observed=0)], [pod()]), {"n1": 0}) == [
         "deployment s/web: 1 of 1 available"
     ]
 
 
 def test_a_workload_without_pods_gives_the_event_instead() -> None:
     event = {"involvedObject": {"uid": "u1"}, "message": "exceeded quota"}
-    assert lacks(Snapshot([node()], [deployment(0)], events=[event]), ["n1"]) == [
+    assert lacks(Snapshot([node()], [deployment(0)], events=[event]), {"n1": 0}) == [
         "deployment s/web: 0 of 1 available: exceeded quota"
     ]
 
@@ -95,19 +114,19 @@ def test_a_pod_that_is_being_made_repeats_its_newest_warning() -> None:
         {"involvedObject": {"uid": "p1"}, "message": "no network plugin", "lastTimestamp": "2026-01-01T00:00:02Z"},
         {"involvedObject": {"uid": "p1"}, "message": "older", "lastTimestamp": "2026-01-01T00:00:01Z"},
     ]
-    assert lacks(Snapshot([node()], [deployment(0)], [creating], events=events), ["n1"]) == [
+    assert lacks(Snapshot([node()], [deployment(0)], [creating], events=events), {"n1": 0}) == [
         "deployment s/web: 0 of 1 available: pod web-1 is Pending, not ready yet: no network plugin"
     ]
 
 
 def test_a_pod_of_no_workload_counts_too() -> None:
-    assert lacks(Snapshot([node()], [], [pod("Pending", app="etcd")]), ["n1"]) == [
+    assert lacks(Snapshot([node()], [], [pod("Pending", app="etcd")]), {"n1": 0}) == [
         "pod etcd-1 is Pending, not ready yet"
     ]
 
 
 def test_a_webhook_that_cannot_be_called_holds_everything_up() -> None:
-    found = lacks(Snapshot([node()], webhooks={"metallb": "no endpoints"}), ["n1"])
+    found = lacks(Snapshot([node()], webhooks={"metallb": "no endpoints"}), {"n1": 0})
     assert found == ["webhook metallb can't be called: no endpoints"]
 
 
@@ -161,7 +180,7 @@ def test_a_pod_says_what_is_wrong_with_it(status: dict[str, Any], reason: str) -
 def test_an_old_version_that_still_runs_is_not_the_new_one(pods: int, available: int, lacking: list[str]) -> None:
     found = deployment(available)
     found["status"]["replicas"] = pods
-    assert lacks(Snapshot([node()], [found], []), ["n1"]) == lacking
+    assert lacks(Snapshot([node()], [found], []), {"n1": 0}) == lacking
 
 
 def running(**metadata: Any) -> dict[str, Any]:

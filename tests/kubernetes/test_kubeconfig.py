@@ -8,7 +8,13 @@ import pytest
 import yaml
 
 from infra.errors import UserError
-from infra.kubernetes.kubeconfig import merge_into_file, merge_kubeconfigs, select_cluster
+from infra.kubernetes.kubeconfig import (
+    merge_into_file,
+    merge_kubeconfigs,
+    merged_contexts,
+    remove_from_file,
+    select_cluster,
+)
 from infra.kubernetes.pki import KeyPair, kubeconfig
 
 
@@ -74,3 +80,27 @@ def test_what_is_no_kubeconfig_is_left_alone(tmp_path: Path, content: str) -> No
     with pytest.raises(UserError, match="nothing was changed"):
         merge_into_file(file, config("local-a"))
     assert file.read_text() == content
+
+
+def test_contexts_are_brought_up_to_date_and_taken_away_without_touching_others(tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    assert merged_contexts(file, ["local-a"]) == []
+    merge_into_file(file, config("local-a"))
+    merge_into_file(file, config("work"))
+    theirs = yaml.safe_load(file.read_text())
+    theirs["contexts"].append({"name": "local-b", "context": {"cluster": "work", "user": "me"}})
+    file.write_text(yaml.safe_dump(theirs))
+    assert merged_contexts(file, ["local-a", "local-b", "local-c"]) == ["local-a"], "local-b is somebody's own"
+
+    merge_into_file(file, config("local-a", "https://10.0.0.9:6443"), switch=False)
+    content = yaml.safe_load(file.read_text())
+    assert content["current-context"] == "work"
+    assert content["clusters"][-1]["cluster"]["server"] == "https://10.0.0.9:6443"
+
+    remove_from_file(file, ["local-a"])
+    assert names(file.read_text())["contexts"] == ["work", "local-b"]
+    assert yaml.safe_load(file.read_text())["current-context"] == "work"
+    remove_from_file(file, ["work"])
+    assert names(file.read_text())["users"] == []
+    assert yaml.safe_load(file.read_text())["current-context"] == ""
+    assert file.stat().st_mode & 0o777 == 0o600

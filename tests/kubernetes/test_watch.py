@@ -70,7 +70,7 @@ def wait(api: ClusterApi, seconds: float, cancelled: threading.Event | None = No
     said: list[str] = []
     wait_until_healthy(
         api,
-        ["n1"],
+        {"n1": 0},
         ["s"],
         deadline=time.monotonic() + seconds,
         cancelled=cancelled or threading.Event(),

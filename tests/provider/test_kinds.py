@@ -26,6 +26,7 @@ from infra.provider.values import UNKNOWN
 from infra.resources.contract import OnChange
 from infra.resources.host import HostInputs
 from infra.resources.image import ImageState
+from infra.resources.machine import MachineInputs, MachineState
 from infra.resources.network import NetworkInputs
 from tests.provider.conftest import MemoryLog
 
@@ -255,4 +256,49 @@ def test_a_pool_that_cannot_be_seen_into_is_not_an_image_that_is_gone(networks: 
     remove_pool(connection, "azlocal-local", mark)
     assert kind.read(op, id, old) is None
     kind.delete(op, id, old)
+    connection.close()
+
+
+@pytest.mark.parametrize("role", ["controlPlane", "worker", None])
+def test_a_control_plane_that_is_gone_is_never_forgotten(role: str | None) -> None:
+    """Forgotten, the next `up` would make it anew, as the first machine of another cluster, and call that done."""
+    connection = libvirt.open(TEST)
+    kind, log = MachineKind(Hosts()), MemoryLog()
+    op = operation("Machine", log)
+    node = {"cluster": "local-a", "role": role, "version": "1", "endpoint": "e", "caCertificate": "", "caHash": ""}
+    address = {"hostname": "m", "address": "10.0.0.5/24", "gateway": "10.0.0.1", "dnsServers": []}
+    first_boot = address | {"authorizedKeys": ["k"]} | ({"node": node} if role else {})
+    known = MachineState.model_validate(
+        {
+            "instance": "local",
+            "connection": TEST,
+            "pool": "azlocal-local",
+            "name": "local-a-cp-0",
+            "machineType": "vm",
+            "image": "image-1.qcow2",
+            "network": "n",
+            "macAddress": "52:54:00:00:00:01",
+            "firstBoot": first_boot,
+            "vcpus": 1,
+            "memoryMiB": 128,
+            "diskGiB": 2,
+            "uuid": "u",
+            "sshHostKey": "k",
+            "started": 5,
+        }
+    )
+    id = kind.contract.id_of(known.to_wire())
+    found = kind.read(op, id, known)
+    if role != "controlPlane":
+        assert found is None
+        return
+    assert found is not None
+    assert (found.running, found.started) == (False, 0)
+    assert [level for level, _ in log.lines] == ["warning"]
+    changes = diff(kind.contract, found.to_wire(), known.to_wire())
+    assert changes.by_path == {"running": OnChange.UPDATE}, "so `up` looks, and says what is the matter"
+    wanted = MachineInputs.model_validate(known.model_dump(include=set(MachineInputs.model_fields)))
+    with pytest.raises(HostError, match=r"control plane local-a-cp-0 is gone .* member of cluster local-a's etcd"):
+        kind.update(op, id, found, wanted)
+    kind.delete(op, id, found)
     connection.close()

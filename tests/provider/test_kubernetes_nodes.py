@@ -8,7 +8,7 @@ import pytest
 
 from infra.kvm.errors import HostError
 from infra.provider.kind import Changes
-from infra.provider.kinds.kubernetes_nodes import spare_node
+from infra.provider.kinds.kubernetes_nodes import refuse_other_cluster, spare_node
 from infra.resources.contract import OnChange
 
 
@@ -62,3 +62,21 @@ def test_a_worker_leaves_its_cluster_before_it_moves() -> None:
         machine("worker"), found
     )
     assert "connection" in found.replaces()
+
+
+@pytest.mark.parametrize("wanted", [{"caHash": "sha256:b"}, None], ids=["another cluster's", "no node"])
+def test_a_standing_control_plane_of_another_authority_is_never_made_anew(wanted: dict[str, Any] | None) -> None:
+    standing = {"node": {"role": "controlPlane", "cluster": "lab-a", "caHash": "sha256:a"}}
+    with pytest.raises(
+        HostError, match=r"m stands already, as a control plane of cluster lab-a .*virsh undefine m"
+    ):
+        refuse_other_cluster(standing, "m", wanted)
+
+
+@pytest.mark.parametrize("found", [{}, {"node": None}, {"node": {"role": "worker", "caHash": "sha256:a"}}])
+def test_what_holds_no_cluster_is_made_anew(found: dict[str, Any]) -> None:
+    refuse_other_cluster(found, "m", {"caHash": "sha256:b"})
+
+
+def test_the_same_clusters_control_plane_of_a_killed_run_is_made_anew() -> None:
+    refuse_other_cluster({"node": {"role": "controlPlane", "caHash": "sha256:a"}}, "m", {"caHash": "sha256:a"})

@@ -49,8 +49,8 @@ class Server:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
-def _key(file: Path) -> str:
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(file)], check=True)
+def make_key(file: Path, kind: str = "ed25519") -> str:
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "", "-f", str(file)], check=True)
     return file.with_suffix(".pub").read_text().strip()
 
 
@@ -59,7 +59,7 @@ def make_server(folder: Path, *extra: str) -> Server:
         # As root sshd separates privileges, and wants the empty folder that Debian's start script makes.
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     port = free_port()
-    host_key, user_key = _key(folder / "host"), _key(folder / "user")
+    host_key, user_key = make_key(folder / "host"), make_key(folder / "user")
     (folder / "authorized").write_text(user_key + "\n")
     (folder / "known").write_text(f"[127.0.0.1]:{port} {host_key}\n")
     config = folder / "sshd_config"

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from infra.ssh import LocalShell, SshError, SshShell, shell_for
+from infra.kvm.connection import noticing_loss
+from infra.ssh import LocalShell, SshError, SshShell, port_tunnel, shell_for
 from infra.ssh.options import SshTarget, parse_options, parse_target
+from infra.ssh.process import ssh_command
 
 PRINTED = """\
 host node1
@@ -70,6 +74,60 @@ def test_agrees_with_the_installed_ssh(tmp_path: Path) -> None:
     assert (options.user, options.hostname, options.port) == ("lab", "192.0.2.7", 2200)
     assert options.identity_files == (str(key),)
     assert options.proxy_jump == ("j",)
+
+
+def libvirts() -> list[str]:
+    """Return how libvirt calls ssh, for a URI with no_verify=1."""
+    (command,) = parse_qs(urlsplit(noticing_loss("qemu+ssh://node1/system")).query)["command"]
+    return [command, "-T", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "--", "node1", "sh -c true"]
+
+
+def started() -> list[str]:
+    return ssh_command(SshShell(SshTarget("node1")).ssh_arguments, ["true"])
+
+
+def tunnels() -> list[str]:
+    begun: list[Sequence[str]] = []
+
+    class Begun(Exception):
+        def __init__(self, host: str, argv: Sequence[str], command: Sequence[str], **_: object) -> None:
+            begun.append(command)
+            raise self
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Begun):
+        patch.setattr("infra.ssh.tunnel.Process", Begun)
+        with port_tunnel(LocalShell(), SshShell(SshTarget("node1")), {1000: 1001}):
+            raise AssertionError("it stands")
+    return list(begun[0])
+
+
+@pytest.mark.parametrize("calls", [libvirts, started, tunnels])
+def test_no_configuration_weakens_what_the_ssh_command_does(
+    tmp_path: Path, calls: Callable[[], list[str]]
+) -> None:
+    config = tmp_path / "config"
+    config.write_text(
+        "Host *\n StrictHostKeyChecking no\n NoHostAuthenticationForLocalhost yes\n VerifyHostKeyDNS yes\n"
+        " ForwardAgent yes\n ForwardX11 yes\n RemoteForward 7000 localhost:7000\n"
+        f" ControlMaster auto\n ControlPath {tmp_path}/%C\n"
+    )
+    ssh, *arguments = calls()
+    asked = [ssh, "-G", "-F", str(config), *arguments]
+    printed = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    told = dict(line.split(" ", 1) for line in printed.splitlines() if " " in line)
+    wanted = {
+        "batchmode": "yes",
+        "stricthostkeychecking": "true",
+        "nohostauthenticationforlocalhost": "no",
+        "verifyhostkeydns": "false",
+        "forwardagent": "no",
+        "forwardx11": "no",
+        "clearallforwardings": "no" if calls is tunnels else "yes",
+        "controlmaster": "false",
+    }
+    assert {name: told[name] for name in wanted} == wanted
+    assert "controlpath" not in told
+    assert told.get("localforward") == ("[127.0.0.1]:1000 [127.0.0.1]:1001" if calls is tunnels else None)
 
 
 def test_uri() -> None:

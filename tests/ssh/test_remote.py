@@ -8,21 +8,33 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import paramiko
 import pytest
 
-from infra.ssh import HostKeyChanged, HostKeyUnknown, LoginRefused, SshError, SshShell, fetch_host_key
+from infra.ssh import (
+    CommandResult,
+    HostKeyChanged,
+    HostKeyUnknown,
+    LoginRefused,
+    SshError,
+    SshShell,
+    fetch_host_key,
+)
 from infra.ssh.options import SshOptions, SshTarget
 from tests.ports import free_port
 from tests.ssh.conftest import Server, make_server
 from tests.waiting import eventually
 
 Connect = Callable[[SshOptions], SshShell]
+
+LOOP = "ps -o sid= -p $$"
+"""Tells the shell that runs the commands: sshd begins a session with it."""
 
 
 @pytest.fixture
@@ -109,15 +121,34 @@ def test_a_connection_that_broke_while_nobody_used_it_is_noticed(
         assert shell.exists("/")
 
 
+def test_each_connection_is_asked_who_logs_in(server: Server, connect: Connect) -> None:
+    """The host may have been made anew meanwhile, for somebody else."""
+    shell = connect(server.options)
+    asked: list[Sequence[str]] = []
+    run = shell.run
+
+    def remember(argv: Sequence[str], **options: Any) -> CommandResult:
+        asked.append(argv)
+        return run(argv, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shell, "run", remember)
+        assert {shell.login_name() for _ in range(3)} == {server.options.user}
+        assert len(asked) == 1
+        shell.close()
+        assert shell.login_name() == server.options.user
+        assert len(asked) == 2
+
+
 def test_commands_and_files_take_turns_in_standing_sessions(server: Server, connect: Connect) -> None:
     shell = connect(server.options)
-    loops = {shell.run(["sh", "-c", "echo $PPID"]).stdout for _ in range(5) if shell.exists("/")}
+    loops = {shell.run(["sh", "-c", f"echo $({LOOP})"]).stdout for _ in range(5) if shell.exists("/")}
     assert len(loops) == 1
 
 
 def session(shell: SshShell) -> int:
     """Return the process of sshd that serves the connection: it is the parent of what runs the commands."""
-    return int(shell.run(["sh", "-c", "ps -o ppid= -p $PPID"]).stdout)
+    return int(shell.run(["sh", "-c", f"ps -o ppid= -p $({LOOP})"]).stdout)
 
 
 def test_connection_that_breaks_during_a_command(server: Server, connect: Connect) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -22,6 +23,7 @@ from infra.ssh import (
     ShellError,
     SshError,
     SshShell,
+    TooMuchOutput,
 )
 from infra.ssh.options import SshTarget
 from tests.ssh.conftest import Server
@@ -143,6 +145,19 @@ def test_never_removes_what_nobody_can_mean(shell: Shell, path: str) -> None:
         shell.remove_tree(path)
 
 
+def test_what_a_command_leaves_in_the_background_is_not_heard_in_the_next(shell: Shell) -> None:
+    late = "for _ in 1 2 3; do sleep 0.3; echo LATE; echo LATE >&2; done"
+    first = shell.run(["sh", "-c", f"({late}) & echo first; echo first >&2"])
+    assert (first.stdout[:6], first.stderr[:6]) == ("first\n", "first\n")
+    second = shell.run(["sh", "-c", "sleep 1.2; echo second; echo second >&2"])
+    assert (second.stdout, second.stderr) == ("second\n", "second\n")
+
+
+def test_nor_what_a_daemon_says_that_has_left_its_session(shell: Shell) -> None:
+    shell.run(["sh", "-c", "setsid sh -c 'sleep 0.5; echo LATE; sleep 0.5; echo LATE' & echo first"])
+    assert shell.run(["sh", "-c", "sleep 1.2; echo second"]).stdout == "second\n"
+
+
 def test_many_at_once(shell: Shell) -> None:
     with ThreadPoolExecutor(32) as pool:
         results = list(pool.map(lambda n: shell.run(["sh", "-c", f"sleep 0.05; echo {n}"]).stdout, range(64)))
@@ -193,6 +208,55 @@ def test_a_process_that_falls_silent_is_given_up(shell: Shell) -> None:
         pytest.raises(SshError, match="nothing was heard from there for 1 s"),
     ):
         assert [line for line in process.lines(patience=1) if line] == ["one"]
+
+
+def test_nobody_waits_for_what_a_command_leaves_there(server: Server) -> None:
+    shell = SshShell(SshTarget("127.0.0.1"), server.options)
+    try:
+        left: list[CommandResult] = []
+        background = ["sh", "-c", "sleep 30 & echo first"]
+        assert takes_less_than(10, lambda: left.append(shell.run(background)))
+        assert left[0].stdout == "first\n"
+        assert shell.run(["echo", "second"]).stdout == "second\n"
+    finally:
+        shell.close()
+
+
+@pytest.mark.parametrize("to", ["&1", "&2"])
+def test_a_host_cannot_fill_this_machines_memory(server: Server, monkeypatch: pytest.MonkeyPatch, to: str) -> None:
+    for module in ("command_loop", "process", "remote"):
+        monkeypatch.setattr(f"infra.ssh.{module}.MOST_BYTES", 1_000_000)
+    shell = SshShell(SshTarget("127.0.0.1"), server.options)
+    try:
+        with pytest.raises(TooMuchOutput, match=r"127.0.0.1: `sh -c .* gave more than 64 MiB, and was cut off"):
+            shell.run(["sh", "-c", f"cat /dev/zero >{to}"], timeout=30)
+        assert len(shell.run(["head", "-c", "999999", "/dev/zero"]).stdout) == 999_999
+        with pytest.raises(TooMuchOutput, match="/dev/zero gave more"):
+            shell.read_file("/dev/zero")
+        endless = pytest.raises(TooMuchOutput, match="a line of `cat /dev/zero` gave more")
+        with endless, shell.start(["cat", "/dev/zero"]) as process:
+            lines(process)
+        with shell.start(["sh", "-c", "yes | head -c 3000000"]) as process:
+            assert len(lines(process)) == 1_500_000
+    finally:
+        shell.close()
+
+
+def test_a_file_that_is_too_large_is_not_even_begun(
+    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("infra.ssh.remote.MOST_BYTES", 1_000_000)
+    shell = SshShell(SshTarget("127.0.0.1"), server.options)
+    try:
+        for size in (0, 999_999, 1_000_000):
+            (tmp_path / "file").write_bytes(b"x" * size)
+            assert len(shell.read_file(str(tmp_path / "file"))) == size
+        os.truncate(tmp_path / "file", 1 << 40)
+        with pytest.raises(TooMuchOutput, match="file gave more"):
+            shell.read_file(str(tmp_path / "file"))
+        assert "MemTotal" in shell.read_file("/proc/meminfo").decode()
+    finally:
+        shell.close()
 
 
 def test_a_process_that_ssh_cannot_start_says_why(server: Server) -> None:

@@ -58,6 +58,23 @@ def test_who_logs_in_is_asked_once() -> None:
     assert len([one for one in ann.commands if one[0] == "id"]) == 1
 
 
+def test_a_host_that_lets_in_somebody_else_now_is_noticed() -> None:
+    class Reinstalled(Ann):
+        def login_name(self) -> str:
+            return self.user
+
+    ann = Reinstalled("root")
+    shell = RootShell(ann)
+    assert shell.login() is None
+    ann.user = "bob"
+    assert shell.run(["printf", "b"]).stdout == "b"
+    assert ann.commands[-1] == ("sudo", "-n", "env", "LC_ALL=C", "printf", "b")
+    assert ann.commands.count(("sudo", "-n", "true")) == 1
+    ann.user, ann.refusal = "carl", "sudo: a password is required\n"
+    with pytest.raises(LoginRefused, match="carl isn't root"):
+        shell.run(["true"])
+
+
 def test_a_sudo_that_asks_for_a_password_is_said_with_the_remedy() -> None:
     shell = RootShell(Ann(refusal="sudo: a password is required\n"))
     with pytest.raises(LoginRefused, match="sudo: a password is required") as raised:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.kvm.claim import Claim
 from infra.stack import settle
 from infra.stack.state import Stack
 
@@ -104,3 +105,40 @@ def test_only_what_a_run_left_is_looked_at(
     monkeypatch.chdir(tmp_path)  # no site's file: no host is known to be lost
     settle.settle(stack)
     assert stack.done == done
+
+
+def test_what_another_state_has_on_a_host_is_not_taken_for_what_a_killed_run_left() -> None:
+    claim = Claim("one", "lab", "lab", "somebody")
+    assert settle.is_this_states(claim, {"one"})
+    assert not settle.is_this_states(claim, {"two"})
+    assert not settle.is_this_states(claim, set()), "a state of azlocal 0.1.0, and a stack that was only begun"
+    assert settle.is_this_states(None, set()), "azlocal 0.1.0 claimed nothing"
+    assert not settle.is_this_states(None, {"two"}), "a state with an id claims before it makes anything"
+
+
+def host(name: str, connection: str, boot_id: str | None, **more: object) -> dict[str, object]:
+    outputs = {"name": name, "connection": connection, **({"bootId": boot_id} if boot_id else {}), **more}
+    return {"urn": f"urn:{name}", "type": "azlocal:index:Host", "id": f"{connection}#local", "outputs": outputs}
+
+
+def test_a_host_that_was_started_anew_is_looked_at_by_a_plain_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    here, silent = "qemu:///system", "qemu+ssh://root@127.0.0.1:9/system"
+    now = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    for known, booted in (
+        ([host("here", here, now)], []),
+        ([host("here", here, "another")], ["here"]),
+        ([host("here", here, None)], []),
+        ([host("here", here, "another", lost=True)], []),
+        ([host("here", here, now), host("off", silent, "another")], []),
+    ):
+        assert settle.hosts_that_booted({"resources": known}) == booted
+        stack = Kept({"resources": known})
+        settle.settle(stack)
+        assert stack.done == ([f"--target {settle.OURS}"] if booted else [])
+    stack = Kept({"resources": [host("here", here, "another")]})
+    settle.settle(stack, before_destroy=True)
+    assert stack.done == []
+    assert "here was started anew" in capfd.readouterr().err

@@ -54,7 +54,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_up_has_image_hypervisor_and_order_before_it_and_shows_what_stands(calls: list[str]) -> None:
     assert verbs.main("up", Noting(calls), ["-p", "4"]) == 0
     started = "engine up dev --yes --skip-preview --suppress-outputs -p 4"
-    assert calls == ["image", "hypervisor", "select", "settle False", started, "outputs"]
+    assert calls == ["image", "hypervisor", "select", "settle False", started, "outputs", "outputs"]
 
 
 def test_an_up_that_failed_shows_nothing_and_tells_its_code(calls: list[str]) -> None:
@@ -65,7 +65,7 @@ def test_an_up_that_failed_shows_nothing_and_tells_its_code(calls: list[str]) ->
 def test_down_settles_destroys_and_lets_the_hypervisor_end(calls: list[str]) -> None:
     assert verbs.main("down", Noting(calls), []) == 0
     destroyed = "engine destroy dev --yes --skip-preview --suppress-outputs"
-    assert calls == ["hypervisor", "settle True", destroyed, "hypervisor stops"]
+    assert calls == ["outputs", "hypervisor", "settle True", destroyed, "hypervisor stops"]
 
 
 def test_the_hypervisor_goes_on_after_a_down_that_failed(calls: list[str]) -> None:

@@ -21,7 +21,7 @@ def host_key(subject: Subject) -> Verdict:
     access = subject.facts.access
     if access.stage == "unreachable":
         raise Skip("the host doesn't answer")
-    if access.stage in ("hostKeyUnknown", "hostKeyChanged"):
+    if access.stage in ("hostKeyUnknown", "hostKeyChanged", "hostKeyRevoked"):
         return failed(*_split(access))
     return ok("known" if access.over_ssh else "no SSH is needed")
 

@@ -8,6 +8,7 @@ from infra.doctor.facts import Access, AccessStage
 from infra.doctor.gather.commands import Deadline, Unlearned
 from infra.ssh import (
     HostKeyChanged,
+    HostKeyRevoked,
     HostKeyUnknown,
     LocalShell,
     LoginRefused,
@@ -19,6 +20,7 @@ from infra.ssh import (
 _STAGES: dict[type[SshError], AccessStage] = {
     HostKeyUnknown: "hostKeyUnknown",
     HostKeyChanged: "hostKeyChanged",
+    HostKeyRevoked: "hostKeyRevoked",
     LoginRefused: "loginRefused",
 }
 _FIRST_SECONDS = 10.0

@@ -7,7 +7,7 @@ from typing import Final
 
 from infra.kubernetes.api import ClusterApi, ClusterError, ClusterUnreachable
 from infra.kubernetes.generated_secrets import ensure_secret
-from infra.kubernetes.membership import remove_nodes
+from infra.kubernetes.membership import admit_nodes, dismiss_token, remove_nodes
 from infra.kubernetes.watch import NotHealthy, problems, wait_until_healthy
 from infra.kvm.errors import HostError
 from infra.provider.kind import InitFailed, Kind, Made
@@ -35,7 +35,7 @@ class ClusterKind(Kind[ClusterInputs, ClusterState]):
         """
         if old is None:
             return None
-        found = problems(ClusterApi(old.kubeconfig), [member.name for member in old.members], old.namespaces)
+        found = problems(ClusterApi(old.kubeconfig), _expected(old), old.namespaces)
         if found:  # the engine shows only that it isn't ready
             op.warning(f"cluster {old.instance}-{old.cluster} lacks: {'; '.join(found)}")
         return old.model_copy(update={"ready": not found, "problems": found})
@@ -63,10 +63,14 @@ class ClusterKind(Kind[ClusterInputs, ClusterState]):
         Raises:
             InitFailed: something is missing at the end; says what, why, and where the logs are.
         """
-        api, members = ClusterApi(inputs.kubeconfig), [member.name for member in inputs.members]
+        api, members = ClusterApi(inputs.kubeconfig), _expected(inputs)
         with suppress(ClusterError, ClusterUnreachable):  # then the add-ons' own controllers make them, later
             for one in inputs.generated_secrets:
                 ensure_secret(api, one.namespace, one.name, one.key)
+        if inputs.token:
+            with suppress(ClusterError, ClusterUnreachable):  # the wait says what is the matter
+                if not members.keys() <= {node["metadata"]["name"] for node in api.items("/api/v1/nodes")}:
+                    admit_nodes(api, inputs.token)
         try:
             wait_until_healthy(
                 api,
@@ -84,4 +88,11 @@ class ClusterKind(Kind[ClusterInputs, ClusterState]):
                 Made(self.contract.id_of(state.to_wire()), state),
                 explain(op, name, api, failure, inputs.namespaces, inputs.members, inputs.identity_files),
             ) from failure
+        if inputs.token:
+            with suppress(ClusterError, ClusterUnreachable):  # then it ends by itself, two hours later
+                dismiss_token(api, inputs.token)
         return ClusterState(**inputs.model_dump())
+
+
+def _expected(inputs: ClusterInputs) -> dict[str, float]:
+    return {member.name: member.started for member in inputs.members}

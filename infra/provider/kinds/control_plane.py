@@ -21,8 +21,9 @@ class ControlPlaneKind(Kind[ControlPlaneInputs, ControlPlaneState]):
     contract = CONTROL_PLANE
 
     def create(self, op: Operation, inputs: ControlPlaneInputs) -> Made[ControlPlaneState]:
-        """Wait until it answers."""
+        """Wait until it answers, and let machines join that come late: the first run may have been long ago."""
         state = self._wait(op, inputs)
+        admit_nodes(ClusterApi(inputs.kubeconfig), inputs.token)
         return Made(self.contract.id_of(state.to_wire()), state)
 
     def read(self, op: Operation, id: str, old: ControlPlaneState | None) -> ControlPlaneState | None:

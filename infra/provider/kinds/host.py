@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from infra.kvm import clone_store, host_folders, machines, probe
+from infra.kvm.boot import boot_id
 from infra.kvm.connection import HostSession
 from infra.kvm.facts import read_facts
 from infra.kvm.limits import raise_shared_limits
@@ -14,13 +15,22 @@ from infra.kvm.ownership import Mark
 from infra.kvm.storage import ensure_pool, find_pool, pool_directory, remove_pool
 from infra.provider.kind import Changes, Made
 from infra.provider.kinds.base import HostedKind, mark_for, parse_id
+from infra.provider.kinds.host_owner import (
+    VOLUMES,
+    check_may_remove,
+    check_owner,
+    check_still_ours,
+    give_up_possession,
+    imported_owner,
+    pool_name,
+    take_possession,
+)
 from infra.provider.operation import Operation
 from infra.provider.values import UNKNOWN
 from infra.resources.contract import Fault
 from infra.resources.host import HOST, HostInputs, HostState, MachineType
 from infra.ssh import CommandError
 
-_VOLUMES: Final = f"/{host_folders.VOLUMES}"
 _SEEDS: Final = f"/{host_folders.SEEDS}"
 
 
@@ -50,10 +60,11 @@ class HostKind(HostedKind[HostInputs, HostState]):
         """Tell how machines will run where the program says it, and what the host lacks where it answers."""
         if inputs.get("lost"):
             return {}
-        if HostInputs.model_fields.keys() <= {HOST.python_names.get(name, name) for name in inputs}:
+        known = {"owner": None, **inputs}  # of a state that is only begun, the id isn't drawn yet
+        if HostInputs.model_fields.keys() <= {HOST.python_names.get(name, name) for name in known}:
             from infra.provider.kinds.host_preparation import foresee
 
-            foresee(op, HostInputs.model_validate(inputs), mark_for(op, inputs["instance"]))
+            foresee(op, HostInputs.model_validate(known), mark_for(op, inputs["instance"]))
         requested = inputs.get("requestedMachineType", "auto")
         told: dict[str, Any] = {"pool": pool_name(inputs["instance"])} if "instance" in inputs else {}
         if requested != "auto":
@@ -70,8 +81,12 @@ class HostKind(HostedKind[HostInputs, HostState]):
 
         mark = mark_for(op, inputs.instance)
         with self.session(op, inputs.connection) as session:
+            check_owner(session.shell, inputs)
             make_ready(op, session, inputs, mark)
+            others = take_possession(op, session, inputs, mark, anew=True)
             _make_storage(op, session, inputs, mark)
+            if others:
+                _sweep(op, session, inputs, mark, "which another state made")
             _remove_strays(op, session, inputs, mark)
             op.status("finding out how machines can run here")
             chosen = _choose(session, inputs)
@@ -91,15 +106,17 @@ class HostKind(HostedKind[HostInputs, HostState]):
             if pool is None or not mark_for(op, instance).owns("pool", name, pool.UUIDString()):
                 return None
             if old:
-                inputs = HostInputs(**old.model_dump(include=set(HostInputs.model_fields)))
+                known = HostInputs(**old.model_dump(include=set(HostInputs.model_fields)))
+                inputs = known.model_copy(update={"owner": check_still_ours(session.shell, known)})
                 chosen = (old.machine_type, old.machine_type_reason)
             else:
-                directory = pool_directory(pool).removesuffix(_VOLUMES)
+                directory = pool_directory(pool).removesuffix(VOLUMES)
                 inputs = HostInputs(
                     instance=instance,
                     name=op.urn.rsplit("::", 1)[-1],
                     connection=connection,
                     storage_directory=directory,
+                    owner=imported_owner(session.shell, directory),
                 )
                 chosen = _choose(session, inputs)
             prepared = is_prepared(session, inputs, mark_for(op, instance))
@@ -113,8 +130,12 @@ class HostKind(HostedKind[HostInputs, HostState]):
 
         mark = mark_for(op, inputs.instance)
         with self.session(op, inputs.connection) as session:
+            check_owner(session.shell, inputs)
             make_ready(op, session, inputs, mark)
+            others = take_possession(op, session, inputs, mark, anew=False)
             _make_storage(op, session, inputs, mark)
+            if others:
+                _sweep(op, session, inputs, mark, "which another state made")
             if old.lost:
                 _remove_strays(op, session, inputs, mark)
             chosen = _choose(session, inputs)
@@ -133,27 +154,24 @@ class HostKind(HostedKind[HostInputs, HostState]):
 
         mark = mark_for(op, old.instance)
         with self.session(op, old.connection) as session:
+            check_may_remove(session.shell, old)
             # A reboot may have unmounted it or stopped the pool: what it holds is seen before it is removed.
             _make_storage(op, session, old, mark)
-            _sweep(op, session, old, mark)
+            _sweep(op, session, old, mark, "left by an interrupted run")
             host_folders.refuse_foreign(session.shell, old.storage_directory, old.instance)
             remove_pool(session.qemu, pool_name(old.instance), mark)
             host_folders.remove(session.shell, old.storage_directory, old.instance)
             clone_store.remove(session.shell, old.storage_directory)
+            give_up_possession(session, old)
             withdraw_from(op, session, old, mark)
-
-
-def pool_name(instance: str) -> str:
-    """Return the name of the instance's storage pool on each of its hosts."""
-    return f"azlocal-{instance}"
 
 
 def _make_storage(op: Operation, session: HostSession, inputs: HostInputs, mark: Mark) -> None:
     op.status(f"preparing {inputs.storage_directory}")
     clone_store.ensure(session.shell, inputs.storage_directory)
-    session.shell.make_directory(inputs.storage_directory + _VOLUMES, mode=0o711)
+    session.shell.make_directory(inputs.storage_directory + VOLUMES, mode=0o711)
     session.shell.make_directory(inputs.storage_directory + _SEEDS, mode=0o700)
-    ensure_pool(session.qemu, pool_name(inputs.instance), inputs.storage_directory + _VOLUMES, mark)
+    ensure_pool(session.qemu, pool_name(inputs.instance), inputs.storage_directory + VOLUMES, mark)
 
 
 def _choose(session: HostSession, inputs: HostInputs) -> tuple[MachineType, str]:
@@ -199,6 +217,7 @@ def _state(
         memory_mib=facts.memory_mib,
         secure_boot=facts.secure_boot,
         tpm=facts.tpm,
+        boot_id=boot_id(session.shell),
     )
 
 
@@ -224,12 +243,12 @@ def _remove_strays(op: Operation, session: HostSession, inputs: HostInputs, mark
     _remove_machines(op, session, inputs.instance, mark, frozenset(inputs.machines), "which belongs elsewhere")
 
 
-def _sweep(op: Operation, session: HostSession, old: HostState, mark: Mark) -> None:
-    """Remove marked objects that state no longer knows: a run was killed, and then nothing wanted them."""
-    _remove_machines(op, session, old.instance, mark, frozenset(), "left by an interrupted run")
+def _sweep(op: Operation, session: HostSession, inputs: HostInputs, mark: Mark, why: str) -> None:
+    """Remove marked objects that state doesn't know: a run was killed, and then nothing wanted them."""
+    _remove_machines(op, session, inputs.instance, mark, frozenset(), why)
     for network in session.qemu.listAllNetworks():
         if mark.owns("network", network.name(), network.UUIDString()):
-            op.info(f"removing network {network.name()}, left by an interrupted run")
+            op.info(f"removing network {network.name()}, {why}")
             remove_network(session, network.name(), mark)
 
 

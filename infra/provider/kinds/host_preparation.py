@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from infra.kvm.connection import HostSession
+from infra.kvm.errors import NotOurs
 from infra.kvm.ownership import Mark
 from infra.kvm.preparation import (
     Bridge,
@@ -18,6 +19,7 @@ from infra.kvm.preparation import (
     read_facts,
     withdraw,
 )
+from infra.provider.kinds.host_owner import check_owner
 from infra.provider.operation import Operation
 from infra.resources.host import HostInputs
 from infra.ssh import RootShell, Shell, ShellError, root_shell
@@ -68,14 +70,22 @@ def is_prepared(session: HostSession, inputs: HostInputs, mark: Mark) -> bool:
 
 
 def foresee(op: Operation, inputs: HostInputs, mark: Mark) -> None:
-    """Say in a preview what will be done on the host; nothing is changed there."""
+    """Say in a preview what will be done on the host; nothing is changed there.
+
+    Raises:
+        NotOurs: another state has the instance there, and nobody said that it may go.
+    """
     wanted, shell = _wanted(inputs, mark), root_shell(inputs.connection)
     said: list[str] = []
     problem: list[str] = []
+    refusal: list[NotOurs] = []
 
     def look() -> None:
         try:
+            check_owner(shell, inputs)
             said.extend(_sentences(inputs, wanted, shell))
+        except NotOurs as error:
+            refusal.append(error)
         except ShellError as error:
             problem.append(str(error))
         finally:
@@ -86,6 +96,8 @@ def foresee(op: Operation, inputs: HostInputs, mark: Mark) -> None:
     looking.join(PREVIEW_SECONDS)
     if looking.is_alive():
         problem.append(f"it doesn't answer within {PREVIEW_SECONDS:.0f} s")
+    if refusal:
+        raise refusal[0]
     if problem:
         op.info(f"what {inputs.name} lacks is unknown: {problem[0]}")
     for text in () if problem else said:

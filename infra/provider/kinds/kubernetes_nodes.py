@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from infra.kvm.errors import HostError
 from infra.provider.kind import Changes
+from infra.resources.machine import MachineInputs
 
 FROM_AZLOCAL: Final = frozenset({"image", "seedDigest"})
 """What another version of azlocal changes by itself, without anybody having changed a file."""
@@ -40,6 +41,44 @@ def spare_node(state: Mapping[str, Any], changes: Changes) -> str:
             "`pulumi up`, and add it again"
         )
     return f"{name} is made anew for a change of {causes}; volumes on its disk go with it"
+
+
+def holds_cluster(machine: MachineInputs) -> bool:
+    """Return whether a machine is a control plane, on which a cluster keeps its data."""
+    return machine.first_boot.node is not None and machine.first_boot.node.role == "controlPlane"
+
+
+def lost_control_plane(machine: MachineInputs) -> str:
+    """Say that a control plane is gone from its host, and what can be done."""
+    cluster = machine.first_boot.node.cluster if machine.first_boot.node else ""
+    return (
+        f"control plane {machine.name} is gone from {machine.connection}: its domain or its disk, and with it a "
+        f"member of cluster {cluster}'s etcd. It isn't made anew by itself: without the data it would be another "
+        "cluster. Bring domain and disk back; or, if the cluster may go, remove it from the stack's file, run "
+        "`pulumi up`, and add it again"
+    )
+
+
+def refuse_other_cluster(found: Mapping[str, Any], name: str, wanted: Mapping[str, Any] | None) -> None:
+    """See that a machine which stands, and would be made anew, doesn't hold the data of another cluster.
+
+    Args:
+        found: what the standing machine was told at its first boot, as its record has it.
+        name: the machine's.
+        wanted: the node that it is to become, if any.
+
+    Raises:
+        HostError: it is a control plane with another authority than the wanted one: another state's, or what this
+            state has forgotten.
+    """
+    node = found.get("node") or {}
+    if node.get("role") != "controlPlane" or node.get("caHash") == (wanted or {}).get("caHash"):
+        return
+    raise HostError(
+        f"{name} stands already, as a control plane of cluster {node.get('cluster')} with another authority than "
+        f"this state has: its data (etcd) would be lost. Take it down where it was made; or, if it may go, remove "
+        f"it by hand (`virsh destroy {name}`, `virsh undefine {name} --nvram`) and run `pulumi up` again"
+    )
 
 
 def _move(name: str, node: Mapping[str, Any]) -> str:

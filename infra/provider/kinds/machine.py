@@ -26,7 +26,12 @@ from infra.kvm.errors import HostError
 from infra.kvm.ownership import Mark
 from infra.provider.kind import Changes, InitFailed, Made
 from infra.provider.kinds.base import HostedKind, mark_for, parse_id
-from infra.provider.kinds.kubernetes_nodes import spare_node
+from infra.provider.kinds.kubernetes_nodes import (
+    holds_cluster,
+    lost_control_plane,
+    refuse_other_cluster,
+    spare_node,
+)
 from infra.provider.kinds.live_moves import MIGRATIONS, bring, may_take_over, migrations_of, plan_live_move
 from infra.provider.operation import Operation
 from infra.provider.values import UNKNOWN
@@ -67,10 +72,17 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
             op.info(said)
         if (changes.replaces() and not changes.create_first) or not state.get("running"):
             return
-        restarting = ["diskGiB"] if news["machineType"] == "container" else ["vcpus", "memoryMiB", "diskGiB"]
-        found = [f"{name} {state[name]} → {news[name]}" for name in restarting if changes.touches(name)]
+        found = [f"{name} {state[name]} → {news[name]}" for name in _restarting(news) if changes.touches(name)]
         if found:
             op.info(f"{news['name']} restarts for {', '.join(found)}; its disk and address stay")
+
+    def preview(self, op: Operation, inputs: Mapping[str, Any], old: Mapping[str, Any] | None) -> dict[str, Any]:
+        """A machine that is started again reports anew: what depends on that changes, too."""
+        if old is None:
+            return {}
+        starts = inputs.get("running", True) and not old.get("running")
+        restarts = any(name in inputs and inputs[name] != old.get(name) for name in _restarting(old))
+        return {"started": UNKNOWN} if starts or restarts else {}
 
     def create(self, op: Operation, inputs: MachineInputs) -> Made[MachineState]:
         """Make the machine and wait for it; take over what an interrupted run left, if it is the same machine.
@@ -81,9 +93,8 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
         has_come = bring(op, inputs, mark, self.session, self._migrating)
         op = replace(op, started=time.monotonic())  # copying a disk takes its time, and then the wait begins
         with self.session(op, inputs.connection) as session:
-            domain = machines.owned_domain(session, inputs.machine_type, inputs.name, mark)
-            diskless = machines.is_disk_gone(session, inputs.pool, inputs.name, inputs.machine_type)
-            if domain is None or diskless or not may_take_over(machines.persistent_view(domain), inputs):
+            domain = _wanted_domain(session, inputs, mark)
+            if domain is None:
                 domain = self._build(op, session, inputs, mark)
             elif not has_come:
                 op.status("taking over the machine that an interrupted run left")
@@ -93,15 +104,23 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
         return made
 
     def read(self, op: Operation, id: str, old: MachineState | None) -> MachineState | None:
-        """Return the machine as it stands."""
+        """Return the machine as it stands.
+
+        A control plane that is gone stays in state, as one that doesn't run: forgotten, it would be made anew
+        without the cluster's data, and nobody would have been told.
+        """
         connection, name = parse_id(id, "local-a-cp-0")
         mark = mark_for(op, old.instance if old else op.stack)
         types: tuple[MachineType, ...] = (old.machine_type,) if old else ("container", "vm")
         with self.session(op, connection) as session:
             for machine_type in types:
                 domain = machines.owned_domain(session, machine_type, name, mark)
-                if domain is not None:
-                    return _read(session, connection, domain, old)
+                found = _read(session, connection, domain, old) if domain is not None else None
+                if found is not None:
+                    return found
+        if old is not None and holds_cluster(old):
+            op.warning(lost_control_plane(old))
+            return old.model_copy(update={"running": False, "started": 0})
         return None
 
     def update(self, op: Operation, id: str, old: MachineState, inputs: MachineInputs) -> MachineState:
@@ -109,6 +128,8 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
         mark = mark_for(op, inputs.instance)
         with self.session(op, inputs.connection) as session:
             domain = machines.owned_domain(session, inputs.machine_type, inputs.name, mark)
+            if holds_cluster(old) and (domain is None or _is_diskless(session, inputs)):
+                raise HostError(lost_control_plane(old))
             if domain is None:
                 raise HostError(
                     f"{inputs.connection}: machine {inputs.name} is gone; run `pulumi refresh`, then `pulumi up`"
@@ -217,6 +238,33 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
             domain = machines.find_domain(session, state.machine_type, state.name)
             if domain is not None:
                 seeds.wipe_seed(session, state.pool, domain, state.machine_type)
+
+
+def _wanted_domain(session: HostSession, inputs: MachineInputs, mark: Mark) -> libvirt.virDomain | None:
+    """Return the domain that stands if it is the wanted machine; None where that is to be made.
+
+    Raises:
+        NotOurs: a domain of that name isn't ours.
+        HostError: it holds the data of another cluster, which making it anew would cost.
+    """
+    domain = machines.owned_domain(session, inputs.machine_type, inputs.name, mark)
+    if domain is None or _is_diskless(session, inputs):
+        return None
+    view = machines.persistent_view(domain)
+    if may_take_over(view, inputs):
+        return domain
+    node = inputs.first_boot.node
+    refuse_other_cluster(view.record.get("firstBoot") or {}, inputs.name, node.to_wire() if node else None)
+    return None
+
+
+def _is_diskless(session: HostSession, inputs: MachineInputs) -> bool:
+    return machines.is_disk_gone(session, inputs.pool, inputs.name, inputs.machine_type)
+
+
+def _restarting(machine: Mapping[str, Any]) -> list[str]:
+    """Return the properties whose change takes a restart."""
+    return ["diskGiB"] if machine["machineType"] == "container" else ["vcpus", "memoryMiB", "diskGiB"]
 
 
 def _first_boot(name: str, inputs: FirstBootInputs, machine_type: MachineType) -> FirstBoot:
@@ -331,6 +379,7 @@ def _state(
         tpm=persistent.tpm,
         seed_digest=record["seedDigest"],
         running=bool(domain.isActive()),
+        started=machines.started_at(session, domain, persistent.machine_type),
         migrates_from=known.migrates_from if known else [],
         migrations=migrations_of(persistent),
         uuid=persistent.uuid,

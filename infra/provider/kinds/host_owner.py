@@ -1,0 +1,117 @@
+"""The Host kind's part that asks whose the instance on a host is, before anything is done there."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+
+from infra.kvm import host_folders
+from infra.kvm.claim import TAKE_OVER, Claim, read_claim, unclaimed
+from infra.kvm.connection import HostSession
+from infra.kvm.errors import NotOurs
+from infra.kvm.ownership import Mark
+from infra.kvm.storage import find_pool, pool_directory
+from infra.provider.operation import Operation
+from infra.resources.host import HostInputs
+from infra.ssh import Shell
+
+VOLUMES = f"/{host_folders.VOLUMES}"
+"""The pool's folder inside the storage directory; seeds lie beside it."""
+
+
+def pool_name(instance: str) -> str:
+    """Return the name of the instance's storage pool on each of its hosts."""
+    return f"azlocal-{instance}"
+
+
+def check_owner(shell: Shell, inputs: HostInputs) -> bool:
+    """Return whether another state has the instance on the host, and the user lets it go for this one.
+
+    Raises:
+        NotOurs: another state has it, and nobody said that it may go.
+    """
+    return _may_go(shell, read_claim(shell, inputs.storage_directory), inputs.owner)
+
+
+def take_possession(op: Operation, session: HostSession, inputs: HostInputs, mark: Mark, *, anew: bool) -> bool:
+    """Claim the instance on a host; return whether what stands there of it is another state's, and is to go.
+
+    Args:
+        op: the operation.
+        session: the host.
+        inputs: what is wanted of it.
+        mark: the instance's.
+        anew: whether state knows nothing of it: then what stands there without a claim is another state's, too.
+
+    Raises:
+        NotOurs: another state has it, and nobody said that it may go.
+    """
+    if inputs.owner is None:
+        return False
+    shell, directory = session.shell, inputs.storage_directory
+    pool = find_pool(session.qemu, pool_name(inputs.instance))
+    stands = pool is not None and mark.owns("pool", pool.name(), pool.UUIDString())
+    if pool is not None and stands:
+        directory = pool_directory(pool).removesuffix(VOLUMES)
+    found = read_claim(shell, directory)
+    if found is None and stands and anew:
+        found = unclaimed(inputs.instance, mark.stack)
+    ours = Claim(inputs.owner, inputs.instance, mark.stack, _here())
+    if _may_go(shell, found, inputs.owner):
+        op.warning(f"{TAKE_OVER} lets instance {inputs.instance!r} go that {found.made_by if found else ''} made")
+        ours.renew(shell, directory)
+        return True
+    ours.make(shell, directory)
+    return False
+
+
+def check_still_ours(shell: Shell, known: HostInputs) -> str | None:
+    """Return the owner that state knows where the host says the same; None where it doesn't say ours.
+
+    Raises:
+        NotOurs: another state has taken the instance since.
+    """
+    found = read_claim(shell, known.storage_directory)
+    if found is not None and known.owner is not None and found.id != known.owner:
+        raise NotOurs(f"{shell.host}: {found.refusal()}")
+    return known.owner if found is not None and found.id == known.owner else None
+
+
+def imported_owner(shell: Shell, directory: str) -> str | None:
+    """Return who has the instance that a host is imported for: by that, the user takes its place."""
+    found = read_claim(shell, directory)
+    return found.id if found else None
+
+
+def check_may_remove(shell: Shell, known: HostInputs) -> None:
+    """See that what is to be removed is this state's.
+
+    Raises:
+        NotOurs: it is another state's.
+    """
+    found = read_claim(shell, known.storage_directory)
+    if found is not None and found.id != known.owner:
+        raise NotOurs(f"{shell.host}: {found.refusal()}")
+
+
+def give_up_possession(session: HostSession, inputs: HostInputs) -> None:
+    """Take our claim away; that of another state stays."""
+    found = read_claim(session.shell, inputs.storage_directory)
+    if found is not None and found.id == inputs.owner:
+        found.release(session.shell, inputs.storage_directory)
+
+
+def _may_go(shell: Shell, found: Claim | None, owner: str | None) -> bool:
+    if found is None or found.id == owner:
+        return False
+    if os.environ.get(TAKE_OVER) == found.id:
+        return True
+    raise NotOurs(f"{shell.host}: {found.refusal()}")
+
+
+def _here() -> str:
+    when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return f"{getpass.getuser()} on {platform.node()} in {Path.cwd()}, {when}"

@@ -1,0 +1,38 @@
+"""The StackIdentity kind: drawn once, kept in state; an import says whose place a state takes."""
+
+from __future__ import annotations
+
+import uuid
+
+from infra.provider.kind import Kind, Made
+from infra.provider.operation import Operation
+from infra.resources.stack_identity import STACK_IDENTITY, StackIdentityInputs, StackIdentityState
+
+
+class StackIdentityKind(Kind[StackIdentityInputs, StackIdentityState]):
+    """The id by which hosts know a state."""
+
+    contract = STACK_IDENTITY
+
+    def create(self, op: Operation, inputs: StackIdentityInputs) -> Made[StackIdentityState]:
+        """Draw a new one. Nothing is made on a host before the engine has it in its state."""
+        state = StackIdentityState(**inputs.model_dump(), uid=str(uuid.uuid4()))
+        return Made(self.contract.id_of(state.to_wire()), state)
+
+    def read(self, op: Operation, id: str, old: StackIdentityState | None) -> StackIdentityState | None:
+        """Return what the state has; an import names, as the id, the one that hosts know."""
+        if old is not None:
+            return old
+        try:
+            return StackIdentityState(instance=op.stack, uid=str(uuid.UUID(id)))
+        except ValueError:
+            return None  # a killed run's, which was never told to a host
+
+    def update(
+        self, op: Operation, id: str, old: StackIdentityState, inputs: StackIdentityInputs
+    ) -> StackIdentityState:
+        """Keep it: a change of the instance makes another one."""
+        return old
+
+    def delete(self, op: Operation, id: str, old: StackIdentityState) -> None:
+        """Forget it with the state."""
