@@ -201,6 +201,8 @@ def test_seeds_are_wiped_and_nodes_keep_no_token(made: Made, secrets: dict[str, 
             stdin=f"{secrets['token']}\n",
         )
         assert done == "", f"{machine} keeps the token"
+        control = on(made.project, machine, "sudo", "grep", "-rlIsF", "-f", "-", "/etc", stdin=f"{machine}\n")
+        assert "/etc/hostname" in control.splitlines(), "what is there is found"
 
 
 # -- pod network ----------------------------------------------------------------------------------

@@ -79,6 +79,7 @@ def change_network(reach: Reach, trial: Trial, say: Say, cancelled: threading.Ev
 
     Raises:
         NetworkRolledBack: it was taken back; the message has the reason and the difference.
+        Interrupted: it was taken back, since the run was stopped.
         HostError: the host doesn't answer even after the time of its rollback.
         ShellError: the change couldn't be started.
     """
@@ -97,9 +98,14 @@ def change_network(reach: Reach, trial: Trial, say: Say, cancelled: threading.Ev
         say("the host answers by its new network, which stays")
         return
     say(f"{reason}; waiting for the host to take the change back")
-    _wait_for_rollback(reach, trial, reason)
-    if cancelled.is_set():
-        raise Interrupted(f"{trial.facts.host}: stopped on request; the host has its old network again")
+    try:
+        _wait_for_rollback(reach, trial, reason)
+    except NetworkRolledBack as error:
+        if cancelled.is_set():
+            raise Interrupted(
+                f"{trial.facts.host}: stopped on request; the host has its old network again"
+            ) from error
+        raise
 
 
 def difference(facts: HostFacts, wanted: Wanted, design: Design) -> str:

@@ -13,7 +13,8 @@ from infra.addresses import AddressPlan, Lock, plan_addresses
 from infra.addresses.diff import compare
 from infra.addresses.explain import explain
 from infra.addresses.report.markdown import render_markdown
-from infra.addresses.report.output import render
+from infra.addresses.report.output import FormatName, render
+from tests.addresses.report.plans import lab
 from tests.instances import cluster, make_spec, network
 from tests.markup import elements, strings
 
@@ -59,10 +60,16 @@ def test_every_format_holds_every_plan(made: tuple[AddressPlan, list[str]]) -> N
     assert names[0] in shown
     assert len(render_markdown(plan)) < 65_536
     verdict = render(plan, "table").rstrip().splitlines()[-1]
-    if plan.ok:
-        assert verdict.startswith("lab: sound: no rule is broken")
-    else:
-        assert re.fullmatch(r"lab: not sound \(\d+ errors?(, .+)?\)", verdict)
+    assert not plan.ok, "no plan that is drawn so keeps every rule"
+    assert re.fullmatch(r"lab: not sound \(\d+ errors?(, .+)?\)", verdict)
+
+
+@pytest.mark.parametrize("name", ["table", "markdown", "html", "svg"])
+def test_every_format_says_whether_the_plan_is_sound(name: FormatName) -> None:
+    broken = plan_addresses(make_spec(cluster(planes=2)))
+    assert (lab().ok, broken.ok) == (True, False)
+    assert set(re.findall("(not )?sound", render(lab(), name))) == {""}
+    assert set(re.findall("(not )?sound", render(broken, name))) == {"not "}, "wherever it is said"
 
 
 @pytest.mark.parametrize("length", [8, 31, 32])

@@ -32,7 +32,9 @@ def test_what_differs_has_a_dot() -> None:
 def test_everything_lies_inside_the_picture() -> None:
     svg = picture(large(2))
     _, _, width, height = (float(one) for one in attribute(svg, "viewBox").split())
-    for rect in elements(svg, "//s:g//s:rect", SVG):
+    rects = elements(svg, "//s:g//s:rect", SVG)
+    assert rects
+    for rect in rects:
         assert float(attribute(rect, "x")) + float(attribute(rect, "width")) <= width
         assert float(attribute(rect, "y")) + float(attribute(rect, "height")) <= height
 

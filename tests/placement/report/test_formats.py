@@ -73,7 +73,9 @@ def test_a_picture_of_a_loss_shows_what_comes_where() -> None:
 def test_everything_lies_inside_the_picture(placement: Placement) -> None:
     svg = picture(placement)
     _, _, width, height = (float(one) for one in svg.get("viewBox").split())
-    for rect in svg.xpath("//s:g//s:rect", namespaces=SVG):
+    rects = svg.xpath("//s:g//s:rect", namespaces=SVG)
+    assert rects
+    for rect in rects:
         assert float(rect.get("x")) + float(rect.get("width")) <= width
         assert 0 <= float(rect.get("y")) <= float(rect.get("y")) + float(rect.get("height")) <= height
 
