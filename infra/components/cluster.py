@@ -179,6 +179,7 @@ def _node(
         settings = {
             "podSecurity": identity.pod_security,
             "peers": [address for name, address in planes.items() if name != machine.name],
+            "unicastVrrp": identity.unicast_vrrp,
         }
     else:
         node |= {

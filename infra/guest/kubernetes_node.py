@@ -53,7 +53,8 @@ class KubernetesNode:
         in_container: The machine shares its host's kernel.
         is_slow: The machine is emulated: everything takes ten times as long.
         pod_security: The level that pods are held to where their namespace says nothing.
-        peers: Of a control plane: the addresses of the cluster's others, for the first one to look for them.
+        peers: Of a control plane: the addresses of the cluster's others.
+        unicast_vrrp: Control planes hold the address by VRRP with their peers alone, and not by multicast.
     """
 
     cluster: str
@@ -74,6 +75,7 @@ class KubernetesNode:
     is_slow: bool = False
     pod_security: PodSecurity = "privileged"
     peers: tuple[str, ...] = ()
+    unicast_vrrp: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +116,6 @@ def node_archive(node: KubernetesNode, hostname: str, address: str, secrets: Nod
         files["init.yaml"] = _documents(
             _init(node, hostname, address, secrets.token), _cluster(node), _kubelet(), _kube_proxy(node)
         )
-        # It founds the cluster only where none of these is a node of it already.
-        files["peers"] = "".join(f"{peer}\n" for peer in node.peers)
     if node.role == "controlPlane":
         files["keepalived.conf"] = keepalived_conf(
             ApiServerAddress(
@@ -124,8 +124,11 @@ def node_archive(node: KubernetesNode, hostname: str, address: str, secrets: Nod
                 interface="eth0" if node.in_container else "enp1s0",
                 own_address=address,
                 number=node.number,
+                by_multicast=not node.unicast_vrrp,
             )
         )
+        # The first one founds the cluster only where none of them is a node of it already.
+        files["peers"] = "".join(f"{peer}\n" for peer in node.peers)
         policies = api_server_files(node.version, node.pod_security)
         files |= {f"api-server/{name}": content for name, content in policies.items()}
         files |= {f"pki/{path}": content for path, content in secrets.keys.items()}

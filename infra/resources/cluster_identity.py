@@ -32,6 +32,10 @@ class ClusterIdentityState(ClusterIdentityInputs):
     keys: Annotated[dict[str, str], Secret()] = Field(
         description="Certificates and keys of the control plane by path under /etc/kubernetes/pki"
     )
+    # No input: what a cluster of 0.1.0 doesn't have isn't taken from the program.
+    unicast_vrrp: bool | None = Field(
+        default=None, description="Its control planes hold the address by VRRP among themselves, not by multicast"
+    )
     kubeconfig: Annotated[str, Secret()] = Field(description="An administrator's kubeconfig")
 
 

@@ -93,6 +93,7 @@ class ClusterIdentity(Resource):
     keys: pulumi.Output[dict[str, str]]
     kubeconfig: pulumi.Output[str]
     pod_security: pulumi.Output[str | None]
+    unicast_vrrp: pulumi.Output[bool | None]
 
 
 class ConnectedCluster(Resource):

@@ -46,6 +46,7 @@ class NodeSettings(Model):
     peers: list[str] = Field(
         default_factory=list, description="Of a control plane: the addresses of its cluster's others"
     )
+    unicast_vrrp: bool | None = Field(default=None, description="Of a control plane: VRRP with its peers alone")
 
 
 class FirstBootInputs(Model):

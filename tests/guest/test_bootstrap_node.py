@@ -15,7 +15,7 @@ import pytest
 
 from infra.image import recipe
 
-SCRIPT = Path(recipe.__file__).parent / "files" / "root" / "usr" / "lib" / "azlocal" / "bootstrap-node"
+SCRIPTS = Path(recipe.__file__).parent / "files" / "root" / "usr" / "lib" / "azlocal"
 VIP, PEERS = "10.0.0.9", ("10.0.0.19", "10.0.0.20")
 
 PROGRAMS = {
@@ -34,7 +34,12 @@ PROGRAMS = {
         for one in $ANSWERING; do case $last in https://$one/*) exit 0 ;; esac done
         exit 7
     """,
-    "systemctl": 'echo "systemctl $*" >>"$CALLS"',
+    "systemctl": """
+        case "$*" in *is-active*) test -e "$ROOT/keepalived-runs"; exit ;; esac
+        echo "systemctl $*" >>"$CALLS"
+        case "$*" in *start*) touch "$ROOT/keepalived-runs" ;; esac
+    """,
+    "nft": 'echo "nft $*" >>"$CALLS"',
     "sync": 'echo "sync $*" >>"$CALLS"',
     "sleep": ":",
     "openssl": 'echo "notBefore=$BORN"',
@@ -44,7 +49,9 @@ PROGRAMS = {
 class Disk:
     """A machine's disk, with what its seed left on it."""
 
-    def __init__(self, root: Path, *, founder: bool = True, peers: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, root: Path, *, founder: bool = True, peers: tuple[str, ...] = (), keepalived: str = "conf"
+    ) -> None:
         self.root, self.config, self.calls = root, root / "etc/azlocal/node", root / "calls"
         (root / "bin").mkdir()
         for name, body in PROGRAMS.items():
@@ -59,18 +66,22 @@ class Disk:
             "ca.crt": "CA",
             "authorization": "Authorization: Bearer x",
             "join.yaml": "",
-            "keepalived.conf": "conf",
+            "keepalived.conf": keepalived,
             "pki/ca.key": "KEY",
             "api-server/admission.yaml": "kind: AdmissionConfiguration",
         }
+        seed["peers"] = "".join(f"{one}\n" for one in peers)
         if founder:
-            seed |= {"init.yaml": "", "peers": "".join(f"{one}\n" for one in peers)}
+            seed["init.yaml"] = ""
         for name, content in seed.items():
             (self.config / name).write_text(content)
-        text = SCRIPT.read_text()
-        for folder in ("etc", "var"):
-            text = text.replace(f"/{folder}/", f"{root}/{folder}/")
-        (root / "bootstrap-node").write_text(text)
+        (root / "usr/lib/azlocal").mkdir(parents=True)
+        for name in ("bootstrap-node", "vrrp-peers"):
+            text = (SCRIPTS / name).read_text()
+            for folder in ("/etc/", "/var/", "/usr/lib/azlocal/"):
+                text = text.replace(folder, f"{root}{folder}")
+            (root / "usr/lib/azlocal" / name).write_text(text)
+            (root / "usr/lib/azlocal" / name).chmod(0o755)
 
     def boot(self, *answering: str, cut: str = "", age: timedelta = timedelta(minutes=12)) -> list[str]:
         """Run the script; return what kubeadm was asked to do.
@@ -91,7 +102,7 @@ class Disk:
             "BORN": born.strftime("%b %d %H:%M:%S %Y GMT"),
         }
         done = subprocess.run(
-            ["sh", str(self.root / "bootstrap-node")],
+            [str(self.root / "usr/lib/azlocal" / "bootstrap-node")],
             env=environment,
             capture_output=True,
             text=True,
@@ -225,3 +236,44 @@ def test_an_old_cluster_is_asked_for_longer_than_a_new_one(
     assert disk.lines("curl").count(f"curl https://{VIP}:6443/livez") == times
     for peer in peers:
         assert disk.lines("curl").count(f"curl https://{peer}:6443/livez") == times
+
+
+# -- with whom the address is held -----------------------------------------------------------------
+
+UNICAST = "vrrp_instance x {\n  include /etc/keepalived/peers.conf\n}\n"
+
+
+@pytest.mark.parametrize("founder", [True, False])
+def test_a_control_plane_speaks_with_its_peers_alone_before_it_may_hold_the_address(
+    tmp_path: Path, founder: bool
+) -> None:
+    disk = Disk(tmp_path, founder=founder, peers=PEERS, keepalived=UNICAST)
+    disk.boot(*([] if founder else [f"{VIP}:6443"]))
+    folder = disk.file("etc/keepalived")
+    assert (folder / "peers.conf").read_text() == "unicast_peer {\n  10.0.0.19\n  10.0.0.20\n}\n"
+    assert "ip protocol vrrp ip saddr != { 10.0.0.19, 10.0.0.20 } drop" in (folder / "peers.nft").read_text()
+    assert disk.lines("systemctl") == ["systemctl start keepalived.service"]
+
+
+def test_the_only_control_plane_listens_to_nobody(tmp_path: Path) -> None:
+    disk = Disk(tmp_path, keepalived=UNICAST)
+    disk.boot()
+    assert "unicast_peer" not in disk.file("etc/keepalived/peers.conf").read_text()
+    rules = " ".join(disk.file("etc/keepalived/peers.nft").read_text().split())
+    assert "ip protocol vrrp drop" in rules
+
+
+def test_one_that_runs_learns_of_others_at_once(tmp_path: Path) -> None:
+    disk = Disk(tmp_path, keepalived=UNICAST)
+    disk.boot()
+    environment = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "ROOT": str(tmp_path), "CALLS": str(disk.calls)}
+    subprocess.run([str(tmp_path / "usr/lib/azlocal/vrrp-peers"), *PEERS], env=environment, check=True)
+    assert "10.0.0.20" in disk.file("etc/keepalived/peers.conf").read_text()
+    assert disk.lines("nft") == [f"nft --file {tmp_path}/etc/keepalived/peers.nft"]
+    assert disk.lines("systemctl")[-1] == "systemctl reload keepalived.service"
+
+
+def test_a_cluster_that_speaks_by_multicast_is_joined_by_one_that_does(tmp_path: Path) -> None:
+    disk = Disk(tmp_path, founder=False, peers=PEERS)
+    disk.boot(f"{VIP}:6443")
+    assert list(disk.file("etc/keepalived").glob("peers*")) == []

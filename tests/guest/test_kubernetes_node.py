@@ -198,7 +198,15 @@ def test_the_first_control_plane_may_join_and_the_others_never_start_a_cluster()
 def test_the_first_control_plane_knows_where_to_look_for_the_others() -> None:
     assert files(replace(PLANE, peers=("10.0.0.19", "10.0.0.20")))["peers"] == "10.0.0.19\n10.0.0.20\n"
     assert files(PLANE)["peers"] == ""
-    assert "peers" not in files(replace(PLANE, number=1, peers=("10.0.0.18",)))
+    assert "peers" not in files(WORKER)
+
+
+def test_control_planes_of_a_new_cluster_speak_with_each_other_alone_and_those_of_0_1_0_by_multicast() -> None:
+    by_multicast = files(PLANE)["keepalived.conf"]
+    assert "unicast" not in by_multicast
+    assert "include" not in by_multicast
+    lines = [line.strip() for line in files(replace(PLANE, unicast_vrrp=True))["keepalived.conf"].splitlines()]
+    assert {"unicast_src_ip 10.0.0.18", "include /etc/keepalived/peers.conf"} <= set(lines)
 
 
 def test_a_worker_checks_the_cluster_it_joins_and_gets_no_key() -> None:

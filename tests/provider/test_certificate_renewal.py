@@ -40,8 +40,11 @@ WIRE: dict[str, Any] = {
 OF_0_1_0 = WIRE | {"version": "1.34.4", "clusterUid": "u"}
 
 
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
 def in_days(days: float) -> datetime:
-    return (datetime.now(UTC) + timedelta(days=days)).replace(microsecond=0)
+    return NOW + timedelta(days=days)
 
 
 class Servers:

@@ -15,12 +15,15 @@ from infra.kubernetes.collect import MachineLogin, collect, default_folder
 from infra.kubernetes.watch import NotHealthy
 from infra.provider.operation import Operation
 from infra.resources.control_plane import Member
-from infra.ssh import ShellError, machine_shell
+from infra.ssh import Shell, ShellError, machine_shell
 
 if TYPE_CHECKING:
     from infra.ssh import SshShell
 
 _COMMAND_SECONDS: Final = 20.0
+
+Login = Callable[[Member], contextlib.AbstractContextManager[Shell]]
+"""Opens a shell on a machine of a cluster, as somebody who may become root."""
 
 
 def explain(

@@ -36,6 +36,7 @@ class ClusterIdentityKind(Kind[ClusterIdentityInputs, ClusterIdentityState]):
             ca_hash=pki.ca_hash,
             token=pki.token,
             keys=pki.files,
+            unicast_vrrp=True,
             kubeconfig=administrator_kubeconfig(name, f"https://{inputs.endpoint}:{API_PORT}", pki.ca),
         )
         return Made(self.contract.id_of(state.to_wire()), state)

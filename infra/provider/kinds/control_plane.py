@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -13,11 +14,13 @@ from infra.kubernetes.certificates import authority_of, due, earliest, ends_of, 
 from infra.kubernetes.membership import admit_nodes
 from infra.kubernetes.watch import NotHealthy, wait_until_answering
 from infra.provider.kind import Changes, InitFailed, Kind, Made
+from infra.provider.kinds.address_holders import tell, to_tell
 from infra.provider.kinds.cluster_base import explain, logged_in
 from infra.provider.kinds.renewal import renew
 from infra.provider.operation import Operation
 from infra.resources.contract import OnChange
 from infra.resources.control_plane import CONTROL_PLANE, ControlPlaneInputs, ControlPlaneState, Member
+from infra.ssh import Shell
 
 _READY_SECONDS: Final = 600
 
@@ -61,12 +64,16 @@ class ControlPlaneKind(Kind[ControlPlaneInputs, ControlPlaneState]):
         self, op: Operation, id: str, old: ControlPlaneState, inputs: ControlPlaneInputs
     ) -> ControlPlaneState:
         """Renew certificates that end soon; wait until it answers, and let machines join that were made since."""
+
+        def login(member: Member) -> AbstractContextManager[Shell]:
+            return logged_in(member, inputs.identity_files)
+
         planes = {member.name: member for member in _planes(inputs.members)}
         late = due(_ends(inputs), datetime.now(UTC))
         if late:
-            keys = inputs.identity_files
-            renew(op, inputs.kubeconfig, [planes[name] for name in late], lambda one: logged_in(one, keys))
+            renew(op, inputs.kubeconfig, [planes[name] for name in late], login)
             op = replace(op, started=time.monotonic())
+        tell(op, planes.values(), to_tell(old.members, inputs.members), login)
         state = self._wait(op, inputs)
         admit_nodes(ClusterApi(inputs.kubeconfig), inputs.token)
         return _with_end(state, old)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Iterable
 from importlib.resources import files
 from typing import Final
 
@@ -13,15 +12,14 @@ from infra.kubernetes.api import ClusterApi
 from infra.kubernetes.certificates import at_server
 from infra.kubernetes.watch import NotHealthy, wait_until_answering
 from infra.kvm.errors import HostError
+from infra.provider.kinds.cluster_base import Login
 from infra.provider.operation import Operation
 from infra.resources.control_plane import Member
-from infra.ssh import Shell, ShellError
+from infra.ssh import ShellError
 
 _SCRIPT: Final = files("infra.kubernetes").joinpath("files", "renew-certificates.sh")
 _SCRIPT_SECONDS: Final = 660.0  # it waits ten minutes for kubelet by itself
 _BACK_SECONDS: Final = 300.0
-
-Login = Callable[[Member], AbstractContextManager[Shell]]
 
 
 def renew(op: Operation, kubeconfig: str, planes: Iterable[Member], login: Login) -> None:
