@@ -31,6 +31,7 @@ from infra.arc.emulator.arm.other_kinds import (
 )
 from infra.arc.emulator.entra import application_of
 from infra.arc.emulator.http import JSON, Answer, Refusal, Request
+from infra.arc.emulator.limits import BODY_BYTES
 from infra.arc.emulator.operations import POLL_SECONDS
 from infra.arc.emulator.routes import route
 from infra.arc.emulator.world import World
@@ -64,7 +65,7 @@ _WHAT: Final = {
 
 def routes(world: World) -> list[Route]:
     """Return the one route that takes every path no other part knows."""
-    return [route(world, "/{path:path}", answer, _METHODS, action_of)]
+    return [route(world, "/{path:path}", answer, _METHODS, action_of, body_bytes=BODY_BYTES)]
 
 
 def answer(world: World, request: Request) -> Answer:
