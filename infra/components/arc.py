@@ -192,7 +192,7 @@ class ArcOnboarding(pulumi.ComponentResource):
             azure_rbac=settings.azure_rbac.model_dump(by_alias=True, mode="json"),
             oidc_issuer=settings.oidc_issuer.model_dump(by_alias=True),
             workload_identity=settings.workload_identity,
-            proxy=proxy.model_dump(by_alias=True, mode="json") if proxy else None,
+            proxy=pulumi.Output.secret(proxy.model_dump(by_alias=True, mode="json")) if proxy else None,
             proxy_ca=azure.file(arc.proxy_ca_file),
             private_link_scope_id=arc.private_link_scope,
             gateway_id=arc.gateway,
