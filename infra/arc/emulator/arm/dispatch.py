@@ -21,6 +21,15 @@ from infra.arc.emulator.arm.kubernetes_configuration import (
     SourceControlConfigurations,
 )
 from infra.arc.emulator.arm.metadata import metadata
+from infra.arc.emulator.arm.monitor import (
+    Accounts,
+    AssociationsOfRule,
+    DataCollectionEndpoints,
+    DataCollectionRuleAssociations,
+    DataCollectionRules,
+    Workspaces,
+    foreign_workspace,
+)
 from infra.arc.emulator.arm.other_kinds import (
     BfdProfiles,
     BgpPeers,
@@ -51,6 +60,12 @@ KINDS: Final = {
         GatewaySettings(),
         Gateways(),
         PrivateLinkScopes(),
+        DataCollectionRules(),
+        DataCollectionEndpoints(),
+        DataCollectionRuleAssociations(),
+        AssociationsOfRule(),
+        Workspaces(),
+        Accounts(),
     )
 }
 # Of the forms that providers have: …/locations/{l}/operationStatuses/{id}, …/{resource}/operations/{id}.
@@ -105,6 +120,9 @@ def _guarded(world: World, request: Request, parts: list[str]) -> Answer:
         and parts[0].lower() == "subscriptions"
         and parts[1].lower() != world.settings.subscription_id
     ):
+        elsewhere = foreign_workspace(world, request)
+        if elsewhere is not None:
+            return elsewhere
         raise Refusal(404, "SubscriptionNotFound", f"The subscription '{parts[1]}' could not be found.")
     found = _OPERATION.fullmatch(request.path)
     if found is not None:
