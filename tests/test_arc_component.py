@@ -2,72 +2,43 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
-from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks, set_mocks
-from pulumi.runtime.stack import run_pulumi_func
 
 from infra.arc_topology import arc_of, connected_cluster_of
 from infra.components.arc import ArcOnboarding, AzureSite, KubernetesCluster
 from infra.resources.declared import ControlPlane
 from tests.addresses.arc_cases import SUBSCRIPTION
 from tests.instances import cluster, make_spec
+from tests.taking import Inputs, declared
 
 WORKSPACE = "/subscriptions/s/resourceGroups/r/providers/Microsoft.OperationalInsights/workspaces/w"
 ACCOUNT = "/subscriptions/s/resourceGroups/r/providers/Microsoft.Monitor/accounts/m"
 INSIGHTS = {"logAnalyticsWorkspaceResourceID": WORKSPACE}
 
 
-class Taking(Mocks):
-    """An engine that takes every resource, and what it was given."""
-
-    def __init__(self) -> None:
-        self.taken: dict[str, dict[str, Any]] = {}
-        self.loops: set[asyncio.AbstractEventLoop] = set()
-
-    def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
-        self.taken[args.name] = dict(args.inputs)
-        self.loops.add(asyncio.get_event_loop())  # of Pulumi's thread, which nobody closes
-        return f"/id/{args.name}", {**args.inputs, "workspaceKey": "key-1", "publicKey": "PK"}
-
-    def call(self, args: MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
-        raise AssertionError(f"{args.token} is called")
-
-
-def declared(
-    arc: dict[str, Any], *, stack: dict[str, Any] | None = None, **more: Any
-) -> dict[str, dict[str, Any]]:
+def onboarded(arc: dict[str, Any], *, stack: dict[str, Any] | None = None, **more: Any) -> Inputs:
     """Return the inputs of every resource, by name, of a cluster with this `arc:`."""
     spec = make_spec(cluster(arc=arc), stack={"arc": {"subscriptionId": SUBSCRIPTION, **(stack or {})}}, **more)
     site, connected = arc_of(spec), connected_cluster_of(spec, spec.stack.clusters[0])
     assert site is not None
     assert connected is not None
-    mocks = Taking()
-    monitor = MockMonitor(mocks)
 
-    async def run() -> None:
-        set_mocks(mocks, "azlocal", "lab", True, monitor=monitor)
-        await run_pulumi_func(declare)
-
-    async def declare() -> None:
+    def program() -> None:
         control_plane = ControlPlane("cp", instance="lab", cluster="a", kubeconfig="k", token="t", members=[])
         azure = AzureSite({"cloud": site.spec.cloud}, SUBSCRIPTION, site.resource_group, site, Path())
         kubernetes = KubernetesCluster(control_plane, "hash", "image")
         ArcOnboarding("lab-a", connected, azure, kubernetes, pulumi.ResourceOptions())
 
-    asyncio.run(run())
-    for loop in mocks.loops:
-        loop.close()
-    return mocks.taken
+    return declared(program, workspaceKey="key-1", publicKey="PK")
 
 
 def test_container_insights_is_given_what_it_needs_to_collect() -> None:
     settings = {"dataCollectionSettings": '{"interval": "1m"}'}
-    found = declared(
+    found = onboarded(
         {"knownExtensions": {"containerInsights": {**INSIGHTS, "settings": settings}}, "tags": {"team": "x"}},
         stack={"registerProviders": True},
     )
@@ -95,13 +66,13 @@ def test_container_insights_is_given_what_it_needs_to_collect() -> None:
     ("cloud", "domain"), [("AzureUSGovernment", "opinsights.azure.us"), ("AzureChinaCloud", "opinsights.azure.cn")]
 )
 def test_logs_of_other_clouds_go_to_their_own_domain(cloud: str, domain: str) -> None:
-    found = declared({"knownExtensions": {"containerInsights": INSIGHTS}}, stack={"cloud": cloud})
+    found = onboarded({"knownExtensions": {"containerInsights": INSIGHTS}}, stack={"cloud": cloud})
     settings = found["lab-a-azuremonitor-containers"]["configurationSettings"]
     assert (settings["amalogs.domain"], settings["omsagent.domain"]) == (domain, domain)
 
 
 def test_managed_prometheus_is_given_what_it_needs_to_collect() -> None:
-    found = declared({"knownExtensions": {"managedPrometheus": {"azureMonitorWorkspaceResourceId": ACCOUNT}}})
+    found = onboarded({"knownExtensions": {"managedPrometheus": {"azureMonitorWorkspaceResourceId": ACCOUNT}}})
     collection = found["lab-a-azuremonitor-metrics-collection"]
     assert collection["name"] == "ContainerInsightsMetricsExtension-Arc"
     assert (collection["collects"], collection["workspaceId"]) == ("metrics", ACCOUNT)
@@ -110,7 +81,7 @@ def test_managed_prometheus_is_given_what_it_needs_to_collect() -> None:
 
 def test_an_extension_by_its_type_is_given_the_same() -> None:
     logs = {"logAnalyticsWorkspaceResourceID": f"{WORKSPACE}/", "omsagent.useAADAuth": "True"}
-    found = declared(
+    found = onboarded(
         {
             "extensions": [
                 {"name": "l", "extensionType": "Microsoft.AzureMonitor.Containers", "configurationSettings": logs}
@@ -131,7 +102,7 @@ def test_an_extension_by_its_type_is_given_the_same() -> None:
     ids=["with a key", "told to do without", "no workspace", "another extension"],
 )
 def test_who_needs_no_collection_gets_none(known: dict[str, Any]) -> None:
-    found = declared({"knownExtensions": known})
+    found = onboarded({"knownExtensions": known})
     assert not [name for name in found if name.endswith("-collection")]
     (extension,) = (one for one in found.values() if "extensionType" in one)
     assert extension["configurationProtectedSettings"] == {}

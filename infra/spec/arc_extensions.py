@@ -81,6 +81,11 @@ class ExtensionSpec(Model):
         return self.extension_type.lower() == FLUX_TYPE
 
     @property
+    def is_load_balancer(self) -> bool:
+        """Return whether it brings MetalLB."""
+        return self.extension_type.lower() == NETWORKING_TYPE
+
+    @property
     def data_collection(self) -> DataCollection | None:
         """Return what has to be collected for it; None where it needs nothing of the kind, or is to do without.
 
@@ -215,7 +220,7 @@ class Flux(_Known):
 
 
 class Networking(_Known):
-    """MetalLB, managed by Azure (§4.4). Not beside azlocal's own MetalLB in the same namespace."""
+    """MetalLB, managed by Azure (§4.4); azlocal's own has to be off: addOns.metallb.enabled: false."""
 
     k8s_runtime_fpa_object_id: str = Field(
         alias="k8sRuntimeFpaObjectId",

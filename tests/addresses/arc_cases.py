@@ -101,4 +101,22 @@ ARC_CASES: list[tuple[str, str, dict[str, Any]]] = [
         "clusters[0].arc.extensions[0]",
         connected({"extensions": [METRICS]}),
     ),
+    (
+        "arc-two-load-balancers",
+        "clusters[0].arc.knownExtensions.networking",
+        connected({"knownExtensions": {"networking": {"k8sRuntimeFpaObjectId": OID}}}),
+    ),
+    (
+        "arc-two-load-balancers",
+        "clusters[0].arc.extensions[0]",
+        connected({"extensions": [{"name": "n", "extensionType": "Microsoft.ArcNetworking"}]}),
+    ),
+    (
+        "arc-two-load-balancers",
+        "clusters[0].arc.extensions[0]",
+        {
+            "clusters": [cluster(arc={"extensions": [{"name": "n", "extensionType": "microsoft.arcnetworking"}]})],
+            "stack": {"arc": {"cloud": "emulator", "emulatorAddress": "192.0.2.9"}},
+        },
+    ),
 ]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from infra.addresses.rules.base import Facts, Fault, rule
 from infra.spec.arc import ClusterArc
-from infra.spec.findings import KeyPath, shown
+from infra.spec.findings import KeyPath, Severity, shown
 from infra.spec.loader import InstanceSpec
 from infra.spec.stack import ClusterSpec
 
@@ -197,3 +197,24 @@ def arc_not_a_workspace(facts: Facts) -> Iterator[Fault]:
                 )
                 remedy = f"write /subscriptions/…/resourceGroups/…/providers/{kinds[wanted.collects]}/NAME"
                 yield Fault("stack", (*path, *place), message, remedy)
+
+
+@rule("arc-two-load-balancers", source="arc_facts §4.4")
+def arc_two_load_balancers(facts: Facts) -> Iterator[Fault]:
+    """Azure's MetalLB and azlocal's exclude each other: both bring the same definitions for the whole cluster.
+
+    The emulator's stand-in brings none, so that there it is only a warning.
+    """
+    arc = facts.spec.stack.arc
+    for path, cluster, settings in _connected(facts):
+        if not cluster.add_ons.metallb.enabled:
+            continue
+        for place, extension in settings.written_extensions():
+            if extension.is_load_balancer:
+                message = (
+                    f"extension {extension.name} brings MetalLB into cluster {cluster.name}, and so does azlocal; "
+                    "both want the same resource definitions"
+                )
+                remedy = "set addOns.metallb.enabled: false, or leave the extension out"
+                severity: Severity = "warning" if arc is not None and arc.cloud == "emulator" else "error"
+                yield Fault("stack", (*path, *place), message, remedy, severity)
