@@ -123,7 +123,7 @@ class Cluster:
         network_policy: The network plugin, lower case.
         pod_security: The level of pods whose namespace says nothing, as a new cluster is founded with.
         provisioning: How far it is built: to running machines, or to Kubernetes.
-        add_on_values: Helm values of people's own, by add-on.
+        add_on_values: Helm values of people's own, by add-on; one that isn't named isn't installed.
         timeout_minutes: How long its API server, and then all of it, may take to come up.
         machines: Names of its machines, control plane first.
         arc: How it is connected to Azure Arc; None where it isn't.

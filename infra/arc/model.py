@@ -102,6 +102,7 @@ class Onboarding:
         auto_upgrade: Whether Azure keeps the agents up to date. What it then installs is no drift.
         agent_version: The agents' chart; None: what Azure says is current.
         register_providers: Whether resource providers that a subscription lacks may be registered.
+        providers: Those that what is declared on it needs, beside Arc's own.
         probe_image: With Python, and on the cluster's nodes already: to try endpoints from a pod first. None: they
             aren't tried from there.
     """
@@ -120,6 +121,7 @@ class Onboarding:
     agent_version: str | None = None
     release_train: str = "stable"
     register_providers: bool = False
+    providers: tuple[str, ...] = ()
     probe_image: str | None = None
 
     @property

@@ -127,6 +127,7 @@ def _providers(azure: Azure, wanted: Onboarding, patience: Patience) -> Iterator
         needed[HYBRID_COMPUTE] = "error"
     if features.custom_locations.enabled:
         needed[EXTENDED_LOCATION] = "error"
+    needed |= dict.fromkeys(wanted.providers, "error")
     for namespace, severity in needed.items():
         state = azure.provider_state(namespace)
         if state in _REGISTERED:

@@ -112,7 +112,7 @@ class Cluster(pulumi.ComponentResource):
 
         inside = pulumi.ResourceOptions(parent=self)
         # 0.7 s of every run, for the generated classes of Kubernetes' API: only who has a cluster pays them.
-        from infra.components.add_ons import GENERATED_SECRETS, NAMESPACES, AddOns, LoadBalancerPool
+        from infra.components.add_ons import AddOns, LoadBalancerPool
 
         add_ons = AddOns(self._name, cluster, site.bundle, child, inside)
         whole = ClusterResource(
@@ -124,11 +124,11 @@ class Cluster(pulumi.ComponentResource):
             token=identity.token,
             identity_files=list(site.identity_files),
             members=members,
-            namespaces=list(NAMESPACES),
-            generated_secrets=[dict(one) for one in GENERATED_SECRETS],
+            namespaces=list(add_ons.namespaces),
+            generated_secrets=[dict(one) for one in add_ons.generated_secrets],
             add_ons={name: release.status.apply(_revision) for name, release in add_ons.releases.items()},
         )
-        if cluster.load_balancer_ranges:
+        if cluster.load_balancer_ranges and "metallb" in add_ons.releases:
             LoadBalancerPool(self._name, cluster, child, pulumi.ResourceOptions(parent=self, depends_on=[whole]))
         if cluster.arc is not None and site.azure is not None:
             self.arc = ArcOnboarding(

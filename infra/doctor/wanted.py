@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from typing import Final, Literal
 
@@ -54,7 +54,7 @@ class ProxySettings:
         exceptions: Names, domains and prefixes that are reached without it.
     """
 
-    url: str
+    url: str = field(repr=False)
     exceptions: tuple[str, ...]
 
 

@@ -3,11 +3,13 @@
 Names are those of the ARM resources (arc_facts.md §1.10, §4.1, §5) and of `az connectedk8s` (§1.8, §8).
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from infra.spec.arc_extensions import ExtensionSpec, KnownExtensions, SettingsMap
+from infra.spec.findings import KeyPath
 from infra.spec.types import Address, Boolean, Integer, Minutes, Model, Name
 
 DEFAULT_ARC_TIMEOUT_MINUTES = 20  # what `az connectedk8s connect` allows Helm (§1.8)
@@ -131,9 +133,14 @@ class ClusterArc(Model):
         DEFAULT_ARC_TIMEOUT_MINUTES, description="How long the agents, and then Azure, may take until Connected."
     )
 
+    def written_extensions(self) -> Iterator[tuple[KeyPath, ExtensionSpec]]:
+        """Return the extensions that are written, each with its place below `arc:`."""
+        yield from ((("extensions", index), one) for index, one in enumerate(self.extensions))
+        yield from ((("knownExtensions", key), one) for key, one in self.known_extensions.chosen())
+
     def all_extensions(self) -> tuple[ExtensionSpec, ...]:
         """Return every extension once: the written ones, the usual ones, and Flux where GitOps needs it."""
-        found = [*self.extensions, *self.known_extensions.chosen()]
+        found = [one for _, one in self.written_extensions()]
         if self.flux_configurations and not any(one.is_flux for one in found):
             found.append(KnownExtensions.default_flux())
         return tuple(found)

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from infra.arc import agents
-from infra.components.add_ons import NAMESPACES
+from infra.components.add_ons import METALLB, STORAGE, SYSTEM
 from infra.guest import FirstBoot, KubernetesNode, NodeSecrets, SshHostKey, render_seed, seed_digest
 from infra.guest.api_server import EXEMPT_NAMESPACES, PodSecurity
 from infra.guest.keepalived import ApiServerAddress, keepalived_conf
@@ -156,9 +156,9 @@ def test_the_cluster_own_parts_are_held_to_none() -> None:
             ),
         }
     )
-    scopes = [one.scope.cluster for one in extensions.chosen()]
+    scopes = [one.scope.cluster for _, one in extensions.chosen()]
     assert {one.release_namespace for one in scopes if one} <= set(EXEMPT_NAMESPACES)
-    assert {*NAMESPACES, agents.NAMESPACE, agents.RELEASE_NAMESPACE} <= set(EXEMPT_NAMESPACES)
+    assert {METALLB, STORAGE, SYSTEM, agents.NAMESPACE, agents.RELEASE_NAMESPACE} <= set(EXEMPT_NAMESPACES)
 
 
 def test_the_audit_log_has_who_read_secrets_and_never_what_they_hold() -> None:
