@@ -48,7 +48,7 @@ def test_of_several_none_is_guessed() -> None:
     served = StandIns()
     for number in (1, 2):
         served.of("Configure", Call(f"ipv4:127.0.0.1:{number}"))
-    with pytest.raises(Aborted, match="UNAVAILABLE: .* run the same command again"):
+    with pytest.raises(Aborted, match=r"UNAVAILABLE: .* run the same command again"):
         served.of("Create", Call("ipv4:127.0.0.1:3"))
 
 
