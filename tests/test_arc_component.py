@@ -17,6 +17,7 @@ from tests.taking import Inputs, declared
 
 WORKSPACE = "/subscriptions/s/resourceGroups/r/providers/Microsoft.OperationalInsights/workspaces/w"
 ACCOUNT = "/subscriptions/s/resourceGroups/r/providers/Microsoft.Monitor/accounts/m"
+SCOPE = "/subscriptions/s/resourceGroups/r/providers/Microsoft.HybridCompute/privateLinkScopes/s"
 INSIGHTS = {"logAnalyticsWorkspaceResourceID": WORKSPACE}
 
 
@@ -106,3 +107,10 @@ def test_who_needs_no_collection_gets_none(known: dict[str, Any]) -> None:
     assert not [name for name in found if name.endswith("-collection")]
     (extension,) = (one for one in found.values() if "extensionType" in one)
     assert extension["configurationProtectedSettings"] == {}
+
+
+@pytest.mark.parametrize("scope", [None, SCOPE], ids=["without", "with"])
+def test_a_cluster_is_not_reached_through_azure_over_a_private_link(scope: str | None) -> None:
+    found = onboarded({}, stack={"privateLinkScope": scope} if scope else {})["lab-a-connected-cluster"]
+    assert found["clusterConnect"] is (scope is None)
+    assert found.get("privateLinkScopeId") == scope

@@ -77,7 +77,11 @@ class OidcIssuer:
 
 @dataclass(frozen=True)
 class Features:
-    """What of Arc a cluster uses."""
+    """What of Arc a cluster uses.
+
+    Attributes:
+        cluster_connect: Whether the cluster is to be reached through Azure; `connects` says whether it is.
+    """
 
     proxy: Proxy | None = None
     private_link_scope_id: str | None = None
@@ -88,6 +92,11 @@ class Features:
     oidc_issuer: OidcIssuer = OidcIssuer()
     workload_identity: bool = False
     container_log_path: str | None = None
+
+    @property
+    def connects(self) -> bool:
+        """Return whether the cluster is reached through Azure, which a private link excludes (facts §8.3)."""
+        return self.cluster_connect and self.private_link_scope_id is None
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def _wanted(spec: InstanceSpec, azure: Azure, cluster: ConnectedCluster) -> Onbo
         features=Features(
             private_link_scope_id=arc.private_link_scope if arc else None,
             gateway_id=arc.gateway if arc else None,
-            cluster_connect=settings.cluster_connect,
+            cluster_connect=cluster.cluster_connect,
             custom_locations=CustomLocations(
                 settings.custom_locations_feature.enabled, settings.custom_locations_feature.oid
             ),

@@ -191,7 +191,7 @@ class ArcOnboarding(pulumi.ComponentResource):
             azure_hybrid_benefit=settings.azure_hybrid_benefit,
             agent_auto_upgrade=settings.agent_auto_upgrade,
             release_train=settings.release_train,
-            cluster_connect=settings.cluster_connect and arc.private_link_scope is None,
+            cluster_connect=cluster.cluster_connect,
             custom_locations=settings.custom_locations_feature.model_dump(by_alias=True),
             azure_rbac=settings.azure_rbac.model_dump(by_alias=True, mode="json"),
             oidc_issuer=settings.oidc_issuer.model_dump(by_alias=True),

@@ -34,7 +34,7 @@ class AzureRbac(Model):
 class OidcIssuer(Model):
     """The cluster as an OpenID Connect issuer (§1.10)."""
 
-    enabled: Boolean = Field(False, description="Once on, Azure doesn't let it be switched off.")
+    enabled: Boolean = Field(False, description="Switched off again, the cluster is connected anew.")
     self_hosted_issuer_url: Url | None = Field(None, description="Your own issuer; absent: one that Azure hosts.")
 
 
@@ -120,7 +120,9 @@ class ClusterArc(Model):
     azure_hybrid_benefit: Literal["True", "False", "NotApplicable"] = Field("NotApplicable")
     agent_auto_upgrade: Boolean = Field(True, description="Let Azure upgrade the agents; that is no drift.")
     release_train: Literal["stable", "preview"] = Field("stable")
-    cluster_connect: Boolean = Field(True, description="Reach the API server through Azure.")
+    cluster_connect: Boolean = Field(
+        True, description="Reach the API server through Azure; off over a private link."
+    )
     azure_rbac: AzureRbac = Field(AzureRbac())
     oidc_issuer: OidcIssuer = Field(OidcIssuer())
     workload_identity: Boolean = Field(False, description="Needs the OIDC issuer.")

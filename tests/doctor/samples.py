@@ -35,6 +35,7 @@ from infra.doctor.facts import (
 from infra.doctor.packages import ALL
 from infra.doctor.wanted import (
     Endpoint,
+    Outside,
     WantedHost,
     WantedInstance,
     WantedMachine,
@@ -190,7 +191,7 @@ def wanted(hosts: int = 4) -> WantedInstance:
         reserved=((IPv4Network("10.244.0.0/16"), "pods"), (IPv4Network("10.96.0.0/12"), "services")),
         dns_servers=(IPv4Address("192.168.1.1"),),
         proxy=None,
-        endpoints=(Endpoint("mcr.microsoft.com"),),
+        outside=Outside((Endpoint("mcr.microsoft.com"),)),
         underlay_mtu=1500,
         plan_problem=None,
     )

@@ -262,16 +262,18 @@ class _Inquiry:
         # libvirt itself answers at the gateway of a NAT network, and only once that stands.
         own = {network.gateway for network in self.host.networks if network.mode != "bridge"}
         asked = [server for server in servers if server not in own]
-        name = next((one.name for one in self.asked.endpoints), _NAME_ASKED)
+        name = next((one.name for one in self.asked.endpoints if not one.is_address), _NAME_ASKED)
         return _at_once(lambda server: names.ask(self.commands, server, name), asked)
 
     def _endpoints(self) -> tuple[EndpointAnswer, ...]:
         if not self.asked.endpoints:
-            raise Unlearned("not asked, as --offline says")
+            raise Unlearned(self.instance.outside.reason or "not asked, as --offline says")
         if self.facts.access.forwarding is not None:
             raise Unlearned("endpoints are tried through sshd, which forbids it")
-        proxy = self.instance.proxy
-        return _at_once(lambda one: outbound.reach_endpoint(self.commands, one, proxy), self.asked.endpoints)
+        proxy, authorities = self.instance.proxy, self.instance.outside.authorities
+        return _at_once(
+            lambda one: outbound.reach_endpoint(self.commands, one, proxy, authorities), self.asked.endpoints
+        )
 
     def _peers(self) -> tuple[PeerAnswer, ...]:
         peers = [one.underlay_address for one in self.instance.hosts if one.name != self.host.name]

@@ -1,4 +1,4 @@
-"""A connected cluster's proxy is a secret: in the engine's state, in a diff, in an error; an older state's too."""
+"""A connected cluster to the engine: what of it is secret, what a change of it does; an older state's, too."""
 
 from __future__ import annotations
 
@@ -36,8 +36,12 @@ INPUTS = {
 
 
 @pytest.fixture
-def stub() -> Iterator[Any]:
-    log = MemoryLog()
+def log() -> MemoryLog:
+    return MemoryLog()
+
+
+@pytest.fixture
+def stub(log: MemoryLog) -> Iterator[Any]:
     kinds = {CONNECTED_CLUSTER.token: ConnectedClusterKind(AzureSessions())}
     server = grpc.server(ThreadPoolExecutor(2))
     servicer = Servicer("0.1.0", kinds, lambda _: log, log)
@@ -99,3 +103,46 @@ def test_an_error_of_the_model_does_not_repeat_what_it_was_given() -> None:
     with pytest.raises(ValidationError) as caught:
         ConnectedClusterState.model_validate(INPUTS | {"proxy": f"http://ann:{PASSWORD}@p"})
     assert PASSWORD not in str(caught.value)
+
+
+def changes(stub: Any, before: dict[str, Any], **after: Any) -> tuple[dict[str, int], list[str]]:
+    """Return what a diff says: the kind of each change of a standing cluster, and what replaces it."""
+    old = standing(stub, **before)
+    news = checked(stub, **{name: one for name, one in before.items() if name in INPUTS} | after).inputs
+    answer = stub.Diff(provider_pb2.DiffRequest(urn=URN, id="x", olds=encode(old), news=news))
+    return {path: one.kind for path, one in answer.detailedDiff.items()}, list(answer.replaces)
+
+
+OFF, ON = ({"enabled": one, "selfHostedIssuerUrl": None} for one in (False, True))
+UPDATE, REPLACE = provider_pb2.PropertyDiff.UPDATE, provider_pb2.PropertyDiff.UPDATE_REPLACE
+
+
+def test_an_issuer_that_is_switched_off_replaces_the_connection_and_is_announced(
+    stub: Any, log: MemoryLog
+) -> None:
+    found = changes(stub, {"oidcIssuer": ON}, oidcIssuer=OFF)
+    assert found == ({"oidcIssuer.enabled": REPLACE}, ["oidcIssuer.enabled"])
+    (said,) = [text for level, text in log.lines if level == "info"]
+    assert "Azure can't switch the OIDC issuer off; the cluster is connected anew" in said
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kinds"),
+    [
+        ({"oidcIssuer": OFF}, {"oidcIssuer": ON}, {"oidcIssuer.enabled": UPDATE}),
+        ({"oidcIssuer": ON}, {"oidcIssuer": ON}, {}),
+        ({"location": "eastus"}, {"location": "East US"}, {}),
+        ({}, {"name": "LAB-A", "resourceGroup": "LAB"}, {}),
+        ({}, {"clusterConnect": False}, {"clusterConnect": UPDATE}),
+        ({}, {"location": "westus"}, {"location": REPLACE}),
+        ({}, {"name": "other"}, {"name": REPLACE}),
+        ({}, {"infrastructure": "azure_stack_hci"}, {"infrastructure": REPLACE}),
+        ({}, {"clusterUid": "another"}, {"clusterUid": REPLACE}),
+        ({}, {"privateLinkScopeId": "/s"}, {"privateLinkScopeId": REPLACE}),
+    ],
+)
+def test_what_azure_cannot_change_is_replaced_and_what_it_takes_for_the_same_is_left(
+    stub: Any, log: MemoryLog, before: dict[str, Any], after: dict[str, Any], kinds: dict[str, int]
+) -> None:
+    assert changes(stub, before, **after)[0] == kinds
+    assert not [text for level, text in log.lines if level == "info"]
