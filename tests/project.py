@@ -20,7 +20,10 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 
-_HOST_KINDS = ("infra:AzureLocalInstance", "infra:PhysicalHost", "index:Host", "index:Network")
+_HOST_KINDS = (
+    *("infra:AzureLocalInstance", "index:StackIdentity"),
+    *("infra:PhysicalHost", "index:Host", "index:Network"),
+)
 HOST_ONLY = tuple(word for kind in _HOST_KINDS for word in ("--target", f"**azlocal:{kind}::**"))
 """Flags for hosts and their networks alone, without images and machines."""
 
