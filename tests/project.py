@@ -18,6 +18,8 @@ from typing import Any
 
 import yaml
 
+from tests.waiting import eventually
+
 ROOT = Path(__file__).resolve().parent.parent
 
 _HOST_KINDS = (
@@ -116,6 +118,7 @@ class Project:
         for process in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
+        eventually(lambda: not self.processes(), "the end of killed processes", 10)
 
     def edit(self, **config: Any) -> None:
         """Change keys of the stack's configuration."""

@@ -26,6 +26,9 @@ _WITHHELD: Final = (
     "sys_rawio",
     "sys_time",  # the host's clock
 )
+_NEED_XSAVE: Final = ("avx", "avx2", "f16c", "fma", "vaes", "vpclmulqdq", "pku")
+"""Of what QEMU emulates (Linux: arch/x86/kernel/cpu/cpuid-deps.c)."""
+
 _DRIVERS: Final[Mapping[str, MachineType]] = {"lxc": "container", "kvm": "vm", "qemu": "emulated"}
 
 
@@ -192,10 +195,11 @@ def _virtual_machine(machine: MachineDefinition) -> Any:
 def _emulated_cpu() -> etree._Element:
     """Return all that QEMU emulates but what makes each switch between processes and each page walk dearer.
 
-    Measured without them: a process starts in half of the time, a boot takes a tenth less of a processor. Without
-    XSAVE there is no AVX either, whose emulation is slower than what programs do instead.
+    Measured without XSAVE and five-level page tables: a process starts in half of the time, a boot takes a tenth
+    less of a processor. What needs XSAVE goes with it, or Linux believes the processor: its AES test then dies of
+    an instruction of AVX, whose emulation is slower, besides, than what programs do instead.
     """
-    without = (E.feature(policy="disable", name=name) for name in ("xsave", "la57"))
+    without = (E.feature(policy="disable", name=name) for name in ("la57", "xsave", *_NEED_XSAVE))
     cpu: etree._Element = E.cpu(*without, mode="maximum", check="none")
     return cpu
 
