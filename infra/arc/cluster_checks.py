@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from infra.arc.charts import minor_of
 from infra.arc.model import Onboarding, Problem
+from infra.kubernetes.client_library import load_client_library
 
 Object = Mapping[str, Any]
 
@@ -140,6 +141,7 @@ def _free(node: Object, pods: Sequence[Object]) -> int:
 
 
 def _bytes(quantity: str) -> int:
+    load_client_library()
     from kubernetes.utils.quantity import parse_quantity
 
     parse: Any = parse_quantity  # has no types

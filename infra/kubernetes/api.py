@@ -12,6 +12,7 @@ import urllib3
 import yaml
 
 from infra.errors import UserError
+from infra.kubernetes.client_library import load_client_library
 from infra.kubernetes.kubeconfig import in_memory
 from infra.kubernetes.memory_file import MemoryFile
 
@@ -49,7 +50,8 @@ class ClusterApi:
     """One cluster's API server, as a kubeconfig names it."""
 
     def __init__(self, kubeconfig: str) -> None:
-        # Imported here: it takes a third of a second, which a plan or a preview needn't pay.
+        # Imported here: a plan or a preview needn't pay for it.
+        load_client_library()
         from kubernetes.client import ApiClient, Configuration
         from kubernetes.config import load_kube_config_from_dict
 

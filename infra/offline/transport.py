@@ -16,6 +16,7 @@ import urllib3
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from infra.errors import UserError
+from infra.kubernetes.client_library import load_client_library
 from infra.kubernetes.kubeconfig import in_memory
 from infra.kubernetes.memory_file import MemoryFile
 from infra.offline import kubeconfig
@@ -130,6 +131,7 @@ class Transport:
         with self._lock:
             if self._rest is None:
                 # Imported here: it takes longer than everything else that the plugin needs to start.
+                load_client_library()
                 from kubernetes.client import ApiException, Configuration
                 from kubernetes.client.rest import RESTClientObject
                 from kubernetes.config import ConfigException, load_kube_config_from_dict
