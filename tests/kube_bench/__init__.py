@@ -50,7 +50,7 @@ def failures(project: Project, machine: str, role: str) -> dict[str, str]:
     on(
         project,
         machine,
-        f"'sudo mkdir -p {_ON_NODE} && base64 --decode | sudo tar --extract --gzip --directory {_ON_NODE}'",
+        f"sudo mkdir -p {_ON_NODE} && base64 --decode | sudo tar --extract --gzip --directory {_ON_NODE}",
         stdin=_packed(_compiled()),
     )
     options = ["--config-dir", f"{_ON_NODE}/cfg", "--benchmark", BENCHMARK, "--targets", _TARGETS[role], "--json"]
