@@ -42,6 +42,7 @@ class ConnectedCluster:
         name: Of the Azure resource.
         location: The Azure region.
         tags: The stack's and the cluster's own.
+        cluster_connect: Whether the cluster is reached through Azure; a private link scope excludes it.
         proxy: The site's proxy, with the cluster's own networks among what is reached directly.
         settings: What people wrote of the cluster's connection.
         extensions: Every extension once.
@@ -50,6 +51,7 @@ class ConnectedCluster:
     name: str
     location: str
     tags: Mapping[str, str]
+    cluster_connect: bool
     proxy: Proxy | None
     settings: ClusterArc
     extensions: tuple[ExtensionSpec, ...]
@@ -72,6 +74,7 @@ def connected_cluster_of(spec: InstanceSpec, cluster: ClusterSpec) -> ConnectedC
         name=cluster.arc.name or f"{spec.name}-{cluster.name}",
         location=cluster.arc.location or spec.stack.location,
         tags={**arc.tags, **cluster.arc.tags},
+        cluster_connect=cluster.arc.cluster_connect and arc.private_link_scope is None,  # arc_facts.md §8.3
         proxy=_proxy_of(spec.netplan.proxy, cluster),
         settings=cluster.arc,
         extensions=cluster.arc.all_extensions(),

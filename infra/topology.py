@@ -16,7 +16,7 @@ from infra.host_networks import HostNetwork, carrier, host_networks
 from infra.placement import MachineRole, Placement, plan_placement
 from infra.spec import InstanceSpec, SpecError
 from infra.spec.hosts import HostSpec
-from infra.spec.stack import AgentPool, ClusterSpec, Provisioning
+from infra.spec.stack import AgentPool, ClusterSpec, PodSecurity, Provisioning
 from infra.spec.vm_sizes import VmSize
 
 MachineType = Literal["auto", "vm", "container", "emulated"]
@@ -121,8 +121,9 @@ class Cluster:
         pod_cidr: The pods' network.
         service_cidr: The services' network.
         network_policy: The network plugin, lower case.
+        pod_security: The level of pods whose namespace says nothing, as a new cluster is founded with.
         provisioning: How far it is built: to running machines, or to Kubernetes.
-        add_on_values: Helm values of people's own, by add-on.
+        add_on_values: Helm values of people's own, by add-on; one that isn't named isn't installed.
         timeout_minutes: How long its API server, and then all of it, may take to come up.
         machines: Names of its machines, control plane first.
         arc: How it is connected to Azure Arc; None where it isn't.
@@ -138,6 +139,7 @@ class Cluster:
     pod_cidr: str
     service_cidr: str
     network_policy: str
+    pod_security: PodSecurity
     provisioning: Provisioning
     add_on_values: Mapping[str, Mapping[str, Any]]
     timeout_minutes: float
@@ -350,6 +352,7 @@ def _cluster(
         pod_cidr=str(profile.pod_cidr.network),
         service_cidr=str(profile.service_cidr.network),
         network_policy=profile.network_policy.lower(),
+        pod_security=cluster.pod_security,
         provisioning=cluster.provisioning,
         add_on_values={name: one.values for name, one in cluster.add_ons.by_name().items()},
         timeout_minutes=cluster.timeout_minutes,

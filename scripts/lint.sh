@@ -13,7 +13,7 @@ check ruff check .
 check ruff format --check .
 check mypy
 check lint-imports
-check shellcheck --external-sources .ci/run scripts/*.sh scripts/setup/*.sh scripts/setup/pulumi/*.sh infra/kvm/preparation/files/*.sh
+check shellcheck --external-sources .ci/run scripts/*.sh scripts/setup/*.sh scripts/setup/pulumi/*.sh infra/kvm/preparation/files/*.sh infra/kubernetes/files/*.sh
 
 if ((${#failed[@]})); then
   echo "lint: failed: ${failed[*]}" >&2

@@ -18,9 +18,14 @@ from typing import Any
 
 import yaml
 
+from tests.waiting import eventually
+
 ROOT = Path(__file__).resolve().parent.parent
 
-_HOST_KINDS = ("infra:AzureLocalInstance", "infra:PhysicalHost", "index:Host", "index:Network")
+_HOST_KINDS = (
+    *("infra:AzureLocalInstance", "index:StackIdentity"),
+    *("infra:PhysicalHost", "index:Host", "index:Network"),
+)
 HOST_ONLY = tuple(word for kind in _HOST_KINDS for word in ("--target", f"**azlocal:{kind}::**"))
 """Flags for hosts and their networks alone, without images and machines."""
 
@@ -113,6 +118,7 @@ class Project:
         for process in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
+        eventually(lambda: not self.processes(), "the end of killed processes", 10)
 
     def edit(self, **config: Any) -> None:
         """Change keys of the stack's configuration."""

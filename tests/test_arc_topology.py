@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from infra.arc_commands.stack import ClusterOfStack
 from infra.arc_topology import ConnectedCluster, arc_of, connected_cluster_of
 from infra.spec import InstanceSpec
 from tests.addresses.arc_cases import SUBSCRIPTION, flux
 from tests.instances import cluster, make_spec
 
+SCOPE = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/g/providers/Microsoft.HybridCompute/privateLinkScopes/s"
 PROXY = {"httpsProxy": "http://proxy.example:3128", "noProxy": ["intern.example"]}
 
 
@@ -51,6 +53,19 @@ def test_the_clusters_own_networks_are_reached_without_the_proxy() -> None:
         *("intern.example", "10.96.0.0/12", "10.244.0.0/16"),
         *("kubernetes.default.svc", ".svc.cluster.local", ".svc"),
     )
+
+
+@pytest.mark.parametrize(
+    ("scope", "written", "expected"), [(None, True, True), (SCOPE, True, False), (None, False, False)]
+)
+def test_a_private_link_excludes_that_a_cluster_is_reached_through_azure(
+    scope: str | None, written: bool, expected: bool
+) -> None:
+    spec = spec_of({"clusterConnect": written}, stack={"privateLinkScope": scope} if scope else {})
+    assert connected(spec).cluster_connect is expected
+    arc = arc_of(spec)
+    assert arc is not None
+    assert ClusterOfStack(spec, "a", arc, connected(spec)).settings.cluster_connect is expected
 
 
 @pytest.mark.parametrize(

@@ -316,6 +316,10 @@ class Azure(Arm):
             lambda: self._resources.resources.get_by_id(id.lstrip("/"), api_version=api_version, cls=parsed),
         )
 
+    def list_resources(self, path: str, api_version: str) -> list[Body]:
+        """Return what a path of ARM's lists, such as `{rule}/associations`."""
+        return self._list(path, api_version)
+
     def put_resource(self, id: str, api_version: str, body: Body, **bounds: Unpack[Bounds]) -> Body:
         """Create or replace any resource by its ARM id."""
         return self._put(

@@ -92,6 +92,8 @@ def is_within(wanted: Any, found: Any) -> bool:
     if isinstance(wanted, Mapping):
         below = found if isinstance(found, Mapping) else {}
         return all(is_within(value, below.get(key)) for key, value in wanted.items())
+    if isinstance(wanted, list) and isinstance(found, list):
+        return len(wanted) == len(found) and all(map(is_within, wanted, found))
     if isinstance(wanted, str) and isinstance(found, str):
         return wanted.replace(" ", "").lower() == found.replace(" ", "").lower()
     if found is None:

@@ -64,7 +64,7 @@ def settings_of(wanted: Onboarding) -> Settings:
     features = wanted.features
     return Settings(
         location=short_location(wanted.location),
-        cluster_connect=features.cluster_connect,
+        cluster_connect=features.connects,
         azure_rbac=features.azure_rbac.enabled,
         auto_upgrade=wanted.auto_upgrade,
         private_link=features.private_link_scope_id is not None,

@@ -120,7 +120,7 @@ def _forced(wanted: Onboarding) -> dict[str, Any]:
     is_private = features.private_link_scope_id is not None
     locations = features.custom_locations.enabled and not is_private
     values: dict[str, Any] = {
-        f"{_DEFAULTS}.clusterconnect-agent.enabled": features.cluster_connect and not is_private,
+        f"{_DEFAULTS}.clusterconnect-agent.enabled": features.connects,
         f"{_DEFAULTS}.customLocations.enabled": locations,
     }
     if locations:

@@ -77,7 +77,11 @@ class OidcIssuer:
 
 @dataclass(frozen=True)
 class Features:
-    """What of Arc a cluster uses."""
+    """What of Arc a cluster uses.
+
+    Attributes:
+        cluster_connect: Whether the cluster is to be reached through Azure; `connects` says whether it is.
+    """
 
     proxy: Proxy | None = None
     private_link_scope_id: str | None = None
@@ -88,6 +92,11 @@ class Features:
     oidc_issuer: OidcIssuer = OidcIssuer()
     workload_identity: bool = False
     container_log_path: str | None = None
+
+    @property
+    def connects(self) -> bool:
+        """Return whether the cluster is reached through Azure, which a private link excludes (facts §8.3)."""
+        return self.cluster_connect and self.private_link_scope_id is None
 
 
 @dataclass(frozen=True)
@@ -102,6 +111,7 @@ class Onboarding:
         auto_upgrade: Whether Azure keeps the agents up to date. What it then installs is no drift.
         agent_version: The agents' chart; None: what Azure says is current.
         register_providers: Whether resource providers that a subscription lacks may be registered.
+        providers: Those that what is declared on it needs, beside Arc's own.
         probe_image: With Python, and on the cluster's nodes already: to try endpoints from a pod first. None: they
             aren't tried from there.
     """
@@ -120,6 +130,7 @@ class Onboarding:
     agent_version: str | None = None
     release_train: str = "stable"
     register_providers: bool = False
+    providers: tuple[str, ...] = ()
     probe_image: str | None = None
 
     @property

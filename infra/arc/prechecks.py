@@ -65,7 +65,7 @@ def _settings(wanted: Onboarding) -> Iterator[Problem]:
             "custom locations can't be used over a private link: they need cluster connect, which it forces off",
             "switch one of them off",
         )
-    if locations.enabled and not features.cluster_connect:
+    elif locations.enabled and not features.connects:
         yield Problem("custom-locations-connect", "custom locations need cluster connect", "switch it on")
     if locations.enabled and not locations.oid:
         yield Problem(
@@ -127,6 +127,7 @@ def _providers(azure: Azure, wanted: Onboarding, patience: Patience) -> Iterator
         needed[HYBRID_COMPUTE] = "error"
     if features.custom_locations.enabled:
         needed[EXTENDED_LOCATION] = "error"
+    needed |= dict.fromkeys(wanted.providers, "error")
     for namespace, severity in needed.items():
         state = azure.provider_state(namespace)
         if state in _REGISTERED:

@@ -7,11 +7,13 @@ from dataclasses import replace
 
 from infra.arc.azure import Azure
 from infra.arc.errors import AzureUnreachable
+from infra.arc.monitoring import INSIGHTS
 from infra.arc.onboarding import CustomLocations, Features, OidcIssuer, Onboarding, Problem, precheck
 from infra.arc_commands.access import azure_of
 from infra.arc_topology import ConnectedCluster
 from infra.errors import UserError
 from infra.spec import Finding, InstanceSpec
+from infra.spec.arc_extensions import ExtensionSpec
 from infra.topology import Topology
 
 _UNREACHABLE = "azure-unreachable"
@@ -50,10 +52,10 @@ def azure_findings(spec: InstanceSpec, topology: Topology, *, may_register: bool
 
 def _each_once(spec: InstanceSpec, azure: Azure, connected: list[ConnectedCluster]) -> Iterator[Onboarding]:
     """Yield what Azure is asked, once for clusters that differ in nothing that it is asked about."""
-    seen: set[tuple[str, str, Features]] = set()
+    seen: set[tuple[str, str, Features, tuple[str, ...]]] = set()
     for cluster in connected:
         wanted = _wanted(spec, azure, cluster)
-        key = (wanted.location, wanted.release_train, wanted.features)
+        key = (wanted.location, wanted.release_train, wanted.features, wanted.providers)
         if key not in seen:
             seen.add(key)
             yield wanted
@@ -72,7 +74,7 @@ def _wanted(spec: InstanceSpec, azure: Azure, cluster: ConnectedCluster) -> Onbo
         features=Features(
             private_link_scope_id=arc.private_link_scope if arc else None,
             gateway_id=arc.gateway if arc else None,
-            cluster_connect=settings.cluster_connect,
+            cluster_connect=cluster.cluster_connect,
             custom_locations=CustomLocations(
                 settings.custom_locations_feature.enabled, settings.custom_locations_feature.oid
             ),
@@ -81,7 +83,12 @@ def _wanted(spec: InstanceSpec, azure: Azure, cluster: ConnectedCluster) -> Onbo
         ),
         release_train=settings.release_train,
         register_providers=arc.register_providers if arc else False,
+        providers=(INSIGHTS,) if any(map(_is_collected, cluster.extensions)) else (),
     )
+
+
+def _is_collected(extension: ExtensionSpec) -> bool:
+    return extension.data_collection is not None and extension.data_collection.is_workspace
 
 
 def _problems(azure: Azure, wanted: Onboarding, *, may_register: bool) -> Iterator[Problem]:

@@ -57,7 +57,7 @@ class ClusterOfStack:
         written = self.connected.settings
         return Settings(
             location=short_location(self.connected.location),
-            cluster_connect=written.cluster_connect,
+            cluster_connect=self.connected.cluster_connect,
             azure_rbac=written.azure_rbac.enabled,
             auto_upgrade=written.agent_auto_upgrade,
             private_link=self.arc.spec.private_link_scope is not None,

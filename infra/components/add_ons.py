@@ -1,4 +1,4 @@
-"""What runs on every cluster: Calico, MetalLB, a provisioner of node disks; one Helm release each.
+"""What runs on every cluster: Calico, MetalLB unless it's off, a provisioner of node disks; a Helm release each.
 
 Upstream's charts, unmodified, from the bundle. The releases aren't waited for one by one: the Cluster resource
 waits for all of them at once, and says why where one doesn't come up.
@@ -22,10 +22,8 @@ from infra.topology import Cluster
 SYSTEM = "kube-system"
 METALLB = "metallb-system"
 STORAGE = "local-path-storage"
-NAMESPACES = (SYSTEM, METALLB, STORAGE)
-"""Whose workloads make a cluster whole."""
 
-GENERATED_SECRETS = ({"namespace": METALLB, "name": "metallb-memberlist", "key": "secretkey"},)
+METALLB_SECRET = {"namespace": METALLB, "name": "metallb-memberlist", "key": "secretkey"}
 """What speakers can't start without. MetalLB's controller makes it later, and keeps one that is there."""
 
 PROVISIONER = "rancher.io/local-path"
@@ -36,9 +34,17 @@ OptionsFor = Callable[..., pulumi.ResourceOptions]
 
 
 class AddOns(pulumi.ComponentResource):
-    """The add-ons of one cluster, up to where the cluster can be waited for."""
+    """The add-ons of one cluster, up to where the cluster can be waited for.
+
+    Attributes:
+        releases: By add-on.
+        namespaces: Whose workloads make the cluster whole.
+        generated_secrets: What workloads can't start without, and nobody brings.
+    """
 
     releases: Mapping[str, Release]
+    namespaces: tuple[str, ...]
+    generated_secrets: tuple[Mapping[str, str], ...]
 
     def __init__(
         self, name: str, cluster: Cluster, bundle: BundleFiles, child: OptionsFor, opts: pulumi.ResourceOptions
@@ -80,19 +86,8 @@ class AddOns(pulumi.ComponentResource):
                 "nodeSelector": "all()",
             },
         )
-        # Its speakers use the host's network, which only a namespace that says so may.
-        privileged = {"pod-security.kubernetes.io/enforce": "privileged"}
-        metallb_namespace = Namespace(
-            f"{name}-metallb-namespace", options, metadata=ObjectMetaArgs(name=METALLB, labels=privileged)
-        )
-        metallb = Release(
-            f"{name}-metallb",
-            options,
-            name="metallb",
-            namespace=metallb_namespace.metadata["name"],
-            chart=bundle.chart("metallb"),
-            values=merged(metallb_values(), overrides.get("metallb", {})),
-            skip_await=True,
+        metallb = (
+            {"metallb": _metallb(name, overrides["metallb"], bundle, options)} if "metallb" in overrides else {}
         )
         storage = Release(
             f"{name}-local-path-provisioner",
@@ -114,8 +109,29 @@ class AddOns(pulumi.ComponentResource):
             reclaim_policy="Retain",
             volume_binding_mode="WaitForFirstConsumer",
         )
-        self.releases = {"calico": calico, "metallb": metallb, "local-path-provisioner": storage}
+        self.releases = {"calico": calico, **metallb, "local-path-provisioner": storage}
+        self.namespaces = (SYSTEM, *((METALLB,) if metallb else ()), STORAGE)
+        self.generated_secrets = (METALLB_SECRET,) if metallb else ()
         self.register_outputs({})
+
+
+def _metallb(
+    name: str, values: Mapping[str, Any], bundle: BundleFiles, options: pulumi.ResourceOptions
+) -> Release:
+    # Its speakers use the host's network, which only a namespace that says so may.
+    privileged = {"pod-security.kubernetes.io/enforce": "privileged"}
+    namespace = Namespace(
+        f"{name}-metallb-namespace", options, metadata=ObjectMetaArgs(name=METALLB, labels=privileged)
+    )
+    return Release(
+        f"{name}-metallb",
+        options,
+        name="metallb",
+        namespace=namespace.metadata["name"],
+        chart=bundle.chart("metallb"),
+        values=merged(metallb_values(), values),
+        skip_await=True,
+    )
 
 
 class LoadBalancerPool(pulumi.ComponentResource):

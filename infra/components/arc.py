@@ -12,18 +12,22 @@ import pulumi
 
 from infra.arc_topology import Arc
 from infra.arc_topology import ConnectedCluster as ConnectedClusterTopology
+from infra.resources.data_collection import ASSOCIATION_NAMES
 from infra.resources.declared import (
     ArcEmulator,
     ArcRegistration,
     ConnectedCluster,
     ControlPlane,
     CustomLocation,
+    DataCollection,
     Extension,
     FluxConfiguration,
 )
 from infra.spec.arc import FluxConfiguration as FluxSpec
-from infra.spec.arc_extensions import ExtensionSpec
+from infra.spec.arc_extensions import LOGS_TYPE, ExtensionSpec
 
+# Where logs go outside of Azure's public cloud.
+_LOGS_DOMAINS = {"AzureChinaCloud": "opinsights.azure.cn", "AzureUSGovernment": "opinsights.azure.us"}
 _SECRETS = "arc"  # namespace of the stack's secrets: `pulumi config set --secret arc:NAME`
 
 
@@ -124,7 +128,7 @@ class ArcOnboarding(pulumi.ComponentResource):
         super().__init__("azlocal:infra:ArcOnboarding", f"{name}-arc", None, opts)
         self._name, self._cluster, self._azure, self._kubernetes = name, cluster, azure, kubernetes
         self.connected_cluster = self._connect(self._register())
-        extensions = {one.name: self._extension(one) for one in cluster.extensions}
+        extensions = {one.name: self._extension(one, self._collection(one)) for one in cluster.extensions}
         flux = [extensions[one.name] for one in cluster.extensions if one.is_flux]
         for configuration in cluster.settings.flux_configurations:
             self._flux_configuration(configuration, flux)
@@ -187,12 +191,12 @@ class ArcOnboarding(pulumi.ComponentResource):
             azure_hybrid_benefit=settings.azure_hybrid_benefit,
             agent_auto_upgrade=settings.agent_auto_upgrade,
             release_train=settings.release_train,
-            cluster_connect=settings.cluster_connect and arc.private_link_scope is None,
+            cluster_connect=cluster.cluster_connect,
             custom_locations=settings.custom_locations_feature.model_dump(by_alias=True),
             azure_rbac=settings.azure_rbac.model_dump(by_alias=True, mode="json"),
             oidc_issuer=settings.oidc_issuer.model_dump(by_alias=True),
             workload_identity=settings.workload_identity,
-            proxy=proxy.model_dump(by_alias=True, mode="json") if proxy else None,
+            proxy=pulumi.Output.secret(proxy.model_dump(by_alias=True, mode="json")) if proxy else None,
             proxy_ca=azure.file(arc.proxy_ca_file),
             private_link_scope_id=arc.private_link_scope,
             gateway_id=arc.gateway,
@@ -205,11 +209,31 @@ class ArcOnboarding(pulumi.ComponentResource):
         # Agents needn't remove what goes with its cluster; Azure's side is the registration's to delete then.
         return pulumi.ResourceOptions(parent=self, deleted_with=self._kubernetes.control_plane)
 
-    def _extension(self, extension: ExtensionSpec) -> Extension:
+    def _collection(self, extension: ExtensionSpec) -> DataCollection | None:
+        """Declare what Azure Monitor needs to collect what an extension sends; None where it sends it nothing."""
+        wanted = extension.data_collection
+        if wanted is None or not wanted.is_workspace:
+            return None
+        return DataCollection(
+            f"{self._name}-{extension.name}-collection",
+            pulumi.ResourceOptions(parent=self),
+            **self._place,
+            name=ASSOCIATION_NAMES[wanted.collects],
+            collects=wanted.collects,
+            workspace_id=wanted.workspace_id,
+            settings=wanted.settings,
+            tags=dict(self._cluster.tags),
+            register_providers=self._azure.settings.spec.register_providers,
+        )
+
+    def _extension(self, extension: ExtensionSpec, collection: DataCollection | None) -> Extension:
         scope = extension.scope
+        settings, protected = self._monitored(extension, collection)
         return Extension(
             f"{self._name}-{extension.name}",
-            self._inside,
+            pulumi.ResourceOptions.merge(
+                self._inside, pulumi.ResourceOptions(depends_on=[collection] if collection else [])
+            ),
             **self._place,
             name=extension.name,
             extension_type=extension.extension_type,
@@ -217,9 +241,28 @@ class ArcOnboarding(pulumi.ComponentResource):
             release_namespace=scope.cluster.release_namespace if scope.cluster else None,
             target_namespace=scope.namespace.target_namespace if scope.namespace else None,
             version=extension.version,
-            configuration_settings=dict(extension.configuration_settings),
-            configuration_protected_settings=_secrets(extension.configuration_protected_settings),
+            configuration_settings=settings | extension.configuration_settings,
+            configuration_protected_settings=protected | _secrets(extension.configuration_protected_settings),
         )
+
+    def _monitored(
+        self, extension: ExtensionSpec, collection: DataCollection | None
+    ) -> tuple[dict[str, str], dict[str, pulumi.Input[str]]]:
+        """Return what Container Insights has to be told of its workspace, or its chart installs no agents.
+
+        With the cluster's identity there is no key, and the chart wants to see one all the same
+        (microsoft/Docker-Provider, charts/azuremonitor-containers; az fills it in like this).
+        """
+        if collection is None or extension.extension_type.lower() != LOGS_TYPE:
+            return {}, {}
+        domain = _LOGS_DOMAINS.get(self._azure.settings.spec.cloud)
+        settings, protected = dict[str, str](), dict[str, pulumi.Input[str]]()
+        for agents in ("amalogs", "omsagent"):  # the same ones, by their new name and by their old
+            if domain:
+                settings[f"{agents}.domain"] = domain
+            protected[f"{agents}.secret.wsid"] = collection.workspace_key.apply(lambda key: key or "")
+            protected[f"{agents}.secret.key"] = "<not_used>"
+        return settings, protected
 
     def _flux_configuration(self, flux: FluxSpec, extension: list[Extension]) -> None:
         git = flux.git_repository

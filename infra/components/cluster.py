@@ -55,8 +55,10 @@ class Cluster(pulumi.ComponentResource):
             instance=site.instance,
             cluster=cluster.name,
             endpoint=cluster.endpoint,
+            pod_security=cluster.pod_security,
         )
-        nodes = {machine.name: _node(cluster, machine, site, identity) for machine in planned}
+        planes = {machine.name: _address(machine) for machine in planned if machine.role == "controlPlane"}
+        nodes = {machine.name: _node(cluster, machine, site, identity, planes) for machine in planned}
         placement = NodePlacement(
             f"{self._name}-nodes",
             pulumi.ResourceOptions(parent=self),
@@ -76,7 +78,7 @@ class Cluster(pulumi.ComponentResource):
             {
                 "name": machine.name,
                 "role": machine.role,
-                "address": machine.address.partition("/")[0],
+                "address": _address(machine),
                 "sshHostKey": self.machines[machine.name].ssh_host_key,
                 "started": self.machines[machine.name].started,
             }
@@ -110,7 +112,7 @@ class Cluster(pulumi.ComponentResource):
 
         inside = pulumi.ResourceOptions(parent=self)
         # 0.7 s of every run, for the generated classes of Kubernetes' API: only who has a cluster pays them.
-        from infra.components.add_ons import GENERATED_SECRETS, NAMESPACES, AddOns, LoadBalancerPool
+        from infra.components.add_ons import AddOns, LoadBalancerPool
 
         add_ons = AddOns(self._name, cluster, site.bundle, child, inside)
         whole = ClusterResource(
@@ -122,11 +124,11 @@ class Cluster(pulumi.ComponentResource):
             token=identity.token,
             identity_files=list(site.identity_files),
             members=members,
-            namespaces=list(NAMESPACES),
-            generated_secrets=[dict(one) for one in GENERATED_SECRETS],
+            namespaces=list(add_ons.namespaces),
+            generated_secrets=[dict(one) for one in add_ons.generated_secrets],
             add_ons={name: release.status.apply(_revision) for name, release in add_ons.releases.items()},
         )
-        if cluster.load_balancer_ranges:
+        if cluster.load_balancer_ranges and "metallb" in add_ons.releases:
             LoadBalancerPool(self._name, cluster, child, pulumi.ResourceOptions(parent=self, depends_on=[whole]))
         if cluster.arc is not None and site.azure is not None:
             self.arc = ArcOnboarding(
@@ -143,9 +145,18 @@ def _revision(status: kubernetes.helm.v3.outputs.ReleaseStatus | None) -> int | 
     return status.revision if status else None
 
 
+def _address(machine: MachineTopology) -> str:
+    return machine.address.partition("/")[0]
+
+
 def _node(
-    cluster: ClusterTopology, machine: MachineTopology, site: Site, identity: ClusterIdentity
+    cluster: ClusterTopology,
+    machine: MachineTopology,
+    site: Site,
+    identity: ClusterIdentity,
+    planes: Mapping[str, str],
 ) -> KubernetesNode:
+    """Return what makes a machine a node; `planes` are all control planes' addresses by their names."""
     node: dict[str, Any] = {
         "cluster": f"{site.instance}-{cluster.name}",
         "role": machine.role,
@@ -155,6 +166,7 @@ def _node(
         "caHash": identity.ca_hash,
     }
     secrets: dict[str, Any] = {"token": identity.token}
+    settings: dict[str, Any] | None = None
     if machine.role == "controlPlane":
         node |= {
             "number": machine.number,
@@ -164,10 +176,15 @@ def _node(
             "imageTags": {name: site.bundle.tag(name) for name in ("etcd", "coredns")},
         }
         secrets["keys"] = identity.keys
+        settings = {
+            "podSecurity": identity.pod_security,
+            "peers": [address for name, address in planes.items() if name != machine.name],
+            "unicastVrrp": identity.unicast_vrrp,
+        }
     else:
         node |= {
             "maxPods": machine.max_pods,
             "labels": {POOL_LABEL: machine.pool} | dict(machine.labels),
             "taints": list(machine.taints),
         }
-    return KubernetesNode(node, secrets)
+    return KubernetesNode(node, secrets, settings)

@@ -32,10 +32,11 @@ class Site:
 
 @dataclass(frozen=True)
 class KubernetesNode:
-    """What makes a machine a node: NodeInputs and NodeSecrets by their wire names, outputs inside."""
+    """What makes a machine a node: NodeInputs, NodeSecrets, NodeSettings by their wire names, outputs inside."""
 
     node: Mapping[str, Any]
     secrets: Mapping[str, Any]
+    settings: Mapping[str, Any] | None
 
 
 def declare_machines(
@@ -107,6 +108,7 @@ def _declare(
             "node": kubernetes.node if kubernetes else None,
         },
         node_secrets=kubernetes.secrets if kubernetes else None,
+        node_settings=kubernetes.settings if kubernetes else None,
         reached_through=site.hosts[machine.reached_through].host.connection,
         migrates_from=list(site.live_hosts),
     )

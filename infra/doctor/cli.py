@@ -79,14 +79,14 @@ def doctor(
     output = chosen or _format_of(target)
     directory = context.find_root().obj or Path()
     try:
-        instance = _instance(stack or _only_stack(directory), directory)
+        instance = _instance(stack or _only_stack(directory), directory, offline=offline)
     except SpecError as error:
         if output is Format.JSON:
             write(json_text({"ok": False, "hosts": [], "site": [], "findings": as_json(error.findings)}), target)
         echo_findings(error.findings)
         raise typer.Exit(EXIT_UNREADABLE) from None
     hosts = _hosts(instance, names or [])
-    wanted = () if offline else tuple(_endpoint(text) for text in endpoints or []) or instance.endpoints
+    wanted = () if offline else tuple(_endpoint(text) for text in endpoints or []) or instance.outside.endpoints
     try:
         found = _survey(instance, hosts, wanted)
     except KeyboardInterrupt:
@@ -97,22 +97,24 @@ def doctor(
         raise typer.Exit(EXIT_RULE_BROKEN)
 
 
-def _instance(stack: str, directory: Path) -> WantedInstance:
+def _instance(stack: str, directory: Path, *, offline: bool) -> WantedInstance:
     """Read an instance and plan it; nothing is recorded. Hosts can be seen without a sound plan, too."""
-    from infra.doctor.wanted import wanted_instance
+    from infra.doctor.cloud import outside_of
+    from infra.doctor.wanted import Outside, wanted_instance
     from infra.planning import plan_instance, read_locks
     from infra.spec import SpecError, load_instance
     from infra.topology import build_topology
 
     spec = load_instance(stack, directory)
+    outside = Outside(()) if offline else outside_of(spec)
     plan = plan_instance(spec, read_locks(spec))
     try:
         topology = build_topology(spec, plan.addresses, plan.placement)
     except SpecError:
         problem = f"the plan isn't sound: `azlocal plan {stack}` says why"
         typer.echo(f"azlocal: {problem}", err=True)
-        return wanted_instance(spec, plan.addresses, None, problem)
-    return wanted_instance(spec, plan.addresses, topology, None)
+        return wanted_instance(spec, plan.addresses, None, problem, outside)
+    return wanted_instance(spec, plan.addresses, topology, None, outside)
 
 
 def _only_stack(directory: Path) -> str:

@@ -354,6 +354,14 @@ class PeerAnswer:
     carries: bool
 
 
+@dataclass(frozen=True, slots=True)
+class ServedCertificate:
+    """The certificate that a control plane on the host serves, and in how many days it ends."""
+
+    machine: str
+    days: float
+
+
 _NOT_ASKED = Unknown("the host wasn't asked: the time was over")
 
 
@@ -376,6 +384,7 @@ class HostFacts:
     dns: tuple[DnsAnswer, ...] | Unknown = _NOT_ASKED
     endpoints: tuple[EndpointAnswer, ...] | Unknown = _NOT_ASKED
     peers: tuple[PeerAnswer, ...] | Unknown = _NOT_ASKED
+    certificates: tuple[ServedCertificate, ...] | Unknown = _NOT_ASKED
 
 
 def unreached(access: Access, reason: str) -> HostFacts:
@@ -397,4 +406,5 @@ def unreached(access: Access, reason: str) -> HostFacts:
         dns=nothing,
         endpoints=nothing,
         peers=nothing,
+        certificates=nothing,
     )

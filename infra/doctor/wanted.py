@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from typing import Final, Literal
 
@@ -20,7 +20,7 @@ HTTPS: Final = 443
 
 # azure_local_facts.md §4.4: RBURL (resource bridge), K8SURL (Arc agents in every cluster). Only names that can be
 # asked: wildcards stand for names that a service makes up later.
-_ENDPOINTS: Final = (
+AZURE: Final = (
     "management.azure.com",
     "login.microsoftonline.com",
     "graph.microsoft.com",
@@ -29,9 +29,10 @@ _ENDPOINTS: Final = (
     "guestnotificationservice.azure.com",
     "{location}.dp.kubernetesconfiguration.azure.com",
     "{location}.login.microsoft.com",
-    "packages.microsoft.com",
-    "dl.k8s.io",
 )
+"""Of Azure's public cloud."""
+SOFTWARE: Final = ("packages.microsoft.com", "dl.k8s.io")
+"""Where software comes from, whichever of Azure's clouds it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,32 @@ class Endpoint:
     name: str
     port: int = HTTPS
 
+    @property
+    def is_address(self) -> bool:
+        """Return whether the name is an address, of which no DNS server has to know."""
+        try:
+            IPv4Address(self.name)
+        except ValueError:
+            return False
+        return True
+
     def __str__(self) -> str:
         return self.name if self.port == HTTPS else f"{self.name}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What hosts have to reach outside.
+
+    Attributes:
+        endpoints: The stack's own Azure.
+        authorities: PEM of those that sign for it beside the public ones.
+        reason: Why there is nothing to reach; empty where there is.
+    """
+
+    endpoints: tuple[Endpoint, ...]
+    authorities: str = field(default="", repr=False)
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +79,7 @@ class ProxySettings:
         exceptions: Names, domains and prefixes that are reached without it.
     """
 
-    url: str
+    url: str = field(repr=False)
     exceptions: tuple[str, ...]
 
 
@@ -87,12 +112,13 @@ class WantedNetwork:
 
 @dataclass(frozen=True, slots=True)
 class WantedMachine:
-    """A machine that the plan places on a host."""
+    """A machine that the plan places on a host; `api_server` is a control plane's own address."""
 
     name: str
     vcpus: int
     memory_mib: int
     disk_gib: int
+    api_server: IPv4Address | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +163,7 @@ class WantedInstance:
         reserved: Prefixes of pods and services, which hold no host (NETCON).
         dns_servers: The infrastructure's.
         proxy: The site's proxy for HTTPS, if there is one.
-        endpoints: What must be reached outside.
+        outside: What must be reached outside.
         underlay_mtu: The largest packet between hosts, in bytes.
         plan_problem: Why nothing is placed; None when the plan is sound.
     """
@@ -150,7 +176,7 @@ class WantedInstance:
     reserved: tuple[tuple[IPv4Network, str], ...]
     dns_servers: tuple[IPv4Address, ...]
     proxy: ProxySettings | None
-    endpoints: tuple[Endpoint, ...]
+    outside: Outside
     underlay_mtu: int
     plan_problem: str | None
 
@@ -171,7 +197,7 @@ class WantedInstance:
 
 
 def wanted_instance(
-    spec: InstanceSpec, plan: AddressPlan, topology: Topology | None, problem: str | None
+    spec: InstanceSpec, plan: AddressPlan, topology: Topology | None, problem: str | None, outside: Outside
 ) -> WantedInstance:
     """Collect what an instance wants.
 
@@ -180,6 +206,7 @@ def wanted_instance(
         plan: Its address plan.
         topology: None when the plan isn't sound.
         problem: Why not.
+        outside: What hosts have to reach.
     """
     proxy = spec.netplan.proxy
     url = proxy and (proxy.https_proxy or proxy.http_proxy)
@@ -199,7 +226,7 @@ def wanted_instance(
         reserved=tuple(_reserved(spec)),
         dns_servers=spec.netplan.infrastructure.dns_servers,
         proxy=ProxySettings(url, proxy.no_proxy) if proxy and url else None,
-        endpoints=tuple(Endpoint(name.format(location=spec.stack.location)) for name in _ENDPOINTS),
+        outside=outside,
         underlay_mtu=spec.netplan.underlay_mtu,
         plan_problem=problem,
     )
@@ -210,7 +237,13 @@ def _host(spec: InstanceSpec, index: int, host: HostSpec, topology: Topology | N
     machines: tuple[WantedMachine, ...] | None = None
     if topology is not None:
         machines = tuple(
-            WantedMachine(one.name, one.vcpus, one.memory_mib, one.disk_gib)
+            WantedMachine(
+                one.name,
+                one.vcpus,
+                one.memory_mib,
+                one.disk_gib,
+                IPv4Address(one.address.partition("/")[0]) if one.role == "controlPlane" else None,
+            )
             for one in topology.machines
             if one.host == host.name
         )

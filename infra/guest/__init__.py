@@ -2,7 +2,14 @@
 
 from infra.guest.first_boot import LOGIN_USER, FirstBoot, render_seed, seed_digest
 from infra.guest.host_key import SshHostKey, generate_host_key
-from infra.guest.kubernetes_node import API_PORT, NO_SECRETS, POOL_LABEL, KubernetesNode, NodeSecrets
+from infra.guest.kubernetes_node import (
+    API_PORT,
+    NO_SECRETS,
+    POOL_LABEL,
+    KubernetesNode,
+    NodeSecrets,
+    renewal_configuration,
+)
 
 __all__ = [
     "API_PORT",
@@ -15,5 +22,6 @@ __all__ = [
     "SshHostKey",
     "generate_host_key",
     "render_seed",
+    "renewal_configuration",
     "seed_digest",
 ]

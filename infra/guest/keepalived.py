@@ -16,6 +16,7 @@ class ApiServerAddress:
         interface: The interface that carries it.
         own_address: The control plane's own address.
         number: Of the control plane, from 0; the lowest is preferred while none answers, as at the first boot.
+        by_multicast: As clusters of 0.1.0 do. Else with its peers alone, whom image/files: vrrp-peers names.
     """
 
     address: str
@@ -23,6 +24,7 @@ class ApiServerAddress:
     interface: str
     own_address: str
     number: int
+    by_multicast: bool = True
 
 
 def keepalived_conf(api: ApiServerAddress) -> str:
@@ -46,6 +48,11 @@ def keepalived_conf(api: ApiServerAddress) -> str:
         f"  virtual_router_id {api.vrrp_id}",
         f"  priority {_FIRST_PRIORITY - api.number}",
         "  advert_int 1",
+        *(
+            []
+            if api.by_multicast
+            else [f"  unicast_src_ip {api.own_address}", "  include /etc/keepalived/peers.conf"]
+        ),
         "  virtual_ipaddress {",
         f"    {api.address}/32 dev {api.interface}",
         "  }",

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import yaml
 
+from infra.guest.api_server import PodSecurity, api_server_files, api_server_settings
 from infra.guest.keepalived import ApiServerAddress, keepalived_conf
 
 FOLDER = "etc/azlocal/node"
@@ -21,6 +22,10 @@ POOL_LABEL = "kubernetes.azure.com/agentpool"  # AKS's own label of a node's poo
 _KUBEADM = "kubeadm.k8s.io/v1beta4"
 _CONTAINERD = "unix:///run/containerd/containerd.sock"
 _JOIN_PERIOD = "2h0m0s"
+# As long as the cluster's authorities (infra.kubernetes.pki): what nothing renews doesn't end before them.
+# Kubelets renew their own, but only valid ones: those of a lab that was off for a year would have ended.
+_LIFETIME = "87600h0m0s"
+_ALGORITHM = "ECDSA-P256"
 _RESOLV_CONF = "/run/systemd/resolve/resolv.conf"
 
 Role = Literal["controlPlane", "worker"]
@@ -47,6 +52,9 @@ class KubernetesNode:
         taints: Taints, `key=value:Effect`.
         in_container: The machine shares its host's kernel.
         is_slow: The machine is emulated: everything takes ten times as long.
+        pod_security: The level that pods are held to where their namespace says nothing.
+        peers: Of a control plane: the addresses of the cluster's others.
+        unicast_vrrp: Control planes hold the address by VRRP with their peers alone, and not by multicast.
     """
 
     cluster: str
@@ -65,6 +73,9 @@ class KubernetesNode:
     taints: tuple[str, ...] = ()
     in_container: bool = False
     is_slow: bool = False
+    pod_security: PodSecurity = "privileged"
+    peers: tuple[str, ...] = ()
+    unicast_vrrp: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +124,13 @@ def node_archive(node: KubernetesNode, hostname: str, address: str, secrets: Nod
                 interface="eth0" if node.in_container else "enp1s0",
                 own_address=address,
                 number=node.number,
+                by_multicast=not node.unicast_vrrp,
             )
         )
+        # The first one founds the cluster only where none of them is a node of it already.
+        files["peers"] = "".join(f"{peer}\n" for peer in node.peers)
+        policies = api_server_files(node.version, node.pod_security)
+        files |= {f"api-server/{name}": content for name, content in policies.items()}
         files |= {f"pki/{path}": content for path, content in secrets.keys.items()}
     return _tar({f"{FOLDER}/{name}": content for name, content in files.items()})
 
@@ -172,15 +188,40 @@ def _cluster(node: KubernetesNode) -> dict[str, Any]:
         "clusterName": node.cluster,
         "kubernetesVersion": f"v{node.version}",
         "controlPlaneEndpoint": f"{node.endpoint}:{API_PORT}",
-        "encryptionAlgorithm": "ECDSA-P256",
+        "encryptionAlgorithm": _ALGORITHM,
+        "certificateValidityPeriod": _LIFETIME,
         "networking": {"podSubnet": node.pod_cidr, "serviceSubnet": node.service_cidr},
-        "apiServer": {"certSANs": [node.endpoint]},
+        "apiServer": {"certSANs": [node.endpoint]} | api_server_settings(),
+        "controllerManager": {
+            "extraArgs": [
+                {"name": "profiling", "value": "false"},
+                {"name": "cluster-signing-duration", "value": _LIFETIME},
+            ]
+        },
+        "scheduler": {"extraArgs": [{"name": "profiling", "value": "false"}]},
     }
     if "etcd" in node.image_tags:
         cluster["etcd"] = {"local": {"imageTag": node.image_tags["etcd"]}}
     if "coredns" in node.image_tags:
         cluster["dns"] = {"imageTag": node.image_tags["coredns"]}
     return cluster
+
+
+def renewal_configuration(version: str) -> str:
+    """Return the configuration by which kubeadm renews a control plane's certificates, under their old names.
+
+    Args:
+        version: What `kubeadm version --output short` says there.
+    """
+    return _documents(
+        {
+            "apiVersion": _KUBEADM,
+            "kind": "ClusterConfiguration",
+            "kubernetesVersion": version,
+            "encryptionAlgorithm": _ALGORITHM,
+            "certificateValidityPeriod": _LIFETIME,
+        }
+    )
 
 
 def _kubelet() -> dict[str, Any]:
@@ -191,6 +232,9 @@ def _kubelet() -> dict[str, Any]:
         "cgroupDriver": "cgroupfs",
         # 127.0.0.53, which /etc/resolv.conf names, is another machine's loopback to a pod.
         "resolvConf": _RESOLV_CONF,
+        # The kernel's settings are the image's (90-azlocal.conf; in a container: container-setup). Where they
+        # differ, kubelet doesn't start, rather than change them.
+        "protectKernelDefaults": True,
         # What is in the image's store can't be pulled again where there is no registry. The threshold keeps the
         # collector away; only the age keeps kubelet from emptying the store when the disk is full (100 years).
         "imageGCHighThresholdPercent": 100,

@@ -152,7 +152,7 @@ PACKAGES: Final = (
     Package("iputils-ping", "the first question when a network fails"),
     Package("procps", "sysctl, ps; kubeadm's preflight"),
     Package("curl", "asks the API server whether it answers"),
-    Package("ca-certificates", "registries and Arc's endpoints"),
+    Package("ca-certificates", "registries and Arc's endpoints; brings openssl, which bootstrap-node asks"),
     Package("less", "journalctl and systemctl page with it"),
     Package("containerd", "runs pods"),
     Package("runc", "runs containers"),

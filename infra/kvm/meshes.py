@@ -1,9 +1,12 @@
 """A host's end of a VXLAN mesh (RFC 7348), and the gateway that one of the hosts holds for it.
 
 The kernel's own VXLAN device hangs on libvirt's bridge. Each host names all others (`bridge fdb`), so what a host
-has not learnt goes to every one of them, and no multicast is needed below. The device and the nftables table carry
-our mark in their names, which are drawn from it. Both are gone with the host's next boot; `refresh` and `up` see
-that.
+has not learnt goes to every one of them, and no multicast is needed below. A host takes packets of a mesh from
+those others only: whoever else reaches it on the network below is not on the machines' network. That is no
+secrecy, and holds as far as senders' addresses can't be forged there.
+
+The device and the nftables tables carry our mark in their names, which are drawn from it. They are gone with the
+host's next boot; `refresh` and `up` see that.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ PORT: Final = 4789
 _EVERYBODY_ELSE: Final = "00:00:00:00:00:00"
 _OUR_BRIDGES: Final = "azl-*"
 _TABLE_FAMILY: Final = "ip"
+# In bits from the UDP header on: behind it, VXLAN's flags and three reserved bytes.
+_VNI_FIELD: Final = {"payload": {"base": "th", "offset": 96, "len": 24}}
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,8 @@ class Gateway:
 
 
 def ensure_tunnel(shell: Shell, name: str, mark: Mark, bridge: str, mtu: int, wanted: Tunnel) -> None:
-    """Bring the device to what is wanted; machines notice nothing of a changed peer."""
+    """Bring the device and its guard to what is wanted; machines notice nothing of a changed peer."""
+    _ensure_guard(shell, _guard(mark, name), wanted)
     device = _device(mark, name)
     found = read_tunnel(shell, name, mark)
     if found is not None and (found.vni, found.local) != (wanted.vni, wanted.local):
@@ -108,22 +114,44 @@ def ensure_gateway(shell: Shell, name: str, mark: Mark, gateway: Gateway) -> Non
             _match({"meta": {"key": outward}}, gateway.bridge, "!="),
         ]
         chains.append(_rule(table, "apart", *others, {"drop": None}))
-    # Added first, so that deleting it can't fail: the new table replaces the old one in a single transaction.
-    named = {"table": {"family": _TABLE_FAMILY, "name": table}}
-    _nft(shell, [{"add": named}, {"delete": named}, {"add": named}, *chains])
+    _replace_table(shell, table, chains)
+
+
+def is_guarded(shell: Shell, name: str, mark: Mark) -> bool:
+    """Return whether the rule stands that keeps other hosts out of the mesh."""
+    return _has_table(shell, _guard(mark, name))
 
 
 def has_gateway(shell: Shell, name: str, mark: Mark) -> bool:
     """Return whether the gateway's rules stand."""
-    return shell.run(["nft", "list", "table", _TABLE_FAMILY, _table(mark, name)], check=False).exit_code == 0
+    return _has_table(shell, _table(mark, name))
 
 
 def remove_mesh(shell: Shell, name: str, mark: Mark) -> None:
-    """Remove the tunnel and the gateway's rules, whatever of them is there."""
+    """Remove the tunnel, its guard and the gateway's rules, whatever of them is there."""
     if read_tunnel(shell, name, mark) is not None:
         _delete_device(shell, _device(mark, name))
-    if has_gateway(shell, name, mark):
-        shell.run(["nft", "delete", "table", _TABLE_FAMILY, _table(mark, name)])
+    for table in (_table(mark, name), _guard(mark, name)):
+        if _has_table(shell, table):
+            shell.run(["nft", "delete", "table", _TABLE_FAMILY, table])
+
+
+def _ensure_guard(shell: Shell, table: str, tunnel: Tunnel) -> None:
+    """Drop this network's packets from hosts that aren't its own; other users of the port aren't touched."""
+    others = [_match(_field("ip", "saddr"), {"set": list(tunnel.peers)}, "!=")] if tunnel.peers else []
+    rule = [_match(_field("udp", "dport"), PORT), _match(_VNI_FIELD, tunnel.vni), *others, {"drop": None}]
+    chain = _chain(table, "in", type="filter", hook="input", prio=0)
+    _replace_table(shell, table, [chain, _rule(table, "in", *rule)])
+
+
+def _replace_table(shell: Shell, table: str, content: list[dict[str, Any]]) -> None:
+    # Added first, so that deleting it can't fail: the new table replaces the old one in a single transaction.
+    named = {"table": {"family": _TABLE_FAMILY, "name": table}}
+    _nft(shell, [{"add": named}, {"delete": named}, {"add": named}, *content])
+
+
+def _has_table(shell: Shell, table: str) -> bool:
+    return shell.run(["nft", "list", "table", _TABLE_FAMILY, table], check=False).exit_code == 0
 
 
 def _device(mark: Mark, name: str) -> str:
@@ -132,6 +160,10 @@ def _device(mark: Mark, name: str) -> str:
 
 def _table(mark: Mark, name: str) -> str:
     return f"azlocal_{mark.uuid('gateway', name).replace('-', '')}"
+
+
+def _guard(mark: Mark, name: str) -> str:
+    return f"azlocal_{mark.uuid('guard', name).replace('-', '')}"
 
 
 def _batch(shell: Shell, program: str, commands: Sequence[Sequence[str]]) -> None:
@@ -154,7 +186,7 @@ def _nft(shell: Shell, commands: list[dict[str, Any]]) -> None:
     )
     if done.exit_code != 0:
         raise HostError(
-            f"{shell.host}: nft refuses the gateway's rules: {(done.stderr or done.stdout).strip()}. "
+            f"{shell.host}: nft refuses the rules of a mesh: {(done.stderr or done.stdout).strip()}. "
             "Is the package nftables installed there?"
         )
 
@@ -174,4 +206,8 @@ def _match(left: dict[str, Any], right: Any, operator: str = "==") -> dict[str, 
 def _is_inside(field: str, gateway: Gateway, operator: str = "==") -> dict[str, Any]:
     address, _, length = gateway.address_prefix.partition("/")
     prefix = {"prefix": {"addr": address, "len": int(length)}}
-    return _match({"payload": {"protocol": "ip", "field": field}}, prefix, operator)
+    return _match(_field("ip", field), prefix, operator)
+
+
+def _field(protocol: str, name: str) -> dict[str, Any]:
+    return {"payload": {"protocol": protocol, "field": name}}

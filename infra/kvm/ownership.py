@@ -13,7 +13,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Literal
 
-ObjectKind = Literal["domain", "network", "pool", "tunnel", "gateway", "bridge", "netplan"]
+ObjectKind = Literal["domain", "network", "pool", "tunnel", "guard", "gateway", "bridge", "netplan"]
 
 
 @dataclass(frozen=True)

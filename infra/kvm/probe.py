@@ -26,6 +26,10 @@ from infra.ssh import Shell, ShellError
 
 RequestedMachineType = Literal["auto", "vm", "container", "emulated"]
 
+SHARED_WITH_HOST: Final = (
+    "containers share their host's kernel and root: who is root in one, or may make privileged pods in a cluster, "
+    "is root on the host"
+)
 BOOT_SECONDS: Final = 5.0
 _ARCHITECTURE: Final = "x86_64"
 _VOLUME: Final = "image-boot-probe"
@@ -126,7 +130,7 @@ def machine_types(
 def resolve_machine_type(
     requested: RequestedMachineType, look: Callable[[MachineType], Verdict], host: str
 ) -> tuple[MachineType, str]:
-    """Return the machine type and why; `auto` takes vm, else container.
+    """Return the machine type and why, and what it means for the host; `auto` takes vm, else container.
 
     Raises:
         HostError: none of the types in question can run; the message has each one's reason.
@@ -136,7 +140,8 @@ def resolve_machine_type(
     for machine_type in candidates:
         verdict = look(machine_type)
         if verdict.works:
-            return machine_type, "; ".join([*refused, verdict.reason])
+            warned = [SHARED_WITH_HOST] if machine_type == "container" else []
+            return machine_type, "; ".join([*refused, verdict.reason, *warned])
         refused.append(f"no {machine_type}: {verdict.reason}")
     remedy = "emulated, which is slow" if requested == "auto" else "auto"
     raise HostError(

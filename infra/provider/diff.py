@@ -22,7 +22,8 @@ def diff(contract: Contract, state: Mapping[str, Any], news: Mapping[str, Any]) 
         if prop.on_change is OnChange.IGNORE:
             continue
         for path in _differences(name, state.get(name), news.get(name)):
-            changes.by_path[path] = prop.on_change
+            # To the engine a secret is one whole: by a path into it, a display may show what lies there.
+            changes.by_path[name if prop.secret else path] = prop.on_change
     return changes
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import traceback
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -49,7 +50,15 @@ class Running:
             self._changed.wait_for(lambda: self._count == 0, timeout)
 
 
-class Plugin(provider_pb2_grpc.ResourceProviderServicer):
+class Served(provider_pb2_grpc.ResourceProviderServicer):
+    """What answers an engine at a port: a plugin, or several."""
+
+    @abstractmethod
+    def end(self, grace: float) -> None:
+        """Stop what runs at its next step, and wait so many seconds for that."""
+
+
+class Plugin(Served):
     """The part of the protocol that knows no resource. A subclass answers the rest.
 
     Attributes:
@@ -90,6 +99,11 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
     def cancel(self) -> None:
         """Stop every running operation at its next step."""
         self.cancelled.set()
+
+    def end(self, grace: float) -> None:
+        """Stop what runs at its next step, and wait so many seconds for that."""
+        self.cancel()
+        self.running.wait_until_none(grace)
 
     def operation(self, request: Any) -> Operation:
         """Return what a request's work needs to know of the engine."""

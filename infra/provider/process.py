@@ -16,7 +16,7 @@ import grpc
 
 from infra import __version__
 from infra.provider.engine import EngineLog, GrpcEngineLog
-from infra.provider.plugin import Plugin
+from infra.provider.plugin import Plugin, Served
 from infra.provider.proto import provider_pb2_grpc
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def serve_plugin(make: Callable[[EngineLog], Plugin], arguments: Sequence[str]) 
 
 
 @contextmanager
-def listening(plugin: Plugin) -> Iterator[int]:
+def listening(plugin: Served) -> Iterator[int]:
     """Yield the port at which a plugin is served; what it still does afterwards ends as on a Cancel."""
     pool = ThreadPoolExecutor(THREADS + _CONTROL_THREADS, thread_name_prefix="operation")
     limits = [(f"grpc.max_{way}_message_length", _MAX_MESSAGE) for way in ("receive", "send")]
@@ -79,8 +79,7 @@ def listening(plugin: Plugin) -> Iterator[int]:
         yield port
     finally:
         # Where Ctrl-C reached the whole process group, or the engine was killed, operations still run.
-        plugin.cancel()
-        plugin.running.wait_until_none(_GRACE_SECONDS)
+        plugin.end(_GRACE_SECONDS)
         server.stop(grace=0.2).wait()
         pool.shutdown(wait=False, cancel_futures=True)
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from infra.resources.contract import REPLACE, Contract, Model, Secret
+from infra.guest.api_server import PodSecurity
+from infra.resources.contract import IGNORE, REPLACE, Contract, Model, Secret
 
 
 class ClusterIdentityInputs(Model):
@@ -15,6 +16,11 @@ class ClusterIdentityInputs(Model):
     instance: Annotated[str, REPLACE] = Field(description="The Azure Local instance")
     cluster: Annotated[str, REPLACE] = Field(description="The cluster's name")
     endpoint: Annotated[str, REPLACE] = Field(description="The API server's address; immutable, as on Azure Local")
+    # Kept here, where it was written when the cluster was founded, so that every control plane is told the same.
+    pod_security: Annotated[PodSecurity | None, IGNORE] = Field(
+        default=None,
+        description="The level of pods whose namespace says nothing; absent: nothing is asked of them",
+    )
 
 
 class ClusterIdentityState(ClusterIdentityInputs):
@@ -25,6 +31,10 @@ class ClusterIdentityState(ClusterIdentityInputs):
     token: Annotated[str, Secret()] = Field(description="Bootstrap token of joining nodes, valid for two hours")
     keys: Annotated[dict[str, str], Secret()] = Field(
         description="Certificates and keys of the control plane by path under /etc/kubernetes/pki"
+    )
+    # No input: what a cluster of 0.1.0 doesn't have isn't taken from the program.
+    unicast_vrrp: bool | None = Field(
+        default=None, description="Its control planes hold the address by VRRP among themselves, not by multicast"
     )
     kubeconfig: Annotated[str, Secret()] = Field(description="An administrator's kubeconfig")
 

@@ -11,10 +11,10 @@ from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, S
 
 
 class ProxySettings(Model):
-    """The proxy through which the agents reach Azure."""
+    """The proxy through which the agents reach Azure; its URLs may have a password."""
 
-    https_proxy: str | None = None
-    http_proxy: str | None = None
+    https_proxy: str | None = Field(default=None, repr=False)
+    http_proxy: str | None = Field(default=None, repr=False)
     no_proxy: list[str] = Field(default_factory=list)
 
 
@@ -60,7 +60,7 @@ class ConnectedClusterInputs(Model):
     azure_rbac: Annotated[AzureRbacSettings, UPDATE] = Field(default_factory=AzureRbacSettings)
     oidc_issuer: Annotated[OidcIssuerSettings, UPDATE] = Field(default_factory=OidcIssuerSettings)
     workload_identity: Annotated[bool, UPDATE] = False
-    proxy: Annotated[ProxySettings | None, UPDATE] = None
+    proxy: Annotated[ProxySettings | None, UPDATE, Secret()] = None
     proxy_ca: Annotated[str | None, UPDATE] = Field(
         default=None, description="PEM of the authorities that the proxy, or a TLS inspection, signs with"
     )

@@ -51,6 +51,7 @@ class Model(BaseModel):
         frozen=True,
         strict=False,
         defer_build=True,
+        hide_input_in_errors=True,  # an input may be a secret
     )
 
     def to_wire(self) -> dict[str, Any]:
@@ -99,7 +100,8 @@ class InputProperty:
             return value, [self._fault(detail, secret) for detail in error.errors(include_url=False)]
 
     def _fault(self, detail: Mapping[str, Any], secret: bool) -> Fault:
-        where = ".".join([self.name, *(str(part) for part in detail["loc"])])
+        # A place inside is made of keys, which are the secret's, too.
+        where = ".".join([self.name, *(() if secret else (str(part) for part in detail["loc"]))])
         shown = "" if secret else f", got {detail['input']!r:.120}"
         return Fault(where, f"{where}: {detail['msg'].lower()}{shown}", secret)
 

@@ -38,6 +38,9 @@ class ControlPlaneState(ControlPlaneInputs):
 
     version: str = Field(description="What the API server says it is")
     cluster_uid: str = Field(description="The UID of its kube-system namespace: another one is another cluster")
+    certificates_end: str | None = Field(
+        default=None, description="When the first certificate of its API servers ends, as RFC 3339 has it"
+    )
 
 
 CONTROL_PLANE = Contract(

@@ -19,6 +19,7 @@ from infra.resources.connected_cluster import CONNECTED_CLUSTER
 from infra.resources.contract import Contract
 from infra.resources.control_plane import CONTROL_PLANE
 from infra.resources.custom_location import CUSTOM_LOCATION
+from infra.resources.data_collection import DATA_COLLECTION
 from infra.resources.extension import EXTENSION
 from infra.resources.flux_configuration import FLUX_CONFIGURATION
 from infra.resources.host import HOST
@@ -92,6 +93,8 @@ class ClusterIdentity(Resource):
     token: pulumi.Output[str]
     keys: pulumi.Output[dict[str, str]]
     kubeconfig: pulumi.Output[str]
+    pod_security: pulumi.Output[str | None]
+    unicast_vrrp: pulumi.Output[bool | None]
 
 
 class ConnectedCluster(Resource):
@@ -116,6 +119,13 @@ class CustomLocation(Resource):
     """One custom location."""
 
     contract = CUSTOM_LOCATION
+
+
+class DataCollection(Resource):
+    """What Azure Monitor collects of a connected cluster."""
+
+    contract = DATA_COLLECTION
+    workspace_key: pulumi.Output[str | None]
 
 
 class Extension(Resource):

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from infra.guest.api_server import PodSecurity
 from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Secret
 from infra.resources.host import MachineType
 
@@ -36,6 +37,18 @@ class NodeSecrets(Model):
     keys: dict[str, str] = Field(default_factory=dict, description="Of a control plane")
 
 
+class NodeSettings(Model):
+    """What a node is told at its first boot, and what no later difference replaces it for."""
+
+    pod_security: PodSecurity | None = Field(
+        default=None, description="Of a control plane: the level of pods whose namespace says nothing"
+    )
+    peers: list[str] = Field(
+        default_factory=list, description="Of a control plane: the addresses of its cluster's others"
+    )
+    unicast_vrrp: bool | None = Field(default=None, description="Of a control plane: VRRP with its peers alone")
+
+
 class FirstBootInputs(Model):
     """What the machine is told once, through its seed."""
 
@@ -62,6 +75,8 @@ class MachineInputs(Model):
     first_boot: Annotated[FirstBootInputs, REPLACE]
     # Another token or key is another cluster's, whose caHash in firstBoot differs, too.
     node_secrets: Annotated[NodeSecrets | None, IGNORE, Secret()] = None
+    # Beside firstBoot, whose every difference replaces: nodes of 0.1.0 were told less.
+    node_settings: Annotated[NodeSettings | None, IGNORE] = None
     vcpus: Annotated[int, UPDATE] = Field(ge=1, le=512)
     memory_mib: Annotated[int, UPDATE] = Field(ge=128, alias="memoryMiB")
     disk_gib: Annotated[int, UPDATE] = Field(ge=2, alias="diskGiB", description="Grows in place, never shrinks")

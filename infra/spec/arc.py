@@ -3,11 +3,13 @@
 Names are those of the ARM resources (arc_facts.md §1.10, §4.1, §5) and of `az connectedk8s` (§1.8, §8).
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from infra.spec.arc_extensions import ExtensionSpec, KnownExtensions, SettingsMap
+from infra.spec.findings import KeyPath
 from infra.spec.types import Address, Boolean, Integer, Minutes, Model, Name
 
 DEFAULT_ARC_TIMEOUT_MINUTES = 20  # what `az connectedk8s connect` allows Helm (§1.8)
@@ -32,7 +34,7 @@ class AzureRbac(Model):
 class OidcIssuer(Model):
     """The cluster as an OpenID Connect issuer (§1.10)."""
 
-    enabled: Boolean = Field(False, description="Once on, Azure doesn't let it be switched off.")
+    enabled: Boolean = Field(False, description="Switched off again, the cluster is connected anew.")
     self_hosted_issuer_url: Url | None = Field(None, description="Your own issuer; absent: one that Azure hosts.")
 
 
@@ -118,7 +120,9 @@ class ClusterArc(Model):
     azure_hybrid_benefit: Literal["True", "False", "NotApplicable"] = Field("NotApplicable")
     agent_auto_upgrade: Boolean = Field(True, description="Let Azure upgrade the agents; that is no drift.")
     release_train: Literal["stable", "preview"] = Field("stable")
-    cluster_connect: Boolean = Field(True, description="Reach the API server through Azure.")
+    cluster_connect: Boolean = Field(
+        True, description="Reach the API server through Azure; off over a private link."
+    )
     azure_rbac: AzureRbac = Field(AzureRbac())
     oidc_issuer: OidcIssuer = Field(OidcIssuer())
     workload_identity: Boolean = Field(False, description="Needs the OIDC issuer.")
@@ -131,9 +135,14 @@ class ClusterArc(Model):
         DEFAULT_ARC_TIMEOUT_MINUTES, description="How long the agents, and then Azure, may take until Connected."
     )
 
+    def written_extensions(self) -> Iterator[tuple[KeyPath, ExtensionSpec]]:
+        """Return the extensions that are written, each with its place below `arc:`."""
+        yield from ((("extensions", index), one) for index, one in enumerate(self.extensions))
+        yield from ((("knownExtensions", key), one) for key, one in self.known_extensions.chosen())
+
     def all_extensions(self) -> tuple[ExtensionSpec, ...]:
         """Return every extension once: the written ones, the usual ones, and Flux where GitOps needs it."""
-        found = [*self.extensions, *self.known_extensions.chosen()]
+        found = [one for _, one in self.written_extensions()]
         if self.flux_configurations and not any(one.is_flux for one in found):
             found.append(KnownExtensions.default_flux())
         return tuple(found)

@@ -3,7 +3,9 @@
 Types, names and namespaces: arc_facts.md §4.2; settings: Microsoft's tutorial of each extension.
 """
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -11,6 +13,13 @@ from pydantic import Field
 from infra.spec.types import Boolean, Model, Name
 
 FLUX_TYPE = "microsoft.flux"
+LOGS_TYPE = "microsoft.azuremonitor.containers"
+METRICS_TYPE = "microsoft.azuremonitor.containers.metrics"
+NETWORKING_TYPE = "microsoft.arcnetworking"
+
+_SCOPE = r"(?i)/subscriptions/[^/\s]+/resourceGroups/[^/\s]+/providers/"
+_LOGS_WORKSPACE = re.compile(_SCOPE + r"Microsoft\.OperationalInsights/workspaces/[^/\s]+")
+_METRICS_WORKSPACE = re.compile(_SCOPE + r"Microsoft\.Monitor/accounts/[^/\s]+")
 
 SettingsMap = dict[Name, str]
 
@@ -36,6 +45,23 @@ class Scope(Model):
     namespace: NamespaceScope | None = Field(None)
 
 
+@dataclass(frozen=True, slots=True)
+class DataCollection:
+    """What Azure Monitor has to collect for an extension, which by itself collects nothing.
+
+    Attributes:
+        collects: Logs and metrics of containers, or Prometheus metrics.
+        workspace_id: Where it goes.
+        is_workspace: Whether that is the id of such a workspace at all.
+        settings: Container Insights' `dataCollectionSettings`, JSON; None: Azure's own.
+    """
+
+    collects: Literal["logs", "metrics"]
+    workspace_id: str
+    is_workspace: bool
+    settings: str | None = None
+
+
 class ExtensionSpec(Model):
     """A cluster extension (§4.1)."""
 
@@ -53,6 +79,33 @@ class ExtensionSpec(Model):
     def is_flux(self) -> bool:
         """Return whether it brings the Flux controllers."""
         return self.extension_type.lower() == FLUX_TYPE
+
+    @property
+    def is_load_balancer(self) -> bool:
+        """Return whether it brings MetalLB."""
+        return self.extension_type.lower() == NETWORKING_TYPE
+
+    @property
+    def data_collection(self) -> DataCollection | None:
+        """Return what has to be collected for it; None where it needs nothing of the kind, or is to do without.
+
+        As `az k8s-extension create` decides it (partner_extensions/ContainerInsights.py, AzureMonitorMetrics.py).
+        """
+        settings = {name.lower(): value.strip() for name, value in self.configuration_settings.items()}
+        if settings.get("skipprerequisites", "").lower() == "true":
+            return None
+        if self.extension_type.lower() == LOGS_TYPE:
+            by_identity = settings.get("omsagent.useaadauth", settings.get("amalogs.useaadauth", ""))
+            workspace = settings.get("loganalyticsworkspaceresourceid", "").rstrip("/")
+            if by_identity.lower() != "true" or not workspace:
+                return None
+            is_one = _LOGS_WORKSPACE.fullmatch(workspace) is not None
+            return DataCollection("logs", workspace, is_one, settings.get("datacollectionsettings") or None)
+        if self.extension_type.lower() == METRICS_TYPE:
+            workspace = settings.get("azure-monitor-workspace-resource-id", "").rstrip("/")
+            is_one = _METRICS_WORKSPACE.fullmatch(workspace) is not None
+            return DataCollection("metrics", workspace, is_one) if workspace else None
+        return None
 
 
 class _Known(Model):
@@ -75,7 +128,10 @@ class _Known(Model):
 
 
 class ContainerInsights(_Known):
-    """Logs and metrics of containers into a Log Analytics workspace, with the cluster's managed identity."""
+    """Logs and metrics of containers into a Log Analytics workspace, with the cluster's managed identity.
+
+    With the data collection rule and the association that it needs to collect anything.
+    """
 
     log_analytics_workspace_resource_id: str = Field(alias="logAnalyticsWorkspaceResourceID")
 
@@ -86,14 +142,20 @@ class ContainerInsights(_Known):
             "amalogs.useAADAuth": "true",
         }
         namespace = "azuremonitor-containers"
-        return self.made("azuremonitor-containers", "microsoft.azuremonitor.containers", namespace, {**own})
+        return self.made("azuremonitor-containers", LOGS_TYPE, namespace, {**own})
 
 
 class ManagedPrometheus(_Known):
-    """Prometheus metrics into an Azure Monitor workspace."""
+    """Prometheus metrics into an Azure Monitor workspace.
+
+    With the data collection endpoint, rule and association that it needs to collect anything. Recording rules, and
+    the workspace's link to Grafana, aren't made.
+    """
 
     azure_monitor_workspace_resource_id: str
-    grafana_resource_id: str | None = Field(None)
+    grafana_resource_id: str | None = Field(
+        None, description="Handed to the extension; linking it to the workspace is left to you."
+    )
 
     def extension(self) -> ExtensionSpec:
         """Return it as Azure's API has it."""
@@ -101,8 +163,7 @@ class ManagedPrometheus(_Known):
             "azure-monitor-workspace-resource-id": self.azure_monitor_workspace_resource_id,
             "grafana-resource-id": self.grafana_resource_id,
         }
-        kind = "microsoft.azuremonitor.containers.metrics"
-        return self.made("azuremonitor-metrics", kind, "kube-system", own)
+        return self.made("azuremonitor-metrics", METRICS_TYPE, "kube-system", own)
 
 
 class AzurePolicy(_Known):
@@ -159,7 +220,7 @@ class Flux(_Known):
 
 
 class Networking(_Known):
-    """MetalLB, managed by Azure (§4.4). Not beside azlocal's own MetalLB in the same namespace."""
+    """MetalLB, managed by Azure (§4.4); azlocal's own has to be off: addOns.metallb.enabled: false."""
 
     k8s_runtime_fpa_object_id: str = Field(
         alias="k8sRuntimeFpaObjectId",
@@ -169,7 +230,7 @@ class Networking(_Known):
     def extension(self) -> ExtensionSpec:
         """Return it as Azure's API has it."""
         own = {"k8sRuntimeFpaObjectId": self.k8s_runtime_fpa_object_id}
-        return self.made("arcnetworking", "microsoft.arcnetworking", "kube-system", {**own})
+        return self.made("arcnetworking", NETWORKING_TYPE, "kube-system", {**own})
 
 
 class Backup(_Known):
@@ -207,13 +268,12 @@ class KnownExtensions(Model):
     networking: Networking | None = Field(None)
     backup: Backup | None = Field(None)
 
-    def chosen(self) -> Iterator[ExtensionSpec]:
-        """Return those that are written."""
-        every = (
-            *(self.container_insights, self.managed_prometheus, self.azure_policy, self.defender),
-            *(self.key_vault_secrets_provider, self.flux, self.networking, self.backup),
-        )
-        yield from (one.extension() for one in every if one is not None)
+    def chosen(self) -> Iterator[tuple[str, ExtensionSpec]]:
+        """Return those that are written, each under its key."""
+        for name, field in type(self).model_fields.items():
+            known = getattr(self, name)
+            if known is not None:
+                yield field.alias or name, known.extension()
 
     @staticmethod
     def default_flux() -> ExtensionSpec:

@@ -6,10 +6,12 @@ from difflib import get_close_matches
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from infra.spec.findings import Finding, KeyPath, shown, shown_key
 from infra.spec.tree import Document
+from infra.spec.types import Sensitive
 
 _EXPECTED = {
     "string_type": "text",
@@ -48,6 +50,7 @@ def _is_in(path: KeyPath, document: Document) -> bool:
 def _describe(error: ErrorDetails, model: type[BaseModel]) -> tuple[str, str, str]:
     context: Mapping[str, Any] = error.get("ctx") or {}
     kind, value = error["type"], error["input"]
+    said = "what isn't repeated here" if _is_sensitive(model, error["loc"]) else shown(value)
     if "remedy" in context:
         return kind, str(context["message"]), str(context["remedy"])
     if kind == "extra_forbidden":
@@ -55,20 +58,20 @@ def _describe(error: ErrorDetails, model: type[BaseModel]) -> tuple[str, str, st
     if kind == "missing":
         return "missing-key", f"the key '{error['loc'][-1]}' is missing", "add it"
     if kind in _EXPECTED:
-        return _wrong_type(_EXPECTED[kind], value)
+        return _wrong_type(_EXPECTED[kind], value, said)
     if kind == "literal_error":
         allowed = str(context.get("expected"))
-        return "wrong-value", f"{shown(value)} is not one of {allowed}", f"write {allowed}"
-    return "wrong-value", f"{shown(value)}: {error['msg']}", "correct the value"
+        return "wrong-value", f"{said} is not one of {allowed}", f"write {allowed}"
+    return "wrong-value", f"{said}: {error['msg']}", "correct the value"
 
 
-def _wrong_type(expected: str, value: object) -> tuple[str, str, str]:
+def _wrong_type(expected: str, value: object, said: str) -> tuple[str, str, str]:
     remedy = f"write {expected}"
     if expected == "text" and isinstance(value, bool | int | float):
         remedy = "put it in quotes"
     elif expected == "a whole number" and isinstance(value, str):
         remedy = "write a decimal number without quotes"
-    return "wrong-type", f"expected {expected}, found {shown(value)}", remedy
+    return "wrong-type", f"expected {expected}, found {said}", remedy
 
 
 def _unknown_key(key: str, known: list[str]) -> tuple[str, str, str]:
@@ -79,21 +82,37 @@ def _unknown_key(key: str, known: list[str]) -> tuple[str, str, str]:
     return "unknown-key", f"the key '{shown_key(key)}' is unknown", f"{hint}keys here: {choice}"
 
 
+def _is_sensitive(model: type[BaseModel], path: KeyPath) -> bool:
+    """Return whether a place lies at or below a key that may hold a password."""
+    annotation: Any = model
+    for part in path:
+        field = _fields(annotation).get(str(part))
+        if field is not None and any(isinstance(one, Sensitive) for one in field.metadata):
+            return True
+        annotation = _step(annotation, part)
+    return False
+
+
 def keys_at(model: type[BaseModel], path: KeyPath) -> list[str]:
     """Return the keys that the model takes at a place."""
     annotation: Any = model
     for part in path:
         annotation = _step(annotation, part)
-    found = _bare(annotation)
-    if isinstance(found, type) and issubclass(found, BaseModel):
-        return [field.alias or name for name, field in found.model_fields.items()]
-    return []
+    return list(_fields(annotation))
+
+
+def _fields(annotation: Any) -> dict[str, FieldInfo]:
+    """Return the fields of a model by their keys; none where it isn't one."""
+    bare = _bare(annotation)
+    if isinstance(bare, type) and issubclass(bare, BaseModel):
+        return {field.alias or name: field for name, field in bare.model_fields.items()}
+    return {}
 
 
 def _step(annotation: Any, part: str | int) -> Any:
     bare = _bare(annotation)
     if isinstance(bare, type) and issubclass(bare, BaseModel):
-        fields = {field.alias or name: field for name, field in bare.model_fields.items()}
+        fields = _fields(bare)
         return fields[str(part)].annotation if part in fields else None
     arguments = get_args(bare)
     if get_origin(bare) is dict:

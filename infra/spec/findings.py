@@ -1,5 +1,6 @@
 """What is wrong, where it stands, and how to put it right."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Literal
@@ -8,6 +9,7 @@ Severity = Literal["error", "warning", "info"]
 KeyPath = tuple[str | int, ...]
 
 _SHOWN_CHARACTERS = 60
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +59,34 @@ def key_path(path: KeyPath) -> str:
 
 def shown_key(key: str) -> str:
     """Return a key fit for one line of output: long or unprintable ones are cut and escaped."""
+    key = without_login(key)
     if len(key) <= _SHOWN_CHARACTERS and key.isprintable():
         return key
     return _cut(ascii(key)[1:-1])
 
 
+def without_login(text: str) -> str:
+    """Return a text without the login of a URL in it, which may have a password: `http://***@proxy.example`.
+
+    A user alone is shown where that is all that such a URL can have: `qemu+ssh://root@node1/system`.
+    """
+    before, at, after = text.rpartition("@")
+    scheme = found[0] if (found := _SCHEME.match(before)) else ""
+    login = before[len(scheme) :]
+    is_secret = bool(at) and (":" in login or scheme.lower() in ("http://", "https://"))
+    return f"{scheme}***@{after}" if is_secret else text
+
+
 def shown(value: object) -> str:
-    """Describe a value from a file in a few words, whatever it is and however long."""
+    """Describe a value from a file in a few words, whatever it is and however long; no password of a URL's."""
     match value:
         case None:
             return "nothing"
         case bool():
             return "true" if value else "false"
         case str():
-            return f"'{value}'" if _is_short(value) else _cut(ascii(value))
+            text = without_login(value)
+            return f"'{text}'" if _is_short(text) else _cut(ascii(text))
         case int() | float():
             return _cut(repr(value))
         case list() | tuple():

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 from infra.spec.findings import shown
-from infra.spec.types import Address, Integer, Model, Name, Prefix, fault, published
+from infra.spec.types import Address, Integer, Model, Name, Prefix, Sensitive, fault, published
 
 _DHCP = "What a DHCP server of this subnet hands out, its exclusions taken off; nothing is planned there."
 _VRRP = "VRRP ids that routers or others on this VLAN use already."
@@ -20,6 +20,8 @@ def proxy_host(url: str) -> str | None:
     try:
         parts = urlsplit(url)
         is_proxy = parts.scheme in {"http", "https"} and url.isprintable() and " " not in url
+        # A password with a /, ? or # in it ends the login early: what is then taken for the host is the user.
+        is_proxy = is_proxy and "@" not in parts.path + parts.query + parts.fragment
         return parts.hostname if is_proxy and (parts.port is None or parts.port > 0) else None
     except ValueError:
         return None
@@ -27,7 +29,12 @@ def proxy_host(url: str) -> str | None:
 
 def _check_proxy(url: str) -> str:
     if not proxy_host(url):
-        raise fault("bad-proxy", f"{shown(url)} is not a proxy's URL", "write it as http://proxy.example:8080")
+        raise fault(
+            "bad-proxy",
+            "this is not a proxy's URL (it isn't repeated here, since it may have a password)",
+            "write it as http://proxy.example:8080 or http://user:password@proxy.example:8080; in a password, "
+            "%2F stands for /, %40 for @",
+        )
     return url
 
 
@@ -104,8 +111,8 @@ class Reservation(Model):
 class Proxy(Model):
     """The proxy that machines use for what lies outside (AKS `httpProxyConfig`)."""
 
-    http_proxy: ProxyUrl | None = Field(None, description="http://proxy.example:8080")
-    https_proxy: ProxyUrl | None = Field(None, description="http://proxy.example:8080")
+    http_proxy: ProxyUrl | None = Field(None, description="http://proxy.example:8080", repr=False)
+    https_proxy: ProxyUrl | None = Field(None, description="http://proxy.example:8080", repr=False)
     no_proxy: tuple[Annotated[str, Field(max_length=253, pattern=r"^[^\s,]+$")], ...] = Field(
         (), description="Names and prefixes that are reached without it."
     )
@@ -124,7 +131,9 @@ class Netplan(Model):
     infrastructure: Infrastructure
     logical_networks: tuple[LogicalNetwork, ...] = Field((), description="Networks of the AKS clusters.")
     reservations: tuple[Reservation, ...] = Field((), description="Addresses that are taken already.")
-    proxy: Proxy | None = Field(None, description="The proxy towards what lies outside, if there is one.")
+    proxy: Annotated[Proxy | None, Sensitive()] = Field(
+        None, description="The proxy towards what lies outside, if there is one."
+    )
     private_endpoints: tuple[PrivateEndpoint, ...] = Field(
         (), description="Private endpoints that the clusters must reach."
     )

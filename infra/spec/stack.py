@@ -33,6 +33,8 @@ DeploymentClass = Literal["hyperconverged", "lowCapacity", "rackAware", "disaggr
 
 Provisioning = Literal["machines", "kubernetes"]
 
+PodSecurity = Literal["privileged", "baseline", "restricted"]
+
 _SITE_PATTERN = r"^[A-Za-z0-9]([-_A-Za-z0-9]{0,62})$"
 
 
@@ -110,20 +112,27 @@ class AddOn(Model):
     values: dict[str, Any] = Field({}, description="Helm values of its chart, laid over azlocal's own.")
 
 
+class LoadBalancerAddOn(AddOn):
+    """MetalLB, which another load balancer can stand in for."""
+
+    enabled: Boolean = Field(
+        True, description="false: the planned addresses are for a load balancer of your own, such as Azure's."
+    )
+
+
 class AddOns(Model):
     """What people want different in the add-ons that every cluster gets."""
 
     calico: AddOn = Field(AddOn(), description="The network plugin (VXLAN).")
-    metallb: AddOn = Field(AddOn(), description="The load balancer (ARP).")
+    metallb: LoadBalancerAddOn = Field(LoadBalancerAddOn(), description="The load balancer (ARP).")
     local_path_provisioner: AddOn = Field(AddOn(), description="The provisioner of volumes on node disks.")
 
     def by_name(self) -> dict[str, AddOn]:
-        """Return the add-ons by the names of their Helm releases."""
-        return {
-            "calico": self.calico,
-            "metallb": self.metallb,
-            "local-path-provisioner": self.local_path_provisioner,
-        }
+        """Return the add-ons that are wanted, by the names of their Helm releases."""
+        found: dict[str, AddOn] = {"calico": self.calico}
+        if self.metallb.enabled:
+            found["metallb"] = self.metallb
+        return {**found, "local-path-provisioner": self.local_path_provisioner}
 
 
 class ClusterSpec(Model):
@@ -144,6 +153,11 @@ class ClusterSpec(Model):
     load_balancer: LoadBalancer = Field(LoadBalancer())
     provisioning: Provisioning = Field(
         "kubernetes", description="How far: running machines only, for a Kubernetes of your own, or the cluster."
+    )
+    pod_security: PodSecurity = Field(
+        "baseline",
+        description="What pods may do where their namespace says nothing (Kubernetes' Pod Security Standards). "
+        "A cluster keeps what it was founded with.",
     )
     add_ons: AddOns = Field(AddOns())
     arc: ClusterArc = Field(ClusterArc(), description="How it is connected to Azure Arc, where the stack is.")

@@ -60,7 +60,7 @@ class Document:
     """
 
     name: str
-    root: Node | None
+    root: Node | None = field(repr=False)
     faults: tuple[Finding, ...] = ()
 
     def line(self, path: KeyPath) -> int | None:

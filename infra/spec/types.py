@@ -47,6 +47,11 @@ class Model(BaseModel):
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Sensitive:
+    """Marks a key below which people may write a password: no finding repeats what stands there."""
+
+
 def fault(rule: str, message: str, remedy: str) -> PydanticCustomError:
     """Make a validation error that carries a rule id and a remedy into a Finding."""
     return PydanticCustomError(rule, "{message}", {"message": message, "remedy": remedy})

@@ -1,50 +1,75 @@
-"""azlocal's own plugin, in the process of the program that a run of the engine carries out.
+"""azlocal's own plugins, in the process of the program that a run of the engine carries out.
 
 The engine starts a process for each plugin, and ours would import anew most of what the program has imported: more
-than all its work in a run that changes nothing. It also takes a plugin that is there already.
+than all their work in a run that changes nothing. It also takes plugins that are there already.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
 from infra import __version__
 
-_NAME: Final = "azlocal"
+if TYPE_CHECKING:
+    from infra.provider.plugin import Served
+
 _ATTACHED: Final = "PULUMI_DEBUG_PROVIDERS"
 """The engine's setting for plugins that run already: `NAME:PORT,…` on this machine."""
-_FOLDER: Final = Path(__file__).resolve().parent.parent / "provider"
+_CODE: Final = Path(__file__).resolve().parent.parent
 
 
 @contextmanager
 def attached(project: Path) -> Iterator[dict[str, str]]:
-    """Serve the plugin while the engine runs, and yield the environment by which the engine finds it.
+    """Serve the plugins while the engine runs, and yield the environment by which the engine finds them.
 
-    Where the project names another plugin than this checkout's, or somebody has attached one already, that one is
-    the engine's to start: nothing is served and the environment is as it was.
+    Where the project names another plugin than this checkout's, where the official one is there in place of the
+    stand-in, or where somebody has attached one already, that one is the engine's.
     """
     environment = dict(os.environ)
-    others = [one for one in environment.get(_ATTACHED, "").split(",") if one]
-    if not _is_ours(project) or any(one.startswith(f"{_NAME}:") for one in others):
-        yield environment
-        return
-    from infra.provider.engine import GrpcEngineLog
-    from infra.provider.kinds import all_kinds
-    from infra.provider.process import NoEngine, listening
-    from infra.provider.servicer import Servicer
+    found = [one for one in environment.get(_ATTACHED, "").split(",") if one]
+    others = {one.partition(":")[0] for one in found}
+    with ExitStack() as stack:
+        for name, plugin in _plugins(project, environment).items():
+            if name not in others:
+                from infra.provider.process import listening
 
-    with listening(Servicer(__version__, all_kinds(), GrpcEngineLog, NoEngine())) as port:
-        yield environment | {_ATTACHED: ",".join([*others, f"{_NAME}:{port}"])}
+                found.append(f"{name}:{stack.enter_context(listening(plugin))}")
+        yield environment | ({_ATTACHED: ",".join(found)} if found else {})
 
 
-def _is_ours(project: Path) -> bool:
+def _plugins(project: Path, environment: dict[str, str]) -> dict[str, Served]:
+    plugins: dict[str, Served] = {}
+    if _names_ours(project):
+        from infra.provider.engine import GrpcEngineLog
+        from infra.provider.kinds import all_kinds
+        from infra.provider.process import NoEngine
+        from infra.provider.servicer import Servicer
+
+        plugins["azlocal"] = Servicer(__version__, all_kinds(), GrpcEngineLog, NoEngine())
+    if _would_start_stand_in(environment):
+        from infra.offline.attached import StandIns
+
+        plugins["kubernetes"] = StandIns()
+    return plugins
+
+
+def _names_ours(project: Path) -> bool:
     """Return whether a project's plugin is this checkout's, by the folder that its Pulumi.yaml names."""
     content: Any = yaml.safe_load((project / "Pulumi.yaml").read_text(encoding="utf-8"))
     named = content.get("plugins", {}).get("providers", ()) if isinstance(content, dict) else ()
-    return any(one.get("name") == _NAME and (project / one["path"]).resolve() == _FOLDER for one in named)
+    folder = _CODE / "provider"
+    return any(one.get("name") == "azlocal" and (project / one["path"]).resolve() == folder for one in named)
+
+
+def _would_start_stand_in(environment: dict[str, str]) -> bool:
+    """Return whether the engine, which takes a plugin on PATH before one that it installed, would take ours."""
+    name = "pulumi-resource-kubernetes"
+    found = shutil.which(name, path=environment.get("PATH"))
+    return found is not None and Path(found).resolve() == _CODE / "offline" / name

@@ -8,6 +8,11 @@ SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
 SCOPE = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.HybridCompute/privateLinkScopes/s"
 OID = "00000000-0000-0000-0000-000000000002"
 EXTENSION = {"name": "x", "extensionType": "microsoft.flux"}
+METRICS = {
+    "name": "m",
+    "extensionType": "Microsoft.AzureMonitor.Containers.Metrics",
+    "configurationSettings": {"azure-monitor-workspace-resource-id": SCOPE},
+}
 GIT = {"gitRepository": {"url": "https://git.example/r.git"}}
 
 
@@ -85,5 +90,33 @@ ARC_CASES: list[tuple[str, str, dict[str, Any]]] = [
         "arc-flux-unknown-dependency",
         "clusters[0].arc.fluxConfigurations[0].kustomizations.one",
         connected({"fluxConfigurations": [flux(kustomizations={"one": {"dependsOn": ["two"]}})]}),
+    ),
+    (
+        "arc-not-a-workspace",
+        "clusters[0].arc.knownExtensions.containerInsights",
+        connected({"knownExtensions": {"containerInsights": {"logAnalyticsWorkspaceResourceID": "/w"}}}),
+    ),
+    (
+        "arc-not-a-workspace",
+        "clusters[0].arc.extensions[0]",
+        connected({"extensions": [METRICS]}),
+    ),
+    (
+        "arc-two-load-balancers",
+        "clusters[0].arc.knownExtensions.networking",
+        connected({"knownExtensions": {"networking": {"k8sRuntimeFpaObjectId": OID}}}),
+    ),
+    (
+        "arc-two-load-balancers",
+        "clusters[0].arc.extensions[0]",
+        connected({"extensions": [{"name": "n", "extensionType": "Microsoft.ArcNetworking"}]}),
+    ),
+    (
+        "arc-two-load-balancers",
+        "clusters[0].arc.extensions[0]",
+        {
+            "clusters": [cluster(arc={"extensions": [{"name": "n", "extensionType": "microsoft.arcnetworking"}]})],
+            "stack": {"arc": {"cloud": "emulator", "emulatorAddress": "192.0.2.9"}},
+        },
     ),
 ]

@@ -4,7 +4,7 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from infra.addresses.lock import Given, Lock, VrrpId
-from tests.addresses.arc_cases import ARC_CASES
+from tests.addresses.arc_cases import ARC_CASES, arranged
 from tests.instances import cluster, host, infrastructure, network
 
 ONE = cluster()
@@ -340,4 +340,10 @@ SOUND: list[dict[str, Any]] = [
     {"networks": [network("192.168.1.50", "192.168.1.60", **SHARED)]},
     {"netplan": {"proxy": {"httpProxy": "http://proxy.example:80", "noProxy": ["192.168.1.0/24", "10.0.0.0/8"]}}},
     {"clusters": [ONE], "lock": Lock(vrrp={"lab/a": VrrpId(110, 7), "ci/a": VrrpId(111, 7)})},
+    arranged(
+        cluster(
+            addOns={"metallb": {"enabled": False}},
+            arc={"extensions": [{"name": "n", "extensionType": "microsoft.arcnetworking"}]},
+        )
+    ),
 ]

@@ -7,6 +7,7 @@ from typing import Any
 
 from infra.arc.bodies import cluster_body, is_within, settings_body
 from infra.arc.charts import parse_chart
+from infra.arc.diagnosis import settings_of
 from infra.arc.endpoints.table import Settings, endpoints_of
 from infra.arc.environment import AzureEnvironment, environment_of
 from infra.arc.helm_values import agent_values, nested
@@ -123,6 +124,12 @@ def test_a_private_link_forces_cluster_connect_and_custom_locations_off() -> Non
     found = values(wanted(features=features), {"systemDefaultValues.clusterconnect-agent.enabled": "true"})
     assert found["systemDefaultValues"]["clusterconnect-agent"]["enabled"] is False
     assert found["systemDefaultValues"]["customLocations"] == {"enabled": False}
+
+
+def test_over_a_private_link_nobody_asks_for_what_cluster_connect_needs() -> None:
+    for features in (Features(private_link_scope_id="/scope"), Features(cluster_connect=False)):
+        assert settings_of(wanted(features=features)).cluster_connect is False
+    assert settings_of(wanted()).cluster_connect is True
 
 
 def test_features_reach_the_chart() -> None:

@@ -54,6 +54,12 @@ def test_a_resource_provider_that_is_missing_is_named_with_the_command(
     assert rules(azure, emulated_lab.wanted()) == {}  # which needs none of it
 
 
+def test_what_is_declared_on_a_cluster_may_need_others(azure: Azure, emulated_lab: Lab) -> None:
+    found = rules(azure, emulated_lab.wanted(providers=("Microsoft.Insights", "Microsoft.Dashboard")))
+    assert list(found) == ["provider-not-registered"]
+    assert "az provider register --namespace Microsoft.Dashboard" in found["provider-not-registered"]
+
+
 def test_it_is_registered_where_that_is_allowed(azure: Azure, emulated_lab: Lab, unregistered: str) -> None:
     features = Features(custom_locations=CustomLocations(True, GUID))
     assert rules(azure, emulated_lab.wanted(features=features, register_providers=True)) == {}

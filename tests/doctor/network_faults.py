@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import IPv4Address
 
-from infra.doctor.facts import DnsAnswer, EndpointAnswer, FileSystem, LibvirtObject, PeerAnswer
+from infra.doctor.facts import DnsAnswer, EndpointAnswer, FileSystem, LibvirtObject, PeerAnswer, ServedCertificate
 from tests.doctor.planting import (
     FOREIGN,
     UNTAGGED,
@@ -25,6 +25,20 @@ from tests.doctor.samples import GIB, known, link, ours, subject
 LINKS = known(subject().facts.network).links
 
 FAULTS = [
+    Fault(
+        "certificates of a cluster of 0.1.0, after nine months",
+        "certificates",
+        "warning",
+        "that of lab-a-cp-1 ends in 80 days",
+        facts(certificates=(ServedCertificate("lab-a-cp-1", 80.2),)),
+    ),
+    Fault(
+        "certificates that have ended",
+        "certificates",
+        "warning",
+        "that of lab-a-cp-1 has ended",
+        facts(certificates=(ServedCertificate("lab-a-cp-1", -3.0),)),
+    ),
     Fault(
         "other management address",
         "management-address",

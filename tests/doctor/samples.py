@@ -27,6 +27,7 @@ from infra.doctor.facts import (
     Preparation,
     Processor,
     Route,
+    ServedCertificate,
     Storage,
     System,
     Unknown,
@@ -34,6 +35,7 @@ from infra.doctor.facts import (
 from infra.doctor.packages import ALL
 from infra.doctor.wanted import (
     Endpoint,
+    Outside,
     WantedHost,
     WantedInstance,
     WantedMachine,
@@ -142,6 +144,7 @@ def healthy(number: int) -> HostFacts:
         dns=(DnsAnswer(IPv4Address("192.168.1.1"), None, "NOERROR"),),
         endpoints=(EndpointAnswer("mcr.microsoft.com", 443, None),),
         peers=tuple(PeerAnswer(address(one), True, True) for one in range(1, 5) if one != number),
+        certificates=(ServedCertificate(f"lab-a-cp-{number}", 3640.0),),
     )
 
 
@@ -188,7 +191,7 @@ def wanted(hosts: int = 4) -> WantedInstance:
         reserved=((IPv4Network("10.244.0.0/16"), "pods"), (IPv4Network("10.96.0.0/12"), "services")),
         dns_servers=(IPv4Address("192.168.1.1"),),
         proxy=None,
-        endpoints=(Endpoint("mcr.microsoft.com"),),
+        outside=Outside((Endpoint("mcr.microsoft.com"),)),
         underlay_mtu=1500,
         plan_problem=None,
     )

@@ -411,6 +411,10 @@ def test_a_service_moves_when_its_node_stops_and_the_node_comes_back(made: Made,
     eventually(lambda: not a.unfinished_pods(), "every pod runs", 120)
     eventually(lambda: len(announcers(given)) == 1, "one node answers for the address", 30)
     served(given, "web-")
+    # One line, and three seconds, for each container of its former life whose control group is still there.
+    stale = ("journalctl", "--boot", "--unit", "kubelet", "--grep", "'Failed to create existing container'")
+    found = on(project, a.worker, "sudo", *stale, "||", "true").splitlines()
+    assert [line for line in found if "Failed to create" in line] == []
 
 
 def announced_by(a: Kubernetes, node: str) -> str:

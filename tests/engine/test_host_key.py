@@ -61,6 +61,7 @@ def test_a_wrong_host_key_stops_up_before_anything_is_made_there(project: Projec
         f"{server.options.user}@127.0.0.1:{server.port}: its host key is",
         fingerprint(expected),
         fingerprint(server.public_key),
+        f"({server.folder / 'known'}:1)",
         "ssh-keygen -R",
     ):
         assert word in said

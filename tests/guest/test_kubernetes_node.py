@@ -6,12 +6,20 @@ import io
 import tarfile
 from base64 import b64decode
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
+from infra.arc import agents
+from infra.components.add_ons import METALLB, STORAGE, SYSTEM
 from infra.guest import FirstBoot, KubernetesNode, NodeSecrets, SshHostKey, render_seed, seed_digest
+from infra.guest.api_server import EXEMPT_NAMESPACES, PodSecurity
 from infra.guest.keepalived import ApiServerAddress, keepalived_conf
+from infra.image import recipe
+from infra.image.recipe import read_files
+from infra.spec.arc_extensions import KnownExtensions
 
 PLANE = KubernetesNode(
     cluster="lab-a",
@@ -81,6 +89,100 @@ def test_the_first_control_plane_starts_the_cluster_behind_its_address() -> None
     assert found["KubeletConfiguration"]["cgroupDriver"] == "cgroupfs"
 
 
+def extra_arguments(component: dict[str, Any]) -> dict[str, str]:
+    return {one["name"]: one["value"] for one in component["extraArgs"]}
+
+
+def test_nothing_that_kubeadm_signs_ends_before_the_authorities_do() -> None:
+    cluster = documents(files(PLANE)["init.yaml"])["ClusterConfiguration"]
+    ten_years = "87600h0m0s"
+    assert cluster["certificateValidityPeriod"] == ten_years
+    assert extra_arguments(cluster["controllerManager"])["cluster-signing-duration"] == ten_years
+
+
+def test_control_planes_tell_strangers_nothing_of_themselves() -> None:
+    cluster = documents(files(PLANE)["init.yaml"])["ClusterConfiguration"]
+    for component in ("apiServer", "controllerManager", "scheduler"):
+        assert extra_arguments(cluster[component])["profiling"] == "false"
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_every_control_plane_has_the_files_that_the_configuration_names(number: int) -> None:
+    cluster = documents(files(PLANE)["init.yaml"])["ClusterConfiguration"]["apiServer"]
+    named = {
+        Path(value).name
+        for value in extra_arguments(cluster).values()
+        if value.startswith("/etc/kubernetes/azlocal/")
+    }
+    found = files(replace(PLANE, number=number))
+    assert named == {"authentication.yaml", "admission.yaml", "audit-policy.yaml"}
+    assert {f"api-server/{name}" for name in named} <= set(found)
+    mounted = {one["mountPath"]: one["readOnly"] for one in cluster["extraVolumes"]}
+    assert mounted == {"/etc/kubernetes/azlocal": True, "/var/log/kubernetes/audit": False}
+
+
+@pytest.mark.parametrize(("version", "api"), [("1.34.4", "v1"), ("1.33.5", "v1beta1")])
+def test_only_health_and_discovery_are_answered_without_a_name(version: str, api: str) -> None:
+    text = files(replace(PLANE, version=version))["api-server/authentication.yaml"]
+    content = documents(text)["AuthenticationConfiguration"]
+    assert content["apiVersion"] == f"apiserver.config.k8s.io/{api}"
+    assert {one["path"] for one in content["anonymous"]["conditions"]} == {
+        *("/livez", "/readyz", "/healthz"),
+        "/api/v1/namespaces/kube-public/configmaps/cluster-info",
+    }
+
+
+@pytest.mark.parametrize("level", ["privileged", "baseline", "restricted"])
+def test_pods_are_held_to_the_wanted_level_where_their_namespace_says_nothing(level: PodSecurity) -> None:
+    text = files(replace(PLANE, pod_security=level))["api-server/admission.yaml"]
+    (plugin,) = documents(text)["AdmissionConfiguration"]["plugins"]
+    assert plugin["configuration"]["defaults"]["enforce"] == level
+    assert "default" not in plugin["configuration"]["exemptions"]["namespaces"]
+
+
+def test_the_cluster_own_parts_are_held_to_none() -> None:
+    """What azlocal itself installs, and what needs more than baseline in namespaces that Azure names."""
+    extensions = KnownExtensions.model_validate(
+        {
+            "containerInsights": {"logAnalyticsWorkspaceResourceID": "x"},
+            "defender": {},
+            "flux": {},
+            "backup": dict.fromkeys(
+                (
+                    *("storageAccount", "blobContainer", "storageAccountResourceGroup"),
+                    *("storageAccountSubscriptionId", "tenantId"),
+                ),
+                "x",
+            ),
+        }
+    )
+    scopes = [one.scope.cluster for _, one in extensions.chosen()]
+    assert {one.release_namespace for one in scopes if one} <= set(EXEMPT_NAMESPACES)
+    assert {METALLB, STORAGE, SYSTEM, agents.NAMESPACE, agents.RELEASE_NAMESPACE} <= set(EXEMPT_NAMESPACES)
+
+
+def test_the_audit_log_has_who_read_secrets_and_never_what_they_hold() -> None:
+    rules = documents(files(PLANE)["api-server/audit-policy.yaml"])["Policy"]["rules"]
+    assert {one["level"] for one in rules} == {"None", "Metadata"}
+    secrets = next(index for index, one in enumerate(rules) if "secrets" in str(one))
+    assert rules[secrets] == {"level": "Metadata", "resources": [{"group": "", "resources": ["secrets"]}]}
+    before = rules[:secrets]
+    assert all("nonResourceURLs" in one or "resources" in one for one in before), "nobody is passed over before it"
+    assert rules[-1] == {"level": "Metadata"}
+
+
+def test_kubelet_changes_no_setting_of_a_kernel() -> None:
+    assert documents(files(PLANE)["init.yaml"])["KubeletConfiguration"]["protectKernelDefaults"] is True
+    root = read_files(Path(recipe.__file__).parent / "files" / "root")
+    for name in ("etc/sysctl.d/90-azlocal.conf", "usr/lib/azlocal/container-setup"):
+        text = root[name].decode().replace(" = ", "=").replace("/", ".")
+        for setting in (
+            *("vm.overcommit_memory=1", "vm.panic_on_oom=0", "kernel.panic=10", "kernel.panic_on_oops=1"),
+            *("kernel.keys.root_maxkeys=1000000", "kernel.keys.root_maxbytes=25000000"),
+        ):
+            assert setting in text, f"{name} has what kubelet asks for"
+
+
 def test_the_token_expires() -> None:
     (token,) = documents(files(PLANE)["init.yaml"])["InitConfiguration"]["bootstrapTokens"]
     assert (token["token"], token["ttl"]) == (SECRETS.token, "2h0m0s")
@@ -91,6 +193,20 @@ def test_the_first_control_plane_may_join_and_the_others_never_start_a_cluster()
     second = files(replace(PLANE, number=1))
     assert "init.yaml" not in second
     assert "controlPlane" in documents(second["join.yaml"])["JoinConfiguration"]
+
+
+def test_the_first_control_plane_knows_where_to_look_for_the_others() -> None:
+    assert files(replace(PLANE, peers=("10.0.0.19", "10.0.0.20")))["peers"] == "10.0.0.19\n10.0.0.20\n"
+    assert files(PLANE)["peers"] == ""
+    assert "peers" not in files(WORKER)
+
+
+def test_control_planes_of_a_new_cluster_speak_with_each_other_alone_and_those_of_0_1_0_by_multicast() -> None:
+    by_multicast = files(PLANE)["keepalived.conf"]
+    assert "unicast" not in by_multicast
+    assert "include" not in by_multicast
+    lines = [line.strip() for line in files(replace(PLANE, unicast_vrrp=True))["keepalived.conf"].splitlines()]
+    assert {"unicast_src_ip 10.0.0.18", "include /etc/keepalived/peers.conf"} <= set(lines)
 
 
 def test_a_worker_checks_the_cluster_it_joins_and_gets_no_key() -> None:

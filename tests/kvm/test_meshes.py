@@ -17,6 +17,7 @@ from infra.kvm.meshes import (
     ensure_gateway,
     ensure_tunnel,
     has_gateway,
+    is_guarded,
     read_tunnel,
     remove_mesh,
 )
@@ -145,6 +146,32 @@ def test_a_mesh_follows_its_hosts(lab: Lab) -> None:
     assert read_tunnel(first, "aks", MARK) == Tunnel(77, "192.0.2.1", ()), "what was changed by hand is seen"
 
 
+def test_a_host_that_is_no_peer_gets_no_packet_into_the_mesh(lab: Lab) -> None:
+    """It knows the network's number and sends to the right address: without the guard it is on the network."""
+    first, second, stranger = lab.hosts
+    lab.machine(first, "aks", "10.77.0.11")
+    lab.join(hosts=[first, second])
+    intruder = lab.machine(stranger, "aks", "10.77.0.13")
+    ensure_tunnel(stranger, "aks", MARK, "azl-aks", MTU, Tunnel(77, "192.0.2.3", ("192.0.2.1",)))
+    (device, *_) = first.run(["ip", "-brief", "link", "show", "type", "vxlan"]).stdout.split()
+    first.run(["bridge", "fdb", "append", "00:00:00:00:00:00", "dev", device, "dst", "192.0.2.3"])
+    assert intruder.misses("10.77.0.11")
+    assert is_guarded(first, "aks", MARK)
+    lab.join()
+    assert intruder.reaches("10.77.0.11"), "as a peer it would be let in"
+
+
+def test_the_guard_leaves_other_tunnels_of_the_host_alone(lab: Lab) -> None:
+    """Somebody's own VXLAN on the same port, with another number, from a host that is no peer of ours."""
+    first, second, other = lab.hosts
+    lab.join(hosts=[first, second])
+    for host, remote, address in ((first, "192.0.2.3", "10.99.0.1/24"), (other, "192.0.2.1", "10.99.0.3/24")):
+        host.ip("link", "add", "theirs", "type", "vxlan", "id", "99", "dstport", "4789", "remote", remote)
+        host.ip("address", "add", address, "dev", "theirs")
+        host.ip("link", "set", "theirs", "up")
+    assert other.reaches("10.99.0.1")
+
+
 def test_two_networks_do_not_see_each_other(lab: Lab) -> None:
     gateway, host, _ = lab.hosts
     lab.join()
@@ -188,8 +215,9 @@ def test_what_is_removed_is_gone_and_what_is_another_s_stays(lab: Lab) -> None:
     for _ in range(2):
         remove_mesh(host, "aks", MARK)
     assert (read_tunnel(host, "aks", MARK), has_gateway(host, "aks", MARK)) == (None, False)
+    assert not is_guarded(host, "aks", MARK)
 
 
 def test_refused_rules_say_what_is_missing(lab: Lab) -> None:
-    with pytest.raises(HostError, match="nft refuses the gateway's rules"):
+    with pytest.raises(HostError, match="nft refuses the rules of a mesh"):
         ensure_gateway(lab.hosts[0], "aks", MARK, Gateway("azl-test", "no-prefix/24"))

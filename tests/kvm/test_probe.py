@@ -44,9 +44,14 @@ def test_auto_takes_a_vm_where_one_boots_and_asks_no_further() -> None:
     assert asked == ["vm"]
 
 
-def test_auto_takes_a_container_else_and_says_why() -> None:
+def test_auto_takes_a_container_else_and_says_why_and_what_that_means() -> None:
     _, look = _looks(vm=BROKEN, container=WORKS)
-    assert resolve_machine_type("auto", look, "h") == ("container", "no vm: broken; works")
+    chosen, reason = resolve_machine_type("auto", look, "h")
+    assert chosen == "container"
+    assert reason == (
+        "no vm: broken; works; containers share their host's kernel and root: who is root in one, or may make "
+        "privileged pods in a cluster, is root on the host"
+    )
 
 
 def test_auto_never_takes_emulation() -> None:
@@ -58,7 +63,12 @@ def test_auto_never_takes_emulation() -> None:
 @pytest.mark.parametrize("wanted", ["vm", "container", "emulated"])
 def test_a_type_that_is_asked_for_is_the_only_one_tried(wanted: MachineType) -> None:
     asked, look = _looks(**{wanted: WORKS})
-    assert resolve_machine_type(wanted, look, "h") == (wanted, "works")
+    chosen, reason = resolve_machine_type(wanted, look, "h")
+    assert (chosen, reason.startswith("works"), "root on the host" in reason) == (
+        wanted,
+        True,
+        wanted == "container",
+    )
     assert asked == [wanted]
     _, look = _looks(**{wanted: BROKEN})
     with pytest.raises(HostError, match=f"no {wanted}: broken"):

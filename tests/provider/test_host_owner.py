@@ -17,6 +17,7 @@ from infra.kvm.ownership import Mark
 from infra.kvm.storage import ensure_pool, remove_pool
 from infra.provider.kinds.host_owner import (
     VOLUMES,
+    Possession,
     check_may_remove,
     check_owner,
     check_still_ours,
@@ -63,8 +64,8 @@ def make_pool(session: Any, directory: str) -> None:
 
 def test_an_empty_host_is_claimed_and_stays_so(session: Any, wanted: HostInputs) -> None:
     assert check_owner(session.shell, wanted) is False
-    for anew in (True, True, False):
-        assert take_possession(OP, session, wanted, MARK, anew=anew) is False
+    for anew, new in ((True, True), (True, False), (False, False)):
+        assert take_possession(OP, session, wanted, MARK, anew=anew) == Possession(is_new=new)
     assert check_still_ours(session.shell, wanted) == OURS
     check_may_remove(session.shell, wanted)
     give_up_possession(session, wanted)
@@ -103,7 +104,7 @@ def test_what_azlocal_0_1_0_made_is_another_states_unless_state_knows_it(session
     make_pool(session, wanted.storage_directory)
     with pytest.raises(NotOurs, match=r"azlocal 0\.1\.0 or older"):
         take_possession(OP, session, wanted, MARK, anew=True)
-    assert take_possession(OP, session, wanted, MARK, anew=False) is False
+    assert take_possession(OP, session, wanted, MARK, anew=False) == Possession(is_new=True)
     assert check_still_ours(session.shell, wanted) == OURS
 
 
@@ -116,6 +117,6 @@ def test_the_user_can_let_exactly_that_instance_go(
         take_possession(OP, session, wanted, MARK, anew=True)
     monkeypatch.setenv(TAKE_OVER, THEIRS)
     assert check_owner(session.shell, wanted) is True
-    assert take_possession(OP, session, wanted, MARK, anew=True) is True
+    assert take_possession(OP, session, wanted, MARK, anew=True) == Possession(has_others=True)
     assert check_still_ours(session.shell, wanted) == OURS
-    assert take_possession(OP, session, wanted, MARK, anew=True) is False
+    assert take_possession(OP, session, wanted, MARK, anew=True) == Possession()

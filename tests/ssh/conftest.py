@@ -50,7 +50,8 @@ class Server:
 
 
 def make_key(file: Path, kind: str = "ed25519") -> str:
-    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "", "-f", str(file)], check=True)
+    size = ["-b", "2048"] if kind == "rsa" else []
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, *size, "-N", "", "-C", "", "-f", str(file)], check=True)
     return file.with_suffix(".pub").read_text().strip()
 
 

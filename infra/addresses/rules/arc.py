@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from infra.addresses.rules.base import Facts, Fault, rule
 from infra.spec.arc import ClusterArc
-from infra.spec.findings import KeyPath
+from infra.spec.findings import KeyPath, Severity, shown
 from infra.spec.loader import InstanceSpec
 from infra.spec.stack import ClusterSpec
 
@@ -181,3 +181,40 @@ def arc_flux_unknown_dependency(facts: Facts) -> Iterator[Fault]:
                     message = f"kustomization {name} of {one.name} waits for {missing}, which isn't there"
                     place = (*path, "fluxConfigurations", index, "kustomizations", name)
                     yield Fault("stack", place, message, f"name one of {', '.join(one.kustomizations)}")
+
+
+@rule("arc-not-a-workspace", source="az k8s-extension", severity="warning")
+def arc_not_a_workspace(facts: Facts) -> Iterator[Fault]:
+    """Azure Monitor's extensions name the workspace that they collect into."""
+    kinds = {"logs": "Microsoft.OperationalInsights/workspaces", "metrics": "Microsoft.Monitor/accounts"}
+    for path, cluster, arc in _connected(facts):
+        for place, extension in arc.written_extensions():
+            wanted = extension.data_collection
+            if wanted is not None and not wanted.is_workspace:
+                message = (
+                    f"{extension.name} of cluster {cluster.name} collects nothing: {shown(wanted.workspace_id)} "
+                    f"isn't the id of a {kinds[wanted.collects]}"
+                )
+                remedy = f"write /subscriptions/…/resourceGroups/…/providers/{kinds[wanted.collects]}/NAME"
+                yield Fault("stack", (*path, *place), message, remedy)
+
+
+@rule("arc-two-load-balancers", source="arc_facts §4.4")
+def arc_two_load_balancers(facts: Facts) -> Iterator[Fault]:
+    """Azure's MetalLB and azlocal's exclude each other: both bring the same definitions for the whole cluster.
+
+    The emulator's stand-in brings none, so that there it is only a warning.
+    """
+    arc = facts.spec.stack.arc
+    for path, cluster, settings in _connected(facts):
+        if not cluster.add_ons.metallb.enabled:
+            continue
+        for place, extension in settings.written_extensions():
+            if extension.is_load_balancer:
+                message = (
+                    f"extension {extension.name} brings MetalLB into cluster {cluster.name}, and so does azlocal; "
+                    "both want the same resource definitions"
+                )
+                remedy = "set addOns.metallb.enabled: false, or leave the extension out"
+                severity: Severity = "warning" if arc is not None and arc.cloud == "emulator" else "error"
+                yield Fault("stack", (*path, *place), message, remedy, severity)

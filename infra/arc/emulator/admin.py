@@ -14,6 +14,7 @@ from infra.arc.emulator import clock as clock_module
 from infra.arc.emulator.connectivity import CLUSTERS, record_certificate, status_of
 from infra.arc.emulator.faults import Fault
 from infra.arc.emulator.http import JSON, Answer, Refusal, Request
+from infra.arc.emulator.limits import BODY_BYTES
 from infra.arc.emulator.operations import Operation
 from infra.arc.emulator.routes import ADMIN, Handler, route
 from infra.arc.emulator.world import World
@@ -29,7 +30,10 @@ def routes(world: World) -> list[Route]:
         ("faults/{id}", _clear_fault, ["DELETE"]),
         ("state", _state, ["GET"]),
     ]
-    return [route(world, f"{ADMIN}{path}", _guarded(handler), methods) for path, handler, methods in known]
+    return [
+        route(world, f"{ADMIN}{path}", _guarded(handler), methods, body_bytes=BODY_BYTES)
+        for path, handler, methods in known
+    ]
 
 
 def _guarded(handler: Handler) -> Handler:

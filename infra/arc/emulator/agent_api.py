@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from infra.arc.emulator import agent_identity, charts
 from infra.arc.emulator.agent_identity import Unusable
-from infra.arc.emulator.clock import text
+from infra.arc.emulator.clock import seconds_of, text
 from infra.arc.emulator.connectivity import (
     EXPIRED,
     find_cluster,
@@ -33,6 +33,7 @@ from infra.arc.emulator.desired import (
     report,
 )
 from infra.arc.emulator.http import JSON, Answer, Refusal, Request
+from infra.arc.emulator.limits import BODY_BYTES
 from infra.arc.emulator.routes import Handler, route
 from infra.arc.emulator.store import Resource
 from infra.arc.emulator.world import World
@@ -73,18 +74,21 @@ class _Status(_Body):
 def routes(world: World) -> list[Route]:
     """Return the routes of both services."""
 
-    def timed(path: str, handler: Handler, method: str = "POST") -> Route:
+    def open_to_all(path: str, handler: Handler, method: str = "POST") -> Route:
         return route(world, path, _timed(handler), [method])
 
+    def of_cluster(path: str, handler: Handler) -> Route:
+        return route(world, f"{_CLUSTER}/{path}", _timed(handler), ["POST"], body_bytes=BODY_BYTES)
+
     return [
-        timed("/his/discovery", _discover, "GET"),
-        timed("/his/challenge", _challenge),
-        timed("/his/type/ConnectedClusters/identity", _identity),
-        timed(f"{_CLUSTER}/syncResources", _heartbeat),
-        timed(f"{_CLUSTER}/getExtensionUpdateConfigs", _extensions),
-        timed(f"{_CLUSTER}/extensions/{{name}}/postStatus", _extension_status),
-        timed(f"{_CLUSTER}/configurations/getPendingConfigs", _configurations),
-        timed(f"{_CLUSTER}/configurations/{{name}}/postStatus", _configuration_status),
+        open_to_all("/his/discovery", _discover, "GET"),
+        open_to_all("/his/challenge", _challenge),
+        open_to_all("/his/type/ConnectedClusters/identity", _identity),
+        of_cluster("syncResources", _heartbeat),
+        of_cluster("getExtensionUpdateConfigs", _extensions),
+        of_cluster("extensions/{name}/postStatus", _extension_status),
+        of_cluster("configurations/getPendingConfigs", _configurations),
+        of_cluster("configurations/{name}/postStatus", _configuration_status),
     ]
 
 
@@ -224,7 +228,7 @@ def _configuration(wanted: Desired) -> JSON:
     return {
         **_common(wanted),
         "properties": wanted.properties,
-        "reconciliationWaitSeconds": agent_identity.seconds_of(limit) if waits else None,
+        "reconciliationWaitSeconds": seconds_of(limit) if waits else None,
     }
 
 

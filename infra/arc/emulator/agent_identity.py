@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import re
+import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import jwt
@@ -24,14 +24,18 @@ from infra.arc.emulator.clock import Clock, parse, text
 from infra.arc.emulator.connectivity import CERTIFICATE_LIFE, RENEWAL_AFTER
 from infra.arc.emulator.store import Resource, Store
 
-_NONCE: Final = "nonce"
+_NONCE: Final = "nonce"  # what azlocal 0.1.0 kept: each one that it gave out
+_USED: Final = "usedNonce"
 _CERTIFICATE: Final = "certificate"
 _ISSUER_KEY: Final = "agents.issuerKey"
+_NONCE_KEY: Final = "agents.nonceKey"
 _NONCE_LIFE: Final = timedelta(minutes=5)
 _TOKEN_LEEWAY: Final = timedelta(minutes=1)
 _LEAST_BITS: Final = 2048
+# What a cluster's agents may leave here: a proof renews a certificate for months; a failed one is tried anew.
+_MOST_USED: Final = 64
+_MOST_CERTIFICATES: Final = 64
 _BACK: Final = timedelta(minutes=5)  # for clocks of machines that are a little behind
-_DURATION: Final = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 
 
 class Unusable(Exception):
@@ -67,14 +71,19 @@ class Issued:
 
 
 def challenge(store: Store, clock: Clock, cluster: Resource) -> str:
-    """Return a nonce that a cluster can use once, within minutes."""
-    now = clock.now()
-    for nonce, kept in store.records(cluster.id, _NONCE).items():
-        if parse(kept["expires"]) <= now:
-            store.delete_record(cluster.id, _NONCE, nonce)
-    nonce = secrets.token_urlsafe(32)
-    store.put_record(cluster.id, _NONCE, nonce, {"expires": text(now + _NONCE_LIFE)})
-    return nonce
+    """Return a nonce that a cluster can use once, within minutes.
+
+    Anybody may ask for one, so none is kept: it says until when it holds, under a seal that also names the
+    cluster. Those that were used are kept, and to use one takes the cluster's private key.
+    """
+    until = int((clock.now() + _NONCE_LIFE).timestamp())
+    content = f"{until}.{secrets.token_urlsafe(24)}"
+    return f"{content}.{_seal(store, cluster, content)}"
+
+
+def forget_challenges(store: Store) -> None:
+    """Forget the nonces that azlocal 0.1.0 gave out and kept."""
+    store.delete_records(_NONCE)
 
 
 def read_request(body: Mapping[str, Any], authorization: str) -> Asked:
@@ -87,8 +96,11 @@ def read_request(body: Mapping[str, Any], authorization: str) -> Asked:
     try:
         if scheme.lower() != "rsapss":
             raise ValueError(f"authorization scheme {scheme!r}, not rsapss")
+        nonce = str(body["nonce"])
+        if not nonce.isascii():
+            raise ValueError("its nonce is none of ours")
         return Asked(
-            nonce=str(body["nonce"]),
+            nonce=nonce,
             request=base64.b64decode(str(body["csr"]), validate=True),
             signature=base64.b64decode(signature, validate=True),
         )
@@ -100,12 +112,11 @@ def check_proof(store: Store, clock: Clock, cluster: Resource, asked: Asked) -> 
     """Check that who asks holds the private key of the cluster's onboarding; the nonce is used up.
 
     Raises:
-        Unusable: it doesn't, or the cluster's public key is of no use.
+        Unusable: it doesn't, or the cluster's public key is of no use, or it asks without end (429).
     """
     key = public_key(str(cluster.properties.get("agentPublicKeyCertificate", "")), cluster.name)
-    kept = store.record(cluster.id, _NONCE, asked.nonce)
-    store.delete_record(cluster.id, _NONCE, asked.nonce)
-    if kept is None or parse(kept["expires"]) <= clock.now():
+    until = _holds_until(store, cluster, asked.nonce)
+    if until is None or until <= clock.now() or store.record(cluster.id, _USED, asked.nonce) is not None:
         raise Unusable(401, "InvalidNonce", "The nonce is unknown, was used, or is too old.")
     proof = f"{asked.nonce}\n{hashlib.sha256(asked.request).hexdigest()}".encode()
     try:
@@ -116,6 +127,9 @@ def check_proof(store: Store, clock: Clock, cluster: Resource, asked: Asked) -> 
             "SignatureMismatch",
             f"The signature isn't of the key whose public half is {cluster.name}'s agentPublicKeyCertificate.",
         ) from None
+    if _forget_expired(store, clock, cluster, _USED) >= _MOST_USED:
+        raise Unusable(429, "TooManyRequests", f"{cluster.name} has asked for too many certificates at once.")
+    store.put_record(cluster.id, _USED, asked.nonce, {"expires": text(until)})
 
 
 def public_key(text_: str, cluster: str) -> RSAPublicKey:
@@ -146,6 +160,8 @@ def public_key(text_: str, cluster: str) -> RSAPublicKey:
 def issue(store: Store, clock: Clock, cluster: Resource, asked: Asked) -> Issued:
     """Make a certificate for a request whose proof holds, and remember that it was issued.
 
+    Of too many that still hold, the oldest are forgotten: they hold no more.
+
     Raises:
         Unusable: the request is no good.
     """
@@ -165,6 +181,9 @@ def issue(store: Store, clock: Clock, cluster: Resource, asked: Asked) -> Issued
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         .sign(issuer_key, hashes.SHA256())
     )
+    surplus = _forget_expired(store, clock, cluster, _CERTIFICATE) + 1 - _MOST_CERTIFICATES
+    for oldest in list(store.records(cluster.id, _CERTIFICATE))[: max(surplus, 0)]:
+        store.delete_record(cluster.id, _CERTIFICATE, oldest)
     store.put_record(cluster.id, _CERTIFICATE, _fingerprint(certificate), {"expires": text(expires)})
     pem = certificate.public_bytes(serialization.Encoding.PEM).decode()
     return Issued(pem, expires, now + RENEWAL_AFTER)
@@ -197,15 +216,6 @@ def check_token(store: Store, clock: Clock, cluster: Resource, token: str, audie
         raise Unusable(401, "TokenExpired", "The token isn't of this time.")
 
 
-def seconds_of(duration: str) -> int:
-    """Return the seconds of an ISO 8601 duration without years and months; half an hour where it is none."""
-    found = _DURATION.fullmatch(duration)
-    if found is None or not any(found.groups()):
-        return 1800
-    days, hours, minutes, seconds = (int(one or 0) for one in found.groups())
-    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
-
-
 def _requested_key(request: bytes) -> RSAPublicKey:
     try:
         read = x509.load_der_x509_csr(request)
@@ -220,6 +230,32 @@ def _requested_key(request: bytes) -> RSAPublicKey:
             f"The certificate request has to be of an RSA key of at least {_LEAST_BITS} bits, and signed by it.",
         )
     return key
+
+
+def _seal(store: Store, cluster: Resource, content: str) -> str:
+    """Return what shows that a nonce is ours and a cluster's."""
+    key = store.setting(_NONCE_KEY)
+    if key is None:
+        key = secrets.token_hex(32)
+        store.set_setting(_NONCE_KEY, key)
+    return hmac.new(bytes.fromhex(key), f"{cluster.key}\n{content}".encode(), hashlib.sha256).hexdigest()
+
+
+def _holds_until(store: Store, cluster: Resource, nonce: str) -> datetime | None:
+    """Return until when a nonce holds; None: we didn't give it to this cluster."""
+    content, _, seal = nonce.rpartition(".")
+    if not hmac.compare_digest(seal.encode(), _seal(store, cluster, content).encode()):
+        return None
+    return datetime.fromtimestamp(int(content.partition(".")[0]), UTC)
+
+
+def _forget_expired(store: Store, clock: Clock, cluster: Resource, kind: str) -> int:
+    """Forget a cluster's records whose time is over; return how many are left."""
+    kept, now = store.records(cluster.id, kind), clock.now()
+    expired = [key for key, one in kept.items() if parse(one["expires"]) <= now]
+    for key in expired:
+        store.delete_record(cluster.id, kind, key)
+    return len(kept) - len(expired)
 
 
 def _issuer_key(store: Store) -> ec.EllipticCurvePrivateKey:
@@ -243,7 +279,7 @@ def _certificate_of(token: str) -> x509.Certificate:
         if not isinstance(chain, list) or not chain:
             raise ValueError("it names no certificate")
         return x509.load_der_x509_certificate(base64.b64decode(str(chain[0]), validate=True))
-    except (jwt.InvalidTokenError, ValueError, binascii.Error) as error:
+    except (jwt.InvalidTokenError, ValueError, binascii.Error, RecursionError) as error:
         raise Unusable(401, "InvalidToken", f"The token can't be read: {error}") from None
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 _OFFSET: Final = "clock.offsetSeconds"
+_NUMBER: Final = r"([0-9]{1,9})"
+_DURATION: Final = re.compile(rf"P(?:{_NUMBER}D)?(?:T(?:{_NUMBER}H)?(?:{_NUMBER}M)?(?:{_NUMBER}S)?)?")
+_NO_DURATION_SECONDS: Final = 1800
 
 
 class Settings(Protocol):
@@ -55,3 +59,18 @@ def text(moment: datetime) -> str:
 def parse(value: str) -> datetime:
     """Return the time that `text` wrote."""
     return datetime.fromisoformat(value.replace("Z", "+00:00"))
+
+
+def is_duration(value: str) -> bool:
+    """Return whether a text is an ISO 8601 duration of days, hours, minutes and seconds, of nine digits each."""
+    found = _DURATION.fullmatch(value)
+    return found is not None and any(found.groups())
+
+
+def seconds_of(duration: str) -> int:
+    """Return the seconds of a duration that `is_duration` knows; half an hour where it is none."""
+    found = _DURATION.fullmatch(duration)
+    if found is None or not any(found.groups()):
+        return _NO_DURATION_SECONDS
+    days, hours, minutes, seconds = (int(one or 0) for one in found.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds

@@ -9,6 +9,7 @@ from starlette.routing import Route
 from infra.arc.emulator.charts import AGENTS_REPOSITORY, AGENTS_VERSION
 from infra.arc.emulator.entra import application_of
 from infra.arc.emulator.http import JSON, Answer, Refusal, Request
+from infra.arc.emulator.limits import BODY_BYTES
 from infra.arc.emulator.routes import route
 from infra.arc.emulator.world import World
 
@@ -22,7 +23,7 @@ def routes(world: World) -> list[Route]:
     return [
         route(world, f"{_BASE}/healthCheck", _health, ["POST"]),
         route(world, f"{_BASE}/GetLatestHelmPackagePath", _latest, ["POST"]),
-        route(world, f"{_BASE}/GetHelmSettings", _settings, ["POST"]),
+        route(world, f"{_BASE}/GetHelmSettings", _settings, ["POST"], body_bytes=BODY_BYTES),
     ]
 
 

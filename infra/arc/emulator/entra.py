@@ -19,6 +19,7 @@ from infra.arc.emulator.world import World
 # The tenant's own id, and the names that stand for "whichever".
 _ANY_TENANT: Final = frozenset({"common", "organizations"})
 ARM_AUDIENCES: Final = ("https://management.core.windows.net/", "https://management.azure.com/")
+_MOST_FIELDS: Final = 64
 _OTHER_AUDIENCES: Final = ("https://graph.microsoft.com/",)
 
 
@@ -150,6 +151,8 @@ def _keys(world: World, _request: Request) -> Answer:
 
 def _token_v2(world: World, request: Request) -> Answer:
     form = _form(request)
+    if form is None:
+        return _malformed()
     scope = form.get("scope", "")
     if not scope.endswith("/.default"):
         return _refuse(
@@ -164,6 +167,8 @@ def _token_v2(world: World, request: Request) -> Answer:
 
 def _token_v1(world: World, request: Request) -> Answer:
     form = _form(request)
+    if form is None:
+        return _malformed()
     return _token(world, request, form, form.get("resource", ARM_AUDIENCES[0]))
 
 
@@ -242,9 +247,18 @@ def _tenant(world: World, request: Request) -> str:
     return world.settings.tenant_id if tenant.lower() in _ANY_TENANT else tenant
 
 
-def _form(request: Request) -> dict[str, str]:
+def _form(request: Request) -> dict[str, str] | None:
+    """Return the fields of a body; None where they are too many for a form of Entra's."""
     # Only bodies: a secret in a query would reach the log.
-    return {name: values[-1] for name, values in parse_qs(request.body.decode(errors="replace")).items()}
+    text = request.body.decode(errors="replace")
+    try:
+        return {name: values[-1] for name, values in parse_qs(text, max_num_fields=_MOST_FIELDS).items()}
+    except ValueError:
+        return None
+
+
+def _malformed() -> Answer:
+    return _refuse(400, 9002313, "invalid_request", "Invalid request. Request is malformed or invalid.")
 
 
 def _refuse(status: int, code: int, error: str, description: str) -> Answer:

@@ -8,11 +8,15 @@ nothing, and it must not block (a few milliseconds at most).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 JSON = dict[str, Any]
+
+# No body of Azure's is half as deep, and every level costs one of the interpreter's where a body is walked.
+_DEEPEST: Final = 64
+_TOO_DEEP: Final = f"it has more than {_DEEPEST} levels"
 
 
 class Refusal(Exception):
@@ -90,19 +94,39 @@ class Request:
         try:
             content = json.loads(self.body)
         except ValueError as error:
-            raise Refusal(
-                400,
-                "InvalidRequestContent",
-                f"The request content was invalid and could not be deserialized: '{error}'.",
-            ) from None
+            raise _not_deserialized(str(error)) from None
+        except RecursionError:
+            raise _not_deserialized(_TOO_DEEP) from None
         if not isinstance(content, dict):
-            raise Refusal(
-                400,
-                "InvalidRequestContent",
-                "The request content was invalid and could not be deserialized: 'a JSON object is required'.",
-            )
+            raise _not_deserialized("a JSON object is required")
+        if not _is_within(content, _DEEPEST):
+            raise _not_deserialized(_TOO_DEEP)
         return content
 
     def flag(self, name: str) -> bool:
         """Return a query parameter that is true or absent, such as `forceDelete`."""
         return self.query.get(name.lower(), "").lower() == "true"
+
+
+def _not_deserialized(reason: str) -> Refusal:
+    return Refusal(
+        400,
+        "InvalidRequestContent",
+        f"The request content was invalid and could not be deserialized: '{reason}'.",
+    )
+
+
+def _is_within(content: Any, levels: int) -> bool:
+    """Return whether JSON has no more than so many levels of arrays and objects."""
+    level = [content]
+    for _ in range(levels):
+        level = [inner for one in level for inner in _inside(one)]
+        if not level:
+            return True
+    return False
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()

@@ -9,15 +9,18 @@ import logging
 import sqlite3
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from email.utils import format_datetime
 from typing import Final
 
+from starlette.requests import ClientDisconnect
 from starlette.requests import Request as RawRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
 from infra.arc.emulator import operations
 from infra.arc.emulator.http import Answer, Refusal, Request
+from infra.arc.emulator.limits import OPEN_BODY_BYTES
 from infra.arc.emulator.settings import LOOPBACK
 from infra.arc.emulator.world import World
 
@@ -36,23 +39,41 @@ def no_action(_request: Request) -> str:
     return ""
 
 
-def route(world: World, path: str, handler: Handler, methods: Sequence[str], action: Action = no_action) -> Route:
+def route(
+    world: World,
+    path: str,
+    handler: Handler,
+    methods: Sequence[str],
+    action: Action = no_action,
+    *,
+    body_bytes: int = OPEN_BODY_BYTES,
+) -> Route:
     """Return a route that answers by a handler.
 
     Args:
         path: Starlette's pattern; its names reach the handler as `request.path_parameters`.
         action: names Azure's action of a request, which faults can match.
+        body_bytes: the longest body that is read; more than a little only where the caller has to show by a header
+            who they are.
     """
 
     async def respond(raw: RawRequest) -> Response:
-        request = await _read(raw)
-        answer = await _answer(world, handler, request, action(request))
+        request = _asked(raw)
+        try:
+            async with world.bodies.of(raw, body_bytes, on_loopback=request.on_loopback) as body:
+                request = replace(request, body=body)
+                answer = await _answer(world, handler, request, action(request))
+        except Refusal as refusal:
+            answer = refusal.answer()
+        except ClientDisconnect:
+            answer = Answer(400)  # which nobody hears
         return _response(answer, request, world.clock.now())
 
     return Route(path, respond, methods=list(methods))
 
 
-async def _read(raw: RawRequest) -> Request:
+def _asked(raw: RawRequest) -> Request:
+    """Return a request without its body."""
     server = raw.scope.get("server") or ("", 0)
     return Request(
         method=raw.method,
@@ -60,7 +81,7 @@ async def _read(raw: RawRequest) -> Request:
         path_parameters={name: str(one) for name, one in raw.path_params.items()},
         query={name.lower(): one for name, one in raw.query_params.items()},
         headers={name.lower(): one for name, one in raw.headers.items()},
-        body=await raw.body(),
+        body=b"",
         base_url=f"https://{raw.headers.get('host', raw.url.netloc)}",
         on_loopback=server[0] == LOOPBACK,
     )

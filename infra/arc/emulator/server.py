@@ -12,10 +12,11 @@ from typing import Any, Final
 
 import uvicorn
 
-from infra.arc.emulator import certificates
+from infra.arc.emulator import agent_identity, certificates
 from infra.arc.emulator.app import make_app
 from infra.arc.emulator.charts import repositories
 from infra.arc.emulator.clock import Clock
+from infra.arc.emulator.doors import Bounded, Door
 from infra.arc.emulator.faults import Faults
 from infra.arc.emulator.registry import Registry
 from infra.arc.emulator.settings import LOOPBACK, Folder, Settings
@@ -23,8 +24,6 @@ from infra.arc.emulator.store import Store
 from infra.arc.emulator.tokens import Tokens
 from infra.arc.emulator.world import World
 
-# Linux lets an address be listened on before it exists: the bridge that carries the agents' comes and goes.
-_IP_FREEBIND: Final = 15
 _LOG_BYTES: Final = 10_000_000
 _GRACE_SECONDS: Final = 1
 _IDLE_SECONDS: Final = 75
@@ -49,6 +48,8 @@ def serve(folder: Folder) -> None:
     world = make_world(folder, settings)
     config = uvicorn.Config(
         make_app(world),
+        http=Bounded,
+        ws="none",
         lifespan="off",
         ssl_certfile=str(folder.server_file),
         ssl_keyfile=str(folder.server_key_file),
@@ -71,6 +72,7 @@ def serve(folder: Folder) -> None:
 def make_world(folder: Folder, settings: Settings) -> World:
     """Return what the handlers work with, read from an emulator's folder."""
     store, client = Store(folder.state_file), folder.client()
+    agent_identity.forget_challenges(store)
     return World(
         settings=settings,
         store=store,
@@ -117,16 +119,7 @@ def _identity(file: Path) -> tuple[int, int]:
 def listen(settings: Settings) -> list[socket.socket]:
     """Return listening sockets at loopback and the agents' address, and nowhere else."""
     addresses = [LOOPBACK] + ([settings.agent_address] if settings.agent_address else [])
-    return [_listen(address, settings.port) for address in addresses]
-
-
-def _listen(address: str, port: int) -> socket.socket:
-    found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    found.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
-    found.bind((address, port))
-    found.listen(128)
-    return found
+    return [Door(address, settings.port) for address in addresses]
 
 
 def _log_config(file: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Tables:
     resources   ARM resources by lower-cased id: the body that GET shows, and hidden fields of the server.
     operations  long-running operations.
     secrets     protected settings, apart from the bodies: nothing that lists resources can show them.
-    records     what the agents' side keeps for a cluster (certificates issued, nonces, logs), by kind and key.
+    records     what the agents' side keeps for a cluster (certificates issued, nonces used), by kind and key.
     settings    single values: the clock's offset.
     faults      faults that were asked for.
 
@@ -182,20 +182,17 @@ class Store:
         key = resource_id.lower()
         for table, column in (("resources", "id"), ("secrets", "resource"), ("records", "cluster")):
             self._write(
-                f"delete from {table} where {column} = ? or substr({column}, 1, ?) = ?",  # noqa: S608
+                f"delete from {table} where {column} = ? or {column} >= ? and {column} < ?",  # noqa: S608
                 key,
-                len(key) + 1,
-                f"{key}/",
+                *_below(key),
             )
 
     def under(self, prefix: str, resource_type: str | None = None) -> list[Resource]:
         """Return the resources below an id (a cluster, a resource group, a subscription), by id."""
-        key = prefix.lower().rstrip("/") + "/"
+        ends = _below(prefix.lower().rstrip("/"))
         if resource_type is None:
-            return self._resources("where substr(id, 1, ?) = ? order by id", len(key), key)
-        return self._resources(
-            "where substr(id, 1, ?) = ? and type = ? order by id", len(key), key, resource_type.lower()
-        )
+            return self._resources("where id >= ? and id < ? order by id", *ends)
+        return self._resources("where id >= ? and id < ? and type = ? order by id", *ends, resource_type.lower())
 
     def of_type(self, resource_type: str) -> list[Resource]:
         """Return every resource of a type, by id."""
@@ -228,12 +225,11 @@ class Store:
 
     def operations(self, status: str | None = None, resource_id: str | None = None) -> list[dict[str, Any]]:
         """Return operations, the oldest first; only those of a status or a resource where one is given."""
-        rows = self._read(
-            "select content from operations where (?1 is null or status = ?1) and (?2 is null or resource = ?2) "
-            "order by rowid",
-            status,
-            resource_id.lower() if resource_id else None,
-        )
+        asked = {"status": status, "resource": resource_id.lower() if resource_id else None}
+        given = {column: value for column, value in asked.items() if value is not None}
+        # Only what is asked is in the statement: then the index is used, and not every operation ever read.
+        where = f"where {' and '.join(f'{column} = ?' for column in given)}" if given else ""
+        rows = self._read(f"select content from operations {where} order by rowid", *given.values())  # noqa: S608
         return [json.loads(content) for (content,) in rows]
 
     # Protected settings
@@ -291,6 +287,10 @@ class Store:
             "delete from records where cluster = ? and kind = ? and key = ?", cluster_id.lower(), kind, key
         )
 
+    def delete_records(self, kind: str) -> None:
+        """Forget a kind of them, of every cluster."""
+        self._write("delete from records where kind = ?", kind)
+
     # Single values, and faults
 
     def setting(self, name: str) -> str | None:
@@ -325,3 +325,8 @@ class Store:
 
     def _write(self, statement: str, *values: Any) -> None:
         self._database.execute(statement, values).close()
+
+
+def _below(key: str) -> tuple[str, str]:
+    """Return between which two texts the ids below an id lie: the first one counts, the last one doesn't."""
+    return f"{key}/", f"{key}0"  # what follows the slash

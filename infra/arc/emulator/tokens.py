@@ -55,9 +55,12 @@ class Tokens:
         Raises:
             jwt.InvalidTokenError: it isn't ours, or has expired (jwt.ExpiredSignatureError).
         """
-        found: dict[str, Any] = jwt.decode(
-            token, self._key.public_key(), algorithms=[_ALGORITHM], options={"verify_aud": False}
-        )
+        try:
+            found: dict[str, Any] = jwt.decode(
+                token, self._key.public_key(), algorithms=[_ALGORITHM], options={"verify_aud": False}
+            )
+        except RecursionError:  # of the header's JSON, which nobody has vouched for
+            raise jwt.DecodeError("its header is nested too deeply") from None
         return found
 
     def jwks(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from infra.arc.emulator.clock import Clock
 from infra.arc.emulator.faults import Faults
+from infra.arc.emulator.limits import Bodies
 from infra.arc.emulator.registry import Registry
 from infra.arc.emulator.settings import Settings
 from infra.arc.emulator.store import Store
@@ -22,6 +23,7 @@ class World:
         store: everything that is remembered; a handler runs inside one of its transactions.
         clock: the emulator's time; use it for all but tokens.
         ca_certificate: the emulator's CA, as PEM: what the agents have to trust.
+        bodies: reads what requests bring.
     """
 
     settings: Settings
@@ -33,3 +35,4 @@ class World:
     ca_certificate: str
     admin_token: str = field(repr=False)
     client_secrets: Mapping[str, str] = field(repr=False)
+    bodies: Bodies = field(default_factory=Bodies)

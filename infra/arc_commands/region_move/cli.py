@@ -15,7 +15,7 @@ from infra.arc.azure import Azure
 from infra.arc.inventory import Inventory
 from infra.arc_commands.region_move.journal import Move, begin, load, path_of, save
 from infra.arc_commands.region_move.move import Mover
-from infra.arc_commands.region_move.plan import NEEDED, Plan, plan_move
+from infra.arc_commands.region_move.plan import Plan, needed_of, plan_move
 from infra.arc_commands.stack import cluster_of_stack
 from infra.arc_topology import ConnectedCluster
 from infra.cli_output import EXIT_RULE_BROKEN, directory_of, errors
@@ -115,7 +115,7 @@ def _begun(file: Path, request: _Request) -> Move | None:
 def _plan(
     request: _Request, azure: Azure, connected: ConnectedCluster, inventory: Inventory, *, is_begun: bool
 ) -> Plan:
-    offered = {(namespace, kind): azure.locations(namespace, kind) for namespace, kind in NEEDED}
+    offered = {(namespace, kind): azure.locations(namespace, kind) for namespace, kind in needed_of(connected)}
     names = (request.protected, request.unprotected)
     return plan_move(inventory, connected, request.target, offered, *names, is_begun=is_begun)
 

@@ -15,6 +15,8 @@ NEEDED = (
     ("Microsoft.KubernetesConfiguration", "fluxConfigurations"),
 )
 
+_COLLECTED = ("Microsoft.Insights", "dataCollectionRuleAssociations")
+
 Key = tuple[Kind, str]
 """A resource on the cluster: its kind, and its name in lower case."""
 
@@ -39,6 +41,12 @@ class Plan:
     declared: tuple[Key, ...]
     foreign: tuple[Key, ...]
     faults: tuple[str, ...] = field(default=())
+
+
+def needed_of(cluster: ConnectedCluster) -> tuple[tuple[str, str], ...]:
+    """Return what a region has to offer for a cluster."""
+    is_collected = any(one.data_collection and one.data_collection.is_workspace for one in cluster.extensions)
+    return (*NEEDED, _COLLECTED) if is_collected else NEEDED
 
 
 def plan_move(

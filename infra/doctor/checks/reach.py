@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from infra.doctor.checks.base import Skip, Subject, Verdict, check, failed, known, listed, ok, skip_unless, warning
 from infra.doctor.facts import Unknown
+from infra.kubernetes.certificates import RENEWED_BEFORE
 
 _VXLAN_PORT = 4789
 
@@ -133,6 +134,20 @@ def forwarding(subject: Subject) -> Verdict:
     found = known(subject.facts.firewall).forwards
     skip_unless(any(one.holds_gateway for one in subject.host.networks), "the host holds no gateway")
     return ok("on" if found else "off; libvirt switches it on with the network")
+
+
+@check("certificates")
+def certificates(subject: Subject) -> Verdict:
+    """Certificates of clusters hold for another quarter of a year."""
+    found = known(subject.facts.certificates)
+    late = [
+        f"that of {one.machine} {'has ended' if one.days < 0 else f'ends in {one.days:.0f} days'}"
+        for one in found
+        if one.days < RENEWED_BEFORE.days
+    ]
+    if late:
+        return warning(listed(late, 4), "`make refresh`, then `make up`: it renews them")
+    return ok(f"{min(one.days for one in found):,.0f} days")
 
 
 def _worse(subject: Subject, seen: str, remedy: str) -> Verdict:

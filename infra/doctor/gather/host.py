@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from typing import Final, TypeVar
 
@@ -24,6 +25,7 @@ from infra.doctor.facts import (
     PeerAnswer,
     Preparation,
     Processor,
+    ServedCertificate,
     Storage,
     System,
     Unknown,
@@ -37,6 +39,7 @@ from infra.doctor.parse import files, system
 from infra.doctor.parse import network as network_parser
 from infra.doctor.parse import storage as storage_parser
 from infra.doctor.wanted import Endpoint, WantedHost, WantedInstance
+from infra.kubernetes.certificates import served_end
 from infra.kvm.connection import HostSession, Hypervisors
 from infra.kvm.preparation import plan, read_facts
 from infra.ssh import RootShell, ShellError, SshError, shell_for
@@ -156,6 +159,7 @@ class _Inquiry:
         yield "DNS servers", lambda facts: replace(facts, dns=learned(self._dns))
         yield "other hosts", lambda facts: replace(facts, peers=learned(self._peers))
         yield "endpoints", lambda facts: replace(facts, endpoints=learned(self._endpoints))
+        yield "API servers", lambda facts: replace(facts, certificates=learned(self._certificates))
         yield "libvirt", self._libvirt
 
     def _clock(self) -> Clock:
@@ -258,16 +262,18 @@ class _Inquiry:
         # libvirt itself answers at the gateway of a NAT network, and only once that stands.
         own = {network.gateway for network in self.host.networks if network.mode != "bridge"}
         asked = [server for server in servers if server not in own]
-        name = next((one.name for one in self.asked.endpoints), _NAME_ASKED)
+        name = next((one.name for one in self.asked.endpoints if not one.is_address), _NAME_ASKED)
         return _at_once(lambda server: names.ask(self.commands, server, name), asked)
 
     def _endpoints(self) -> tuple[EndpointAnswer, ...]:
         if not self.asked.endpoints:
-            raise Unlearned("not asked, as --offline says")
+            raise Unlearned(self.instance.outside.reason or "not asked, as --offline says")
         if self.facts.access.forwarding is not None:
             raise Unlearned("endpoints are tried through sshd, which forbids it")
-        proxy = self.instance.proxy
-        return _at_once(lambda one: outbound.reach_endpoint(self.commands, one, proxy), self.asked.endpoints)
+        proxy, authorities = self.instance.proxy, self.instance.outside.authorities
+        return _at_once(
+            lambda one: outbound.reach_endpoint(self.commands, one, proxy, authorities), self.asked.endpoints
+        )
 
     def _peers(self) -> tuple[PeerAnswer, ...]:
         peers = [one.underlay_address for one in self.instance.hosts if one.name != self.host.name]
@@ -277,6 +283,20 @@ class _Inquiry:
         carries = self._pinged(addresses, self.instance.underlay_mtu - _PING_PAYLOAD)
         answers = carries | self._pinged([one for one in addresses if one not in carries], _SMALL_PING)
         return tuple(PeerAnswer(one, one in answers, one in carries) for one in addresses)
+
+    def _certificates(self) -> tuple[ServedCertificate, ...]:
+        """Ask from here, as `up` does: a host needn't reach the machines on its bridges."""
+        asked = [one for one in self.host.machines or () if one.api_server is not None]
+        now = datetime.now(UTC)
+        ends = _at_once(lambda one: served_end(str(one.api_server)), asked)
+        found = tuple(
+            ServedCertificate(one.name, (end - now) / timedelta(days=1))
+            for one, end in zip(asked, ends, strict=True)
+            if end is not None
+        )
+        if not found:
+            raise Unlearned("no API server of a cluster answers there")
+        return found
 
     def _pinged(self, addresses: list[IPv4Address], payload: int) -> set[IPv4Address]:
         if not addresses:

@@ -24,13 +24,22 @@ _LONGEST_ANSWER: Final = 8192
 _HTTP: Final = 80
 
 
-def reach_endpoint(commands: Commands, endpoint: Endpoint, proxy: ProxySettings | None) -> EndpointAnswer:
-    """Try one endpoint, by the site's proxy where there is one for it."""
+def reach_endpoint(
+    commands: Commands, endpoint: Endpoint, proxy: ProxySettings | None, authorities: str = ""
+) -> EndpointAnswer:
+    """Try one endpoint, by the site's proxy where there is one for it.
+
+    Args:
+        commands: Of the host.
+        endpoint: What to reach.
+        proxy: The site's proxy.
+        authorities: PEM of those that sign for the endpoint beside the public ones.
+    """
     way = proxy if proxy and not _is_exempt(endpoint.name, proxy.exceptions) else None
     try:
         stream = _open(commands, endpoint, way)
         with stream:
-            stream.secured(endpoint.name)
+            stream.secured(endpoint.name, authorities)
     except ssl.SSLCertVerificationError as error:
         return EndpointAnswer(
             endpoint.name, endpoint.port, f"its certificate isn't trusted: {error.verify_message}", untrusted=True
@@ -66,14 +75,17 @@ class _Stream:
                 raise ConnectionResetError("the connection was closed")
             rest = rest[sent:]
 
-    def secured(self, name: str) -> _Stream:
+    def secured(self, name: str, authorities: str = "") -> _Stream:
         """Return the same connection with TLS spoken over it.
 
         Raises:
             ssl.SSLCertVerificationError: nobody vouches for the other end.
             OSError: no TLS is spoken there.
         """
-        inside = SSLTransport(cast(Any, self), ssl.create_default_context(), server_hostname=name)
+        context = ssl.create_default_context()
+        if authorities:
+            context.load_verify_locations(cadata=authorities)
+        inside = SSLTransport(cast(Any, self), context, server_hostname=name)
         return _Stream(cast(Connection, inside))
 
     def settimeout(self, seconds: float | None) -> None:

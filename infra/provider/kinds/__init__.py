@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 _CHECKING: Final = ("Host", "Network", "Image", "Machine")
 """Kinds that check more than their contract says: each `up` needs them."""
 _HOSTED: Final = ("AddressProbe",)
-_AZURE: Final = ("ArcRegistration", "ConnectedCluster", "Extension", "FluxConfiguration", "CustomLocation")
+_AZURE: Final = (
+    *("ArcRegistration", "ConnectedCluster", "DataCollection"),
+    *("Extension", "FluxConfiguration", "CustomLocation"),
+)
 _OTHERS: Final = ("StackIdentity", "ClusterIdentity", "NodePlacement", "ControlPlane", "Cluster", "ArcEmulator")
 _PREFIX: Final = "azlocal:index:"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
@@ -15,12 +15,15 @@ from infra.kubernetes.collect import MachineLogin, collect, default_folder
 from infra.kubernetes.watch import NotHealthy
 from infra.provider.operation import Operation
 from infra.resources.control_plane import Member
-from infra.ssh import ShellError, machine_shell
+from infra.ssh import Shell, ShellError, machine_shell
 
 if TYPE_CHECKING:
     from infra.ssh import SshShell
 
 _COMMAND_SECONDS: Final = 20.0
+
+Login = Callable[[Member], contextlib.AbstractContextManager[Shell]]
+"""Opens a shell on a machine of a cluster, as somebody who may become root."""
 
 
 def explain(
@@ -35,13 +38,11 @@ def explain(
     """Collect logs and return the whole message: what is missing, why, where the logs are, what to do."""
     op.status("collecting logs")
     folder = default_folder(cluster)
-    with contextlib.ExitStack() as stack, TemporaryDirectory(prefix="azlocal-") as keys:
-        logins = []
-        for member in members:
-            known_hosts = Path(keys) / member.name
-            shell = machine_shell(LOGIN_USER, member.address, member.ssh_host_key, known_hosts, identity_files)
-            stack.callback(shell.close)
-            logins.append(MachineLogin(member.name, _as_root(shell)))
+    with contextlib.ExitStack() as stack:
+        logins = [
+            MachineLogin(member.name, _as_root(stack.enter_context(logged_in(member, identity_files))))
+            for member in members
+        ]
         collect(folder, api, namespaces, logins)
     listed = "\n".join(f"  - {reason}" for reason in failure.reasons)
     return (
@@ -49,6 +50,21 @@ def explain(
         "Mend the cause; the next `pulumi up` goes on from here. What was stopped or changed by hand, "
         "`pulumi refresh` finds first."
     )
+
+
+@contextlib.contextmanager
+def logged_in(member: Member, identity_files: Iterable[str]) -> Iterator[SshShell]:
+    """Open a shell on a machine, by the host key that its stack names; it logs in with the first command.
+
+    Args:
+        member: The machine.
+        identity_files: Private keys to try before the user's own.
+    """
+    with TemporaryDirectory(prefix="azlocal-") as keys:
+        known_hosts = Path(keys) / member.name
+        shell = machine_shell(LOGIN_USER, member.address, member.ssh_host_key, known_hosts, identity_files)
+        with contextlib.closing(shell):
+            yield shell
 
 
 def _as_root(shell: SshShell) -> Callable[[Sequence[str]], str]:

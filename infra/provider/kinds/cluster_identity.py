@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from infra.guest import API_PORT
 from infra.kubernetes.pki import administrator_kubeconfig, generate_pki
-from infra.provider.kind import Kind, Made
+from infra.provider.kind import Changes, Kind, Made
 from infra.provider.operation import Operation
 from infra.resources.cluster_identity import CLUSTER_IDENTITY, ClusterIdentityInputs, ClusterIdentityState
 
@@ -13,6 +16,15 @@ class ClusterIdentityKind(Kind[ClusterIdentityInputs, ClusterIdentityState]):
     """Authorities, keys and token of a cluster."""
 
     contract = CLUSTER_IDENTITY
+
+    def refine(self, state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes, op: Operation) -> None:
+        """Say where a cluster keeps what it was founded with; of a cluster of 0.1.0 nothing is known."""
+        kept = state.get("podSecurity")
+        if kept and kept != news["podSecurity"] and not changes.replaces():
+            op.info(
+                f"cluster {news['cluster']} keeps podSecurity {kept}, which it was founded with. A namespace can "
+                "ask for another level: kubectl label namespace NAME pod-security.kubernetes.io/enforce=LEVEL"
+            )
 
     def create(self, op: Operation, inputs: ClusterIdentityInputs) -> Made[ClusterIdentityState]:
         """Make new keys."""
@@ -24,6 +36,7 @@ class ClusterIdentityKind(Kind[ClusterIdentityInputs, ClusterIdentityState]):
             ca_hash=pki.ca_hash,
             token=pki.token,
             keys=pki.files,
+            unicast_vrrp=True,
             kubeconfig=administrator_kubeconfig(name, f"https://{inputs.endpoint}:{API_PORT}", pki.ca),
         )
         return Made(self.contract.id_of(state.to_wire()), state)

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from infra.arc.azure import Azure
+from infra.arc.environment import environment_of
 from infra.arc.errors import NotInTime
 from infra.arc.onboarding import (
     AzureRbac,
+    AzureScope,
     Connected,
     CustomLocations,
     Features,
@@ -19,6 +21,7 @@ from infra.arc.onboarding import (
     connect,
     disconnect,
     observe,
+    replaced,
     update,
 )
 from infra.kubernetes.api import ClusterApi
@@ -31,8 +34,17 @@ from infra.resources.connected_cluster import (
     ConnectedClusterInputs,
     ConnectedClusterState,
 )
+from infra.resources.contract import OnChange
 
 _SECONDS: Final = 1200
+# What `replaced` calls things, and the properties that they come from.
+_REPLACED: Final = {
+    "scope": ("subscriptionId", "resourceGroup"),
+    "name": ("name",),
+    "location": ("location",),
+    "infrastructure": ("infrastructure",),
+    "features": ("oidcIssuer",),
+}
 
 
 class ConnectedClusterKind(Kind[ConnectedClusterInputs, ConnectedClusterState]):
@@ -44,9 +56,24 @@ class ConnectedClusterKind(Kind[ConnectedClusterInputs, ConnectedClusterState]):
         self._sessions = sessions
 
     def refine(self, state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes, op: Operation) -> None:
-        """Take the first cluster named after an import for the one that was imported."""
+        """Replace what Azure can't change, and leave what it takes for the same.
+
+        The first cluster named after an import is taken for the one that was imported.
+        """
         if not state.get("clusterUid"):
             changes.by_path.pop("clusterUid", None)
+        anew = replaced(_compared(state), _compared(news))
+        for name, properties in _REPLACED.items():
+            for path in [one for one in changes.by_path if one.split(".")[0] in properties]:
+                if name in anew:
+                    changes.by_path[path] = OnChange.REPLACE
+                elif changes.by_path[path] is OnChange.REPLACE:
+                    del changes.by_path[path]  # only spelled in another way
+        if "features" in anew:
+            op.info(
+                f"{news.get('name')}: Azure can't switch the OIDC issuer off; the cluster is connected anew, with "
+                "a new identity, and what is declared on it is made again"
+            )
 
     def create(self, op: Operation, inputs: ConnectedClusterInputs) -> Made[ConnectedClusterState]:
         """Connect it, or go on where an interrupted run left off, or adopt a connection of the same cluster."""
@@ -104,6 +131,20 @@ class ConnectedClusterKind(Kind[ConnectedClusterInputs, ConnectedClusterState]):
         for warning in found.warnings:
             op.warning(f"{inputs.name}: {warning}")
         return _observed(_new(inputs), found)
+
+
+def _compared(properties: Mapping[str, Any]) -> Onboarding:
+    """Return a connection as far as it is compared: which Azure it is in, nothing of it tells."""
+    issuer = properties.get("oidcIssuer") or {}
+    return Onboarding(
+        environment=environment_of("AzureCloud"),
+        scope=AzureScope(str(properties.get("subscriptionId")), str(properties.get("resourceGroup"))),
+        name=str(properties.get("name")),
+        location=str(properties.get("location")),
+        kubeconfig="",
+        infrastructure=str(properties.get("infrastructure")),
+        features=Features(oidc_issuer=OidcIssuer(bool(issuer.get("enabled")))),
+    )
 
 
 def _onboarding(azure: Azure, inputs: ConnectedClusterInputs) -> Onboarding:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from infra.kvm import clone_store, host_folders, machines, probe
 from infra.kvm.boot import boot_id
 from infra.kvm.connection import HostSession
+from infra.kvm.errors import HostError
 from infra.kvm.facts import read_facts
 from infra.kvm.limits import raise_shared_limits
 from infra.kvm.networks import remove_network
@@ -29,7 +30,7 @@ from infra.provider.operation import Operation
 from infra.provider.values import UNKNOWN
 from infra.resources.contract import Fault
 from infra.resources.host import HOST, HostInputs, HostState, MachineType
-from infra.ssh import CommandError
+from infra.ssh import CommandError, ShellError
 
 _SEEDS: Final = f"/{host_folders.SEEDS}"
 
@@ -83,14 +84,21 @@ class HostKind(HostedKind[HostInputs, HostState]):
         with self.session(op, inputs.connection) as session:
             check_owner(session.shell, inputs)
             make_ready(op, session, inputs, mark)
-            others = take_possession(op, session, inputs, mark, anew=True)
-            _make_storage(op, session, inputs, mark)
-            if others:
+            possession = take_possession(op, session, inputs, mark, anew=True)
+            try:
+                _make_storage(op, session, inputs, mark)
+            except (HostError, ShellError):
+                if possession.is_new:
+                    give_up_possession(session, inputs)  # there is nothing that it could stand for
+                raise
+            if possession.has_others:
                 _sweep(op, session, inputs, mark, "which another state made")
             _remove_strays(op, session, inputs, mark)
             op.status("finding out how machines can run here")
             chosen = _choose(session, inputs)
             _allow_containers(op, session, chosen)
+            if chosen[0] == "container":
+                op.info(f"machines on {inputs.name} are containers; {probe.SHARED_WITH_HOST}")
             return self.made(_state(session, inputs, chosen, prepared=True))
 
     def read(self, op: Operation, id: str, old: HostState | None) -> HostState | None:
@@ -132,9 +140,9 @@ class HostKind(HostedKind[HostInputs, HostState]):
         with self.session(op, inputs.connection) as session:
             check_owner(session.shell, inputs)
             make_ready(op, session, inputs, mark)
-            others = take_possession(op, session, inputs, mark, anew=False)
+            possession = take_possession(op, session, inputs, mark, anew=False)
             _make_storage(op, session, inputs, mark)
-            if others:
+            if possession.has_others:
                 _sweep(op, session, inputs, mark, "which another state made")
             if old.lost:
                 _remove_strays(op, session, inputs, mark)

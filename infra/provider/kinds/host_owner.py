@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import platform
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,8 +37,23 @@ def check_owner(shell: Shell, inputs: HostInputs) -> bool:
     return _may_go(shell, read_claim(shell, inputs.storage_directory), inputs.owner)
 
 
-def take_possession(op: Operation, session: HostSession, inputs: HostInputs, mark: Mark, *, anew: bool) -> bool:
-    """Claim the instance on a host; return whether what stands there of it is another state's, and is to go.
+@dataclass(frozen=True)
+class Possession:
+    """What it means that an instance on a host is this state's now.
+
+    Attributes:
+        is_new: It was nobody's.
+        has_others: What stands there of it is another state's, and is to go.
+    """
+
+    is_new: bool = False
+    has_others: bool = False
+
+
+def take_possession(
+    op: Operation, session: HostSession, inputs: HostInputs, mark: Mark, *, anew: bool
+) -> Possession:
+    """Claim the instance on a host.
 
     Args:
         op: the operation.
@@ -50,7 +66,7 @@ def take_possession(op: Operation, session: HostSession, inputs: HostInputs, mar
         NotOurs: another state has it, and nobody said that it may go.
     """
     if inputs.owner is None:
-        return False
+        return Possession()
     shell, directory = session.shell, inputs.storage_directory
     pool = find_pool(session.qemu, pool_name(inputs.instance))
     stands = pool is not None and mark.owns("pool", pool.name(), pool.UUIDString())
@@ -63,9 +79,8 @@ def take_possession(op: Operation, session: HostSession, inputs: HostInputs, mar
     if _may_go(shell, found, inputs.owner):
         op.warning(f"{TAKE_OVER} lets instance {inputs.instance!r} go that {found.made_by if found else ''} made")
         ours.renew(shell, directory)
-        return True
-    ours.make(shell, directory)
-    return False
+        return Possession(has_others=True)
+    return Possession(is_new=ours.make(shell, directory))
 
 
 def check_still_ours(shell: Shell, known: HostInputs) -> str | None:

@@ -37,7 +37,14 @@ from infra.provider.operation import Operation
 from infra.provider.values import UNKNOWN
 from infra.resources.contract import Fault, OnChange
 from infra.resources.host import MachineType
-from infra.resources.machine import MACHINE, FirstBootInputs, MachineInputs, MachineState, NodeInputs
+from infra.resources.machine import (
+    MACHINE,
+    FirstBootInputs,
+    MachineInputs,
+    MachineState,
+    NodeInputs,
+    NodeSettings,
+)
 from infra.ssh import HostKeyError, wait_for_host_key
 
 _READY_SECONDS: Final[Mapping[MachineType, float]] = {"container": 180, "vm": 300, "emulated": 900}
@@ -164,7 +171,7 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
                 session, inputs.pool, inputs.name, inputs.machine_type, inputs.image, inputs.disk_gib
             )
             op.status("writing the cloud-init seed")
-            first_boot = _first_boot(inputs.name, inputs.first_boot, inputs.machine_type)
+            first_boot = _first_boot(inputs.name, inputs.first_boot, inputs.machine_type, inputs.node_settings)
             files = render_seed(first_boot, host_key, _node_secrets(inputs))
             seeds.place_seed(session, inputs.pool, inputs.name, inputs.machine_type, files)
             domain = machines.define(
@@ -267,7 +274,9 @@ def _restarting(machine: Mapping[str, Any]) -> list[str]:
     return ["diskGiB"] if machine["machineType"] == "container" else ["vcpus", "memoryMiB", "diskGiB"]
 
 
-def _first_boot(name: str, inputs: FirstBootInputs, machine_type: MachineType) -> FirstBoot:
+def _first_boot(
+    name: str, inputs: FirstBootInputs, machine_type: MachineType, settings: NodeSettings | None = None
+) -> FirstBoot:
     return FirstBoot(
         hostname=inputs.hostname,
         address=inputs.address,
@@ -275,13 +284,15 @@ def _first_boot(name: str, inputs: FirstBootInputs, machine_type: MachineType) -
         dns_servers=tuple(inputs.dns_servers),
         authorized_keys=tuple(inputs.authorized_keys),
         instance_id=name,
-        node=_node(inputs.node, machine_type) if inputs.node else None,
+        node=_node(inputs.node, machine_type, settings) if inputs.node else None,
         mtu=inputs.mtu,
     )
 
 
-def _node(inputs: NodeInputs, machine_type: MachineType) -> KubernetesNode:
-    fields = inputs.model_dump() | {"taints": tuple(inputs.taints)}
+def _node(inputs: NodeInputs, machine_type: MachineType, settings: NodeSettings | None) -> KubernetesNode:
+    """Return the node; what settings don't say is as KubernetesNode has it, and so no part of a seed's digest."""
+    told = settings.model_dump(exclude_none=True) if settings else {}
+    fields = inputs.model_dump() | told | {"taints": tuple(inputs.taints), "peers": tuple(told.get("peers", ()))}
     return KubernetesNode(**fields, in_container=machine_type == "container", is_slow=machine_type == "emulated")
 
 
@@ -371,6 +382,7 @@ def _state(
         mac_address=persistent.mac_address,
         first_boot=FirstBootInputs.model_validate(record["firstBoot"]),
         node_secrets=known.node_secrets if known else None,
+        node_settings=known.node_settings if known else None,
         reached_through=known.reached_through if known else None,
         vcpus=_changed(live.vcpus, persistent.vcpus, known.vcpus if known else None),
         memory_mib=_changed(live.memory_mib, persistent.memory_mib, known.memory_mib if known else None),

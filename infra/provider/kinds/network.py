@@ -150,6 +150,7 @@ def _state(session: HostSession, network: libvirt.virNetwork, inputs: NetworkInp
     if inputs.mode == "mesh":
         found = meshes.read_tunnel(session.shell, inputs.name, mark)
         tunnel = Tunnel(vni=found.vni, local=found.local, peers=list(found.peers)) if found else None
+        active = active and meshes.is_guarded(session.shell, inputs.name, mark)
         active = active and (not inputs.gateway or meshes.has_gateway(session.shell, inputs.name, mark))
     standing = {
         "tunnel": tunnel,

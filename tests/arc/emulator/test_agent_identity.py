@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
+from infra.arc.emulator import agent_identity
 from infra.arc.emulator.agent import credential, kube, wire
 from infra.arc.emulator.agent.clock import Clock
 from infra.arc.emulator.agent.credential import Identity
@@ -21,7 +22,7 @@ from infra.arc.emulator.agent.data_plane import DataPlane
 from infra.arc.emulator.agent.errors import FatalError, Refused
 from infra.arc.emulator.agent.identity_operator import IdentityOperator, parse_key
 from infra.arc.emulator.agent.settings import Settings, read_settings
-from infra.arc.emulator.agent_identity import seconds_of
+from infra.arc.emulator.clock import is_duration, seconds_of
 from infra.arc.emulator.faults import Fault
 from infra.arc.emulator.store import Resource
 from tests.arc.emulator.agents_side import CLUSTER, GROUP, SUBSCRIPTION, AgentsSide, KeyPair, key_pair, served
@@ -180,6 +181,57 @@ def test_a_challenge_is_for_minutes(agents: Agents, azure: AgentsSide, keys: Key
     assert refused["error"]["code"] == "InvalidNonce"
 
 
+def prove(azure: AgentsSide, cluster_id: str, keys: KeyPair, *, of: str = "", until: str = "") -> tuple[int, Any]:
+    """Ask for a certificate, by a nonce that may be another cluster's, or say that it holds longer."""
+    nonce = azure.ask("POST", f"/his/challenge?id={of or cluster_id}", {})[1]["nonce"]
+    nonce = until + nonce[nonce.index(".") :] if until else nonce
+    request = certificate_request()
+    proof = credential.sign(keys.private, credential.proof(nonce, request), salt=32)
+    headers = {"Authorization": f"rsapss {base64.b64encode(proof).decode()}"}
+    body = {"nonce": nonce, "csr": base64.b64encode(request).decode()}
+    return azure.ask("POST", f"/his/type/ConnectedClusters/identity?id={cluster_id}", body, headers)
+
+
+def test_challenges_leave_nothing_behind(agents: Agents, azure: AgentsSide) -> None:
+    cluster = azure.cluster()
+    first = azure.ask("POST", f"/his/challenge?id={cluster.id}", {})[1]["nonce"]
+    nonces = {azure.ask("POST", f"/his/challenge?id={cluster.id}", {})[1]["nonce"] for _ in range(50)}
+    assert len(nonces | {first}) == 51
+    assert [kind for kind in ("nonce", "usedNonce") if azure.store.records(cluster.id, kind)] == []
+
+
+def test_a_challenge_is_ours_and_one_clusters(agents: Agents, azure: AgentsSide, keys: KeyPair) -> None:
+    cluster = azure.cluster()
+    other = azure.store.put(Resource(cluster.id.replace(CLUSTER, "other"), cluster.type, cluster.body))
+    assert prove(azure, cluster.id, keys, of=other.id)[1]["error"]["code"] == "InvalidNonce"
+    for until in ("99999999999", "soon"):
+        assert prove(azure, cluster.id, keys, until=until)[1]["error"]["code"] == "InvalidNonce"
+    assert prove(azure, cluster.id.upper(), keys, of=cluster.id)[0] == 200  # Azure doesn't mind the case
+    headers = {"Authorization": "rsapss AAAA"}
+    for nonce in ("", ".", "ü", "\ud800", "1.2.3"):
+        body = {"nonce": nonce, "csr": ""}
+        path = f"/his/type/ConnectedClusters/identity?id={cluster.id}"
+        assert azure.ask("POST", path, body, headers)[0] in (400, 401)
+
+
+def test_who_holds_the_key_gets_certificates_but_not_without_end(
+    agents: Agents, azure: AgentsSide, keys: KeyPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent_identity, "_MOST_USED", 4)
+    monkeypatch.setattr(agent_identity, "_MOST_CERTIFICATES", 3)
+    cluster = azure.cluster()
+    assert [prove(azure, cluster.id, keys)[0] for _ in range(5)] == [200, 200, 200, 200, 429]
+    assert len(azure.store.records(cluster.id, "certificate")) == 3
+    azure.advance(timedelta(minutes=6))
+    assert prove(azure, cluster.id, keys)[0] == 200
+    assert len(azure.store.records(cluster.id, "usedNonce")) == 1
+    azure.advance(timedelta(days=60))
+    azure.onboard(keys.public())
+    azure.advance(timedelta(days=40))
+    assert prove(azure, cluster.id, keys)[0] == 200
+    assert len(azure.store.records(cluster.id, "certificate")) == 1  # those that have ended are forgotten
+
+
 def test_a_certificate_is_renewed_from_day_46_and_not_before(agents: Agents, azure: AgentsSide) -> None:
     agents.operator.step()
     first = agents.identity()
@@ -273,10 +325,20 @@ def test_a_dropped_heartbeat_is_not_taken_as_often_as_was_asked(agents: Agents, 
 
 
 @pytest.mark.parametrize(
-    ("duration", "seconds"), [("PT30M", 1800), ("P1DT2H", 93600), ("PT45S", 45), ("P", 1800), ("soon", 1800)]
+    ("duration", "seconds", "is_one"),
+    [
+        ("PT30M", 1800, True),
+        ("P1DT2H", 93600, True),
+        ("PT45S", 45, True),
+        ("P", 1800, False),
+        ("soon", 1800, False),
+        ("P999999999D", 999999999 * 86400, True),
+        ("P9999999999D", 1800, False),
+        (f"P{'9' * 5000}D", 1800, False),
+    ],
 )
-def test_durations(duration: str, seconds: int) -> None:
-    assert seconds_of(duration) == seconds
+def test_durations(duration: str, seconds: int, is_one: bool) -> None:
+    assert (seconds_of(duration), is_duration(duration)) == (seconds, is_one)
 
 
 PATH = (

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from infra.arc.inventory import Inventory, differences, portable
-from infra.arc_commands.region_move.plan import NEEDED, Plan, plan_move
+from infra.arc_commands.region_move.plan import NEEDED, Plan, needed_of, plan_move
 from infra.arc_topology import ConnectedCluster, connected_cluster_of
 from tests.instances import cluster, make_spec
 
@@ -46,6 +46,16 @@ def test_what_the_stack_declares_needs_nothing_of_the_user() -> None:
     assert found.faults == ()
     assert found.declared == (("extensions", "policy"),)
     assert found.foreign == ()
+
+
+def test_a_region_has_to_offer_what_the_cluster_has() -> None:
+    workspace = "/subscriptions/s/resourceGroups/r/providers/Microsoft.OperationalInsights/workspaces/w"
+    insights = {"containerInsights": {"logAnalyticsWorkspaceResourceID": workspace}}
+    assert needed_of(connected(**DECLARED)) == NEEDED
+    assert needed_of(connected(knownExtensions=insights)) == (
+        *NEEDED,
+        ("Microsoft.Insights", "dataCollectionRuleAssociations"),
+    )
 
 
 @pytest.mark.parametrize(

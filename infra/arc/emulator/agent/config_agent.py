@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from . import clock, flux, kube
@@ -83,7 +83,8 @@ class ConfigAgent:
         if limit is None or seen["complianceState"] in (flux.COMPLIANT, flux.SUSPENDED):
             return "Succeeded"
         _, since = self._applied[entry["id"]]
-        return "InProgress" if self._clock.now() - since < timedelta(seconds=limit) else "Failed"
+        # Not as a duration of Python's, which has an end: the limit is the user's, however long.
+        return "InProgress" if (self._clock.now() - since).total_seconds() < limit else "Failed"
 
     def _has_flux(self) -> bool:
         groups = (flux.SOURCE_GROUP, flux.KUSTOMIZE_GROUP)

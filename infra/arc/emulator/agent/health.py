@@ -10,6 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 _PATIENCE_SECONDS = 15 * 60.0  # Azure's agents become unready after so long without their service
+# Any pod can ask, too: so many at once, and none that is silent for longer.
+_AT_ONCE = 32
+_SILENT_SECONDS = 5.0
 
 
 class Health:
@@ -43,6 +46,8 @@ def serve(health: Health, port: int) -> ThreadingHTTPServer:
     """Answer kubelet in the background."""
 
     class Handler(BaseHTTPRequestHandler):
+        timeout = _SILENT_SECONDS
+
         def do_GET(self) -> None:
             ready, problem = health.state()
             status = HTTPStatus.OK if ready or self.path == "/livez" else HTTPStatus.SERVICE_UNAVAILABLE
@@ -57,7 +62,30 @@ def serve(health: Health, port: int) -> ThreadingHTTPServer:
             """Say nothing of each question."""
 
     # Kubelet asks at the pod's address; the API it protects says only how the agent is.
-    server = ThreadingHTTPServer(("", port), Handler)
-    server.daemon_threads = True
+    server = _Server(("", port), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
+
+
+class _Server(ThreadingHTTPServer):
+    """A thread for each question, and so many at once; more are turned away."""
+
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, handler)
+        self._free = threading.Semaphore(_AT_ONCE)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Begin to answer."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()

@@ -49,6 +49,12 @@ _FLUX: Final = ("2025-04-01", "2024-11-01", "2023-05-01", "2022-11-01", "2022-07
 _SOURCE_CONTROL: Final = ("2023-05-01", "2022-11-01", "2022-07-01", "2022-03-01", "2021-03-01")
 _RUNTIME: Final = ("2024-08-01", "2024-03-01")
 _HYBRID_COMPUTE: Final = ("2025-02-19-preview", "2025-01-13", "2024-07-10", "2024-05-20-preview", "2022-11-10")
+_INSIGHTS: Final = ("2024-03-11", "2023-03-11", "2022-06-01", "2021-09-01-preview", "2021-04-01")
+_WORKSPACES: Final = (
+    *("2025-02-01", "2023-09-01", "2022-10-01", "2021-12-01-preview", "2021-06-01"),
+    *("2020-08-01", "2015-11-01-preview"),
+)
+_ACCOUNTS: Final = ("2025-05-03-preview", "2023-10-01-preview", "2023-04-03", "2021-06-03-preview")
 _RESOURCES: Final = (
     "2025-04-01", "2024-11-01", "2024-07-01", "2024-03-01", "2023-07-01", "2022-12-01", "2022-09-01", "2022-01-01",
     "2021-04-01", "2021-01-01", "2020-10-01", "2020-06-01", "2020-01-01", "2019-11-01", "2019-10-01", "2019-07-01",
@@ -139,6 +145,20 @@ _PROVIDERS: Final = (
         registered=True,
     ),
     Provider(
+        "Microsoft.Insights",
+        (
+            ProviderType("dataCollectionRules", _INSIGHTS),
+            ProviderType("dataCollectionRules/associations", _INSIGHTS, is_regional=False, is_tracked=False),
+            ProviderType("dataCollectionEndpoints", _INSIGHTS),
+            ProviderType("dataCollectionRuleAssociations", _INSIGHTS, is_tracked=False),
+        ),
+        registered=True,
+    ),
+    Provider(
+        "Microsoft.OperationalInsights", (ProviderType("workspaces", _WORKSPACES),), registered=True
+    ),
+    Provider("Microsoft.Monitor", (ProviderType("accounts", _ACCOUNTS),), registered=True),
+    Provider(
         "Microsoft.Resources",
         (
             ProviderType("subscriptions", _RESOURCES, is_regional=False, is_tracked=False),
@@ -151,8 +171,8 @@ _PROVIDERS: Final = (
         Provider(f"Microsoft.{name}")
         for name in (
             "AlertsManagement", "Authorization", "AzureArcData", "AzureStackHCI", "Compute", "ContainerService",
-            "Dashboard", "DataProtection", "HybridConnectivity", "HybridContainerService", "Insights", "KeyVault",
-            "ManagedIdentity", "Monitor", "Network", "OperationalInsights", "OperationsManagement",
+            "Dashboard", "DataProtection", "HybridConnectivity", "HybridContainerService", "KeyVault",
+            "ManagedIdentity", "Network", "OperationsManagement",
             "PolicyInsights", "ResourceConnector", "Security", "Storage",
         )
     ),

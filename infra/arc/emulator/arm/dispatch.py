@@ -21,6 +21,15 @@ from infra.arc.emulator.arm.kubernetes_configuration import (
     SourceControlConfigurations,
 )
 from infra.arc.emulator.arm.metadata import metadata
+from infra.arc.emulator.arm.monitor import (
+    Accounts,
+    AssociationsOfRule,
+    DataCollectionEndpoints,
+    DataCollectionRuleAssociations,
+    DataCollectionRules,
+    Workspaces,
+    foreign_workspace,
+)
 from infra.arc.emulator.arm.other_kinds import (
     BfdProfiles,
     BgpPeers,
@@ -31,6 +40,7 @@ from infra.arc.emulator.arm.other_kinds import (
 )
 from infra.arc.emulator.entra import application_of
 from infra.arc.emulator.http import JSON, Answer, Refusal, Request
+from infra.arc.emulator.limits import BODY_BYTES
 from infra.arc.emulator.operations import POLL_SECONDS
 from infra.arc.emulator.routes import route
 from infra.arc.emulator.world import World
@@ -50,6 +60,12 @@ KINDS: Final = {
         GatewaySettings(),
         Gateways(),
         PrivateLinkScopes(),
+        DataCollectionRules(),
+        DataCollectionEndpoints(),
+        DataCollectionRuleAssociations(),
+        AssociationsOfRule(),
+        Workspaces(),
+        Accounts(),
     )
 }
 # Of the forms that providers have: …/locations/{l}/operationStatuses/{id}, …/{resource}/operations/{id}.
@@ -64,7 +80,7 @@ _WHAT: Final = {
 
 def routes(world: World) -> list[Route]:
     """Return the one route that takes every path no other part knows."""
-    return [route(world, "/{path:path}", answer, _METHODS, action_of)]
+    return [route(world, "/{path:path}", answer, _METHODS, action_of, body_bytes=BODY_BYTES)]
 
 
 def answer(world: World, request: Request) -> Answer:
@@ -104,6 +120,9 @@ def _guarded(world: World, request: Request, parts: list[str]) -> Answer:
         and parts[0].lower() == "subscriptions"
         and parts[1].lower() != world.settings.subscription_id
     ):
+        elsewhere = foreign_workspace(world, request)
+        if elsewhere is not None:
+            return elsewhere
         raise Refusal(404, "SubscriptionNotFound", f"The subscription '{parts[1]}' could not be found.")
     found = _OPERATION.fullmatch(request.path)
     if found is not None:

@@ -16,6 +16,7 @@ from infra.arc.emulator import desired
 from infra.arc.emulator.arm.call import Call
 from infra.arc.emulator.arm.kind import Kind, merged, without_nulls
 from infra.arc.emulator.charts import RELEASE_NAMESPACES
+from infra.arc.emulator.clock import is_duration
 from infra.arc.emulator.connectivity import CLUSTERS
 from infra.arc.emulator.http import JSON, Refusal
 from infra.arc.emulator.shapes import ANY, STRING, Field, MapOf, Object, shape_of
@@ -281,6 +282,14 @@ def _check_flux(wanted: JSON, protected: Mapping[str, Any]) -> None:
             "BadRequest",
             f"The property 'properties.{source}.url' is required, since 'properties.sourceKind' is "
             f"'{wanted['sourceKind']}'.",
+        )
+    duration = wanted.get("reconciliationWaitDuration")
+    if duration is not None and not is_duration(duration):
+        raise Refusal(
+            400,
+            "BadRequest",
+            "The value of 'properties.reconciliationWaitDuration' is not a duration such as 'PT1H', 'PT5M' or "
+            "'P1D'.",
         )
     for name, value in protected.items():
         if "." in name:

@@ -13,7 +13,7 @@ from infra.arc.emulator.shapes import ANY, STRING, Choice, Field, ListOf, MapOf,
 from infra.arc.emulator.store import Resource
 
 _NETWORKING: Final = "microsoft.arcnetworking"
-_ENVELOPE: Final = {
+ENVELOPE: Final = {
     "id": Field(STRING, read_only=True),
     "name": Field(STRING, read_only=True),
     "type": Field(STRING, read_only=True),
@@ -22,12 +22,12 @@ _ENVELOPE: Final = {
 
 
 def _resource(name: str, **properties: Field) -> Object:
-    return Object(name, {**_ENVELOPE, "properties": Field(Object(f"{name}Properties", properties), required=True)})
+    return Object(name, {**ENVELOPE, "properties": Field(Object(f"{name}Properties", properties), required=True)})
 
 
 def _tracked(name: str, properties: Shape) -> Object:
     fields = {"location": Field(STRING), "tags": Field(MapOf(STRING)), "properties": Field(properties)}
-    return Object(name, {**_ENVELOPE, **fields})
+    return Object(name, {**ENVELOPE, **fields})
 
 
 _STATE: Final = Field(STRING, read_only=True)
@@ -48,7 +48,7 @@ _SHAPES: Final = {
         bfdProfile=Field(STRING),
         provisioningState=_STATE,
     ),
-    "bfdProfiles": Object("BfdProfile", {**_ENVELOPE, "properties": Field(MapOf(ANY), required=True)}),
+    "bfdProfiles": Object("BfdProfile", {**ENVELOPE, "properties": Field(MapOf(ANY), required=True)}),
 }
 
 
@@ -78,7 +78,7 @@ class _Networking(Kind):
                 f"The cluster extension of type '{_NETWORKING}' has to be installed on '{call.target.scope}' "
                 "first.",
             )
-        return _plain(call, self.type, existing, {"properties": body["properties"]})
+        return plain(call, self.type, existing, {"properties": body["properties"]})
 
 
 class LoadBalancers(_Networking):
@@ -120,7 +120,7 @@ class GatewaySettings(Kind):
         gateway = (body["properties"].get("gatewayProperties") or {}).get("gatewayResourceId")
         if gateway and call.world.store.get(gateway) is None:
             raise Refusal(404, "GatewayNotFound", f"The Arc gateway '{gateway}' was not found.")
-        return _plain(call, self.type, existing, {"properties": body["properties"]})
+        return plain(call, self.type, existing, {"properties": body["properties"]})
 
 
 class _Tracked(Kind):
@@ -136,7 +136,7 @@ class _Tracked(Kind):
         """Return what a PUT wants."""
         properties = {**(body.get("properties") or {}), "provisioningState": "Succeeded"}
         fields = {"location": call.location_of(body), "tags": body.get("tags") or {}, "properties": properties}
-        return _plain(call, self.type, existing, fields)
+        return plain(call, self.type, existing, fields)
 
 
 class Gateways(_Tracked):
@@ -151,7 +151,8 @@ class PrivateLinkScopes(_Tracked):
     type = "Microsoft.HybridCompute/privateLinkScopes"
 
 
-def _plain(call: Call, full_type: str, existing: Resource | None, fields: dict[str, Any]) -> Resource:
+def plain(call: Call, full_type: str, existing: Resource | None, fields: dict[str, Any]) -> Resource:
+    """Return a resource with its envelope and these fields."""
     shown = {
         "id": call.id,
         "name": call.target.names[-1],

@@ -1,0 +1,119 @@
+"""What a stack of 0.1.0 has in its state stays: nothing that came since replaces, refuses or changes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from infra.kvm.connection import Hosts
+from infra.provider.diff import diff
+from infra.provider.kind import Changes
+from infra.provider.kinds.cluster_identity import ClusterIdentityKind
+from infra.provider.kinds.machine import MachineKind
+from tests.provider.conftest import MemoryLog
+from tests.provider.test_kinds import operation
+
+NODE: dict[str, Any] = {
+    "cluster": "lab-a",
+    "role": "controlPlane",
+    "version": "1.34.4",
+    "endpoint": "10.0.0.9",
+    "caCertificate": "CA PEM\n",
+    "caHash": "sha256:abc",
+    "number": 0,
+    "vrrpId": 7,
+    "podCidr": "10.244.0.0/16",
+    "serviceCidr": "10.96.0.0/12",
+    "imageTags": {"etcd": "3.6.16-0", "coredns": "v1.14.3-azlocal"},
+    "maxPods": None,
+    "labels": {},
+    "taints": [],
+}
+
+INPUTS: dict[str, Any] = {
+    "instance": "lab",
+    "connection": "qemu:///system",
+    "pool": "azlocal-lab",
+    "name": "lab-a-cp-0",
+    "machineType": "container",
+    "image": "image-0a1b2c3d4e5f.raw",
+    "network": "lab-aks",
+    "macAddress": "52:54:00:01:02:03",
+    "firstBoot": {
+        "hostname": "lab-a-cp-0",
+        "address": "10.0.0.18/24",
+        "gateway": "10.0.0.1",
+        "dnsServers": [],
+        "authorizedKeys": ["ssh-ed25519 BBBB"],
+        "node": NODE,
+        "mtu": None,
+    },
+    "nodeSecrets": {"token": "abcdef.0123456789abcdef", "keys": {"ca.key": "KEY"}},
+    "vcpus": 4,
+    "memoryMiB": 8192,
+    "diskGiB": 32,
+    "secureBoot": False,
+    "tpm": False,
+    "reachedThrough": "qemu:///system",
+    "running": True,
+    "migratesFrom": [],
+}
+
+STATE = INPUTS | {
+    "seedDigest": "0" * 64,
+    "uuid": "c1a5b1de-0000-4000-8000-000000000001",
+    "sshHostKey": "ssh-ed25519 AAAA",
+    "migrations": 0,
+}
+"""A control plane's machine as a stack of 0.1.0 keeps it."""
+
+
+def planned(kind: MachineKind, news: dict[str, Any]) -> tuple[Changes, list[str]]:
+    """Return what a preview of today's program makes of that state, and what it says."""
+    log = MemoryLog()
+    inputs, faults = kind.contract.check(news, frozenset())
+    assert faults == []
+    assert kind.check(inputs, frozenset()) == []
+    changes = diff(kind.contract, STATE, inputs)
+    kind.refine(STATE, inputs, changes, operation("Machine", log))
+    return changes, [text for _, text in log.lines]
+
+
+@pytest.mark.parametrize(
+    "settings", [None, {"podSecurity": None}, {"podSecurity": "baseline", "peers": ["10.0.0.19"]}]
+)
+def test_a_standing_control_plane_has_no_difference(settings: dict[str, Any] | None) -> None:
+    changes, said = planned(MachineKind(Hosts()), INPUTS | {"nodeSettings": settings})
+    assert changes.by_path == {}
+    assert said == [
+        "lab-a-cp-0 stays on the node image that it was made from: it is a node with data. A new cluster, or a "
+        "node that is removed and added again, gets the current one"
+    ]
+
+
+def test_what_a_node_is_told_besides_is_no_part_of_its_digest() -> None:
+    kind = MachineKind(Hosts())
+
+    def digest(settings: dict[str, Any] | None) -> Any:
+        inputs, _ = kind.contract.check(INPUTS | {"nodeSettings": settings}, frozenset())
+        kind.check(inputs, frozenset())
+        return inputs["seedDigest"]
+
+    assert digest(None) == digest({"podSecurity": "restricted", "peers": ["10.0.0.19"]})
+
+
+def test_a_machine_of_0_1_0_is_read() -> None:
+    assert MachineKind.contract.state.model_validate(STATE).to_wire()["nodeSettings"] is None
+
+
+def test_an_identity_of_0_1_0_stays_and_nothing_is_said_of_what_it_never_knew() -> None:
+    kind, log = ClusterIdentityKind(), MemoryLog()
+    inputs = {"instance": "lab", "cluster": "a", "endpoint": "10.0.0.9"}
+    state = inputs | {"caCertificate": "CA", "caHash": "sha256:abc", "token": "t", "keys": {}, "kubeconfig": "k"}
+    news, faults = kind.contract.check(inputs | {"podSecurity": "baseline"}, frozenset())
+    changes = diff(kind.contract, state, news)
+    kind.refine(state, news, changes, operation("ClusterIdentity", log))
+    assert (faults, changes.by_path, log.lines) == ([], {}, [])
+    kind.refine(state | {"podSecurity": "restricted"}, news, changes, operation("ClusterIdentity", log))
+    assert "cluster a keeps podSecurity restricted" in log.lines[0][1]

@@ -1,0 +1,71 @@
+"""Which add-ons a cluster gets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+import pytest
+
+from infra.addresses import plan_addresses
+from infra.components.node_image import BundleFiles
+from infra.image.bundle import Bundle
+from infra.topology import Cluster, build_topology
+from tests.arc.emulator.agents_side import BUNDLE
+from tests.instances import cluster, make_spec
+from tests.taking import declared
+
+
+def cluster_of(**add_ons: Any) -> Cluster:
+    spec = make_spec(cluster(addOns=add_ons, loadBalancer={"count": 2}))
+    (found,) = build_topology(spec, plan_addresses(spec)).clusters
+    return found
+
+
+def add_ons_of(wanted: Cluster) -> tuple[set[str], Any]:
+    """Return the names of what is declared, and the component."""
+    from infra.components.add_ons import AddOns
+
+    charts = dict.fromkeys(("calico", "metallb", "local-path-provisioner"), BUNDLE.folder)
+    bundle = BundleFiles(Bundle("modules", "0" * 64, "1.34.4", BUNDLE.folder, {"busybox": "x/busybox:1"}, charts))
+    made: list[AddOns] = []
+
+    def program() -> None:
+        made.append(
+            AddOns(
+                "lab-a",
+                wanted,
+                bundle,
+                lambda parent: pulumi.ResourceOptions(parent=parent),
+                pulumi.ResourceOptions(),
+            )
+        )
+
+    return set(declared(program)), made[0]
+
+
+def test_every_cluster_gets_all_of_them() -> None:
+    names, add_ons = add_ons_of(cluster_of())
+    assert {"lab-a-calico", "lab-a-metallb", "lab-a-metallb-namespace", "lab-a-local-path-provisioner"} <= names
+    # In this order the cluster's resource has had them since 0.1.0: another one were a change.
+    assert add_ons.namespaces == ("kube-system", "metallb-system", "local-path-storage")
+    assert list(add_ons.releases) == ["calico", "metallb", "local-path-provisioner"]
+    assert [dict(one) for one in add_ons.generated_secrets] == [
+        {"namespace": "metallb-system", "name": "metallb-memberlist", "key": "secretkey"}
+    ]
+
+
+def test_metallb_can_be_left_out() -> None:
+    wanted = cluster_of(metallb={"enabled": False})
+    assert wanted.load_balancer_ranges, "the addresses stay planned"
+    names, add_ons = add_ons_of(wanted)
+    assert not [name for name in names if "metallb" in name]
+    assert add_ons.namespaces == ("kube-system", "local-path-storage")
+    assert list(add_ons.releases) == ["calico", "local-path-provisioner"]
+    assert add_ons.generated_secrets == ()
+
+
+@pytest.mark.parametrize("add_on", ["calico", "localPathProvisioner"])
+def test_no_cluster_does_without_the_others(add_on: str) -> None:
+    with pytest.raises(ValueError, match="enabled"):
+        cluster_of(**{add_on: {"enabled": False}})
