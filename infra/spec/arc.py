@@ -120,7 +120,9 @@ class ClusterArc(Model):
     azure_hybrid_benefit: Literal["True", "False", "NotApplicable"] = Field("NotApplicable")
     agent_auto_upgrade: Boolean = Field(True, description="Let Azure upgrade the agents; that is no drift.")
     release_train: Literal["stable", "preview"] = Field("stable")
-    cluster_connect: Boolean = Field(True, description="Reach the API server through Azure; off over a private link.")
+    cluster_connect: Boolean = Field(
+        True, description="Reach the API server through Azure; off over a private link."
+    )
     azure_rbac: AzureRbac = Field(AzureRbac())
     oidc_issuer: OidcIssuer = Field(OidcIssuer())
     workload_identity: Boolean = Field(False, description="Needs the OIDC issuer.")
