@@ -370,15 +370,16 @@ def run_all(steps: Iterable[Step], console: Console, run: Run) -> Iterator[Resul
 
 
 def show(results: list[Result], console: Console) -> None:
-    """Print the table, and last the one line with the sums."""
-    table = Table("tier", "", "passed", "failed", "skipped", "seconds", "processor", "why", title="make test")
+    """Print the table, what it doesn't explain by itself, and last the one line with the sums."""
+    table = Table("tier", "", "passed", "failed", "skipped", "seconds", "processor", title="make test")
     for result in results:
         style = {"passed": "green", "FAILED": "bold red", "skipped": "yellow"}[result.outcome]
         numbers = (str(result.passed), str(result.failed), str(result.skipped), f"{result.seconds:.0f}")
-        table.add_row(
-            result.tier, f"[{style}]{result.outcome}[/]", *numbers, f"{result.cpu_seconds:.0f}", result.reason
-        )
+        table.add_row(result.tier, f"[{style}]{result.outcome}[/]", *numbers, f"{result.cpu_seconds:.0f}")
     console.print(table)
+    for result in results:
+        if result.reason:
+            console.print(f"{result.tier}: {result.reason}", highlight=False, markup=False)
     passed, failed, skipped = (
         sum(numbers) for numbers in zip(*((r.passed, r.failed, r.skipped) for r in results), strict=True)
     )

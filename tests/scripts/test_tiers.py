@@ -184,7 +184,8 @@ def test_a_run_that_is_stopped_prints_its_table_all_the_same(tmp_path: Path, num
         said, _ = run.communicate(timeout=30)
     rows = {cells[1].strip(): cells for cells in (line.split("│") for line in said.splitlines()) if len(cells) > 3}
     assert rows["lint"][2].strip() == "passed"
-    assert (rows["vm"][2].strip(), rows["vm"][-2].strip()) == ("FAILED", "interrupted")
+    assert rows["vm"][2].strip() == "FAILED"
+    assert "vm: interrupted" in said.splitlines()
     assert run.returncode != 0
 
 

@@ -61,12 +61,20 @@ def test_another_plugin_is_the_engines_to_start(project: Path, here: list[str]) 
 
 def test_a_plugin_that_somebody_attached_stays(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "Pulumi.yaml").write_text(_text(OURS))
-    monkeypatch.setenv("PULUMI_DEBUG_PROVIDERS", "azlocal:1")
+    monkeypatch.setenv("PULUMI_DEBUG_PROVIDERS", "azlocal:1,other:2")
     with attached(project) as environment:
-        assert environment["PULUMI_DEBUG_PROVIDERS"] == "azlocal:1"
-    monkeypatch.setenv("PULUMI_DEBUG_PROVIDERS", "other:1")
+        found = _attached(environment)
+        assert (found["azlocal"], found["other"]) == ("1", "2")
+    monkeypatch.setenv("PULUMI_DEBUG_PROVIDERS", "other:2")
     with attached(project) as environment:
-        assert environment["PULUMI_DEBUG_PROVIDERS"].startswith("other:1,azlocal:")
+        found = _attached(environment)
+        assert found["other"] == "2"
+        assert found["azlocal"] not in ("1", "2")
+
+
+def _attached(environment: dict[str, str]) -> dict[str, str]:
+    """Return the ports of attached plugins by name; the stand-in is among them where it leads on PATH."""
+    return dict(one.split(":") for one in environment["PULUMI_DEBUG_PROVIDERS"].split(","))
 
 
 def _text(plugin: Path) -> str:
