@@ -207,8 +207,10 @@ def metallb_values() -> dict[str, Any]:
 def storage_values(helper_image: str) -> dict[str, Any]:
     """Return values that make the provisioner's class the default one, with helper pods that need no registry."""
     repository, _, tag = helper_image.rpartition(":")
+    soon = {"initialDelaySeconds": 1, "periodSeconds": 3}
     return {
         "helperImage": {"repository": repository, "tag": tag},
+        "health": {"startupProbe": {**soon, "failureThreshold": 40}, "readinessProbe": soon},
         "storageClass": {
             "name": DEFAULT_CLASS,
             "defaultClass": True,

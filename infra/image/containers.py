@@ -29,9 +29,9 @@ _SECONDS_TO_START: Final = 30.0
 _SECONDS_TO_STOP: Final = 30.0
 
 # No pods run on the build machine, and none of its own devices are to be probed.
-_SETTINGS: Final = """version = 2
-disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.snapshotter.v1.aufs",
-    "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper",
+_SETTINGS: Final = """version = 3
+disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime",
+    "io.containerd.nri.v1.nri", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper",
     "io.containerd.snapshotter.v1.zfs", "io.containerd.internal.v1.opt"]
 """
 

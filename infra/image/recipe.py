@@ -154,8 +154,6 @@ PACKAGES: Final = (
     Package("curl", "asks the API server whether it answers"),
     Package("ca-certificates", "registries and Arc's endpoints; brings openssl, which bootstrap-node asks"),
     Package("less", "journalctl and systemctl page with it"),
-    Package("containerd", "runs pods"),
-    Package("runc", "runs containers"),
     Package("containernetworking-plugins", "loopback and portmap, which Calico's network chains"),
     Package("keepalived", "holds a control plane's address"),
     Package("iptables", "kube-proxy and Calico program it; kubelet's preflight asks for it"),
@@ -211,9 +209,9 @@ _UNITS: Final = {"azlocal-container.service": "sysinit.target"}
 _NODE_UNITS: Final = {
     **_UNITS,
     "azlocal-node.service": "multi-user.target",
+    "containerd.service": "multi-user.target",
     "kubelet.service": "multi-user.target",
 }
-_UNUSED_UNITS: Final = ("containerd.service",)  # of a machine that becomes no node
 
 DPKG_OPTIONS: Final = (
     "path-exclude=/usr/share/man/*",
@@ -247,7 +245,7 @@ def current_recipe(bundle: str) -> Recipe:
         root_files=read_files(files / "root"),
         esp_files=read_files(files / "esp"),
         enabled_units=_NODE_UNITS if bundle else _UNITS,
-        masked_units=MASKED_UNITS if bundle else (*MASKED_UNITS, *_UNUSED_UNITS),
+        masked_units=MASKED_UNITS,
         # Where Calico, as everyone but Debian, looks for the plugins.
         links={"opt/cni/bin": "../../usr/lib/cni"},
         removed=REMOVED,

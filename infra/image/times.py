@@ -17,6 +17,8 @@ from infra.image.places import Cache
 MEASURED: Final[Mapping[str, float]] = {
     "kubernetes": 560,
     "calico": 240,
+    "containerd": 121,
+    "runc": 42,
     "metallb": 120,
     "local-path-provisioner": 15,
     "etcd": 30,

@@ -29,8 +29,13 @@ TOOLS: Final = {
     "skopeo": "skopeo",
     "setcap": "libcap2-bin",
     "gcc": "gcc",
+    "pkg-config": "pkg-config",
 }
-_KEYRING: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+# Each file that a build takes from this machine, and the Debian package that has it.
+FILES: Final = {
+    Path("/usr/share/keyrings/debian-archive-keyring.gpg"): "debian-archive-keyring",
+    Path("/usr/include/seccomp.h"): "libseccomp-dev",
+}
 _TAIL_LINES: Final = 15
 
 
@@ -204,16 +209,16 @@ def remedy_for(output: str) -> str:
 
 
 def check_tools() -> None:
-    """Make sure that every program is there.
+    """Make sure that every program and file is there.
 
     Raises:
         ImageError: Names all that are missing, and the packages that have them.
     """
     missing = [tool for tool in TOOLS if shutil.which(tool, path=_search_path()) is None]
     packages = {TOOLS[tool] for tool in missing}
-    if not _KEYRING.exists():
-        missing.append(str(_KEYRING))
-        packages.add("debian-archive-keyring")
+    absent = [path for path in FILES if not path.exists()]
+    missing += map(str, absent)
+    packages |= {FILES[path] for path in absent}
     if missing:
         raise ImageError(
             f"The node image can't be built: missing {', '.join(missing)}.",

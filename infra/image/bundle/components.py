@@ -15,6 +15,8 @@ KUBERNETES_VERSION: Final = "1.34.4"
 HELM_VERSION: Final = "v3.19.0"
 CALICO_VERSION: Final = "v3.28.5"
 FLUX_VERSION: Final = "v1.9.5"
+CONTAINERD_VERSION: Final = "v2.3.7"
+RUNC_VERSION: Final = "v1.4.4"
 
 # Raise it when the same module files and link flags are compiled in another way.
 _COMPILER_VERSION: Final = 1
@@ -31,6 +33,10 @@ class Component:
         version: The version people know it by.
         binaries: What the build leaves; helper packages of the same module need no entry.
         variables: Go variables set at link time, as the project's own build does.
+        tags: Go's build tags: what is compiled in, or left out.
+        libraries: C libraries that are linked into it, by the names that pkg-config knows. It is compiled with the
+            C compiler then, and is static and position-independent, so that it runs on the nodes' Debian whatever
+            this machine runs.
     """
 
     name: str
@@ -39,6 +45,8 @@ class Component:
     binaries: tuple[str, ...]
     variables: Mapping[str, str] = field(default_factory=dict)
     others: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -57,6 +65,9 @@ class Component:
             },
             "binaries": self.binaries,
             "variables": dict(self.variables),
+            # Only what is given counts, so that what was compiled before these could be keeps its name.
+            **({"tags": self.tags} if self.tags else {}),
+            **({"libraries": self.libraries} if self.libraries else {}),
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -86,8 +97,10 @@ FLUX_KUSTOMIZE: Final = "github.com/fluxcd/kustomize-controller"
 # first build is interrupted, the next one has a cluster's own parts.
 #
 # Go compiles a package once for all components that use it in the same version, with the same versions below it.
-# So there are two families of equal versions, which a test holds together: metallb and local-path-provisioner take
-# kubernetes' versions (never the other way round); coredns and helm take those that flux needs.
+# So there are two families of equal versions, which a test holds together: metallb takes kubernetes' versions (never
+# the other way round); local-path-provisioner, coredns and helm take those that flux needs, which are newer than their
+# own: where a module is replaced by an older one, Go compiles it anew. containerd needs newer ones than either, runc
+# hardly any: both are compiled with their projects' own.
 COMPONENTS: Final = (
     Component(
         "kubernetes",
@@ -110,13 +123,31 @@ COMPONENTS: Final = (
             "github.com/projectcalico/calico/node/buildinfo.GitVersion": CALICO_VERSION,
         },
     ),
-    Component("metallb", "go.universe.tf/metallb", "v0.15.2", ("controller", "speaker")),
+    Component(
+        "containerd",
+        "github.com/containerd/containerd/v2",
+        CONTAINERD_VERSION,
+        ("containerd", "containerd-shim-runc-v2", "ctr"),
+        {"github.com/containerd/containerd/v2/version.Version": CONTAINERD_VERSION},
+        # A node's disk is ext4 and its snapshots are overlayfs; nobody collects traces of it.
+        tags=("no_btrfs", "no_devmapper", "no_tracing", "no_zfs", "urfave_cli_no_docs"),
+    ),
+    # As the project makes its own releases of this line: static, with seccomp, which pods' default profile needs.
+    Component(
+        "runc",
+        "github.com/opencontainers/runc",
+        RUNC_VERSION,
+        ("runc",),
+        tags=("netgo", "osusergo", "seccomp", "urfave_cli_no_docs"),
+        libraries=("libseccomp",),
+    ),
+    Component("metallb", "go.universe.tf/metallb", "v0.15.3", ("controller", "speaker")),
     Component(
         "local-path-provisioner",
         "github.com/rancher/local-path-provisioner",
-        "v0.0.30",
+        "v0.0.37",
         ("local-path-provisioner",),
-        {"main.VERSION": "v0.0.30"},
+        {"main.VERSION": "v0.0.37"},
     ),
     # Its main package is called server; the image calls it etcd.
     Component("etcd", "go.etcd.io/etcd/server/v3", "v3.6.16", ("server",)),

@@ -13,8 +13,11 @@ from infra.image.errors import ImageError
 from infra.image.places import Cache
 from infra.image.tools import Runner
 
-# CoreDNS's go.mod asks for the newest Go of all.
-_OLDEST: Final = "1.26"
+# containerd's go.mod asks for the newest Go of all.
+OLDEST_GO: Final = "1.26.8"
+_STATIC: Final = ("-linkmode external", "-extldflags -static-pie")
+# Beside programs: the versions of the C libraries in them, which the programs themselves don't tell.
+LIBRARIES_FILE: Final = "libraries.json"
 _FIND_GO: Final = Path(__file__).parents[3] / "scripts" / "setup" / "go.sh"
 
 
@@ -24,7 +27,7 @@ def find_go(run: Runner) -> str:
     Raises:
         ImageError: None is to be had.
     """
-    return run([str(_FIND_GO), _OLDEST]).strip()
+    return run([str(_FIND_GO), OLDEST_GO]).strip()
 
 
 def go_environment(cache: Cache) -> dict[str, str]:
@@ -44,9 +47,10 @@ def go_environment(cache: Cache) -> dict[str, str]:
     }
 
 
-def link_flags(variables: Mapping[str, str]) -> str:
-    """Write the linker's flags: no symbol tables, and the values of Go variables."""
-    return " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in sorted(variables.items()))])
+def link_flags(variables: Mapping[str, str], *, with_c: bool = False) -> str:
+    """Write the linker's flags: no symbol tables, the values of Go variables, and C libraries as a part of it."""
+    flags = ["-s", "-w", *(f"-X {name}={value}" for name, value in sorted(variables.items()))]
+    return " ".join([*flags, *(_STATIC if with_c else ())])
 
 
 def compile_component(component: Component, target: Path, go: str, cache: Cache, run: Runner) -> None:
@@ -56,10 +60,16 @@ def compile_component(component: Component, target: Path, go: str, cache: Cache,
         ImageError: Go fails, or leaves other programs than the catalogue names.
     """
     target.mkdir(parents=True)
+    with_c = bool(component.libraries)
     argv = [go, "-C", str(component.folder), "build"]
-    argv += ["-ldflags", link_flags(component.variables), "-o", f"{target}{os.sep}", "tool"]
+    argv += ["-tags", ",".join(component.tags)] if component.tags else []
+    argv += ["-buildmode", "pie"] if with_c else []
+    argv += ["-ldflags", link_flags(component.variables, with_c=with_c), "-o", f"{target}{os.sep}", "tool"]
+    environment = go_environment(cache) | ({"CGO_ENABLED": "1"} if with_c else {})
     # Its own processes: a killed build leaves no compiler behind.
-    run(["nice", *argv], env=go_environment(cache), isolated=True)
+    run(["nice", *argv], env=environment, isolated=True)
+    if with_c:
+        (target / LIBRARIES_FILE).write_text(json.dumps(_library_versions(component, run)), encoding="utf-8")
     missing = [name for name in component.binaries if not (target / name).is_file()]
     if missing:
         raise ImageError(
@@ -80,6 +90,10 @@ def module_folder(component: Component, module: str, go: str, cache: Cache, run:
         env=go_environment(cache),
     )
     return Path(json.loads(answer)["Dir"])
+
+
+def _library_versions(component: Component, run: Runner) -> dict[str, str]:
+    return {name: run(["pkg-config", "--modversion", name]).strip() for name in component.libraries}
 
 
 def build_information(programs: list[Path], go: str, run: Runner) -> list[dict[str, Any]]:

@@ -115,7 +115,7 @@ def _metallb(name: str) -> Image:
     return Image(
         name=f"metallb-{name}",
         repository=f"quay.io/metallb/{name}",
-        tag="v0.15.2",
+        tag="v0.15.3",
         entries=(*_STATIC, Binary("metallb", name, name)),
         entrypoint=(f"/{name}",),
     )
@@ -222,7 +222,7 @@ IMAGES: Final = (
     Image(
         name=_LOCAL_PATH,
         repository="docker.io/rancher/local-path-provisioner",
-        tag="v0.0.30",
+        tag="v0.0.37",
         entries=(
             *_STATIC,
             Binary("local-path-provisioner", "local-path-provisioner", "usr/bin/local-path-provisioner"),
@@ -307,5 +307,9 @@ BINARIES: Final = (
     ("kubernetes", "kubeadm"),
     ("kubernetes", "kubelet"),
     ("kubernetes", "kubectl"),
+    ("containerd", "containerd"),
+    ("containerd", "containerd-shim-runc-v2"),
+    ("containerd", "ctr"),
+    ("runc", "runc"),
     ("helm", "helm"),
 )

@@ -21,11 +21,13 @@ class Program:
         path: Where its file can be read now.
         version: The version people know it by.
         go: Whether Go compiled it and noted its modules in it.
+        libraries: The versions of the C libraries in it, by name.
     """
 
     path: Path
     version: str
     go: bool = True
+    libraries: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class Bundle:
         return self.binary("helm")
 
     def binary(self, name: str) -> Path:
-        """Return a program's path: kubeadm, kubelet, kubectl or helm."""
+        """Return a program's path: kubeadm, kubelet, kubectl, containerd, ctr, runc, helm and their like."""
         return self.folder / "binaries" / name
 
     def archive(self, image: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from functools import partial
@@ -82,13 +83,21 @@ def take_inventory(programs: Mapping[str, Path], packages: Mapping[str, Mapping[
     ]
     for component, name in dict.fromkeys([*BINARIES, *held]):
         inventory.programs[f"{component}/{name}"] = Program(
-            programs[component] / name, versions[component], go=component != _PAUSE
+            programs[component] / name,
+            versions[component],
+            go=component != _PAUSE,
+            libraries=_libraries(programs[component]),
         )
     for image in IMAGES:
         inventory.images[image.name] = content_of(
             image, packages, lambda binary: f"{binary.component}/{binary.name}"
         )
     return inventory
+
+
+def _libraries(folder: Path) -> dict[str, str]:
+    file = folder / golang.LIBRARIES_FILE
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 def _kept(draft: Draft, component: Component) -> Path:

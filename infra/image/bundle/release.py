@@ -18,7 +18,7 @@ from typing import Final
 
 from infra.image.beside import beside
 from infra.image.bundle.assemble import assemble
-from infra.image.bundle.components import HELM_VERSION, KUBERNETES_VERSION
+from infra.image.bundle.components import CONTAINERD_VERSION, HELM_VERSION, KUBERNETES_VERSION, RUNC_VERSION
 from infra.image.bundle.debian import install
 from infra.image.bundle.images import IMAGES, made_here
 from infra.image.bundle.inventory import ImageContent, Inventory, Program, content_of
@@ -32,7 +32,9 @@ from infra.image.tools import Runner
 
 _KUBERNETES: Final = "https://dl.k8s.io"
 _HELM: Final = "https://get.helm.sh"
+_GITHUB: Final = "https://github.com"
 _PROGRAMS: Final = ("kubeadm", "kubelet", "kubectl")
+_CONTAINERD: Final = ("containerd", "containerd-shim-runc-v2", "ctr")
 _SECONDS_TO_ANSWER: Final = 4
 _SUMS: Final = "files/release.sums"
 _PUBLISHED: Final = tuple(image for image in IMAGES if not image.ours)
@@ -40,6 +42,7 @@ _PUBLISHED: Final = tuple(image for image in IMAGES if not image.ours)
 # The variables' names, and what they replace; `azlocal image build --help` lists them.
 KUBERNETES_VARIABLE: Final = "AZLOCAL_KUBERNETES_MIRROR"
 HELM_VARIABLE: Final = "AZLOCAL_HELM_MIRROR"
+GITHUB_VARIABLE: Final = "AZLOCAL_GITHUB_MIRROR"
 IMAGES_VARIABLE: Final = "AZLOCAL_IMAGE_MIRROR"
 
 
@@ -52,11 +55,13 @@ class Endpoints:
         helm: In place of https://get.helm.sh.
         images: A registry that has every image under its own name, as in
             `mirror.example:5000/registry.k8s.io/pause`; none: each from its own registry.
+        github: In place of https://github.com, from whose releases containerd and runc come.
     """
 
     kubernetes: str = _KUBERNETES
     helm: str = _HELM
     images: str = ""
+    github: str = _GITHUB
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Endpoints:
@@ -65,6 +70,7 @@ class Endpoints:
             kubernetes=environment.get(KUBERNETES_VARIABLE, _KUBERNETES).rstrip("/"),
             helm=environment.get(HELM_VARIABLE, _HELM).rstrip("/"),
             images=environment.get(IMAGES_VARIABLE, "").rstrip("/"),
+            github=environment.get(GITHUB_VARIABLE, _GITHUB).rstrip("/"),
         )
 
     def program(self, name: str) -> str:
@@ -76,15 +82,35 @@ class Endpoints:
         """The address of Helm's archive; its checksum is beside it."""
         return f"{self.helm}/helm-{HELM_VERSION}-linux-amd64.tar.gz"
 
+    @property
+    def containerd_archive(self) -> str:
+        """The address of containerd's archive of static programs; its checksum is beside it."""
+        name = f"containerd-static-{CONTAINERD_VERSION.removeprefix('v')}-linux-amd64.tar.gz"
+        return f"{self.github}/containerd/containerd/releases/download/{CONTAINERD_VERSION}/{name}"
+
+    @property
+    def runc(self) -> str:
+        """The address of runc."""
+        return f"{self.github}/opencontainers/runc/releases/download/{RUNC_VERSION}/runc.amd64"
+
+    @property
+    def runc_sums(self) -> str:
+        """The address of the checksums of all that runc's project publishes of this version."""
+        return f"{self.runc.rpartition('/')[0]}/runc.sha256sum"
+
 
 def why_unreachable(endpoints: Endpoints, run: Runner) -> str | None:
-    """Return why the downloads can't be had, or None where the first of them answers quickly."""
-    address = f"{endpoints.program('kubeadm')}.sha256"
-    try:
-        _curl(run, "--max-time", str(_SECONDS_TO_ANSWER), "--output", "/dev/null", address)
-    except ImageError as error:
-        reason = error.message.splitlines()[-1].strip()
-        return f"{address} doesn't answer within {_SECONDS_TO_ANSWER} s: {reason}"
+    """Return why the downloads can't be had, or None where each server of programs answers quickly."""
+    for address in (
+        f"{endpoints.program('kubeadm')}.sha256",
+        f"{endpoints.helm_archive}.sha256sum",
+        endpoints.runc_sums,
+    ):
+        try:
+            _curl(run, "--max-time", str(_SECONDS_TO_ANSWER), "--output", "/dev/null", address)
+        except ImageError as error:
+            reason = error.message.splitlines()[-1].strip()
+            return f"{address} doesn't answer within {_SECONDS_TO_ANSWER} s: {reason}"
     return None
 
 
@@ -131,6 +157,7 @@ class Release:
             kept = self._download(draft, address, f"{address}.sha256")
             self._install(draft, kept, name, f"v{KUBERNETES_VERSION}", inventory)
         self._helm(draft, inventory)
+        self._containerd(draft, inventory)
         for index, image in enumerate(_PUBLISHED, 1):
             shutil.copyfile(self._image(draft, image, index), draft.images / f"{image.name}.tar")
             inventory.images[image.name] = ImageContent()
@@ -142,12 +169,22 @@ class Release:
         inventory.programs[name] = Program(target, version)
 
     def _helm(self, draft: Draft, inventory: Inventory) -> None:
-        address = self._endpoints.helm_archive
+        unpacked = self._unpacked(draft, self._endpoints.helm_archive, "helm")
+        self._install(draft, unpacked / "linux-amd64/helm", "helm", HELM_VERSION, inventory)
+
+    def _containerd(self, draft: Draft, inventory: Inventory) -> None:
+        unpacked = self._unpacked(draft, self._endpoints.containerd_archive, "containerd")
+        for name in _CONTAINERD:
+            self._install(draft, unpacked / "bin" / name, name, CONTAINERD_VERSION, inventory)
+        runc = self._download(draft, self._endpoints.runc, self._endpoints.runc_sums)
+        self._install(draft, runc, "runc", RUNC_VERSION, inventory)
+
+    def _unpacked(self, draft: Draft, address: str, name: str) -> Path:
         archive = self._download(draft, address, f"{address}.sha256sum")
-        unpacked = draft.work / "helm"
+        unpacked = draft.work / f"unpacked-{name}"
         unpacked.mkdir()
         draft.run(["tar", "--extract", "--gzip", "--file", str(archive), "--directory", str(unpacked)])
-        self._install(draft, unpacked / "linux-amd64/helm", "helm", HELM_VERSION, inventory)
+        return unpacked
 
     def _download(self, draft: Draft, address: str, checksum_address: str) -> Path:
         name = address.rpartition("/")[2]
@@ -164,19 +201,19 @@ class Release:
             checksum, said_by = pinned, f"infra/image/bundle/{_SUMS}"
             if checksum is None:
                 draft.progress(f"{name}: no checksum is known beforehand, so {checksum_address} is believed")
-                checksum, said_by = self._checksum(draft, folder, checksum_address), checksum_address
+                checksum, said_by = self._checksum(draft, folder, checksum_address, name), checksum_address
             _curl(draft.run, "--retry", "3", "--output", str(folder / name), address)
             check_sum(folder / name, checksum, address, said_by)
             publish(folder, kept.parent)
         return kept
 
     @staticmethod
-    def _checksum(draft: Draft, folder: Path, address: str) -> str:
+    def _checksum(draft: Draft, folder: Path, address: str, name: str) -> str:
         file = folder / "checksum"
         _curl(draft.run, "--output", str(file), address)
         text = file.read_text(encoding="utf-8")
         file.unlink()
-        return text
+        return line_of(text, name)
 
     def _image(self, draft: Draft, image: Image, index: int) -> Path:
         reference = image.reference("release")
@@ -202,6 +239,15 @@ class Release:
         return [*argv, f"docker://{source}"]
 
 
+def line_of(checksums: str, name: str) -> str:
+    """Return the line about a file, in a list of checksums that may be signed; the whole if it is no list."""
+    for line in checksums.splitlines():
+        fields = line.split()
+        if len(fields) == 2 and fields[1].lstrip("*") == name:
+            return line
+    return checksums
+
+
 def check_sum(file: Path, checksum: str, address: str, checksum_address: str) -> None:
     """Compare a download with the checksum its project publishes.
 
@@ -215,7 +261,7 @@ def check_sum(file: Path, checksum: str, address: str, checksum_address: str) ->
             f"{address} isn't what its project published: its sha256 must be {expected[:64] or 'in the file'} "
             f"({checksum_address}), and is {found}.",
             "Run it again in case the transfer failed. If it stays so, a proxy or mirror changes what it passes "
-            f"on: don't use it. {KUBERNETES_VARIABLE} and {HELM_VARIABLE} name other mirrors; "
+            f"on: don't use it. {KUBERNETES_VARIABLE}, {HELM_VARIABLE} and {GITHUB_VARIABLE} name other mirrors; "
             "`azlocal image build --source modules` does without.",
         )
 

@@ -73,7 +73,9 @@ def render(
                 hashes=_hashes(sha256.get(path)),
             )
         )
-        bom.register_dependency(entry, [parts.go(module) for module in modules.get(name, ())])
+        held = [parts.go(module) for module in modules.get(name, ())]
+        held += [parts.library(library, version) for library, version in program.libraries.items()]
+        bom.register_dependency(entry, held)
     top = [parts.by_ref[f"program:{name}"] for name in inventory.programs]
     for name, reference in bundle.images.items():
         repository, _, tag = reference.rpartition(":")
@@ -122,6 +124,9 @@ class _Parts:
     def debian(self, package: str, version: str) -> Component:
         purl = PackageURL(type="deb", namespace="debian", name=package, version=version, qualifiers=_DISTRIBUTION)
         return self._library(package, version, purl)
+
+    def library(self, name: str, version: str) -> Component:
+        return self._library(name, version, PackageURL(type="generic", name=name, version=version))
 
     def _library(self, name: str, version: str, purl: PackageURL) -> Component:
         return self.add(

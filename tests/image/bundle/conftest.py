@@ -23,6 +23,13 @@ STATUS = "".join(
 )
 
 
+# What is in the downloaded archives, by the folders that they are unpacked into.
+_ARCHIVES = {
+    "unpacked-helm": ("linux-amd64", "helm"),
+    "unpacked-containerd": ("bin", "containerd", "containerd-shim-runc-v2", "ctr"),
+}
+
+
 class BundleRunner(FakeRunner):
     """Makes what a bundle is made of; `fail` may also be a component's name or the end of an address."""
 
@@ -32,6 +39,7 @@ class BundleRunner(FakeRunner):
         self.layers: dict[str, list[str]] = {}
         self.forgotten: set[str] = set()
         self.served: dict[str, bytes] = {}
+        self.environments: dict[str, dict[str, str]] = {}
 
     def __call__(
         self,
@@ -45,6 +53,8 @@ class BundleRunner(FakeRunner):
         plain = argv[1:] if argv[0] == "nice" else argv
         if plain[0] == GO:
             self.calls.append(argv)
+            if "build" in argv:
+                self.environments[Path(argv[argv.index("-C") + 1]).name] = dict(env or {})
             return self._go(plain)
         return super().__call__(argv, stdin=stdin, env=env, isolated=isolated)
 
@@ -111,14 +121,19 @@ class BundleRunner(FakeRunner):
                         (folder / entry.path / "data").write_text("data")
         return folder
 
+    def _pkg_config(self, argv: list[str]) -> str:
+        return f"1-{argv[-1]}\n"
+
     def _gcc(self, argv: list[str]) -> None:
         Path(argv[argv.index("-o") + 1]).write_text("pause")
 
     def _tar(self, argv: list[str]) -> None:
         tree = Path(argv[argv.index("--directory") + 1])
         if "--gzip" in argv:
-            (tree / "linux-amd64").mkdir()
-            (tree / "linux-amd64/helm").write_text("helm")
+            folder, *programs = _ARCHIVES[tree.name]
+            (tree / folder).mkdir()
+            for name in programs:
+                (tree / folder / name).write_text(name)
             return
         names = ["bin/busybox", *(f"usr/lib/cni/{plugin}" for plugin in CNI_PLUGINS), "etc/apt/sources.list"]
         for name in [*names, "usr/share/ca-certificates/mozilla/A.crt", "usr/share/ca-certificates/mozilla/B.crt"]:

@@ -57,6 +57,7 @@ def test_the_bill_of_materials_has_modules_and_packages(
     assert any(purl and purl.startswith("pkg:deb/debian/runit@1-runit") for purl in purls)
     held = {entry["ref"]: entry.get("dependsOn", []) for entry in content["dependencies"]}
     assert "program:etcd/server" in held["image:etcd"]
+    assert "pkg:generic/libseccomp@1-libseccomp" in held["program:runc/runc"]
     assert any("iptables" in part for part in held["image:calico-node"])
 
 
@@ -80,7 +81,9 @@ def test_a_failure_leaves_no_bundle(cache: Cache, runner: BundleRunner, lines: l
 
 def test_auto_takes_downloads_that_answer(runner: BundleRunner, lines: list[str]) -> None:
     endpoints = Endpoints("http://mirror")
-    runner.served[f"{endpoints.program('kubeadm')}.sha256"] = b"x"
+    for address in (f"{endpoints.program('kubeadm')}.sha256", f"{endpoints.helm_archive}.sha256sum"):
+        runner.served[address] = b"x"
+    runner.served[endpoints.runc_sums] = b"x"
     assert choose("auto", endpoints, lines.append, runner) == "release"
     assert "http://mirror answers" in lines[0]
 

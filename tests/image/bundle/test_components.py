@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from infra.image.bundle.components import COMPONENTS, MODULES, Component, component
+from infra.image.bundle.golang import OLDEST_GO
 from infra.image.bundle.images import BINARIES
+from tests.project import ROOT
 
 
 def test_every_module_file_belongs_to_a_component() -> None:
@@ -55,7 +57,7 @@ def versions(name: str) -> dict[str, str]:
     ("name", "leader"),
     [
         ("metallb", "kubernetes"),
-        ("local-path-provisioner", "kubernetes"),
+        ("local-path-provisioner", "flux"),
         ("coredns", "flux"),
         ("helm", "flux"),
     ],
@@ -83,10 +85,34 @@ def test_what_is_set_at_link_time_is_part_of_the_digest() -> None:
     assert dataclasses.replace(entry, version="v0").digest == entry.digest
 
 
+def test_what_is_compiled_in_or_left_out_is_part_of_the_digest() -> None:
+    entry = component("runc")
+    assert dataclasses.replace(entry, tags=()).digest != entry.digest
+    assert dataclasses.replace(entry, libraries=()).digest != entry.digest
+
+
+def test_runc_has_seccomp_without_which_pods_of_the_default_profile_do_not_start() -> None:
+    assert "seccomp" in component("runc").tags
+    assert component("runc").libraries == ("libseccomp",)
+
+
+def test_the_newest_go_that_a_component_asks_for_is_looked_for() -> None:
+    asked = [re.search(r"^go (\S+)$", (entry.folder / "go.mod").read_text(), re.MULTILINE) for entry in COMPONENTS]
+    versions = [tuple(map(int, found[1].split("."))) for found in asked if found]
+    assert len(versions) == len(COMPONENTS)
+    assert max(versions) == tuple(map(int, OLDEST_GO.split(".")))
+
+
 def test_kubernetes_says_which_version_it_is() -> None:
     variables = component("kubernetes").variables
     assert variables["k8s.io/component-base/version.gitVersion"] == component("kubernetes").version
     assert not any(" " in value for value in variables.values())
+
+
+def test_the_readme_names_the_versions_that_matter_for_security() -> None:
+    text = (ROOT / "README.md").read_text()
+    names = ("containerd", "runc", "Kubernetes", "Calico", "MetalLB")
+    assert [name for name in names if f"{name} {component(name.lower()).version}" not in text] == []
 
 
 def test_the_bundle_s_programs_are_compiled() -> None:

@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from infra.image.bundle.components import component
-from infra.image.bundle.golang import build_information, compile_component, go_environment, link_flags
+from infra.image.bundle.golang import (
+    LIBRARIES_FILE,
+    build_information,
+    compile_component,
+    go_environment,
+    link_flags,
+)
 from infra.image.errors import ImageError
 from infra.image.places import Cache
 from tests.image.bundle.conftest import GO, BundleRunner
@@ -29,6 +36,20 @@ def test_a_component_is_compiled_from_its_own_go_mod(tmp_path: Path, cache: Cach
     assert argv[:4] == ["nice", GO, "-C", str(component("metallb").folder)]
     assert argv[-1] == "tool"
     assert argv[-2].endswith("/out/")
+
+
+def test_what_has_a_c_library_runs_wherever_it_is_carried(
+    tmp_path: Path, cache: Cache, runner: BundleRunner
+) -> None:
+    compile_component(component("runc"), tmp_path / "out", GO, cache, runner)
+    argv = runner.calls[0]
+    assert argv[argv.index("-tags") + 1].split(",") == ["netgo", "osusergo", "seccomp", "urfave_cli_no_docs"]
+    assert argv[argv.index("-buildmode") + 1] == "pie"
+    assert argv[argv.index("-ldflags") + 1].endswith("-linkmode external -extldflags -static-pie")
+    # The rest needs no C compiler, and is compiled as before.
+    assert go_environment(cache)["CGO_ENABLED"] == "0"
+    assert runner.environments["runc"]["CGO_ENABLED"] == "1"
+    assert json.loads((tmp_path / "out" / LIBRARIES_FILE).read_text()) == {"libseccomp": "1-libseccomp"}
 
 
 def test_a_program_that_is_not_made_is_named(tmp_path: Path, cache: Cache, runner: BundleRunner) -> None:

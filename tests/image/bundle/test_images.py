@@ -48,7 +48,7 @@ def test_a_release_has_the_tags_that_kubeadm_of_that_version_names() -> None:
 def test_containerd_s_sandbox_is_in_the_bundle() -> None:
     files = current_recipe("0" * 64).root_files
     settings = tomllib.loads(files["etc/containerd/config.toml"].decode())
-    sandbox = settings["plugins"]["io.containerd.grpc.v1.cri"]["sandbox_image"]
+    sandbox = settings["plugins"]["io.containerd.cri.v1.images"]["pinned_images"]["sandbox"]
     assert sandbox == by_name("pause").reference("modules")
 
 

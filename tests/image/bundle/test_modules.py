@@ -12,6 +12,7 @@ import yaml
 from infra.image import tools
 from infra.image.bundle.components import COMPONENTS
 from infra.image.bundle.debian import unpacked
+from infra.image.bundle.golang import LIBRARIES_FILE
 from infra.image.bundle.images import IMAGES, trees_of
 from infra.image.bundle.model import Source
 from infra.image.bundle.modules import Modules, take_inventory
@@ -37,7 +38,10 @@ def again(draft: Draft) -> Draft:
 def test_every_image_and_program_is_made(draft: Draft) -> None:
     Modules().fill(draft)
     assert {path.stem for path in draft.images.iterdir()} == {image.name for image in IMAGES}
-    assert {path.name for path in draft.binaries.iterdir()} == {"kubeadm", "kubelet", "kubectl", "helm"}
+    assert {path.name for path in draft.binaries.iterdir()} == {
+        *("kubeadm", "kubelet", "kubectl", "helm"),
+        *("containerd", "containerd-shim-runc-v2", "ctr", "runc"),
+    }
     assert (draft.binaries / "kubelet").read_text() == "kubernetes/kubelet"
     assert (draft.binaries / "kubelet").stat().st_mode & 0o777 == 0o755
 
@@ -50,8 +54,8 @@ def minutes(line: str) -> int:
 
 def test_progress_says_how_far_it_is_and_how_long_the_rest_takes(draft: Draft, lines: list[str]) -> None:
     Modules().fill(draft)
-    (first,) = [line for line in lines if line.startswith("kubernetes v1.34.4: compiling (1 of 8; about ")]
-    (last,) = [line for line in lines if line.startswith("flux v1.9.5: compiling (8 of 8; about ")]
+    (first,) = [line for line in lines if line.startswith("kubernetes v1.34.4: compiling (1 of 10; about ")]
+    (last,) = [line for line in lines if line.startswith("flux v1.9.5: compiling (10 of 10; about ")]
     assert first.endswith(" minutes remain)")
     assert minutes(first) > minutes(last) > 0
     assert [line for line in lines if line.startswith("kubernetes v1.34.4: ") and line.endswith(" s")]
@@ -145,6 +149,8 @@ def test_layers_have_no_traces_of_apt(draft: Draft) -> None:
 def test_the_inventory_names_what_images_hold(tmp_path: Path) -> None:
     folders = {name: tmp_path / name for name in [*(entry.name for entry in COMPONENTS), "pause"]}
     extras = {"busybox-static": "2", "ca-certificates": "3", "containernetworking-plugins": "4"}
+    folders["runc"].mkdir()
+    (folders["runc"] / LIBRARIES_FILE).write_text('{"libseccomp": "2.5.4"}')
     packages = {"base": {"iptables": "1", "libc6": "5"}, "python": {"libc6": "6"}, "extras": extras}
     inventory = take_inventory(folders, packages)
     assert inventory.images["kube-proxy"].packages == {"iptables": "1", "libc6": "5"}
@@ -155,6 +161,8 @@ def test_the_inventory_names_what_images_hold(tmp_path: Path) -> None:
     assert inventory.images["calico-cni"].programs == ("calico/install", "calico/calico")
     assert inventory.programs["helm/helm"].version == "v3.19.0"
     assert not inventory.programs["pause/pause"].go
+    assert inventory.programs["runc/runc"].libraries == {"libseccomp": "2.5.4"}
+    assert not inventory.programs["containerd/ctr"].libraries
 
 
 def test_charts_are_copied_whole_and_can_be_written(draft: Draft) -> None:

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from infra.image import tools
-from infra.image.bundle.components import HELM_VERSION, KUBERNETES_VERSION
+from infra.image.bundle.components import CONTAINERD_VERSION, HELM_VERSION, KUBERNETES_VERSION, RUNC_VERSION
 from infra.image.bundle.images import IMAGES
-from infra.image.bundle.release import Endpoints, Release, check_sum, pinned_sums, why_unreachable
+from infra.image.bundle.release import Endpoints, Release, check_sum, line_of, pinned_sums, why_unreachable
 from infra.image.bundle.sources import Draft
 from infra.image.errors import ImageError
 from tests.image.bundle.conftest import BundleRunner
@@ -26,6 +26,11 @@ from tests.image.bundle.conftest import BundleRunner
 CONTENT = b"a program"
 PROGRAMS = tuple(f"v{KUBERNETES_VERSION}/bin/linux/amd64/{name}" for name in ("kubeadm", "kubelet", "kubectl"))
 ARCHIVE = f"helm-{HELM_VERSION}-linux-amd64.tar.gz"
+CONTAINERD = (
+    f"containerd/containerd/releases/download/{CONTAINERD_VERSION}/"
+    f"containerd-static-{CONTAINERD_VERSION.removeprefix('v')}-linux-amd64.tar.gz"
+)
+RUNC = f"opencontainers/runc/releases/download/{RUNC_VERSION}/runc.amd64"
 SUMS = dict.fromkeys((*PROGRAMS, ARCHIVE), hashlib.sha256(CONTENT).hexdigest())
 
 
@@ -55,6 +60,9 @@ def downloads(tmp_path: Path) -> Path:
     for path in PROGRAMS:
         publish(folder, path, CONTENT)
     publish(folder, ARCHIVE, CONTENT)
+    for path in (CONTAINERD, RUNC):
+        (folder / path).parent.mkdir(parents=True)
+        publish(folder, path, CONTENT)
     return folder
 
 
@@ -62,14 +70,18 @@ def publish(folder: Path, path: str, content: bytes) -> None:
     """Serve a file, and its checksum beside it, as its project does."""
     (folder / path).write_bytes(content)
     sha256 = hashlib.sha256(content).hexdigest()
-    beside, text = ("sha256sum", f"{sha256}  {path}\n") if path == ARCHIVE else ("sha256", sha256)
+    if path == RUNC:
+        signed = f"-----BEGIN PGP SIGNED MESSAGE-----\n\n{'0' * 64} *runc.386\n{sha256} *runc.amd64\n"
+        (folder / path).with_name("runc.sha256sum").write_text(signed)
+        return
+    beside, text = ("sha256", sha256) if path in PROGRAMS else ("sha256sum", f"{sha256}  {Path(path).name}\n")
     (folder / f"{path}.{beside}").write_text(text)
 
 
 @pytest.fixture
 def endpoints(downloads: Path) -> Iterator[Endpoints]:
     with serving(downloads) as address:
-        yield Endpoints(address, address, "http://127.0.0.1:5000/mirror")
+        yield Endpoints(address, address, "http://127.0.0.1:5000/mirror", address)
 
 
 class WithCurl(BundleRunner):
@@ -92,7 +104,11 @@ def test_a_release_is_downloaded_checked_and_kept(
     inventory = Release(endpoints, SUMS).fill(draft)
     assert (draft.binaries / "kubelet").read_bytes() == CONTENT
     assert (draft.binaries / "helm").read_text() == "helm"
-    assert set(inventory.programs) == {"kubeadm", "kubelet", "kubectl", "helm"}
+    nodes = {"kubeadm", "kubelet", "kubectl", "containerd", "containerd-shim-runc-v2", "ctr", "runc"}
+    assert set(inventory.programs) == {*nodes, "helm"}
+    assert (draft.binaries / "runc").read_bytes() == CONTENT
+    assert (draft.binaries / "ctr").read_text() == "ctr"
+    assert inventory.programs["runc"].version == RUNC_VERSION
     assert {path.stem for path in draft.images.iterdir()} == {image.name for image in IMAGES}
     assert inventory.images["agent-runtime"].programs == ("helm",)
     assert "ca-certificates" in inventory.images["agent-runtime"].packages
@@ -150,6 +166,7 @@ def test_what_was_kept_on_its_server_s_word_is_downloaded_anew_once_its_checksum
 
 
 def test_the_checksums_of_what_is_downloaded_are_known() -> None:
+    # Not those of containerd and runc, which the README says.
     assert set(pinned_sums()) == {*PROGRAMS, ARCHIVE}
     assert all(re.fullmatch("[0-9a-f]{64}", checksum) for checksum in pinned_sums().values())
 
@@ -157,13 +174,18 @@ def test_the_checksums_of_what_is_downloaded_are_known() -> None:
 def test_from_https_nothing_leads_to_another_protocol(draft: Draft, tmp_path: Path) -> None:
     runner = BundleRunner(tmp_path / "modules")
     https = Endpoints()
-    for address in (*map(https.program, ("kubeadm", "kubelet", "kubectl")), https.helm_archive):
+    programs = (https.helm_archive, https.containerd_archive, https.runc)
+    for address in (*map(https.program, ("kubeadm", "kubelet", "kubectl")), *programs):
         runner.served[address] = CONTENT
-    runner.served[f"{https.program('kubeadm')}.sha256"] = CONTENT
+    sum_of = hashlib.sha256(CONTENT).hexdigest().encode()
+    sums = (f"{https.containerd_archive}.sha256sum", https.runc_sums, f"{https.helm_archive}.sha256sum")
+    for address in (f"{https.program('kubeadm')}.sha256", *sums):
+        runner.served[address] = sum_of
     assert why_unreachable(https, runner) is None
     Release(https, SUMS).fill(replace(draft, run=runner))
     asked = [call for call in runner.calls if call[0] == "curl"]
-    assert len(asked) == 5
+    # Each server is asked whether it answers; containerd and runc come with their checksums.
+    assert len(asked) == 3 + 4 + 2 * 2
     assert all(call[call.index("--proto") + 1] == "=https" for call in asked)
 
 
@@ -177,6 +199,30 @@ def test_what_is_no_checksum_vouches_for_nothing(tmp_path: Path, checksum: str) 
 def test_a_checksum_file_may_name_its_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(CONTENT)
     check_sum(tmp_path / "file", f"{hashlib.sha256(CONTENT).hexdigest().upper()}  file\n", "a", "b")
+
+
+def test_a_signed_list_of_checksums_is_asked_for_its_file() -> None:
+    listed = f"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n{'a' * 64} *runc.386\n{'b' * 64} *runc.amd64\n"
+    assert line_of(listed, "runc.amd64").split()[0] == "b" * 64
+    assert line_of(f"{'c' * 64}\n", "kubelet").strip() == "c" * 64
+
+
+def test_another_runc_than_its_project_lists_is_refused(
+    draft: Draft, endpoints: Endpoints, downloads: Path
+) -> None:
+    (downloads / RUNC).write_bytes(b"tampered with")
+    with pytest.raises(ImageError, match=r"runc\.amd64 isn't what its project published") as error:
+        Release(endpoints, SUMS).fill(draft)
+    assert f"({endpoints.runc_sums})" in error.value.message
+
+
+@pytest.mark.parametrize("path", [ARCHIVE, RUNC])
+def test_every_server_of_programs_has_to_answer(
+    endpoints: Endpoints, runner: WithCurl, downloads: Path, path: str
+) -> None:
+    for beside in (downloads / path).parent.glob("*.sha256sum"):
+        beside.unlink()
+    assert "404" in (why_unreachable(endpoints, runner) or "")
 
 
 def test_a_missing_download_is_named(draft: Draft, endpoints: Endpoints, downloads: Path) -> None:
@@ -212,13 +258,19 @@ def test_images_come_from_a_mirror_under_their_own_names(
 def test_without_a_mirror_each_image_has_its_own_registry(
     draft: Draft, endpoints: Endpoints, runner: WithCurl
 ) -> None:
-    Release(Endpoints(endpoints.kubernetes, endpoints.helm), SUMS).fill(draft)
+    Release(replace(endpoints, images=""), SUMS).fill(draft)
     argv = next(call for call in runner.calls if call[0] == "skopeo" and "etcd" in call[-1])
     assert "docker://registry.k8s.io/etcd:3.6.5-0" in argv
     assert "--src-tls-verify=false" not in argv
 
 
 def test_endpoints_come_from_the_environment() -> None:
-    assert Endpoints.of({}) == Endpoints("https://dl.k8s.io", "https://get.helm.sh", "")
-    named = Endpoints.of({"AZLOCAL_KUBERNETES_MIRROR": "http://a/", "AZLOCAL_IMAGE_MIRROR": "b:5000/"})
-    assert named == Endpoints("http://a", "https://get.helm.sh", "b:5000")
+    assert Endpoints.of({}) == Endpoints("https://dl.k8s.io", "https://get.helm.sh", "", "https://github.com")
+    named = Endpoints.of(
+        {
+            "AZLOCAL_KUBERNETES_MIRROR": "http://a/",
+            "AZLOCAL_IMAGE_MIRROR": "b:5000/",
+            "AZLOCAL_GITHUB_MIRROR": "http://c/",
+        }
+    )
+    assert named == Endpoints("http://a", "https://get.helm.sh", "b:5000", "http://c")
