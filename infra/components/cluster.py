@@ -95,6 +95,8 @@ class Cluster(pulumi.ComponentResource):
             token=identity.token,
             identity_files=list(site.identity_files),
             members=members,
+            images=site.bundle.references,
+            archives=site.bundle.archives,
         )
         self.kubeconfig = control_plane.kubeconfig
         provider = kubernetes.Provider(

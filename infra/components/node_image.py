@@ -25,6 +25,19 @@ class BundleFiles:
         """Return the full name of an image that is in every node's store."""
         return self.bundle.images[name] if self.bundle else pulumi.UNKNOWN
 
+    @property
+    def references(self) -> Any:
+        """The full names of all images that are in every node's store."""
+        return sorted(self.bundle.images.values()) if self.bundle else pulumi.UNKNOWN
+
+    @property
+    def archives(self) -> Any:
+        """Their OCI archives on this machine, by their full names."""
+        bundle = self.bundle
+        if bundle is None:
+            return pulumi.UNKNOWN
+        return {reference: str(bundle.archive(name)) for name, reference in bundle.images.items()}
+
     def tag(self, name: str) -> Any:
         """Return such an image's tag."""
         return self.bundle.images[name].rpartition(":")[2] if self.bundle else pulumi.UNKNOWN

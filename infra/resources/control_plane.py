@@ -31,6 +31,13 @@ class ControlPlaneInputs(Model):
         default_factory=list, description="Private keys that may log in to the machines, to collect logs"
     )
     members: Annotated[list[Member], UPDATE] = Field(description="All machines of the cluster")
+    images: Annotated[list[str], UPDATE] = Field(
+        default_factory=list, description="The container images of the bundle, which every node has in its store"
+    )
+    # Paths, as above.
+    archives: Annotated[dict[str, str], IGNORE] = Field(
+        default_factory=dict, description="The OCI archive of each of these images, for nodes that lack it"
+    )
 
 
 class ControlPlaneState(ControlPlaneInputs):

@@ -25,6 +25,11 @@ import pytest
 
 from infra.addresses import plan_addresses, read_lock
 from infra.host_networks import bridge_name
+from infra.image.bundle.components import CONTAINERD_VERSION, RUNC_VERSION
+from infra.image.bundle.store import find_bundle
+from infra.provider.kinds.cluster_base import logged_in
+from infra.provider.kinds.node_images import bring
+from infra.resources.control_plane import Member
 from infra.spec import load_instance
 from tests import waiting
 from tests.arp import answers
@@ -48,6 +53,7 @@ from tests.cluster import (
 from tests.instance import INSTANCE, address, on, power_off, projects, virsh
 from tests.leftovers import leftovers
 from tests.project import ROOT, Project, Run
+from tests.provider.test_kinds import operation
 
 pytestmark = [pytest.mark.e2e, pytest.mark.chain]
 
@@ -205,6 +211,51 @@ def test_seeds_are_wiped_and_nodes_keep_no_token(made: Made, secrets: dict[str, 
         assert "/etc/hostname" in control.splitlines(), "what is there is found"
 
 
+# -- what runs containers -------------------------------------------------------------------------
+
+
+def test_nodes_run_the_bundle_s_containerd_and_runc(made: Made, a: Kubernetes) -> None:
+    runtimes = {
+        node["metadata"]["name"]: node["status"]["nodeInfo"]["containerRuntimeVersion"]
+        for node in a.get("nodes")["items"]
+    }
+    containerd = f"containerd://{CONTAINERD_VERSION.removeprefix('v')}"
+    assert runtimes == dict.fromkeys((a.control_plane, a.worker), containerd)
+    for machine in (a.control_plane, a.worker):
+        said = on(made.project, machine, "runc", "--version").splitlines()
+        assert said[0] == f"runc version {RUNC_VERSION.removeprefix('v')}"
+        assert any(line.startswith("libseccomp: ") for line in said), f"{machine}: pods can have seccomp profiles"
+
+
+def test_a_node_that_lacks_an_image_of_the_bundle_is_brought_it(made: Made, a: Kubernetes) -> None:
+    bundle = find_bundle()
+    assert bundle is not None
+    reference = bundle.images["agent-runtime"]
+    list_images = ("sudo", "ctr", "--namespace", "k8s.io", "images", "list", "--quiet")
+    on(made.project, a.worker, *list_images[:-2], "remove", reference)
+    assert reference not in on(made.project, a.worker, *list_images).splitlines()
+    known = made.project.outputs()["machines"][a.worker]
+    member = Member(name=a.worker, role="worker", address=known["address"], ssh_host_key=known["sshHostKey"])
+    archives = {given: str(bundle.archive(name)) for name, given in bundle.images.items()}
+    key = str(made.project.directory.parent / "id_ed25519")
+    bring(operation("ControlPlane"), [member], archives, lambda one: logged_in(one, [key]))
+    assert reference in on(made.project, a.worker, *list_images).splitlines()
+    ref = f"name=={reference}"
+    line = on(made.project, a.worker, *list_images[:-2], "check", ref).splitlines()[-1]
+    assert " complete " in line
+    assert line.rstrip().endswith("true"), "unpacked"
+    # And kubelet finds it.
+    pod = pod_spec(
+        "",
+        containers=[container("true", image=reference, imagePullPolicy="Never")],
+        nodeSelector={"kubernetes.io/hostname": a.worker},
+        restartPolicy="Never",
+    )
+    a.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "brought"}, "spec": pod})
+    a.wait("jsonpath={.status.phase}=Succeeded", "pod/brought")
+    a.kubectl("delete", "pod", "brought")
+
+
 # -- pod network ----------------------------------------------------------------------------------
 
 
@@ -212,11 +263,21 @@ def test_seeds_are_wiped_and_nodes_keep_no_token(made: Made, secrets: dict[str, 
 def pods(a: Kubernetes) -> dict[str, str]:
     """Pods `here`, on the control plane, and `there`, on the worker, each a web server; their addresses."""
     for name, node in (("here", a.control_plane), ("there", a.worker)):
-        spec = pod_spec(WEB_SERVER, nodeSelector={"kubernetes.io/hostname": node}, tolerations=EVERYWHERE)
+        spec = pod_spec(
+            WEB_SERVER,
+            nodeSelector={"kubernetes.io/hostname": node},
+            tolerations=EVERYWHERE,
+            securityContext={"seccompProfile": {"type": "RuntimeDefault"}},
+        )
         metadata = {"name": name, "labels": {"app": name}}
         a.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
     a.wait("condition=Ready", "pod/here", "pod/there")
     return {name: str(a.get("pod", name)["status"]["podIP"]) for name in ("here", "there")}
+
+
+def test_a_pod_of_the_default_profile_has_its_system_calls_filtered(a: Kubernetes, pods: dict[str, str]) -> None:
+    for pod in pods:
+        assert "Seccomp:\t2" in a.said(pod, "grep Seccomp: /proc/1/status")
 
 
 def vxlan_packets(project: Project, machine: str) -> int:

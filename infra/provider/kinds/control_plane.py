@@ -16,6 +16,7 @@ from infra.kubernetes.watch import NotHealthy, wait_until_answering
 from infra.provider.kind import Changes, InitFailed, Kind, Made
 from infra.provider.kinds.address_holders import tell, to_tell
 from infra.provider.kinds.cluster_base import explain, logged_in
+from infra.provider.kinds.node_images import bring, standing
 from infra.provider.kinds.renewal import renew
 from infra.provider.operation import Operation
 from infra.resources.contract import OnChange
@@ -63,7 +64,7 @@ class ControlPlaneKind(Kind[ControlPlaneInputs, ControlPlaneState]):
     def update(
         self, op: Operation, id: str, old: ControlPlaneState, inputs: ControlPlaneInputs
     ) -> ControlPlaneState:
-        """Renew certificates that end soon; wait until it answers, and let machines join that were made since."""
+        """Renew certificates that end soon, bring nodes a newer bundle's images, let machines join."""
 
         def login(member: Member) -> AbstractContextManager[Shell]:
             return logged_in(member, inputs.identity_files)
@@ -73,6 +74,8 @@ class ControlPlaneKind(Kind[ControlPlaneInputs, ControlPlaneState]):
         if late:
             renew(op, inputs.kubeconfig, [planes[name] for name in late], login)
             op = replace(op, started=time.monotonic())
+        if inputs.images != old.images:
+            bring(op, standing(old.members, inputs.members), inputs.archives, login)
         tell(op, planes.values(), to_tell(old.members, inputs.members), login)
         state = self._wait(op, inputs)
         admit_nodes(ClusterApi(inputs.kubeconfig), inputs.token)

@@ -1,0 +1,108 @@
+"""Nodes that stand get the container images of a newer bundle before anything there asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.kvm.errors import HostError
+from infra.provider.diff import diff
+from infra.provider.kinds import control_plane
+from infra.provider.kinds.control_plane import ControlPlaneKind
+from infra.provider.kinds.node_images import bring, standing
+from infra.resources.contract import OnChange
+from infra.resources.control_plane import CONTROL_PLANE, ControlPlaneInputs, ControlPlaneState, Member
+from infra.ssh import CommandError, CommandResult
+from tests.provider.test_certificate_renewal import MEMBERS, OF_0_1_0, WIRE, Servers, use
+from tests.provider.test_kinds import operation
+
+NODES = [Member.model_validate(one) for one in MEMBERS]
+OLD, NEW = "quay.io/metallb/speaker:v0.15.2", "quay.io/metallb/speaker:v0.15.3"
+
+
+class Stores:
+    """The container stores of nodes, behind the shells that open them."""
+
+    def __init__(self, *references: str) -> None:
+        self.images = {member.name: set(references) for member in NODES}
+        self.brought: list[tuple[str, bytes]] = []
+        self.silent = ""
+
+    @contextmanager
+    def login(self, member: Member) -> Iterator[Any]:
+        def run(argv: Sequence[str], *, input: bytes | None = None, timeout: float = 0) -> CommandResult:
+            assert argv[:5] == ["sudo", "ctr", "--namespace", "k8s.io", "images"]
+            if member.name == self.silent:
+                raise CommandError(member.name, argv, 1, "", "no containerd")
+            if argv[5:] == ["list", "--quiet"]:
+                return CommandResult(tuple(argv), 0, "".join(f"{one}\n" for one in self.images[member.name]), "")
+            assert argv[5:] == ["import", "-"]
+            assert input is not None
+            self.brought.append((member.name, input))
+            return CommandResult(tuple(argv), 0, "", "")
+
+        yield type("Shell", (), {"run": staticmethod(run)})
+
+
+@pytest.fixture
+def archives(tmp_path: Path) -> dict[str, str]:
+    for name in ("old", "new"):
+        (tmp_path / name).write_bytes(name.encode())
+    return {OLD: str(tmp_path / "old"), NEW: str(tmp_path / "new")}
+
+
+def test_a_node_gets_what_its_store_lacks(archives: dict[str, str]) -> None:
+    stores = Stores(OLD, "sha256:0123")
+    stores.images["lab-a-cp-1"].add(NEW)
+    bring(operation("ControlPlane"), NODES, archives, stores.login)
+    assert stores.brought == [(name, b"new") for name in ("lab-a-cp-0", "lab-a-cp-2", "lab-a-pool1-0")]
+
+
+def test_machines_made_since_have_their_images_from_their_own(archives: dict[str, str]) -> None:
+    anew = NODES[0].model_copy(update={"ssh_host_key": "another"})
+    assert standing(NODES[:2], [anew, *NODES[1:]]) == [NODES[1]]
+
+
+def test_a_node_that_does_not_take_them_is_named(archives: dict[str, str]) -> None:
+    stores = Stores()
+    stores.silent = "lab-a-cp-1"
+    with pytest.raises(HostError, match="lab-a-cp-1 can't be brought the container images"):
+        bring(operation("ControlPlane"), NODES, archives, stores.login)
+    assert {name for name, _ in stores.brought} == {"lab-a-cp-0"}
+
+
+def test_an_archive_that_is_gone_is_named(archives: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "new").unlink()
+    with pytest.raises(HostError, match=r"new isn't there.*azlocal image build"):
+        bring(operation("ControlPlane"), NODES, archives, Stores(OLD).login)
+
+
+def changes(news: dict[str, Any]) -> dict[str, OnChange]:
+    return diff(CONTROL_PLANE, OF_0_1_0, WIRE | news).by_path
+
+
+def test_another_bundle_is_an_update_and_its_place_on_this_machine_is_nothing() -> None:
+    assert set(changes({"images": [NEW]}).values()) == {OnChange.UPDATE}
+    assert changes({"archives": {NEW: "/elsewhere"}}) == {}
+
+
+def test_up_brings_them_before_the_add_ons_that_name_them(
+    archives: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, Servers())
+    done: list[str] = []
+    monkeypatch.setattr(control_plane, "bring", lambda op, members, *_: done.append(f"bring {len(members)}"))
+    monkeypatch.setattr(control_plane, "admit_nodes", lambda *_: done.append("admit"))
+    monkeypatch.setattr(
+        control_plane, "wait_until_answering", lambda *_, **__: type("", (), {"version": "1", "cluster_uid": "u"})
+    )
+    old = ControlPlaneState.model_validate(OF_0_1_0)
+    news = ControlPlaneInputs.model_validate(WIRE | {"images": [NEW], "archives": {NEW: archives[NEW]}})
+    state = ControlPlaneKind().update(operation("ControlPlane"), "lab/a", old, news)
+    assert (done, state.images) == (["bring 4", "admit"], [NEW])
+    ControlPlaneKind().update(operation("ControlPlane"), "lab/a", state, news)
+    assert done == ["bring 4", "admit", "admit"], "they have them"
