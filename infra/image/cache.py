@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Container
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from infra.image.bundle.store import find_bundle_in
 from infra.image.folders import disk_usage
-from infra.image.manifest import FORMAT_FAMILY, MANIFEST, VM_FILE, parse
+from infra.image.manifest import FORMAT_FAMILY, MANIFEST, VM_FILE, packages_in, parse
 from infra.image.model import Artifact, ImageError, ImageKind, NodeImage
 from infra.image.places import Cache, default_cache
 from infra.image.recipe import current_recipe
@@ -23,11 +23,19 @@ _TREE: Final = re.compile(r"([0-9a-f]{64})\.tar")
 
 @dataclass(frozen=True)
 class Entry:
-    """An image in the cache."""
+    """An image in the cache.
+
+    Attributes:
+        image: The image.
+        created: When it was made, in ISO 8601.
+        disk_usage: Its bytes on the disk.
+        packages: The versions of the Debian packages in it, by name.
+    """
 
     image: NodeImage
     created: str
     disk_usage: int
+    packages: Mapping[str, str] = field(repr=False)
 
 
 def load(cache: Cache, digest: str) -> NodeImage | None:
@@ -55,10 +63,11 @@ def entries(cache: Cache) -> list[Entry]:
     found: list[Entry] = []
     for folder in _folders(cache):
         try:
-            image, created = parse((folder / MANIFEST).read_text(encoding="utf-8"), folder, cache.bundles)
+            text = (folder / MANIFEST).read_text(encoding="utf-8")
+            image, created = parse(text, folder, cache.bundles)
         except (FileNotFoundError, ImageError):
             continue
-        found.append(Entry(image, created, disk_usage(folder)))
+        found.append(Entry(image, created, disk_usage(folder), packages_in(text)))
     return sorted(found, key=lambda entry: entry.created, reverse=True)
 
 

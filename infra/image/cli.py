@@ -15,6 +15,7 @@ from infra.image import cache as image_cache
 from infra.image.build import build_node_image
 from infra.image.bundle import store as bundle_store
 from infra.image.bundle.build import SourceChoice
+from infra.image.bundle.model import SBOM_FILE
 from infra.image.bundle.recipe import tree_digests
 from infra.image.bundle.store import find_bundle_in
 from infra.image.folders import clear, disk_usage, locked, remove
@@ -66,6 +67,7 @@ def build(
         AZLOCAL_DEBIAN_MIRROR       Debian's packages; a second address is for security updates
         AZLOCAL_KUBERNETES_MIRROR   instead of https://dl.k8s.io (release)
         AZLOCAL_HELM_MIRROR         instead of https://get.helm.sh (release)
+        AZLOCAL_GITHUB_MIRROR       instead of https://github.com (release)
         AZLOCAL_IMAGE_MIRROR        a registry that has every image under its own name, as in
                                     mirror.example:5000/registry.k8s.io/pause:3.10.1 (release)
         GOPROXY                     Go modules (both)
@@ -116,9 +118,18 @@ def list_images() -> None:
 
 @app.command()
 def verify() -> None:
-    """Read every image and bundle again and compare them with their checksums."""
+    """Read every image and bundle again, compare them with their checksums, and name their known security holes.
+
+    Holes are known by the versions in a bundle's bill of materials and of an image's Debian packages, and by a
+    list that is a part of this version of azlocal, with its day. It is short: what nodes run containers with, and
+    the bundle's own programs. It ends with exit code 1 where something is damaged or has a hole.
+    """
+    # Only this command needs to compare versions.
+    from infra.image.known_holes import known_holes, parts_of_bill, parts_of_packages
+
     damaged = 0
     cache = default_cache()
+    parts = {}
     with _errors():
         for entry in image_cache.entries(cache):
             for artifact in entry.image.artifacts:
@@ -127,6 +138,7 @@ def verify() -> None:
                 damaged += fault is not None
                 seconds = time.monotonic() - started
                 typer.echo(f"{entry.image.name} {artifact.path.name}: {fault or 'sound'} ({seconds:.1f} s)")
+            parts[entry.image.name] = parts_of_packages(entry.packages)
         for bundle in bundle_store.entries(cache):
             started = time.monotonic()
             faults = bundle_store.verify(bundle)
@@ -134,8 +146,24 @@ def verify() -> None:
             seconds = time.monotonic() - started
             for line in faults or [f"{len(bundle.files)} files sound"]:
                 typer.echo(f"{bundle.name}: {line} ({seconds:.1f} s)")
+            if not faults:
+                bill = (bundle.folder / SBOM_FILE).read_text(encoding="utf-8")
+                parts[bundle.name] = parts_of_bill(bill)
+    holes, open_holes = known_holes(), 0
+    for name, made_of in parts.items():
+        found = holes.found_in(made_of)
+        open_holes += len(found)
+        for line in map(str, found) if found else [f"no hole that was known on {holes.as_of}"]:
+            typer.echo(f"{name}: {line}")
     if damaged:
         typer.echo("Delete a damaged folder; `azlocal image build` makes it again.", err=True)
+    if open_holes:
+        typer.echo(
+            "`azlocal image build` makes what this version of azlocal has, and `azlocal image prune` removes what "
+            "is older. Nodes that stand keep the containerd and runc that they have: make their cluster anew.",
+            err=True,
+        )
+    if damaged or open_holes:
         raise typer.Exit(1)
 
 

@@ -33,6 +33,11 @@ def render(image: NodeImage, created: str, packages: dict[str, str]) -> str:
     return json.dumps(content, indent=2) + "\n"
 
 
+def packages_in(text: str) -> dict[str, str]:
+    """Return the versions of the Debian packages that a manifest names."""
+    return dict(json.loads(text).get("packages", {}))
+
+
 def with_disk(text: str, disk: Artifact) -> str:
     """Write a manifest that was read, and to whose image a VM's disk has come."""
     content: dict[str, Any] = json.loads(text)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from typing import NoReturn
 
@@ -9,6 +11,8 @@ from typer.testing import CliRunner
 from infra.image import cli, needs
 from infra.image.build import build
 from infra.image.bundle import Bundle
+from infra.image.bundle.model import BUNDLE_FILE, SBOM_FILE, SUMS_FILE, render
+from infra.image.known_holes import known_holes
 from infra.image.model import ImageError
 from infra.image.places import Cache
 from infra.image.recipe import Recipe
@@ -125,6 +129,48 @@ def test_verify_fails_for_a_damaged_image(filled: Cache, recipe: Recipe) -> None
     code, output = call("verify")
     assert code == 1
     assert "sha256" in output
+
+
+def bill(cache: Cache, bundle: Bundle, **versions: str) -> None:
+    """Put the bundle of a few bytes into the cache, with a bill of materials that is made up."""
+    parts = [
+        {"type": "application", "name": f"{name}/{name}", "version": version} for name, version in versions.items()
+    ]
+    (bundle.folder / SBOM_FILE).write_text(json.dumps({"components": parts}))
+    sha256 = hashlib.sha256((bundle.folder / SBOM_FILE).read_bytes()).hexdigest()
+    (bundle.folder / SUMS_FILE).write_text(f"{sha256}  {SBOM_FILE}\n")
+    (bundle.folder / BUNDLE_FILE).write_text(render(bundle))
+
+
+def test_verify_names_what_has_known_holes_and_what_has_none(
+    filled: Cache, recipe: Recipe, bundle: Bundle
+) -> None:
+    bill(filled, bundle, runc="v1.3.2", containerd="v2.3.7")
+    code, output = call("verify")
+    assert code == 1
+    lines = output.splitlines()
+    ours = [line for line in lines if line.startswith(f"{bundle.name}: runc v1.3.2: CVE-2025-31133, high: ")]
+    assert len(ours) == 1
+    assert "fixed in 1.3.3; https://github.com/opencontainers/runc/security/advisories/" in ours[0]
+    assert not any("containerd v2.3.7" in line for line in lines)
+    assert f"{recipe.image_name}: no hole that was known on {known_holes().as_of}" in lines
+    assert "Nodes that stand keep the containerd and runc" in output
+
+
+def test_verify_is_content_where_nothing_has_a_known_hole(filled: Cache, bundle: Bundle) -> None:
+    bill(filled, bundle, runc="v1.4.4", containerd="v2.3.7")
+    code, output = call("verify")
+    assert code == 0
+    assert f"{bundle.name}: no hole that was known on {known_holes().as_of}" in output
+
+
+def test_debian_s_packages_in_an_image_count(filled: Cache, recipe: Recipe) -> None:
+    manifest = filled.image(recipe.digest) / "manifest.json"
+    content = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**content, "packages": {"runc": "1.1.5+ds1-1+deb12u1"}}))
+    code, output = call("verify")
+    assert code == 1
+    assert f"{recipe.image_name}: runc 1.1.5+ds1-1+deb12u1 (Debian's package: " in output
 
 
 def test_prune_keeps_the_plain_image_where_no_bundle_was_ever_built(
