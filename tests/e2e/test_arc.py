@@ -10,6 +10,7 @@ import base64
 import gzip
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -25,6 +26,7 @@ import yaml
 
 from infra.arc.azure import Azure
 from infra.arc.credentials import credential_for
+from infra.arc.emulator.daemon import ensure_running, remove
 from infra.arc.environment import environment_of
 from infra.arc.model import AzureScope
 from infra.arc.patience import Bounds
@@ -447,8 +449,14 @@ def standing(made: Made) -> dict[str, str]:
     return machines | pods
 
 
-def test_a_healthy_cluster_is_taken_down_quickly_and_leaves_nothing(made: Made) -> None:
+def test_an_instance_whose_emulator_was_replaced_is_taken_down_quickly_and_leaves_nothing(made: Made) -> None:
+    """A second clone took the emulator down and set it up again: its subscription is another one."""
     assert all(made.a.nodes().values())
+    known = ensure_running(made.emulator).settings.subscription_id
+    remove(made.emulator)
+    assert ensure_running(made.emulator).settings.subscription_id != known
+    shown = made.project.refresh().expect().output
+    assert re.search(r"ConnectedCluster\s.*delete", shown), "what Azure doesn't have is gone"
     started = time.monotonic()
     made.project.destroy().expect()
     assert time.monotonic() - started < DOWN_SECONDS
