@@ -34,7 +34,7 @@ def all_kinds(standing: Standing | None = None, lost: Iterable[str] = ()) -> Map
 
     Args:
         standing: What stands of an instance that is adopted.
-        lost: Connections of hosts of which nothing is asked, by the site's file; only the program tells it else, and
+        lost: Connections of hosts that nothing is asked of, by the site's file; else only the program tells it, and
             a removal runs none.
     """
     return _Kinds(standing, lost)
