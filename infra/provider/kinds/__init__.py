@@ -34,8 +34,7 @@ def all_kinds(standing: Standing | None = None, lost: Iterable[str] = ()) -> Map
 
     Args:
         standing: What stands of an instance that is adopted.
-        lost: Connections of hosts that nothing is asked of, by the site's file; else only the program tells it, and
-            a removal runs none.
+        lost: Connections of hosts that nothing is asked of, by the site's file. Where a program runs, it tells them.
     """
     return _Kinds(standing, lost)
 
