@@ -34,7 +34,7 @@ def all_kinds(standing: Standing | None = None, lost: Iterable[str] = ()) -> Map
 
     Args:
         standing: What stands of an instance that is adopted.
-        lost: Connections of hosts that nothing is asked of, by the site's file. Where a program runs, it tells them.
+        lost: Connections of hosts that nothing is asked of; a program that runs says it by itself.
     """
     return _Kinds(standing, lost)
 
