@@ -108,14 +108,19 @@ def make_spec(*clusters: Mappings, name: str = "lab", directory: Path = Path(), 
     return spec_of(files(clusters, **parts), name, directory)
 
 
+def in_files(content: Mapping[str, Mappings], stack: str = "lab") -> dict[str, Mappings]:
+    """Return three files' content by their names in a project."""
+    config = {f"azlocal:{key}": value for key, value in content["stack"].items()}
+    return {
+        f"Pulumi.{stack}.yaml": {"config": config},
+        "hosts/s.yaml": content["hosts"],
+        "netplans/s.yaml": content["netplan"],
+    }
+
+
 def write_files(folder: Path, content: Mapping[str, Mappings], stack: str = "lab") -> None:
     """Write three files' content as a project would have them."""
-    config = {f"azlocal:{key}": value for key, value in content["stack"].items()}
-    for name, one in (
-        (f"Pulumi.{stack}.yaml", {"config": config}),
-        ("hosts/s.yaml", content["hosts"]),
-        ("netplans/s.yaml", content["netplan"]),
-    ):
+    for name, one in in_files(content, stack).items():
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(yaml.safe_dump(one, sort_keys=False), encoding="utf-8")
