@@ -73,11 +73,12 @@ def files(
     networks: Sequence[Mappings] | None = None,
     reservations: Sequence[Mappings] = (),
     netplan: Mappings | None = None,
+    sizes: Mappings | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Return the content of the three files by kind."""
     return {
         "stack": {"site": "s", "clusters": list(clusters), **(stack or {})},
-        "hosts": {"hosts": [host()] if hosts is None else list(hosts), "vmSizes": SIZES},
+        "hosts": {"hosts": [host()] if hosts is None else list(hosts), "vmSizes": {**SIZES, **(sizes or {})}},
         "netplan": {
             "infrastructure": infra or infrastructure(),
             "logicalNetworks": [network()] if networks is None else list(networks),

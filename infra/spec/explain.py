@@ -110,10 +110,11 @@ def _beyond(kind: str, said: str, context: Mapping[str, Any], limits: Limits) ->
 
 def _wrong_type(expected: str, value: object, text: str | None, said: str, limits: Limits) -> tuple[str, str, str]:
     remedy = f"write {expected}"
-    is_scalar = isinstance(value, bool | int | float)
-    if expected == "text" and is_scalar:
-        remedy = "put it in quotes"
-        if limits.form is not None and not limits.form.fits(text or ""):
+    if expected == "text":
+        is_scalar = isinstance(value, bool | int | float)
+        if is_scalar and (limits.form is None or limits.form.fits(text or "")):
+            remedy = "put it in quotes"
+        elif limits.form is not None:
             remedy = f"write it as {limits.form.example}"
     elif expected == "a whole number":
         if isinstance(value, float) and value.is_integer() and limits.holds(int(value)):

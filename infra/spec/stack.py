@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 from infra.spec.arc import ArcSpec, ClusterArc
 from infra.spec.forms import CLUSTER_NAME, POOL_NAME, RELEASE, SITE_NAME
 from infra.spec.kubernetes_versions import DEFAULT_KUBERNETES_VERSION, KUBERNETES_VERSION
+from infra.spec.node_settings import LABEL_KEY, LABEL_VALUE, TAINT
 from infra.spec.ssh_keys import check_public_key
 from infra.spec.types import (
     Address,
@@ -67,8 +68,10 @@ class AgentPool(Model):
     max_count: Annotated[Integer, published(1, 64)] | None = Field(None, description="With autoscaling.")
     os_type: Literal["Linux", "Windows"] = Field("Linux", description="Linux; Windows nodes aren't built here.")
     os_sku: Name | None = Field(None, alias="osSKU", description="Azure's own; not needed here.")
-    node_labels: dict[str, str] = Field({}, description="Kubernetes labels of the nodes.")
-    node_taints: tuple[str, ...] = Field((), description="Kubernetes taints, key=value:Effect.")
+    node_labels: dict[Annotated[str, LABEL_KEY], Annotated[str, LABEL_VALUE]] = Field(
+        {}, description="Kubernetes labels of the nodes."
+    )
+    node_taints: tuple[Annotated[str, TAINT], ...] = Field((), description="Kubernetes taints, key=value:Effect.")
 
     @property
     def planned_nodes(self) -> int:

@@ -23,7 +23,8 @@ Place = tuple[str | int, ...]
 Schema = dict[str, Any]
 
 PARTS = {"stack": "stack.schema.json", "hosts": "hosts.schema.json", "netplan": "netplan.schema.json"}
-BOUNDS = ("minimum", "maximum", "minLength", "maxLength", "pattern", "enum", "minItems", "maxItems")
+KEYS = "propertyNames"
+BOUNDS = (KEYS, "minimum", "maximum", "minLength", "maxLength", "pattern", "enum", "minItems", "maxItems")
 # Rules that refuse what has the right form: what else is in the files doesn't go with it.
 OTHERS = {
     *("unknown-vm-size", "unknown-network", "unknown-gateway-host", "network-not-static", "windows-pool"),
@@ -140,6 +141,13 @@ def with_value(bounded: Bounded, value: Any) -> dict[str, Any]:
     return content
 
 
+def _of_any_key(schema: Schema) -> Iterator[Schema]:
+    """Yield the schema of a mapping's values, whatever their keys."""
+    for one in (schema.get("additionalProperties"), *schema.get("patternProperties", {}).values()):
+        if isinstance(one, dict):
+            yield one
+
+
 def _inner(schema: Schema, key: str | int) -> Schema | None:
     if isinstance(key, int):
         found = schema.get("items")
@@ -195,8 +203,9 @@ def _told_apart(bounds: list[Bounded]) -> Iterator[tuple[Bounded, list[Any]]]:
         yield one, some
 
 
+MAPPINGS = [one for one in ALL if KEYS in one.schema]
 LISTS = [one for one in ALL if "minItems" in one.schema or "maxItems" in one.schema]
-CASES = list(_told_apart([one for one in ALL if one not in LISTS]))
+CASES = list(_told_apart([one for one in ALL if one not in [*LISTS, *MAPPINGS]]))
 
 
 def test_there_are_bounds_of_every_kind() -> None:
@@ -225,6 +234,15 @@ def test_lists_are_as_long_as_the_schema_says(bounded: Bounded, tmp_path: Path) 
         if count >= 0:
             item = _sample(bounded.schema["items"], ROOTS[bounded.part])
             assert findings(tmp_path, bounded, [item] * count), count
+
+
+@pytest.mark.parametrize("bounded", MAPPINGS, ids=str)
+def test_keys_have_the_form_that_the_schema_says(bounded: Bounded, tmp_path: Path) -> None:
+    names = Draft202012Validator(bounded.schema[KEYS])
+    value = _sample(bounded.schema["additionalProperties"], ROOTS[bounded.part])
+    for key in (*TEXTS, *bounded.schema[KEYS].get("examples", ())):
+        found = [one.rule for one in findings(tmp_path, bounded, {key: value}) if one.rule != "pin-unknown"]
+        assert bool(found) != names.is_valid(key), (key, found)
 
 
 # ---- words: a message has no regular expression, and what it advises is taken
