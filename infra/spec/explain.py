@@ -103,7 +103,8 @@ def _beyond(kind: str, said: str, context: Mapping[str, Any], limits: Limits) ->
         return f"{said} is more than {context['le']}", f"write {limits.words}"
     if kind in {"string_too_short", "string_too_long"}:
         least, most = context.get("min_length"), context.get("max_length")
-        found = f"{said} has fewer than {least} characters" if least else f"{said} has more than {most} characters"
+        found = f"this is shorter than {least} characters" if least else f"{said} has more than {most} characters"
+        found = "this is empty" if least == 1 else found
         return found, f"write it as {limits.form.example}" if limits.form else "write another"
     return f"{said} is not possible here", "correct the value"
 
@@ -115,7 +116,8 @@ def _wrong_type(expected: str, value: object, text: str | None, said: str, limit
         if is_scalar and (limits.form is None or limits.form.fits(text or "")):
             remedy = "put it in quotes"
         elif limits.form is not None:
-            remedy = f"write it as {limits.form.example}"
+            is_empty = value is None and limits.form.fits("")
+            remedy = 'write "" where it is empty' if is_empty else f"write it as {limits.form.example}"
     elif expected == "a whole number":
         if isinstance(value, float) and value.is_integer() and limits.holds(int(value)):
             remedy = f"write {int(value)}"

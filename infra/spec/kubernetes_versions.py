@@ -45,16 +45,18 @@ def _advise(text: str) -> str:
         return f"write {plain}"
     minor = _MINOR.match(text)
     patches = [one for one in known if minor and one.startswith(f"{minor[1]}.")]
-    if patches:
-        return f"write one of its patch versions that are known here: {', '.join(patches)}"
+    built = [one for one in patches if one in BUILT_VERSIONS] or [DEFAULT_KUBERNETES_VERSION]
+    advice = f"write {built[-1]}, which azlocal builds"
+    others = [one for one in patches if one not in built]
+    if patches and minor:
+        return f"{advice}; Azure Local has {', '.join(others)} of {minor[1]}" if others else advice
     newest = max(offered())
-    built = f"write {DEFAULT_KUBERNETES_VERSION}, which azlocal builds"
-    return f"{built}; Azure Local {newest} offers {', '.join(offered()[newest])}"
+    return f"{advice}; Azure Local {newest} offers {', '.join(offered()[newest])}"
 
 
 KUBERNETES_VERSION = Form(
     rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}",
-    f"a whole version of Kubernetes without a v, such as {DEFAULT_KUBERNETES_VERSION}",
+    f"a patch version of Kubernetes: three numbers without a v, as in {DEFAULT_KUBERNETES_VERSION}",
     DEFAULT_KUBERNETES_VERSION,
     advise=_advise,
 )

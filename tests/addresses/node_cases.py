@@ -14,7 +14,8 @@ OWN_SIZES = {
     "Tiny": {"vcpus": 1, "memoryGiB": 4},
     "Thin": {"vcpus": 2, "memoryGiB": 1},
     "Huge": {"vcpus": 256, "memoryGiB": 8},
-    "Least": {"vcpus": 2, "memoryGiB": 2},
+    "Least": {"vcpus": 2, "memoryGiB": 2, "diskGiB": 16},
+    "Full": {"vcpus": 2, "memoryGiB": 2, "diskGiB": 15},
     "Standard_A4_v2": {"vcpus": 2, "memoryGiB": 4},
     "Standard_A2_v2": {"vcpus": 2, "memoryGiB": 4, "diskGiB": 20},
 }
@@ -201,6 +202,11 @@ NODE_CASES: list[tuple[str, str, dict[str, Any]]] = [
         "vm-size-too-large",
         "resourceBridge.vmSize",
         own_size({"stack": {"resourceBridge": {"vmSize": "Huge"}}}, "Huge"),
+    ),
+    (
+        "vm-disk-too-small",
+        "resourceBridge.vmSize",
+        own_size({"stack": {"resourceBridge": {"vmSize": "Full"}}}, "Full"),
     ),
     ("vm-size-redefined", "vmSizes.Standard_A4_v2", own_size({"clusters": [cluster()]}, "Standard_A4_v2")),
 ]

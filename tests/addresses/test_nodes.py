@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from infra.addresses import plan_addresses
+from infra.addresses.rules.machines import NODE_IMAGE_GIB
+from infra.image.recipe import GIB, current_recipe
 from infra.spec import Finding
 from tests.addresses.node_cases import (
     ANYTHING,
@@ -137,6 +139,19 @@ def test_azures_own_size_made_small_is_no_advice() -> None:
     assert "Standard_A4_v2 has 1 processor and 4 GiB at this site" in redefined.message
     assert "Azure Local's Standard_A4_v2 has 4 processors and 8 GiB" in redefined.message
     assert "vm-size-not-azure" not in found
+
+
+def test_a_disk_holds_the_node_image() -> None:
+    assert NODE_IMAGE_GIB * GIB >= current_recipe("").disk_size == current_recipe("x").disk_size
+    instance = {"stack": {"resourceBridge": {"vmSize": "Own"}}}
+    for gib, count in ((NODE_IMAGE_GIB, 0), (NODE_IMAGE_GIB - 1, 1), (4, 1)):
+        size = {"vcpus": 4, "memoryGiB": 8, "diskGiB": gib}
+        assert len(errors(instance | {"sizes": {"Own": size}})) == count
+
+
+def test_a_size_written_in_another_case_is_named() -> None:
+    (finding,) = errors({"clusters": [sized("standard_a4_v2")]})
+    assert finding.remedy.startswith("use Standard_A4_v2;")
 
 
 def test_machines_without_kubernetes_are_as_small_as_people_want() -> None:

@@ -68,7 +68,7 @@ def refusal(bundle: Bundle, labels: Mapping[str, str], taints: Iterable[str] = (
 
 
 def reads_as_another(key: str, value: str) -> bool:
-    """Tell whether kubelet takes a label for another one, for several, or for none: the plan refuses those, too."""
+    """Tell whether kubelet takes a label for another, for several or for none: the plan refuses those, too."""
     is_trimmed = (key, value) != (key.strip(), value.strip())
     return not key or is_trimmed or "=" in key or "," in key + value
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from infra.addresses.rules.base import Facts, Fault, rule
 from infra.spec.findings import KeyPath, Severity
@@ -14,6 +15,7 @@ BRIDGE_MEMORY_GIB = 8
 CONTROL_PLANE_VCPUS = 2
 CONTROL_PLANE_MEMORY_MIB = 1700
 WORKER_MEMORY_MIB = 2048  # kubernetes.io, "Installing kubeadm": 2 GB or more per machine
+NODE_IMAGE_GIB = 16  # a disk as large as the node image's; a test holds it to infra.image.recipe
 MOST_VCPUS = 255  # libvirt src/qemu/qemu_validate.c: more need an IOMMU with extended interrupt mode
 
 
@@ -116,9 +118,11 @@ def unknown_vm_size(facts: Facts) -> Iterator[Fault]:
     known = facts.vm_sizes
     for path, size, _ in _sizes(facts):
         if size not in known:
-            listed = sorted(known)
-            remedy = f"define it under vmSizes in the hosts file, or use one of: {', '.join(listed[:8])}, …"
-            yield Fault("stack", path, f"there is no VM size '{size}'", remedy)
+            by_lower = {name.lower(): name for name in known}
+            near = [by_lower[one] for one in get_close_matches(size.lower(), by_lower, n=1, cutoff=0.85)]
+            some = ", ".join(near or sorted(known)[:8])
+            remedy = f"use {some}" if near else f"use one of: {some}, …"
+            yield Fault("stack", path, f"there is no VM size '{size}'", f"{remedy}; or define it under vmSizes")
 
 
 @rule("vm-size-not-for-control-plane", source="SCALE, GPU")
@@ -164,6 +168,18 @@ def worker_too_small(facts: Facts) -> Iterator[Fault]:
             message = f"nodes of pool {pool.name} have {_resources(size)} ({size.name}); Kubernetes asks for 2 GiB"
             remedy = "fine where few pods run; else use a size with more memory"
             yield Fault("stack", (*path, "agentPools", number, "vmSize"), message, remedy)
+
+
+@rule("vm-disk-too-small", source="azlocal")
+def vm_disk_too_small(facts: Facts) -> Iterator[Fault]:
+    """A machine's disk holds the node image."""
+    seen: set[str] = set()
+    for path, name, _ in _sizes(facts):
+        size = facts.vm_sizes.get(name)
+        if size is not None and size.disk_gib < NODE_IMAGE_GIB and name not in seen:
+            seen.add(name)
+            message = f"{name} has diskGiB {size.disk_gib}; the node image needs {NODE_IMAGE_GIB}"
+            yield Fault("stack", path, message, f"write diskGiB: {NODE_IMAGE_GIB} or more under vmSizes")
 
 
 @rule("vm-size-too-large", source="libvirt qemu_validate.c")

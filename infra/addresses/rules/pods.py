@@ -53,8 +53,7 @@ def service_cidr_refused(facts: Facts) -> Iterator[Fault]:
         cidr = cluster.network_profile.service_cidr.network
         if not LARGEST_SERVICE_NETWORK <= cidr.prefixlen <= SMALLEST_SERVICE_NETWORK:
             sizes = f"a /{LARGEST_SERVICE_NETWORK} to a /{SMALLEST_SERVICE_NETWORK}"
-            addresses = f"has {cidr.num_addresses:,} addresses; kubeadm takes {sizes}"
-            message = f"serviceCidr {cidr} of cluster {cluster.name} {addresses}"
+            message = f"serviceCidr {cidr} of cluster {cluster.name} is a /{cidr.prefixlen}; kubeadm takes {sizes}"
             remedy = f"leave it out, which is {SERVICE_CIDR}, or use {sizes}"
             yield Fault("stack", (*path, "networkProfile", "serviceCidr"), message, remedy)
 
@@ -70,7 +69,9 @@ def pod_cidr_too_small(facts: Facts) -> Iterator[Fault]:
                 f"podCidr {cidr.network} of cluster {cluster.name} has {size} addresses; maxPods times nodes is "
                 f"{pods} ({_most_nodes(cluster)} nodes)"
             )
-            remedy = f"use a /{_needed_length(cluster)} or larger, fewer nodes or a lower maxPods"
+            length = _needed_length(cluster)
+            larger = f"use a /{length} or larger, " if length >= LARGEST_POD_NETWORK else "use "
+            remedy = f"{larger}fewer nodes or a lower maxPods"
             yield Fault("stack", (*path, "networkProfile", "podCidr"), message, remedy)
 
 
