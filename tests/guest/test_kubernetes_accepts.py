@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from infra.addresses import plan_addresses
 from infra.guest import KubernetesNode
 from infra.image.bundle import Bundle, find_bundle
+from infra.spec.forms import CLUSTER_NAME, POOL_NAME
 from infra.spec.node_settings import EFFECTS
 from tests.addresses.node_cases import (
     BAD_LABELS,
@@ -28,7 +29,7 @@ from tests.addresses.node_cases import (
 )
 from tests.addresses.rule_cases import pods
 from tests.guest.test_kubernetes_node import PLANE, WORKER, arguments, documents, files
-from tests.instances import make_spec
+from tests.instances import cluster, make_spec
 
 pytestmark = pytest.mark.engine
 
@@ -38,7 +39,9 @@ _TOKENS = st.sampled_from(
     [*"abzAZ09-_./=,: é", "kubernetes.io/", "node.kubernetes.io/", "k8s.io/", "example.com/", "a" * 62, "x" * 64]
 )
 texts = st.lists(_TOKENS, max_size=6).map("".join)
-prefixes = st.integers(0, 32).map(lambda length: IPv4Network(f"172.16.0.0/{length}", strict=False))
+names = st.from_regex(f"({CLUSTER_NAME.pattern}|{POOL_NAME.pattern})", fullmatch=True) | st.text(
+    "ab0-_.A", max_size=9
+)
 
 
 @pytest.fixture(scope="module")
@@ -125,10 +128,12 @@ def test_kubelet_refuses_a_key_and_effect_that_stand_twice(bundle: Bundle) -> No
     assert not is_planned(tainted(*twice))
 
 
-def validated(bundle: Bundle, node: KubernetesNode, name: str, folder: Path) -> str | None:
+def validated(
+    bundle: Bundle, node: KubernetesNode, name: str, folder: Path, hostname: str = "lab-a-cp-0"
+) -> str | None:
     """Return why kubeadm refuses a seed's file, or None where it takes it."""
     known = folder / "cluster.conf"
-    seed = files(node)
+    seed = files(node, hostname=hostname)
     known.write_text(seed["cluster.conf"], encoding="utf-8")
     path = folder / name
     path.write_text(seed[name].replace(_CERTIFICATE, str(known)), encoding="utf-8")
@@ -140,6 +145,23 @@ def validated(bundle: Bundle, node: KubernetesNode, name: str, folder: Path) -> 
 @pytest.mark.parametrize("node", [replace(WORKER, labels=dict(GOOD_LABELS), taints=tuple(GOOD_TAINTS)), PLANE])
 def test_kubeadm_takes_what_a_node_joins_with(bundle: Bundle, node: KubernetesNode, tmp_path: Path) -> None:
     assert validated(bundle, node, "join.yaml", tmp_path) is None
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[*HealthCheck])
+@given(names, names, names)
+def test_kubeadm_takes_whatever_names_the_plan_takes(
+    bundle: Bundle, tmp_path: Path, stack: str, name: str, agents: str
+) -> None:
+    asked = cluster(name, agentPools=[{"name": agents, "count": 1}])
+    plan = plan_addresses(make_spec(asked, name=stack))
+    if not plan.ok:
+        return
+    for owner, node in ((f"{name}-cp-0", PLANE), (f"{name}-{agents}-0", WORKER)):
+        hostname = f"{stack}-{owner}"
+        here = replace(node, cluster=f"{stack}-{name}")
+        assert validated(bundle, here, "join.yaml", tmp_path, hostname) is None, hostname
+        if node is PLANE:
+            assert validated(bundle, here, "init.yaml", tmp_path, hostname) is None, hostname
 
 
 def cidrs_planned(pod: IPv4Network, service: IPv4Network) -> bool:
