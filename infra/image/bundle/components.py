@@ -97,10 +97,10 @@ FLUX_KUSTOMIZE: Final = "github.com/fluxcd/kustomize-controller"
 # first build is interrupted, the next one has a cluster's own parts.
 #
 # Go compiles a package once for all components that use it in the same version, with the same versions below it.
-# So there are two families of equal versions, which a test holds together: metallb takes kubernetes' versions (never
-# the other way round); local-path-provisioner, coredns and helm take those that flux needs, which are newer than their
-# own: where a module is replaced by an older one, Go compiles it anew. containerd needs newer ones than either, runc
-# hardly any: both are compiled with their projects' own.
+# So there are two families of equal versions, that a test holds together: metallb takes those of kubernetes, never
+# the other way round; local-path-provisioner, coredns and helm take those that flux needs, which are newer than
+# their own: where an older module replaces another, Go compiles it anew. containerd needs newer ones than either,
+# runc hardly any: both are compiled with their projects' own.
 COMPONENTS: Final = (
     Component(
         "kubernetes",
