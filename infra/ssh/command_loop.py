@@ -39,6 +39,8 @@ _SAID_CHARACTERS: Final = 500
 _ALONE_SECONDS: Final = 0.5
 """How long a command's outputs may take to close after its end; by then, a process that it left holds them."""
 
+_PIECE_BYTES: Final = 1 << 20
+
 # Reads a mark that no command can know, then commands. The subshell keeps the loop from whatever a command does.
 # A command's outputs are pipes of its own, so that what it leaves in the background shares none with the next one:
 # its end is told through them, behind all that it said; and then, once nobody holds them, that the next may come.
@@ -221,7 +223,9 @@ def _line(argv: Sequence[str], input: bytes | None) -> bytes:
 def _send(channel: paramiko.Channel, data: bytes) -> None:
     # Where the connection breaks, whoever waits for the end of the command says so.
     with contextlib.suppress(*NETWORK_ERRORS):
-        channel.sendall(data)
+        # In pieces: after each packet paramiko copies all that it still has to send.
+        for start in range(0, len(data), _PIECE_BYTES):
+            channel.sendall(data[start : start + _PIECE_BYTES])
 
 
 def _broken(host: str, argv: Sequence[str], said: str) -> str:

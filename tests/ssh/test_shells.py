@@ -24,6 +24,7 @@ from infra.ssh import (
     SshError,
     SshShell,
     TooMuchOutput,
+    command_loop,
 )
 from infra.ssh.options import SshTarget
 from tests.ssh.conftest import Server
@@ -280,3 +281,12 @@ def test_a_process_hears_that_nobody_needs_it_any_more(shell: Shell, tmp_path: P
         process.close()
     if isinstance(shell, SshShell):
         eventually((tmp_path / "ended").exists, "the end of the process", seconds=20)
+
+
+def test_long_input_is_sent_in_pieces_since_paramiko_copies_the_rest_after_each_packet() -> None:
+    pieces: list[bytes] = []
+    channel = type("Channel", (), {"sendall": staticmethod(pieces.append)})
+    data = os.urandom((5 << 20) + 17)
+    command_loop._send(channel, data)  # type: ignore[arg-type]
+    assert b"".join(pieces) == data
+    assert max(map(len, pieces)) <= 1 << 20
