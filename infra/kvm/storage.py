@@ -126,7 +126,7 @@ def overlays_of(pool: libvirt.virStoragePool, name: str) -> list[str]:
 
 
 def _base_of(volume: libvirt.virStorageVol) -> str | None:
-    """Return the path of the volume that this one is built on; None where there is none, or where it went meanwhile.
+    """Return the path of the volume that this one is built on; None where there is none, or where it went.
 
     libvirt lists also what somebody removed from the pool's folder.
     """
