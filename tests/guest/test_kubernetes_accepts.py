@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -14,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from infra.addresses import plan_addresses
+from infra.addresses.rules.machines import CONTROL_PLANE_VCPUS
 from infra.guest import KubernetesNode
 from infra.image.bundle import Bundle, find_bundle
 from infra.spec.forms import CLUSTER_NAME, POOL_NAME
@@ -180,6 +183,19 @@ def test_kubeadm_takes_the_pod_and_service_networks_that_the_plan_takes(
         node = replace(PLANE, pod_cidr=str(pod), service_cidr=str(service))
         refused = validated(bundle, node, "init.yaml", tmp_path)
         assert (refused is None) == cidrs_planned(pod, service), (pod, service, refused)
+
+
+def test_kubeadm_asks_a_control_plane_for_as_many_processors_as_the_plan(bundle: Bundle, tmp_path: Path) -> None:
+    path = tmp_path / "init.yaml"
+    path.write_text(files(PLANE, hostname="localhost")["init.yaml"], encoding="utf-8")
+    only = str(min(os.sched_getaffinity(0)))
+    kubeadm = [str(bundle.binary("kubeadm")), "init", "phase", "preflight", "--config", str(path)]
+    done = subprocess.run(
+        ["taskset", "-c", only, *kubeadm], capture_output=True, text=True, check=False, timeout=60
+    )
+    found = re.search(r"available CPUs 1 is less than the required (\d+)", done.stderr)
+    assert found, done.stderr
+    assert int(found[1]) == CONTROL_PLANE_VCPUS
 
 
 def test_the_seed_has_one_label_for_each_that_is_written() -> None:
