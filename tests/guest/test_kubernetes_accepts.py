@@ -16,6 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from infra.addresses import plan_addresses
+from infra.addresses.allocate import Outcome
+from infra.addresses.rules import Facts, nodes
 from infra.addresses.rules.machines import CONTROL_PLANE_VCPUS
 from infra.guest import KubernetesNode
 from infra.image.bundle import Bundle, find_bundle
@@ -27,7 +29,6 @@ from tests.addresses.node_cases import (
     FORBIDDEN_LABELS,
     GOOD_LABELS,
     GOOD_TAINTS,
-    label,
     tainted,
 )
 from tests.addresses.rule_cases import pods
@@ -104,24 +105,35 @@ def test_kubelet_refuses_the_taints_that_the_plan_refuses(bundle: Bundle, text: 
     assert "," in text or refusal(bundle, {}, [text]) is not None
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[*HealthCheck])
-@given(st.lists(st.tuples(texts, texts), min_size=150, max_size=300))
+def refused(**settings: object) -> set[str | int]:
+    """Return which labels or taints of a pool the plan's rules refuse: keys, or places in the list."""
+    asked = cluster(agentPools=[{"name": "pool1", "count": 1, **settings}])
+    facts = Facts(make_spec(asked), [], [], [], Outcome())
+    rules = (nodes.node_label_invalid, nodes.node_label_forbidden, nodes.node_taint_invalid)
+    return {fault.path[-1] for rule in rules for fault in rule(facts)}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[*HealthCheck])
+@given(st.lists(st.tuples(texts, texts), min_size=100, max_size=200))
 def test_kubelet_takes_whatever_labels_the_plan_takes(bundle: Bundle, pairs: list[tuple[str, str]]) -> None:
-    labels = {key: value for key, value in pairs if is_planned(label(key, value))}
-    assert refusal(bundle, labels) is None, labels
-    for key, value in [one for one in pairs if one[0] not in labels][:3]:
-        if not reads_as_another(key, value) and not is_planned(label(key, value)):
-            assert refusal(bundle, {key: value}) is not None, (key, value)
+    labels = dict(pairs)
+    bad = refused(nodeLabels=labels)
+    taken = {key: value for key, value in labels.items() if key not in bad}
+    assert refusal(bundle, taken) is None, taken
+    plain = [one for one in labels.items() if one[0] in bad and not reads_as_another(*one)]
+    for key, value in plain[:3]:
+        assert refusal(bundle, {key: value}) is not None, (key, value)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[*HealthCheck])
+@settings(max_examples=25, deadline=None, suppress_health_check=[*HealthCheck])
 @given(st.lists(st.tuples(texts, st.sampled_from([*EFFECTS, "", "NoSchedul"])), min_size=100, max_size=200))
 def test_kubelet_takes_whatever_taints_the_plan_takes(bundle: Bundle, pairs: list[tuple[str, str]]) -> None:
     taints = [f"{pair}:{effect}" for pair, effect in pairs]
-    taken = {one for one in taints if is_planned(tainted(one))}
+    bad = refused(nodeTaints=taints)
+    taken = [one for number, one in enumerate(taints) if number not in bad]
     by_key = {(one.rpartition(":")[0].partition("=")[0], one.rpartition(":")[2]): one for one in taken}
     assert refusal(bundle, {}, by_key.values()) is None, by_key
-    for one in [one for one in taints if one not in taken and "," not in one][:3]:
+    for one in [one for number, one in enumerate(taints) if number in bad and "," not in one][:3]:
         assert refusal(bundle, {}, [one]) is not None, one
 
 
@@ -150,7 +162,7 @@ def test_kubeadm_takes_what_a_node_joins_with(bundle: Bundle, node: KubernetesNo
     assert validated(bundle, node, "join.yaml", tmp_path) is None
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[*HealthCheck])
+@settings(max_examples=15, deadline=None, suppress_health_check=[*HealthCheck])
 @given(names, names, names)
 def test_kubeadm_takes_whatever_names_the_plan_takes(
     bundle: Bundle, tmp_path: Path, stack: str, name: str, agents: str
