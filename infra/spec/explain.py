@@ -126,7 +126,7 @@ def _wrong_type(expected: str, value: object, text: str | None, said: str, limit
             remedy = f"write a whole number: {limits.words}"
         if isinstance(value, str):
             remedy += ", without quotes"
-    elif expected == "a list" and text and text.isprintable() and len(text) <= _LONGEST_ADVISED:
+    elif expected == "a list" and text and shown(text) == f"'{text}'":  # short, and without a login
         remedy = f"write a list, even of one: [{json.dumps(text, ensure_ascii=False)}]"
     return "wrong-type", f"expected {expected}, found {said}", remedy
 
