@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from infra.spec.explain import explain
 from infra.spec.findings import Finding, KeyPath, SpecError, key_path, shown
+from infra.spec.forms import SITE_NAME
 from infra.spec.hosts import HostsFile, HostSpec
 from infra.spec.netplan import Netplan
 from infra.spec.stack import StackConfig
@@ -20,7 +21,6 @@ NAMESPACE = "azlocal:"
 FileKind = Literal["stack", "hosts", "netplan"]
 
 _STACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
-_SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
 _Model = TypeVar("_Model", bound=Model)
 
 
@@ -150,7 +150,7 @@ def _read_stack(stack: str, directory: Path) -> tuple[Document, StackConfig | No
 
 def _site_of(document: Document) -> str | None:
     site = document.root.value.get("site") if document.root else None
-    return site if isinstance(site, str) and _SITE_NAME.fullmatch(site) else None
+    return site if isinstance(site, str) and SITE_NAME.fits(site) else None
 
 
 def _validate(model: type[_Model], document: Document) -> tuple[_Model | None, list[Finding]]:

@@ -127,6 +127,9 @@ def test_a_control_plane_that_kubeadm_refuses_is_refused_with_a_size_that_it_tak
     assert finding.rule == "control-plane-too-small"
     advised = re.findall(r"use (\S+), or", finding.remedy)
     assert advised == ["Standard_A4_v2"]
+    assert "machineType: container" in finding.remedy
+    assert not errors(own_size({"clusters": [sized(size)], "stack": {"machineType": "container"}}, size))
+    assert errors(own_size({"clusters": [sized(size)], "stack": {"machineType": "vm"}}, size))
     assert not errors(own_size({"clusters": [sized(advised[0])]}, size))
     assert not errors(own_size({"clusters": [sized("Least")]}, "Least"))
 

@@ -76,6 +76,7 @@ def test_faults_of_yaml_and_of_values_come_together(tmp_path: Path) -> None:
         ("stack", "site", 5, "wrong-type", "expected a site's name: 1-63 letters, digits, - and _,"),
         ("stack", "location", None, "wrong-type", "expected text, found nothing"),
         ("stack", "clusters", {"a": 1}, "wrong-type", "expected a list, found a mapping"),
+        ("stack", "sshPublicKeys", "~/.ssh/a.pub", "wrong-type", "expected a list, found '~/.ssh/a.pub'"),
         ("stack", "clusters", [3], "wrong-type", "expected a mapping, found 3"),
         ("stack", "clusters", [cluster(kubernetesVersion=1.34)], "wrong-type", "found 1.34"),
         ("stack", "clusters", [cluster(controlPlane={"count": True})], "wrong-type", "a whole number, found true"),
