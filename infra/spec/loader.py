@@ -13,6 +13,7 @@ from infra.spec.findings import Finding, KeyPath, SpecError, key_path, shown
 from infra.spec.hosts import HostsFile, HostSpec
 from infra.spec.machine_names import plan_name
 from infra.spec.netplan import Netplan
+from infra.spec.ssh_keys import unusable_key_files
 from infra.spec.stack import StackConfig
 from infra.spec.tree import Document, Node, read_document
 from infra.spec.types import Model
@@ -175,7 +176,11 @@ def _read_stack(stack: str, directory: Path) -> tuple[Document, StackConfig | No
         message = f"{shown(stack)} can't be a stack's name"
         raise SpecError([Finding("bad-name", "error", "STACK", message, "use letters, digits and hyphens")])
     document = _stack_document(read_document(directory / f"Pulumi.{stack}.yaml", f"Pulumi.{stack}.yaml"))
-    return document, *_validate(StackConfig, document)
+    config, findings = _validate(StackConfig, document)
+    for index, why, remedy in unusable_key_files(config.ssh_public_keys if config else (), directory):
+        place = document.where(("sshPublicKeys", index))
+        findings.append(Finding("bad-ssh-key", "error", place, why, remedy))
+    return document, config, findings
 
 
 def _site_of(document: Document) -> str | None:

@@ -188,10 +188,22 @@ CASES: list[tuple[str, str, str, dict[str, Any]]] = [
         {"clusters": [ONE], **asks(pins={"a-cp-1": "node1"})},
     ),
     (
+        "placement-pin-twice",
+        "error",
+        "placement.pins.lab-a-cp-0",
+        {"clusters": [ONE], "hosts": hosts(64, 64), **asks(pins={"a-cp-0": "node1", "lab-a-cp-0": "node2"})},
+    ),
+    (
         "pin-unknown-host",
         "error",
         "placement.pins.a-cp-0",
         {"clusters": [ONE], **asks(pins={"a-cp-0": "node9"})},
+    ),
+    (
+        "placement-pin-twice",
+        "error",
+        "placement.pins.lab-a-cp-0",
+        {"clusters": [ONE], "hosts": hosts(64, 64), **asks(pins={"a-cp-0": "node1", "lab-a-cp-0": "node2"})},
     ),
     (
         "pin-unknown-host",
