@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from infra.cli_output import EXIT_RULE_BROKEN, EXIT_UNREADABLE, Format, echo_findings, json_text, write
-from infra.cli_views import check_loss, find_losses, show_placement, show_sizes
+from infra.cli_output import EXIT_RULE_BROKEN, EXIT_UNREADABLE, Format, echo_findings, errors, json_text, write
+from infra.cli_views import check_loss, find_losses, show_placement, show_release, show_sizes
 
 if TYPE_CHECKING:
     from infra.addresses import AddressPlan
@@ -212,43 +212,31 @@ def release(
     stack: Annotated[str, typer.Argument(metavar="STACK", help="The instance whose addresses are freed.")],
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]...", help="Only these names of the plan, or patterns of them: 'a-*'."),
+        typer.Argument(metavar="[NAME]...", help="Only these: clusters, names of the plan, patterns: 'a-*'."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
 ) -> None:
-    """Free what the lock file holds for an instance that is gone.
+    """Free what the lock file holds for an instance that is gone, or for parts of one.
 
     A site can carry several instances, and their addresses stay theirs until they are freed. Frees them in
     netplans/SITE.lock.yaml, where they are used again last, and machines' places in hosts/SITE.lock.yaml.
-    Only free what nothing runs at any more.
+    Only free what nothing runs at any more. What Pulumi.STACK.yaml still asks for stays, and is named: its next
+    plan would take it again.
 
     \b
     Examples:
         azlocal release ci-1234 --yes          a stack that was removed
+        azlocal release lab b                  all of cluster b, once it is removed from Pulumi.lab.yaml
         azlocal release lab b-vip              one address, so that its hostIP can change
     """
-    from infra.addresses.release import find_releasable
-    from infra.addresses.release import release as free
-    from infra.placement.release import find_places, release_places
-    from infra.spec import SpecError
+    from infra.releasing import carry_out, plan_release
 
-    try:
-        found = find_releasable(context.obj, stack, names or ())
-        for one in found:
-            typer.echo(f"{one.path}:")
-            for address, owner in one.addresses:
-                typer.echo(f"  {address}  {owner}")
-            typer.echo(f"  {len(one.addresses)} addresses, {len(one.vrrp_owners)} VRRP ids")
-        places = find_places(context.obj, stack, names or ())
-        for path, machines in places.items():
-            typer.echo(f"{path}:\n  the places of {len(machines)} machines")
+    with errors():
+        found = plan_release(context.obj, stack, names or ())
+        show_release(found)
         if not yes:
             typer.confirm("Free them?", abort=True)
-        free(found, stack, names or ())
-        release_places(list(places), stack, names or ())
-    except SpecError as error:
-        echo_findings(error.findings)
-        raise typer.Exit(EXIT_UNREADABLE) from None
+        carry_out(found, context.obj)
 
 
 @app.command()
