@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from infra.cli_output import EXIT_RULE_BROKEN, EXIT_UNREADABLE, Format, echo_findings, errors, json_text, write
+from infra.cli_site import show_site
 from infra.cli_views import check_loss, find_losses, show_placement, show_release, show_sizes
 
 if TYPE_CHECKING:
@@ -104,7 +105,13 @@ def _project(
 @app.command()
 def plan(
     context: typer.Context,
-    stack: Annotated[str, typer.Argument(metavar="STACK", help="The stack, as in Pulumi.STACK.yaml.")],
+    stack: Annotated[
+        str | None,
+        typer.Argument(metavar="STACK", help="The stack, as in Pulumi.STACK.yaml.", show_default=False),
+    ] = None,
+    site: Annotated[
+        str | None, typer.Option("--site", metavar="SITE", help="Plan all stacks of a site at once, instead.")
+    ] = None,
     chosen: Annotated[
         Format | None,
         typer.Option("--format", help="How to show the plan; `table` when absent.", show_default=False),
@@ -153,6 +160,8 @@ def plan(
     Reads Pulumi.STACK.yaml, hosts/SITE.yaml and netplans/SITE.yaml; needs neither engine nor hosts.
     Addresses given out are recorded in netplans/SITE.lock.yaml, so that nobody is ever renumbered, and machines'
     hosts in hosts/SITE.lock.yaml, so that nobody moves without a reason: commit both.
+    With --site, every stack of the site is planned beside the others, and recorded where all are sound; `json` is
+    then {site, ok, stacks: {STACK: its plan}, findings}, and `svg` and `html` are for one stack only.
     `html` is a map of every subnet for a browser, `svg` one picture, `markdown` a comment on a pull request.
 
     Exit code 0: sound. 2: a rule is broken. 1: the input can't be read.
@@ -165,6 +174,7 @@ def plan(
         azlocal plan lab -o map.html
         azlocal plan lab --against origin/main --format markdown
         azlocal plan lab --explain 10.220.32.26
+        azlocal plan --site lab                all stacks of a site, against each other
         azlocal plan lab --placement -o hosts.html
         azlocal plan lab --without node2       what survives that; `all` for each host
         azlocal plan lab --size                what networks to ask for, and a netplan to start from
@@ -172,6 +182,15 @@ def plan(
     from infra.addresses import AddressPlan
     from infra.spec import SpecError, load_instance
 
+    is_frozen = _in_ci() if frozen is None else frozen
+    if site is not None:
+        if stack is not None or size or placement or {question, against, without} != {None}:
+            refused = "it goes with --format, --output, --no-lock and --frozen only, and without a STACK"
+            raise typer.BadParameter(refused, param_hint="--site")
+        show_site(site, context.obj, chosen or _format_of(target), target, no_lock=no_lock, frozen=is_frozen)
+        return
+    if stack is None:
+        raise typer.BadParameter("name one, or all of a site's with --site SITE", param_hint="STACK")
     is_placement = placement or without is not None
     if is_placement and (size or question is not None or against is not None):
         raise typer.BadParameter("it doesn't go with --size, --explain or --against", param_hint="--placement")
@@ -186,7 +205,7 @@ def plan(
             return
         check_loss(spec, without)
         older = _older(against, spec, use_lock=not no_lock) if against is not None else None
-        whole = _planned(spec, no_lock=no_lock, frozen=_in_ci() if frozen is None else frozen)
+        whole = _planned(spec, no_lock=no_lock, frozen=is_frozen)
         losses = find_losses(whole, without)
     except SpecError as error:
         if output is not Format.TABLE:

@@ -104,8 +104,8 @@ def plan_release(directory: Path, stack: str, patterns: Sequence[str]) -> Releas
             they have; none is everything.
 
     Raises:
-        SpecError: A lock can't be read, no lock knows the instance or the names, or the stack's file still asks for
-            all of them.
+        SpecError: A lock can't be read, no lock knows the instance or the names, or the stack's file still asks
+            for all of them.
     """
     stack_file = f"Pulumi.{stack}.yaml"
     is_there = (directory / stack_file).exists()

@@ -60,7 +60,7 @@ def record_plan(spec: InstanceSpec, *, frozen: bool = False, others: Sequence[Fi
         plan = plan_addresses(spec, lock)
         changed = next_lock(plan, lock)
         if frozen and changed != lock and plan.ok:
-            plan = plan.with_findings([_frozen(spec.lock_path, lock, changed)])
+            plan = plan.with_findings([frozen_addresses(spec.lock_path, lock, changed)])
         result.plan = plan
         return changed if plan.ok and are_sound and not frozen else lock
 
@@ -81,7 +81,8 @@ class _Recorded:
     plan: AddressPlan | None = None
 
 
-def _frozen(path: Path, lock: Lock, changed: Lock) -> Finding:
+def frozen_addresses(path: Path, lock: Lock, changed: Lock) -> Finding:
+    """Return what is said where a plan would change a lock file of addresses that mustn't be changed."""
     if not path.exists():
         message = "there is no lock file, so nothing holds these addresses"
         remedy = "run `azlocal plan` on your machine and commit the lock file"
