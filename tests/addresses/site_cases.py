@@ -44,6 +44,7 @@ def reached(*connections: str) -> dict[str, Any]:
 
 
 _OVER_EMULATOR = {"clusters": [pods("172.30.0.0/16")], **emulator("172.30.0.9")}
+_MASKS = {"netplan": {"proxy": {"httpProxy": "http://p.example:80", "noProxy": ["0.0.0.0/0.0.0.0"]}}}
 _HALVES = [".svc", "192.168.1.128/25", "192.168.1.0/25"]
 
 SITE_CASES: list[tuple[str, str, dict[str, Any]]] = [
@@ -164,6 +165,11 @@ SITE_CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("reservation-names-nothing", "reservations[0]", reserved(("10.220.32.20", "a-nodepol1-0"))),
     ("reservation-names-nothing", "reservations[0]", reserved(("10.220.32.20", "lab-a-vipp"))),
     ("reservation-names-nothing", "reservations[0]", reserved(("10.220.32.20", "a-cp-1"))),
+    ("reservation-names-nothing", "reservations[0]", reserved(("10.220.32.20", "A_CP_0"))),
+    ("reservation-names-nothing", "reservations[0]", reserved(("10.220.32.20", "b-cp-0"))),
+    ("reservation-names-nothing", "reservations[0]", reserved(("10.220.32.20", "lab-b-cp-0"))),
+    ("reservation-names-nothing", "reservations[0]", reserved(("10.220.32.20", "a"))),
+    ("no-proxy-incomplete", "proxy", {**proxy("http://p.example:80"), **_MASKS}),
     (
         "service-pin-ignored",
         "reservations[0]",
@@ -257,5 +263,8 @@ SITE_SOUND: list[dict[str, Any]] = [
     reserved(("10.220.32.20", "lab-a-cp-0"), ("10.220.32.20", "a-cp-0")),
     reserved(("10.220.32.90", "lab-printer"), ("10.220.32.91", "a printer"), ("10.220.32.92", "web-vip")),
     {"lock": OTHER_STACK, "clusters": [ONE]},
+    {**reserved(("10.220.32.18", "lab-a/b-cp-0")), "lock": OTHER_STACK},
+    {**reserved(("10.220.32.18", "lab-a-b-cp-0")), "lock": OTHER_STACK},
+    {**reserved(("10.220.32.18", "b-cp-0")), "lock": OTHER_STACK},
     {"infra": infra_pool(20, 25), **reached("qemu+ssh://root@192.168.1.26/system")},
 ]

@@ -86,6 +86,10 @@ def _proxies(facts: Facts) -> Iterator[tuple[KeyPath, str, int | None]]:
 
 
 def _prefix_span(text: str) -> AddressRange | None:
+    """Return what an entry of noProxy covers as Go's programs read it: an address, or a prefix with its length."""
+    _, slash, length = text.partition("/")
+    if slash and not length.isdecimal():
+        return None
     try:
         network = IPv4Network(text, strict=False)
     except (AddressValueError, ValueError):

@@ -85,7 +85,9 @@ def address_of_nobody(facts: Facts) -> Iterator[Fault]:
         message = f"{what} lies in {block.prefix} ({block.name}), where no machine has an address"
         if len(span) > len(block.span):
             message = f"{what} holds {block.prefix} ({block.name}), where no machine has an address"
-        if block.is_documentation:
+        if path[0] == "reservations":
+            yield Fault(file, path, message, "correct or remove it", "warning")
+        elif block.is_documentation:
             message = f"{what} lies in {block.prefix} ({block.name})"
             yield Fault(file, path, message, f"it works in a lab that routes it; else {_OWN}", "warning")
         else:
