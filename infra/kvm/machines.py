@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Final
 
@@ -59,6 +59,15 @@ def owned_domain(
     if domain is not None and not mark.owns("domain", name, domain.UUIDString()):
         raise NotOurs(mark.refusal("domain", name, session.connection))
     return domain
+
+
+def owned_domains(session: HostSession, mark: Mark) -> Iterator[libvirt.virDomain]:
+    """Yield every domain of a host that is ours; somebody else's may be gone while we look."""
+    for driver in (session.qemu, session.lxc):
+        for domain in driver.listAllDomains():
+            # Asked of the handle alone, for that reason.
+            if mark.owns("domain", domain.name(), domain.UUIDString()):
+                yield domain
 
 
 def live_view(domain: libvirt.virDomain) -> DomainView:
