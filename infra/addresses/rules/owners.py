@@ -106,10 +106,9 @@ class _Names:
 
     @cached_property
     def _groups(self) -> dict[str, str]:
-        """Return a name of each group that is numbered, and each name that isn't: by what stands before the number."""
-        return {
-            (found[1] if (found := _NUMBERED.fullmatch(one)) else one): one for one in sorted(self.known)[::-1]
-        }
+        """Return what stands before numbers, and names without one; each with a name of the plan."""
+        names = sorted(self.known, reverse=True)
+        return {(found[1] if (found := _NUMBERED.fullmatch(one)) else one): one for one in names}
 
     def is_to_come(self, name: str) -> bool:
         """Tell whether a name is one of a group that the plan has, with a number that it hasn't yet."""
