@@ -86,6 +86,8 @@ class Connection:
         """Return what is the same for two ways of writing one machine, whoever logs in."""
         host = (self.host or "localhost").lower().rstrip(".")
         address = literal_address(host)
+        if isinstance(address, IPv6Address):
+            address = address.ipv4_mapped or address
         host = "localhost" if is_this_machine(host) else str(address or host)
         return host, self.port or SSH_PORT
 
@@ -118,7 +120,7 @@ def connection_fault(text: str) -> tuple[str, str] | None:
         or _wrong_user(parts)
         or _wrong_host(parts)
         or _wrong_path(parts, text)
-        or _wrong_parameters(parts)
+        or _wrong_parameters(parts, text)
         or ("it has a character that no libvirt address has", "write it as qemu+ssh://root@192.0.2.11/system")
     )
 
@@ -126,7 +128,10 @@ def connection_fault(text: str) -> tuple[str, str] | None:
 def host_name_fault(host: str) -> str | None:
     """Return why nothing can have a host's name or address; None where something may."""
     if ":" in host:
-        return None if literal_address(host) else "it is no IPv6 address"
+        address = literal_address(host)
+        if address is None:
+            return "it is no IPv6 address"
+        return "a link-local address leads nowhere without a zone" if address.is_link_local else None
     labels = host.removesuffix(".").split(".")
     if len(labels) == 4 and all(label.isdecimal() for label in labels) and literal_address(host) is None:
         return "it is no IPv4 address: four numbers of 0-255, without leading zeros"
@@ -227,8 +232,8 @@ def _wrong_path(parts: SplitResult, text: str) -> tuple[str, str] | None:
     return f"the path is {parts.path or 'missing'}, and the system's libvirtd is /system", f"write {right}"
 
 
-def _wrong_parameters(parts: SplitResult) -> tuple[str, str] | None:
-    if not parts.query and not parts.fragment:
+def _wrong_parameters(parts: SplitResult, text: str) -> tuple[str, str] | None:
+    if not set(text) & set("?#"):
         return None
     key, _, value = parts.query.partition("&")[0].partition("=")
     target = parts.netloc.rpartition("@")[2] or "this machine"

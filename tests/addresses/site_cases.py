@@ -112,6 +112,7 @@ SITE_CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("connection-not-a-host", "hosts[0].connection", reached("qemu+ssh://root@192.168.001.010/system")),
     ("connection-not-a-host", "hosts[0].connection", reached("qemu+ssh://root@node1..example/system")),
     ("connection-not-a-host", "hosts[0].connection", reached("qemu+ssh://root@[:::1]/system")),
+    ("connection-not-a-host", "hosts[0].connection", reached("qemu+ssh://root@[fe80::1]/system")),
     ("connection-not-a-host", "hosts[0].connection", reached(f"qemu+ssh://root@{'n' * 64}/system")),
     # what clusters must reach
     ("service-in-reserved-range", "arc.emulatorAddress", emulator("10.96.0.10")),

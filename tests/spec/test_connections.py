@@ -64,6 +64,7 @@ REFUSED = [
     ("qemu+ssh://root@h/system?sshauth=agent", "libssh only", "PreferredAuthentications"),
     ("qemu+ssh://root@h/system?mode=direct", "parameters itself", "leave out"),
     ("qemu:///system?socket=/run/x", "parameters itself", "leave out"),
+    ("qemu+ssh://root@h/system?", "parameters itself", "leave out"),
     ("qemu+ssh://root@h/system#x", "parameters itself", "leave out"),
     ("qemu+ssh://root@h x/system", "characters that no host name has", "~/.ssh/config"),
 ]
@@ -93,6 +94,7 @@ ONE_MACHINE = [
     ("qemu+ssh://root@h/system", "qemu+ssh://ann@H.:22/system"),
     ("qemu+ssh://192.0.2.11/system", "qemu+ssh://192.0.2.11.:0022/system"),
     ("qemu+ssh://[2001:db8::11]/system", "qemu+ssh://[2001:DB8:0::11]:22/system"),
+    ("qemu+ssh://192.0.2.11/system", "qemu+ssh://[::ffff:192.0.2.11]/system"),
     ("qemu:///system", "qemu+ssh://root@localhost/system"),
     ("qemu:///system", "qemu+ssh://root@127.0.0.1/system"),
     ("qemu:///system", "qemu+ssh://root@[::1]/system"),
