@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import IPv4Address
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -10,6 +10,7 @@ from infra.addresses.claims import Claim
 from infra.addresses.layout import Network
 from infra.addresses.lock import Lock
 from infra.addresses.plan import Use
+from infra.spec.connections import literal_address
 from infra.spec.findings import KeyPath
 from infra.spec.hosts import HostSpec
 from infra.spec.loader import FileKind, InstanceSpec
@@ -182,10 +183,9 @@ def proxy_addresses(netplan: Netplan) -> Iterator[tuple[KeyPath, int]]:
     """Yield where a proxy is named by its address, and the address."""
     proxy = netplan.proxy
     for key, url in (("httpProxy", proxy.http_proxy), ("httpsProxy", proxy.https_proxy)) if proxy else ():
-        try:
-            yield ("proxy", key), int(IPv4Address(proxy_host(url or "") or ""))
-        except AddressValueError:
-            continue
+        address = literal_address(proxy_host(url or "") or "")
+        if isinstance(address, IPv4Address):
+            yield ("proxy", key), int(address)
 
 
 def _services(spec: InstanceSpec) -> Iterator[Occupant]:
@@ -210,6 +210,8 @@ def _urls(spec: InstanceSpec) -> Iterator[Occupant]:
     if arc is not None:
         named.append((("arc", "resourceManager"), arc.resource_manager, "azure", "Azure Resource Manager"))
     for index, cluster in enumerate(spec.stack.clusters):
+        issuer: KeyPath = ("clusters", index, "arc", "oidcIssuer", "selfHostedIssuerUrl")
+        named.append((issuer, cluster.arc.oidc_issuer.self_hosted_issuer_url, "oidc", "the OIDC issuer"))
         for number, flux in enumerate(cluster.arc.flux_configurations):
             place = ("clusters", index, "arc", "fluxConfigurations", number, "gitRepository", "url")
             why = f"the repository of Flux configuration {flux.name}"
@@ -222,9 +224,10 @@ def _urls(spec: InstanceSpec) -> Iterator[Occupant]:
 
 def _address_of(url: str) -> int | None:
     try:
-        return int(IPv4Address(urlsplit(url).hostname or ""))
+        address = literal_address(urlsplit(url).hostname or "")
     except ValueError:
         return None
+    return int(address) if isinstance(address, IPv4Address) else None
 
 
 def _is_own_service(one: Occupant, balancers: list[Occupant], lock: Lock | None) -> bool:

@@ -74,7 +74,7 @@ class Connection:
     @property
     def address(self) -> IPv4Address | IPv6Address | None:
         """Return the address that it names; None for a name, and for this machine's own socket."""
-        return literal_address(self.host or "")
+        return _unmapped(literal_address(self.host or ""))
 
     @property
     def is_forwarded(self) -> bool:
@@ -85,9 +85,7 @@ class Connection:
     def machine(self) -> tuple[str, int]:
         """Return what is the same for two ways of writing one machine, whoever logs in."""
         host = (self.host or "localhost").lower().rstrip(".")
-        address = literal_address(host)
-        if isinstance(address, IPv6Address):
-            address = address.ipv4_mapped or address
+        address = _unmapped(literal_address(host))
         host = "localhost" if is_this_machine(host) else str(address or host)
         return host, self.port or SSH_PORT
 
@@ -150,6 +148,11 @@ def literal_address(host: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
+def _unmapped(address: IPv4Address | IPv6Address | None) -> IPv4Address | IPv6Address | None:
+    """Return the IPv4 address where one is written as `::ffff:192.0.2.11`."""
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
 def is_this_machine(host: str) -> bool:
     """Tell whether a name or address leads each machine to itself.
 
@@ -157,10 +160,9 @@ def is_this_machine(host: str) -> bool:
     RFC 1122 §3.2.1.3, RFC 4291 §2.5.
     """
     name = host.lower().removesuffix(".")
-    address = literal_address(name)
+    address = _unmapped(literal_address(name))
     if address is not None:
-        mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-        return (mapped or address).is_loopback or (mapped or address).is_unspecified
+        return address.is_loopback or address.is_unspecified
     if name.startswith("127.") and all(part.isdecimal() for part in name.split(".")):
         return True  # inet_aton(3) takes 127.1 for 127.0.0.1
     return name.removesuffix(".localdomain") in _OWN_NAMES or name.endswith(".localhost")
