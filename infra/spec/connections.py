@@ -117,7 +117,7 @@ def connection_fault(text: str) -> tuple[str, str] | None:
         _wrong_scheme(parts)
         or _wrong_user(parts)
         or _wrong_host(parts)
-        or _wrong_path(parts, text)
+        or _wrong_path(parts)
         or _wrong_parameters(parts, text)
         or ("it has a character that no libvirt address has", "write it as qemu+ssh://root@192.0.2.11/system")
     )
@@ -178,8 +178,7 @@ def _wrong_scheme(parts: SplitResult) -> tuple[str, str] | None:
     if parts.scheme == "qemu+ssh":
         return None
     driver, _, transport = parts.scheme.partition("+")
-    target = parts.hostname or "192.0.2.11"
-    remedy = f"write qemu+ssh://root@{target}/system"
+    remedy = f"write qemu+ssh://root@{_target(parts)}/system"
     if not parts.scheme:
         return "it names no driver and no way", f"{remedy}, or {LOCAL_CONNECTION} for this machine"
     if driver != "qemu":
@@ -187,6 +186,14 @@ def _wrong_scheme(parts: SplitResult) -> tuple[str, str] | None:
     if not transport:
         return "libvirt would go to another machine by TLS, which carries neither commands nor files", remedy
     return f"azlocal needs commands and files of the host beside libvirt, and {transport} carries none", remedy
+
+
+def _target(parts: SplitResult) -> str:
+    """Return the host that somebody meant, fit for a connection; an example where there is none."""
+    name = parts.netloc.rpartition("@")[2]
+    host = (_bracketed(name)[0] if name.startswith("[") else name.partition(":")[0]).lower()
+    is_address = host.startswith("[") and literal_address(host[1:-1]) is not None and "%" not in host
+    return host if is_address or _IS_NAME.fullmatch(host) else "192.0.2.11"
 
 
 def _wrong_user(parts: SplitResult) -> tuple[str, str] | None:
@@ -208,7 +215,9 @@ def _wrong_host(parts: SplitResult) -> tuple[str, str] | None:
     if not host or host == "[]":
         return "it names no host", f"name one, or write {LOCAL_CONNECTION} for this machine"
     if name.count(":") > 1 and not name.startswith("["):
-        return "an IPv6 address stands in brackets", f"write qemu+ssh://root@[{name}]/system"
+        if isinstance(literal_address(name), IPv6Address):
+            return "an IPv6 address stands in brackets", f"write qemu+ssh://root@[{name}]/system"
+        return "there are several colons behind the host", f"write qemu+ssh://root@{_target(parts)}/system"
     if "%" in host:
         return "an address with a zone or a percent sign", f"give the host a name {_CONFIG}, and write that"
     if not host.startswith("[") and not _IS_NAME.fullmatch(host):
@@ -225,10 +234,10 @@ def _bracketed(name: str) -> tuple[str, str, str]:
     return f"{host}]", rest[:1], rest[1:]
 
 
-def _wrong_path(parts: SplitResult, text: str) -> tuple[str, str] | None:
+def _wrong_path(parts: SplitResult) -> tuple[str, str] | None:
     if parts.path == "/system":
         return None
-    right = f"{text.partition(parts.netloc)[0]}{parts.netloc}/system" if parts.netloc else LOCAL_CONNECTION
+    right = f"qemu+ssh://{parts.netloc}/system" if parts.netloc else LOCAL_CONNECTION
     if parts.path == "/session":
         return "a user's own session has neither bridges nor networks", f"write {right}"
     return f"the path is {parts.path or 'missing'}, and the system's libvirtd is /system", f"write {right}"

@@ -1,8 +1,11 @@
 """Which libvirt addresses azlocal works with, what it says of the others, and which are one machine."""
 
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from infra.spec import SpecError, load_instance
 from infra.spec.connections import connection_fault, is_this_machine, read_connection
@@ -76,6 +79,43 @@ def test_what_is_refused_is_told_why_and_what_to_write(text: str, reason: str, r
     assert said is not None
     assert reason in said[0]
     assert remedy in said[1]
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.sampled_from(["qemu", "qemu+ssh", "qemu+tls", "qemu+libssh2", "lxc+ssh", "ssh", "", "QEMU+SSH", "xen"]),
+    st.sampled_from(["", "root@", "@", "-l@", "a:b@", "a%40b@", "a b@", "r@s@"]),
+    st.sampled_from(
+        [
+            "",
+            "h",
+            "-h",
+            "h_1",
+            "H.",
+            "[::1]",
+            "[::1",
+            "::1",
+            "[fe80::1%25e]",
+            "a:b:c",
+            "h h",
+            "192.0.2.1",
+            "é",
+            "[x]",
+        ]
+    ),
+    st.sampled_from(["", ":", ":0", ":22", ":99999", ":x", ":22:23", ":-1"]),
+    st.sampled_from(["", "/", "/system", "/session", "//system", "/system/", "/x y"]),
+    st.sampled_from(["", "?", "?keyfile=/k", "?no_verify=1&x=y", "#f", "?x", "?known_hosts"]),
+)
+def test_no_remedy_leads_to_the_next_error(
+    scheme: str, user: str, name: str, port: str, path: str, query: str
+) -> None:
+    text = f"{scheme}://{user}{name}{port}{path}{query}"
+    said = connection_fault(text)
+    if said is None:
+        return
+    for word in re.findall(r"qemu[+:][^\s,;`]*", said[1]):
+        assert connection_fault(word) is None, (text, said)
 
 
 def test_a_finding_has_the_line_and_no_password(tmp_path: Path) -> None:

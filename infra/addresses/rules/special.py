@@ -22,7 +22,7 @@ from infra.spec.loader import FileKind
 from infra.spec.types import AddressRange
 
 _FILE = Path(__file__).parent / "files" / "iana-ipv4-special-registry.csv"
-_OWN = "use one of your own, of 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or 100.64.0.0/10"
+_OWN = "use one of 192.168.0.0/16, 172.16.0.0/12 or 10.0.0.0-10.95.255.255"
 _LOOPBACK = span_of("127.0.0.0/8")
 
 
