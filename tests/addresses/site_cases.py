@@ -96,6 +96,16 @@ SITE_CASES: list[tuple[str, str, dict[str, Any]]] = [
             "netplan": {"proxy": {"httpProxy": "http://10.220.32.90:3128", "noProxy": ["*"]}},
         },
     ),
+    (
+        "reserved-for-another",
+        "reservations[0]",
+        {**reserved(("10.220.32.90", "printer")), **proxy("http://10.220.32.90:3128")},
+    ),
+    (
+        "reserved-for-another",
+        "reservations[0]",
+        {**reserved(("192.168.1.9", "printer")), **reached("qemu+ssh://192.168.1.9/system")},
+    ),
     ("duplicate-connection", "hosts[1].connection", reached("qemu+ssh://root@h/system", "qemu+ssh://h/system")),
     ("duplicate-connection", "hosts[1].connection", reached("qemu+ssh://h/system", "qemu+ssh://H.:22/system")),
     (
@@ -219,9 +229,9 @@ SITE_SOUND: list[dict[str, Any]] = [
     reached("qemu+ssh://root@127.0.0.1:2201/system", "qemu+ssh://root@127.0.0.1:2202/system"),
     # a service runs on somebody's machine, and a reservation says whose it is
     {**emulator("192.168.1.11")},
-    {**reserved(("192.168.1.9", "Ann's laptop")), **emulator("192.168.1.9")},
+    {**reserved(("192.168.1.9", "Ann's laptop with the emulator")), **emulator("192.168.1.9")},
     {**emulator("192.168.1.9"), **proxy("http://192.168.1.9:3128")},
-    {**reserved(("10.220.32.90", "squid")), **proxy("http://10.220.32.90:3128")},
+    {**reserved(("10.220.32.90", "squid, our proxy")), **proxy("http://10.220.32.90:3128")},
     # a repository that a cluster serves itself
     {
         "clusters": [

@@ -1,5 +1,6 @@
 """Ranges that must stay apart: reserved blocks, pod and service networks, services, VIPs (facts §2.2-2.5)."""
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from ipaddress import IPv4Interface
@@ -7,6 +8,7 @@ from ipaddress import IPv4Interface
 from infra.addresses.numbers import address_text, count_shared, merged, overlap, range_text
 from infra.addresses.occupants import Occupant
 from infra.addresses.rules.base import Facts, Fault, rule
+from infra.spec.findings import shown
 from infra.spec.types import AddressRange
 
 
@@ -19,6 +21,7 @@ def span_of(prefix: str | IPv4Interface) -> AddressRange:
 # The resource bridge and AKS use them inside; they can't be moved (NETCON).
 RESERVED = {"10.244.0.0/16": span_of("10.244.0.0/16"), "10.96.0.0/12": span_of("10.96.0.0/12")}
 
+_FILLERS = frozenset({"the", "and", "for", "host", "machine", "here", "private", "server"})
 _RANK = {"host": 0, "gateway": 1, "dns": 2, "loadBalancer": 3, "reserved": 4}
 
 
@@ -137,6 +140,27 @@ def address_clash(facts: Facts) -> Iterator[Fault]:
         widest = around.setdefault((one.role, one.owner), one)
         if one.span.last > widest.span.last:
             around[one.role, one.owner] = one
+
+
+@rule("reserved-for-another", source="azlocal", severity="warning")
+def reserved_for_another(facts: Facts) -> Iterator[Fault]:
+    """A reservation of an address that the files name elsewhere says whose it is in words that tell so."""
+    named: dict[int, Occupant] = {}
+    for one in facts.occupants:
+        if one.role in ("way", "service", "endpoint") and one.use != "dns":
+            named.setdefault(one.span.first, one)
+    for one in facts.occupants:
+        other = named.get(one.span.first) if one.role == "reservation" else None
+        if other is None or _words(one.owner) & _words(f"{other.owner} {other.why}"):
+            continue
+        where = facts.spec.sources.where(other.file, other.path)
+        message = f"{range_text(one.span)} is reserved for {shown(one.owner)}, and is {other.owner}'s by {where}"
+        remedy = f"where that is one machine, name {other.owner} in the owner; else correct one of the two"
+        yield Fault("netplan", one.path, message, remedy)
+
+
+def _words(text: str) -> set[str]:
+    return {word for word in re.findall(r"[a-z0-9]+", text.lower()) if len(word) > 2 and word not in _FILLERS}
 
 
 @rule("address-of-another-instance", source="azlocal")
