@@ -69,7 +69,9 @@ def down(stack: Stack, *options: str) -> int:
     standing = contexts.contexts_of(stack)
     start_hypervisor()
     settle(stack, "--before-destroy")
-    code = engine(stack, "destroy", "--yes", "--skip-preview", "--suppress-outputs", *options)
+    # A host that doesn't answer keeps only what stands on itself.
+    flags = ("--yes", "--skip-preview", "--suppress-outputs", "--continue-on-error")
+    code = engine(stack, "destroy", *flags, *options)
     if code == 0:
         from infra.kvm import daemon
 

@@ -28,6 +28,7 @@ import grpc
 from infra.provider.proto import language_pb2, language_pb2_grpc, plugin_pb2
 from infra.pulumi_cli import missing
 from infra.stack.plugins import attached
+from infra.stack.settle import lost_hosts
 
 if TYPE_CHECKING:
     from infra.provider.standing import Standing
@@ -56,8 +57,9 @@ def run(
     Raises:
         UserError: there is no engine; or none that could adopt.
     """
+    lost = lost_hosts(stack) if verb == "destroy" else ()
     program = _Host()
-    with _served(program) as address, attached(Path.cwd(), standing) as environment:
+    with _served(program) as address, attached(Path.cwd(), standing, lost) as environment:
         command = ["pulumi", verb, "--stack", stack, "--client", address, *arguments]
         try:
             process = subprocess.Popen(command, env=environment)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -28,12 +28,15 @@ _CODE: Final = Path(__file__).resolve().parent.parent
 
 
 @contextmanager
-def attached(project: Path, standing: Standing | None = None) -> Iterator[dict[str, str]]:
+def attached(
+    project: Path, standing: Standing | None = None, lost: Iterable[str] = ()
+) -> Iterator[dict[str, str]]:
     """Serve the plugins while the engine runs, and yield the environment by which the engine finds them.
 
     Args:
         project: The folder of Pulumi.yaml.
         standing: What stands of an instance that is adopted; only a plugin that is served here knows of it.
+        lost: Connections of hosts of which nothing is asked.
 
     Where the project names another plugin than this checkout's, where the official one is there in place of the
     stand-in, or where somebody has attached one already, that one is the engine's.
@@ -45,7 +48,7 @@ def attached(project: Path, standing: Standing | None = None) -> Iterator[dict[s
     found = [one for one in environment.get(_ATTACHED, "").split(",") if one]
     others = {one.partition(":")[0] for one in found}
     with ExitStack() as stack:
-        plugins = _plugins(project, environment, standing)
+        plugins = _plugins(project, environment, standing, lost)
         if standing and ("azlocal" not in plugins or "azlocal" in others):
             raise UserError(
                 "an instance is adopted by this checkout's own plugin, and the engine would use another"
@@ -58,7 +61,9 @@ def attached(project: Path, standing: Standing | None = None) -> Iterator[dict[s
         yield environment | ({_ATTACHED: ",".join(found)} if found else {})
 
 
-def _plugins(project: Path, environment: dict[str, str], standing: Standing | None) -> dict[str, Served]:
+def _plugins(
+    project: Path, environment: dict[str, str], standing: Standing | None, lost: Iterable[str]
+) -> dict[str, Served]:
     plugins: dict[str, Served] = {}
     if _names_ours(project):
         from infra.provider.engine import GrpcEngineLog
@@ -66,7 +71,7 @@ def _plugins(project: Path, environment: dict[str, str], standing: Standing | No
         from infra.provider.process import NoEngine
         from infra.provider.servicer import Servicer
 
-        plugins["azlocal"] = Servicer(__version__, all_kinds(standing), GrpcEngineLog, NoEngine())
+        plugins["azlocal"] = Servicer(__version__, all_kinds(standing, lost), GrpcEngineLog, NoEngine())
     if _would_start_stand_in(environment):
         from infra.offline.attached import StandIns
 

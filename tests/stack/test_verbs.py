@@ -83,7 +83,7 @@ def test_an_adoption_looks_first_and_is_an_up_that_knows_what_stands(
 
 def test_down_settles_destroys_and_lets_the_hypervisor_end(calls: list[str]) -> None:
     assert verbs.main("down", Noting(calls), []) == 0
-    destroyed = "engine destroy dev --yes --skip-preview --suppress-outputs"
+    destroyed = "engine destroy dev --yes --skip-preview --suppress-outputs --continue-on-error"
     assert calls == ["outputs", "hypervisor", "settle True", destroyed, "hypervisor stops"]
 
 

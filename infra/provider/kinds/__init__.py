@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
@@ -29,20 +29,21 @@ _OTHERS: Final = ("StackIdentity", "ClusterIdentity", "NodePlacement", "ControlP
 _PREFIX: Final = "azlocal:index:"
 
 
-def all_kinds(standing: Standing | None = None) -> Mapping[str, AnyKind]:
+def all_kinds(standing: Standing | None = None, lost: Iterable[str] = ()) -> Mapping[str, AnyKind]:
     """Return every kind by its type token; they share one set of connections to hosts, and one to Azure.
 
     Args:
         standing: What stands of an instance that is adopted.
+        lost: Connections of hosts that nothing is asked of; a program that runs says it by itself.
     """
-    return _Kinds(standing)
+    return _Kinds(standing, lost)
 
 
 class _Kinds(Mapping[str, "AnyKind"]):
     """Every kind, imported when it is first asked for: a plugin process serves one run, of one stack."""
 
-    def __init__(self, standing: Standing | None) -> None:
-        self._standing = standing
+    def __init__(self, standing: Standing | None, lost: Iterable[str]) -> None:
+        self._standing, self._lost = standing, tuple(lost)
         self._making = threading.RLock()
         self._made: dict[str, AnyKind] = {}
 
@@ -79,7 +80,10 @@ class _Kinds(Mapping[str, "AnyKind"]):
     def _hosts(self) -> Hosts:
         from infra.kvm.connection import Hosts
 
-        return Hosts()
+        hosts = Hosts()
+        for connection in self._lost:
+            hosts.give_up(connection)
+        return hosts
 
     @cached_property
     def _azure(self) -> AzureSessions:
