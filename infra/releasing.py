@@ -7,7 +7,7 @@ free for a while is one that somebody else may get.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from fnmatch import filter as filter_names
 from pathlib import Path
 
 from infra.addresses import read_lock, update_lock
@@ -182,30 +182,25 @@ def _locks(directory: Path, site: str) -> Locks:
 
 def _chosen(locks: Locks, stack: str, patterns: Sequence[str]) -> _Chosen:
     start = f"{stack}/"
-    texts = [one for pattern in patterns for one in spellings(pattern, stack)]
-
-    def matching(names: Iterable[str]) -> frozenset[str]:
-        return frozenset(
-            name
-            for name in names
-            if not texts or any(fnmatchcase(name, one) or _is_of(name, one) for one in texts)
-        )
-
-    return _Chosen(
-        matching(locks.addresses.of_instance(stack)),
-        matching(locks.placement.of_instance(stack)),
-        matching(one.removeprefix(start) for one in locks.addresses.vrrp if one.startswith(start)),
-    )
+    addresses, machines = set(locks.addresses.of_instance(stack)), set(locks.placement.of_instance(stack))
+    vrrp = {one.removeprefix(start) for one in locks.addresses.vrrp if one.startswith(start)}
+    named = addresses | machines | vrrp
+    if patterns:
+        texts = [one for pattern in patterns for one in spellings(pattern, stack)]
+        named = {name for text in texts for name in (*filter_names(sorted(named), text), *_members(text, named))}
+    return _Chosen(frozenset(addresses & named), frozenset(machines & named), frozenset(vrrp & named))
 
 
-def _is_of(name: str, cluster: str) -> bool:
-    """Tell whether a name of the plan is a cluster's, or the bridge's: pools' names have no hyphen.
+def _members(text: str, names: Iterable[str]) -> list[str]:
+    """Return the names that a cluster has, or else a pool, a control plane or the bridge.
 
-    So that `a-b-cp-0` isn't taken for one of cluster a.
+    Pools' names have no hyphen, so that `a-b-cp-0` isn't taken for one of cluster a; and cluster a-b goes before a
+    pool b of cluster a.
     """
-    rest = name.removeprefix(f"{cluster}-")
-    is_bridge = cluster == BRIDGE and rest.isdecimal()
-    return rest != name and (is_bridge or _OF_A_CLUSTER.fullmatch(rest) is not None)
+    rests = {name: name.removeprefix(f"{text}-") for name in names if name.startswith(f"{text}-")}
+    of_cluster = [name for name, rest in rests.items() if _OF_A_CLUSTER.fullmatch(rest)]
+    numbered = [name for name, rest in rests.items() if rest.isdecimal()]
+    return [*of_cluster, *numbered] if text == BRIDGE else of_cluster or numbered
 
 
 def _without_wanted(spec: InstanceSpec, locks: Locks, chosen: _Chosen) -> _Chosen:

@@ -176,3 +176,14 @@ def test_a_stack_that_moved_to_another_site_frees_what_it_had_at_the_old_one(sit
     assert result.exit_code == 0, result.output
     assert not held(site)
     assert "lab/a-cp-0" in (site / "netplans/t.lock.yaml").read_text(encoding="utf-8")
+
+
+def test_a_pool_that_is_gone_from_the_file(site: Path) -> None:
+    pools = [{"name": name, "count": 2} for name in ("nodepool1", "gpu")]
+    write_files(site, files([cluster(agentPools=pools)], infra=WIDE), "lab")
+    azlocal("-C", site, "plan", "lab")
+    before = held(site)
+    write_files(site, files([cluster(agentPools=pools[:1])], infra=WIDE), "lab")
+    result = azlocal("-C", site, "release", "lab", "a-gpu", "--yes")
+    assert result.exit_code == 0, result.output
+    assert before - held(site) == {"a-gpu-0", "a-gpu-1", "place:a-gpu-0", "place:a-gpu-1"}
