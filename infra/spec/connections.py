@@ -18,7 +18,7 @@ _PORT: Final = (
     "0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"  # 1-65535
 )
 _NAME: Final = r"[a-zA-Z0-9_][a-zA-Z0-9._-]*"
-_REMOTE: Final = rf"qemu\+ssh://({_NAME}@)?({_NAME}|\[[0-9a-fA-F:.]+\])(:{_PORT})?/system"
+_REMOTE: Final = rf"qemu\+ssh://({_NAME}@)?({_NAME}|\[[0-9a-fA-F.]*:[0-9a-fA-F:.]*\])(:{_PORT})?/system"
 _PARTS: Final = re.compile(
     r"qemu\+ssh://((?P<user>[^@]+)@)?(\[(?P<six>[^\]]+)\]|(?P<host>[^:]+))(:(?P<port>\d+))?/system"
 )
@@ -112,7 +112,10 @@ def connection_fault(text: str) -> tuple[str, str] | None:
     try:
         parts = urlsplit(text)
     except ValueError:
-        return "the brackets of an IPv6 address don't fit", "write it as qemu+ssh://root@[2001:db8::11]/system"
+        return (
+            "in brackets stands an IPv6 address, and nothing else",
+            "write qemu+ssh://root@[2001:db8::11]/system",
+        )
     return (
         _wrong_scheme(parts)
         or _wrong_user(parts)

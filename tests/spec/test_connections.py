@@ -1,15 +1,23 @@
 """Which libvirt addresses azlocal works with, what it says of the others, and which are one machine."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from infra.spec import SpecError, load_instance
-from infra.spec.connections import connection_fault, is_this_machine, read_connection
+from infra.spec.connections import (
+    CONNECTION_PATTERN,
+    connection_fault,
+    host_name_fault,
+    is_this_machine,
+    read_connection,
+)
 from infra.spec.hosts import HostsFile
+from infra.ssh.options import parse_target
 from tests.instances import files, write_files
 
 TAKEN = [
@@ -29,6 +37,30 @@ TAKEN = [
 def test_what_ssh_and_libvirt_take_is_taken(text: str) -> None:
     assert connection_fault(text) is None
     HostsFile.model_validate({"hosts": [{"name": "n", "connection": text}]}, by_alias=True, by_name=False)
+
+
+def ssh_takes(text: str) -> bool:
+    """Ask OpenSSH itself; it reads no configuration."""
+    options = parse_target(text).arguments()
+    done = subprocess.run(["ssh", "-F", "none", "-G", *options], capture_output=True, timeout=30, check=False)
+    return done.returncode == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.from_regex(CONNECTION_PATTERN.replace("(qemu:///system|", "(?:"), fullmatch=True))
+def test_whatever_is_taken_is_an_ssh_destination(text: str) -> None:
+    assume(text.isascii() and not text.endswith("\n"))
+    assert connection_fault(text) is None
+    host_name = read_connection(text).host or ""
+    assert host_name_fault(host_name) is not None or ssh_takes(text), text
+
+
+@pytest.mark.parametrize("option", [["-p", "0"], ["-p", "65536"], ["-l", "-x"]])
+def test_what_ssh_refuses_is_refused(option: list[str]) -> None:
+    done = subprocess.run(["ssh", "-F", "none", "-G", *option, "--", "h"], capture_output=True, check=False)
+    assert done.returncode != 0
+    text = f"qemu+ssh://h:{option[1]}/system" if option[0] == "-p" else f"qemu+ssh://{option[1]}@h/system"
+    assert connection_fault(text) is not None
 
 
 REFUSED = [
@@ -54,6 +86,7 @@ REFUSED = [
     ("192.0.2.11", "names no driver", "qemu:///system for this machine"),
     ("qemu+ssh://root@2001:db8::11/system", "stands in brackets", "qemu+ssh://root@[2001:db8::11]/system"),
     ("qemu+ssh://root@[fe80::1%25eno1]/system", "zone", "~/.ssh/config"),
+    ("qemu+ssh://root@[192.0.2.11]/system", "in brackets stands an IPv6 address", "[2001:db8::11]"),
     ("qemu+ssh://root@[::1/system", "brackets", "qemu+ssh://root@[2001:db8::11]/system"),
     ("qemu+ssh://root@-oProxyCommand=x/system", "begins with a hyphen", "~/.ssh/config"),
     ("qemu+ssh://-lroot@h/system", "user's name", "~/.ssh/config"),
