@@ -46,7 +46,7 @@ def ssh_takes(text: str) -> bool:
     return done.returncode == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.from_regex(CONNECTION_PATTERN.replace("(qemu:///system|", "(?:"), fullmatch=True))
 def test_whatever_is_taken_is_an_ssh_destination(text: str) -> None:
     assume(text.isascii() and not text.endswith("\n"))
