@@ -14,6 +14,7 @@ TWIN = Lock(given={int(IPv4Address("10.220.32.18")): Given("ci/c4308206-cp-0", "
 SOCKET = {"name": "node1", "connection": "qemu:///system"}
 LOOPBACK = network("127.0.0.10", "127.0.0.20", addressPrefix="127.0.0.0/24", gateway="127.0.0.1")
 DOCUMENTATION = network("192.0.2.10", "192.0.2.20", addressPrefix="192.0.2.0/24", gateway="192.0.2.1")
+PORTS = "qemu+ssh://root@127.0.0.1"
 DNS = "infrastructure.dnsServers[0]"
 ADDRESS_PREFIX = "logicalNetworks[0].addressPrefix"
 DHCP_RANGE = "infrastructure.dhcpRanges[0]"
@@ -105,6 +106,11 @@ SITE_CASES: list[tuple[str, str, dict[str, Any]]] = [
         "reserved-for-another",
         "reservations[0]",
         {**reserved(("192.168.1.9", "printer")), **reached("qemu+ssh://192.168.1.9/system")},
+    ),
+    (
+        "tunnel-address-missing",
+        "hosts[0]",
+        {**reached(f"{PORTS}:2201/system", f"{PORTS}:2202/system"), "netplan": {"transport": "vxlan"}},
     ),
     ("duplicate-connection", "hosts[1].connection", reached("qemu+ssh://root@h/system", "qemu+ssh://h/system")),
     ("duplicate-connection", "hosts[1].connection", reached("qemu+ssh://h/system", "qemu+ssh://H.:22/system")),

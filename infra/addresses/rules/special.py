@@ -80,7 +80,7 @@ def address_of_nobody(facts: Facts) -> Iterator[Fault]:
         block = unusable(span)
         if block is None or any(one.first <= span.first and span.last <= one.last for one in reported):
             continue
-        if path[-1] in ("addressPrefix",):
+        if path[-1] == "addressPrefix":
             reported.append(span)
         message = f"{what} lies in {block.prefix} ({block.name}), where no machine has an address"
         if len(span) > len(block.span):
