@@ -244,7 +244,7 @@ def _host(instance: str, host: HostSpec) -> Host:
         underlay_address=str(host.underlay_address) if host.underlay_address else None,
         uplink=host.uplink,
         is_local=host.is_local,
-        prepare=not host.is_local if host.prepare is None else host.prepare,
+        prepare=host.is_prepared,
         is_lost=host.lost,
         drains_live=host.drains_live,
     )

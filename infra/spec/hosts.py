@@ -116,6 +116,11 @@ class HostSpec(Model):
         return self.connection == LOCAL_CONNECTION
 
     @property
+    def is_prepared(self) -> bool:
+        """Tell whether what is missing on it is made, and not only reported."""
+        return not self.is_local if self.prepare is None else self.prepare
+
+    @property
     def ssh_destination(self) -> str | None:
         """Return `user@host:port` as ssh takes it for a jump; None for this machine."""
         return None if self.is_local else self.connection.split("/")[2]

@@ -211,12 +211,15 @@ SITE_CASES: list[tuple[str, str, dict[str, Any]]] = [
         },
     ),
     ("gateway-of-another-stack", "site", {"hosts": [SOCKET], "lock": OTHER_STACK}),
+    ("uplink-of-another-stack", "site", {"clusters": [ONE], "lock": OTHER_STACK}),
     (
         "gateway-of-another-stack",
         "site",
         {"hosts": [host(1), host(2)], "lock": OTHER_STACK, "netplan": {"transport": "vxlan"}},
     ),
 ]
+
+BY_HAND = {"hosts": [host(prepare=False)]}
 
 SITE_SOUND: list[dict[str, Any]] = [
     dns("100.64.0.9"),
@@ -279,9 +282,9 @@ SITE_SOUND: list[dict[str, Any]] = [
     reserved(("10.220.32.20", "lab-a-cp-0")),
     reserved(("10.220.32.20", "lab-a-cp-0"), ("10.220.32.20", "a-cp-0")),
     reserved(("10.220.32.90", "lab-printer"), ("10.220.32.91", "a printer"), ("10.220.32.92", "web-vip")),
-    {"lock": OTHER_STACK, "clusters": [ONE]},
-    {**reserved(("10.220.32.18", "lab-a/b-cp-0")), "lock": OTHER_STACK},
-    {**reserved(("10.220.32.18", "lab-a-b-cp-0")), "lock": OTHER_STACK},
-    {**reserved(("10.220.32.18", "b-cp-0")), "lock": OTHER_STACK},
+    {"lock": OTHER_STACK, "clusters": [ONE], **BY_HAND},
+    {**reserved(("10.220.32.18", "lab-a/b-cp-0")), "lock": OTHER_STACK, **BY_HAND},
+    {**reserved(("10.220.32.18", "lab-a-b-cp-0")), "lock": OTHER_STACK, **BY_HAND},
+    {**reserved(("10.220.32.18", "b-cp-0")), "lock": OTHER_STACK, **BY_HAND},
     {"infra": infra_pool(20, 25), **reached("qemu+ssh://root@192.168.1.26/system")},
 ]
