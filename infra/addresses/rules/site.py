@@ -96,15 +96,14 @@ def gateway_of_another_stack(facts: Facts) -> Iterator[Fault]:
 def uplink_of_another_stack(facts: Facts) -> Iterator[Fault]:
     """A VLAN of an uplink is a port of one bridge, and each stack makes bridges of its own."""
     others = _others(facts)
-    hosts = [
-        one for one in facts.spec.standing_hosts if facts.spec.network_mode(one) == "bridge" and one.is_prepared
-    ]
+    spec = facts.spec
+    hosts = [one for one in spec.standing_hosts if spec.network_mode(one) == "bridge" and one.is_prepared]
     if not others or not hosts:
         return
     names = ", ".join(one.name for one in hosts[:3]) + (" and others" if len(hosts) > 3 else "")
     message = (
-        f"`up` makes bridges on the uplinks of {names}, and refuses to while those of stack {', '.join(others)} stand "
-        "there: a VLAN is a port of one bridge"
+        f"`up` makes bridges on the uplinks of {names}, and refuses to while those of stack {', '.join(others)} "
+        "stand there: a VLAN is a port of one bridge"
     )
     remedy = (
         "give each stack a site of its own with other VLANs, or make bridges by hand that share them and write "
