@@ -9,6 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from infra.spec.arc import ArcSpec, ClusterArc
+from infra.spec.forms import CLUSTER_NAME, POOL_NAME, RELEASE, SITE_NAME
+from infra.spec.kubernetes_versions import DEFAULT_KUBERNETES_VERSION, KUBERNETES_VERSION
+from infra.spec.node_settings import LABEL_KEY, LABEL_VALUE, TAINT
 from infra.spec.ssh_keys import check_public_key
 from infra.spec.types import (
     Address,
@@ -26,7 +29,6 @@ from infra.spec.types import (
 
 DEFAULT_VM_SIZE = "Standard_A4_v2"
 DEFAULT_MAX_PODS = 110
-DEFAULT_KUBERNETES_VERSION = "1.34.4"
 DEFAULT_TIMEOUT_MINUTES = 10
 
 DeploymentClass = Literal["hyperconverged", "lowCapacity", "rackAware", "disaggregated", "resourceBridgeTest"]
@@ -34,8 +36,6 @@ DeploymentClass = Literal["hyperconverged", "lowCapacity", "rackAware", "disaggr
 Provisioning = Literal["machines", "kubernetes"]
 
 PodSecurity = Literal["privileged", "baseline", "restricted"]
-
-_SITE_PATTERN = r"^[A-Za-z0-9]([-_A-Za-z0-9]{0,62})$"
 
 
 class ResourceBridge(Model):
@@ -59,9 +59,7 @@ class ControlPlane(Model):
 class AgentPool(Model):
     """A pool of workers (API-GA agentPools): 1-64 nodes, 1-16 pools a cluster (SCALE)."""
 
-    name: Annotated[Name, published(pattern="^[a-z][a-z0-9]{2,11}$")] = Field(
-        description="3-12 characters, a letter first."
-    )
+    name: Annotated[Name, POOL_NAME] = Field(description="3-12 characters, a letter first.")
     count: Annotated[Integer, published(1, 64)] = Field(1, description="Number of nodes.")
     vm_size: Name = Field(DEFAULT_VM_SIZE, description="VM size of each node.")
     max_pods: Annotated[Integer, published(1)] = Field(DEFAULT_MAX_PODS, description="Most pods on a node.")
@@ -70,8 +68,10 @@ class AgentPool(Model):
     max_count: Annotated[Integer, published(1, 64)] | None = Field(None, description="With autoscaling.")
     os_type: Literal["Linux", "Windows"] = Field("Linux", description="Linux; Windows nodes aren't built here.")
     os_sku: Name | None = Field(None, alias="osSKU", description="Azure's own; not needed here.")
-    node_labels: dict[str, str] = Field({}, description="Kubernetes labels of the nodes.")
-    node_taints: tuple[str, ...] = Field((), description="Kubernetes taints, key=value:Effect.")
+    node_labels: dict[Annotated[str, LABEL_KEY], Annotated[str, LABEL_VALUE]] = Field(
+        {}, description="Kubernetes labels of the nodes."
+    )
+    node_taints: tuple[Annotated[str, TAINT], ...] = Field((), description="Kubernetes taints, key=value:Effect.")
 
     @property
     def planned_nodes(self) -> int:
@@ -98,7 +98,7 @@ class LoadBalancer(Model):
     addresses: tuple[Ranges, ...] = Field(
         (), description="Ranges a-b or prefixes, in the nodes' subnet and outside its pools."
     )
-    count: Annotated[Integer, published(0)] | None = Field(None, description="How many; we choose them.")
+    count: Annotated[Integer, published(0, 256)] | None = Field(None, description="How many; we choose them.")
 
     @property
     def ranges(self) -> list[AddressRange]:
@@ -138,10 +138,10 @@ class AddOns(Model):
 class ClusterSpec(Model):
     """One AKS cluster."""
 
-    name: Annotated[Name, published(pattern="^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$")] = Field(
+    name: Annotated[Name, CLUSTER_NAME] = Field(
         description="Lower case letters, digits and hyphens; the start of its machines' names."
     )
-    kubernetes_version: Annotated[str, Field(max_length=20, pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")] = Field(
+    kubernetes_version: Annotated[str, KUBERNETES_VERSION] = Field(
         DEFAULT_KUBERNETES_VERSION, description="Patch version, e.g. 1.34.4."
     )
     logical_network: Name = Field(description="Name of a logical network of the site.")
@@ -186,14 +186,12 @@ class PlacementSpec(Model):
 class StackConfig(Model):
     """All `azlocal:` keys of Pulumi.<stack>.yaml."""
 
-    site: Annotated[str, Field(pattern=_SITE_PATTERN)] = Field(
-        description="Reads hosts/<site>.yaml and netplans/<site>.yaml."
-    )
+    site: Annotated[str, SITE_NAME] = Field(description="Reads hosts/<site>.yaml and netplans/<site>.yaml.")
     deployment_class: DeploymentClass = Field(
         "hyperconverged",
         description="Whose limits hold. resourceBridgeTest: the bridge's three addresses and no clusters.",
     )
-    azure_local_release: Annotated[str, Field(pattern=r"^[0-9]{4}$")] | None = Field(
+    azure_local_release: Annotated[str, RELEASE] | None = Field(
         None, description='Azure Local release, e.g. "2602", whose Kubernetes versions count; absent: the newest.'
     )
     location: Name = Field("eastus", description="The Azure region of the Arc resources.")

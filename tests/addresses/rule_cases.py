@@ -127,7 +127,17 @@ INSTANCE_CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("kubernetes-version-unsupported", VERSION, {"clusters": [cluster(kubernetesVersion="1.32.7")]}),
     ("kubernetes-version-older", VERSION, {"clusters": [cluster(kubernetesVersion="1.30.14")]}),
     ("kubernetes-version-newer", VERSION, {"clusters": [cluster(kubernetesVersion="1.34.4")]}),
-    ("kubernetes-version-newer", VERSION, {"clusters": [cluster(kubernetesVersion="1.32.10")]}),
+    (
+        "kubernetes-version-newer",
+        VERSION,
+        {"clusters": [cluster(kubernetesVersion="1.32.10", provisioning="machines")]},
+    ),
+    ("kubernetes-version-not-built", VERSION, {"clusters": [cluster(kubernetesVersion="1.32.10")]}),
+    ("kubernetes-version-not-built", VERSION, {"clusters": [cluster(kubernetesVersion="1.34.5")]}),
+    ("kubernetes-version-not-built", VERSION, {"clusters": [cluster(kubernetesVersion="1.99.0")]}),
+    ("kubernetes-version-not-built", VERSION, {"clusters": [cluster(kubernetesVersion="2.0.0")]}),
+    ("kubernetes-version-not-built", VERSION, {"clusters": [cluster(kubernetesVersion="1.33.4")]}),
+    ("kubernetes-version-not-built", VERSION, {"clusters": [cluster(kubernetesVersion="1.30.14")]}),
     (
         "kubernetes-version-newer",
         VERSION,
@@ -321,8 +331,9 @@ SOUND: list[dict[str, Any]] = [
         ]
     },
     {"clusters": [cluster(provisioning="machines")], "stack": {"nodeImage": "plain"}},
-    {"clusters": [cluster(kubernetesVersion="1.31.12")]},
-    {"clusters": [cluster(kubernetesVersion="1.30.13")], "stack": {"azureLocalRelease": "2510"}},
+    {"clusters": [cluster(kubernetesVersion="1.31.12", provisioning="machines")]},
+    {"clusters": [cluster(kubernetesVersion="1.30.13", provisioning="machines")]}
+    | {"stack": {"azureLocalRelease": "2510"}},
     {"clusters": [pods("172.30.0.0/22")]},
     {"clusters": [vip("10.220.32.17"), cluster("b", controlPlane={"hostIP": "10.220.32.38"})]},
     {"clusters": [vip("10.220.32.254")]},

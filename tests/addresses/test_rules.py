@@ -8,12 +8,13 @@ from infra.addresses import plan_addresses
 from infra.addresses.lock import Given, Lock
 from infra.addresses.rules import RULES
 from tests.addresses.network_cases import NETWORK_CASES
+from tests.addresses.node_cases import NODE_CASES, NODE_SOUND
 from tests.addresses.rule_cases import DHCP, INSTANCE_CASES, ONE, SOUND, balancer, pool
 from tests.addresses.site_cases import SITE_CASES, SITE_SOUND
 from tests.instances import SIZES, cluster, files, host, infrastructure, make_spec, network, spec_of
 
-CASES = [*INSTANCE_CASES, *NETWORK_CASES, *SITE_CASES]
-ALL_SOUND = [*SOUND, *SITE_SOUND]
+CASES = [*INSTANCE_CASES, *NETWORK_CASES, *NODE_CASES, *SITE_CASES]
+ALL_SOUND = [*SOUND, *NODE_SOUND, *SITE_SOUND]
 
 
 @pytest.mark.parametrize(
