@@ -269,6 +269,8 @@ def test_a_check_that_fails_itself_hides_no_other(monkeypatch: pytest.MonkeyPatc
         "qemu+tls://h/system",
         "qemu+ssh://root@nobody.invalid/system",
         "qemu+ssh://root@192.168.1.300/system",
+        f"qemu+ssh://root@{'n' * 64}/system",
+        "qemu+ssh://root@a..b/system",
     ],
 )
 def test_no_connection_is_a_traceback(connection: str, capfd: pytest.CaptureFixture[str]) -> None:
@@ -280,6 +282,7 @@ def test_no_connection_is_a_traceback(connection: str, capfd: pytest.CaptureFixt
     assert found.access.stage == "unreachable"
     assert "said nothing" not in found.access.message
     assert "azlocal itself" not in found.access.message
+    assert "let us in" not in found.access.message
     assert "Traceback" not in capfd.readouterr().err
 
 
