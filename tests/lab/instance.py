@@ -70,8 +70,7 @@ def instances(lab: Lab, folder: Path) -> Iterator[MakeInstance]:
         return project
 
     def left() -> list[str]:
-        standing = [host for host in lab.hosts if host.is_on]  # one that is lost keeps what it has
-        return [f"{host.name}: {line}" for host in standing for line in sorted(traces(host) - before[host.name])]
+        return [f"{host.name}: {line}" for host in lab.hosts for line in sorted(traces(host) - before[host.name])]
 
     try:
         yield make
