@@ -115,7 +115,7 @@ def test_faults_of_yaml_and_of_values_come_together(tmp_path: Path) -> None:
             "hosts",
             [{"name": "n", "connection": "xen://x"}],
             "bad-connection",
-            "'xen://x' is not a libvirt",
+            "azlocal can't work with 'xen://x'",
         ),
         ("hosts", "vmSizes", {"X": {"vcpus": 0, "memoryGiB": 1}}, "wrong-value", "0 is less than 1"),
         (

@@ -9,8 +9,9 @@ from infra.addresses.claims import Need, cluster_need, infrastructure_need
 from infra.addresses.plan import INFRASTRUCTURE
 from infra.addresses.planner import plan_addresses
 from infra.addresses.sizing.propose import Wish, propose
+from infra.spec.connections import LOCAL_CONNECTION
 from infra.spec.findings import Finding
-from infra.spec.hosts import LOCAL_CONNECTION, HostsFile, HostSpec
+from infra.spec.hosts import HostsFile, HostSpec
 from infra.spec.loader import InstanceSpec, Sources
 from infra.spec.netplan import AddressPool, Infrastructure, Netplan
 from infra.spec.stack import ClusterSpec, StackConfig
