@@ -43,9 +43,10 @@ _TOKENS = st.sampled_from(
     [*"abzAZ09-_./=,: é", "kubernetes.io/", "node.kubernetes.io/", "k8s.io/", "example.com/", "a" * 62, "x" * 64]
 )
 texts = st.lists(_TOKENS, max_size=6).map("".join)
-names = st.from_regex(f"({CLUSTER_NAME.pattern}|{POOL_NAME.pattern})", fullmatch=True) | st.text(
-    "ab0-_.A", max_size=9
-)
+odd = st.text("ab0-_.A", min_size=1, max_size=9)
+labels = st.from_regex(CLUSTER_NAME.pattern, fullmatch=True)
+names = labels | labels.map(lambda text: text[:20].strip("-")) | odd
+pool_names = st.from_regex(POOL_NAME.pattern, fullmatch=True)
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +164,7 @@ def test_kubeadm_takes_what_a_node_joins_with(bundle: Bundle, node: KubernetesNo
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[*HealthCheck])
-@given(names, names, names)
+@given(names, names, pool_names)
 def test_kubeadm_takes_whatever_names_the_plan_takes(
     bundle: Bundle, tmp_path: Path, stack: str, name: str, agents: str
 ) -> None:
