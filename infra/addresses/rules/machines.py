@@ -10,6 +10,7 @@ from infra.spec.vm_sizes import AZURE_SIZES
 
 BRIDGE_VCPUS = 4
 BRIDGE_MEMORY_GIB = 8
+WINDOWS_OFF_SINCE = "2509"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def clusters_at_test_site(facts: Facts) -> Iterator[Fault]:
 def unknown_vm_size(facts: Facts) -> Iterator[Fault]:
     """A VM size is Azure's or the site's own."""
     known = facts.vm_sizes
-    for path, size, _ in _sizes(facts):
+    for path, size, _ in sizes_of(facts):
         if size not in known:
             listed = sorted(known)
             remedy = f"define it under vmSizes in the hosts file, or use one of: {', '.join(listed[:8])}, …"
@@ -120,21 +121,34 @@ def unknown_vm_size(facts: Facts) -> Iterator[Fault]:
 def vm_size_not_for_control_plane(facts: Facts) -> Iterator[Fault]:
     """A control plane has one of the sizes that Azure Local offers for control planes."""
     known = facts.vm_sizes
-    for path, size, role in _sizes(facts):
+    for path, size, role in sizes_of(facts):
         if role == "controlPlane" and size in known and not known[size].for_control_plane:
             names = ", ".join(name for name, one in AZURE_SIZES.items() if one.for_control_plane)
             yield Fault("stack", path, f"control planes can't have size {size}", f"use one of: {names}")
 
 
-@rule("windows-pool", source="azlocal")
+@rule("windows-pool", source="azlocal; NEW 2509, 2510")
 def windows_pool(facts: Facts) -> Iterator[Fault]:
-    """A pool's nodes are ones that can be built here: Linux."""
+    """A pool's nodes are ones that can be built here: Linux.
+
+    Azure Local has Windows images only where they are switched on, and none of Windows Server 2019 any more.
+    """
+    release = facts.spec.stack.azure_local_release
     for path, cluster in facts.clusters:
         for number, pool in enumerate(cluster.agent_pools):
-            if pool.os_type != "Linux":
-                message = f"pool {pool.name} of cluster {cluster.name} is {pool.os_type}, which isn't built here"
-                remedy = "make it Linux; its addresses are in the plan all the same"
-                yield Fault("stack", (*path, "agentPools", number, "osType"), message, remedy)
+            if pool.os_type == "Linux":
+                continue
+            where = (*path, "agentPools", number)
+            message = f"pool {pool.name} of cluster {cluster.name} is {pool.os_type}, which isn't built here"
+            remedy = "make it Linux; its addresses are in the plan all the same"
+            yield Fault("stack", (*where, "osType"), message, remedy)
+            if release is None or release >= WINDOWS_OFF_SINCE:
+                message = f"pool {pool.name} is Windows, whose images Azure Local doesn't have by default"
+                remedy = "switch Windows node pools on in the instance before the cluster is deployed there"
+                yield Fault("stack", (*where, "osType"), message, remedy, "warning")
+            if pool.os_sku == "Windows2019":
+                message = f"pool {pool.name} is Windows Server 2019, whose support ended in March 2026"
+                yield Fault("stack", (*where, "osSKU"), message, "write Windows2022", "warning")
 
 
 @rule("no-linux-pool", source="ARCH")
@@ -161,7 +175,7 @@ def gpu_pool_not_linux(facts: Facts) -> Iterator[Fault]:
 @rule("vm-size-not-azure", source="SCALE, GPU", severity="info")
 def vm_size_not_azure(facts: Facts) -> Iterator[Fault]:
     """A VM size is one that Azure Local has too."""
-    own = {size: path for path, size, _ in reversed(list(_sizes(facts))) if size in facts.spec.hosts.vm_sizes}
+    own = {size: path for path, size, _ in reversed(list(sizes_of(facts))) if size in facts.spec.hosts.vm_sizes}
     if own:
         names = ", ".join(sorted(own))
         message = f"{names}: sizes of this site; Azure Local has none of that name"
@@ -184,7 +198,7 @@ def resource_bridge_too_small(facts: Facts) -> Iterator[Fault]:
         yield Fault("stack", ("resourceBridge", "vmSize"), message, "use Standard_A4_v2")
 
 
-def _sizes(facts: Facts) -> Iterator[tuple[KeyPath, str, str]]:
+def sizes_of(facts: Facts) -> Iterator[tuple[KeyPath, str, str]]:
     """Yield where a size stands, its name and the role that has it."""
     yield ("resourceBridge", "vmSize"), facts.spec.stack.resource_bridge.vm_size, "resourceBridge"
     for path, cluster in facts.clusters:

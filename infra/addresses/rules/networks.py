@@ -139,7 +139,7 @@ def network_without_pool(facts: Facts) -> Iterator[Fault]:
     """A network that clusters use has a pool for their nodes."""
     for network in facts.logical:
         if network.name in facts.used and not any(pool.gives for pool in network.pools):
-            message = f"network {network.name} has no pool of type vm, and clusters use it"
+            message = f"network {network.name} has no pool, and clusters use it"
             yield Fault("netplan", network.pools_path, message, "add ipPools with start and end")
 
 
