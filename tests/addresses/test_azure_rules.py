@@ -74,7 +74,8 @@ def test_a_custom_location_has_a_name_that_the_sdk_takes(name: str, monkeypatch:
     asked: dict[str, dict[str, Any]] = {}
     serializer = operations._SERIALIZER
     monkeypatch.setattr(serializer, "url", lambda part, value, kind, **bounds: asked.setdefault(part, bounds))
-    operations.build_create_or_update_request("rg", name, "00000000-0000-0000-0000-000000000001")
+    build: Any = operations.build_create_or_update_request
+    build("rg", name, "00000000-0000-0000-0000-000000000001")
     bounds = asked["resource_name"]
     assert {"pattern", "max_length"} <= bounds.keys()
     is_refused = any(serializer.validation[bound](name, wanted) for bound, wanted in bounds.items())
