@@ -8,6 +8,7 @@ from typing import Any, Final
 import pulumi
 
 from infra.components.node_image import NodeImageFiles
+from infra.declarations import host_inputs
 from infra.host_networks import Tunnel
 from infra.resources.declared import Host, Image, Network, StackIdentity
 from infra.topology import Host as HostTopology
@@ -89,25 +90,7 @@ class LostHost(pulumi.ComponentResource):
 
 
 def _declare_host(host: HostTopology, topology: Topology, owner: StackIdentity, parent: pulumi.Resource) -> Host:
-    return Host(
-        host.name,
-        pulumi.ResourceOptions(parent=parent),
-        instance=topology.instance,
-        name=host.name,
-        connection=host.connection,
-        storage_directory=host.storage_directory,
-        requested_machine_type=topology.machine_type,
-        prepare=host.prepare,
-        uplink=host.uplink,
-        bridges=[
-            {"name": network.bridge, "vlan": network.vlan}
-            for network in topology.networks
-            if network.host == host.name and network.mode == "bridge"
-        ],
-        machines=[machine.name for machine in topology.machines if machine.host == host.name],
-        owner=owner.uid,
-        lost=host.is_lost,
-    )
+    return Host(host.name, pulumi.ResourceOptions(parent=parent), **host_inputs(host, topology, owner.uid))
 
 
 def _neighbour(host: HostTopology) -> dict[str, Any]:

@@ -55,20 +55,32 @@ def diff(contract: Contract, state: Mapping[str, Any], news: Mapping[str, Any]) 
     once it is known.
     """
     changes = Changes()
-    for name, prop in contract.properties.items():
-        if prop.on_change is OnChange.IGNORE:
-            continue
-        for path in _differences(name, state.get(name), news.get(name)):
-            # To the engine a secret is one whole: by a path into it, a display may show what lies there.
-            changes.by_path[name if prop.secret else path] = prop.on_change
+    for one in differences(contract, state, news):
+        prop = contract.properties[one.path[0]]
+        # To the engine a secret is one whole: by a path into it, a display may show what lies there.
+        changes.by_path[one.path[0] if prop.secret else ".".join(one.path)] = prop.on_change
     return changes
 
 
-def _differences(path: str, old: Any, new: Any) -> Iterator[str]:
-    if new == UNKNOWN:
-        yield path
-    elif isinstance(old, Mapping) and isinstance(new, Mapping):
+@dataclass(frozen=True)
+class Difference:
+    """A value that differs: where, what stands, and what is wanted."""
+
+    path: tuple[str, ...]
+    old: Any
+    new: Any
+
+
+def differences(contract: Contract, state: Mapping[str, Any], news: Mapping[str, Any]) -> Iterator[Difference]:
+    """Yield what differs of the properties whose change means something."""
+    for name, prop in contract.properties.items():
+        if prop.on_change is not OnChange.IGNORE:
+            yield from _within((name,), state.get(name), news.get(name))
+
+
+def _within(path: tuple[str, ...], old: Any, new: Any) -> Iterator[Difference]:
+    if new != UNKNOWN and isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in sorted(old.keys() | new.keys()):
-            yield from _differences(f"{path}.{key}", old.get(key), new.get(key))
-    elif old != new:
-        yield path
+            yield from _within((*path, key), old.get(key), new.get(key))
+    elif new == UNKNOWN or old != new:
+        yield Difference(path, old, new)

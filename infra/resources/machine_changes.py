@@ -5,7 +5,7 @@ The plugin asks it of each diff, and `azlocal plan --against` of two plans: what
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from infra.resources.changes import Changes, Refused
@@ -50,6 +50,24 @@ def restarts_for(state: Mapping[str, Any], news: Mapping[str, Any], changes: Cha
 def restarting(machine: Mapping[str, Any]) -> list[str]:
     """Return the properties whose change takes a restart."""
     return ["diskGiB"] if machine["machineType"] == "container" else ["vcpus", "memoryMiB", "diskGiB"]
+
+
+def keep_planes(cluster: str, leaving: Iterable[str]) -> None:
+    """See that a cluster that stays gives up no control plane.
+
+    Args:
+        cluster: the cluster's name.
+        leaving: the control planes that are to go.
+
+    Raises:
+        Refused: there are some.
+    """
+    planes = sorted(leaving)
+    if planes:
+        raise Refused(
+            f"cluster {cluster} can't give up {', '.join(planes)}: a control plane is a member of etcd, and one "
+            "that just goes may take the cluster's data with it. Restore controlPlane.count"
+        )
 
 
 def spare_node(state: Mapping[str, Any], changes: Changes) -> str:

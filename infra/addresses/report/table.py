@@ -9,8 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from infra.addresses.diff import Changes, Kind
+from infra.addresses.effects import EffectKind, Effects
 from infra.addresses.plan import AddressPlan, NetworkPlan
-from infra.addresses.report.changes import change_rows, changes_line
+from infra.addresses.report.changes import change_rows, changes_line, effect_rows, untold_line
 from infra.addresses.report.looks import LOOKS
 from infra.addresses.report.runs import Run, build_runs
 from infra.addresses.report.words import verdict
@@ -21,6 +22,18 @@ _MARKS: dict[Kind, tuple[str, str]] = {
     "removed": ("-", "red"),
     "moved": ("→", "yellow"),
     "changed": ("~", "cyan"),
+}
+
+
+_EFFECT_STYLES: dict[EffectKind, str] = {
+    "refused": "bold red",
+    "removed": "red",
+    "replaced": "red",
+    "moved": "yellow",
+    "restarted": "yellow",
+    "patched": "cyan",
+    "kept": "dim",
+    "added": "green",
 }
 
 
@@ -46,7 +59,24 @@ def print_changes(changes: Changes, console: Console) -> None:
             mark, style = _MARKS[row.kind]
             table.add_row(Text(mark, style), Text(row.place), Text(row.owner, style), Text(row.why, "dim"))
         console.print(table)
+    _print_effects(changes.effects, console)
     console.print()
+
+
+def _print_effects(effects: Effects, console: Console) -> None:
+    if untold := untold_line(effects):
+        console.print(Text(f"  {untold}", "yellow"), highlight=False)
+    rows = effect_rows(effects)
+    if not rows:
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading, ratio in (("Effect", None), ("Machine", None), ("Why", 1)):
+        table.add_column(heading, no_wrap=heading == "Effect", overflow="fold", ratio=ratio)
+    for row in rows:
+        style = _EFFECT_STYLES[row.kind]
+        why = Text(row.why) if not row.then else Text.assemble(row.why, "\n", (row.then, "dim"))
+        table.add_row(Text(row.kind, style), Text(row.names), why)
+    console.print(table)
 
 
 def render_tables(plan: AddressPlan, changes: Changes | None = None, width: int = 100) -> str:
