@@ -78,7 +78,8 @@ def test_a_custom_location_has_a_name_that_the_sdk_takes(name: str, monkeypatch:
     build("rg", name, "00000000-0000-0000-0000-000000000001")
     bounds = asked["resource_name"]
     assert {"pattern", "max_length"} <= bounds.keys()
-    is_refused = any(serializer.validation[bound](name, wanted) for bound, wanted in bounds.items())
+    checks: dict[str, Any] = dict(serializer.validation)
+    is_refused = any(checks[bound](name, wanted) for bound, wanted in bounds.items())
     assert ("arc-custom-location-name" in rules_of(connected(placed({"name": name})))) == is_refused
 
 
