@@ -10,6 +10,7 @@ from infra.spec.findings import KeyPath, Severity, shown
 from infra.spec.loader import InstanceSpec
 from infra.spec.stack import ClusterSpec
 
+_OID_COMMAND = "`az ad sp show --id bc313c14-388c-4e7d-a58e-70017303ee3b --query id -o tsv`"
 _RESOURCE_NAME = re.compile(r"[-_a-zA-Z0-9]{1,260}")
 
 
@@ -121,7 +122,9 @@ def arc_features_exclude(facts: Facts) -> Iterator[Fault]:
             )
         if arc.custom_locations and not wanted:
             message = f"cluster {cluster.name} has custom locations, and their feature is off"
-            yield Fault("stack", (*path, "customLocations"), message, "set customLocationsFeature.enabled: true")
+            needed = "" if arc.custom_locations_feature.oid else f" with oid, as {_OID_COMMAND} says it"
+            remedy = f"switch customLocationsFeature on{needed}; or remove customLocations"
+            yield Fault("stack", (*path, "customLocations"), message, remedy)
 
 
 @rule("arc-custom-locations-oid", source="arc_facts §8.6, §9 (15)")
@@ -131,8 +134,7 @@ def arc_custom_locations_oid(facts: Facts) -> Iterator[Fault]:
         feature = arc.custom_locations_feature
         if feature.enabled and feature.oid is None:
             message = f"customLocationsFeature of cluster {cluster.name} has no oid"
-            remedy = "add oid: `az ad sp show --id bc313c14-388c-4e7d-a58e-70017303ee3b --query id -o tsv`"
-            yield Fault("stack", (*path, "customLocationsFeature"), message, remedy)
+            yield Fault("stack", (*path, "customLocationsFeature"), message, f"add oid: {_OID_COMMAND}")
 
 
 @rule("arc-workload-identity-without-issuer", source="arc_facts §1.10")

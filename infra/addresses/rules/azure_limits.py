@@ -149,5 +149,5 @@ def rack_aware_control_plane(facts: Facts) -> Iterator[Fault]:
         if 1 < planes <= count:
             message = f"{planes} control-plane nodes may all run in one zone, which has {count} hosts"
             better = next((one for one in (3, 5) if one > count), None)
-            remedy = f"use {better} nodes" if better else "no control plane is large enough: 5 nodes at most"
+            remedy = f"write count: {better}" if better else "no control plane is large enough: 5 nodes at most"
             yield Fault("stack", (*path, "controlPlane", "count"), message, remedy)

@@ -169,9 +169,10 @@ def arc_flux_credentials(facts: Facts) -> Iterator[Fault]:
             message = f"{has} is given without {lacks}; Azure's client takes both or neither"
             what = "configurationProtectedSettings" if lacks == "httpsKey" else "gitRepository"
             yield Fault("stack", given[has][0], message, f"add {lacks} to {what}, or remove {has}")
-        for name in settings.keys() - {_SSH_SETTING, _HTTPS_SETTING}:
+        for name in sorted(settings.keys() - {_SSH_SETTING, _HTTPS_SETTING}):
             message = f"Azure's client knows no protected setting {shown(name)} of a Git repository"
-            remedy = f"write {_SSH_SETTING} or {_HTTPS_SETTING}"
+            own = _SSH_SETTING if is_ssh else f"{_HTTPS_SETTING}, beside httpsUser of gitRepository"
+            remedy = f"rename it to {own}; or remove it"
             yield Fault("stack", (*path, "configurationProtectedSettings", name), message, remedy, "warning")
 
 

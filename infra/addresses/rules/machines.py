@@ -110,10 +110,11 @@ def clusters_at_test_site(facts: Facts) -> Iterator[Fault]:
 def unknown_vm_size(facts: Facts) -> Iterator[Fault]:
     """A VM size is Azure's or the site's own."""
     known = facts.vm_sizes
-    for path, size, _ in sizes_of(facts):
+    for path, size, role in sizes_of(facts):
         if size not in known:
-            listed = sorted(known)
-            remedy = f"define it under vmSizes in the hosts file, or use one of: {', '.join(listed[:8])}, …"
+            listed = sorted(name for name, one in known.items() if role != "controlPlane" or one.for_control_plane)
+            listed = [name for name in listed if not known[name].gpus][:8]
+            remedy = f"define it under vmSizes in the hosts file, or use one of: {', '.join(listed)}"
             yield Fault("stack", path, f"there is no VM size '{size}'", remedy)
 
 
