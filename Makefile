@@ -20,7 +20,7 @@ LAB ?= lab-local
 N ?= 4
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 
-.PHONY: help setup up preview refresh outputs ssh kubeconfig down env lab lab-down \
+.PHONY: help setup up adopt preview refresh outputs ssh kubeconfig down env lab lab-down \
 	test test-unit test-engine test-lab test-e2e test-vm quick costs lint bench lock clean clean-cache
 
 help: ## what can be done here
@@ -42,6 +42,8 @@ ssh: setup ## log in to a machine: make ssh MACHINE=local-a-cp-0; its host key i
 	@scripts/stack.sh login
 kubeconfig: setup ## let kubectl use the clusters: make kubeconfig, or CLUSTER=a for one and to switch to it
 	@scripts/stack.sh kubeconfig
+adopt: setup ## go on with what stands where its state was lost: nothing is made anew (PULUMI_FLAGS=--yes: don't ask)
+	@scripts/stack.sh adopt
 down: setup ## take everything of the instance away again; its configuration stays
 	@scripts/stack.sh down
 env: ## print the settings for using pulumi and azlocal by hand: eval "$$(make env)"

@@ -8,6 +8,7 @@ from bench.cluster import cluster_of_two_nodes
 from bench.hosts import sixteen_hosts_prepared, sixteen_hosts_prepared_on_shared_processors
 from bench.parallel_machines import parallel_machines
 from bench.planning import plan_as_a_process, plan_grows_linearly, plan_of_200_nodes, plan_of_6400_nodes
+from bench.restart import restart
 from bench.up_down import up_down
 
 BENCHMARKS = (
@@ -20,6 +21,7 @@ BENCHMARKS = (
     sixteen_hosts_prepared_on_shared_processors,
     cluster_of_two_nodes,
     up_down,
+    restart,
 )
 
 if __name__ == "__main__":

@@ -105,6 +105,12 @@ def make(checkout: Path, target: str) -> list[str]:
     return ["make", "--directory", str(checkout), target, f"STACK={STACK}"]
 
 
+def kubeconfig(checkout: Path) -> str:
+    """Return an instance's kubeconfig; not by `make kubeconfig`, which merges it into the user's own."""
+    command = f'eval "$(make --silent env)"; pulumi stack output kubeconfig --show-secrets --stack {STACK}'
+    return subprocess.run(["bash", "-c", command], cwd=checkout, capture_output=True, text=True, check=True).stdout
+
+
 # -- the yardstick --------------------------------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from bench.cluster import by_hand, checkout, make, start_hypervisor
+from bench.cluster import by_hand, checkout, kubeconfig, make, start_hypervisor
 from bench.phases import Phase, Recording, recorded, table
 from bench.picture import PUBLISHED, Bar, picture
 from bench.result import hardware, machine
@@ -128,7 +128,7 @@ def _life(copy: Path, suffix: str, folder: Path) -> Iterator[Run]:
         log = event_log("up")
         with _watched(f"up{suffix}", log, runs) as recording:
             _run(copy, "up", log)
-        api = ClusterApi(_kubeconfig(copy))
+        api = ClusterApi(kubeconfig(copy))
         runs[-1] = _told(runs[-1], recording, api)
         yield runs[-1]
         with _watched(f"an application answers at its LoadBalancer address{suffix}", log, runs):
@@ -160,12 +160,6 @@ def _run(copy: Path, target: str, log: Path) -> None:
     done = subprocess.run(make(copy, target), env=os.environ | flags, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"make {target} failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
-
-
-def _kubeconfig(copy: Path) -> str:
-    # Not by `make kubeconfig`, which merges it into the user's own.
-    command = 'eval "$(make --silent env)"; pulumi stack output kubeconfig --show-secrets --stack bench'
-    return subprocess.run(["bash", "-c", command], cwd=copy, capture_output=True, text=True, check=True).stdout
 
 
 # -- moments --------------------------------------------------------------------------------------

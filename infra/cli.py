@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # Command groups of other parts, by name: the module that has its `app`, and what the help says.
 _GROUPS = {
+    "adopt": ("infra.stack.cli", "Go on with what stands, where its Pulumi state was lost."),
     "arc": ("infra.arc_commands.cli", "See what Azure Arc needs, and how a cluster's connection is."),
     "doctor": ("infra.doctor.cli", "Look at every host of a stack: what is wrong, what to do."),
     "image": ("infra.image.cli", "Build and inspect the image that machines boot."),

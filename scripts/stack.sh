@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# stack.sh VERB: what make's up, down, preview, refresh, outputs, ssh, kubeconfig and env do. STACK names the stack; PULUMI_FLAGS
-# goes to the engine as it is. A user who is at home in Pulumi can run `eval "$(make env)"` and use it bare.
+# stack.sh VERB: what make's up, adopt, down, preview, refresh, outputs, ssh, kubeconfig and env do. STACK names the
+# stack; PULUMI_FLAGS goes to the engine as it is. A user who is at home in Pulumi can run `eval "$(make env)"` and use it bare.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
@@ -112,6 +112,8 @@ up() {
   run up "${flags[@]}"
 }
 
+adopt() { run adopt "${flags[@]}"; }
+
 down() { run down "${flags[@]}"; }
 
 preview() { run preview "${flags[@]}"; }
@@ -139,9 +141,9 @@ login() {
 choose
 case ${1:-} in
   env) print_environment ;;
-  up | down | preview | refresh | outputs | login | kubeconfig)
+  up | adopt | down | preview | refresh | outputs | login | kubeconfig)
     keep_stack_file
     "$1"
     ;;
-  *) die "usage: stack.sh up|down|preview|refresh|outputs|login|kubeconfig|env" ;;
+  *) die "usage: stack.sh up|adopt|down|preview|refresh|outputs|login|kubeconfig|env" ;;
 esac

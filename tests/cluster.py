@@ -234,17 +234,18 @@ def load_balancer_address(k8s: Kubernetes, service: str) -> str:
     return eventually(ask, f"an address for service {service}")
 
 
-def _command_line(pid: str) -> str:
-    """Return a process's command line, empty where it has ended."""
+def _process(pid: str) -> str:
+    """Return a process's command line and environment, empty where it has ended."""
     try:
-        return Path("/proc", pid, "cmdline").read_bytes().decode(errors="replace").replace("\0", " ")
+        parts = [Path("/proc", pid, name).read_bytes() for name in ("cmdline", "environ")]
     except OSError:
         return ""
+    return b"".join(parts).decode(errors="replace").replace("\0", " ")
 
 
 @contextmanager
-def recorded_commands() -> Iterator[set[str]]:
-    """Collect the command line of every process that runs meanwhile, in machines and on the host."""
+def recorded_processes() -> Iterator[set[str]]:
+    """Collect command line and environment of every process that runs meanwhile, in machines and on the host."""
     seen: set[str] = set()
     done = Event()
 
@@ -255,7 +256,7 @@ def recorded_commands() -> Iterator[set[str]]:
             looks = {pid: looks.get(pid, 0) + 1 for pid in pids}
             # A process may become another program after it was seen: it is read at every look of its first second,
             # and later every five seconds.
-            seen.update(_command_line(pid) for pid, times in looks.items() if times <= 5 or times % 25 == 0)
+            seen.update(_process(pid) for pid, times in looks.items() if times <= 5 or times % 25 == 0)
 
     thread = Thread(target=look)
     thread.start()

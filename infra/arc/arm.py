@@ -120,10 +120,13 @@ class Arm:
             with applied(current(_REQUEST_SECONDS)):
                 found: Body = request()
         except AzureError as error:
-            if is_missing(error):
+            if self._is_missing(error):
                 return None
             raise mapped(error, doing) from error
         return found
+
+    def _is_missing(self, error: AzureError) -> bool:
+        return is_missing(error, is_emulator=self.environment.is_emulator)
 
     def _put(
         self,
@@ -159,7 +162,7 @@ class Arm:
             try:
                 begin(*arguments, polling=polling, params=dict(params or {}), **more).result()
             except AzureError as error:
-                if not is_missing(error):
+                if not self._is_missing(error):
                     raise
             return {}
 

@@ -74,13 +74,20 @@ _BY_WORDING: Final = (
 
 # Other 404s (a subscription, a provider, a proxy's own page) don't say that a resource isn't there.
 _MISSING: Final = frozenset({"ResourceNotFound", "ResourceGroupNotFound", "ParentResourceNotFound", "NotFound"})
+_MISSING_IN_EMULATOR: Final = _MISSING | {"SubscriptionNotFound"}
 
 
-def is_missing(error: AzureError) -> bool:
-    """Return whether Azure says that there is no such resource. The one place that decides it."""
+def is_missing(error: AzureError, *, is_emulator: bool) -> bool:
+    """Return whether Azure says that there is no such resource. The one place that decides it.
+
+    Args:
+        error: What the client raised.
+        is_emulator: An emulator makes up its subscription with its store; where that is another one, all that was
+            in the old is gone. Azure's own may only be hidden from the credential, with all that stands in it.
+    """
     if not isinstance(error, HttpResponseError) or error.status_code != 404:
         return False
-    return _of(_body(error))[0] in _MISSING
+    return _of(_body(error))[0] in (_MISSING_IN_EMULATOR if is_emulator else _MISSING)
 
 
 def mapped(error: AzureError, doing: str, resource: Mapping[str, Any] | None = None) -> ArcError:

@@ -23,6 +23,9 @@ SYSTEM = "kube-system"
 METALLB = "metallb-system"
 STORAGE = "local-path-storage"
 
+RELEASES = {"calico": SYSTEM, "metallb": METALLB, "local-path-provisioner": STORAGE}
+"""Helm releases by name, each with its namespace."""
+
 METALLB_SECRET = {"namespace": METALLB, "name": "metallb-memberlist", "key": "secretkey"}
 """What speakers can't start without. MetalLB's controller makes it later, and keeps one that is there."""
 

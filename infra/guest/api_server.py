@@ -61,6 +61,16 @@ def api_server_files(version: str, pod_security: PodSecurity) -> dict[str, str]:
     }
 
 
+def pod_security_of(admission: str) -> PodSecurity | None:
+    """Return the level that a control plane's `admission.yaml` asks for; None where it has none."""
+    content = yaml.safe_load(admission) or {}
+    for plugin in content.get("plugins", ()):
+        if plugin["name"] == "PodSecurity":
+            level: PodSecurity = plugin["configuration"]["defaults"]["enforce"]
+            return level
+    return None
+
+
 def api_server_settings() -> dict[str, Any]:
     """Return what kubeadm's ClusterConfiguration says of the API server, as of v1beta4."""
     arguments = {

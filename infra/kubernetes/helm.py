@@ -13,10 +13,13 @@ from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from infra.errors import Interrupted, UserError
 from infra.kubernetes.memory_file import MemoryFile
+
+if TYPE_CHECKING:
+    from infra.kubernetes.api import ClusterApi
 
 VARIABLE: Final = "AZLOCAL_HELM"
 IN_SECRETS: Final = "secret"
@@ -218,6 +221,18 @@ def stored_releases(records: Iterable[Mapping[str, Any]]) -> list[Release]:
         newest[record["metadata"]["namespace"], record["metadata"]["labels"]["name"]] = record
     found = [_stored(record) for record in newest.values()]
     return [Release(one.name, one.namespace, one.status, f"{one.chart}-{one.chart_version}") for one in found]
+
+
+def forget_release(api: ClusterApi, namespace: str, name: str) -> None:
+    """Remove what helm notes of a release, if there is any; nothing that the release made is touched.
+
+    Another `helm install` of that name takes over objects that carry its annotations (Helm 3.2 and newer).
+
+    Raises:
+        UserError: the API server doesn't answer, or refuses.
+    """
+    query = {"labelSelector": f"owner=helm,name={name}", "fieldSelector": "type=helm.sh/release.v1"}
+    api.send("DELETE", f"/api/v1/namespaces/{namespace}/secrets", query=query)
 
 
 def _revision(record: Mapping[str, Any]) -> int:

@@ -28,6 +28,11 @@ from infra.kubernetes.kubeconfig import user_of
 _LIFETIME: Final = timedelta(days=3650)
 # A host whose clock is behind would refuse a certificate that begins now.
 _CLOCK_SKEW: Final = timedelta(minutes=10)
+PKI_FILES: Final = (
+    *("ca.crt", "ca.key", "etcd/ca.crt", "etcd/ca.key"),
+    *("front-proxy-ca.crt", "front-proxy-ca.key", "sa.key", "sa.pub"),
+)
+"""What every control plane of a cluster starts from, by path under /etc/kubernetes/pki."""
 _TOKEN_ALPHABET: Final = string.ascii_lowercase + string.digits
 # kubeadm binds this group to cluster-admin; unlike system:masters, an administrator can take that away again.
 _ADMINISTRATORS: Final = "kubeadm:cluster-admins"
@@ -75,6 +80,22 @@ def generate_pki() -> ClusterPki:
             "sa.pub": _public_pem(signer),
         },
     )
+
+
+def restore_pki(files: dict[str, str]) -> ClusterPki:
+    """Return the identity of a cluster that stands, from what a control plane of it has.
+
+    The bootstrap token isn't among it: a new one is drawn, which the cluster learns when nodes are to join.
+
+    Args:
+        files: As `ClusterPki.files`.
+
+    Raises:
+        KeyError: One that every control plane has is missing.
+        ValueError: The authority's certificate can't be read.
+    """
+    ca = KeyPair(files["ca.crt"], files["ca.key"])
+    return ClusterPki(ca=ca, ca_hash=_pin(ca), token=_token(), files={name: files[name] for name in PKI_FILES})
 
 
 def administrator_kubeconfig(name: str, server: str, ca: KeyPair) -> str:

@@ -7,8 +7,12 @@ id that is drawn at random and kept in the state alone. It is made before anythi
 
 from __future__ import annotations
 
+import getpass
 import json
+import platform
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 from infra.kvm.errors import NotOurs
@@ -62,7 +66,8 @@ class Claim:
         return (
             f"instance {self.instance!r} stands there already, and another state made it: that of {self.made_by}. "
             "azlocal never touches what another state has made. Take it down there (`make down`), or give this "
-            "stack another name. Or, if that state is lost and all that it made may go, clusters' data included: "
+            "stack another name. If that state is lost, `make adopt` goes on with what stands, clusters included "
+            f"(STACK={self.stack}). Or, if all that it made may go, clusters' data included: "
             f"{TAKE_OVER}={self.id} make up"
         )
 
@@ -79,6 +84,12 @@ class Claim:
 
     def _content(self) -> bytes:
         return (json.dumps({"format": _FORMAT, **asdict(self)}, indent=1) + "\n").encode()
+
+
+def who_is_here() -> str:
+    """Return who runs this, on which machine, in which folder, and when: for people."""
+    when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return f"{getpass.getuser()} on {platform.node()} in {Path.cwd()}, {when}"
 
 
 def claim_file(directory: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Final
 
@@ -59,6 +59,15 @@ def owned_domain(
     if domain is not None and not mark.owns("domain", name, domain.UUIDString()):
         raise NotOurs(mark.refusal("domain", name, session.connection))
     return domain
+
+
+def owned_domains(session: HostSession, mark: Mark) -> Iterator[libvirt.virDomain]:
+    """Yield every domain of a host that is ours; somebody else's may be gone while we look."""
+    for driver in (session.qemu, session.lxc):
+        for domain in driver.listAllDomains():
+            # Asked of the handle alone, for that reason.
+            if mark.owns("domain", domain.name(), domain.UUIDString()):
+                yield domain
 
 
 def live_view(domain: libvirt.virDomain) -> DomainView:
@@ -306,17 +315,17 @@ def remove_domain(domain: libvirt.virDomain) -> None:
 
 
 def remove_machine(session: HostSession, pool_name: str, name: str, machine_type: MachineType, mark: Mark) -> None:
-    """Remove domain, disk and seed, whatever of them is there.
+    """Remove domain, control groups, disk and seed, whatever of them is there.
 
     Raises:
         NotOurs: a domain of that name belongs to somebody else; nothing is removed.
     """
     domain = owned_domain(session, machine_type, name, mark)
     if domain is not None:
-        uuid = domain.UUIDString()
         remove_domain(domain)
-        if machine_type == "container":
-            _remove_control_groups(session, name, uuid)
+    if machine_type == "container":
+        # Whoever removed the domain by hand left them.
+        _remove_control_groups(session, name, mark.uuid("domain", name))
     pool = _usable_pool(session, pool_name)
     if pool is None:
         return  # disk and seed lie in the host's storage, and go when that goes

@@ -6,7 +6,7 @@ those others only: whoever else reaches it on the network below is not on the ma
 secrecy, and holds as far as senders' addresses can't be forged there.
 
 The device and the nftables tables carry our mark in their names, which are drawn from it. They are gone with the
-host's next boot; `refresh` and `up` see that.
+host's next boot, and a hook of libvirt's makes them again when it starts the network.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from infra.kvm.errors import HostError
+from infra.kvm.network_hook import HookCommand, install_hook, remove_hook
 from infra.kvm.ownership import Mark
 from infra.ssh import Shell
 
 PORT: Final = 4789
 """UDP, IANA's for VXLAN."""
+_NFT: Final = ("nft", "--json", "--file", "-")
 _EVERYBODY_ELSE: Final = "00:00:00:00:00:00"
 _OUR_BRIDGES: Final = "azl-*"
 _TABLE_FAMILY: Final = "ip"
@@ -54,24 +56,17 @@ class Gateway:
 
 def ensure_tunnel(shell: Shell, name: str, mark: Mark, bridge: str, mtu: int, wanted: Tunnel) -> None:
     """Bring the device and its guard to what is wanted; machines notice nothing of a changed peer."""
-    _ensure_guard(shell, _guard(mark, name), wanted)
+    _nft(shell, _guard_rules(_guard(mark, name), wanted))
     device = _device(mark, name)
     found = read_tunnel(shell, name, mark)
     if found is not None and (found.vni, found.local) != (wanted.vni, wanted.local):
         _delete_device(shell, device)
         found = None
-    links = [["link", "set", "dev", device, "mtu", str(mtu), "master", bridge, "up"]]
-    if found is None:
-        settings = ["id", str(wanted.vni), "local", wanted.local, "dstport", str(PORT)]
-        links.insert(0, ["link", "add", device, "type", "vxlan", *settings])
-        found = Tunnel(wanted.vni, wanted.local, ())
-    _batch(shell, "ip", links)
+    _batch(shell, "ip", [*([] if found else [_made(device, wanted)]), _joined(device, bridge, mtu)])
+    known = set(found.peers) if found else set()
     entries = [
-        ["fdb", action, _EVERYBODY_ELSE, "dev", device, "dst", peer]
-        for action, peers in (
-            ("append", set(wanted.peers) - set(found.peers)),
-            ("delete", set(found.peers) - set(wanted.peers)),
-        )
+        _sent_to(device, peer, action)
+        for action, peers in (("append", set(wanted.peers) - known), ("delete", known - set(wanted.peers)))
         for peer in sorted(peers)
     ]
     if entries:
@@ -99,7 +94,30 @@ def ensure_gateway(shell: Shell, name: str, mark: Mark, gateway: Gateway) -> Non
 
     Who is let in from outside is left to the host's own firewall.
     """
-    table = _table(mark, name)
+    _nft(shell, _gateway_rules(_table(mark, name), gateway))
+
+
+def ensure_at_boot(
+    shell: Shell, name: str, mark: Mark, bridge: str, mtu: int, tunnel: Tunnel, gateway: Gateway | None
+) -> None:
+    """Have a host make tunnel, guard and gateway again whenever it starts the network."""
+    device = _device(mark, name)
+    rules = [*_guard_rules(_guard(mark, name), tunnel)]
+    if gateway is not None:
+        rules += _gateway_rules(_table(mark, name), gateway)
+    # The guard first: nobody else is on the network before it stands.
+    commands = [
+        HookCommand(_NFT, _nftables(rules)),
+        HookCommand(["ip", "link", "delete", "dev", device], may_fail=True),
+        HookCommand(["ip", "-batch", "-"], _lines([_made(device, tunnel), _joined(device, bridge, mtu)])),
+    ]
+    if tunnel.peers:
+        sent = [_sent_to(device, peer, "append") for peer in tunnel.peers]
+        commands.append(HookCommand(["bridge", "-batch", "-"], _lines(sent)))
+    install_hook(shell, name, mark, commands)
+
+
+def _gateway_rules(table: str, gateway: Gateway) -> list[dict[str, Any]]:
     chains = [
         _chain(table, "out", type="nat", hook="postrouting", prio=100),
         _rule(
@@ -114,7 +132,7 @@ def ensure_gateway(shell: Shell, name: str, mark: Mark, gateway: Gateway) -> Non
             _match({"meta": {"key": outward}}, gateway.bridge, "!="),
         ]
         chains.append(_rule(table, "apart", *others, {"drop": None}))
-    _replace_table(shell, table, chains)
+    return _replaced_table(table, chains)
 
 
 def is_guarded(shell: Shell, name: str, mark: Mark) -> bool:
@@ -128,7 +146,8 @@ def has_gateway(shell: Shell, name: str, mark: Mark) -> bool:
 
 
 def remove_mesh(shell: Shell, name: str, mark: Mark) -> None:
-    """Remove the tunnel, its guard and the gateway's rules, whatever of them is there."""
+    """Remove the tunnel, its guard, the gateway's rules and the hook, whatever of them is there."""
+    remove_hook(shell, name, mark)
     if read_tunnel(shell, name, mark) is not None:
         _delete_device(shell, _device(mark, name))
     for table in (_table(mark, name), _guard(mark, name)):
@@ -136,18 +155,18 @@ def remove_mesh(shell: Shell, name: str, mark: Mark) -> None:
             shell.run(["nft", "delete", "table", _TABLE_FAMILY, table])
 
 
-def _ensure_guard(shell: Shell, table: str, tunnel: Tunnel) -> None:
+def _guard_rules(table: str, tunnel: Tunnel) -> list[dict[str, Any]]:
     """Drop this network's packets from hosts that aren't its own; other users of the port aren't touched."""
     others = [_match(_field("ip", "saddr"), {"set": list(tunnel.peers)}, "!=")] if tunnel.peers else []
     rule = [_match(_field("udp", "dport"), PORT), _match(_VNI_FIELD, tunnel.vni), *others, {"drop": None}]
     chain = _chain(table, "in", type="filter", hook="input", prio=0)
-    _replace_table(shell, table, [chain, _rule(table, "in", *rule)])
+    return _replaced_table(table, [chain, _rule(table, "in", *rule)])
 
 
-def _replace_table(shell: Shell, table: str, content: list[dict[str, Any]]) -> None:
+def _replaced_table(table: str, content: list[dict[str, Any]]) -> list[dict[str, Any]]:
     # Added first, so that deleting it can't fail: the new table replaces the old one in a single transaction.
     named = {"table": {"family": _TABLE_FAMILY, "name": table}}
-    _nft(shell, [{"add": named}, {"delete": named}, {"add": named}, *content])
+    return [{"add": named}, {"delete": named}, {"add": named}, *content]
 
 
 def _has_table(shell: Shell, table: str) -> bool:
@@ -168,8 +187,35 @@ def _guard(mark: Mark, name: str) -> str:
 
 def _batch(shell: Shell, program: str, commands: Sequence[Sequence[str]]) -> None:
     """Have iproute2 carry out several commands of one of its programs: sixteen hosts have many peers."""
-    lines = "".join(f"{' '.join(command)}\n" for command in commands)
-    shell.run([program, "-batch", "-"], input=lines.encode())
+    shell.run([program, "-batch", "-"], input=_lines(commands).encode())
+
+
+def _lines(commands: Sequence[Sequence[str]]) -> str:
+    return "".join(f"{' '.join(command)}\n" for command in commands)
+
+
+def _made(device: str, tunnel: Tunnel) -> list[str]:
+    return [
+        "link",
+        "add",
+        device,
+        "type",
+        "vxlan",
+        "id",
+        str(tunnel.vni),
+        "local",
+        tunnel.local,
+        "dstport",
+        str(PORT),
+    ]
+
+
+def _joined(device: str, bridge: str, mtu: int) -> list[str]:
+    return ["link", "set", "dev", device, "mtu", str(mtu), "master", bridge, "up"]
+
+
+def _sent_to(device: str, peer: str, action: str) -> list[str]:
+    return ["fdb", action, _EVERYBODY_ELSE, "dev", device, "dst", peer]
 
 
 def _delete_device(shell: Shell, device: str) -> None:
@@ -180,10 +226,12 @@ def _is_for_all(entry: Mapping[str, Any]) -> bool:
     return entry.get("mac") == _EVERYBODY_ELSE and "dst" in entry
 
 
+def _nftables(commands: list[dict[str, Any]]) -> str:
+    return json.dumps({"nftables": commands})
+
+
 def _nft(shell: Shell, commands: list[dict[str, Any]]) -> None:
-    done = shell.run(
-        ["nft", "--json", "--file", "-"], input=json.dumps({"nftables": commands}).encode(), check=False
-    )
+    done = shell.run(_NFT, input=_nftables(commands).encode(), check=False)
     if done.exit_code != 0:
         raise HostError(
             f"{shell.host}: nft refuses the rules of a mesh: {(done.stderr or done.stdout).strip()}. "

@@ -8,37 +8,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from infra.ssh import FileMissing, Shell
+from infra.kvm import systemd
+from infra.ssh import Shell
 
-_RUNS: Final = "/run/systemd/system"
-"""There only where systemd is the init (sd_booted(3))."""
-_UNITS: Final = "/etc/systemd/system"
 _LIBVIRT: Final = "libvirtd.service virtqemud.service virtlxcd.service virtstoraged.service"
 
 
 def install(shell: Shell, image: str, directory: str, options: str) -> None:
     """Have systemd mount the image onto the folder at each boot; it is left as it is now."""
-    if not shell.exists(_RUNS):
-        return
-    path = _path(shell, directory)
-    wanted = _unit(image, directory, options)
-    if _content(shell, path) == wanted:
-        return
-    shell.write_file(path, wanted.encode(), mode=0o644)
-    shell.run(["systemctl", "daemon-reload"])
-    shell.run(["systemctl", "--quiet", "enable", "--", path.rpartition("/")[2]])
+    if systemd.is_init(shell):
+        systemd.install_unit(shell, _name(shell, directory), _unit(image, directory, options))
 
 
 def uninstall(shell: Shell, directory: str) -> None:
     """Take the unit away; what is mounted stays so."""
-    if not shell.exists(_RUNS):
-        return
-    path = _path(shell, directory)
-    if not shell.exists(path):
-        return
-    shell.run(["systemctl", "--quiet", "disable", "--", path.rpartition("/")[2]])
-    shell.run(["rm", "--force", "--", path])
-    shell.run(["systemctl", "daemon-reload"])
+    if systemd.is_init(shell):
+        systemd.remove_unit(shell, _name(shell, directory))
 
 
 def _unit(image: str, directory: str, options: str) -> str:
@@ -60,14 +45,6 @@ WantedBy=multi-user.target
 """
 
 
-def _path(shell: Shell, directory: str) -> str:
-    """Return the unit's file: its name is the folder's, as systemd writes it."""
-    name = shell.run(["systemd-escape", "--path", "--suffix=mount", "--", directory]).stdout.strip()
-    return f"{_UNITS}/{name}"
-
-
-def _content(shell: Shell, path: str) -> str:
-    try:
-        return shell.read_file(path).decode()
-    except FileMissing:
-        return ""
+def _name(shell: Shell, directory: str) -> str:
+    """Return the unit's name, which is the folder's as systemd writes it."""
+    return shell.run(["systemd-escape", "--path", "--suffix=mount", "--", directory]).stdout.strip()

@@ -1,6 +1,7 @@
 """`python -m infra.stack VERB STACK [ARGUMENT …]`: what `make up` and its like do once the environment is chosen.
 
     up, preview, refresh, down    the engine's run with what goes before and after it; ARGUMENTs go to the engine
+    adopt                         a new state for what stands, where the old one is lost; --yes: doesn't ask
     show, ssh                     what was made, and a way in: MACHINE [COMMAND …]
     settle                        order after a killed run; --before-destroy
 
@@ -21,6 +22,7 @@ from infra.stack.messages import say
 from infra.stack.state import EngineFailed, Stack
 
 if TYPE_CHECKING:
+    from infra.provider.standing import Standing
     from infra.stack.engine import Program
 
 
@@ -30,7 +32,25 @@ def up(stack: Stack, *options: str) -> int:
     start_hypervisor()
     stack.select()
     settle(stack)
-    code = engine(stack, "up", "--yes", "--skip-preview", "--suppress-outputs", *options)
+    return _made(stack, *options)
+
+
+def adopt(stack: Stack, *options: str) -> int:
+    """Write a new state from what stands, as an `up` that makes nothing anew."""
+    from infra.stack import adoption
+
+    start_hypervisor()
+    found = adoption.find(stack)
+    adoption.confirm(stack, found, yes="--yes" in options)
+    build_image(stack)
+    adoption.take(stack, found)
+    stack.select()
+    settle(stack)
+    return _made(stack, *(one for one in options if one != "--yes"), standing=found.standing)
+
+
+def _made(stack: Stack, *options: str, standing: Standing | None = None) -> int:
+    code = engine(stack, "up", "--yes", "--skip-preview", "--suppress-outputs", *options, standing=standing)
     if code:
         return code
     from infra.stack import contexts
@@ -49,7 +69,9 @@ def down(stack: Stack, *options: str) -> int:
     standing = contexts.contexts_of(stack)
     start_hypervisor()
     settle(stack, "--before-destroy")
-    code = engine(stack, "destroy", "--yes", "--skip-preview", "--suppress-outputs", *options)
+    # A host that doesn't answer keeps only what stands on itself.
+    flags = ("--yes", "--skip-preview", "--suppress-outputs", "--continue-on-error")
+    code = engine(stack, "destroy", *flags, *options)
     if code == 0:
         from infra.kvm import daemon
 
@@ -94,11 +116,11 @@ def settle(stack: Stack, *options: str) -> int:
     return 0
 
 
-def engine(stack: Stack, verb: str, *options: str) -> int:
-    """Run the engine, with the program where it runs one."""
+def engine(stack: Stack, verb: str, *options: str, standing: Standing | None = None) -> int:
+    """Run the engine, with the program where it runs one; `standing` is what stands of an adopted instance."""
     from infra.stack.engine import run
 
-    return run(stack.name, verb, *options, load=load_program)
+    return run(stack.name, verb, *options, load=load_program, standing=standing)
 
 
 def build_image(stack: Stack) -> None:
@@ -148,7 +170,7 @@ def load_program() -> Program:
 
 
 VERBS: dict[str, Callable[..., int]] = {
-    verb.__name__: verb for verb in (up, down, preview, refresh, show, ssh, settle)
+    verb.__name__: verb for verb in (up, adopt, down, preview, refresh, show, ssh, settle)
 }
 
 if __name__ == "__main__":

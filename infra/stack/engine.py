@@ -21,13 +21,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
 from infra.provider.proto import language_pb2, language_pb2_grpc, plugin_pb2
 from infra.pulumi_cli import missing
 from infra.stack.plugins import attached
+from infra.stack.settle import lost_hosts
+
+if TYPE_CHECKING:
+    from infra.provider.standing import Standing
 
 _MAX_MESSAGE: Final = 400 * 1024 * 1024  # the engine's own limit
 _CALLS: Final = 4
@@ -36,7 +40,9 @@ Program = Callable[[], None]
 """What declares the resources."""
 
 
-def run(stack: str, verb: str, *arguments: str, load: Callable[[], Program]) -> int:
+def run(
+    stack: str, verb: str, *arguments: str, load: Callable[[], Program], standing: Standing | None = None
+) -> int:
     """Run the engine on a stack, in the caller's terminal; return its exit code.
 
     Ctrl-C is the engine's to answer, which ends in order and keeps its state; SIGTERM is handed on to it.
@@ -46,12 +52,14 @@ def run(stack: str, verb: str, *arguments: str, load: Callable[[], Program]) -> 
         verb: the engine's command: up, preview, refresh, destroy.
         arguments: its options.
         load: imports the program; called while the engine starts, and only its errors wait for the engine.
+        standing: what stands of an instance that is adopted.
 
     Raises:
-        UserError: there is no engine.
+        UserError: there is no engine; or none that could adopt.
     """
+    lost = lost_hosts(stack) if verb == "destroy" else ()
     program = _Host()
-    with _served(program) as address, attached(Path.cwd()) as environment:
+    with _served(program) as address, attached(Path.cwd(), standing, lost) as environment:
         command = ["pulumi", verb, "--stack", stack, "--client", address, *arguments]
         try:
             process = subprocess.Popen(command, env=environment)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from infra import __version__
+from infra.errors import UserError
 
 if TYPE_CHECKING:
     from infra.provider.plugin import Served
+    from infra.provider.standing import Standing
 
 _ATTACHED: Final = "PULUMI_DEBUG_PROVIDERS"
 """The engine's setting for plugins that run already: `NAME:PORT,…` on this machine."""
@@ -26,17 +28,32 @@ _CODE: Final = Path(__file__).resolve().parent.parent
 
 
 @contextmanager
-def attached(project: Path) -> Iterator[dict[str, str]]:
+def attached(
+    project: Path, standing: Standing | None = None, lost: Iterable[str] = ()
+) -> Iterator[dict[str, str]]:
     """Serve the plugins while the engine runs, and yield the environment by which the engine finds them.
+
+    Args:
+        project: The folder of Pulumi.yaml.
+        standing: What stands of an instance that is adopted; only a plugin that is served here knows of it.
+        lost: Connections of hosts of which nothing is asked.
 
     Where the project names another plugin than this checkout's, where the official one is there in place of the
     stand-in, or where somebody has attached one already, that one is the engine's.
+
+    Raises:
+        UserError: An instance is to be adopted, and its plugin is the engine's.
     """
     environment = dict(os.environ)
     found = [one for one in environment.get(_ATTACHED, "").split(",") if one]
     others = {one.partition(":")[0] for one in found}
     with ExitStack() as stack:
-        for name, plugin in _plugins(project, environment).items():
+        plugins = _plugins(project, environment, standing, lost)
+        if standing and ("azlocal" not in plugins or "azlocal" in others):
+            raise UserError(
+                "an instance is adopted by this checkout's own plugin, and the engine would use another"
+            )
+        for name, plugin in plugins.items():
             if name not in others:
                 from infra.provider.process import listening
 
@@ -44,7 +61,9 @@ def attached(project: Path) -> Iterator[dict[str, str]]:
         yield environment | ({_ATTACHED: ",".join(found)} if found else {})
 
 
-def _plugins(project: Path, environment: dict[str, str]) -> dict[str, Served]:
+def _plugins(
+    project: Path, environment: dict[str, str], standing: Standing | None, lost: Iterable[str]
+) -> dict[str, Served]:
     plugins: dict[str, Served] = {}
     if _names_ours(project):
         from infra.provider.engine import GrpcEngineLog
@@ -52,7 +71,7 @@ def _plugins(project: Path, environment: dict[str, str]) -> dict[str, Served]:
         from infra.provider.process import NoEngine
         from infra.provider.servicer import Servicer
 
-        plugins["azlocal"] = Servicer(__version__, all_kinds(), GrpcEngineLog, NoEngine())
+        plugins["azlocal"] = Servicer(__version__, all_kinds(standing, lost), GrpcEngineLog, NoEngine())
     if _would_start_stand_in(environment):
         from infra.offline.attached import StandIns
 

@@ -127,6 +127,14 @@ class Stack:
         """
         self._answer("cancel", self.name, "--yes")
 
+    def forget(self) -> None:
+        """Drop the state with all that it lists; nothing that stands is touched, and the configuration stays.
+
+        Raises:
+            EngineFailed: it can't be dropped.
+        """
+        self._answer("stack", "rm", "--stack", self.name, "--force", "--preserve-config", "--yes")
+
     def refresh(self, *options: str) -> None:
         """Bring state to what hosts and machines say.
 

@@ -55,7 +55,9 @@ def test_a_wrong_location_is_known_by_its_wording() -> None:
 
 @pytest.mark.parametrize("code", ["ResourceNotFound", "ResourceGroupNotFound", "ParentResourceNotFound"])
 def test_only_azures_own_word_says_that_a_resource_is_missing(code: str) -> None:
-    assert is_missing(failure(404, {"error": {"code": code, "message": ""}}))
+    error = failure(404, {"error": {"code": code, "message": ""}})
+    assert is_missing(error, is_emulator=False)
+    assert is_missing(error, is_emulator=True)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,7 @@ def test_only_azures_own_word_says_that_a_resource_is_missing(code: str) -> None
     ids=["subscription", "proxy", "forbidden", "client"],
 )
 def test_nothing_else_does(error: AzureError) -> None:
-    assert not is_missing(error)
+    assert not is_missing(error, is_emulator=False)
 
 
 def test_a_failed_operation_that_came_with_http_200_tells_its_error() -> None:
@@ -151,3 +153,9 @@ def test_a_proxy_that_inspects_tls_is_told_apart() -> None:
 
 def test_a_long_answer_is_cut() -> None:
     assert len(str(refusal(500, "X", "long " * 5000))) < 2000
+
+
+def test_a_subscription_goes_with_its_emulators_store_alone() -> None:
+    error = failure(404, {"error": {"code": "SubscriptionNotFound", "message": ""}})
+    assert is_missing(error, is_emulator=True)
+    assert not is_missing(error, is_emulator=False), "the credential may only not see it"

@@ -106,7 +106,9 @@ def test_a_request_that_azure_would_not_take_is_refused_by_name(azure: Azure, em
     assert caught.value.status == 400
 
 
-def test_a_missing_resource_group_is_no_cluster_and_a_missing_subscription_is_an_error(emulated_lab: Lab) -> None:
+def test_a_missing_resource_group_is_no_cluster_and_a_missing_subscription_no_place_for_one(
+    emulated_lab: Lab,
+) -> None:
     credential, environment = credential_for(emulated_lab.environment), emulated_lab.environment
     elsewhere = dataclasses.replace(emulated_lab.scope, resource_group="nowhere")
     with Azure(environment, elsewhere, credential) as azure:
@@ -115,8 +117,12 @@ def test_a_missing_resource_group_is_no_cluster_and_a_missing_subscription_is_an
         with pytest.raises(ArmError, match="ResourceGroupNotFound"):
             put(azure, emulated_lab, "a")
         stranger = AzureScope("00000000-0000-0000-0000-000000000000", "rg")
-        with pytest.raises(ArmError, match="SubscriptionNotFound") as caught:
-            azure.get_cluster("a", scope=stranger)
+        assert azure.get_cluster("a", scope=stranger) is None, "an emulator's subscription goes with its store"
+    with (
+        Azure(environment, stranger, credential) as azure,
+        pytest.raises(ArmError, match="SubscriptionNotFound") as caught,
+    ):
+        azure.subscription()
     assert "tenant" in caught.value.remedy
 
 

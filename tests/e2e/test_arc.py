@@ -10,6 +10,8 @@ import base64
 import gzip
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import time
@@ -24,6 +26,7 @@ import yaml
 
 from infra.arc.azure import Azure
 from infra.arc.credentials import credential_for
+from infra.arc.emulator.daemon import ensure_running, remove
 from infra.arc.environment import environment_of
 from infra.arc.model import AzureScope
 from infra.arc.patience import Bounds
@@ -34,10 +37,10 @@ from tests.cluster import (
     eventually,
     kubernetes,
     kubernetes_cluster,
-    recorded_commands,
+    recorded_processes,
 )
 from tests.git_server import Repository, served
-from tests.instance import INSTANCE, address, projects
+from tests.instance import INSTANCE, address, projects, virsh
 from tests.leftovers import leftovers
 from tests.project import ROOT, Project
 
@@ -63,10 +66,10 @@ LOCATED = {
 
 @dataclass(frozen=True)
 class Seen:
-    """What an `up` said, and every command line that ran meanwhile."""
+    """What an `up` said, and what ran meanwhile: command lines and environments."""
 
     output: str
-    commands: frozenset[str]
+    processes: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -99,9 +102,9 @@ class Made:
 
 
 def watched_up(project: Project) -> Seen:
-    with recorded_commands() as commands:
+    with recorded_processes() as processes:
         run = project.up(timeout=900).expect()
-    return Seen(run.output, frozenset(commands))
+    return Seen(run.output, frozenset(processes))
 
 
 @pytest.fixture(scope="module")
@@ -291,7 +294,7 @@ def test_no_secret_lies_in_plain_text(made: Made, extended: Extended, repaired: 
     places = {
         "pulumi stack export": made.project.pulumi("stack", "export").expect().output,
         "the output of pulumi up": "".join(one.output for one in runs),
-        "processes": "\n".join(line for one in runs for line in one.commands),
+        "processes": "\n".join(line for one in runs for line in one.processes),
         "Helm releases": helm + unpacked,
         "the emulator's log": (made.emulator / "emulator.log").read_text(),
         "the agents' logs": made.a.run(
@@ -411,8 +414,49 @@ def test_disconnected_and_connected_again_under_the_same_name(made: Made) -> Non
     assert made.project.outputs()["connectedClusters"]["a"]["connectivityStatus"] == "Connected"
 
 
-def test_a_healthy_cluster_is_taken_down_quickly_and_leaves_nothing(made: Made) -> None:
+def test_a_lost_state_is_written_anew_from_what_stands(made: Made, tmp_path: Path) -> None:
+    old = Project(tmp_path / "old", INSTANCE, environment=made.project.environment)
+    shutil.copytree(made.project.directory, old.directory)
+    shutil.rmtree(made.project.directory / "state" / ".pulumi")
+    stood = standing(made)
+
+    made.project.pulumi("stack", "init", INSTANCE, stack=False).expect()
+    refused = made.project.up()
+    assert refused.code != 0
+    assert "`make adopt` goes on with what stands" in " ".join(refused.output.split())
+    said = made.azlocal("adopt", INSTANCE, "--yes")
+    assert f"{made.a.control_plane}, {made.a.worker}, {INSTANCE}-rb-0; made by the state of" in " ".join(
+        said.split()
+    )
+
+    assert standing(made) == stood, "nothing was made anew"
     assert all(made.a.nodes().values())
+    made.project.up("--expect-no-changes").expect()
+    made.project.refresh("--expect-no-changes").expect()
+    assert all(kubernetes(made.project, "a").nodes().values()), "the new administrator is one of the same cluster"
+    assert made.project.outputs()["connectedClusters"]["a"]["connectivityStatus"] == "Connected"
+    late = old.refresh()
+    assert late.code != 0
+    assert "another state made it" in " ".join(late.output.split())
+
+
+def standing(made: Made) -> dict[str, str]:
+    """Return what would differ if machines, pods, releases' objects or the connection were made anew."""
+    machines = {name: virsh("domid", name) for name in (made.a.control_plane, made.a.worker)}
+    pods = {
+        one["metadata"]["name"]: one["metadata"]["uid"] for one in made.a.get("pods", "--all-namespaces")["items"]
+    }
+    return machines | pods
+
+
+def test_an_instance_whose_emulator_was_replaced_is_taken_down_quickly_and_leaves_nothing(made: Made) -> None:
+    """A second clone took the emulator down and set it up again: its subscription is another one."""
+    assert all(made.a.nodes().values())
+    known = ensure_running(made.emulator).settings.subscription_id
+    remove(made.emulator)
+    assert ensure_running(made.emulator).settings.subscription_id != known
+    shown = made.project.refresh().expect().output
+    assert re.search(r"ConnectedCluster\s.*delete", shown), "what Azure doesn't have is gone"
     started = time.monotonic()
     made.project.destroy().expect()
     assert time.monotonic() - started < DOWN_SECONDS

@@ -14,7 +14,7 @@ import re
 import signal
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -41,7 +41,7 @@ from tests.cluster import (
     kubernetes_cluster,
     load_balancer_address,
     pod_spec,
-    recorded_commands,
+    recorded_processes,
     web_deployment,
     web_service,
 )
@@ -70,7 +70,7 @@ class Made:
     project: Project
     a: Kubernetes
     output: str
-    commands: frozenset[str]
+    processes: frozenset[str]
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +81,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
         project.environment["XDG_STATE_HOME"] = str(folder / "state-home")  # where logs are collected
         (folder / "temporary").mkdir(exist_ok=True)
         project.environment["TMPDIR"] = str(folder / "temporary")
-        with recorded_commands() as commands:
+        with recorded_processes() as processes:
             run = project.up(timeout=900).expect()
-        yield Made(project, kubernetes(project, "a"), run.output, frozenset(commands))
+        yield Made(project, kubernetes(project, "a"), run.output, frozenset(processes))
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,8 @@ def test_no_secret_lies_in_plain_text(made: Made, secrets: dict[str, str]) -> No
     places = {
         "pulumi stack export": made.project.pulumi("stack", "export").expect().output,
         "the output of pulumi up": made.output,
-        "processes": "\n".join(made.commands),
+        "processes": "\n".join(made.processes),
+        **shown_by_the_engine(made.project),
     }
     for path in (made.project.directory / "state").rglob("*"):
         if path.is_file():
@@ -149,11 +150,24 @@ def test_no_secret_lies_in_plain_text(made: Made, secrets: dict[str, str]) -> No
     places |= temporary_files(made)
     for machine in (made.a.control_plane, made.a.worker):
         places[f"virsh dumpxml {machine}"] = virsh("dumpxml", machine)
-    assert any("kubeadm join" in line for line in made.commands), "processes in machines were seen"
-    found = [
-        f"{name} in {place}" for place, text in places.items() for name, one in secrets.items() if one in text
-    ]
-    assert found == []
+    assert any("kubeadm join" in line for line in made.processes), "processes in machines were seen"
+    assert any("AZLOCAL_" in line for line in made.processes), "and their environments"
+    assert found_in(places, secrets) == []
+
+
+def shown_by_the_engine(project: Project) -> dict[str, str]:
+    """Return what is shown of a machine that is to be made, with the keys it will get, and by a refresh."""
+    project.edit(clusters=[kubernetes_cluster(**TWO_WORKERS)])
+    preview = project.pulumi("preview", "--diff").expect().output
+    assert LATE in preview
+    assert "nodeSecrets" in preview
+    project.edit(clusters=[kubernetes_cluster()])
+    return {"pulumi preview --diff": preview, "pulumi refresh --diff": project.refresh().expect().output}
+
+
+def found_in(places: Mapping[str, str], secrets: Mapping[str, str]) -> list[str]:
+    """Return which secret stands in which place."""
+    return [f"{name} in {place}" for place, text in places.items() for name, one in secrets.items() if one in text]
 
 
 def temporary_files(made: Made) -> dict[str, str]:
@@ -517,6 +531,12 @@ def test_an_image_that_does_not_exist_is_named_and_its_events_are_kept(two_fault
 def test_a_node_that_can_not_join_is_named_by_the_same_up_and_its_journal_is_kept(two_faults: Failure) -> None:
     assert f"node {LATE} has not joined" in two_faults.reasons
     assert "Make this machine a node" in (two_faults.logs / f"machine-{LATE}.txt").read_text()
+
+
+def test_a_failure_and_its_logs_hold_no_secret(two_faults: Failure, secrets: dict[str, str]) -> None:
+    logs = {str(path): path.read_text(errors="replace") for path in two_faults.logs.rglob("*") if path.is_file()}
+    assert len(logs) > 3
+    assert found_in(logs | {"the output of pulumi up": two_faults.output}, secrets) == []
 
 
 def test_the_next_up_repairs_both(made: Made, two_faults: Failure) -> None:

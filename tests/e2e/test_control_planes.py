@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -188,22 +189,41 @@ def test_the_address_moves_when_its_holder_stops_and_only_one_has_it(made: Made)
     eventually(lambda: len(holders(project, made.endpoint, *planes)) == 1, "one of them has the address", 30)
 
 
-def test_the_first_control_plane_made_anew_founds_no_second_cluster(made: Made) -> None:
-    """Whatever becomes of it: it never answers for an empty cluster, whose authority is the same."""
-    a, project = made.a, made.project
-    before = a.get("namespace", "kube-system")["metadata"]["uid"]
+def test_a_control_plane_that_is_lost_makes_up_fail_at_once(made: Made) -> None:
     power_off(FIRST)
     virsh("undefine", FIRST)
-    project.refresh().expect()
-    project.up(timeout=1500)
-    own = project.outputs()["machines"][FIRST]["address"]
-    eventually(lambda: served_end(own) is not None, "its API server answers", 600)
-    eventually(lambda: a.nodes() == dict.fromkeys((FIRST, SECOND, THIRD, a.worker), True), "it joined", 300)
+    lost = f"control plane {FIRST} is gone from"
+    assert lost in made.project.refresh().expect().output
+    started = time.monotonic()
+    run = made.project.up(timeout=600)
+    assert run.code != 0
+    assert lost in run.output
+    assert time.monotonic() - started < 120, (
+        "two of three aren't what up calls done, and nobody waits for the third"
+    )
+
+
+def test_the_first_control_plane_made_anew_by_hand_joins_and_founds_no_second_cluster(made: Made) -> None:
+    """As `up` says: its member of etcd is removed, then the machine is replaced."""
+    a, project = made.a, made.project
+    before = a.get("namespace", "kube-system")["metadata"]["uid"]
+    (member,) = (line.split(", ")[0] for line in etcdctl(a, "member", "list").splitlines() if FIRST in line)
+    etcdctl(a, "member", "remove", member)
+    (urn,) = (one["urn"] for one in project.state()["resources"] if one["urn"].endswith(f"index:Machine::{FIRST}"))
+    project.up("--replace", urn, timeout=1500).expect()
+    assert a.nodes() == dict.fromkeys((FIRST, SECOND, THIRD, a.worker), True)
     assert a.get("namespace", "kube-system")["metadata"]["uid"] == before
+    assert len(etcdctl(a, "member", "list").splitlines()) == 3
     said = on(project, FIRST, "sudo", "journalctl", "--unit", "azlocal-node", "--output=cat")
     assert "the cluster stands: this machine joins it" in said
-    project.settle()
-    project.up(timeout=1500).expect()
+
+
+def etcdctl(a: Kubernetes, *command: str) -> str:
+    """Ask etcd by the member on the second control plane."""
+    pki = "/etc/kubernetes/pki/etcd"
+    files = [f"--cacert={pki}/ca.crt", f"--cert={pki}/server.crt", f"--key={pki}/server.key"]
+    pod = ("--namespace=kube-system", "exec", f"etcd-{SECOND}", "--")
+    return a.kubectl(*pod, "etcdctl", "--endpoints=https://127.0.0.1:2379", *files, *command)
 
 
 # -- certificates ---------------------------------------------------------------------------------

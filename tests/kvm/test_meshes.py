@@ -7,13 +7,16 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+from infra.kvm import network_hook
 from infra.kvm.errors import HostError
 from infra.kvm.meshes import (
     Gateway,
     Tunnel,
+    ensure_at_boot,
     ensure_gateway,
     ensure_tunnel,
     has_gateway,
@@ -144,6 +147,41 @@ def test_a_mesh_follows_its_hosts(lab: Lab) -> None:
     (device, *_) = first.run(["ip", "-brief", "link", "show", "type", "vxlan"]).stdout.split()
     first.run(["bridge", "fdb", "delete", "00:00:00:00:00:00", "dev", device, "dst", "192.0.2.2"])
     assert read_tunnel(first, "aks", MARK) == Tunnel(77, "192.0.2.1", ()), "what was changed by hand is seen"
+
+
+@pytest.fixture
+def hooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of libvirt's hooks, which these hosts have none of."""
+    monkeypatch.setattr(network_hook, "FOLDER", str(tmp_path / "network.d"))
+    return tmp_path / "network.d"
+
+
+def test_what_a_boot_takes_is_put_back_when_libvirt_starts_the_network(lab: Lab, hooks: Path) -> None:
+    host, gateway = lab.hosts[0], Gateway("azl-aks", "10.77.0.0/24")
+    ensure_at_boot(host, "aks", MARK, "azl-aks", MTU, tunnel(lab, host), gateway)
+    (hook,) = hooks.iterdir()
+    for called in (["other", "started"], ["aks", "stopped"]):
+        host.run([str(hook), *called, "begin", "-"])
+        assert read_tunnel(host, "aks", MARK) is None
+    for _ in range(2):  # at a boot, and at a start of the network on a host that runs
+        host.run([str(hook), "aks", "started", "begin", "-"])
+        assert read_tunnel(host, "aks", MARK) == tunnel(lab, host)
+        assert is_guarded(host, "aks", MARK)
+        assert has_gateway(host, "aks", MARK)
+    lab.join(hosts=lab.hosts[1:])
+    lab.join(hosts=lab.hosts)
+    machine = lab.machine(host, "aks", "10.77.0.11")
+    lab.machine(lab.hosts[1], "aks", "10.77.0.12")
+    assert machine.reaches("10.77.0.12")
+    remove_mesh(host, "aks", MARK)
+    assert list(hooks.iterdir()) == []
+
+
+def test_a_hook_never_keeps_a_network_from_starting(lab: Lab, hooks: Path) -> None:
+    host = lab.hosts[0]
+    ensure_at_boot(host, "aks", MARK, "no-such-bridge", MTU, tunnel(lab, host), None)
+    (hook,) = hooks.iterdir()
+    host.run([str(hook), "aks", "started", "begin", "-"])
 
 
 def test_a_host_that_is_no_peer_gets_no_packet_into_the_mesh(lab: Lab) -> None:

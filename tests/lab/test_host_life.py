@@ -189,6 +189,20 @@ def test_a_host_that_was_lost_by_mistake_is_taken_back(site: Site) -> None:
     project.refresh("--expect-no-changes").expect()
 
 
+def test_an_instance_is_taken_down_though_a_host_never_answers(site: Site) -> None:
+    project, dead = site.project, site.hardware["node2"]
+    assert site.on_host("node2")
+    dead.power_off()
+    said = project.destroy("--continue-on-error").expect(255).output
+    assert "What it has of the instance stays there" in said
+    for name in ("node1", "node3"):
+        assert running(site.hardware[name]) == set(), "the others are emptied all the same"
+    site.have(node2={"lost": True})
+    with in_time():
+        project.destroy().expect()
+    assert project.kinds() == {}
+
+
 def changes(project: Project, kind: str) -> dict[str, str]:
     """Return what a preview would do to resources of a kind, by their names."""
     found = {}

@@ -14,6 +14,7 @@ from tests.lab.conftest import standing_lab
 from tests.lab.instance import INSTANCE, bring_image, cluster, instances, on, running
 from tests.lab.lab import Lab
 from tests.project import Project
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.chain]
 
@@ -72,6 +73,27 @@ def test_six_machines_on_two_networks_over_four_hosts(lab: Lab, project: Project
     assert on(project, lab, f"{INSTANCE}-a-cp-0", "cat", "/sys/class/net/eth0/mtu") == "1450"
     project.refresh("--expect-no-changes").expect()
     project.up("--expect-no-changes").expect()
+
+
+def test_a_host_that_boots_is_on_its_meshes_again_by_itself(lab: Lab, project: Project) -> None:
+    host = lab.host(GATEWAY)
+    host.power_off()
+    host.power_on()
+
+    def tunnels() -> list[str]:
+        return host.run("ip", "-brief", "link", "show", "type", "vxlan", "up").stdout.splitlines()
+
+    eventually(lambda: len(tunnels()) == 3, "every network's tunnel", 60)
+    project.refresh().expect()  # ends at once where all of it is as it was
+    outside = str(lab.host("node3").address)
+    machine = f"{INSTANCE}-b-pool1-0"
+    eventually(lambda: machine in running(host), "its machine runs again", 120)
+    others = addresses(project)["b"]
+    eventually(
+        lambda: reached_from(project, lab, machine, [*others, outside]) == sorted([*others, outside]),
+        "its machine reaches the others, and what is outside",
+        120,
+    )
 
 
 def test_what_a_host_s_boot_takes_from_a_mesh_is_seen_and_repaired(lab: Lab, project: Project) -> None:

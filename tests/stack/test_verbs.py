@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from infra.errors import UserError
 from infra.kvm import daemon
 from infra.stack import __main__ as verbs
-from infra.stack import engine, settle
+from infra.stack import adoption, engine, settle
 from infra.stack.state import EngineFailed, Stack
 
 
@@ -37,8 +38,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Notes what is called, in order; the engine fails where its last option says so."""
     noted: list[str] = []
 
-    def run(stack: str, verb: str, *options: str, load: object) -> int:
-        noted.append(f"engine {verb} {stack} {' '.join(options)}")
+    def run(stack: str, verb: str, *options: str, load: object, standing: object) -> int:
+        noted.append(f"engine {verb} {stack} {' '.join(options)}{' with what stands' if standing else ''}")
         return 3 if options[-1] == "--fail" else 0
 
     monkeypatch.setattr(verbs, "build_image", lambda _stack: noted.append("image"))
@@ -62,9 +63,27 @@ def test_an_up_that_failed_shows_nothing_and_tells_its_code(calls: list[str]) ->
     assert calls[-1].startswith("engine up")
 
 
+def test_an_adoption_looks_first_and_is_an_up_that_knows_what_stands(
+    calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = SimpleNamespace(standing=object())
+
+    def find(_stack: Stack) -> object:
+        calls.append("find")
+        return found
+
+    monkeypatch.setattr(adoption, "find", find)
+    monkeypatch.setattr(adoption, "confirm", lambda _stack, _found, *, yes: calls.append(f"confirm {yes}"))
+    monkeypatch.setattr(adoption, "take", lambda _stack, _found: calls.append("take"))
+    assert verbs.main("adopt", Noting(calls), ["--yes", "-p", "4"]) == 0
+    started = "engine up dev --yes --skip-preview --suppress-outputs -p 4 with what stands"
+    before = ["hypervisor", "find", "confirm True", "image", "take", "select", "settle False"]
+    assert calls == [*before, started, "outputs", "outputs"]
+
+
 def test_down_settles_destroys_and_lets_the_hypervisor_end(calls: list[str]) -> None:
     assert verbs.main("down", Noting(calls), []) == 0
-    destroyed = "engine destroy dev --yes --skip-preview --suppress-outputs"
+    destroyed = "engine destroy dev --yes --skip-preview --suppress-outputs --continue-on-error"
     assert calls == ["outputs", "hypervisor", "settle True", destroyed, "hypervisor stops"]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from infra.kvm.connection import Hosts
     from infra.provider.kinds.arc_base import AzureSessions
     from infra.provider.servicer import AnyKind
+    from infra.provider.standing import Standing
 
 _CHECKING: Final = ("Host", "Network", "Image", "Machine")
 """Kinds that check more than their contract says: each `up` needs them."""
@@ -22,19 +23,28 @@ _AZURE: Final = (
     *("ArcRegistration", "ConnectedCluster", "DataCollection"),
     *("Extension", "FluxConfiguration", "CustomLocation"),
 )
+_ADOPTING: Final = ("Machine", "StackIdentity", "ClusterIdentity")
+"""Kinds that keep what stands of an instance that is adopted; the others' objects are known by their marks."""
 _OTHERS: Final = ("StackIdentity", "ClusterIdentity", "NodePlacement", "ControlPlane", "Cluster", "ArcEmulator")
 _PREFIX: Final = "azlocal:index:"
 
 
-def all_kinds() -> Mapping[str, AnyKind]:
-    """Return every kind by its type token; they share one set of connections to hosts, and one to Azure."""
-    return _Kinds()
+def all_kinds(standing: Standing | None = None, lost: Iterable[str] = ()) -> Mapping[str, AnyKind]:
+    """Return every kind by its type token; they share one set of connections to hosts, and one to Azure.
+
+    Args:
+        standing: What stands of an instance that is adopted.
+        lost: Connections of hosts of which nothing is asked, by the site's file. Else the program tells it, which a
+            removal doesn't run.
+    """
+    return _Kinds(standing, lost)
 
 
 class _Kinds(Mapping[str, "AnyKind"]):
     """Every kind, imported when it is first asked for: a plugin process serves one run, of one stack."""
 
-    def __init__(self) -> None:
+    def __init__(self, standing: Standing | None, lost: Iterable[str]) -> None:
+        self._standing, self._lost = standing, tuple(lost)
         self._making = threading.RLock()
         self._made: dict[str, AnyKind] = {}
 
@@ -64,14 +74,17 @@ class _Kinds(Mapping[str, "AnyKind"]):
         made: Callable[..., AnyKind] = getattr(module, f"{name}Kind")
         with self._making:
             shared = (self._hosts,) if name in (*_CHECKING, *_HOSTED) else (self._azure,) if name in _AZURE else ()
-            kind: AnyKind = made(*shared)
+            kind: AnyKind = made(*shared, *((self._standing,) if name in _ADOPTING else ()))
             return kind
 
     @cached_property
     def _hosts(self) -> Hosts:
         from infra.kvm.connection import Hosts
 
-        return Hosts()
+        hosts = Hosts()
+        for connection in self._lost:
+            hosts.give_up(connection)
+        return hosts
 
     @cached_property
     def _azure(self) -> AzureSessions:

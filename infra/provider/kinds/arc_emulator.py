@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from infra.arc.emulator import daemon
+from infra.kvm import emulator_unit
 from infra.provider.kind import Kind, Made
 from infra.provider.operation import Operation
 from infra.resources.arc_emulator import ARC_EMULATOR, ArcEmulatorInputs, ArcEmulatorState
+from infra.ssh import LocalShell
 
 
 class ArcEmulatorKind(Kind[ArcEmulatorInputs, ArcEmulatorState]):
@@ -36,7 +38,9 @@ class ArcEmulatorKind(Kind[ArcEmulatorInputs, ArcEmulatorState]):
     def delete(self, op: Operation, id: str, old: ArcEmulatorState) -> None:
         """Stop it, and remove what it knows unless somebody else's resources are left in it."""
         left = daemon.retire(daemon.default_folder(id))
-        if left:
+        if not left:
+            emulator_unit.uninstall(LocalShell(), id)
+        else:
             op.info(
                 f"the emulator is stopped and its folder {old.folder} stays, since it has resources that this "
                 f"stack didn't make: {', '.join(left)}. `azlocal emulator stop --remove --force -i {id}` "
@@ -47,7 +51,9 @@ class ArcEmulatorKind(Kind[ArcEmulatorInputs, ArcEmulatorState]):
 def _started(inputs: ArcEmulatorInputs) -> ArcEmulatorState:
     folder = daemon.default_folder(inputs.instance)
     daemon.initialise(folder, agent_address=inputs.agent_address)
-    return _state(inputs.instance, daemon.ensure_running(folder))
+    running = daemon.ensure_running(folder)
+    emulator_unit.install(LocalShell(), inputs.instance, folder)
+    return _state(inputs.instance, running)
 
 
 def _state(instance: str, emulator: daemon.Emulator) -> ArcEmulatorState:

@@ -37,8 +37,8 @@ class HostedKind(Kind[InputsT, StateT]):
             self.remove(op, old)
         except HostUnreachable as error:
             raise HostUnreachable(
-                f"{error} If the host is gone for good, have it in hosts/*.yaml with `lost: true`: then "
-                "`pulumi up` asks it nothing, and forgets what it had."
+                f"{error} What it has of the instance stays there. If the host is gone for good, have it in "
+                "hosts/*.yaml with `lost: true`: `pulumi up` and `make down` ask it nothing then."
             ) from error
 
     @abstractmethod

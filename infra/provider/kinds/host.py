@@ -263,10 +263,8 @@ def _sweep(op: Operation, session: HostSession, inputs: HostInputs, mark: Mark, 
 def _remove_machines(
     op: Operation, session: HostSession, instance: str, mark: Mark, staying: frozenset[str], why: str
 ) -> None:
-    for driver in (session.qemu, session.lxc):
-        for domain in driver.listAllDomains():
-            # Asked of the handle alone: somebody else's domain may be gone by now.
-            if domain.name() not in staying and mark.owns("domain", domain.name(), domain.UUIDString()):
-                op.info(f"removing {domain.name()}, {why}")
-                machine_type = machines.persistent_view(domain).machine_type
-                machines.remove_machine(session, pool_name(instance), domain.name(), machine_type, mark)
+    for domain in machines.owned_domains(session, mark):
+        if domain.name() not in staying:
+            op.info(f"removing {domain.name()}, {why}")
+            machine_type = machines.persistent_view(domain).machine_type
+            machines.remove_machine(session, pool_name(instance), domain.name(), machine_type, mark)

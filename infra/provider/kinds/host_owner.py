@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-import platform
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 
 from infra.kvm import host_folders
-from infra.kvm.claim import TAKE_OVER, Claim, read_claim, unclaimed
+from infra.kvm.claim import TAKE_OVER, Claim, read_claim, unclaimed, who_is_here
 from infra.kvm.connection import HostSession
 from infra.kvm.errors import NotOurs
 from infra.kvm.ownership import Mark
@@ -75,7 +71,7 @@ def take_possession(
     found = read_claim(shell, directory)
     if found is None and stands and anew:
         found = unclaimed(inputs.instance, mark.stack)
-    ours = Claim(inputs.owner, inputs.instance, mark.stack, _here())
+    ours = Claim(inputs.owner, inputs.instance, mark.stack, who_is_here())
     if _may_go(shell, found, inputs.owner):
         op.warning(f"{TAKE_OVER} lets instance {inputs.instance!r} go that {found.made_by if found else ''} made")
         ours.renew(shell, directory)
@@ -125,8 +121,3 @@ def _may_go(shell: Shell, found: Claim | None, owner: str | None) -> bool:
     if os.environ.get(TAKE_OVER) == found.id:
         return True
     raise NotOurs(f"{shell.host}: {found.refusal()}")
-
-
-def _here() -> str:
-    when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return f"{getpass.getuser()} on {platform.node()} in {Path.cwd()}, {when}"

@@ -33,6 +33,7 @@ from infra.provider.kinds.kubernetes_nodes import (
 )
 from infra.provider.kinds.live_moves import MIGRATIONS, bring, may_take_over, migrations_of
 from infra.provider.operation import Operation
+from infra.provider.standing import Standing
 from infra.provider.values import UNKNOWN
 from infra.resources.contract import Fault
 from infra.resources.host import MachineType
@@ -55,8 +56,10 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
 
     contract = MACHINE
 
-    def __init__(self, hosts: Hosts) -> None:
+    def __init__(self, hosts: Hosts, standing: Standing | None = None) -> None:
+        """Make the kind; `standing` is what stands of an instance that is adopted."""
         super().__init__(hosts)
+        self._adopts = standing is not None
         self._migrating = threading.Lock()
 
     def check(self, inputs: dict[str, Any], unknown: frozenset[str]) -> list[Fault]:
@@ -92,11 +95,11 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
         has_come = bring(op, inputs, mark, self.session, self._migrating)
         op = replace(op, started=time.monotonic())  # copying a disk takes its time, and then the wait begins
         with self.session(op, inputs.connection) as session:
-            domain = _wanted_domain(session, inputs, mark)
+            domain = _wanted_domain(session, inputs, mark, whatever=self._adopts)
             if domain is None:
                 domain = self._build(op, session, inputs, mark)
             elif not has_come:
-                op.status("taking over the machine that an interrupted run left")
+                op.status("taking over the machine that stands")
             state = self._settle(op, session, domain, inputs, mark)
         made = self.made(state)
         self._wait(op, made)
@@ -239,8 +242,16 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
                 seeds.wipe_seed(session, state.pool, domain, state.machine_type)
 
 
-def _wanted_domain(session: HostSession, inputs: MachineInputs, mark: Mark) -> libvirt.virDomain | None:
+def _wanted_domain(
+    session: HostSession, inputs: MachineInputs, mark: Mark, *, whatever: bool
+) -> libvirt.virDomain | None:
     """Return the domain that stands if it is the wanted machine; None where that is to be made.
+
+    Args:
+        session: The host.
+        inputs: What is wanted.
+        mark: Whose the domain has to be.
+        whatever: An instance is adopted: what differs is in the state then, and the next `up` says what of it.
 
     Raises:
         NotOurs: a domain of that name isn't ours.
@@ -250,7 +261,7 @@ def _wanted_domain(session: HostSession, inputs: MachineInputs, mark: Mark) -> l
     if domain is None or _is_diskless(session, inputs):
         return None
     view = machines.persistent_view(domain)
-    if may_take_over(view, inputs):
+    if whatever or may_take_over(view, inputs):
         return domain
     node = inputs.first_boot.node
     refuse_other_cluster(view.record.get("firstBoot") or {}, inputs.name, node.to_wire() if node else None)

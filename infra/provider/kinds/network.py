@@ -12,6 +12,7 @@ from infra.kvm import meshes
 from infra.kvm.connection import HostSession
 from infra.kvm.errors import HostError, NotOurs
 from infra.kvm.machines import live_view
+from infra.kvm.network_hook import has_hook
 from infra.kvm.networks import NetworkDefinition, owned_network, remove_network
 from infra.kvm.ownership import Mark
 from infra.provider.kind import Changes, InitFailed, Made
@@ -125,9 +126,11 @@ class NetworkKind(HostedKind[NetworkInputs, NetworkState]):
         if inputs.active and inputs.tunnel and inputs.mtu:
             tunnel = meshes.Tunnel(inputs.tunnel.vni, inputs.tunnel.local, tuple(inputs.tunnel.peers))
             meshes.ensure_tunnel(session.shell, inputs.name, mark, inputs.bridge, inputs.mtu, tunnel)
-            if inputs.gateway:
-                gateway = meshes.Gateway(inputs.bridge, str(inputs.address_prefix))
+            gateway = meshes.Gateway(inputs.bridge, str(inputs.address_prefix)) if inputs.gateway else None
+            if gateway:
                 meshes.ensure_gateway(session.shell, inputs.name, mark, gateway)
+            place = (inputs.name, mark, inputs.bridge, inputs.mtu)
+            meshes.ensure_at_boot(session.shell, *place, tunnel, gateway)
 
 
 def _plug_in_machines(session: HostSession, inputs: NetworkInputs, mark: Mark) -> None:
@@ -151,6 +154,7 @@ def _state(session: HostSession, network: libvirt.virNetwork, inputs: NetworkInp
         found = meshes.read_tunnel(session.shell, inputs.name, mark)
         tunnel = Tunnel(vni=found.vni, local=found.local, peers=list(found.peers)) if found else None
         active = active and meshes.is_guarded(session.shell, inputs.name, mark)
+        active = active and has_hook(session.shell, inputs.name, mark)
         active = active and (not inputs.gateway or meshes.has_gateway(session.shell, inputs.name, mark))
     standing = {
         "tunnel": tunnel,

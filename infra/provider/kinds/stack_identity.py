@@ -6,6 +6,7 @@ import uuid
 
 from infra.provider.kind import Kind, Made
 from infra.provider.operation import Operation
+from infra.provider.standing import Standing
 from infra.resources.stack_identity import STACK_IDENTITY, StackIdentityInputs, StackIdentityState
 
 
@@ -14,9 +15,17 @@ class StackIdentityKind(Kind[StackIdentityInputs, StackIdentityState]):
 
     contract = STACK_IDENTITY
 
+    def __init__(self, standing: Standing | None = None) -> None:
+        """Make the kind; `standing` is what stands of an instance that is adopted."""
+        self._standing = standing
+
     def create(self, op: Operation, inputs: StackIdentityInputs) -> Made[StackIdentityState]:
-        """Draw a new one. Nothing is made on a host before the engine has it in its state."""
-        state = StackIdentityState(**inputs.model_dump(), uid=str(uuid.uuid4()))
+        """Draw a new one, unless the hosts of an adopted instance know it.
+
+        Nothing is made on a host before the engine has it in its state.
+        """
+        uid = self._standing.owner if self._standing else str(uuid.uuid4())
+        state = StackIdentityState(**inputs.model_dump(), uid=uid)
         return Made(self.contract.id_of(state.to_wire()), state)
 
     def read(self, op: Operation, id: str, old: StackIdentityState | None) -> StackIdentityState | None:

@@ -1,0 +1,181 @@
+"""Adopting an instance whose state was lost: a new state is written from what stands, and nothing is made anew.
+
+What only the state knew is had again: the hosts are told anew which state has the instance, and a cluster's
+authorities and keys are read from one of its control planes. Everything else of azlocal's carries a mark, by which
+an `up` knows it again (infra/kvm/ownership.py); Helm and the API server know their objects by their own.
+"""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from infra.errors import UserError
+from infra.kvm.claim import Claim, who_is_here
+from infra.login_keys import identity_files
+from infra.provider.standing import Standing
+from infra.resources.cluster_identity import CLUSTER_IDENTITY
+from infra.resources.host import HOST
+from infra.resources.stack_identity import STACK_IDENTITY
+from infra.stack.messages import say
+from infra.stack.settle import resources_of
+from infra.stack.standing import StandingHost, differences, look, nodes_of, read_cluster
+
+if TYPE_CHECKING:
+    from infra.spec import InstanceSpec
+    from infra.stack.state import Stack
+    from infra.topology import Topology
+
+_TOKENS = (STACK_IDENTITY.token, CLUSTER_IDENTITY.token, HOST.token)
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """What is to be adopted.
+
+    Attributes:
+        hosts: on which something of the instance stands.
+        standing: what the kinds are told of it.
+        kubeconfigs: an administrator's, of each cluster that runs.
+        drops_state: there is a state, and nothing that it has stands anywhere.
+    """
+
+    hosts: Sequence[StandingHost]
+    standing: Standing
+    kubeconfigs: Sequence[str]
+    drops_state: bool
+
+
+def find(stack: Stack) -> Adoption:
+    """Look at an instance's hosts and control planes; nothing is changed.
+
+    Raises:
+        UserError: nothing stands; the state isn't lost; what stands isn't what the files describe; or a cluster's
+            keys can't be read. The message says what to do.
+    """
+    from infra.guest import API_PORT
+    from infra.kubernetes.pki import administrator_kubeconfig
+    from infra.spec import load_instance
+
+    spec = load_instance(stack.name, stack.directory)
+    topology = _topology(spec)
+    hosts = look(topology, stack.name)
+    if not hosts:
+        raise UserError(f"nothing of {stack.name} stands on its hosts, so there is nothing to adopt: `make up`")
+    state = _begun(stack)
+    owner = state.owner(hosts)
+    known = state.clusters if owner in state.owners else frozenset()
+    found = [machine for host in hosts for machine in host.machines]
+    differing = list(differences(topology, found))
+    if differing:
+        raise UserError(
+            "what stands isn't what the files describe, so an `up` would remove it or make it twice:\n"
+            + "\n".join(f"  - {one}" for one in differing)
+            + f"\nBring Pulumi.{stack.name}.yaml, hosts/ and netplans/, with their .lock.yaml files, to what they "
+            "were when it was made; after the adoption they can be changed again. Nothing was touched"
+        )
+    keys, clusters, kubeconfigs = identity_files(spec), {}, []
+    for cluster in topology.clusters:
+        nodes = nodes_of(cluster, topology.instance, found)
+        id = CLUSTER_IDENTITY.id_of({"instance": topology.instance, "cluster": cluster.name})
+        if cluster.provisioning != "kubernetes" or not nodes or id in known:
+            continue
+        say(f"reading the keys of cluster {cluster.name} from its control plane")
+        clusters[id] = read_cluster(cluster.name, nodes, keys)
+        server = f"https://{cluster.endpoint}:{API_PORT}"
+        kubeconfigs.append(administrator_kubeconfig(cluster.name, server, clusters[id].pki.ca))
+    return Adoption(hosts, Standing(owner, clusters), kubeconfigs, stack.exists() and owner not in state.owners)
+
+
+def confirm(stack: Stack, adoption: Adoption, *, yes: bool) -> None:
+    """Tell what will be adopted, and have the user say that it is meant.
+
+    Raises:
+        UserError: it isn't, or nobody can be asked.
+    """
+    for host in adoption.hosts:
+        listed = ", ".join(machine.name for machine in host.machines) or "no machine"
+        say(f"{host.name}: {listed}; made by the state of {host.claim.made_by}")
+    say("from now on this state has them; one that had them before, if it is still there, is refused by the hosts")
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UserError("nobody can be asked whether that is meant: add --yes")
+    if input("Type the stack's name to adopt it: ").strip() != stack.name:
+        raise UserError("not adopted; nothing was touched")
+
+
+def take(stack: Stack, adoption: Adoption) -> None:
+    """Tell the hosts whose the instance is now, and Helm that its releases are to be installed anew.
+
+    Raises:
+        UserError: a host or a cluster can't be told; the same command goes on from there.
+    """
+    from infra.components.add_ons import RELEASES
+    from infra.kubernetes.api import ClusterApi
+    from infra.kubernetes.helm import forget_release
+    from infra.ssh import root_shell
+
+    if adoption.drops_state:
+        stack.forget()
+    for kubeconfig in adoption.kubeconfigs:
+        api = ClusterApi(kubeconfig)
+        for name, namespace in RELEASES.items():
+            forget_release(api, namespace, name)
+    claim = Claim(adoption.standing.owner, stack.name, stack.name, who_is_here())
+    for host in adoption.hosts:
+        with closing(root_shell(host.connection)) as shell:
+            claim.renew(shell, host.directory)
+
+
+def _topology(spec: InstanceSpec) -> Topology:
+    from infra.planning import plan_instance, read_locks
+    from infra.topology import build_topology
+
+    plan = plan_instance(spec, read_locks(spec))
+    return build_topology(spec, plan.addresses, plan.placement)
+
+
+@dataclass(frozen=True)
+class _State:
+    """What a state has that is there already: of an `up` that hosts refused, or of an adoption that was killed.
+
+    Attributes:
+        stack: its stack's name.
+        owners: the ids that hosts may know it by.
+        clusters: ids of the clusters whose keys it has.
+        has_hosts: whether it has hosts.
+    """
+
+    stack: str
+    owners: frozenset[str]
+    clusters: frozenset[str]
+    has_hosts: bool
+
+    def owner(self, hosts: Iterable[StandingHost]) -> str:
+        """Return the id by which hosts will know it.
+
+        Raises:
+            UserError: it has hosts, and isn't that of what stands.
+        """
+        claimed = self.owners & {host.claim.id for host in hosts}
+        if claimed:
+            return min(claimed)
+        if self.has_hosts:
+            raise UserError(
+                f"the state of {self.stack} has hosts, and isn't that of what stands on the others: only a state "
+                "without any can adopt. If what it has may go, `make down` takes that away; then adopt"
+            )
+        return str(uuid.uuid4())
+
+
+def _begun(stack: Stack) -> _State:
+    resources = resources_of(stack.deployment()) if stack.exists() else []
+    by_type = {token: [one for one in resources if one["type"] == token] for token in _TOKENS}
+    owners = frozenset(str(one["outputs"]["uid"]) for one in by_type[STACK_IDENTITY.token] if one.get("outputs"))
+    clusters = frozenset(str(one.get("id")) for one in by_type[CLUSTER_IDENTITY.token])
+    return _State(stack.name, owners, clusters, bool(by_type[HOST.token]))
