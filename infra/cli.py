@@ -381,7 +381,7 @@ def _rendered(
 
 def _resources(whole: "Plan", spec: "InstanceSpec") -> list[dict[str, Any]] | None:
     """Return what resources are told by the plan, for a later plan to be compared with."""
-    from infra.effects.older import records_of
+    from infra.effects.records import records_of
 
     records = records_of(spec, whole)
     return None if records is None else [one.to_json() for one in records]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from infra.arc_topology import ConnectedCluster
-from infra.guest import POOL_LABEL
+from infra.node_labels import POOL_LABEL
 from infra.topology import Cluster, Host, Machine, Topology
 
 

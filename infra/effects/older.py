@@ -10,11 +10,10 @@ from infra.addresses import AddressPlan, Lock
 from infra.addresses.effects import Effects
 from infra.addresses.older import files_at, read_plan, unusable
 from infra.effects.compare import compare_records
-from infra.effects.records import Record, declare
+from infra.effects.records import Record, records_of
 from infra.placement import PlacementLock
 from infra.planning import Locks, Plan, plan_instance, read_locks
 from infra.spec import InstanceSpec, load_instance
-from infra.topology import build_topology
 
 
 @dataclass(frozen=True)
@@ -58,13 +57,6 @@ def read_older(named: str, stack: str, directory: Path, *, use_lock: bool = True
         # Keys that the files name by a relative path are read where the project is.
         found = records_of(replace(spec, directory=directory), plan)
         return Older(plan.addresses, found, "" if found is not None else f"the plan of {named} isn't sound")
-
-
-def records_of(spec: InstanceSpec, plan: Plan) -> tuple[Record, ...] | None:
-    """Return what resources are told by a plan; None where it isn't sound."""
-    if not plan.addresses.ok or not plan.placement.ok:
-        return None
-    return declare(spec, build_topology(spec, plan.addresses, plan.placement))
 
 
 def effects_of(older: Older, plan: Plan, spec: InstanceSpec) -> Effects:

@@ -23,9 +23,10 @@ from infra.declarations import (
     machine_inputs,
 )
 from infra.login_keys import login_keys
+from infra.planning import Plan
 from infra.spec import InstanceSpec, SpecError, read_public_keys
 from infra.spec.findings import without_login
-from infra.topology import Cluster, Host, Topology
+from infra.topology import Cluster, Host, Topology, build_topology
 
 HOST: Final = "azlocal:index:Host"
 MACHINE: Final = "azlocal:index:Machine"
@@ -104,6 +105,13 @@ class _Identity:
         self.keys: Any = made
         self.pod_security: Any = made
         self.unicast_vrrp: Any = made
+
+
+def records_of(spec: InstanceSpec, plan: Plan) -> tuple[Record, ...] | None:
+    """Return what resources are told by a plan; None where it isn't sound."""
+    if not plan.addresses.ok or not plan.placement.ok:
+        return None
+    return declare(spec, build_topology(spec, plan.addresses, plan.placement))
 
 
 def declare(spec: InstanceSpec, topology: Topology) -> tuple[Record, ...]:

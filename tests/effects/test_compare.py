@@ -12,8 +12,7 @@ import pytest
 from infra.addresses import Lock, next_lock
 from infra.addresses.effects import EffectKind, Effects
 from infra.effects.compare import compare_records
-from infra.effects.older import records_of
-from infra.effects.records import ASKED, LATER, MACHINE, Record
+from infra.effects.records import ASKED, LATER, MACHINE, Record, records_of
 from infra.errors import UserError
 from infra.kvm.connection import Hosts
 from infra.placement import PlacementLock

@@ -1,10 +1,12 @@
 """A plan as text in any format; each format's module is imported when it is asked for."""
 
 import json
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from infra.addresses.diff import Changes
 from infra.addresses.plan import AddressPlan
+
+if TYPE_CHECKING:
+    from infra.addresses.diff import Changes
 
 FormatName = Literal["table", "json", "markdown", "svg", "html"]
 
@@ -12,7 +14,7 @@ FormatName = Literal["table", "json", "markdown", "svg", "html"]
 def render(
     plan: AddressPlan,
     name: FormatName,
-    changes: Changes | None = None,
+    changes: "Changes | None" = None,
     resources: list[dict[str, Any]] | None = None,
 ) -> str:
     """Return the plan, and what differs from an older one, as text.

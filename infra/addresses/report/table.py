@@ -2,22 +2,25 @@
 
 import io
 from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from infra.addresses.diff import Changes, Kind
-from infra.addresses.effects import EffectKind, Effects
 from infra.addresses.plan import AddressPlan, NetworkPlan
-from infra.addresses.report.changes import change_rows, changes_line, effect_rows, untold_line
 from infra.addresses.report.looks import LOOKS
 from infra.addresses.report.runs import Run, build_runs
 from infra.addresses.report.words import verdict
 
+if TYPE_CHECKING:  # most plans are compared with none
+    from infra.addresses.diff import Changes, Kind
+    from infra.addresses.effects import EffectKind, Effects
+
 _BAR_CELLS = 24
-_MARKS: dict[Kind, tuple[str, str]] = {
+_MARKS: "Mapping[Kind, tuple[str, str]]" = {
     "added": ("+", "green"),
     "removed": ("-", "red"),
     "moved": ("→", "yellow"),
@@ -25,7 +28,7 @@ _MARKS: dict[Kind, tuple[str, str]] = {
 }
 
 
-_EFFECT_STYLES: dict[EffectKind, str] = {
+_EFFECT_STYLES: "Mapping[EffectKind, str]" = {
     "refused": "bold red",
     "removed": "red",
     "replaced": "red",
@@ -46,8 +49,10 @@ def print_tables(plan: AddressPlan, console: Console) -> None:
     console.print(verdict(plan), style="" if plan.ok else "bold red", highlight=False)
 
 
-def print_changes(changes: Changes, console: Console) -> None:
+def print_changes(changes: "Changes", console: Console) -> None:
     """Print what differs."""
+    from infra.addresses.report.changes import change_rows, changes_line
+
     console.print(Text(changes_line(changes), "bold"), highlight=False)
     for sentence in changes.networks:
         console.print(Text(f"  {sentence}"), highlight=False)
@@ -63,7 +68,9 @@ def print_changes(changes: Changes, console: Console) -> None:
     console.print()
 
 
-def _print_effects(effects: Effects, console: Console) -> None:
+def _print_effects(effects: "Effects", console: Console) -> None:
+    from infra.addresses.report.changes import effect_rows, untold_line
+
     if untold := untold_line(effects):
         console.print(Text(f"  {untold}", "yellow"), highlight=False)
     rows = effect_rows(effects)
@@ -79,7 +86,7 @@ def _print_effects(effects: Effects, console: Console) -> None:
     console.print(table)
 
 
-def render_tables(plan: AddressPlan, changes: Changes | None = None, width: int = 100) -> str:
+def render_tables(plan: AddressPlan, changes: "Changes | None" = None, width: int = 100) -> str:
     """Return the same as plain text."""
     console = Console(width=width, force_terminal=False, color_system=None, file=io.StringIO())
     with console.capture() as capture:
