@@ -56,6 +56,7 @@ def custom(arc: dict[str, Any], version: str = "1.33.5", **stack: Any) -> dict[s
 
 
 BAD_URLS = (
+    "git@github.com/org/repo",
     "git@github.com:org/repo.git",
     "user@server:repo",
     "github.com:org/repo.git",
@@ -139,6 +140,22 @@ AZURE_CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("arc-extension-type", f"{EXTENSION}.extensionType", extended(extensionType="flux")),
     ("arc-extension-type", f"{EXTENSION}.extensionType", extended(extensionType="microsoft.fluxx")),
     ("arc-extension-type", f"{EXTENSION}.extensionType", extended(extensionType="microsoft flux")),
+    (
+        "arc-extension-twice",
+        "clusters[0].arc.extensions[1]",
+        connected(
+            {
+                "extensions": [
+                    {"name": n, "extensionType": t} for n, t in (("x", "microsoft.dapr"), ("y", "Microsoft.Dapr"))
+                ]
+            }
+        ),
+    ),
+    ("arc-bad-resource-group", "arc.resourceGroup", connected({}, resourceGroup="my group")),
+    ("arc-bad-resource-group", "arc.resourceGroup", connected({}, resourceGroup="rg.")),
+    ("arc-bad-tag", "arc.tags.a<b", connected({}, tags={"a<b": "c"})),
+    ("arc-bad-tag", "clusters[0].arc.tags.a", connected({"tags": {"a": "v" * 257}})),
+    ("arc-bad-tag", "arc.tags", connected({}, tags={f"t{n}": "" for n in range(51)})),
     ("arc-extension-version", f"{EXTENSION}.version", extended(version="latest")),
     ("arc-custom-location-name", f"{LOCATION}[0].name", connected(placed({"name": "my location"}))),
     ("arc-custom-location-name", f"{LOCATION}[0].name", connected(placed({"name": "-cl"}))),

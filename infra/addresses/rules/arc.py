@@ -11,6 +11,9 @@ from infra.spec.loader import InstanceSpec
 from infra.spec.stack import ClusterSpec
 
 _OID_COMMAND = "`az ad sp show --id bc313c14-388c-4e7d-a58e-70017303ee3b --query id -o tsv`"
+_RESOURCE_GROUP = re.compile(r"[-\w().]{0,89}[-\w()]")
+_TAG_NAME, _TAG_VALUE, _MOST_TAGS = 512, 256, 50
+_NOT_IN_A_TAG = frozenset("<>%&\\?/")
 _RESOURCE_NAME = re.compile(r"[-_a-zA-Z0-9]{1,260}")
 
 
@@ -80,6 +83,39 @@ def arc_bad_name(facts: Facts) -> Iterator[Fault]:
         if not _RESOURCE_NAME.fullmatch(name):
             message = f"{name!r} can't be the name of a connected cluster"
             yield Fault("stack", (*path, "name"), message, "use letters, digits, hyphens and underscores")
+
+
+_RULES_OF_NAMES = "https://learn.microsoft.com/azure/azure-resource-manager/management"
+
+
+@rule("arc-bad-resource-group", source=f"{_RULES_OF_NAMES}/resource-name-rules#microsoftresources")
+def arc_bad_resource_group(facts: Facts) -> Iterator[Fault]:
+    """A resource group's name has letters, digits and `_ - . ( )`, 90 at most, and ends in no dot."""
+    arc = facts.spec.stack.arc
+    group = arc.resource_group if arc is not None else None
+    if group is not None and not _RESOURCE_GROUP.fullmatch(group):
+        message = f"{shown(group)} can't be the name of a resource group"
+        remedy = "use letters, digits, hyphens, underscores, parentheses and inner dots, 90 characters at most"
+        yield Fault("stack", ("arc", "resourceGroup"), message, remedy)
+
+
+@rule("arc-bad-tag", source=f"{_RULES_OF_NAMES}/tag-resources#limitations")
+def arc_bad_tag(facts: Facts) -> Iterator[Fault]:
+    """A resource has at most 50 tags; a name has up to 512 characters without < > % & \\ ? /, a value 256."""
+    arc = facts.spec.stack.arc
+    if arc is None:
+        return
+    places: list[tuple[KeyPath, dict[str, str], dict[str, str]]] = [(("arc", "tags"), arc.tags, {})]
+    places += [((*path, "tags"), one.tags, arc.tags) for path, _, one in connected(facts)]
+    for path, tags, others in places:
+        for name, value in tags.items():
+            if not 1 <= len(name) <= _TAG_NAME or set(name) & _NOT_IN_A_TAG or len(value) > _TAG_VALUE:
+                message = f"{shown(name)} can't be a tag in Azure"
+                remedy = f"use up to {_TAG_NAME} characters without < > % & \\ ? /, and {_TAG_VALUE} for its value"
+                yield Fault("stack", (*path, name), message, remedy)
+        if len({**others, **tags}) > _MOST_TAGS:
+            message = f"{len({**others, **tags})} tags; a resource in Azure has {_MOST_TAGS}"
+            yield Fault("stack", path, message, "remove some of them")
 
 
 @rule("arc-duplicate-name", source="arc_facts §1.13")

@@ -70,6 +70,26 @@ def arc_extension_type(facts: Facts) -> Iterator[Fault]:
         yield Fault("stack", (*path, "extensionType"), message, f"write {better}")
 
 
+@rule(
+    "arc-extension-twice",
+    source="https://learn.microsoft.com/azure/azure-arc/kubernetes/conceptual-extensions#extension-scope",
+    severity="warning",
+)
+def arc_extension_twice(facts: Facts) -> Iterator[Fault]:
+    """A cluster has one extension of a type that serves all of it; only those of namespaces can be several."""
+    for path, cluster, arc in connected(facts):
+        seen: dict[str, str] = {}
+        for place, extension in arc.written_extensions():
+            if extension.scope.namespace is not None:
+                continue
+            first = seen.setdefault(extension.extension_type.lower(), extension.name)
+            if first != extension.name:
+                message = (
+                    f"{extension.name} and {first} of cluster {cluster.name} are both {extension.extension_type}"
+                )
+                yield Fault("stack", (*path, *place), message, "name one extension of the type")
+
+
 @rule("arc-extension-version", source="arc_facts §4.1, §9 (31)", severity="warning")
 def arc_extension_version(facts: Facts) -> Iterator[Fault]:
     """An extension's version is one version, in digits; absent, Azure takes the newest and keeps it so."""

@@ -103,7 +103,7 @@ def _better(url: str) -> str:
     if scp and kind in {"ssh", scheme.lower()} and kind not in {"http", "https"}:
         candidates.append(f"ssh://{scp['login'] or 'git@'}{scp['host']}/{scp['path'].lstrip('/')}")
     if not separator and "." in text.partition("/")[0]:
-        candidates.append(f"https://{text}")
+        candidates.append(f"{'ssh' if '@' in text.partition('/')[0] else 'https'}://{text}")
     usable = (one for one in candidates if _is_repository(one) and without_login(one) == one)
     return next(usable, "https://server/repository.git or ssh://git@server/repository.git")
 
