@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from infra.arc_topology import ConnectedCluster
+from infra.host_networks import HostNetwork
 from infra.node_labels import POOL_LABEL
 from infra.topology import Cluster, Host, Machine, Topology
 
@@ -99,6 +100,22 @@ def host_inputs(host: Host, topology: Topology, owner: Any) -> dict[str, Any]:
         "machines": [machine.name for machine in topology.machines if machine.host == host.name],
         "owner": owner,
         "lost": host.is_lost,
+    }
+
+
+def network_inputs(network: HostNetwork, host: Host, instance: str) -> dict[str, Any]:
+    """Return what a network's resource on a host is told."""
+    tunnel = network.tunnel
+    return {
+        "instance": instance,
+        "connection": host.connection,
+        "name": network.libvirt_name,
+        "bridge": network.bridge,
+        "mode": network.mode,
+        "address_prefix": network.address_prefix if network.holds_gateway else None,
+        "gateway": network.gateway if network.holds_gateway else None,
+        "mtu": network.mtu,
+        "tunnel": {"vni": tunnel.vni, "local": tunnel.local, "peers": list(tunnel.peers)} if tunnel else None,
     }
 
 

@@ -8,8 +8,7 @@ from typing import Any, Final
 import pulumi
 
 from infra.components.node_image import NodeImageFiles
-from infra.declarations import host_inputs
-from infra.host_networks import Tunnel
+from infra.declarations import host_inputs, network_inputs
 from infra.resources.declared import Host, Image, Network, StackIdentity
 from infra.topology import Host as HostTopology
 from infra.topology import Topology
@@ -56,15 +55,7 @@ class PhysicalHost(pulumi.ComponentResource):
             network.libvirt_name: Network(
                 f"{host.name}-{network.network}",
                 on_host,
-                instance=topology.instance,
-                connection=host.connection,
-                name=network.libvirt_name,
-                bridge=network.bridge,
-                mode=network.mode,
-                address_prefix=network.address_prefix if network.holds_gateway else None,
-                gateway=network.gateway if network.holds_gateway else None,
-                mtu=network.mtu,
-                tunnel=_tunnel(network.tunnel) if network.tunnel else None,
+                **network_inputs(network, host, topology.instance),
             )
             for network in topology.networks
             if network.host == host.name
@@ -95,7 +86,3 @@ def _declare_host(host: HostTopology, topology: Topology, owner: StackIdentity, 
 
 def _neighbour(host: HostTopology) -> dict[str, Any]:
     return {"name": host.name, "connection": host.connection, "address": host.underlay_address}
-
-
-def _tunnel(tunnel: Tunnel) -> dict[str, Any]:
-    return {"vni": tunnel.vni, "local": tunnel.local, "peers": list(tunnel.peers)}

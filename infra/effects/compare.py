@@ -20,10 +20,13 @@ from infra.resources.contract import Contract
 from infra.resources.host import HOST
 from infra.resources.machine import MACHINE
 from infra.resources.machine_changes import decide, keep_planes, restarts_for
+from infra.resources.network import NETWORK
+from infra.resources.network_changes import keep_mesh
 from infra.resources.unknown import UNKNOWN
 
 _AS_IT_IS: Final = "as it is"
 _BY_SIZE: Final = frozenset({"vcpus", "memoryMiB", "diskGiB"})
+_WITH_THE_HOST: Final = frozenset({"connection", "reachedThrough"})
 _LONGEST_VALUE: Final = 60
 _IN_THE_FILES: Final = {
     "version": "kubernetesVersion",
@@ -59,7 +62,7 @@ def _of(index: _Index, kind: str) -> dict[str, Record]:
 
 
 def _fresh(before: _Index, after: _Index) -> Iterator[str]:
-    """Yield hosts and identities that are made, or made anew: what is known of them later isn't as it was."""
+    """Yield hosts, identities and networks that are made anew: what machines are told of them isn't as it was."""
     for kind, contract, word in (
         (records.HOST, HOST, "host"),
         (records.IDENTITY, CLUSTER_IDENTITY, "identity"),
@@ -68,6 +71,15 @@ def _fresh(before: _Index, after: _Index) -> Iterator[str]:
         for name, one in _of(after, kind).items():
             if name not in olds or diff(contract, *_both(contract, olds[name], one, set())).replaces():
                 yield f"{word} {name}"
+    # A network is removed before it is made anew, and so are the machines on it; a new one has none yet.
+    networks = _of(before, records.NETWORK)
+    for name, one in _of(after, records.NETWORK).items():
+        if name in networks:
+            state, news = _both(NETWORK, networks[name], one, set())
+            changes = diff(NETWORK, state, news)
+            keep_mesh(state, news, changes)
+            if changes.replaces():
+                yield f"network {name}"
 
 
 # -- machines --------------------------------------------------------------------------------------
@@ -116,7 +128,13 @@ def _changed(old: Record, new: Record, fresh: set[str]) -> Effect | None:
     found = list(differences(MACHINE, state, news))
     if not found:
         return None
-    settings = tuple(_size(old, new, found)) + tuple(_settings(found))
+    hosts = old.about.get("host"), new.about.get("host")
+    moves = hosts[0] != hosts[1]
+    settings = (
+        *((Setting("host", *hosts),) if moves else ()),
+        *_size(old, new, found),
+        *_settings(one for one in found if not (moves and one.path[0] in _WITH_THE_HOST)),
+    )
     why = ", ".join(str(one) for one in settings)
     cluster = new.about.get("cluster")
     try:
@@ -183,13 +201,16 @@ def _size(old: Record, new: Record, found: Iterable[Difference]) -> Iterator[Set
 
 
 def _settings(found: Iterable[Difference]) -> Iterator[Setting]:
-    for one in found:
+    listed = list(found)
+    told = [one for one in listed if one.old != _AS_IT_IS]  # the rest differs for the reason that these have
+    for one in told or listed:
         path = tuple(part for part in one.path if part not in {"firstBoot", "node"}) or one.path[-1:]
         if one.path == ("firstBoot", "node"):
             yield Setting("provisioning", _as_node(one.old), _as_node(one.new))
             continue
         name = ".".join((_IN_THE_FILES.get(path[0], path[0]), *path[1:]))
-        yield Setting(name, _shown(one.old), "what `up` finds" if one.new == UNKNOWN else _shown(one.new))
+        later = "made anew" if one.path[0] == "network" else "what `up` finds"
+        yield Setting(name, _shown(one.old), later if one.new == UNKNOWN else _shown(one.new))
 
 
 def _as_node(value: Any) -> str:

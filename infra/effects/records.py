@@ -21,6 +21,7 @@ from infra.declarations import (
     identity_inputs,
     kubernetes_nodes,
     machine_inputs,
+    network_inputs,
 )
 from infra.login_keys import login_keys
 from infra.planning import Plan
@@ -29,6 +30,7 @@ from infra.spec.findings import without_login
 from infra.topology import Cluster, Host, Topology, build_topology
 
 HOST: Final = "azlocal:index:Host"
+NETWORK: Final = "azlocal:index:Network"
 MACHINE: Final = "azlocal:index:Machine"
 IDENTITY: Final = "azlocal:index:ClusterIdentity"
 CONNECTION: Final = "azlocal:index:ConnectedCluster"
@@ -128,6 +130,10 @@ def _records(spec: InstanceSpec, topology: Topology) -> Iterator[Record]:
     hosts = {host.name: host for host in topology.hosts}
     for host in topology.hosts:
         yield Record(HOST, host.name, host_inputs(host, topology, later("the state")))
+        for network in topology.networks:
+            if network.host == host.name:
+                name = f"{host.name}/{network.libvirt_name}"
+                yield Record(NETWORK, name, network_inputs(network, host, topology.instance))
     keys = _keys(spec)
     image = {**later("the node image"), ASKED: spec.stack.node_image}
     nodes: dict[str, KubernetesNode] = {}
@@ -148,7 +154,7 @@ def _records(spec: InstanceSpec, topology: Topology) -> Iterator[Record]:
             topology.instance,
             place=_Place(hosts[machine.host], topology.machine_type),
             image=image,
-            network=machine.libvirt_network,
+            network=later(f"network {machine.host}/{machine.libvirt_network}", machine.libvirt_network),
             reached_through=hosts[machine.reached_through].connection,
             authorized_keys=(),
             live_hosts=(host.connection for host in topology.hosts if host.drains_live),

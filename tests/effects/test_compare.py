@@ -263,7 +263,6 @@ def test_a_new_endpoint_is_another_cluster_which_is_refused() -> None:
     assert said(found) == {"a-cp-0": "refused", "a-nodepool1-0": "replaced", "a-nodepool1-1": "replaced"}
     settings = {one.name: (one.before, one.after) for one in found.machines[0].settings}
     assert settings["hostIP"] == ("10.220.32.100", "10.220.32.101")
-    assert settings["caHash"][1] == "what `up` finds"
 
 
 def test_a_cluster_is_patched_for_what_is_in_it() -> None:
@@ -332,3 +331,22 @@ def test_networks_of_a_cluster_can_change_without_its_machines() -> None:
         "10.9.0.10", "10.9.0.20", name="other", vlan=7, addressPrefix="10.9.0.0/24", gateway="10.9.0.1"
     )
     assert effects(lambda c: c["netplan"]["logicalNetworks"].append(other)) == Effects()
+
+
+def test_a_network_that_is_made_anew_takes_its_machines_with_it() -> None:
+    """The engine removes it first, and before that what is on it."""
+
+    def alone(content: Content) -> None:
+        content["hosts"]["hosts"] = [{"name": "here", "connection": "qemu:///system"}]
+
+    found = effects(lambda c: c["netplan"]["logicalNetworks"][0].update(gateway="10.220.32.2"), alone)
+    (worker,) = [one for one in found.machines if one.name == "b-nodepool1-0"]
+    assert worker.kind == "replaced"
+    assert ("network", "lab-aks", "made anew") in {(one.name, one.before, one.after) for one in worker.settings}
+
+
+def test_a_mesh_whose_gateway_moves_keeps_its_machines() -> None:
+    found = effects(
+        lambda c: c["netplan"].update(gatewayHost="node2"), lambda c: c["netplan"].update(transport="vxlan")
+    )
+    assert set(said(found).values()) == {"patched"}
