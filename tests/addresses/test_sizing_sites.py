@@ -106,12 +106,34 @@ def test_vlans_of_storage_and_of_others_are_left_alone() -> None:
     assert not mine.overlaps(IPv4Network("10.220.32.0/24"))
 
 
+def test_addresses_that_people_chose_may_lie_where_storage_is() -> None:
+    infrastructure, _ = proposed(sized(cluster(), hosts=[host(1, managementAddress="10.71.1.5")]))
+    assert infrastructure["addressPrefix"].startswith("10.71.1.")
+    _, (one,) = proposed(sized(cluster(controlPlane={"hostIP": "10.71.2.5"})))
+    assert one["addressPrefix"].startswith("10.71.2.")
+
+
+def test_hosts_that_name_no_dns_server_are_no_fault_of_a_proposal() -> None:
+    proposed(sized(cluster(), hosts=[host(1, dnsServers=[])]))
+
+
+def test_a_name_that_is_taken_is_all_that_is_said() -> None:
+    rules = [one.rule for one in sized(cluster(logicalNetwork="infrastructure")).findings]
+    assert rules == ["duplicate-name"]
+
+
+def test_a_dynamic_network_is_proposed_static() -> None:
+    standing = files([], networks=[network(ipAllocationMethod="Dynamic")])["netplan"]
+    _, (one,) = proposed(sized(cluster(), hosts=[host(1)], netplan=standing))
+    assert one["ipAllocationMethod"] == "Static"
+
+
 def test_what_the_site_has_is_kept_where_it_has_room() -> None:
     standing = files([])["netplan"]
     sizing = sized(cluster(planes=3, workers=5), hosts=[host(1)], netplan=standing)
     infrastructure, networks = proposed(sizing)
     assert infrastructure == standing["infrastructure"]
-    assert networks == standing["logicalNetworks"]
+    assert networks == [{"ipAllocationMethod": "Static"} | one for one in standing["logicalNetworks"]]
     small = copy.deepcopy(standing)
     small["logicalNetworks"][0]["ipPools"] = [{"start": "10.220.32.20", "end": "10.220.32.21"}]
     _, (grown,) = proposed(sized(cluster(planes=3, workers=5), hosts=[host(1)], netplan=small))

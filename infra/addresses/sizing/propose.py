@@ -73,13 +73,18 @@ def propose(wishes: Sequence[Wish], site: Site) -> dict[str, dict[str, Any]]:
         wishes: The networks; those that are there, and those with fixed addresses, have no choice and go first.
         site: What they keep out of.
     """
-    blocked = [*RESERVED.values(), STORAGE, *site.blocks]
+    blocked = [*RESERVED.values(), *site.blocks]
     vlans = _vlans(wishes, site.vlans)
     found = {}
     for wish in sorted(wishes, key=lambda one: (one.like is None, not one.fixed)):
         # What another wish has already is kept for it, unless that is where this one's addresses are.
         others = [one.prefix for one in wishes if one is not wish and one.prefix and one.name not in found]
-        spans = itertools.chain(_candidates(wish, [*blocked, *others]), _candidates(wish, blocked))
+        # Addresses that people chose may lie where storage is by default, which is a warning and no fault.
+        spans = itertools.chain(
+            _candidates(wish, [*blocked, STORAGE, *others]),
+            _candidates(wish, [*blocked, STORAGE]),
+            _candidates(wish, blocked),
+        )
         for span in spans:
             network = _lay_out(wish, span, vlans[wish.name], site.taken)
             if network is not None:

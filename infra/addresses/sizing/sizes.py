@@ -13,7 +13,7 @@ from infra.addresses.occupants import build_occupants
 from infra.addresses.plan import INFRASTRUCTURE
 from infra.addresses.planner import plan_addresses
 from infra.addresses.rules.machines import LIMITS
-from infra.addresses.rules.ranges import span_of
+from infra.addresses.rules.ranges import RESERVED, span_of
 from infra.addresses.sizing.propose import Site, Wish, propose
 from infra.spec.findings import Finding, without_login
 from infra.spec.hosts import LOCAL_CONNECTION, HostsFile, HostSpec
@@ -176,7 +176,16 @@ def size_instance(
         networks=tuple(sizes),
         netplan=_without_logins(content),
         storage_subnets=(count * (count - 1) // 2, count * (count - 1)) if count in _SWITCHLESS_HOSTS else None,
-        findings=tuple(_findings(shell, sizes, content, lock, has_hosts=hosts is not None)),
+        findings=tuple(
+            _findings(
+                shell,
+                sizes,
+                content,
+                lock,
+                has_hosts=hosts is not None,
+                is_dns_ours=netplan is None and not wishes[0].dns_servers,
+            )
+        ),
     )
 
 
@@ -226,12 +235,14 @@ def _findings(
     lock: Lock | None,
     *,
     has_hosts: bool,
+    is_dns_ours: bool,
 ) -> list[Finding]:
     """Return what the planner says of the proposal: it is a plan like any other."""
     if content is None:
         if sizes[0].proposed is None and has_hosts:
             message = "no prefix holds all hosts' management addresses, with a pool beside them"
-            remedy = "give addresses of one subnet as managementAddress"
+            blocks = ", ".join(RESERVED)
+            remedy = f"as managementAddress, give addresses of one subnet outside {blocks} and the clusters' CIDRs"
             return [Finding("no-layout", "error", shell.sources.where("hosts", ("hosts",)), message, remedy)]
         names = ", ".join(size.name for size in sizes if size.proposed is None)
         message = f"no prefix holds all addresses that are given by hand in network {names}"
@@ -246,6 +257,10 @@ def _findings(
         for one in plan_addresses(spec, _of_others(lock, shell.name)).findings
         if has_hosts or not (one.rule == "unknown-vm-size" or one.path.startswith(shell.sources.hosts.name))
     ]
+    if any(size.name == INFRASTRUCTURE for size in sizes[1:]):  # what else is said comes of that
+        known = [one for one in known if one.rule == "duplicate-name"]
+    if is_dns_ours:
+        known = [one for one in known if one.rule != "host-dns-differs"]
     return [_at_its_place(one, spec.sources, has_hosts=has_hosts) for one in known]
 
 
@@ -324,7 +339,7 @@ def _netplan(
     content: dict[str, Any] = standing.model_dump(mode="json", by_alias=True, exclude_unset=True)
     content["infrastructure"] = content["infrastructure"] | infrastructure
     known = {one["name"]: one for one in content.get("logicalNetworks", ())}
-    networks = [known.get(one["name"], {}) | one for one in networks]
+    networks = [known.get(one["name"], {}) | {"ipAllocationMethod": "Static"} | one for one in networks]
     content["logicalNetworks"] = networks + [one for name, one in known.items() if name not in names]
     if proxy := content.get("proxy"):
         prefixes = [one["addressPrefix"] for one in (content["infrastructure"], *content["logicalNetworks"])]
