@@ -73,11 +73,12 @@ def files(
     networks: Sequence[Mappings] | None = None,
     reservations: Sequence[Mappings] = (),
     netplan: Mappings | None = None,
+    sizes: Mappings | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Return the content of the three files by kind."""
     return {
         "stack": {"site": "s", "clusters": list(clusters), **(stack or {})},
-        "hosts": {"hosts": [host()] if hosts is None else list(hosts), "vmSizes": SIZES},
+        "hosts": {"hosts": [host()] if hosts is None else list(hosts), "vmSizes": {**SIZES, **(sizes or {})}},
         "netplan": {
             "infrastructure": infra or infrastructure(),
             "logicalNetworks": [network()] if networks is None else list(networks),
@@ -108,14 +109,19 @@ def make_spec(*clusters: Mappings, name: str = "lab", directory: Path = Path(), 
     return spec_of(files(clusters, **parts), name, directory)
 
 
+def in_files(content: Mapping[str, Mappings], stack: str = "lab") -> dict[str, Mappings]:
+    """Return three files' content by their names in a project."""
+    config = {f"azlocal:{key}": value for key, value in content["stack"].items()}
+    return {
+        f"Pulumi.{stack}.yaml": {"config": config},
+        "hosts/s.yaml": content["hosts"],
+        "netplans/s.yaml": content["netplan"],
+    }
+
+
 def write_files(folder: Path, content: Mapping[str, Mappings], stack: str = "lab") -> None:
     """Write three files' content as a project would have them."""
-    config = {f"azlocal:{key}": value for key, value in content["stack"].items()}
-    for name, one in (
-        (f"Pulumi.{stack}.yaml", {"config": config}),
-        ("hosts/s.yaml", content["hosts"]),
-        ("netplans/s.yaml", content["netplan"]),
-    ):
+    for name, one in in_files(content, stack).items():
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(yaml.safe_dump(one, sort_keys=False), encoding="utf-8")

@@ -5,6 +5,7 @@ Each is looked at in a process of its own, as the engine or make starts it.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -35,3 +36,22 @@ def test_a_process_starts_without_what_it_does_not_need(start: str) -> None:
     code = f"{start}\nimport sys\nprint(*sorted({set(_NEEDLESS[start])!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("module", ["infra.stack.engine", "infra.provider.process", "infra.program"])
+def test_grpc_is_told_not_to_meddle_with_forks_before_it_is_imported(module: str) -> None:
+    """In a child of libvirt's, its threads end ssh before it has begun: a host then seems not to answer."""
+    script = f"""
+import importlib.abc, os, sys
+class Watch(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "grpc":
+            print("grpc", os.environ.get("GRPC_ENABLE_FORK_SUPPORT"))
+sys.meta_path.insert(0, Watch())
+import {module}
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "GRPC_ENABLE_FORK_SUPPORT"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["grpc false"]

@@ -10,18 +10,17 @@ from pydantic import Field
 
 from infra.spec.arc_extensions import ExtensionSpec, KnownExtensions, SettingsMap
 from infra.spec.findings import KeyPath
+from infra.spec.forms import ARM_ID, GUID, HTTPS_URL
 from infra.spec.types import Address, Boolean, Integer, Minutes, Model, Name
 
 DEFAULT_ARC_TIMEOUT_MINUTES = 20  # what `az connectedk8s connect` allows Helm (§1.8)
 
 CloudName = Literal["AzureCloud", "AzureUSGovernment", "AzureChinaCloud", "custom", "emulator"]
 
-_GUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
-
-Guid = Annotated[str, Field(pattern=_GUID)]
-Url = Annotated[str, Field(pattern=r"^https://[^\s/]+(/\S*)?$")]
+Guid = Annotated[str, GUID]
+Url = Annotated[str, HTTPS_URL]
 Seconds = Annotated[Integer, Field(ge=1, le=9_223_372_036)]  # what Go, in which Flux is written, has as a duration
-ArmId = Annotated[str, Field(pattern=r"(?i)^/subscriptions/[^/\s]+/resourceGroups/[^/\s]+/providers/\S+$")]
+ArmId = Annotated[str, ARM_ID]
 Tags = dict[str, str]
 
 

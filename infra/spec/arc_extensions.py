@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from infra.spec.forms import EXTENSION_NAME
 from infra.spec.types import Boolean, Model, Name
 
 FLUX_TYPE = "microsoft.flux"
@@ -97,7 +98,7 @@ class DataCollection:
 class ExtensionSpec(Model):
     """A cluster extension (§4.1)."""
 
-    name: Annotated[Name, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9.-]{0,252}$")]
+    name: Annotated[Name, EXTENSION_NAME]
     extension_type: Name = Field(description="microsoft.flux and its like; upper and lower case are the same.")
     release_train: Name = Field("Stable")
     version: Name | None = Field(None, description="Pins it, and so switches the upgrades of minor versions off.")

@@ -1,17 +1,15 @@
 """Turn pydantic's errors into findings: the rule, the value, the place in the file, the remedy."""
 
-import types
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Any
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from infra.spec.findings import Finding, KeyPath, shown, shown_key
+from infra.spec.places import Limits, is_sensitive, keys_at, limits_at
 from infra.spec.tree import Document
-from infra.spec.types import Sensitive
 
 _EXPECTED = {
     "string_type": "text",
@@ -22,6 +20,7 @@ _EXPECTED = {
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
 }
+_LONGEST_ADVISED = 60  # characters of a text that a remedy repeats
 
 
 def explain(errors: Iterable[ErrorDetails], model: type[BaseModel], document: Document) -> list[Finding]:
@@ -29,7 +28,7 @@ def explain(errors: Iterable[ErrorDetails], model: type[BaseModel], document: Do
     found = []
     for error in errors:
         path = _real_path(error["loc"], document)
-        rule, message, remedy = _describe(error, model)
+        rule, message, remedy = _describe(error, model, document.text(path))
         line = document.line(path) or 0
         found.append((line, Finding(rule, "error", document.where(path), message, remedy)))
     return [finding for _, finding in sorted(found, key=lambda pair: pair[0])]
@@ -47,30 +46,85 @@ def _is_in(path: KeyPath, document: Document) -> bool:
     return node is not None
 
 
-def _describe(error: ErrorDetails, model: type[BaseModel]) -> tuple[str, str, str]:
+def _describe(error: ErrorDetails, model: type[BaseModel], text: str | None) -> tuple[str, str, str]:
+    """Say what is wrong and what to write.
+
+    Args:
+        error: What pydantic found.
+        model: The file's model.
+        text: What is written there, where that is a scalar.
+    """
     context: Mapping[str, Any] = error.get("ctx") or {}
     kind, value = error["type"], error["input"]
-    said = "what isn't repeated here" if _is_sensitive(model, error["loc"]) else shown(value)
+    is_secret = is_sensitive(model, error["loc"])
+    said = "what isn't repeated here" if is_secret else _said(value, text)
+    limits = limits_at(model, error["loc"])
     if "remedy" in context:
-        return kind, str(context["message"]), str(context["remedy"])
+        # What no name may have is refused before the form that this name has.
+        form = limits.form if kind == "bad-name" else None
+        remedy = f"write it as {form.example}" if form else str(context["remedy"])
+        return kind, str(context["message"]), remedy
+    if "form" in context:
+        remedy = f"write it as {context['form'].example}" if is_secret else _as_form(context["form"], value, text)
+        if isinstance(value, str):
+            return "wrong-value", f"{said} is not {context['expected']}", remedy
+        return "wrong-type", f"expected {context['expected']}; found {said}", remedy
     if kind == "extra_forbidden":
         return _unknown_key(str(error["loc"][-1]), keys_at(model, error["loc"][:-1]))
     if kind == "missing":
         return "missing-key", f"the key '{error['loc'][-1]}' is missing", "add it"
     if kind in _EXPECTED:
-        return _wrong_type(_EXPECTED[kind], value, said)
+        return _wrong_type(_EXPECTED[kind], value, text, said, limits)
     if kind == "literal_error":
         allowed = str(context.get("expected"))
         return "wrong-value", f"{said} is not one of {allowed}", f"write {allowed}"
-    return "wrong-value", f"{said}: {error['msg']}", "correct the value"
+    return "wrong-value", *_beyond(kind, said, context, limits)
 
 
-def _wrong_type(expected: str, value: object, said: str) -> tuple[str, str, str]:
+def _said(value: object, text: str | None) -> str:
+    """Describe a value; a number as it is written, for 1.30 is read as 1.3."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return text if is_number and text and len(text) <= _LONGEST_ADVISED else shown(value)
+
+
+def _as_form(form: Any, value: object, text: str | None) -> str:
+    """Say what to write so that a text has its form; a number that only lacks its quotes gets them."""
+    written = value if isinstance(value, str) else text or ""
+    if not isinstance(value, str) and form.fits(written):
+        return f'put it in quotes: "{written}"'
+    return str(form.remedy(written))
+
+
+def _beyond(kind: str, said: str, context: Mapping[str, Any], limits: Limits) -> tuple[str, str]:
+    """Describe a value outside its bounds."""
+    if kind == "greater_than_equal":
+        return f"{said} is less than {context['ge']}", f"write {limits.words}"
+    if kind == "less_than_equal":
+        return f"{said} is more than {context['le']}", f"write {limits.words}"
+    if kind in {"string_too_short", "string_too_long"}:
+        least, most = context.get("min_length"), context.get("max_length")
+        found = f"this is shorter than {least} characters" if least else f"{said} has more than {most} characters"
+        found = "this is empty" if least == 1 else found
+        return found, f"write it as {limits.form.example}" if limits.form else "write another"
+    return f"{said} is not possible here", "correct the value"
+
+
+def _wrong_type(expected: str, value: object, text: str | None, said: str, limits: Limits) -> tuple[str, str, str]:
     remedy = f"write {expected}"
-    if expected == "text" and isinstance(value, bool | int | float):
-        remedy = "put it in quotes"
-    elif expected == "a whole number" and isinstance(value, str):
-        remedy = "write a decimal number without quotes"
+    if expected == "text":
+        is_scalar = isinstance(value, bool | int | float)
+        if is_scalar and (limits.form is None or limits.form.fits(text or "")):
+            remedy = "put it in quotes"
+        elif limits.form is not None:
+            is_empty = value is None and limits.form.fits("")
+            remedy = 'write "" where it is empty' if is_empty else f"write it as {limits.form.example}"
+    elif expected == "a whole number":
+        if isinstance(value, float) and value.is_integer() and limits.holds(int(value)):
+            remedy = f"write {int(value)}"
+        elif limits.low is not None or limits.high is not None:
+            remedy = f"write a whole number: {limits.words}"
+        if isinstance(value, str):
+            remedy += ", without quotes"
     return "wrong-type", f"expected {expected}, found {said}", remedy
 
 
@@ -80,53 +134,3 @@ def _unknown_key(key: str, known: list[str]) -> tuple[str, str, str]:
     hint = f"did you mean '{lowered[near[0]]}'? " if near else ""
     choice = ", ".join(sorted(known)) or "none"
     return "unknown-key", f"the key '{shown_key(key)}' is unknown", f"{hint}keys here: {choice}"
-
-
-def _is_sensitive(model: type[BaseModel], path: KeyPath) -> bool:
-    """Return whether a place lies at or below a key that may hold a password."""
-    annotation: Any = model
-    for part in path:
-        field = _fields(annotation).get(str(part))
-        if field is not None and any(isinstance(one, Sensitive) for one in field.metadata):
-            return True
-        annotation = _step(annotation, part)
-    return False
-
-
-def keys_at(model: type[BaseModel], path: KeyPath) -> list[str]:
-    """Return the keys that the model takes at a place."""
-    annotation: Any = model
-    for part in path:
-        annotation = _step(annotation, part)
-    return list(_fields(annotation))
-
-
-def _fields(annotation: Any) -> dict[str, FieldInfo]:
-    """Return the fields of a model by their keys; none where it isn't one."""
-    bare = _bare(annotation)
-    if isinstance(bare, type) and issubclass(bare, BaseModel):
-        return {field.alias or name: field for name, field in bare.model_fields.items()}
-    return {}
-
-
-def _step(annotation: Any, part: str | int) -> Any:
-    bare = _bare(annotation)
-    if isinstance(bare, type) and issubclass(bare, BaseModel):
-        fields = _fields(bare)
-        return fields[str(part)].annotation if part in fields else None
-    arguments = get_args(bare)
-    if get_origin(bare) is dict:
-        return arguments[1]
-    return arguments[0] if arguments else None
-
-
-def _bare(annotation: Any) -> Any:
-    """Strip Annotated and Optional."""
-    while True:
-        origin = get_origin(annotation)
-        if origin is Annotated:
-            annotation = get_args(annotation)[0]
-        elif origin in {Union, types.UnionType}:
-            annotation = next(one for one in get_args(annotation) if one is not type(None))
-        else:
-            return annotation

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from infra.spec.findings import shown
+from infra.spec.forms import HOST_NAME, NIC_NAME
 from infra.spec.types import Address, Boolean, Integer, Model, Name, fault, published
 
 LOCAL_CONNECTION = "qemu:///system"
@@ -55,9 +56,7 @@ Drain = Annotated[
 class HostSpec(Model):
     """One machine that runs KVM or, where it can't, containers. Sizes absent here are asked of the host."""
 
-    name: Annotated[Name, published(pattern="^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")] = Field(
-        description="Short host name, lower case."
-    )
+    name: Annotated[Name, HOST_NAME] = Field(description="Short host name, lower case.")
     connection: Annotated[str, AfterValidator(_check_connection), published(pattern=_CONNECTION_PATTERN)] = Field(
         description="qemu:///system for this machine, else qemu+ssh://user@address/system."
     )
@@ -68,16 +67,16 @@ class HostSpec(Model):
         None,
         description="The host's own DNS servers, where they are known; the infrastructure's must be the same.",
     )
-    cpus: Annotated[Integer, published(1, 512)] | None = Field(None, description="Logical processors.")
-    memory_gib: Annotated[Integer, published(1, 24 * 1024)] | None = Field(
+    cpus: Annotated[Integer, Field(ge=1, le=512)] | None = Field(None, description="Logical processors.")
+    memory_gib: Annotated[Integer, Field(ge=1, le=24 * 1024)] | None = Field(
         None, alias="memoryGiB", description="Memory in GiB."
     )
-    disk_gib: Annotated[Integer, published(1)] | None = Field(
+    disk_gib: Annotated[Integer, Field(ge=1)] | None = Field(
         None,
         alias="diskGiB",
         description="Room for machines and images in GiB; disks are thin, so more is a warning and no fault.",
     )
-    uplink: Annotated[str, Field(max_length=15, pattern=r"^[^\s/:]+$")] | None = Field(
+    uplink: Annotated[str, NIC_NAME] | None = Field(
         None, description="The NIC that carries the VLANs. Absent: libvirt makes NAT networks."
     )
     tunnel_address: Address | None = Field(
@@ -148,6 +147,6 @@ class HostsFile(Model):
     """All of hosts/<site>.yaml."""
 
     hosts: Annotated[tuple[HostSpec, ...], published(minItems=1, maxItems=64)] = Field(
-        description="The physical nodes: 1-16, or what the stack's deploymentClass allows; 64 for disaggregated."
+        description="The physical nodes, 1-16; 64 where the stack's deploymentClass is disaggregated."
     )
     vm_sizes: dict[Name, VmSizeSpec] = Field({}, description="VM sizes beside Azure's own.")

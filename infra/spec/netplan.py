@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 from infra.spec.findings import shown
+from infra.spec.forms import DIRECT, NETWORK_NAME, OWNER
 from infra.spec.types import Address, Integer, Model, Name, Prefix, Sensitive, fault, published
 
 _DHCP = "What a DHCP server of this subnet hands out, its exclusions taken off; nothing is planned there."
@@ -77,9 +78,7 @@ class Infrastructure(Model):
 class LogicalNetwork(Model):
     """A logical network (API-LNET, LNET): static, one prefix, a gateway inside it, pools inside it."""
 
-    name: Annotated[Name, published(pattern="^[a-zA-Z0-9][-._a-zA-Z0-9]{0,62}[_a-zA-Z0-9]$")] = Field(
-        description="2-64 characters; it can't be renamed later."
-    )
+    name: Annotated[Name, NETWORK_NAME] = Field(description="2-64 characters; it can't be renamed later.")
     vm_switch_name: Name | None = Field(None, description="Azure's virtual switch; not needed here.")
     vlan: Annotated[Integer, published(0, 4094)] = Field(0, description="VLAN id; 0 is untagged.")
     ip_allocation_method: Literal["Static", "Dynamic"] = Field("Static", description="AKS takes Static only.")
@@ -93,7 +92,9 @@ class LogicalNetwork(Model):
 
 def _check_owner(text: str) -> str:
     if not text.isprintable() or not text.strip():
-        raise fault("bad-name", f"{shown(text)} can't be an owner", "say in words who has the address")
+        raise fault(
+            "bad-name", f"{shown(text)} can't be an owner", f"say in words who has the address: {OWNER.example}"
+        )
     return text
 
 
@@ -105,7 +106,7 @@ class Reservation(Model):
     """
 
     address: Address = Field(description="The address.")
-    owner: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_check_owner)] = Field(
+    owner: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_check_owner), OWNER] = Field(
         description="Who has it: free text, or a machine of the plan to pin it to."
     )
 
@@ -115,7 +116,7 @@ class Proxy(Model):
 
     http_proxy: ProxyUrl | None = Field(None, description="http://proxy.example:8080", repr=False)
     https_proxy: ProxyUrl | None = Field(None, description="http://proxy.example:8080", repr=False)
-    no_proxy: tuple[Annotated[str, Field(max_length=253, pattern=r"^[^\s,]+$")], ...] = Field(
+    no_proxy: tuple[Annotated[str, DIRECT], ...] = Field(
         (), description="Names and prefixes that are reached without it."
     )
 
@@ -143,7 +144,7 @@ class Netplan(Model):
         "vlan",
         description="How networks reach several hosts: VLANs on their uplinks, or a VXLAN mesh between them.",
     )
-    underlay_mtu: Annotated[Integer, published(1280, 9216)] = Field(
+    underlay_mtu: Annotated[Integer, Field(ge=1280, le=9216)] = Field(
         1500, description="Largest packet between hosts, in bytes; a VXLAN network has 50 less."
     )
     gateway_host: Name | None = Field(

@@ -22,12 +22,12 @@ def json_schemas() -> dict[str, dict[str, Any]]:
 
 
 def _schema(model: type[Model], title: str) -> dict[str, Any]:
-    return {"$schema": _DIALECT, **_untitled(model.model_json_schema(by_alias=True)), "title": title}
+    return {"$schema": _DIALECT, **_tidied(model.model_json_schema(by_alias=True)), "title": title}
 
 
 def _stack_schema() -> dict[str, Any]:
     """Return the schema of Pulumi.<stack>.yaml: our keys are ours, everything else is Pulumi's."""
-    ours = _untitled(StackConfig.model_json_schema(by_alias=True))
+    ours = _tidied(StackConfig.model_json_schema(by_alias=True))
     names = "|".join(re.escape(name) for name in ours["properties"])
     config = {
         "type": "object",
@@ -45,10 +45,18 @@ def _stack_schema() -> dict[str, Any]:
     }
 
 
-def _untitled(schema: Any) -> Any:
-    """Drop the titles that pydantic makes of the keys (`Ostype`); they say nothing the keys don't."""
-    if isinstance(schema, dict):
-        return {
-            key: _untitled(value) for key, value in schema.items() if key != "title" or not isinstance(value, str)
-        }
-    return [_untitled(item) for item in schema] if isinstance(schema, list) else schema
+def _tidied(schema: Any) -> Any:
+    """Drop the titles that pydantic makes of the keys (`Ostype`), and refuse keys that haven't their form.
+
+    Pydantic says of a mapping whose keys have a pattern only what holds for the keys that match it.
+    """
+    if isinstance(schema, list):
+        return [_tidied(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: _tidied(value) for key, value in schema.items() if key != "title" or not isinstance(value, str)}
+    if isinstance(found.get("patternProperties"), dict) and "properties" not in found:
+        ((pattern, value),) = found.pop("patternProperties").items()
+        found["propertyNames"] = {**found.get("propertyNames", {}), "pattern": pattern}
+        found["additionalProperties"] = value
+    return found

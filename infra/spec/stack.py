@@ -10,6 +10,9 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from infra.spec.arc import ArcSpec, ClusterArc
 from infra.spec.findings import shown
+from infra.spec.forms import CLUSTER_NAME, POOL_NAME, RELEASE, SITE_NAME
+from infra.spec.kubernetes_versions import DEFAULT_KUBERNETES_VERSION, KUBERNETES_VERSION
+from infra.spec.node_settings import LABEL_KEY, LABEL_VALUE, TAINT
 from infra.spec.ssh_keys import check_public_key
 from infra.spec.types import (
     Address,
@@ -28,7 +31,6 @@ from infra.spec.types import (
 
 DEFAULT_VM_SIZE = "Standard_A4_v2"
 DEFAULT_MAX_PODS = 110
-DEFAULT_KUBERNETES_VERSION = "1.34.4"
 DEFAULT_TIMEOUT_MINUTES = 10
 
 _DeploymentClass = Literal["hyperconverged", "lowCapacity", "rackAware", "disaggregated", "resourceBridgeTest"]
@@ -48,8 +50,6 @@ _NOT_MODELLED = {
     "baremetal": "AKS on bare metal (preview)",
 }
 """Classes of Azure that aren't modelled here, by their names in lower case without hyphens (azure_parity §4)."""
-
-_SITE_PATTERN = r"^[A-Za-z0-9]([-_A-Za-z0-9]{0,62})$"
 
 
 def _read_class(value: object) -> object:
@@ -93,9 +93,7 @@ class ControlPlane(Model):
 class AgentPool(Model):
     """A pool of workers (API-GA agentPools): 1-64 nodes, 1-16 pools a cluster (SCALE)."""
 
-    name: Annotated[Name, published(pattern="^[a-z][a-z0-9]{2,11}$")] = Field(
-        description="3-12 characters, a letter first."
-    )
+    name: Annotated[Name, POOL_NAME] = Field(description="3-12 characters, a letter first.")
     count: Annotated[Integer, published(1, 64)] = Field(1, description="Number of nodes.")
     vm_size: Name = Field(DEFAULT_VM_SIZE, description="VM size of each node.")
     max_pods: Annotated[Integer, published(1)] = Field(DEFAULT_MAX_PODS, description="Most pods on a node.")
@@ -106,8 +104,10 @@ class AgentPool(Model):
     os_sku: Annotated[Name, published(enum=[sku for skus in OS_SKUS.values() for sku in skus])] | None = Field(
         None, alias="osSKU", description="Azure's name of the nodes' system; without effect here."
     )
-    node_labels: dict[str, str] = Field({}, description="Kubernetes labels of the nodes.")
-    node_taints: tuple[str, ...] = Field((), description="Kubernetes taints, key=value:Effect.")
+    node_labels: dict[Annotated[str, LABEL_KEY], Annotated[str, LABEL_VALUE]] = Field(
+        {}, description="Kubernetes labels of the nodes."
+    )
+    node_taints: tuple[Annotated[str, TAINT], ...] = Field((), description="Kubernetes taints, key=value:Effect.")
 
     @property
     def planned_nodes(self) -> int:
@@ -134,7 +134,7 @@ class LoadBalancer(Model):
     addresses: tuple[Ranges, ...] = Field(
         (), description="Ranges a-b or prefixes, in the nodes' subnet and outside its pools."
     )
-    count: Annotated[Integer, published(0)] | None = Field(None, description="How many; we choose them.")
+    count: Annotated[Integer, published(0, 256)] | None = Field(None, description="How many; we choose them.")
 
     @property
     def ranges(self) -> list[AddressRange]:
@@ -174,10 +174,10 @@ class AddOns(Model):
 class ClusterSpec(Model):
     """One AKS cluster."""
 
-    name: Annotated[Name, published(pattern="^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$")] = Field(
+    name: Annotated[Name, CLUSTER_NAME] = Field(
         description="Lower case letters, digits and hyphens; the start of its machines' names."
     )
-    kubernetes_version: Annotated[str, Field(max_length=20, pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")] = Field(
+    kubernetes_version: Annotated[str, KUBERNETES_VERSION] = Field(
         DEFAULT_KUBERNETES_VERSION, description="Patch version, e.g. 1.34.4."
     )
     logical_network: Name = Field(description="Name of a logical network of the site.")
@@ -220,14 +220,12 @@ class PlacementSpec(Model):
 class StackConfig(Model):
     """All `azlocal:` keys of Pulumi.<stack>.yaml."""
 
-    site: Annotated[str, Field(pattern=_SITE_PATTERN)] = Field(
-        description="Reads hosts/<site>.yaml and netplans/<site>.yaml."
-    )
+    site: Annotated[str, SITE_NAME] = Field(description="Reads hosts/<site>.yaml and netplans/<site>.yaml.")
     deployment_class: DeploymentClass = Field(
         "hyperconverged",
         description="Whose limits hold. resourceBridgeTest: the bridge's three addresses and no clusters.",
     )
-    azure_local_release: Annotated[str, Field(pattern=r"^[0-9]{4}$")] | None = Field(
+    azure_local_release: Annotated[str, RELEASE] | None = Field(
         None, description='Azure Local release, e.g. "2602", whose Kubernetes versions count; absent: the newest.'
     )
     location: Name = Field("eastus", description="The Azure region of the Arc resources.")

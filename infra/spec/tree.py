@@ -40,6 +40,7 @@ class Node:
         line: The line on which the value starts, or its key where it has one.
         children: The nodes below, by key or index.
         size: How many nodes it holds with its aliases expanded.
+        text: What is written, where the value is a scalar: 1.30, of which the value is 1.3.
     """
 
     value: Any
@@ -47,6 +48,7 @@ class Node:
     children: dict[str | int, "Node"] = field(default_factory=dict)
     key_lines: dict[str | int, int] = field(default_factory=dict)
     size: int = 1
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,13 @@ class Document:
             line = node.key_lines[part]
             node = node.children[part]
         return line
+
+    def text(self, path: KeyPath) -> str | None:
+        """Return what is written at a place, where that is a scalar."""
+        node = self.root
+        for part in path:
+            node = node.children.get(part) if node else None
+        return node.text if node else None
 
     def where(self, path: KeyPath) -> str:
         """Name a place in the file: `netplans/lab.yaml:12: logicalNetworks[0].ipPools`."""
@@ -215,7 +224,7 @@ class _Folder:
     def _take(self, event: Any) -> None:
         match event:
             case yaml.ScalarEvent():
-                node = Node(self._scalar(event), _line(event))
+                node = Node(self._scalar(event), _line(event), text=event.value)
                 if event.anchor:
                     self._anchors[event.anchor] = node
                 self._add(node, is_plain=event.style is None)

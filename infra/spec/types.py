@@ -1,14 +1,14 @@
 """The kinds of value that the input files share, and the base of their models.
 
 A model accepts what can be read. Whether a value keeps within a published limit is a rule's business
-(`infra.addresses.rules`), so that it is reported with its source beside everything else; the limits named
-here only go into the JSON schemas, where they help an editor.
+(`infra.addresses.rules`), so that it is reported with its source beside everything else; what `published` names
+only goes into the JSON schemas, where it helps an editor. Where no rule has a bound, the model itself has it.
+tests/spec/test_schema_bounds.py holds the schemas and what is refused together, bound by bound.
 """
 
 import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface
-from math import inf
 from typing import Annotated, Any
 
 from pydantic import (
@@ -25,11 +25,13 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from infra.spec.findings import shown
+from infra.spec.forms import ANY_NAME
 
 _OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _ADDRESS = rf"{_OCTET}(\.{_OCTET}){{3}}"
 _PREFIX = rf"{_ADDRESS}/([0-9]|[12][0-9]|3[0-2])"
 _LEAST_MINUTES = 0.25
+_MOST_MINUTES = 525_600  # a year; the engine's durations end at 292 of them
 _IS_ADDRESS = re.compile(_ADDRESS, re.ASCII)
 _IS_PREFIX = re.compile(_PREFIX, re.ASCII)
 
@@ -82,6 +84,12 @@ def _read_prefix(value: object) -> object:
         return value
     if isinstance(value, str) and _IS_PREFIX.fullmatch(value):
         return IPv4Interface(value)
+    if isinstance(value, str) and ":" in value:
+        found = f"{shown(value)} is an IPv6 prefix" if "," not in value else f"{shown(value)} has an IPv6 prefix"
+        raise fault("bad-prefix", found, "give one IPv4 prefix; Azure Local has no other")
+    if isinstance(value, str) and _IS_ADDRESS.fullmatch(value):
+        found = f"{value} is an address, and no prefix: its length is missing"
+        raise fault("bad-prefix", found, "add the length, as in 192.0.2.0/24")
     raise fault("bad-prefix", f"{shown(value)} is not an IPv4 prefix", "write it as 192.0.2.0/24")
 
 
@@ -136,14 +144,15 @@ def _read_minutes(value: object) -> object:
         raise fault(
             "wrong-type", f"expected a number, found {shown(value)}", "write a decimal number without quotes"
         )
-    if not _LEAST_MINUTES <= value < inf:
-        raise fault("wrong-value", f"{shown(value)} is no time to wait", f"write {_LEAST_MINUTES} or more")
+    if not _LEAST_MINUTES <= value <= _MOST_MINUTES:
+        remedy = f"write {_LEAST_MINUTES} to {_MOST_MINUTES}"
+        raise fault("wrong-value", f"{shown(value)} is no time to wait", remedy)
     return value
 
 
 def _check_name(text: str) -> str:
     if not text.isprintable() or not text.strip() or "/" in text:
-        raise fault("bad-name", f"{shown(text)} can't be a name", "use letters, digits and hyphens")
+        raise fault("bad-name", f"{shown(text)} can't be a name", f"write it as {ANY_NAME.example}")
     return text
 
 
@@ -158,11 +167,11 @@ Prefix = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^{_PREFIX}$"}),
 ]
 Ranges = Annotated[str, AfterValidator(_check_ranges)]
-Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_check_name)]
+Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_check_name), ANY_NAME]
 Integer = StrictInt
 Minutes = Annotated[
     int | float,
     BeforeValidator(_read_minutes),
-    WithJsonSchema({"type": "number", "minimum": _LEAST_MINUTES}),
+    WithJsonSchema({"type": "number", "minimum": _LEAST_MINUTES, "maximum": _MOST_MINUTES}),
 ]
 Boolean = StrictBool

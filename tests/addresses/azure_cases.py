@@ -170,8 +170,8 @@ AZURE_CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("os-sku", f"{POOL}.osSKU", pooled(osSKU="Foo")),
     ("os-sku", f"{POOL}.osSKU", pooled(osSKU="cblmariner")),
     ("os-sku", f"{POOL}.osSKU", pooled(osSKU="AzureLinux")),
-    ("os-sku", f"{POOL}.osSKU", pooled(osSKU="Windows2022")),
-    ("os-sku", f"{POOL}.osSKU", pooled(osSKU="CBLMariner", osType="Windows")),
+    ("os-sku-of-other-type", f"{POOL}.osSKU", pooled(osSKU="Windows2022")),
+    ("os-sku-of-other-type", f"{POOL}.osSKU", pooled(osSKU="CBLMariner", osType="Windows")),
     ("gpu-not-here", f"{POOL}.vmSize", pooled(vmSize="Standard_NC4_A2")),
     ("gpu-not-here", "resourceBridge.vmSize", {"stack": {"resourceBridge": {"vmSize": "Standard_NK6"}}}),
     ("gpu-default-pool", f"{POOL}.vmSize", pooled(vmSize="Standard_NC16_L40S_2")),
@@ -242,7 +242,7 @@ FLUX_SOUND: list[dict[str, Any]] = [
     connected(placed({"name": "My_location-1"}, {"name": "b", "namespace": "other"})),
     pooled(osSKU="CBLMariner"),
     {"hosts": ZONES, **RACK},
-    custom({}, version="1.33.4"),
+    custom({}, version="1.33.5"),
     {"networks": [network(ipPools=[{"start": "10.220.32.18", "end": "10.220.32.30", "ipPoolType": "vippool"}])]}
     | {"clusters": [cluster()]},
 ]

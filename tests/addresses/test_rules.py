@@ -8,10 +8,11 @@ from infra.addresses import plan_addresses
 from infra.addresses.lock import Given, Lock
 from infra.addresses.rules import RULES
 from tests.addresses.network_cases import NETWORK_CASES
+from tests.addresses.node_cases import NODE_CASES, NODE_SOUND
 from tests.addresses.rule_cases import DHCP, INSTANCE_CASES, ONE, SOUND, balancer, pool
 from tests.instances import SIZES, cluster, files, host, infrastructure, make_spec, network, spec_of
 
-CASES = [*INSTANCE_CASES, *NETWORK_CASES]
+CASES = [*INSTANCE_CASES, *NETWORK_CASES, *NODE_CASES]
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def test_every_rule_has_a_case() -> None:
     assert {rule.id for rule in RULES} - tested == set()
 
 
-@pytest.mark.parametrize("instance", SOUND, ids=range(len(SOUND)))
+@pytest.mark.parametrize("instance", [*SOUND, *NODE_SOUND], ids=range(len(SOUND) + len(NODE_SOUND)))
 def test_what_just_keeps_the_rules_breaks_none(instance: dict[str, Any]) -> None:
     parts = dict(instance)
     lock = parts.pop("lock", None)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -207,23 +208,24 @@ def test_the_first_control_plane_made_anew_by_hand_joins_and_founds_no_second_cl
     """As `up` says: its member of etcd is removed, then the machine is replaced."""
     a, project = made.a, made.project
     before = a.get("namespace", "kube-system")["metadata"]["uid"]
-    (member,) = (line.split(", ")[0] for line in etcdctl(a, "member", "list").splitlines() if FIRST in line)
-    etcdctl(a, "member", "remove", member)
+    (member,) = (one["ID"] for one in etcd(project, "member/list")["members"] if one["name"] == FIRST)
+    etcd(project, "member/remove", ID=member)
     (urn,) = (one["urn"] for one in project.state()["resources"] if one["urn"].endswith(f"index:Machine::{FIRST}"))
     project.up("--replace", urn, timeout=1500).expect()
     assert a.nodes() == dict.fromkeys((FIRST, SECOND, THIRD, a.worker), True)
     assert a.get("namespace", "kube-system")["metadata"]["uid"] == before
-    assert len(etcdctl(a, "member", "list").splitlines()) == 3
+    assert {one["name"] for one in etcd(project, "member/list")["members"]} == {FIRST, SECOND, THIRD}
     said = on(project, FIRST, "sudo", "journalctl", "--unit", "azlocal-node", "--output=cat")
     assert "the cluster stands: this machine joins it" in said
 
 
-def etcdctl(a: Kubernetes, *command: str) -> str:
-    """Ask etcd by the member on the second control plane."""
+def etcd(project: Project, call: str, **body: str) -> Any:
+    """Ask the cluster's etcd by the member on the second control plane, as etcdctl would."""
     pki = "/etc/kubernetes/pki/etcd"
-    files = [f"--cacert={pki}/ca.crt", f"--cert={pki}/server.crt", f"--key={pki}/server.key"]
-    pod = ("--namespace=kube-system", "exec", f"etcd-{SECOND}", "--")
-    return a.kubectl(*pod, "etcdctl", "--endpoints=https://127.0.0.1:2379", *files, *command)
+    files = ["--cacert", f"{pki}/ca.crt", "--cert", f"{pki}/server.crt", "--key", f"{pki}/server.key"]
+    url = f"https://127.0.0.1:2379/v3/cluster/{call}"
+    asked = ("sudo", "curl", "--silent", "--show-error", "--fail", *files, "--data", "@-", url)
+    return json.loads(on(project, SECOND, *asked, stdin=json.dumps(body)))
 
 
 # -- certificates ---------------------------------------------------------------------------------

@@ -50,6 +50,14 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UnpreparedHost]:
             yield host
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _small_image() -> Iterator[None]:
+    """Have the doctor's plans take disks that a container has room for; it makes no machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("infra.addresses.rules.machines.NODE_IMAGE_GIB", 4)
+        yield
+
+
 def examined(folder: Path, host: UnpreparedHost, **changes: Any) -> dict[str, dict[str, str]]:
     """Return the results of the host's checks, by id."""
     one = {"name": "node1", "connection": host.connection, "managementAddress": host.address, "uplink": "eth0"}

@@ -45,10 +45,10 @@ SECRETS = NodeSecrets("abcdef.0123456789abcdef", {"ca.key": "KEY", "etcd/ca.key"
 KEY = SshHostKey("private", "ssh-ed25519 AAAA")
 
 
-def boot(node: KubernetesNode | None) -> FirstBoot:
+def boot(node: KubernetesNode | None, hostname: str = "lab-a-cp-0") -> FirstBoot:
     return FirstBoot(
-        hostname="lab-a-cp-0",
-        instance_id="lab-a-cp-0",
+        hostname=hostname,
+        instance_id=hostname,
         address="10.0.0.18/24",
         gateway="10.0.0.1",
         authorized_keys=("ssh-ed25519 BBBB",),
@@ -56,8 +56,8 @@ def boot(node: KubernetesNode | None) -> FirstBoot:
     )
 
 
-def files(node: KubernetesNode, secrets: NodeSecrets = SECRETS) -> dict[str, str]:
-    archive = render_seed(boot(node), KEY, secrets)["node.tar"]
+def files(node: KubernetesNode, secrets: NodeSecrets = SECRETS, hostname: str = "lab-a-cp-0") -> dict[str, str]:
+    archive = render_seed(boot(node, hostname), KEY, secrets)["node.tar"]
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         members = {one.name.removeprefix("etc/azlocal/node/"): one for one in tar.getmembers()}
         assert {one.mode for one in members.values()} == {0o600}

@@ -38,6 +38,14 @@ Problems = dict[str, set[str]]
 """By host, `all` for all together: what isn't ok."""
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _small_image() -> Iterator[None]:
+    """Have plans take disks that the lab's hosts have room for; the doctor makes no machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("infra.addresses.rules.machines.NODE_IMAGE_GIB", 4)
+        yield
+
+
 @dataclass
 class Site:
     """A project on a lab's hosts, and what the doctor says of it."""

@@ -38,7 +38,7 @@ def host(**changes: Any) -> dict[str, Any]:
 
 
 def test_what_a_silent_host_has_is_not_forgotten_and_the_way_out_is_named() -> None:
-    with pytest.raises(HostUnreachable, match=r"gone for good.*`lost: true`.*`pulumi up` asks it nothing"):
+    with pytest.raises(HostUnreachable, match=r"gone for good.*`lost: true`.*`make down` ask it nothing"):
         NetworkKind(Hosts()).delete(operation("Network")[0], f"{GONE}#lab-aks", NETWORK)
 
 

@@ -73,7 +73,7 @@ def test_faults_of_yaml_and_of_values_come_together(tmp_path: Path) -> None:
     ("part", "key", "value", "rule", "said"),
     [
         ("stack", "machineType", "docker", "wrong-value", "'docker' is not one of 'auto', 'vm'"),
-        ("stack", "site", 5, "wrong-type", "expected text, found 5"),
+        ("stack", "site", 5, "wrong-type", "expected a site's name: 1-63 letters, digits, - and _,"),
         ("stack", "location", None, "wrong-type", "expected text, found nothing"),
         ("stack", "clusters", {"a": 1}, "wrong-type", "expected a list, found a mapping"),
         ("stack", "clusters", [3], "wrong-type", "expected a mapping, found 3"),
@@ -116,7 +116,7 @@ def test_faults_of_yaml_and_of_values_come_together(tmp_path: Path) -> None:
             "bad-connection",
             "'xen://x' is not a libvirt",
         ),
-        ("hosts", "vmSizes", {"X": {"vcpus": 0, "memoryGiB": 1}}, "wrong-value", "greater than or equal to 1"),
+        ("hosts", "vmSizes", {"X": {"vcpus": 0, "memoryGiB": 1}}, "wrong-value", "0 is less than 1"),
         (
             "netplan",
             "reservations",
@@ -152,7 +152,7 @@ def test_no_cluster_is_waited_for_for_ever(tmp_path: Path) -> None:
     path = tmp_path / "Pulumi.lab.yaml"
     path.write_text(path.read_text(encoding="utf-8").replace("7777", "1e999"), encoding="utf-8")
     (finding,) = faults(tmp_path)
-    assert (finding.rule, finding.remedy) == ("wrong-value", "write 0.25 or more")
+    assert (finding.rule, finding.remedy) == ("wrong-value", "write 0.25 to 525600")
 
 
 def test_an_unknown_key_comes_with_the_nearest_known_one(tmp_path: Path) -> None:

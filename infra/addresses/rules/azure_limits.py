@@ -19,20 +19,25 @@ _AKS_DOCS = "https://learn.microsoft.com/azure/aks/aksarc"
 
 @rule("os-sku", source="API-GA, API-TSP")
 def os_sku(facts: Facts) -> Iterator[Fault]:
-    """A pool's osSKU is one of Azure's, in Azure's spelling, and of the pool's osType."""
+    """A pool's osSKU is one of Azure's, in Azure's spelling."""
     for path, cluster in facts.clusters:
         for number, pool in enumerate(cluster.agent_pools):
-            if pool.os_sku is None or pool.os_sku in OS_SKUS[pool.os_type]:
-                continue
-            allowed = OS_SKUS[pool.os_type]
-            other = next((kind for kind, skus in OS_SKUS.items() if pool.os_sku in skus), None)
-            message = (
-                f"osSKU {pool.os_sku} is of {other}, and pool {pool.name} is {pool.os_type}"
-                if other
-                else f"Azure Local knows no osSKU {shown(pool.os_sku)}"
-            )
-            remedy = f"write {' or '.join(allowed)}, or remove the key"
-            yield Fault("stack", (*path, "agentPools", number, "osSKU"), message, remedy)
+            if pool.os_sku is not None and not any(pool.os_sku in skus for skus in OS_SKUS.values()):
+                message = f"Azure Local knows no osSKU {shown(pool.os_sku)}"
+                remedy = f"write {' or '.join(OS_SKUS[pool.os_type])}, or remove the key"
+                yield Fault("stack", (*path, "agentPools", number, "osSKU"), message, remedy)
+
+
+@rule("os-sku-of-other-type", source="API-GA; TFAVM")
+def os_sku_of_other_type(facts: Facts) -> Iterator[Fault]:
+    """A pool's osSKU is one of its osType."""
+    for path, cluster in facts.clusters:
+        for number, pool in enumerate(cluster.agent_pools):
+            other = next((kind for kind, skus in OS_SKUS.items() if pool.os_sku in skus), pool.os_type)
+            if other != pool.os_type:
+                message = f"osSKU {pool.os_sku} is of {other}, and pool {pool.name} is {pool.os_type}"
+                remedy = f"write {' or '.join(OS_SKUS[pool.os_type])}, or remove the key"
+                yield Fault("stack", (*path, "agentPools", number, "osSKU"), message, remedy)
 
 
 @rule("gpu-not-here", source="GPU; azlocal", severity="warning")

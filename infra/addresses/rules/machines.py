@@ -2,15 +2,22 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from infra.addresses.rules.base import Facts, Fault, rule
-from infra.spec.findings import KeyPath
-from infra.spec.stack import DeploymentClass
-from infra.spec.vm_sizes import AZURE_SIZES
+from infra.spec.findings import KeyPath, Severity
+from infra.spec.stack import DEFAULT_VM_SIZE, DeploymentClass
+from infra.spec.vm_sizes import AZURE_SIZES, VmSize
 
 BRIDGE_VCPUS = 4
 BRIDGE_MEMORY_GIB = 8
 WINDOWS_OFF_SINCE = "2509"
+# k8s.io/kubernetes v1.34.4 cmd/kubeadm/app/constants: ControlPlaneNumCPU, ControlPlaneMem.
+CONTROL_PLANE_VCPUS = 2
+CONTROL_PLANE_MEMORY_MIB = 1700
+WORKER_MEMORY_MIB = 2048  # kubernetes.io, "Installing kubeadm": 2 GB or more per machine
+NODE_IMAGE_GIB = 16  # a disk as large as the node image's; a test holds it to infra.image.recipe
+MOST_VCPUS = 255  # libvirt src/qemu/qemu_validate.c: more need an IOMMU with extended interrupt mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +119,12 @@ def unknown_vm_size(facts: Facts) -> Iterator[Fault]:
     known = facts.vm_sizes
     for path, size, role in sizes_of(facts):
         if size not in known:
-            listed = sorted(name for name, one in known.items() if role != "controlPlane" or one.for_control_plane)
-            listed = [name for name in listed if not known[name].gpus][:8]
-            remedy = f"define it under vmSizes in the hosts file, or use one of: {', '.join(listed)}"
-            yield Fault("stack", path, f"there is no VM size '{size}'", remedy)
+            fits = [name for name, one in known.items() if role != "controlPlane" or one.for_control_plane]
+            by_lower = {name.lower(): name for name in fits}
+            near = [by_lower[one] for one in get_close_matches(size.lower(), by_lower, n=1, cutoff=0.85)]
+            some = ", ".join(near or sorted(name for name in fits if not known[name].gpus)[:8])
+            remedy = f"use {some}" if near else f"use one of: {some}, …"
+            yield Fault("stack", path, f"there is no VM size '{size}'", f"{remedy}; or define it under vmSizes")
 
 
 @rule("vm-size-not-for-control-plane", source="SCALE, GPU")
@@ -126,6 +135,65 @@ def vm_size_not_for_control_plane(facts: Facts) -> Iterator[Fault]:
         if role == "controlPlane" and size in known and not known[size].for_control_plane:
             names = ", ".join(name for name, one in AZURE_SIZES.items() if one.for_control_plane)
             yield Fault("stack", path, f"control planes can't have size {size}", f"use one of: {names}")
+
+
+@rule("control-plane-too-small", source="kubeadm preflight: NumCPU, Mem")
+def control_plane_too_small(facts: Facts) -> Iterator[Fault]:
+    """A control plane has the 2 processors and the 1700 MiB without which kubeadm ends before it starts.
+
+    In a container kubeadm sees the host's processors and memory, so that there it is only a warning.
+    """
+    severity: Severity = "warning" if facts.spec.stack.machine_type == "container" else "error"
+    for path, cluster in facts.clusters:
+        size = facts.vm_sizes.get(cluster.control_plane.vm_size)
+        if size is None or cluster.provisioning != "kubernetes":
+            continue
+        if not _can_be_control_plane(size):
+            asked = f"kubeadm asks for {CONTROL_PLANE_VCPUS} processors and {CONTROL_PLANE_MEMORY_MIB} MiB"
+            has = f"have {_resources(size)} ({size.name})"
+            message = f"control planes of cluster {cluster.name} {has}; {asked}"
+            known = [facts.vm_sizes[name] for name in (DEFAULT_VM_SIZE, *facts.vm_sizes)]
+            larger = next((one.name for one in known if one.for_control_plane and _can_be_control_plane(one)), "")
+            use = f"use {larger}, or" if larger else "use"
+            remedy = f"{use} a size under vmSizes of the hosts file with vcpus: 2 and memoryGiB: 2 or more"
+            yield Fault("stack", (*path, "controlPlane", "vmSize"), message, remedy, severity)
+
+
+@rule("worker-too-small", source="kubernetes.io: Installing kubeadm", severity="warning")
+def worker_too_small(facts: Facts) -> Iterator[Fault]:
+    """A worker has the 2 GiB that Kubernetes recommends; with less, few pods beside the system's find room."""
+    for path, cluster in facts.clusters:
+        for number, pool in enumerate(cluster.agent_pools):
+            size = facts.vm_sizes.get(pool.vm_size)
+            if size is None or cluster.provisioning != "kubernetes" or size.memory_mib >= WORKER_MEMORY_MIB:
+                continue
+            message = f"nodes of pool {pool.name} have {_resources(size)} ({size.name}); Kubernetes asks for 2 GiB"
+            remedy = "fine where few pods run; else use a size with more memory"
+            yield Fault("stack", (*path, "agentPools", number, "vmSize"), message, remedy)
+
+
+@rule("vm-disk-too-small", source="azlocal")
+def vm_disk_too_small(facts: Facts) -> Iterator[Fault]:
+    """A machine's disk holds the node image."""
+    seen: set[str] = set()
+    for path, name, _ in sizes_of(facts):
+        size = facts.vm_sizes.get(name)
+        if size is not None and size.disk_gib < NODE_IMAGE_GIB and name not in seen:
+            seen.add(name)
+            message = f"{name} has diskGiB {size.disk_gib}; the node image needs {NODE_IMAGE_GIB}"
+            yield Fault("stack", path, message, f"write diskGiB: {NODE_IMAGE_GIB} or more under vmSizes")
+
+
+@rule("vm-size-too-large", source="libvirt qemu_validate.c")
+def vm_size_too_large(facts: Facts) -> Iterator[Fault]:
+    """A VM has at most 255 processors; a container has what its host has."""
+    if facts.spec.stack.machine_type == "container":
+        return
+    for path, name, _ in sizes_of(facts):
+        size = facts.vm_sizes.get(name)
+        if size is not None and size.vcpus > MOST_VCPUS:
+            message = f"{name} has {size.vcpus} processors; a VM has at most {MOST_VCPUS}"
+            yield Fault("stack", path, message, f"use a size with {MOST_VCPUS} processors or fewer")
 
 
 @rule("windows-pool", source="azlocal; NEW 2509, 2510")
@@ -176,12 +244,24 @@ def gpu_pool_not_linux(facts: Facts) -> Iterator[Fault]:
 @rule("vm-size-not-azure", source="SCALE, GPU", severity="info")
 def vm_size_not_azure(facts: Facts) -> Iterator[Fault]:
     """A VM size is one that Azure Local has too."""
-    own = {size: path for path, size, _ in reversed(list(sizes_of(facts))) if size in facts.spec.hosts.vm_sizes}
+    named = reversed(list(sizes_of(facts)))
+    own = {size: path for path, size, _ in named if size in facts.spec.hosts.vm_sizes and size not in AZURE_SIZES}
     if own:
         names = ", ".join(sorted(own))
         message = f"{names}: sizes of this site; Azure Local has none of that name"
         path = next(reversed(own.values()))
         yield Fault("stack", path, message, "fine for a lab; use Azure's for a plan that carries over")
+
+
+@rule("vm-size-redefined", source="SCALE, GPU", severity="warning")
+def vm_size_redefined(facts: Facts) -> Iterator[Fault]:
+    """A size of the site's own that has a name of Azure's is what Azure's is."""
+    for name in facts.spec.hosts.vm_sizes:
+        azure, own = AZURE_SIZES.get(name), facts.vm_sizes[name]
+        if azure is not None and (azure.vcpus, azure.memory_mib) != (own.vcpus, own.memory_mib):
+            message = f"{name} has {_resources(own)} at this site; Azure Local's {name} has {_resources(azure)}"
+            remedy = "machines here get the site's; give it a name of its own, or remove it to have Azure's"
+            yield Fault("hosts", ("vmSizes", name), message, remedy)
 
 
 @rule("resource-bridge-too-small", source="RBSYS", severity="warning")
@@ -193,10 +273,17 @@ def resource_bridge_too_small(facts: Facts) -> Iterator[Fault]:
         return
     if size.vcpus < BRIDGE_VCPUS or size.memory_mib < BRIDGE_MEMORY_GIB * 1024:
         asked = f"{BRIDGE_VCPUS} processors and {BRIDGE_MEMORY_GIB} GiB"
-        message = (
-            f"{name} has {size.vcpus} processors and {size.memory_mib // 1024} GiB; the bridge asks for {asked}"
-        )
+        message = f"{name} has {_resources(size)}; the bridge asks for {asked}"
         yield Fault("stack", ("resourceBridge", "vmSize"), message, "use Standard_A4_v2")
+
+
+def _can_be_control_plane(size: VmSize) -> bool:
+    return size.vcpus >= CONTROL_PLANE_VCPUS and size.memory_mib >= CONTROL_PLANE_MEMORY_MIB
+
+
+def _resources(size: VmSize) -> str:
+    """Say what a size has: `1 processor and 2 GiB`."""
+    return f"{size.vcpus} processor{'' if size.vcpus == 1 else 's'} and {size.memory_mib // 1024} GiB"
 
 
 def sizes_of(facts: Facts) -> Iterator[tuple[KeyPath, str, str]]:

@@ -1,49 +1,44 @@
 """Names: unique, fit for machines and DNS, and pointing at something that is there."""
 
-import re
 from collections.abc import Iterable, Iterator
 
 from infra.addresses.plan import INFRASTRUCTURE
 from infra.addresses.rules.base import Facts, Fault, rule
 from infra.spec.findings import KeyPath
+from infra.spec.forms import CLUSTER_NAME, HOST_NAME, NETWORK_NAME, POOL_NAME, Form
 from infra.spec.loader import FileKind
 
-_LABEL = r"[a-z0-9]([-a-z0-9]{0,%d}[a-z0-9])?"
-_HOST_NAME = re.compile(_LABEL % 61, re.ASCII)
-_CLUSTER_NAME = re.compile(_LABEL % 38, re.ASCII)
-_POOL_NAME = re.compile(r"[a-z][a-z0-9]{2,11}", re.ASCII)
-_NETWORK_NAME = re.compile(r"[a-zA-Z0-9][-._a-zA-Z0-9]{0,62}[_a-zA-Z0-9]", re.ASCII)
 _NETBIOS_LENGTH = 15
 _MACHINE_NAME_LENGTH = 63  # a DNS label; the machine's name is its host name
 
 _Named = tuple[FileKind, KeyPath, str]
 
 
-def _names(facts: Facts) -> Iterator[tuple[str, re.Pattern[str], str, list[_Named]]]:
-    """Yield each set of names that must be unique: what they name, their pattern, its words, the names."""
+def _names(facts: Facts) -> Iterator[tuple[str, Form, list[_Named]]]:
+    """Yield each set of names that must be unique: what they name, their form, the names."""
     spec = facts.spec
     hosts: list[_Named] = [("hosts", ("hosts", i, "name"), one.name) for i, one in enumerate(spec.hosts.hosts)]
     networks: list[_Named] = [("netplan", (*one.path, "name"), one.name) for one in facts.logical]
     clusters: list[_Named] = [("stack", (*path, "name"), one.name) for path, one in facts.clusters]
-    label = "lower-case letters, digits and inner hyphens"
-    yield "host", _HOST_NAME, f"1-63 {label}", hosts
-    yield "logical network", _NETWORK_NAME, "2-64 letters, digits, - . _, a letter or digit first", networks
-    yield "cluster", _CLUSTER_NAME, f"1-40 {label}", clusters
+    yield "host", HOST_NAME, hosts
+    yield "logical network", NETWORK_NAME, networks
+    yield "cluster", CLUSTER_NAME, clusters
     for path, cluster in facts.clusters:
         pools: list[_Named] = [
             ("stack", (*path, "agentPools", number, "name"), pool.name)
             for number, pool in enumerate(cluster.agent_pools)
         ]
-        yield f"pool of cluster {cluster.name}", _POOL_NAME, "3-12 lower-case letters and digits", pools
+        yield f"pool of cluster {cluster.name}", POOL_NAME, pools
 
 
 @rule("bad-name", source="API-TSP, API-LNET, RFC 1123")
 def bad_name(facts: Facts) -> Iterator[Fault]:
-    """A name keeps to the pattern of what it names."""
-    for kind, pattern, words, names in _names(facts):
+    """A name has the form of what it names."""
+    for kind, form, names in _names(facts):
         for file, path, name in names:
-            if not pattern.fullmatch(name):
-                yield Fault(file, path, f"'{name}' can't name a {kind}", f"use {words}")
+            if not form.fits(name):
+                message = f"'{name}' can't name a {kind}; it is not {form.words}"
+                yield Fault(file, path, message, f"write it as {_lowered(name, form)}")
 
 
 @rule("host-name-not-netbios", source="ODIN", severity="warning")
@@ -58,7 +53,7 @@ def host_name_not_netbios(facts: Facts) -> Iterator[Fault]:
 @rule("duplicate-name", source="azlocal")
 def duplicate_name(facts: Facts) -> Iterator[Fault]:
     """A name stands for one thing."""
-    for kind, _, _, names in _names(facts):
+    for kind, _, names in _names(facts):
         seen = {INFRASTRUCTURE} if kind == "logical network" else set()
         for file, path, name in names:
             if name in seen:
@@ -93,7 +88,7 @@ def machine_name_too_long(facts: Facts) -> Iterator[Fault]:
 @rule("bad-instance-name", source="RFC 1123")
 def bad_instance_name(facts: Facts) -> Iterator[Fault]:
     """The stack's name starts every machine's name, so it must be fit for host names."""
-    if not _HOST_NAME.fullmatch(facts.spec.name):
+    if not HOST_NAME.fits(facts.spec.name):
         message = f"the stack name '{facts.spec.name}' can't start a host name"
         yield Fault("stack", (), message, "rename the stack with lower-case letters, digits and inner hyphens")
 
@@ -105,6 +100,14 @@ def unknown_network(facts: Facts) -> Iterator[Fault]:
         if cluster.logical_network not in facts.by_name:
             message = f"there is no logical network '{cluster.logical_network}'"
             yield Fault("stack", (*path, "logicalNetwork"), message, _choice("a network", facts.by_name))
+
+
+def _lowered(name: str, form: Form) -> str:
+    """Return the name in lower case, without underscores, where that is all it lacks; else the form's example."""
+    for near in (name.lower(), name.lower().replace("_", "-")):
+        if form.fits(near):
+            return near
+    return form.example
 
 
 def _choice(what: str, names: Iterable[str]) -> str:

@@ -1,4 +1,8 @@
-"""Pod and service networks: large enough, and where AKS wants them (azure_local_facts.md §2.4-2.5)."""
+"""Pod and service networks: large enough, and where AKS wants them (azure_local_facts.md §2.4-2.5).
+
+What kubeadm itself refuses is taken from k8s.io/kubernetes v1.34.4 cmd/kubeadm: apis/kubeadm/validation and
+constants. tests/guest/test_kubernetes_accepts.py asks the bundle's kubeadm the same.
+"""
 
 from collections.abc import Iterator
 from ipaddress import IPv4Interface
@@ -6,10 +10,14 @@ from ipaddress import IPv4Interface
 from infra.addresses.numbers import overlap
 from infra.addresses.rules.base import Facts, Fault, rule
 from infra.addresses.rules.ranges import RESERVED, span_of
+from infra.spec.findings import KeyPath
 from infra.spec.stack import DEFAULT_MAX_PODS, ClusterSpec
 
 SERVICE_CIDR = "10.96.0.0/12"
 NODE_PREFIX_LENGTH = 24  # what Kubernetes cuts out of the pod network for each node
+LARGEST_POD_NETWORK = NODE_PREFIX_LENGTH - 16  # PodSubnetNodeMaskMaxDiff
+LARGEST_SERVICE_NETWORK = 32 - 20  # MaximumBitsForServiceSubnet
+SMALLEST_SERVICE_NETWORK = 28  # MinimumAddressesInServiceSubnet: 10, for DNS has the tenth
 
 
 def _most_nodes(cluster: ClusterSpec) -> int:
@@ -19,6 +27,35 @@ def _most_nodes(cluster: ClusterSpec) -> int:
 def _most_pods(cluster: ClusterSpec) -> int:
     planes = max(0, cluster.control_plane.count) * DEFAULT_MAX_PODS
     return planes + sum(max(0, one.planned_nodes) * max(0, one.max_pods) for one in cluster.agent_pools)
+
+
+@rule("pod-cidr-refused", source="kubeadm ValidatePodSubnetNodeMask")
+def pod_cidr_refused(facts: Facts) -> Iterator[Fault]:
+    """The pod network has the size that kubeadm takes: one to 65,536 times a node's /24."""
+    for path, cluster in _made_here(facts):
+        cidr = cluster.network_profile.pod_cidr.network
+        message = f"podCidr {cidr} of cluster {cluster.name}"
+        if cidr.prefixlen > NODE_PREFIX_LENGTH:
+            message = f"{message} is smaller than the /{NODE_PREFIX_LENGTH} that Kubernetes gives each node"
+            remedy = f"use a /{_needed_length(cluster)} or larger"
+        elif cidr.prefixlen < LARGEST_POD_NETWORK:
+            message = f"{message} is more than kubeadm cuts into /{NODE_PREFIX_LENGTH} for nodes"
+            remedy = f"use a /{LARGEST_POD_NETWORK} or smaller"
+        else:
+            continue
+        yield Fault("stack", (*path, "networkProfile", "podCidr"), message, remedy)
+
+
+@rule("service-cidr-refused", source="kubeadm ValidateIPNetFromString, ValidateServiceSubnetSize")
+def service_cidr_refused(facts: Facts) -> Iterator[Fault]:
+    """The service network has the size that kubeadm takes: a /12 to a /28."""
+    for path, cluster in _made_here(facts):
+        cidr = cluster.network_profile.service_cidr.network
+        if not LARGEST_SERVICE_NETWORK <= cidr.prefixlen <= SMALLEST_SERVICE_NETWORK:
+            sizes = f"a /{LARGEST_SERVICE_NETWORK} to a /{SMALLEST_SERVICE_NETWORK}"
+            message = f"serviceCidr {cidr} of cluster {cluster.name} is a /{cidr.prefixlen}; kubeadm takes {sizes}"
+            remedy = f"leave it out, which is {SERVICE_CIDR}, or use {sizes}"
+            yield Fault("stack", (*path, "networkProfile", "serviceCidr"), message, remedy)
 
 
 @rule("pod-cidr-too-small", source="IP")
@@ -32,7 +69,9 @@ def pod_cidr_too_small(facts: Facts) -> Iterator[Fault]:
                 f"podCidr {cidr.network} of cluster {cluster.name} has {size} addresses; maxPods times nodes is "
                 f"{pods} ({_most_nodes(cluster)} nodes)"
             )
-            remedy = f"use a /{32 - (pods - 1).bit_length()} or larger, fewer nodes or a lower maxPods"
+            length = _needed_length(cluster)
+            larger = f"use a /{length} or larger, " if length >= LARGEST_POD_NETWORK else "use "
+            remedy = f"{larger}fewer nodes or a lower maxPods"
             yield Fault("stack", (*path, "networkProfile", "podCidr"), message, remedy)
 
 
@@ -42,12 +81,12 @@ def pod_cidr_node_blocks(facts: Facts) -> Iterator[Fault]:
     for path, cluster in facts.clusters:
         cidr, nodes = cluster.network_profile.pod_cidr, _most_nodes(cluster) + 1
         blocks = cidr.network.num_addresses >> (32 - NODE_PREFIX_LENGTH)
-        if _most_pods(cluster) <= cidr.network.num_addresses and nodes > blocks:
+        if blocks and _most_pods(cluster) <= cidr.network.num_addresses and nodes > blocks:
             message = (
                 f"podCidr {cidr.network} of cluster {cluster.name} has {blocks} blocks of /{NODE_PREFIX_LENGTH}; "
                 f"Kubernetes gives one to each of {nodes} nodes, the upgrade's included"
             )
-            remedy = f"use a /{NODE_PREFIX_LENGTH - (nodes - 1).bit_length()} or larger"
+            remedy = f"use a /{_needed_length(cluster)} or larger"
             yield Fault("stack", (*path, "networkProfile", "podCidr"), message, remedy)
 
 
@@ -98,6 +137,17 @@ def cidr_host_bits(facts: Facts) -> Iterator[Fault]:
             if cidr.ip != cidr.network.network_address:
                 message = f"{cidr} has host bits set; it is read as {cidr.network}"
                 yield Fault("stack", (*path, "networkProfile", key), message, f"write {cidr.network}")
+
+
+def _made_here(facts: Facts) -> Iterator[tuple[KeyPath, ClusterSpec]]:
+    """Yield the clusters that kubeadm makes; of a Kubernetes of their own, people know what it takes."""
+    return ((path, one) for path, one in facts.clusters if one.provisioning == "kubernetes")
+
+
+def _needed_length(cluster: ClusterSpec) -> int:
+    """Return the length of the smallest pod network that no rule speaks against: for all pods, a /24 a node."""
+    for_pods = 32 - max(0, _most_pods(cluster) - 1).bit_length()
+    return max(0, min(for_pods, NODE_PREFIX_LENGTH - _most_nodes(cluster).bit_length()))
 
 
 def _cidrs(cluster: ClusterSpec) -> tuple[tuple[str, IPv4Interface], ...]:

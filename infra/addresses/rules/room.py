@@ -141,7 +141,7 @@ def vrrp_id_out_of_range(facts: Facts) -> Iterator[Fault]:
         for index, number in enumerate(ids):
             if not 1 <= number <= MAX_ID:
                 path = (*network.path, "takenVrrpIds", index)
-                yield Fault("netplan", path, f"VRRP id {number} is not in 1-{MAX_ID}", "correct it")
+                yield Fault("netplan", path, f"VRRP id {number} is not in 1-{MAX_ID}", f"use 1-{MAX_ID}")
 
 
 def _release(facts: Facts, owner: str) -> str:

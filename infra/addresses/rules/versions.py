@@ -1,27 +1,17 @@
-"""Kubernetes versions, as kubernetes_versions.json lists them by release of Azure Local, newest first (VER).
+"""Kubernetes versions: what azlocal builds, and what each release of Azure Local offers (VER).
 
-A new release is a new entry there. Versions newer than the list are a warning: the list may be the older of the
-two, and machines here run what their image carries. One finding names all clusters of a version.
+`up` runs what azlocal builds and refuses the rest, so the plan says which of both a version is. What Azure Local
+offers is worth a plan of addresses even where it can't run here. One finding names all clusters of a version.
 """
 
-import json
-from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 from infra.addresses.rules.base import Facts, Fault, rule
 from infra.spec.findings import KeyPath
+from infra.spec.kubernetes_versions import BUILT_VERSIONS, is_offered, offered, version_key
+from infra.spec.stack import ClusterSpec
 
-Version = tuple[int, ...]
-
-_FILE = Path(__file__).with_name("kubernetes_versions.json")
-
-
-@cache
-def offered() -> dict[str, tuple[str, ...]]:
-    """Return the versions that each release of Azure Local offers, the newest release's first."""
-    entries = json.loads(_FILE.read_text(encoding="utf-8"))
-    return {release: tuple(entry["versions"]) for entry in entries for release in entry["releases"][::-1]}
+_BUILT = ", ".join(BUILT_VERSIONS)
 
 
 @rule("unknown-release", source="VER", severity="warning")
@@ -36,13 +26,30 @@ def unknown_release(facts: Facts) -> Iterator[Fault]:
 
 @rule("kubernetes-version-unsupported", source="VER, NEW")
 def kubernetes_version_unsupported(facts: Facts) -> Iterator[Fault]:
-    """A Kubernetes version is one that some release of Azure Local offers, or a newer one."""
+    """A Kubernetes version is one that azlocal builds or some release of Azure Local offers, or a newer one."""
     release, current = _current(facts)
     for path, version, clusters in _versions(facts):
-        if _is_newer(version, current) or any(version in versions for versions in offered().values()):
+        if _is_newer(version, current) or is_offered(version) or version in BUILT_VERSIONS:
             continue
-        message = f"no release of Azure Local offers Kubernetes {version} ({clusters})"
-        yield Fault("stack", path, message, f"use one that {release} offers: {', '.join(current)}")
+        message = f"no release of Azure Local offers Kubernetes {version} ({clusters}), nor does azlocal build it"
+        remedy = f"use {_BUILT}, which azlocal builds, or one that {release} offers: {', '.join(current)}"
+        yield Fault("stack", path, message, remedy)
+
+
+@rule("kubernetes-version-not-built", source="azlocal")
+def kubernetes_version_not_built(facts: Facts) -> Iterator[Fault]:
+    """A cluster that azlocal makes has a version that azlocal builds; a warning where Azure Local offers it."""
+    _, current = _current(facts)
+    for path, version, clusters in _versions(facts, _is_made_here):
+        if version in BUILT_VERSIONS:
+            continue
+        if is_offered(version):
+            message = f"azlocal doesn't build Kubernetes {version} ({clusters}), so `up` refuses it"
+            remedy = f"enough for a plan of addresses; to run it here, write {_BUILT}"
+            yield Fault("stack", path, message, remedy, "warning")
+        elif _is_newer(version, current):
+            message = f"Kubernetes {version} ({clusters}) is neither built by azlocal nor known on Azure Local"
+            yield Fault("stack", path, message, f"write {_BUILT}, which azlocal builds")
 
 
 @rule("kubernetes-version-older", source="VER, SUPP", severity="warning")
@@ -68,8 +75,13 @@ def kubernetes_version_newer(facts: Facts) -> Iterator[Fault]:
     for path, version, clusters in _versions(facts):
         if version not in current and _is_newer(version, current):
             message = f"Kubernetes {version} ({clusters}) is newer than what Azure Local {release} offers"
-            remedy = f"it runs here; what carries over to Azure Local is {', '.join(current)}"
+            runs = "azlocal builds it, so it runs here; " if version in BUILT_VERSIONS else ""
+            remedy = f"{runs}what carries over to Azure Local is {', '.join(current)}"
             yield Fault("stack", path, message, remedy)
+
+
+def _is_made_here(cluster: ClusterSpec) -> bool:
+    return cluster.provisioning == "kubernetes"
 
 
 def _current(facts: Facts) -> tuple[str, tuple[str, ...]]:
@@ -83,21 +95,25 @@ def _current(facts: Facts) -> tuple[str, tuple[str, ...]]:
 
 def _is_newer(version: str, current: tuple[str, ...]) -> bool:
     """Tell whether a version is a later patch of a minor on offer, or beyond the newest minor."""
-    parts = _parts(version)
-    same_minor = [_parts(one) for one in current if _parts(one)[:2] == parts[:2]]
-    return parts > max(same_minor) if same_minor else parts > max(_parts(one) for one in current)
+    key = version_key(version)
+    same_minor = [version_key(one) for one in current if version_key(one)[:2] == key[:2]]
+    return key > max(same_minor) if same_minor else key > max(version_key(one) for one in current)
 
 
-def _parts(version: str) -> Version:
-    return tuple(int(part) for part in version.split("."))
+def _versions(
+    facts: Facts, counts: Callable[[ClusterSpec], bool] = lambda _: True
+) -> Iterator[tuple[KeyPath, str, str]]:
+    """Yield each version once: where it stands first, the version, which clusters have it.
 
-
-def _versions(facts: Facts) -> Iterator[tuple[KeyPath, str, str]]:
-    """Yield each version once: where it stands first, the version, which clusters have it."""
+    Args:
+        facts: The instance.
+        counts: Which clusters are looked at.
+    """
     found: dict[str, tuple[KeyPath, list[str]]] = {}
     for path, cluster in facts.clusters:
-        entry = found.setdefault(cluster.kubernetes_version, ((*path, "kubernetesVersion"), []))
-        entry[1].append(cluster.name)
+        if counts(cluster):
+            entry = found.setdefault(cluster.kubernetes_version, ((*path, "kubernetesVersion"), []))
+            entry[1].append(cluster.name)
     for version, (path, names) in found.items():
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         yield path, version, f"cluster {', '.join(names[:3])}{more}"

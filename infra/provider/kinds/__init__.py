@@ -34,8 +34,7 @@ def all_kinds(standing: Standing | None = None, lost: Iterable[str] = ()) -> Map
 
     Args:
         standing: What stands of an instance that is adopted.
-        lost: Connections of hosts of which nothing is asked, by the site's file. Else the program tells it, which a
-            removal doesn't run.
+        lost: Connections of hosts that nothing is asked of; a program that runs says it by itself.
     """
     return _Kinds(standing, lost)
 

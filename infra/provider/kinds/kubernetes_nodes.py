@@ -21,8 +21,9 @@ def lost_control_plane(machine: MachineInputs) -> str:
         f"control plane {machine.name} is gone from {machine.connection}: its domain or its disk, and with it a "
         f"member of cluster {cluster}'s etcd. It isn't made anew by itself: without the data it would be another "
         "cluster. Bring domain and disk back. Or, where others of the cluster run: remove its member from their "
-        "etcd (`etcdctl member remove`), then `pulumi up --replace URN` with its URN: it joins them. Or, if the "
-        "cluster may go, remove it from the stack's file, run `pulumi up`, and add it again"
+        "etcd (`etcdctl member remove`; or curl, /v3/cluster/member/remove), then `pulumi up --replace URN` with "
+        "its URN, and it joins them. Or, if the cluster may go, remove it from the stack's file, run `pulumi up`, and "
+        "add it again"
     )
 
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import libvirt
 
@@ -33,7 +33,6 @@ from infra.provider.kinds.kubernetes_nodes import (
 )
 from infra.provider.kinds.live_moves import MIGRATIONS, bring, may_take_over, migrations_of
 from infra.provider.operation import Operation
-from infra.provider.standing import Standing
 from infra.provider.values import UNKNOWN
 from infra.resources.contract import Fault
 from infra.resources.host import MachineType
@@ -47,6 +46,9 @@ from infra.resources.machine import (
 )
 from infra.resources.machine_changes import decide, restarting
 from infra.ssh import HostKeyError, wait_for_host_key
+
+if TYPE_CHECKING:
+    from infra.provider.standing import Standing
 
 _READY_SECONDS: Final[Mapping[MachineType, float]] = {"container": 180, "vm": 300, "emulated": 900}
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from typing import TYPE_CHECKING
 
 from infra.provider.kind import Kind, Made
 from infra.provider.operation import Operation
-from infra.provider.standing import Standing
 from infra.resources.stack_identity import STACK_IDENTITY, StackIdentityInputs, StackIdentityState
+
+if TYPE_CHECKING:
+    from infra.provider.standing import Standing
 
 
 class StackIdentityKind(Kind[StackIdentityInputs, StackIdentityState]):
