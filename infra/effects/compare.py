@@ -1,6 +1,6 @@
 """From the records of two plans to what becomes of each machine and cluster. Pure.
 
-Each kind's contract says what a difference makes happen, and infra.resources.machine_changes what becomes of a
+Each kind's contract says what a difference makes happen, and infra.resources.changes.machine what becomes of a
 machine: the plugin asks the same of the same inputs.
 """
 
@@ -14,15 +14,15 @@ from infra.addresses.effects import EFFECTS, Effect, EffectKind, Effects, Settin
 from infra.effects import records
 from infra.effects.records import ASKED, LATER, Record
 from infra.resources.changes import Changes, Difference, Refused, diff, differences
+from infra.resources.changes.machine import decide, keep_planes, restarts_for
+from infra.resources.changes.network import keep_mesh
 from infra.resources.cluster_identity import CLUSTER_IDENTITY
 from infra.resources.connected_cluster import CONNECTED_CLUSTER
 from infra.resources.contract import Contract
 from infra.resources.host import HOST
 from infra.resources.machine import MACHINE
-from infra.resources.machine_changes import decide, keep_planes, restarts_for
 from infra.resources.network import NETWORK
-from infra.resources.network_changes import keep_mesh
-from infra.resources.unknown import UNKNOWN
+from infra.unknown import UNKNOWN
 
 _AS_IT_IS: Final = "as it is"
 _BY_SIZE: Final = frozenset({"vcpus", "memoryMiB", "diskGiB"})

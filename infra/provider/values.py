@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from google.protobuf import json_format, struct_pb2
 
-from infra.resources.unknown import UNKNOWN as UNKNOWN
+from infra.unknown import UNKNOWN as UNKNOWN
 
 # Wire constants of Pulumi's property encoding (sdk/go/common/resource/properties.go).
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"

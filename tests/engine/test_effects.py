@@ -17,7 +17,7 @@ from infra.errors import UserError
 from infra.provider.values import UNKNOWN
 from infra.resources import machine
 from infra.resources.changes import diff
-from infra.resources.machine_changes import decide
+from infra.resources.changes.machine import decide
 from tests.engine.test_preview import change, off
 from tests.project import Project, example
 

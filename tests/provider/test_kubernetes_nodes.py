@@ -9,8 +9,8 @@ import pytest
 from infra.kvm.errors import HostError
 from infra.provider.kinds.kubernetes_nodes import refuse_other_cluster
 from infra.resources.changes import Changes, Refused
+from infra.resources.changes.machine import spare_node
 from infra.resources.contract import OnChange
-from infra.resources.machine_changes import spare_node
 
 
 def machine(role: str | None) -> dict[str, Any]:

@@ -18,9 +18,9 @@ from infra.provider.kinds.live_moves import Standing, choose_arrival, may_take_o
 from infra.provider.operation import Operation
 from infra.provider.values import UNKNOWN
 from infra.resources.changes import Changes, Refused
+from infra.resources.changes.machine import plan_live_move
 from infra.resources.contract import OnChange
 from infra.resources.machine import MachineInputs, MachineState
-from infra.resources.machine_changes import plan_live_move
 from tests.provider.conftest import MemoryLog
 
 OLD, NEW = "qemu+ssh://root@192.0.2.1/system", "qemu+ssh://root@192.0.2.2/system"

@@ -12,8 +12,8 @@ from infra.kubernetes.watch import NotHealthy, problems, wait_until_healthy
 from infra.provider.kind import InitFailed, Kind, Made
 from infra.provider.kinds.cluster_base import explain
 from infra.provider.operation import Operation
+from infra.resources.changes.machine import keep_planes
 from infra.resources.cluster import CLUSTER, ClusterInputs, ClusterState
-from infra.resources.machine_changes import keep_planes
 
 _READY_SECONDS: Final = 600
 

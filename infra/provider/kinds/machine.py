@@ -34,6 +34,7 @@ from infra.provider.kinds.kubernetes_nodes import (
 from infra.provider.kinds.live_moves import MIGRATIONS, bring, may_take_over, migrations_of
 from infra.provider.operation import Operation
 from infra.provider.values import UNKNOWN
+from infra.resources.changes.machine import decide, restarting
 from infra.resources.contract import Fault
 from infra.resources.host import MachineType
 from infra.resources.machine import (
@@ -44,7 +45,6 @@ from infra.resources.machine import (
     NodeInputs,
     NodeSettings,
 )
-from infra.resources.machine_changes import decide, restarting
 from infra.ssh import HostKeyError, wait_for_host_key
 
 if TYPE_CHECKING:

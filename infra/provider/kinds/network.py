@@ -18,9 +18,9 @@ from infra.kvm.ownership import Mark
 from infra.provider.kind import Changes, InitFailed, Made
 from infra.provider.kinds.base import HostedKind, mark_for, parse_id
 from infra.provider.operation import Operation
+from infra.resources.changes.network import keep_mesh
 from infra.resources.contract import Fault
 from infra.resources.network import NETWORK, NetworkInputs, NetworkState, Tunnel
-from infra.resources.network_changes import keep_mesh
 from infra.ssh import ShellError
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from infra.resources.changes import Changes, Refused
 from infra.resources.contract import OnChange
-from infra.resources.unknown import UNKNOWN
+from infra.unknown import UNKNOWN
 
 _WITH_THE_HOST: Final = frozenset({"connection", "pool"})
 FROM_AZLOCAL: Final = frozenset({"image", "seedDigest"})

@@ -8,7 +8,7 @@ from typing import Any
 
 from infra.errors import UserError
 from infra.resources.contract import Contract, OnChange
-from infra.resources.unknown import UNKNOWN
+from infra.unknown import UNKNOWN
 
 
 class Refused(UserError):
