@@ -22,8 +22,8 @@ def lost_control_plane(machine: MachineInputs) -> str:
         f"member of cluster {cluster}'s etcd. It isn't made anew by itself: without the data it would be another "
         "cluster. Bring domain and disk back. Or, where others of the cluster run: remove its member from their "
         "etcd (`etcdctl member remove`; or curl, /v3/cluster/member/remove), then `pulumi up --replace URN` with "
-        "its URN, and it joins them. Or, if the cluster may go, remove it from the stack's file, run `pulumi up`, and "
-        "add it again"
+        "its URN, and it joins them. Or, if the cluster may go, remove it from the stack's file, run `pulumi up`, "
+        "and add it again"
     )
 
 
