@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 from azure.mgmt.extendedlocation.operations import _custom_locations_operations as operations
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from infra.addresses import plan_addresses
@@ -117,3 +119,17 @@ def test_sixty_four_hosts_are_a_disaggregated_instance(tmp_path: Path) -> None:
     content["netplan"]["infrastructure"].update(infra)
     write_files(tmp_path, content)
     assert plan_addresses(spec_of(content)).ok
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.one_of(
+        st.text(max_size=30), st.from_regex(r"(ssh|https?|git)(://)?[a-z@:./\[\]%0-9]{0,20}", fullmatch=True)
+    )
+)
+def test_any_text_for_an_address_is_judged_and_its_remedy_is_an_address(url: str) -> None:
+    instance = dict(fetching(url))
+    findings = plan_addresses(make_spec(*instance.pop("clusters"), **instance)).findings
+    for one in (finding for finding in findings if finding.rule == "arc-flux-bad-url"):
+        better = one.remedy.removeprefix("write ")
+        assert " or " in better or "arc-flux-bad-url" not in rules_of(fetching(better))

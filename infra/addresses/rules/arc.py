@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from infra.addresses.rules.base import Facts, Fault, rule
 from infra.spec.arc import ClusterArc
 from infra.spec.findings import KeyPath, Severity, shown
+from infra.spec.forms import RESOURCE_GROUP, Form
 from infra.spec.loader import InstanceSpec
 from infra.spec.stack import ClusterSpec
 
 _OID_COMMAND = "`az ad sp show --id bc313c14-388c-4e7d-a58e-70017303ee3b --query id -o tsv`"
-_RESOURCE_GROUP = re.compile(r"[-\w().]{0,89}[-\w()]")
 _TAG_NAME, _TAG_VALUE, _MOST_TAGS = 512, 256, 50
 _NOT_IN_A_TAG = frozenset("<>%&\\?/")
 _RESOURCE_NAME = re.compile(r"[-_a-zA-Z0-9]{1,260}")
@@ -23,6 +23,11 @@ def connected(facts: Facts) -> Iterator[tuple[KeyPath, ClusterSpec, ClusterArc]]
         for path, cluster in facts.clusters:
             if cluster.arc.enabled:
                 yield (*path, "arc"), cluster, cluster.arc
+
+
+def not_in_form(text: str, form: Form) -> tuple[str, str]:
+    """Return what to say of a text that hasn't the form it needs: the message and the remedy."""
+    return f"{shown(text)} is not {form.words}", form.remedy(text)
 
 
 def _name(spec: InstanceSpec, cluster: ClusterSpec) -> str:
@@ -93,10 +98,8 @@ def arc_bad_resource_group(facts: Facts) -> Iterator[Fault]:
     """A resource group's name has letters, digits and `_ - . ( )`, 90 at most, and ends in no dot."""
     arc = facts.spec.stack.arc
     group = arc.resource_group if arc is not None else None
-    if group is not None and not _RESOURCE_GROUP.fullmatch(group):
-        message = f"{shown(group)} can't be the name of a resource group"
-        remedy = "use letters, digits, hyphens, underscores, parentheses and inner dots, 90 characters at most"
-        yield Fault("stack", ("arc", "resourceGroup"), message, remedy)
+    if group is not None and not RESOURCE_GROUP.fits(group):
+        yield Fault("stack", ("arc", "resourceGroup"), *not_in_form(group, RESOURCE_GROUP))
 
 
 @rule("arc-bad-tag", source=f"{_RULES_OF_NAMES}/tag-resources#limitations")

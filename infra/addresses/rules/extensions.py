@@ -9,16 +9,14 @@ from collections import defaultdict
 from collections.abc import Iterator
 from difflib import get_close_matches
 
-from infra.addresses.rules.arc import connected
+from infra.addresses.rules.arc import connected, not_in_form
 from infra.addresses.rules.base import Facts, Fault, rule
 from infra.spec.arc_extensions import EXTENSION_TYPES, ExtensionSpec
 from infra.spec.findings import KeyPath, shown
+from infra.spec.forms import CUSTOM_LOCATION_NAME, NAMESPACE
 
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
-_LOCATION_NAME = re.compile(r"[a-zA-Z0-9]|[a-zA-Z0-9][-_a-zA-Z0-9]{0,61}[a-zA-Z0-9]", re.ASCII)
 _VERSION = re.compile(r"\d+(\.\d+){1,3}([-+.][0-9A-Za-z.+-]+)?", re.ASCII)
 _TYPE = re.compile(r"[A-Za-z0-9][-A-Za-z0-9]*(\.[A-Za-z0-9][-A-Za-z0-9]*)+", re.ASCII)
-_AS_LABEL = "use lower-case letters, digits and inner hyphens, 63 characters at most"
 
 
 def _extensions(facts: Facts) -> Iterator[tuple[KeyPath, ExtensionSpec]]:
@@ -43,8 +41,8 @@ def arc_bad_namespace(facts: Facts) -> Iterator[Fault]:
         places = enumerate(arc.custom_locations)
         named += [((*path, "customLocations", index, "namespace"), one.namespace) for index, one in places]
     for place, name in named:
-        if name is not None and not _LABEL.fullmatch(name):
-            yield Fault("stack", place, f"{shown(name)} can't be the name of a namespace", _AS_LABEL)
+        if name is not None and not NAMESPACE.fits(name):
+            yield Fault("stack", place, *not_in_form(name, NAMESPACE))
 
 
 @rule("arc-extension-scope", source="az k8s-extension: validate_scope_and_namespace")
@@ -108,10 +106,8 @@ def arc_custom_location_name(facts: Facts) -> Iterator[Fault]:
     for path, cluster, arc in connected(facts):
         for index, one in enumerate(arc.custom_locations):
             place = (*path, "customLocations", index, "name")
-            if not _LOCATION_NAME.fullmatch(one.name):
-                message = f"{shown(one.name)} can't be the name of a custom location"
-                remedy = "use letters, digits, inner hyphens and underscores, 63 characters at most"
-                yield Fault("stack", place, message, remedy)
+            if not CUSTOM_LOCATION_NAME.fits(one.name):
+                yield Fault("stack", place, *not_in_form(one.name, CUSTOM_LOCATION_NAME))
             first = seen.setdefault(one.name.lower(), cluster.name)
             if first != cluster.name:
                 message = f"{one.name} is a custom location of cluster {first} already, in one resource group"

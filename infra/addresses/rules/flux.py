@@ -9,21 +9,20 @@ import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
-from infra.addresses.rules.arc import connected
+from infra.addresses.rules.arc import connected, not_in_form
 from infra.addresses.rules.base import Facts, Fault, rule
 from infra.spec.arc import FluxConfiguration, Kustomization
 from infra.spec.findings import KeyPath, shown, without_login
+from infra.spec.forms import NAMESPACE, OBJECT_NAME
 
 _LONGEST_NAMES = 62  # a configuration's and a kustomization's name together
 _LONGEST_NAME = 63
+_LONGEST_OBJECT_NAME = 253
 _SCHEMES = ("http://", "https://", "ssh://")
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
-_OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII)
 _SCP = re.compile(r"(?P<login>[^\s:/@]+@)?(?P<host>[^\s:/@]+):(?P<path>[^\s]*)")
 _HASH = re.compile(r"[0-9a-fA-F]{40}|[0-9a-fA-F]{64}", re.ASCII)
 _NOT_IN_A_REFERENCE = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^[./-]|[./]$|^@$")
 _SSH_SETTING, _HTTPS_SETTING = "sshPrivateKey", "httpsKey"
-_AS_NAME = "use lower-case letters, digits and inner hyphens"
 
 
 def _configurations(facts: Facts) -> Iterator[tuple[KeyPath, FluxConfiguration]]:
@@ -51,16 +50,17 @@ def arc_flux_bad_name(facts: Facts) -> Iterator[Fault]:
         names = [("Flux configuration", (*path, "name"), one.name)]
         names += [("kustomization", (*path, "kustomizations", name), name) for name in one.kustomizations]
         for kind, place, name in names:
-            if len(name) > _LONGEST_NAME or not _OBJECT_NAME.fullmatch(name):
+            if len(name) > _LONGEST_NAME or not OBJECT_NAME.fits(name):
                 message = f"{shown(name)} can't be the name of a {kind}"
-                yield Fault("stack", place, message, f"{_AS_NAME} or dots, {_LONGEST_NAME} characters at most")
-        if not _LABEL.fullmatch(one.namespace):
-            message = f"{shown(one.namespace)} can't be the name of a namespace"
-            yield Fault("stack", (*path, "namespace"), message, f"{_AS_NAME}, 63 characters at most")
+                remedy = (
+                    f"use lower-case letters, digits, inner hyphens and dots, {_LONGEST_NAME} characters at most"
+                )
+                yield Fault("stack", place, message, remedy)
+        if not NAMESPACE.fits(one.namespace):
+            yield Fault("stack", (*path, "namespace"), *not_in_form(one.namespace, NAMESPACE))
         secret = one.git_repository.local_auth_ref
-        if secret is not None and (len(secret) > 253 or not _OBJECT_NAME.fullmatch(secret)):
-            message = f"{shown(secret)} can't be the name of a secret"
-            yield Fault("stack", (*path, "gitRepository", "localAuthRef"), message, f"{_AS_NAME} or dots")
+        if secret is not None and (len(secret) > _LONGEST_OBJECT_NAME or not OBJECT_NAME.fits(secret)):
+            yield Fault("stack", (*path, "gitRepository", "localAuthRef"), *not_in_form(secret, OBJECT_NAME))
 
 
 @rule(
