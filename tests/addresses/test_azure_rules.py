@@ -21,6 +21,7 @@ from tests.addresses.azure_cases import BAD_REFERENCES, BAD_URLS, FLUX_SOUND, at
 from tests.instances import cluster, files, host, make_spec, network, spec_of, write_files
 
 GOOD_REFERENCES = ("main", "feature/x", "v1.0", "a-b_c", "1", "é", "release.lock2", "a@b", "@a")
+LIKE_AN_ADDRESS = r"(ssh|https?|git)(://)?[a-z@:./\[\]%0-9]{0,20}"
 NAMES = ("a", "A-b_c", "9z", "-a", "a-", "_", "a.b", "a b", "é", "a" * 63, "a" * 64)
 
 
