@@ -19,6 +19,7 @@ from infra.cli_output import (
 if TYPE_CHECKING:
     from infra.placement.loss import Loss
     from infra.planning import Plan
+    from infra.releasing import Release
     from infra.spec import InstanceSpec
 
 EVERY_HOST = "all"
@@ -53,6 +54,19 @@ def show_sizes(directory: Path, stack: str, output: Format, target: Path | None)
     echo_findings(sizing.findings)
     if not sizing.ok:
         raise typer.Exit(EXIT_RULE_BROKEN)
+
+
+def show_release(found: "Release") -> None:
+    """Show what is freed, and what stays and why."""
+    for part in found.parts:
+        typer.echo(f"netplans/{part.site}.lock.yaml:")
+        for address, owner in part.addresses:
+            typer.echo(f"  {address}  {owner}")
+        typer.echo(f"  {len(part.addresses)} addresses, {part.vrrp_count} VRRP ids")
+        if part.machine_count:
+            typer.echo(f"hosts/{part.site}.lock.yaml:\n  the places of {part.machine_count} machines")
+    if found.reason:
+        typer.echo(f"note: {found.reason}; they stay", err=True)
 
 
 def check_loss(spec: "InstanceSpec", asked: str | None) -> None:

@@ -10,6 +10,7 @@ from infra.addresses.effects import Effects
 from infra.addresses.numbers import address_text
 from infra.addresses.plan import AddressPlan, Allocation, NetworkPlan
 from infra.spec.loader import InstanceSpec
+from infra.spec.machine_names import spellings
 
 Kind = Literal["added", "removed", "moved", "changed"]
 KINDS: tuple[Kind, ...] = ("added", "removed", "moved", "changed")
@@ -132,7 +133,9 @@ class _Reasons:
 
     def __init__(self, old: AddressPlan, new: AddressPlan, spec: InstanceSpec) -> None:
         self.old, self.new = _Side(old), _Side(new)
-        self.pins = {one.owner: "a reservation" for one in spec.netplan.reservations}
+        self.pins = {
+            name: "a reservation" for one in spec.netplan.reservations for name in spellings(one.owner, spec.name)
+        }
         for cluster in spec.stack.clusters:
             if cluster.control_plane.host_ip is not None:
                 self.pins[f"{cluster.name}-vip"] = "its hostIP"

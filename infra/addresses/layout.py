@@ -48,7 +48,8 @@ class Network:
         pools: Its pools.
         path: Where it stands in the netplan.
         pools_path: Where its pools stand.
-        dhcp: What a DHCP server hands out, in the order of the file.
+        dhcp: What a DHCP server hands out, in the order of the file; one written backwards is turned round.
+        backwards: Which of these are.
     """
 
     index: int
@@ -62,6 +63,7 @@ class Network:
     path: KeyPath
     pools_path: KeyPath
     dhcp: tuple[AddressRange, ...] = ()
+    backwards: tuple[int, ...] = ()
 
     @cached_property
     def usable(self) -> AddressRange:
@@ -133,4 +135,5 @@ def _network(
         path=path,
         pools_path=(*path, pools_key),
         dhcp=tuple(_sorted(pool) for pool in one.dhcp_ranges),
+        backwards=tuple(index for index, pool in enumerate(one.dhcp_ranges) if pool.start > pool.end),
     )

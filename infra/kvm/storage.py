@@ -122,11 +122,20 @@ def overlays_of(pool: libvirt.virStoragePool, name: str) -> list[str]:
     if base is None:
         return []
     path = base.path()
-    return sorted(
-        volume.name()
-        for volume in pool.listAllVolumes()
-        if etree.fromstring(volume.XMLDesc().encode()).findtext("backingStore/path") == path
-    )
+    return sorted(volume.name() for volume in pool.listAllVolumes() if _base_of(volume) == path)
+
+
+def _base_of(volume: libvirt.virStorageVol) -> str | None:
+    """Return the path of the volume that this one is built on; None where there is none, or where it went.
+
+    libvirt lists also what somebody removed from the pool's folder.
+    """
+    try:
+        return etree.fromstring(volume.XMLDesc().encode()).findtext("backingStore/path")
+    except libvirt.libvirtError as error:
+        if is_missing(error):
+            return None
+        raise
 
 
 def remove_volume(pool: libvirt.virStoragePool, name: str) -> None:

@@ -214,7 +214,9 @@ class PlacementSpec(Model):
         None,
         description="host: refuse a plan that doesn't survive a host's loss. none: don't look. Absent: warn.",
     )
-    pins: dict[Name, Name] = Field({}, description="Machines that people place: a-cp-0: node1.")
+    pins: dict[Annotated[str, Field(min_length=1, max_length=100)], Name] = Field(
+        {}, description="Machines that people place: a-cp-0: node1."
+    )
 
 
 class StackConfig(Model):

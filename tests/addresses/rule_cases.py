@@ -349,7 +349,8 @@ SOUND: list[dict[str, Any]] = [
     | {"hosts": [host(managementAddress="192.168.1.14")]},
     {"networks": [network("192.168.1.50", "192.168.1.60", **SHARED)]},
     {"netplan": {"proxy": {"httpProxy": "http://proxy.example:80", "noProxy": ["192.168.1.0/24", "10.0.0.0/8"]}}},
-    {"clusters": [ONE], "lock": Lock(vrrp={"lab/a": VrrpId(110, 7), "ci/a": VrrpId(111, 7)})},
+    {"clusters": [ONE], "lock": Lock(vrrp={"lab/a": VrrpId(110, 7), "ci/a": VrrpId(111, 7)})}
+    | {"hosts": [host(prepare=False)]},
     arranged(
         cluster(
             addOns={"metallb": {"enabled": False}},

@@ -43,7 +43,7 @@ PROSE = {
 }
 
 
-NO_VALUES = {"network-in-reserved-range", "node-label-forbidden"}
+NO_VALUES = {"network-in-reserved-range", "address-of-nobody", "node-label-forbidden"}
 """Rules whose remedies name where to choose from, or another key, and no value."""
 
 _NO_WORDS = {"more", "fewer", "another", "one"}

@@ -302,3 +302,9 @@ def test_a_control_plane_that_is_gone_is_never_forgotten(role: str | None) -> No
         kind.update(op, id, found, wanted)
     kind.delete(op, id, found)
     connection.close()
+
+
+def test_a_text_of_another_form_is_refused_without_a_regular_expression() -> None:
+    _, faults = MachineKind(Hosts()).contract.check({"macAddress": "52:54:00:XX"}, frozenset())
+    (fault,) = [one for one in faults if one.property == "macAddress"]
+    assert fault.reason == "macAddress: this text isn't possible here, got '52:54:00:XX'"

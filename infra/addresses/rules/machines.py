@@ -156,6 +156,8 @@ def control_plane_too_small(facts: Facts) -> Iterator[Fault]:
             larger = next((one.name for one in known if one.for_control_plane and _can_be_control_plane(one)), "")
             use = f"use {larger}, or" if larger else "use"
             remedy = f"{use} a size under vmSizes of the hosts file with vcpus: 2 and memoryGiB: 2 or more"
+            if facts.spec.stack.machine_type == "auto":
+                remedy += "; where all machines are containers, write machineType: container"
             yield Fault("stack", (*path, "controlPlane", "vmSize"), message, remedy, severity)
 
 

@@ -15,8 +15,9 @@ from infra.addresses.planner import plan_addresses
 from infra.addresses.rules.machines import LIMITS
 from infra.addresses.rules.ranges import RESERVED, span_of
 from infra.addresses.sizing.propose import Site, Wish, propose
+from infra.spec.connections import LOCAL_CONNECTION
 from infra.spec.findings import Finding, without_login
-from infra.spec.hosts import LOCAL_CONNECTION, HostsFile, HostSpec
+from infra.spec.hosts import HostsFile, HostSpec
 from infra.spec.loader import InstanceSpec, Sources
 from infra.spec.netplan import AddressPool, Infrastructure, LogicalNetwork, Netplan
 from infra.spec.stack import ClusterSpec, StackConfig
