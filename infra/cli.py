@@ -20,6 +20,7 @@ from infra.cli_views import check_loss, find_losses, show_placement, show_releas
 if TYPE_CHECKING:
     from infra.addresses import AddressPlan
     from infra.addresses.diff import Changes
+    from infra.effects.older import Older
     from infra.planning import Plan
     from infra.spec import InstanceSpec
 
@@ -214,13 +215,15 @@ def plan(
         echo_findings(error.findings)
         raise typer.Exit(EXIT_UNREADABLE) from None
     found = whole.addresses
-    changes = _changes(older, found, spec, against) if older is not None and against is not None else None
+    changes = _changes(older, whole, spec, against) if older is not None and against is not None else None
     if is_placement:
         show_placement(whole, losses, output, target)
     elif output is Format.TABLE and target is None:
         _print_tables(found, changes)
     else:
-        write(_rendered(found, output, changes), target)
+        write(
+            _rendered(found, output, changes, _resources(whole, spec) if output is Format.JSON else None), target
+        )
     echo_findings(found.findings)
     if not found.ok:
         raise typer.Exit(EXIT_RULE_BROKEN)
@@ -372,22 +375,39 @@ def _format_of(target: Path | None) -> Format:
     return endings.get(target.suffix.lower(), Format.TABLE) if target else Format.TABLE
 
 
-def _rendered(found: "AddressPlan", output: Format, changes: "Changes | None") -> str:
+def _rendered(
+    found: "AddressPlan",
+    output: Format,
+    changes: "Changes | None",
+    resources: list[dict[str, Any]] | None = None,
+) -> str:
     from infra.addresses.report.output import render
 
-    return render(found, output.value, changes)
+    return render(found, output.value, changes, resources)
 
 
-def _older(named: str, spec: "InstanceSpec", *, use_lock: bool) -> "AddressPlan":
-    from infra.addresses.older import read_older
+def _resources(whole: "Plan", spec: "InstanceSpec") -> list[dict[str, Any]] | None:
+    """Return what resources are told by the plan, for a later plan to be compared with."""
+    from infra.effects.records import records_of
+
+    records = records_of(spec, whole)
+    return None if records is None else [one.to_json() for one in records]
+
+
+def _older(named: str, spec: "InstanceSpec", *, use_lock: bool) -> "Older":
+    from infra.effects.older import read_older
 
     return read_older(named, spec.name, spec.directory, use_lock=use_lock)
 
 
-def _changes(older: "AddressPlan", found: "AddressPlan", spec: "InstanceSpec", against: str) -> "Changes":
-    from infra.addresses.diff import compare
+def _changes(older: "Older", whole: "Plan", spec: "InstanceSpec", against: str) -> "Changes":
+    from dataclasses import replace
 
-    return compare(older, found, spec, against)
+    from infra.addresses.diff import compare
+    from infra.effects.older import effects_of
+
+    changes = compare(older.addresses, whole.addresses, spec, against)
+    return replace(changes, effects=effects_of(older, whole, spec))
 
 
 if __name__ == "__main__":

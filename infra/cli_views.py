@@ -27,14 +27,18 @@ EVERY_HOST = "all"
 
 def show_sizes(directory: Path, stack: str, output: Format, target: Path | None) -> None:
     """Show what networks an instance needs."""
+    from infra.addresses.lock import read_lock
     from infra.addresses.sizing import size_instance
     from infra.spec import SpecError
-    from infra.spec.loader import load_stack
+    from infra.spec.loader import load_netplan, load_stack
 
     if output not in {Format.TABLE, Format.JSON}:
         raise typer.BadParameter(f"--size can't be shown as {output}; use table or json", param_hint="--format")
     try:
-        sizing = size_instance(stack, *load_stack(stack, directory))
+        config, document, hosts = load_stack(stack, directory)
+        lock = read_lock(directory / "netplans" / f"{config.site}.lock.yaml")
+        netplan = load_netplan(config.site, directory)
+        sizing = size_instance(stack, config, document, hosts, netplan, lock)
     except SpecError as error:
         if output is Format.JSON:
             failed = {"instance": stack, "ok": False, "networks": [], "findings": as_json(error.findings)}

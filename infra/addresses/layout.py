@@ -6,7 +6,7 @@ from functools import cached_property
 from infra.addresses.numbers import merged, overlap
 from infra.addresses.plan import INFRASTRUCTURE
 from infra.spec.findings import KeyPath
-from infra.spec.netplan import AddressPool, Infrastructure, IpPool, LogicalNetwork, Netplan
+from infra.spec.netplan import AddressPool, Infrastructure, LogicalNetwork, Netplan
 from infra.spec.types import AddressRange
 
 
@@ -17,7 +17,8 @@ class Pool:
     Attributes:
         first: First address.
         last: Last address.
-        gives: Whether machines get addresses from it (`vm`, not `vippool`).
+        gives: Whether machines get addresses from it: `vm`, and `vippool` where a network has no other, as in
+            Microsoft's own sample (Azure/aksArc, aksarc-bicep-azlocal).
         path: Where it stands in the netplan.
     """
 
@@ -97,12 +98,15 @@ def build_networks(netplan: Netplan) -> list[Network]:
 
 def _logical(index: int, one: LogicalNetwork) -> Network:
     path = ("logicalNetworks", index)
-    pools = tuple(_pool(pool, (*path, "ipPools", number)) for number, pool in enumerate(one.ip_pools))
+    has_vm_pool = any(pool.ip_pool_type == "vm" for pool in one.ip_pools)
+    pools = tuple(
+        _pool(pool, (*path, "ipPools", number), gives=pool.ip_pool_type == "vm" or not has_vm_pool)
+        for number, pool in enumerate(one.ip_pools)
+    )
     return _network(index + 1, one.name, one, pools, path, "ipPools")
 
 
-def _pool(pool: AddressPool, path: KeyPath) -> Pool:
-    gives = not isinstance(pool, IpPool) or pool.ip_pool_type == "vm"
+def _pool(pool: AddressPool, path: KeyPath, *, gives: bool = True) -> Pool:
     return Pool(int(pool.start), int(pool.end), gives, path)
 
 

@@ -1,6 +1,7 @@
 """hosts/<site>.yaml: the physical nodes and extra VM sizes. The hardware team's file.
 
-Sources (azure_local_facts.md §0): SCALE and SYS (1-16 machines), SCALE §1.2 for the sizes that exist already.
+Sources (azure_local_facts.md §0): SCALE, SYS, DASYS (1-16 machines, 64 of a disaggregated instance), SCALE §1.2
+for the sizes that exist already.
 """
 
 from ipaddress import IPv4Address
@@ -83,6 +84,9 @@ class HostSpec(Model):
     )
     storage_directory: Annotated[str, AfterValidator(_check_folder)] | None = Field(
         None, description="Where azlocal keeps its files on the host; /var/lib/azlocal when absent."
+    )
+    local_availability_zone: Name | None = Field(
+        None, description="The zone, usually a room or rack, of a host of a rack-aware instance."
     )
     prepare: Boolean | None = Field(
         None,

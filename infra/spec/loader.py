@@ -149,6 +149,14 @@ def load_instance(stack: str, directory: Path) -> InstanceSpec:
     return InstanceSpec(stack, config, hosts, netplan, sources, directory)
 
 
+def load_netplan(site: str, directory: Path) -> Netplan | None:
+    """Read netplans/<site>.yaml alone; None where there is none, or none that can be read."""
+    path = directory / "netplans" / f"{site}.yaml"
+    if not path.exists():
+        return None
+    return _validate(Netplan, read_document(path, f"netplans/{site}.yaml"))[0]
+
+
 def load_stack(stack: str, directory: Path) -> tuple[StackConfig, Document, HostsFile | None]:
     """Read Pulumi.<stack>.yaml alone, and hosts/<site>.yaml where it is there already.
 

@@ -14,7 +14,6 @@ from infra.kvm.connection import Hosts
 from infra.kvm.errors import HostError, Interrupted, NotOurs
 from infra.kvm.ownership import Mark
 from infra.kvm.storage import ensure_pool, remove_pool
-from infra.provider.diff import diff
 from infra.provider.kind import Changes
 from infra.provider.kinds.base import mark_for
 from infra.provider.kinds.host import HostKind
@@ -23,6 +22,7 @@ from infra.provider.kinds.machine import MachineKind
 from infra.provider.kinds.network import NetworkKind
 from infra.provider.operation import Operation
 from infra.provider.values import UNKNOWN
+from infra.resources.changes import diff
 from infra.resources.contract import OnChange
 from infra.resources.host import HostInputs
 from infra.resources.image import ImageState

@@ -27,7 +27,14 @@ KEYS = "propertyNames"
 BOUNDS = (KEYS, "minimum", "maximum", "minLength", "maxLength", "pattern", "enum", "minItems", "maxItems")
 # Rules that refuse what has the right form: what else is in the files doesn't go with it.
 OTHERS = {
-    *("unknown-vm-size", "unknown-network", "unknown-gateway-host", "network-not-static", "windows-pool"),
+    *(
+        "unknown-vm-size",
+        "unknown-network",
+        "unknown-gateway-host",
+        "network-not-static",
+        "windows-pool",
+        "os-sku-of-other-type",
+    ),
     *("arc-subscription-missing", "arc-endpoint-missing"),
     *("vip-outside-prefix", "gateway-outside-prefix", "host-outside-infrastructure"),
 }

@@ -2,7 +2,10 @@
 
 from infra.addresses.rules import (  # each registers its rules
     arc,
+    azure_limits,
     clusters,
+    extensions,
+    flux,
     machines,
     names,
     networks,
@@ -25,8 +28,11 @@ __all__ = [
     "Facts",
     "Rule",
     "arc",
+    "azure_limits",
     "check_all",
     "clusters",
+    "extensions",
+    "flux",
     "machines",
     "names",
     "networks",

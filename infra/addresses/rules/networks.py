@@ -14,9 +14,9 @@ from infra.spec.types import AddressRange
 
 MAX_VLAN = 4094
 _STORAGE_TEXT = "10.71.1.0/24 to 10.71.3.0/24"
-_STORAGE = AddressRange(int(IPv4Address("10.71.1.0")), int(IPv4Address("10.71.3.255")))
-_STORAGE_VLANS = frozenset({711, 712, 713})
-_SAN_VLANS = frozenset({300, 400, 1711, 1712})  # with external storage: the cluster's own and iSCSI's
+STORAGE = AddressRange(int(IPv4Address("10.71.1.0")), int(IPv4Address("10.71.3.255")))
+STORAGE_VLANS = frozenset({711, 712, 713})
+SAN_VLANS = frozenset({300, 400, 1711, 1712})  # with external storage: the cluster's own and iSCSI's
 MIN_INFRASTRUCTURE_LENGTH = 29
 
 
@@ -116,10 +116,10 @@ def vlan_out_of_range(facts: Facts) -> Iterator[Fault]:
 def network_meets_storage(facts: Facts) -> Iterator[Fault]:
     """No network has a subnet or a VLAN that Azure Local gives to storage between the hosts by default."""
     deployment = facts.spec.stack.deployment_class
-    vlans = _STORAGE_VLANS | (_SAN_VLANS if deployment == "disaggregated" else frozenset())
+    vlans = STORAGE_VLANS | (SAN_VLANS if deployment == "disaggregated" else frozenset())
     remedy = "use another, or set the storage networks by hand when deploying"
     for network in facts.networks:
-        if overlap(network.span, _STORAGE):
+        if overlap(network.span, STORAGE):
             message = f"network {network.name} ({network.prefix}) meets the storage subnets {_STORAGE_TEXT}"
             yield Fault("netplan", (*network.path, "addressPrefix"), message, remedy)
         if network.vlan in vlans:
@@ -142,7 +142,7 @@ def network_without_pool(facts: Facts) -> Iterator[Fault]:
     """A network that clusters use has a pool for their nodes."""
     for network in facts.logical:
         if network.name in facts.used and not any(pool.gives for pool in network.pools):
-            message = f"network {network.name} has no pool of type vm, and clusters use it"
+            message = f"network {network.name} has no pool, and clusters use it"
             yield Fault("netplan", network.pools_path, message, "add ipPools with start and end")
 
 
