@@ -23,6 +23,7 @@ from infra.kvm.storage import (
     find_volume,
     open_pool,
     remove_volume,
+    usable_pool,
 )
 
 _SHUTDOWN_SECONDS: Final = 60
@@ -326,7 +327,7 @@ def remove_machine(session: HostSession, pool_name: str, name: str, machine_type
     if machine_type == "container":
         # Whoever removed the domain by hand left them.
         remove_control_groups(session, [name], mark)
-    pool = _usable_pool(session, pool_name)
+    pool = usable_pool(session.qemu, pool_name)
     if pool is None:
         return  # disk and seed lie in the host's storage, and go when that goes
     remove_seed(session, pool_name, name, machine_type)
@@ -360,16 +361,3 @@ def remove_control_groups(session: HostSession, names: Sequence[str], mark: Mark
 def _any_path(patterns: Iterable[str]) -> list[str]:
     """Return find's expression for a path that one of the patterns matches."""
     return [word for pattern in patterns for word in ("-o", "-path", pattern)][1:]
-
-
-def _usable_pool(session: HostSession, pool_name: str) -> libvirt.virStoragePool | None:
-    """Return the pool, started; None when it is gone, or when a reboot left its directory unmounted."""
-    pool = find_pool(session.qemu, pool_name)
-    if pool is not None and not pool.isActive():
-        try:
-            pool.create()
-        except libvirt.libvirtError as error:
-            if is_connection_lost(error):
-                raise
-            return None
-    return pool

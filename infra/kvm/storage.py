@@ -11,7 +11,7 @@ import libvirt
 from lxml import etree
 from lxml.builder import E
 
-from infra.kvm.errors import HostError, NotOurs, is_missing
+from infra.kvm.errors import HostError, NotOurs, is_connection_lost, is_missing
 from infra.kvm.ownership import Mark
 
 Format = Literal["raw", "qcow2"]
@@ -86,6 +86,19 @@ def open_pool(connection: libvirt.virConnect, name: str) -> libvirt.virStoragePo
         )
     if not pool.isActive():
         pool.create()
+    return pool
+
+
+def usable_pool(connection: libvirt.virConnect, name: str) -> libvirt.virStoragePool | None:
+    """Return the pool, started; None when it is gone, or when a reboot left its directory unmounted."""
+    pool = find_pool(connection, name)
+    if pool is not None and not pool.isActive():
+        try:
+            pool.create()
+        except libvirt.libvirtError as error:
+            if is_connection_lost(error):
+                raise
+            return None
     return pool
 
 

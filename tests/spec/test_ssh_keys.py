@@ -153,7 +153,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("text", "reason"), REFUSED)
+@pytest.mark.parametrize(("text", "reason"), REFUSED, ids=range(len(REFUSED)))
 def test_the_plan_says_what_is_wrong_with_a_key(text: str, reason: str, tmp_path: Path) -> None:
     (finding,) = said(KEY, text, folder=tmp_path)
     assert finding.path.endswith("azlocal:sshPublicKeys[1]")
