@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from infra.cli_output import EXIT_RULE_BROKEN, EXIT_UNREADABLE, Format, echo_findings, json_text, write
-from infra.cli_views import check_loss, find_losses, show_placement, show_sizes
+from infra.cli_output import EXIT_RULE_BROKEN, EXIT_UNREADABLE, Format, echo_findings, errors, json_text, write
+from infra.cli_site import show_site
+from infra.cli_views import check_loss, find_losses, show_placement, show_release, show_sizes
 
 if TYPE_CHECKING:
     from infra.addresses import AddressPlan
     from infra.addresses.diff import Changes
+    from infra.effects.older import Older
     from infra.planning import Plan
     from infra.spec import InstanceSpec
 
@@ -105,7 +107,13 @@ def _project(
 @app.command()
 def plan(
     context: typer.Context,
-    stack: Annotated[str, typer.Argument(metavar="STACK", help="The stack, as in Pulumi.STACK.yaml.")],
+    stack: Annotated[
+        str | None,
+        typer.Argument(metavar="STACK", help="The stack, as in Pulumi.STACK.yaml.", show_default=False),
+    ] = None,
+    site: Annotated[
+        str | None, typer.Option("--site", metavar="SITE", help="Plan all stacks of a site at once, instead.")
+    ] = None,
     chosen: Annotated[
         Format | None,
         typer.Option("--format", help="How to show the plan; `table` when absent.", show_default=False),
@@ -154,6 +162,8 @@ def plan(
     Reads Pulumi.STACK.yaml, hosts/SITE.yaml and netplans/SITE.yaml; needs neither engine nor hosts.
     Addresses given out are recorded in netplans/SITE.lock.yaml, so that nobody is ever renumbered, and machines'
     hosts in hosts/SITE.lock.yaml, so that nobody moves without a reason: commit both.
+    With --site, every stack of the site is planned beside the others, and recorded where all are sound; `json` is
+    then {site, ok, stacks: {STACK: its plan}, findings}, and `svg` and `html` are for one stack only.
     `html` is a map of every subnet for a browser, `svg` one picture, `markdown` a comment on a pull request.
 
     Exit code 0: sound. 2: a rule is broken. 1: the input can't be read.
@@ -166,6 +176,7 @@ def plan(
         azlocal plan lab -o map.html
         azlocal plan lab --against origin/main --format markdown
         azlocal plan lab --explain 10.220.32.26
+        azlocal plan --site lab                all stacks of a site, against each other
         azlocal plan lab --placement -o hosts.html
         azlocal plan lab --without node2       what survives that; `all` for each host
         azlocal plan lab --size                what networks to ask for, and a netplan to start from
@@ -173,6 +184,15 @@ def plan(
     from infra.addresses import AddressPlan
     from infra.spec import SpecError, load_instance
 
+    is_frozen = _in_ci() if frozen is None else frozen
+    if site is not None:
+        if stack is not None or size or placement or {question, against, without} != {None}:
+            refused = "it goes with --format, --output, --no-lock and --frozen only, and without a STACK"
+            raise typer.BadParameter(refused, param_hint="--site")
+        show_site(site, context.obj, chosen or _format_of(target), target, no_lock=no_lock, frozen=is_frozen)
+        return
+    if stack is None:
+        raise typer.BadParameter("name one, or all of a site's with --site SITE", param_hint="STACK")
     is_placement = placement or without is not None
     if is_placement and (size or question is not None or against is not None):
         raise typer.BadParameter("it doesn't go with --size, --explain or --against", param_hint="--placement")
@@ -187,7 +207,7 @@ def plan(
             return
         check_loss(spec, without)
         older = _older(against, spec, use_lock=not no_lock) if against is not None else None
-        whole = _planned(spec, no_lock=no_lock, frozen=_in_ci() if frozen is None else frozen)
+        whole = _planned(spec, no_lock=no_lock, frozen=is_frozen)
         losses = find_losses(whole, without)
     except SpecError as error:
         if output is not Format.TABLE:
@@ -195,13 +215,15 @@ def plan(
         echo_findings(error.findings)
         raise typer.Exit(EXIT_UNREADABLE) from None
     found = whole.addresses
-    changes = _changes(older, found, spec, against) if older is not None and against is not None else None
+    changes = _changes(older, whole, spec, against) if older is not None and against is not None else None
     if is_placement:
         show_placement(whole, losses, output, target)
     elif output is Format.TABLE and target is None:
         _print_tables(found, changes)
     else:
-        write(_rendered(found, output, changes), target)
+        write(
+            _rendered(found, output, changes, _resources(whole, spec) if output is Format.JSON else None), target
+        )
     echo_findings(found.findings)
     if not found.ok:
         raise typer.Exit(EXIT_RULE_BROKEN)
@@ -213,43 +235,31 @@ def release(
     stack: Annotated[str, typer.Argument(metavar="STACK", help="The instance whose addresses are freed.")],
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]...", help="Only these names of the plan, or patterns of them: 'a-*'."),
+        typer.Argument(metavar="[NAME]...", help="Only these: clusters, names of the plan, patterns: 'a-*'."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
 ) -> None:
-    """Free what the lock file holds for an instance that is gone.
+    """Free what the lock file holds for an instance that is gone, or for parts of one.
 
     A site can carry several instances, and their addresses stay theirs until they are freed. Frees them in
     netplans/SITE.lock.yaml, where they are used again last, and machines' places in hosts/SITE.lock.yaml.
-    Only free what nothing runs at any more.
+    Only free what nothing runs at any more. What Pulumi.STACK.yaml still asks for stays, and is named: its next
+    plan would take it again.
 
     \b
     Examples:
         azlocal release ci-1234 --yes          a stack that was removed
+        azlocal release lab b                  all of cluster b, once it is removed from Pulumi.lab.yaml
         azlocal release lab b-vip              one address, so that its hostIP can change
     """
-    from infra.addresses.release import find_releasable
-    from infra.addresses.release import release as free
-    from infra.placement.release import find_places, release_places
-    from infra.spec import SpecError
+    from infra.releasing import carry_out, plan_release
 
-    try:
-        found = find_releasable(context.obj, stack, names or ())
-        for one in found:
-            typer.echo(f"{one.path}:")
-            for address, owner in one.addresses:
-                typer.echo(f"  {address}  {owner}")
-            typer.echo(f"  {len(one.addresses)} addresses, {len(one.vrrp_owners)} VRRP ids")
-        places = find_places(context.obj, stack, names or ())
-        for path, machines in places.items():
-            typer.echo(f"{path}:\n  the places of {len(machines)} machines")
+    with errors():
+        found = plan_release(context.obj, stack, names or ())
+        show_release(found)
         if not yes:
             typer.confirm("Free them?", abort=True)
-        free(found, stack, names or ())
-        release_places(list(places), stack, names or ())
-    except SpecError as error:
-        echo_findings(error.findings)
-        raise typer.Exit(EXIT_UNREADABLE) from None
+        carry_out(found, context.obj)
 
 
 @app.command()
@@ -365,22 +375,39 @@ def _format_of(target: Path | None) -> Format:
     return endings.get(target.suffix.lower(), Format.TABLE) if target else Format.TABLE
 
 
-def _rendered(found: "AddressPlan", output: Format, changes: "Changes | None") -> str:
+def _rendered(
+    found: "AddressPlan",
+    output: Format,
+    changes: "Changes | None",
+    resources: list[dict[str, Any]] | None = None,
+) -> str:
     from infra.addresses.report.output import render
 
-    return render(found, output.value, changes)
+    return render(found, output.value, changes, resources)
 
 
-def _older(named: str, spec: "InstanceSpec", *, use_lock: bool) -> "AddressPlan":
-    from infra.addresses.older import read_older
+def _resources(whole: "Plan", spec: "InstanceSpec") -> list[dict[str, Any]] | None:
+    """Return what resources are told by the plan, for a later plan to be compared with."""
+    from infra.effects.records import records_of
+
+    records = records_of(spec, whole)
+    return None if records is None else [one.to_json() for one in records]
+
+
+def _older(named: str, spec: "InstanceSpec", *, use_lock: bool) -> "Older":
+    from infra.effects.older import read_older
 
     return read_older(named, spec.name, spec.directory, use_lock=use_lock)
 
 
-def _changes(older: "AddressPlan", found: "AddressPlan", spec: "InstanceSpec", against: str) -> "Changes":
-    from infra.addresses.diff import compare
+def _changes(older: "Older", whole: "Plan", spec: "InstanceSpec", against: str) -> "Changes":
+    from dataclasses import replace
 
-    return compare(older, found, spec, against)
+    from infra.addresses.diff import compare
+    from infra.effects.older import effects_of
+
+    changes = compare(older.addresses, whole.addresses, spec, against)
+    return replace(changes, effects=effects_of(older, whole, spec))
 
 
 if __name__ == "__main__":

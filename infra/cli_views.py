@@ -19,6 +19,7 @@ from infra.cli_output import (
 if TYPE_CHECKING:
     from infra.placement.loss import Loss
     from infra.planning import Plan
+    from infra.releasing import Release
     from infra.spec import InstanceSpec
 
 EVERY_HOST = "all"
@@ -26,14 +27,18 @@ EVERY_HOST = "all"
 
 def show_sizes(directory: Path, stack: str, output: Format, target: Path | None) -> None:
     """Show what networks an instance needs."""
+    from infra.addresses.lock import read_lock
     from infra.addresses.sizing import size_instance
     from infra.spec import SpecError
-    from infra.spec.loader import load_stack
+    from infra.spec.loader import load_netplan, load_stack
 
     if output not in {Format.TABLE, Format.JSON}:
         raise typer.BadParameter(f"--size can't be shown as {output}; use table or json", param_hint="--format")
     try:
-        sizing = size_instance(stack, *load_stack(stack, directory))
+        config, document, hosts = load_stack(stack, directory)
+        lock = read_lock(directory / "netplans" / f"{config.site}.lock.yaml")
+        netplan = load_netplan(config.site, directory)
+        sizing = size_instance(stack, config, document, hosts, netplan, lock)
     except SpecError as error:
         if output is Format.JSON:
             failed = {"instance": stack, "ok": False, "networks": [], "findings": as_json(error.findings)}
@@ -49,6 +54,19 @@ def show_sizes(directory: Path, stack: str, output: Format, target: Path | None)
     echo_findings(sizing.findings)
     if not sizing.ok:
         raise typer.Exit(EXIT_RULE_BROKEN)
+
+
+def show_release(found: "Release") -> None:
+    """Show what is freed, and what stays and why."""
+    for part in found.parts:
+        typer.echo(f"netplans/{part.site}.lock.yaml:")
+        for address, owner in part.addresses:
+            typer.echo(f"  {address}  {owner}")
+        typer.echo(f"  {len(part.addresses)} addresses, {part.vrrp_count} VRRP ids")
+        if part.machine_count:
+            typer.echo(f"hosts/{part.site}.lock.yaml:\n  the places of {part.machine_count} machines")
+    if found.reason:
+        typer.echo(f"note: {found.reason}; they stay", err=True)
 
 
 def check_loss(spec: "InstanceSpec", asked: str | None) -> None:

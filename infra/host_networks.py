@@ -7,14 +7,12 @@ have no VLANs (RFC 7348, unicast: every host names all the others), where one ho
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from infra.addresses.layout import Network
 from infra.addresses.numbers import address_text
 from infra.spec import InstanceSpec
 from infra.spec.hosts import HostSpec
-
-NetworkMode = Literal["nat", "bridge", "mesh"]
+from infra.spec.loader import NetworkMode
 
 VXLAN_OVERHEAD = 50
 """Bytes that VXLAN over IPv4 adds to a frame's payload: Ethernet 14, IP 20, UDP 8, VXLAN 8 (RFC 7348 §5)."""
@@ -83,12 +81,11 @@ def host_networks(spec: InstanceSpec, layout: Sequence[Network]) -> Iterator[Hos
         layout: The netplan's networks.
     """
     vnis = _numbers(f"{spec.name}/{network.name}" for network in layout)
-    gateway_host = spec.gateway_host
     for host in spec.standing_hosts:
         for network in layout:
             if carrier(spec, host, network, layout) is not network:
                 continue
-            mode = mode_of(spec, host)
+            mode = spec.network_mode(host)
             tunnel = _tunnel(spec, host, network, vnis) if mode == "mesh" else None
             yield HostNetwork(
                 name=f"{network.name}@{host.name}",
@@ -101,28 +98,17 @@ def host_networks(spec: InstanceSpec, layout: Sequence[Network]) -> Iterator[Hos
                 vlan=network.vlan,
                 address_prefix=network.prefix,
                 gateway=address_text(network.gateway),
-                holds_gateway=mode == "nat" or (mode == "mesh" and host == gateway_host),
+                holds_gateway=spec.holds_gateways(host),
                 dns_servers=tuple(address_text(server) for server in network.dns_servers),
                 tunnel=tunnel,
                 mtu=spec.netplan.underlay_mtu - VXLAN_OVERHEAD if mode == "mesh" else None,
             )
 
 
-def mode_of(spec: InstanceSpec, host: HostSpec) -> NetworkMode:
-    """Return how a host carries the networks.
-
-    A host that is alone has its end of a mesh, too, if others could reach it: so machines keep their networks when
-    a second host comes, or goes.
-    """
-    if spec.netplan.transport == "vxlan" and (len(spec.hosts.hosts) > 1 or host.underlay_address):
-        return "mesh"
-    return "bridge" if host.uplink else "nat"
-
-
 def carrier(spec: InstanceSpec, host: HostSpec, network: Network, layout: Iterable[Network]) -> Network:
     """Return the network whose bridge carries this one on a host: a VLAN, or a subnet of ours, has one bridge."""
 
-    is_bridged = mode_of(spec, host) == "bridge"
+    is_bridged = spec.network_mode(host) == "bridge"
 
     def segment(one: Network) -> tuple[int, str | None]:
         return one.vlan, None if is_bridged else one.prefix

@@ -72,7 +72,7 @@ def record_instance(spec: InstanceSpec, *, frozen: bool = False, is_carried_out:
         changed = lock.record(spec.name, places)
         addresses = record_plan(spec, frozen=frozen, others=placement.findings)
         if frozen and placement.ok and changed.hosts() != lock.hosts():
-            more = _frozen(spec.hosts_lock_path, lock, changed)
+            more = frozen_places(spec.hosts_lock_path, lock, changed)
             if more.rule not in {finding.rule for finding in addresses.findings}:  # else it is said already
                 placement = replace(placement, findings=(*placement.findings, more))
         found.append(_joined(addresses, placement))
@@ -87,7 +87,8 @@ def _joined(addresses: AddressPlan, placement: Placement) -> Plan:
     return Plan(replace(addresses, findings=tuple(findings)), placement)
 
 
-def _frozen(path: Path, lock: PlacementLock, changed: PlacementLock) -> Finding:
+def frozen_places(path: Path, lock: PlacementLock, changed: PlacementLock) -> Finding:
+    """Return what is said where a plan would change a lock file of places that mustn't be changed."""
     if not path.exists():
         message = "there is no lock file, so nothing holds machines on their hosts"
         remedy = "run `azlocal plan` on your machine and commit the lock file"

@@ -3,7 +3,6 @@
 Pure. What comes after only carries it out.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,6 +15,7 @@ from infra.host_networks import HostNetwork, carrier, host_networks
 from infra.placement import MachineRole, Placement, plan_placement
 from infra.spec import InstanceSpec, SpecError
 from infra.spec.hosts import HostSpec
+from infra.spec.machine_names import mac_addresses, machine_name
 from infra.spec.stack import AgentPool, ClusterSpec, PodSecurity, Provisioning
 from infra.spec.vm_sizes import VmSize
 
@@ -203,7 +203,7 @@ def build_topology(spec: InstanceSpec, plan: AddressPlan, placement: Placement |
     gateways = {one.network: one.host for one in networks if one.holds_gateway and one.mode == "mesh"}
     wanted = list(_wanted_machines(spec, layout))
     hosts = placement.hosts
-    macs = mac_addresses(f"{spec.name}-{one.owner}" for one in wanted)
+    macs = mac_addresses(machine_name(spec.name, one.owner) for one in wanted)
     sizes = spec.vm_sizes()
     machines = tuple(
         _machine(
@@ -235,24 +235,6 @@ def build_topology(spec: InstanceSpec, plan: AddressPlan, placement: Placement |
     )
 
 
-def mac_addresses(machines: Iterable[str]) -> dict[str, str]:
-    """Return a MAC address for each machine name, drawn from the name; all are different."""
-    found: dict[str, str] = {}
-    taken: set[str] = set()
-    for name in sorted(machines):
-        attempt = 0
-        while (mac := _mac(name, attempt)) in taken:
-            attempt += 1
-        taken.add(mac)
-        found[name] = mac
-    return found
-
-
-def _mac(name: str, attempt: int) -> str:
-    digest = hashlib.sha256(f"{name}#{attempt}".encode() if attempt else name.encode()).digest()
-    return "52:54:00:" + ":".join(f"{byte:02x}" for byte in digest[:3])
-
-
 def _host(instance: str, host: HostSpec) -> Host:
     return Host(
         name=host.name,
@@ -262,7 +244,7 @@ def _host(instance: str, host: HostSpec) -> Host:
         underlay_address=str(host.underlay_address) if host.underlay_address else None,
         uplink=host.uplink,
         is_local=host.is_local,
-        prepare=not host.is_local if host.prepare is None else host.prepare,
+        prepare=host.is_prepared,
         is_lost=host.lost,
         drains_live=host.drains_live,
     )
@@ -298,7 +280,7 @@ def _machine(
     size: VmSize,
     macs: Mapping[str, str],
 ) -> Machine:
-    name, network, pool = f"{instance}-{wanted.owner}", wanted.network, wanted.pool
+    name, network, pool = machine_name(instance, wanted.owner), wanted.network, wanted.pool
     reached_through = gateways.get(carrier.network, host)
     return Machine(
         name=name,

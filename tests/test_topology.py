@@ -7,7 +7,8 @@ from infra.addresses import plan_addresses
 from infra.host_networks import bridge_name
 from infra.placement import Place, PlacementLock, plan_placement
 from infra.spec import SpecError, load_instance
-from infra.topology import Topology, build_topology, mac_addresses
+from infra.spec.machine_names import mac_addresses
+from infra.topology import Topology, build_topology
 from tests.instances import cluster, host, infrastructure, make_spec, network
 
 ROOT = Path(__file__).parents[1]

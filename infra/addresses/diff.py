@@ -2,13 +2,15 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from typing import Any, Literal
 
+from infra.addresses.effects import Effects
 from infra.addresses.numbers import address_text
 from infra.addresses.plan import AddressPlan, Allocation, NetworkPlan
 from infra.spec.loader import InstanceSpec
+from infra.spec.machine_names import spellings
 
 Kind = Literal["added", "removed", "moved", "changed"]
 KINDS: tuple[Kind, ...] = ("added", "removed", "moved", "changed")
@@ -47,11 +49,13 @@ class Changes:
         against: What the plan is compared with, as people named it.
         networks: What differs about the networks themselves, a sentence each.
         changes: What differs about addresses, in the order of kinds and addresses.
+        effects: What becomes of machines and clusters.
     """
 
     against: str
     networks: tuple[str, ...]
     changes: tuple[Change, ...]
+    effects: Effects = field(default_factory=Effects)
 
     def of(self, kind: Kind) -> list[Change]:
         """Return the changes of one kind."""
@@ -60,7 +64,7 @@ class Changes:
     def to_json(self) -> dict[str, Any]:
         """Return a list for each kind."""
         lists: dict[str, Any] = {kind: [one.to_json() for one in self.of(kind)] for kind in KINDS}
-        return {"against": self.against, "networks": list(self.networks), **lists}
+        return {"against": self.against, "networks": list(self.networks), **lists, **self.effects.to_json()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,9 @@ class _Reasons:
 
     def __init__(self, old: AddressPlan, new: AddressPlan, spec: InstanceSpec) -> None:
         self.old, self.new = _Side(old), _Side(new)
-        self.pins = {one.owner: "a reservation" for one in spec.netplan.reservations}
+        self.pins = {
+            name: "a reservation" for one in spec.netplan.reservations for name in spellings(one.owner, spec.name)
+        }
         for cluster in spec.stack.clusters:
             if cluster.control_plane.host_ip is not None:
                 self.pins[f"{cluster.name}-vip"] = "its hostIP"

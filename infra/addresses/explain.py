@@ -16,6 +16,7 @@ from infra.addresses.occupants import Occupant, build_occupants, pin_claims
 from infra.addresses.plan import AddressPlan, Allocation
 from infra.spec.findings import Finding, SpecError, shown
 from infra.spec.loader import InstanceSpec
+from infra.spec.machine_names import plan_name
 from infra.spec.types import AddressRange
 
 
@@ -39,7 +40,7 @@ def explain(query: str, spec: InstanceSpec, plan: AddressPlan, lock: Lock) -> li
     """Explain an address, a name of the plan, or a cluster with all that it has.
 
     Args:
-        query: The address or the name.
+        query: The address or the name: the plan's (`a-cp-0`) or the machine's own (`lab-a-cp-0`).
         spec: What people wrote.
         plan: The plan of it, made with the lock.
         lock: What earlier plans gave out.
@@ -52,7 +53,8 @@ def explain(query: str, spec: InstanceSpec, plan: AddressPlan, lock: Lock) -> li
         return [scene.address(int(IPv4Address(query)))]
     except AddressValueError:
         pass
-    found = list(scene.named(query))
+    name = plan_name(query, spec.name, scene.names())
+    found = list(scene.named(name)) if name is not None else []
     if not found:
         raise SpecError([_unknown(query, scene.names())])
     return found
@@ -65,13 +67,14 @@ class _Scene:
         self.spec, self.plan, self.lock = spec, plan, lock
         self.networks = build_networks(spec.netplan)
         self.claims = {one.owner: one for one in pin_claims(spec, build_claims(spec, self.networks))}
-        self.occupants = build_occupants(spec, self.networks, list(self.claims.values()))
+        self.occupants = build_occupants(spec, self.networks, list(self.claims.values()), lock)
         self.holders = {one.value: one for network in plan.networks for one in network.allocations}
 
     def names(self) -> set[str]:
         """Return every name that can be asked for."""
         clusters = {one.name for one in self.spec.stack.clusters}
-        return {one.owner for one in self.holders.values()} | self.claims.keys() | clusters
+        occupants = {one.owner for one in self.occupants}
+        return {one.owner for one in self.holders.values()} | self.claims.keys() | clusters | occupants
 
     def named(self, name: str) -> Iterator[Explanation]:
         """Explain every address of that name, a claim that found none, a cluster."""
@@ -79,6 +82,8 @@ class _Scene:
             if self.holders[value].owner == name:
                 yield self.address(value)
         held = {one.owner for one in self.holders.values()}
+        for value in sorted({one.span.first for one in self.occupants if one.owner == name} - self.holders.keys()):
+            yield self.address(value)
         if name in self.claims and name not in held:
             claim = self.claims[name]
             facts = [("why", claim.why), ("address", "none: nothing was free where it has to be")]
@@ -113,6 +118,9 @@ class _Scene:
                 ("why", holder.why),
                 ("placed by", self._placed_by(holder)),
             ]
+        elif there := self._occupant(value):
+            facts += [("owner", there.owner), ("use", there.use), ("why", there.why)]
+            facts.append(("placed by", "the files, where people wrote it; the plan gives it to nobody else"))
         else:
             facts += [("owner", "nobody"), ("can be given", self._can_be_given(value, network))]
         facts += self._files(value, holder)
@@ -120,6 +128,10 @@ class _Scene:
         if network is not None:
             facts += self._place(value, network)
         return Explanation(address_text(value), (*facts, *self._findings(address_text(value))))
+
+    def _occupant(self, value: int) -> Occupant | None:
+        """Return who has an address that the plan doesn't list: one outside its networks, or of a range."""
+        return next((one for one in self.occupants if value in one.span), None)
 
     def _placed_by(self, holder: Allocation) -> str:
         claim = self.claims.get(holder.owner)
@@ -150,7 +162,8 @@ class _Scene:
 
     def _fresh(self, network: Network) -> list[AddressRange]:
         """Return a pool's addresses that nobody has or had; as ranges, for a pool can have millions."""
-        known = as_ranges([*self.holders, *self.lock.freed])
+        spans = [one.span for one in self.occupants]
+        known = [*as_ranges([*self.holders, *self.lock.freed]), *spans]
         return [part for span in network.giving for part in without(span, known)]
 
     def _freed(self, network: Network) -> list[int]:
@@ -174,8 +187,9 @@ class _Scene:
             if value in one.span:
                 yield "written in", f"{where(one.file, one.path)} ({_what(one)})"
         for index, reservation in enumerate(self.spec.netplan.reservations):
-            if int(reservation.address) == value and reservation.owner in self.claims:
-                yield "reservation", f"{where('netplan', ('reservations', index))} pins {reservation.owner} here"
+            pinned = plan_name(reservation.owner, self.spec.name, self.claims)
+            if int(reservation.address) == value and pinned is not None:
+                yield "reservation", f"{where('netplan', ('reservations', index))} pins {pinned} here"
         claim = self.claims.get(holder.owner) if holder else None
         if claim is not None and claim.path:
             yield "asked for in", where("stack", claim.path)

@@ -6,7 +6,7 @@ from functools import cached_property
 from infra.addresses.numbers import merged, overlap
 from infra.addresses.plan import INFRASTRUCTURE
 from infra.spec.findings import KeyPath
-from infra.spec.netplan import AddressPool, Infrastructure, IpPool, LogicalNetwork, Netplan
+from infra.spec.netplan import AddressPool, Infrastructure, LogicalNetwork, Netplan
 from infra.spec.types import AddressRange
 
 
@@ -17,7 +17,8 @@ class Pool:
     Attributes:
         first: First address.
         last: Last address.
-        gives: Whether machines get addresses from it (`vm`, not `vippool`).
+        gives: Whether machines get addresses from it: `vm`, and `vippool` where a network has no other, as in
+            Microsoft's own sample (Azure/aksArc, aksarc-bicep-azlocal).
         path: Where it stands in the netplan.
     """
 
@@ -47,7 +48,8 @@ class Network:
         pools: Its pools.
         path: Where it stands in the netplan.
         pools_path: Where its pools stand.
-        dhcp: What a DHCP server hands out, in the order of the file.
+        dhcp: What a DHCP server hands out, in the order of the file; one written backwards is turned round.
+        backwards: Which of these are.
     """
 
     index: int
@@ -61,6 +63,7 @@ class Network:
     path: KeyPath
     pools_path: KeyPath
     dhcp: tuple[AddressRange, ...] = ()
+    backwards: tuple[int, ...] = ()
 
     @cached_property
     def usable(self) -> AddressRange:
@@ -95,12 +98,15 @@ def build_networks(netplan: Netplan) -> list[Network]:
 
 def _logical(index: int, one: LogicalNetwork) -> Network:
     path = ("logicalNetworks", index)
-    pools = tuple(_pool(pool, (*path, "ipPools", number)) for number, pool in enumerate(one.ip_pools))
+    has_vm_pool = any(pool.ip_pool_type == "vm" for pool in one.ip_pools)
+    pools = tuple(
+        _pool(pool, (*path, "ipPools", number), gives=pool.ip_pool_type == "vm" or not has_vm_pool)
+        for number, pool in enumerate(one.ip_pools)
+    )
     return _network(index + 1, one.name, one, pools, path, "ipPools")
 
 
-def _pool(pool: AddressPool, path: KeyPath) -> Pool:
-    gives = not isinstance(pool, IpPool) or pool.ip_pool_type == "vm"
+def _pool(pool: AddressPool, path: KeyPath, *, gives: bool = True) -> Pool:
     return Pool(int(pool.start), int(pool.end), gives, path)
 
 
@@ -129,4 +135,5 @@ def _network(
         path=path,
         pools_path=(*path, pools_key),
         dhcp=tuple(_sorted(pool) for pool in one.dhcp_ranges),
+        backwards=tuple(index for index, pool in enumerate(one.dhcp_ranges) if pool.start > pool.end),
     )

@@ -6,7 +6,6 @@ an owner is `<instance>/<name>`.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 
@@ -71,20 +70,17 @@ class Lock:
             if given.owner.startswith(start)
         }
 
-    def release(self, instance: str, patterns: Iterable[str] = ("*",)) -> "Lock":
+    def release(self, instance: str, names: Iterable[str], *, vrrp: Iterable[str] = ()) -> "Lock":
         """Return the lock without what the named owners of an instance have; it joins the queue.
 
         Args:
             instance: The instance.
-            patterns: Names as the plan has them, or shell patterns of them (`a-*`).
+            names: Owners of addresses, as the plan has them.
+            vrrp: Owners of VRRP ids: clusters, `rb`.
         """
-        wanted = [f"{instance}/{pattern}" for pattern in patterns]
-
-        def goes(owner: str) -> bool:
-            return owner.startswith(f"{instance}/") and any(fnmatchcase(owner, one) for one in wanted)
-
-        given = {address: one for address, one in self.given.items() if not goes(one.owner)}
-        return self._with(given, {owner: one for owner, one in self.vrrp.items() if not goes(owner)})
+        owners, holders = ({f"{instance}/{one}" for one in part} for part in (names, vrrp))
+        given = {address: one for address, one in self.given.items() if one.owner not in owners}
+        return self._with(given, {owner: one for owner, one in self.vrrp.items() if owner not in holders})
 
     def record(
         self, instance: str, allocations: Iterable[Allocation], vrrp: Mapping[str, VrrpId] | None = None

@@ -1,19 +1,29 @@
-"""What has an address already, whatever the plan does: gateways, DNS servers, hosts, reservations, ranges."""
+"""What has an address already, whatever the plan does: every address that any of the three files names."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import IPv4Address
+from typing import Literal
+from urllib.parse import urlsplit
 
 from infra.addresses.claims import Claim
 from infra.addresses.layout import Network
+from infra.addresses.lock import Lock
 from infra.addresses.plan import Use
+from infra.spec.connections import literal_address
 from infra.spec.findings import KeyPath
+from infra.spec.hosts import HostSpec
 from infra.spec.loader import FileKind, InstanceSpec
+from infra.spec.machine_names import plan_name
 from infra.spec.netplan import Netplan, proxy_host
 from infra.spec.types import AddressRange, parse_ranges
 
 # Far more addresses than services have; what goes beyond breaks a rule, the plan need not list it.
 _MOST_LISTED = 65_536
+
+# What names an address: who has it (host, gateway, endpoint, balancer), a way to a host, a service that may run on
+# anybody's machine, a note of the netplan, or a server that hands it out.
+Role = Literal["host", "way", "gateway", "service", "endpoint", "reservation", "balancer", "dhcp"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +41,7 @@ class Occupant:
         network: Index of the network it was given for; None where the netplan doesn't tie it to one.
         number: Of a service's addresses, the number of the first.
         most: How many of the addresses the plan lists.
+        role: What kind of thing names the addresses.
     """
 
     span: AddressRange
@@ -43,6 +54,7 @@ class Occupant:
     network: int | None = None
     number: int = 0
     most: int = 1
+    role: Role = "reservation"
 
     @property
     def listed(self) -> AddressRange | None:
@@ -52,23 +64,40 @@ class Occupant:
         return AddressRange(self.span.first, min(self.span.last, self.span.first + self.most - 1))
 
 
-def build_occupants(spec: InstanceSpec, networks: list[Network], claims: list[Claim]) -> list[Occupant]:
-    """Return what has an address already; where two share one, the first that is listed holds it."""
-    owners = {name for claim in claims for name in (claim.owner, f"{spec.name}/{claim.owner}")}
+def build_occupants(
+    spec: InstanceSpec, networks: list[Network], claims: list[Claim], lock: Lock | None = None
+) -> list[Occupant]:
+    """Return what has an address already; where two share one, the first that is listed holds it.
+
+    Args:
+        spec: What people wrote.
+        networks: The networks as integers.
+        claims: Who needs an address: what names one of them is its pin, and no occupant.
+        lock: What earlier plans gave out: a service of the site's own clusters may be named elsewhere.
+    """
+    owners = {claim.owner for claim in claims}
+    balancers = list(_balancers(spec, networks))
     return [
         *_hosts(spec),
         *_gateways(networks),
-        *_dns_servers(networks),
-        *_balancers(spec, networks),
-        *_services(spec.netplan),
-        *(one for one in _reservations(spec) if one.owner not in owners),
+        *_dns_servers(spec, networks),
+        *balancers,
+        *_services(spec),
+        *(one for one in _urls(spec) if not _is_own_service(one, balancers, lock)),
+        *(one for one in _reservations(spec) if plan_name(one.owner, spec.name, owners) is None),
+        *_ways(spec),
+        *_dhcp(networks),
     ]
 
 
 def pin_claims(spec: InstanceSpec, claims: list[Claim]) -> list[Claim]:
     """Return the claims with the reservations that name them as their pins; a `hostIP` goes first."""
-    start = f"{spec.name}/"
-    pins = {one.owner.removeprefix(start): int(one.address) for one in reversed(spec.netplan.reservations)}
+    owners = {claim.owner for claim in claims}
+    pins = {
+        owner: int(one.address)
+        for one in reversed(spec.netplan.reservations)
+        if (owner := plan_name(one.owner, spec.name, owners))
+    }
     return [
         replace(claim, pin=pins[claim.owner]) if claim.pin is None and claim.owner in pins else claim
         for claim in claims
@@ -85,23 +114,62 @@ def _hosts(spec: InstanceSpec) -> Iterator[Occupant]:
             path = ("hosts", index, "managementAddress")
             why = "the host's management address"
             span = _one(int(host.management_address))
-            yield Occupant(span, host.name, "host", why, None, "hosts", path, 0)
+            yield Occupant(span, host.name, "host", why, None, "hosts", path, 0, role="host")
+
+
+def host_addresses(host: HostSpec) -> Iterator[tuple[str, int, str]]:
+    """Yield every address by which the files know a host: the key, the address, and what is there."""
+    if host.management_address is not None:
+        yield "managementAddress", int(host.management_address), "management address"
+    named = host.way.address
+    if isinstance(named, IPv4Address) and not host.way.is_forwarded:
+        yield "connection", int(named), "address"
+    if host.tunnel_address is not None:
+        yield "tunnelAddress", int(host.tunnel_address), "tunnel address"
+
+
+def _ways(spec: InstanceSpec) -> Iterator[Occupant]:
+    """Yield how hosts are reached; by a port of its own, the address can be that of whoever forwards it."""
+    for index, host in enumerate(spec.hosts.hosts):
+        named = host.way.address
+        if isinstance(named, IPv4Address):
+            role: Role = "service" if host.way.is_forwarded else "way"
+            why, path = "ssh reaches the host here", ("hosts", index, "connection")
+            yield Occupant(_one(int(named)), host.name, "host", why, None, "hosts", path, role=role)
+        if host.tunnel_address is not None:
+            why, path = "the host's end of VXLAN tunnels", ("hosts", index, "tunnelAddress")
+            span = _one(int(host.tunnel_address))
+            yield Occupant(span, host.name, "host", why, None, "hosts", path, role="way")
 
 
 def _gateways(networks: list[Network]) -> Iterator[Occupant]:
     for network in networks:
         also = " and DNS server" if network.gateway in network.dns_servers else ""
         why = f"default gateway{also} of network {network.name}"
-        path = (*network.path, "gateway")
-        yield Occupant(_one(network.gateway), "gateway", "gateway", why, None, "netplan", path, network.index)
+        path, span = (*network.path, "gateway"), _one(network.gateway)
+        yield Occupant(span, "gateway", "gateway", why, None, "netplan", path, network.index, role="gateway")
 
 
-def _dns_servers(networks: list[Network]) -> Iterator[Occupant]:
+def _dns_servers(spec: InstanceSpec, networks: list[Network]) -> Iterator[Occupant]:
     for network in networks:
         for index, server in enumerate(network.dns_servers):
             path = (*network.path, "dnsServers", index)
             why = f"DNS server of network {network.name}"
-            yield Occupant(_one(server), "dns", "dns", why, None, "netplan", path)
+            yield Occupant(_one(server), "dns", "dns", why, None, "netplan", path, role="service")
+    for number, host in enumerate(spec.hosts.hosts):
+        for index, address in enumerate(host.dns_servers or ()):
+            where: KeyPath = ("hosts", number, "dnsServers", index)
+            why = f"DNS server of host {host.name}"
+            yield Occupant(_one(int(address)), "dns", "dns", why, None, "hosts", where, role="service")
+
+
+def _dhcp(networks: list[Network]) -> Iterator[Occupant]:
+    for network in networks:
+        for index, span in enumerate(network.dhcp):
+            path = (*network.path, "dhcpRanges", index)
+            why = f"a DHCP server of network {network.name} hands it out"
+            home = network.index
+            yield Occupant(span, "dhcp", "reserved", why, None, "netplan", path, home, most=0, role="dhcp")
 
 
 def _reservations(spec: InstanceSpec) -> Iterator[Occupant]:
@@ -115,20 +183,58 @@ def proxy_addresses(netplan: Netplan) -> Iterator[tuple[KeyPath, int]]:
     """Yield where a proxy is named by its address, and the address."""
     proxy = netplan.proxy
     for key, url in (("httpProxy", proxy.http_proxy), ("httpsProxy", proxy.https_proxy)) if proxy else ():
-        try:
-            yield ("proxy", key), int(IPv4Address(proxy_host(url or "") or ""))
-        except AddressValueError:
-            continue
+        address = literal_address(proxy_host(url or "") or "")
+        if isinstance(address, IPv4Address):
+            yield ("proxy", key), int(address)
 
 
-def _services(netplan: Netplan) -> Iterator[Occupant]:
+def _services(spec: InstanceSpec) -> Iterator[Occupant]:
+    netplan, arc = spec.netplan, spec.stack.arc
     proxies = {address: path for path, address in proxy_addresses(netplan)}  # one may serve both protocols
     for address, path in proxies.items():
-        yield Occupant(_one(address), "proxy", "reserved", "the proxy", None, "netplan", path)
+        yield Occupant(_one(address), "proxy", "reserved", "the proxy", None, "netplan", path, role="service")
+    if arc is not None and arc.emulator_address is not None:
+        span, where = _one(int(arc.emulator_address)), ("arc", "emulatorAddress")
+        why = "the emulator"
+        yield Occupant(span, "emulator", "reserved", why, None, "stack", where, role="service")
     for index, one in enumerate(netplan.private_endpoints):
-        where = ("privateEndpoints", index, "privateIPAddress")
+        place: KeyPath = ("privateEndpoints", index, "privateIPAddress")
         span, why = _one(int(one.private_ip_address)), "a private endpoint"
-        yield Occupant(span, one.name, "reserved", why, None, "netplan", where)
+        yield Occupant(span, one.name, "reserved", why, None, "netplan", place, role="endpoint")
+
+
+def _urls(spec: InstanceSpec) -> Iterator[Occupant]:
+    """Yield what the stack's URLs name by an address."""
+    arc = spec.stack.arc
+    named: list[tuple[KeyPath, str | None, str, str]] = []
+    if arc is not None:
+        named.append((("arc", "resourceManager"), arc.resource_manager, "azure", "Azure Resource Manager"))
+    for index, cluster in enumerate(spec.stack.clusters):
+        issuer: KeyPath = ("clusters", index, "arc", "oidcIssuer", "selfHostedIssuerUrl")
+        named.append((issuer, cluster.arc.oidc_issuer.self_hosted_issuer_url, "oidc", "the OIDC issuer"))
+        for number, flux in enumerate(cluster.arc.flux_configurations):
+            place = ("clusters", index, "arc", "fluxConfigurations", number, "gitRepository", "url")
+            why = f"the repository of Flux configuration {flux.name}"
+            named.append((place, flux.git_repository.url, "git", why))
+    for path, url, owner, why in named:
+        address = _address_of(url or "")
+        if address is not None:
+            yield Occupant(_one(address), owner, "reserved", why, None, "stack", path, role="service")
+
+
+def _address_of(url: str) -> int | None:
+    try:
+        address = literal_address(urlsplit(url).hostname or "")
+    except ValueError:
+        return None
+    return int(address) if isinstance(address, IPv4Address) else None
+
+
+def _is_own_service(one: Occupant, balancers: list[Occupant], lock: Lock | None) -> bool:
+    """Tell whether a cluster of the site serves at the address itself."""
+    given = lock.given.get(one.span.first) if lock else None
+    is_given = given is not None and given.use == "loadBalancer"
+    return is_given or any(one.span.first in balancer.span for balancer in balancers)
 
 
 def _balancers(spec: InstanceSpec, networks: list[Network]) -> Iterator[Occupant]:
@@ -149,6 +255,7 @@ def _balancers(spec: InstanceSpec, networks: list[Network]) -> Iterator[Occupant
                     network=by_name.get(cluster.logical_network),
                     number=count,
                     most=min(room, len(span)),
+                    role="balancer",
                 )
                 count += len(span)
                 room -= min(room, len(span))

@@ -2,44 +2,36 @@
 
 import os
 import subprocess
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
-from infra.addresses.lock import Lock, read_lock
 from infra.addresses.plan import AddressPlan, Allocation, LoadBalancerUse, NetworkPlan, PoolUse, Use
-from infra.addresses.planner import plan_addresses
 from infra.spec.findings import Finding, SpecError, shown
-from infra.spec.loader import load_instance
 
 _MAX_BYTES = 64 * 1024 * 1024
 _SECONDS = 30
 _FOLDERS = ("hosts", "netplans")
 
 
-def read_older(named: str, stack: str, directory: Path, *, use_lock: bool = True) -> AddressPlan:
-    """Return the older plan that people name.
+@dataclass(frozen=True)
+class OldPlan:
+    """A plan that was written to a file.
 
-    Args:
-        named: A JSON file, or a git revision.
-        stack: The stack that is planned.
-        directory: The project's folder.
-        use_lock: Plan a revision with the lock file that it has.
-
-    Raises:
-        SpecError: It can't be read, or can't be planned.
+    Attributes:
+        addresses: Its addresses.
+        resources: What resources would have been told, as the file has it; None in one of an older version.
     """
-    path = Path(named)
-    if path.is_file():
-        return _read_json(path)
-    if path.suffix == ".json":
-        raise _unusable(named, "there is no such file", "name a file that `azlocal plan --format json` wrote")
-    return _plan_at(named, stack, directory, use_lock=use_lock)
+
+    addresses: AddressPlan
+    resources: list[dict[str, Any]] | None
 
 
 class _Record(BaseModel):
@@ -86,51 +78,65 @@ class _NetworkRecord(_Record):
 class _PlanRecord(_Record):
     instance: str
     networks: list[_NetworkRecord]
+    resources: list[dict[str, Any]] | None = None
 
 
-def _read_json(path: Path) -> AddressPlan:
+def read_plan(path: Path) -> OldPlan:
+    """Read a plan that `azlocal plan --format json` wrote.
+
+    Raises:
+        SpecError: It is none.
+    """
     remedy = "name a file that `azlocal plan --format json` wrote"
     try:
         if path.stat().st_size > _MAX_BYTES:
-            raise _unusable(str(path), f"{path.stat().st_size:,} bytes are no plan", remedy)
+            raise unusable(str(path), f"{path.stat().st_size:,} bytes are no plan", remedy)
         record = _PlanRecord.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise _unusable(str(path), f"can't be read: {error.strerror}", "make it readable") from None
+        raise unusable(str(path), f"can't be read: {error.strerror}", "make it readable") from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise _unusable(str(path), f"not a plan: {place}: {first['msg']}", remedy) from None
-    return AddressPlan(record.instance, tuple(network.plan() for network in record.networks))
+        raise unusable(str(path), f"not a plan: {place}: {first['msg']}", remedy) from None
+    addresses = AddressPlan(record.instance, tuple(network.plan() for network in record.networks))
+    return OldPlan(addresses, record.resources)
 
 
-def _plan_at(revision: str, stack: str, directory: Path, *, use_lock: bool) -> AddressPlan:
-    """Plan the files of a revision; a stack that it doesn't have yet is an empty plan."""
+@contextmanager
+def files_at(revision: str, stack: str, directory: Path) -> Iterator[Path | None]:
+    """Yield a folder with an instance's files as they were; None where the revision doesn't have the stack yet.
+
+    Args:
+        revision: A git revision.
+        stack: The stack.
+        directory: The project's folder.
+
+    Raises:
+        SpecError: There is no such revision; or, from within, what is wrong with its files.
+    """
     commit = _commit(revision, directory)
     stack_file = f"Pulumi.{stack}.yaml"
     with TemporaryDirectory(prefix="azlocal-") as folder:
         root = Path(folder)
         _extract(revision, commit, (stack_file, *(f"{one}/" for one in _FOLDERS)), directory, root)
-        if not (root / stack_file).exists():
-            return AddressPlan(stack, ())
         try:
-            spec = load_instance(stack, root)
-            return plan_addresses(spec, read_lock(spec.lock_path) if use_lock else Lock())
+            yield root if (root / stack_file).exists() else None
         except SpecError as error:
             raise SpecError(replace(one, path=f"{revision}:{one.path}") for one in error.findings) from None
 
 
 def _commit(revision: str, directory: Path) -> str:
     if revision.startswith("-") or not revision.isprintable():
-        raise _unusable(revision, f"{shown(revision)} is neither a file nor a git revision", "name one of both")
+        raise unusable(revision, f"{shown(revision)} is neither a file nor a git revision", "name one of both")
     done = _git(["rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"], directory)
     if done.returncode == 0:
         return done.stdout.decode().strip()
     if b"not a git repository" in done.stderr:
-        raise _unusable(
+        raise unusable(
             revision, f"neither a file, nor is {directory} in a git repository", "name a plan's JSON file"
         )
     remedy = "see `git log`; where a clone is shallow, as in CI, fetch the revision first"
-    raise _unusable(revision, "neither a file nor a revision that this git repository knows", remedy)
+    raise unusable(revision, "neither a file nor a revision that this git repository knows", remedy)
 
 
 def _extract(revision: str, commit: str, paths: Sequence[str], directory: Path, root: Path) -> None:
@@ -145,7 +151,7 @@ def _extract(revision: str, commit: str, paths: Sequence[str], directory: Path, 
         blob = _git(["cat-file", "blob", name_of_object.rpartition(" ")[2]], directory)
         if blob.returncode != 0:
             message = f"git can't read {name}: {blob.stderr.decode('utf-8', 'replace').strip()}"
-            raise _unusable(revision, message, "fetch it, or compare with a plan's JSON file")
+            raise unusable(revision, message, "fetch it, or compare with a plan's JSON file")
         target = root / path
         target.parent.mkdir(exist_ok=True)
         target.write_bytes(blob.stdout)
@@ -162,10 +168,11 @@ def _git(arguments: Sequence[str], directory: Path) -> subprocess.CompletedProce
             timeout=_SECONDS,
         )
     except FileNotFoundError:
-        raise _unusable("git", "git isn't installed", "install it, or compare with a plan's JSON file") from None
+        raise unusable("git", "git isn't installed", "install it, or compare with a plan's JSON file") from None
     except subprocess.TimeoutExpired:
-        raise _unusable("git", f"no answer within {_SECONDS} s", "compare with a plan's JSON file") from None
+        raise unusable("git", f"no answer within {_SECONDS} s", "compare with a plan's JSON file") from None
 
 
-def _unusable(named: str, message: str, remedy: str) -> SpecError:
+def unusable(named: str, message: str, remedy: str) -> SpecError:
+    """Return the error that what a plan is compared with can't be used."""
     return SpecError([Finding("against-unusable", "error", f"--against {shown(named)}", message, remedy)])

@@ -31,10 +31,10 @@ def plan_addresses(spec: InstanceSpec, lock: Lock | None = None) -> AddressPlan:
     lock = lock or Lock()
     networks = build_networks(spec.netplan)
     claims = pin_claims(spec, build_claims(spec, networks))
-    occupants = build_occupants(spec, networks, claims)
+    occupants = build_occupants(spec, networks, claims, lock)
     outcome = allocate(spec.name, networks, claims, occupants, lock)
     vrrp = assign_vrrp_ids(spec, networks, lock)
-    facts = Facts(spec, networks, claims, occupants, outcome, vrrp, _foreign(spec, lock))
+    facts = Facts(spec, networks, claims, occupants, outcome, vrrp, _foreign(spec, lock), lock)
     by_network = _share_out(facts)
     plans = tuple(_network_plan(facts, network, by_network[network.index]) for network in networks)
     ids = tuple(Vrrp(one.owner, one.given.vlan, one.given.number) for one in vrrp if one.given)
@@ -60,7 +60,7 @@ def record_plan(spec: InstanceSpec, *, frozen: bool = False, others: Sequence[Fi
         plan = plan_addresses(spec, lock)
         changed = next_lock(plan, lock)
         if frozen and changed != lock and plan.ok:
-            plan = plan.with_findings([_frozen(spec.lock_path, lock, changed)])
+            plan = plan.with_findings([frozen_addresses(spec.lock_path, lock, changed)])
         result.plan = plan
         return changed if plan.ok and are_sound and not frozen else lock
 
@@ -81,7 +81,8 @@ class _Recorded:
     plan: AddressPlan | None = None
 
 
-def _frozen(path: Path, lock: Lock, changed: Lock) -> Finding:
+def frozen_addresses(path: Path, lock: Lock, changed: Lock) -> Finding:
+    """Return what is said where a plan would change a lock file of addresses that mustn't be changed."""
     if not path.exists():
         message = "there is no lock file, so nothing holds these addresses"
         remedy = "run `azlocal plan` on your machine and commit the lock file"

@@ -12,6 +12,7 @@ import pulumi
 
 from infra.arc_topology import Arc
 from infra.arc_topology import ConnectedCluster as ConnectedClusterTopology
+from infra.declarations import connection_inputs
 from infra.resources.data_collection import ASSOCIATION_NAMES
 from infra.resources.declared import (
     ArcEmulator,
@@ -181,21 +182,9 @@ class ArcOnboarding(pulumi.ComponentResource):
             access=azure.access,
             subscription_id=azure.subscription_id,
             resource_group=azure.resource_group,
-            name=cluster.name,
-            location=cluster.location,
             cluster_uid=self._kubernetes.control_plane.cluster_uid,
             kubeconfig=self._kubernetes.control_plane.kubeconfig,
-            tags=dict(cluster.tags),
-            distribution=settings.distribution,
-            infrastructure=settings.infrastructure,
-            azure_hybrid_benefit=settings.azure_hybrid_benefit,
-            agent_auto_upgrade=settings.agent_auto_upgrade,
-            release_train=settings.release_train,
-            cluster_connect=cluster.cluster_connect,
-            custom_locations=settings.custom_locations_feature.model_dump(by_alias=True),
-            azure_rbac=settings.azure_rbac.model_dump(by_alias=True, mode="json"),
-            oidc_issuer=settings.oidc_issuer.model_dump(by_alias=True),
-            workload_identity=settings.workload_identity,
+            **connection_inputs(cluster),
             proxy=pulumi.Output.secret(proxy.model_dump(by_alias=True, mode="json")) if proxy else None,
             proxy_ca=azure.file(arc.proxy_ca_file),
             private_link_scope_id=arc.private_link_scope,

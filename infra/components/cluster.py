@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
 from infra.components.arc import ArcOnboarding, KubernetesCluster
-from infra.components.node import KubernetesNode, Site, declare_machines
-from infra.guest import POOL_LABEL
+from infra.components.node import Site, declare_machines
+from infra.declarations import address_of, identity_inputs, kubernetes_nodes
 from infra.resources.declared import (
     Cluster as ClusterResource,
 )
@@ -52,13 +51,9 @@ class Cluster(pulumi.ComponentResource):
         identity = ClusterIdentity(
             f"{self._name}-identity",
             pulumi.ResourceOptions(parent=self),
-            instance=site.instance,
-            cluster=cluster.name,
-            endpoint=cluster.endpoint,
-            pod_security=cluster.pod_security,
+            **identity_inputs(cluster, site.instance),
         )
-        planes = {machine.name: _address(machine) for machine in planned if machine.role == "controlPlane"}
-        nodes = {machine.name: _node(cluster, machine, site, identity, planes) for machine in planned}
+        nodes = kubernetes_nodes(cluster, planned, site.instance, identity, site.bundle.tag)
         placement = NodePlacement(
             f"{self._name}-nodes",
             pulumi.ResourceOptions(parent=self),
@@ -78,7 +73,7 @@ class Cluster(pulumi.ComponentResource):
             {
                 "name": machine.name,
                 "role": machine.role,
-                "address": _address(machine),
+                "address": address_of(machine),
                 "sshHostKey": self.machines[machine.name].ssh_host_key,
                 "started": self.machines[machine.name].started,
             }
@@ -145,48 +140,3 @@ class Cluster(pulumi.ComponentResource):
 def _revision(status: kubernetes.helm.v3.outputs.ReleaseStatus | None) -> int | None:
     """Return a release's revision; a run that leaves the release out (`--exclude`) has no status of it."""
     return status.revision if status else None
-
-
-def _address(machine: MachineTopology) -> str:
-    return machine.address.partition("/")[0]
-
-
-def _node(
-    cluster: ClusterTopology,
-    machine: MachineTopology,
-    site: Site,
-    identity: ClusterIdentity,
-    planes: Mapping[str, str],
-) -> KubernetesNode:
-    """Return what makes a machine a node; `planes` are all control planes' addresses by their names."""
-    node: dict[str, Any] = {
-        "cluster": f"{site.instance}-{cluster.name}",
-        "role": machine.role,
-        "version": cluster.kubernetes_version,
-        "endpoint": cluster.endpoint,
-        "caCertificate": identity.ca_certificate,
-        "caHash": identity.ca_hash,
-    }
-    secrets: dict[str, Any] = {"token": identity.token}
-    settings: dict[str, Any] | None = None
-    if machine.role == "controlPlane":
-        node |= {
-            "number": machine.number,
-            "vrrpId": cluster.vrrp_id,
-            "podCidr": cluster.pod_cidr,
-            "serviceCidr": cluster.service_cidr,
-            "imageTags": {name: site.bundle.tag(name) for name in ("etcd", "coredns")},
-        }
-        secrets["keys"] = identity.keys
-        settings = {
-            "podSecurity": identity.pod_security,
-            "peers": [address for name, address in planes.items() if name != machine.name],
-            "unicastVrrp": identity.unicast_vrrp,
-        }
-    else:
-        node |= {
-            "maxPods": machine.max_pods,
-            "labels": {POOL_LABEL: machine.pool} | dict(machine.labels),
-            "taints": list(machine.taints),
-        }
-    return KubernetesNode(node, secrets, settings)

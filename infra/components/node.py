@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 
 from infra.components.arc import AzureSite
 from infra.components.node_image import BundleFiles
 from infra.components.physical_host import LostHost, PhysicalHost
+from infra.declarations import KubernetesNode, machine_inputs
 from infra.resources.declared import AddressProbe, Machine, NodePlacement
 from infra.topology import Machine as MachineTopology
 
@@ -28,15 +28,6 @@ class Site:
     bundle: BundleFiles
     probes: Mapping[str, AddressProbe]
     azure: AzureSite | None
-
-
-@dataclass(frozen=True)
-class KubernetesNode:
-    """What makes a machine a node: NodeInputs, NodeSecrets, NodeSettings by their wire names, outputs inside."""
-
-    node: Mapping[str, Any]
-    secrets: Mapping[str, Any]
-    settings: Mapping[str, Any] | None
 
 
 def declare_machines(
@@ -85,30 +76,15 @@ def _declare(
     return Machine(
         machine.name,
         opts,
-        instance=site.instance,
-        connection=host.host.connection,
-        pool=host.host.pool,
-        name=machine.name,
-        machine_type=host.host.machine_type,
-        image=host.image.volume,
-        network=host.networks[machine.libvirt_network].name,
-        mac_address=machine.mac_address,
-        vcpus=machine.vcpus,
-        memory_mib=machine.memory_mib,
-        disk_gib=machine.disk_gib,
-        secure_boot=host.host.secure_boot,
-        tpm=host.host.tpm,
-        first_boot={
-            "hostname": machine.name,
-            "address": machine.address,
-            "gateway": machine.gateway,
-            "dnsServers": list(machine.dns_servers),
-            "mtu": machine.mtu,
-            "authorizedKeys": list(site.authorized_keys),
-            "node": kubernetes.node if kubernetes else None,
-        },
-        node_secrets=kubernetes.secrets if kubernetes else None,
-        node_settings=kubernetes.settings if kubernetes else None,
-        reached_through=site.hosts[machine.reached_through].host.connection,
-        migrates_from=list(site.live_hosts),
+        **machine_inputs(
+            machine,
+            site.instance,
+            place=host.host,
+            image=host.image.volume,
+            network=host.networks[machine.libvirt_network].name,
+            reached_through=site.hosts[machine.reached_through].host.connection,
+            authorized_keys=site.authorized_keys,
+            live_hosts=site.live_hosts,
+            kubernetes=kubernetes,
+        ),
     )

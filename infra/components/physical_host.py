@@ -8,7 +8,7 @@ from typing import Any, Final
 import pulumi
 
 from infra.components.node_image import NodeImageFiles
-from infra.host_networks import Tunnel
+from infra.declarations import host_inputs, network_inputs
 from infra.resources.declared import Host, Image, Network, StackIdentity
 from infra.topology import Host as HostTopology
 from infra.topology import Topology
@@ -55,15 +55,7 @@ class PhysicalHost(pulumi.ComponentResource):
             network.libvirt_name: Network(
                 f"{host.name}-{network.network}",
                 on_host,
-                instance=topology.instance,
-                connection=host.connection,
-                name=network.libvirt_name,
-                bridge=network.bridge,
-                mode=network.mode,
-                address_prefix=network.address_prefix if network.holds_gateway else None,
-                gateway=network.gateway if network.holds_gateway else None,
-                mtu=network.mtu,
-                tunnel=_tunnel(network.tunnel) if network.tunnel else None,
+                **network_inputs(network, host, topology.instance),
             )
             for network in topology.networks
             if network.host == host.name
@@ -89,30 +81,8 @@ class LostHost(pulumi.ComponentResource):
 
 
 def _declare_host(host: HostTopology, topology: Topology, owner: StackIdentity, parent: pulumi.Resource) -> Host:
-    return Host(
-        host.name,
-        pulumi.ResourceOptions(parent=parent),
-        instance=topology.instance,
-        name=host.name,
-        connection=host.connection,
-        storage_directory=host.storage_directory,
-        requested_machine_type=topology.machine_type,
-        prepare=host.prepare,
-        uplink=host.uplink,
-        bridges=[
-            {"name": network.bridge, "vlan": network.vlan}
-            for network in topology.networks
-            if network.host == host.name and network.mode == "bridge"
-        ],
-        machines=[machine.name for machine in topology.machines if machine.host == host.name],
-        owner=owner.uid,
-        lost=host.is_lost,
-    )
+    return Host(host.name, pulumi.ResourceOptions(parent=parent), **host_inputs(host, topology, owner.uid))
 
 
 def _neighbour(host: HostTopology) -> dict[str, Any]:
     return {"name": host.name, "connection": host.connection, "address": host.underlay_address}
-
-
-def _tunnel(tunnel: Tunnel) -> dict[str, Any]:
-    return {"vni": tunnel.vni, "local": tunnel.local, "peers": list(tunnel.peers)}

@@ -123,7 +123,7 @@ def _only_stack(directory: Path) -> str:
     Raises:
         typer.Exit: There is none, or several.
     """
-    from infra.doctor.stacks import azlocal_stacks
+    from infra.spec.stacks import azlocal_stacks
 
     found = azlocal_stacks(directory)
     if len(found) == 1:

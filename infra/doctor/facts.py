@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
-from typing import Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 T = TypeVar("T")
 
@@ -385,6 +385,14 @@ class HostFacts:
     endpoints: tuple[EndpointAnswer, ...] | Unknown = _NOT_ASKED
     peers: tuple[PeerAnswer, ...] | Unknown = _NOT_ASKED
     certificates: tuple[ServedCertificate, ...] | Unknown = _NOT_ASKED
+
+
+def broken_off(facts: HostFacts, reason: str) -> HostFacts:
+    """Return the facts of a host that could be asked some things, with why it wasn't asked the others."""
+    left: dict[str, Any] = {
+        one.name: Unknown(reason) for one in fields(facts) if getattr(facts, one.name) == _NOT_ASKED
+    }
+    return replace(facts, **left)
 
 
 def unreached(access: Access, reason: str) -> HostFacts:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from infra.doctor.checks import Result, Subject, judge_host, judge_site
-from infra.doctor.facts import Access, HostFacts, unreached
+from infra.doctor.facts import Access, HostFacts, broken_off, unreached
 from infra.doctor.gather import Asked, gather
 from infra.doctor.packages import ALL
 from infra.doctor.wanted import Endpoint, WantedHost, WantedInstance
@@ -88,11 +88,7 @@ def ask_all(
     instance: WantedInstance, hosts: Sequence[WantedHost], asked: Asked, watch: Watch
 ) -> dict[str, HostFacts]:
     """Return the facts of every host; of one that hangs, those it gave before."""
-    late = unreached(
-        Access("unreachable", f"the host said nothing within {asked.seconds:.0f} s. Does it hang?"),
-        f"the host said nothing within {asked.seconds:.0f} s",
-    )
-    facts = {host.name: late for host in hosts}
+    facts = {host.name: _unasked("azlocal was stopped before it came to it") for host in hosts}
     cancelled = threading.Event()
     ended: list[threading.Event] = []
     deadline = time.monotonic() + asked.seconds + _GRACE_SECONDS
@@ -126,14 +122,41 @@ def _start(
 
     def ask() -> None:
         try:
+            publish(_silent(asked.seconds))
             gather(host, instance, asked, publish, lambda doing: watch(host.name, doing), cancelled)
+        except Exception as error:  # noqa: BLE001 - the thread's edge: the report says what became of the host
+            publish(_failed(facts[host.name], error))
         finally:
             watch(host.name, "done", done=True)
             ended.set()
 
-    # A daemon: what hangs inside libvirt, which has no time limits, must not keep the whole from ending.
-    threading.Thread(target=ask, name=f"doctor {host.name}", daemon=True).start()
+    try:
+        # A daemon: what hangs inside libvirt, which has no time limits, must not keep the whole from ending.
+        threading.Thread(target=ask, name=f"doctor {host.name}", daemon=True).start()
+    except RuntimeError as error:  # no room for another thread
+        publish(_unasked(str(error)))
+        watch(host.name, "done", done=True)
+        ended.set()
     return ended
+
+
+def _silent(seconds: float) -> HostFacts:
+    """Return what is known of a host for as long as it says nothing."""
+    silent = f"the host said nothing within {seconds:.0f} s"
+    return unreached(Access("unreachable", f"{silent}. Does it hang?"), silent)
+
+
+def _unasked(reason: str) -> HostFacts:
+    message = f"the host wasn't asked: {reason}. Run `azlocal doctor` again"
+    return unreached(Access("unreachable", message), f"the host wasn't asked: {reason}")
+
+
+def _failed(known: HostFacts, error: Exception) -> HostFacts:
+    """Return the facts of a host where asking itself failed: those it gave before, and why there are no others."""
+    reason = f"asking the host failed in azlocal itself ({type(error).__name__}: {error})"
+    if known.access.stage == "reached":
+        return broken_off(known, reason)
+    return unreached(Access("unreachable", f"{reason}. Report it, with the host's connection"), reason)
 
 
 def _wait(ended: Sequence[threading.Event], deadline: float) -> None:

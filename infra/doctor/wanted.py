@@ -258,7 +258,7 @@ def _host(spec: InstanceSpec, index: int, host: HostSpec, topology: Topology | N
         declared_cpus=host.cpus,
         declared_memory_gib=host.memory_gib,
         declared_disk_gib=host.disk_gib,
-        prepare=not host.is_local if host.prepare is None else host.prepare,
+        prepare=host.is_prepared,
         networks=networks,
         machines=machines,
     )

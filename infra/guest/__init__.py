@@ -5,11 +5,11 @@ from infra.guest.host_key import SshHostKey, generate_host_key
 from infra.guest.kubernetes_node import (
     API_PORT,
     NO_SECRETS,
-    POOL_LABEL,
     KubernetesNode,
     NodeSecrets,
     renewal_configuration,
 )
+from infra.node_labels import POOL_LABEL
 
 __all__ = [
     "API_PORT",

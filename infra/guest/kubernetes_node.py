@@ -18,7 +18,6 @@ from infra.guest.keepalived import ApiServerAddress, keepalived_conf
 
 FOLDER = "etc/azlocal/node"
 API_PORT = 6443
-POOL_LABEL = "kubernetes.azure.com/agentpool"  # AKS's own label of a node's pool
 _KUBEADM = "kubeadm.k8s.io/v1beta4"
 _CONTAINERD = "unix:///run/containerd/containerd.sock"
 _JOIN_PERIOD = "2h0m0s"

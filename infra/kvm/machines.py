@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -23,6 +23,7 @@ from infra.kvm.storage import (
     find_volume,
     open_pool,
     remove_volume,
+    usable_pool,
 )
 
 _SHUTDOWN_SECONDS: Final = 60
@@ -325,41 +326,38 @@ def remove_machine(session: HostSession, pool_name: str, name: str, machine_type
         remove_domain(domain)
     if machine_type == "container":
         # Whoever removed the domain by hand left them.
-        _remove_control_groups(session, name, mark.uuid("domain", name))
-    pool = _usable_pool(session, pool_name)
+        remove_control_groups(session, [name], mark)
+    pool = usable_pool(session.qemu, pool_name)
     if pool is None:
         return  # disk and seed lie in the host's storage, and go when that goes
     remove_seed(session, pool_name, name, machine_type)
     remove_volume(pool, disk_volume_name(name, machine_type))
 
 
-def _remove_control_groups(session: HostSession, name: str, uuid: str) -> None:
-    """Remove the groups that the container made where libvirt made none (image/files: container-init).
+def remove_control_groups(session: HostSession, names: Sequence[str], mark: Mark) -> None:
+    """Remove the groups that containers made where libvirt made none (image/files: container-init).
 
-    Also those that libvirt made for it, where libvirt was killed with the container and never removed them: the
+    Also those that libvirt made for them, where libvirt was killed with the container and never removed them: the
     process in their name is gone. (libvirt shortens names to 20 characters: another machine may share them.)
+
+    Args:
+        session: The host.
+        names: Machines that are no more, at least one.
+        mark: Whose they were.
     """
-    own = [f"/sys/fs/cgroup/*/azlocal-{uuid}"]
-    shortened = f"/sys/fs/cgroup/*/machine*/lxc-*-{name[:20]}.libvirt-lxc"
-    found = ["find", "/sys/fs/cgroup", "-mindepth", "3", "-path", shortened, "-prune", "-print"]
+    own = [f"/sys/fs/cgroup/*/azlocal-{mark.uuid('domain', name)}" for name in names]
+    shortened = [f"/sys/fs/cgroup/*/machine*/lxc-*-{name[:20]}.libvirt-lxc" for name in names]
+    found = ["find", "/sys/fs/cgroup", "-mindepth", "3", "(", *_any_path(shortened), ")", "-prune", "-print"]
     listed = session.shell.run(found, timeout=60, check=False)
     for group in listed.stdout.splitlines():
         controller = group.rpartition("/")[2].split("-")[1]
         if session.shell.run(["test", "-d", f"/proc/{controller}"], check=False).exit_code != 0:
             own.append(group)
-    either = [word for path in own for one in (path, f"{path}/*") for word in ("-o", "-path", one)][1:]
+    either = _any_path([one for path in own for one in (path, f"{path}/*")])
     argv = ["find", "/sys/fs/cgroup", "-mindepth", "2", "-depth", "-type", "d", "(", *either, ")", "-delete"]
     session.shell.run(argv, timeout=60, check=False)
 
 
-def _usable_pool(session: HostSession, pool_name: str) -> libvirt.virStoragePool | None:
-    """Return the pool, started; None when it is gone, or when a reboot left its directory unmounted."""
-    pool = find_pool(session.qemu, pool_name)
-    if pool is not None and not pool.isActive():
-        try:
-            pool.create()
-        except libvirt.libvirtError as error:
-            if is_connection_lost(error):
-                raise
-            return None
-    return pool
+def _any_path(patterns: Iterable[str]) -> list[str]:
+    """Return find's expression for a path that one of the patterns matches."""
+    return [word for pattern in patterns for word in ("-o", "-path", pattern)][1:]

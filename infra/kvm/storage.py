@@ -11,7 +11,7 @@ import libvirt
 from lxml import etree
 from lxml.builder import E
 
-from infra.kvm.errors import HostError, NotOurs, is_missing
+from infra.kvm.errors import HostError, NotOurs, is_connection_lost, is_missing
 from infra.kvm.ownership import Mark
 
 Format = Literal["raw", "qcow2"]
@@ -89,6 +89,19 @@ def open_pool(connection: libvirt.virConnect, name: str) -> libvirt.virStoragePo
     return pool
 
 
+def usable_pool(connection: libvirt.virConnect, name: str) -> libvirt.virStoragePool | None:
+    """Return the pool, started; None when it is gone, or when a reboot left its directory unmounted."""
+    pool = find_pool(connection, name)
+    if pool is not None and not pool.isActive():
+        try:
+            pool.create()
+        except libvirt.libvirtError as error:
+            if is_connection_lost(error):
+                raise
+            return None
+    return pool
+
+
 def pool_directory(pool: libvirt.virStoragePool) -> str:
     """Return the folder on the host that the pool lists."""
     return etree.fromstring(pool.XMLDesc().encode()).findtext("target/path", "")
@@ -122,11 +135,20 @@ def overlays_of(pool: libvirt.virStoragePool, name: str) -> list[str]:
     if base is None:
         return []
     path = base.path()
-    return sorted(
-        volume.name()
-        for volume in pool.listAllVolumes()
-        if etree.fromstring(volume.XMLDesc().encode()).findtext("backingStore/path") == path
-    )
+    return sorted(volume.name() for volume in pool.listAllVolumes() if _base_of(volume) == path)
+
+
+def _base_of(volume: libvirt.virStorageVol) -> str | None:
+    """Return the path of the volume that this one is built on; None where there is none, or where it went.
+
+    libvirt lists also what somebody removed from the pool's folder.
+    """
+    try:
+        return etree.fromstring(volume.XMLDesc().encode()).findtext("backingStore/path")
+    except libvirt.libvirtError as error:
+        if is_missing(error):
+            return None
+        raise
 
 
 def remove_volume(pool: libvirt.virStoragePool, name: str) -> None:

@@ -8,7 +8,6 @@ a plan moved keeps where it `was`, and why, until an `up` moves it.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -66,19 +65,10 @@ class PlacementLock:
         own = {f"{instance}/{name}": one for name, one in places.items()}
         return PlacementLock({**self.of_others(instance), **own})
 
-    def release(self, instance: str, patterns: Iterable[str] = ("*",)) -> "PlacementLock":
-        """Return the lock without the named machines of an instance.
-
-        Args:
-            instance: The instance.
-            patterns: Names as the plan has them, or shell patterns of them (`a-*`).
-        """
-        wanted = list(patterns)
-        kept = {
-            name: one
-            for name, one in self.of_instance(instance).items()
-            if not any(fnmatchcase(name, pattern) for pattern in wanted)
-        }
+    def release(self, instance: str, names: Iterable[str]) -> "PlacementLock":
+        """Return the lock without the named machines of an instance; names as the plan has them."""
+        gone = set(names)
+        kept = {name: one for name, one in self.of_instance(instance).items() if name not in gone}
         return self.record(instance, kept)
 
     def hosts(self) -> dict[str, str]:

@@ -74,9 +74,7 @@ def _given(
         room = by_name.get(host)
         return room is not None and (room.takes or (not room.lost and there.get(owner) == host))
 
-    pins = {
-        owner: host for owner, host in spec.stack.placement.pins.items() if owner in owners and obeyed(owner, host)
-    }
+    pins = {owner: host for owner, host in spec.placement_pins(owners).items() if obeyed(owner, host)}
     stays = {
         owner: host
         for owner, host in there.items()

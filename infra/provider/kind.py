@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 from infra.provider.operation import Operation
-from infra.resources.contract import Contract, Fault, Model, OnChange
+from infra.resources.changes import Changes as Changes
+from infra.resources.contract import Contract, Fault, Model
 
 InputsT = TypeVar("InputsT", bound=Model)
 StateT = TypeVar("StateT", bound=Model)
@@ -29,38 +30,6 @@ class InitFailed(Exception, Generic[StateT]):
         super().__init__(reason)
         self.made = made
         self.reason = reason
-
-
-@dataclass
-class Changes:
-    """What a diff found: property path → what has to happen because of it.
-
-    Attributes:
-        by_path: that.
-        create_first: Whether a replacement is made before the old object is removed, whatever the contract says.
-    """
-
-    by_path: dict[str, OnChange] = field(default_factory=dict)
-    create_first: bool = False
-
-    def replaces(self) -> list[str]:
-        """Return the paths that force a replacement."""
-        return [path for path, change in self.by_path.items() if change is OnChange.REPLACE]
-
-    def without(self, ignored: Iterable[str]) -> Changes:
-        """Return the changes less those the user chose not to see (`ignoreChanges`)."""
-        names = tuple(ignored)
-        return Changes(
-            {
-                path: change
-                for path, change in self.by_path.items()
-                if not any(path == name or path.startswith((f"{name}.", f"{name}[")) for name in names)
-            }
-        )
-
-    def touches(self, name: str) -> bool:
-        """Return whether the property, or something inside it, changed."""
-        return any(path == name or path.startswith((f"{name}.", f"{name}[")) for path in self.by_path)
 
 
 class Kind(ABC, Generic[InputsT, StateT]):

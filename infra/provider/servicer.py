@@ -16,13 +16,13 @@ import grpc
 from google.protobuf import empty_pb2
 from pydantic import ValidationError
 
-from infra.provider.diff import diff
 from infra.provider.engine import EngineLog
 from infra.provider.kind import InitFailed, Kind, Made
 from infra.provider.plugin import Plugin, abort_init_failed
 from infra.provider.proto import provider_pb2
 from infra.provider.schema import package_schema
 from infra.provider.values import UNKNOWN, Properties, decode, encode
+from infra.resources.changes import diff
 from infra.resources.contract import OnChange
 
 AnyKind = Kind[Any, Any]

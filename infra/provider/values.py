@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from google.protobuf import json_format, struct_pb2
 
+from infra.unknown import UNKNOWN as UNKNOWN
+
 # Wire constants of Pulumi's property encoding (sdk/go/common/resource/properties.go).
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 _SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - a public marker, not a secret
@@ -28,8 +30,6 @@ _UNKNOWN_STRINGS: Final = frozenset(
         "e48ece36-62e2-4504-bad9-02848725956a",
     }
 )
-UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""The wire form of a value that is not known yet (pulumi.runtime.rpc.UNKNOWN)."""
 
 
 Path = tuple[str | int, ...]

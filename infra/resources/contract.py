@@ -103,7 +103,10 @@ class InputProperty:
         # A place inside is made of keys, which are the secret's, too.
         where = ".".join([self.name, *(() if secret else (str(part) for part in detail["loc"]))])
         shown = "" if secret else f", got {detail['input']!r:.120}"
-        return Fault(where, f"{where}: {detail['msg'].lower()}{shown}", secret)
+        # Of a pattern pydantic shows the regular expression.
+        is_pattern = detail["type"] == "string_pattern_mismatch"
+        said = "this text isn't possible here" if is_pattern else detail["msg"].lower()
+        return Fault(where, f"{where}: {said}{shown}", secret)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ CloudName = Literal["AzureCloud", "AzureUSGovernment", "AzureChinaCloud", "custo
 
 Guid = Annotated[str, GUID]
 Url = Annotated[str, HTTPS_URL]
+Seconds = Annotated[Integer, Field(ge=1, le=9_223_372_036)]  # what Go, in which Flux is written, has as a duration
 ArmId = Annotated[str, ARM_ID]
 Tags = dict[str, str]
 
@@ -69,8 +70,8 @@ class GitRepository(Model):
 
     url: str = Field(description="http(s):// or ssh:// address.")
     repository_ref: RepositoryRef = Field(RepositoryRef(branch="main"))
-    sync_interval_in_seconds: Annotated[Integer, Field(ge=1)] = Field(600)
-    timeout_in_seconds: Annotated[Integer, Field(ge=1)] = Field(600)
+    sync_interval_in_seconds: Seconds = Field(600)
+    timeout_in_seconds: Seconds = Field(600)
     https_user: str | None = Field(None, description="Its key is a protected setting, httpsKey.")
     https_ca_file: str | None = Field(
         None, alias="httpsCAFile", description="PEM file of the authorities that the server's certificate needs."
@@ -84,9 +85,9 @@ class Kustomization(Model):
 
     path: str = Field("", description="Folder; empty is the source's root.")
     depends_on: tuple[str, ...] = Field(())
-    sync_interval_in_seconds: Annotated[Integer, Field(ge=1)] = Field(600)
-    timeout_in_seconds: Annotated[Integer, Field(ge=1)] = Field(600)
-    retry_interval_in_seconds: Annotated[Integer, Field(ge=1)] | None = Field(None)
+    sync_interval_in_seconds: Seconds = Field(600)
+    timeout_in_seconds: Seconds = Field(600)
+    retry_interval_in_seconds: Seconds | None = Field(None)
     prune: Boolean = Field(True, description="Remove what the source no longer has, and all of it in the end.")
     force: Boolean = Field(False, description="Make objects anew whose change Kubernetes refuses.")
     wait: Boolean = Field(True, description="Ready when what was applied is.")

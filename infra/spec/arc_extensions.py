@@ -18,6 +18,38 @@ LOGS_TYPE = "microsoft.azuremonitor.containers"
 METRICS_TYPE = "microsoft.azuremonitor.containers.metrics"
 NETWORKING_TYPE = "microsoft.arcnetworking"
 
+EXTENSION_TYPES = frozenset(
+    {
+        FLUX_TYPE,
+        LOGS_TYPE,
+        METRICS_TYPE,
+        NETWORKING_TYPE,
+        "microsoft.azuredefender.kubernetes",
+        "microsoft.policyinsights",
+        "microsoft.azurekeyvaultsecretsprovider",
+        "microsoft.openservicemesh",
+        "microsoft.dapr",
+        "microsoft.azureml.kubernetes",
+        "microsoft.dataprotection.kubernetes",
+        "microsoft.entraworkloadiam",
+        "microsoft.arc.containerstorage",
+        "microsoft.azure.secretstore",
+        "microsoft.certmanagement",
+        "microsoft.argocd",
+        "microsoft.containerregistry.connectedregistry",
+        "microsoft.iotoperations.platform",
+        "microsoft.iotoperations",
+        "microsoft.workloadorchestration",
+        "microsoft.foundry",
+        "microsoft.arc.rag",
+        "microsoft.web.appservice",
+        "microsoft.extensiondiagnostics",
+        "microsoft.arcdataservices",
+        "microsoft.apimanagement.gateway",
+    }
+)
+"""Microsoft's own types, lower case (arc_facts.md §4.2). There are more: marketplace offers have theirs."""
+
 _SCOPE = r"(?i)/subscriptions/[^/\s]+/resourceGroups/[^/\s]+/providers/"
 _LOGS_WORKSPACE = re.compile(_SCOPE + r"Microsoft\.OperationalInsights/workspaces/[^/\s]+")
 _METRICS_WORKSPACE = re.compile(_SCOPE + r"Microsoft\.Monitor/accounts/[^/\s]+")

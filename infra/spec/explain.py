@@ -1,5 +1,6 @@
 """Turn pydantic's errors into findings: the rule, the value, the place in the file, the remedy."""
 
+import json
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -74,7 +75,7 @@ def _describe(error: ErrorDetails, model: type[BaseModel], text: str | None) -> 
     if kind == "missing":
         return "missing-key", f"the key '{error['loc'][-1]}' is missing", "add it"
     if kind in _EXPECTED:
-        return _wrong_type(_EXPECTED[kind], value, text, said, limits)
+        return _wrong_type(_EXPECTED[kind], value, None if is_secret else text, said, limits)
     if kind == "literal_error":
         allowed = str(context.get("expected"))
         return "wrong-value", f"{said} is not one of {allowed}", f"write {allowed}"
@@ -125,6 +126,8 @@ def _wrong_type(expected: str, value: object, text: str | None, said: str, limit
             remedy = f"write a whole number: {limits.words}"
         if isinstance(value, str):
             remedy += ", without quotes"
+    elif expected == "a list" and text and shown(text) == f"'{text}'":  # short, and without a login
+        remedy = f"write a list, even of one: [{json.dumps(text, ensure_ascii=False)}]"
     return "wrong-type", f"expected {expected}, found {said}", remedy
 
 

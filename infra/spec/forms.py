@@ -115,3 +115,27 @@ EXTENSION_NAME = Form(
     "an extension's name: 1-253 letters, digits, - and ., a letter or digit first",
     "azuremonitor-containers",
 )
+NAMESPACE = Form(
+    _DNS_LABEL % 61,
+    "the name of a namespace: 1-63 lower-case letters, digits and inner hyphens",
+    "apps",
+    by_rule=True,
+)
+OBJECT_NAME = Form(
+    r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*",
+    "the name of an object in Kubernetes: lower-case letters, digits, inner hyphens and dots",
+    "apps",
+    by_rule=True,
+)
+CUSTOM_LOCATION_NAME = Form(
+    "[a-zA-Z0-9]|[a-zA-Z0-9][-_a-zA-Z0-9]{0,61}[a-zA-Z0-9]",
+    "the name of a custom location: 1-63 letters, digits, inner hyphens and underscores",
+    "site-1",
+    by_rule=True,
+)
+RESOURCE_GROUP = Form(
+    r"[-\w().]{0,89}[-\w()]",
+    "the name of a resource group: 1-90 letters, digits, hyphens, underscores, parentheses and inner dots",
+    "azure-local",
+    by_rule=True,
+)

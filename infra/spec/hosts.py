@@ -1,33 +1,33 @@
 """hosts/<site>.yaml: the physical nodes and extra VM sizes. The hardware team's file.
 
-Sources (azure_local_facts.md §0): SCALE and SYS (1-16 machines), SCALE §1.2 for the sizes that exist already.
+Sources (azure_local_facts.md §0): SCALE, SYS, DASYS (1-16 machines, 64 of a disaggregated instance), SCALE §1.2
+for the sizes that exist already.
 """
 
-import re
 from ipaddress import IPv4Address
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from infra.spec.connections import (
+    CONNECTION_PATTERN,
+    LOCAL_CONNECTION,
+    Connection,
+    connection_fault,
+    read_connection,
+)
 from infra.spec.findings import shown
 from infra.spec.forms import HOST_NAME, NIC_NAME
 from infra.spec.types import Address, Boolean, Integer, Model, Name, fault, published
 
-LOCAL_CONNECTION = "qemu:///system"
 DEFAULT_STORAGE_DIRECTORY = "/var/lib/azlocal"
-_REMOTE = r"qemu\+ssh://([a-zA-Z0-9._-]+@)?([a-zA-Z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?/system"
-_IS_CONNECTION = re.compile(rf"{re.escape(LOCAL_CONNECTION)}|{_REMOTE}", re.ASCII)
-_CONNECTION_PATTERN = f"^(qemu:///system|{_REMOTE})$"
 
 
 def _check_connection(text: str) -> str:
-    if not _IS_CONNECTION.fullmatch(text):
-        raise fault(
-            "bad-connection",
-            f"{shown(text)} is not a libvirt address that azlocal works with",
-            "write qemu:///system for this machine, else qemu+ssh://root@192.0.2.11/system",
-        )
+    wrong = connection_fault(text)
+    if wrong is not None:
+        reason, remedy = wrong
+        raise fault("bad-connection", f"azlocal can't work with {shown(text)}: {reason}", remedy)
     return text
 
 
@@ -56,7 +56,7 @@ class HostSpec(Model):
     """One machine that runs KVM or, where it can't, containers. Sizes absent here are asked of the host."""
 
     name: Annotated[Name, HOST_NAME] = Field(description="Short host name, lower case.")
-    connection: Annotated[str, AfterValidator(_check_connection), published(pattern=_CONNECTION_PATTERN)] = Field(
+    connection: Annotated[str, AfterValidator(_check_connection), published(pattern=CONNECTION_PATTERN)] = Field(
         description="qemu:///system for this machine, else qemu+ssh://user@address/system."
     )
     management_address: Address | None = Field(
@@ -84,6 +84,9 @@ class HostSpec(Model):
     )
     storage_directory: Annotated[str, AfterValidator(_check_folder)] | None = Field(
         None, description="Where azlocal keeps its files on the host; /var/lib/azlocal when absent."
+    )
+    local_availability_zone: Name | None = Field(
+        None, description="The zone, usually a room or rack, of a host of a rack-aware instance."
     )
     prepare: Boolean | None = Field(
         None,
@@ -116,17 +119,25 @@ class HostSpec(Model):
         return self.connection == LOCAL_CONNECTION
 
     @property
+    def is_prepared(self) -> bool:
+        """Tell whether what is missing on it is made, and not only reported."""
+        return not self.is_local if self.prepare is None else self.prepare
+
+    @property
     def ssh_destination(self) -> str | None:
         """Return `user@host:port` as ssh takes it for a jump; None for this machine."""
-        return None if self.is_local else urlsplit(self.connection).netloc
+        return None if self.is_local else self.connection.split("/")[2]
+
+    @property
+    def way(self) -> Connection:
+        """Return what `connection` says."""
+        return read_connection(self.connection)
 
     @property
     def underlay_address(self) -> Address | None:
         """Return where other hosts reach this one; None where the files don't tell."""
-        try:
-            return self.tunnel_address or IPv4Address(urlsplit(self.connection).hostname or "")
-        except ValueError:
-            return None  # a name, or this machine
+        named = self.way.address
+        return self.tunnel_address or (named if isinstance(named, IPv4Address) else None)
 
 
 class VmSizeSpec(Model):

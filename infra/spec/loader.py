@@ -1,6 +1,7 @@
 """Read the three files of an instance into one InstanceSpec, or report all that is wrong with them."""
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -9,8 +10,11 @@ from pydantic import ValidationError
 
 from infra.spec.explain import explain
 from infra.spec.findings import Finding, KeyPath, SpecError, key_path, shown
+from infra.spec.forms import SITE_NAME
 from infra.spec.hosts import HostsFile, HostSpec
+from infra.spec.machine_names import plan_name
 from infra.spec.netplan import Netplan
+from infra.spec.ssh_keys import unusable_key_files
 from infra.spec.stack import StackConfig
 from infra.spec.tree import Document, Node, read_document
 from infra.spec.types import Model
@@ -18,9 +22,9 @@ from infra.spec.vm_sizes import VmSize, vm_sizes
 
 NAMESPACE = "azlocal:"
 FileKind = Literal["stack", "hosts", "netplan"]
+NetworkMode = Literal["nat", "bridge", "mesh"]
 
 _STACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
-_SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
 _Model = TypeVar("_Model", bound=Model)
 
 
@@ -88,6 +92,33 @@ class InstanceSpec:
         standing = self.standing_hosts
         return next((host for host in standing if host.name == self.netplan.gateway_host), standing[0])
 
+    def network_mode(self, host: HostSpec) -> NetworkMode:
+        """Return how a host carries the networks.
+
+        A host that is alone has its end of a mesh, too, if others could reach it: so machines keep their networks
+        when a second host comes, or goes.
+        """
+        if self.netplan.transport == "vxlan" and (len(self.hosts.hosts) > 1 or host.underlay_address):
+            return "mesh"
+        return "bridge" if host.uplink else "nat"
+
+    def holds_gateways(self, host: HostSpec) -> bool:
+        """Tell whether a host's bridges have the gateways' addresses."""
+        mode = self.network_mode(host)
+        return mode == "nat" or (mode == "mesh" and host == self.gateway_host)
+
+    def placement_pins(self, machines: Container[str]) -> dict[str, str]:
+        """Return the host that people chose for each machine, by the plan's names, whichever name they wrote.
+
+        Of two for one machine the first counts, and a rule says so.
+        """
+        found: dict[str, str] = {}
+        for name, host in self.stack.placement.pins.items():
+            owner = plan_name(name, self.name, machines)
+            if owner is not None:
+                found.setdefault(owner, host)
+        return found
+
     def vm_sizes(self) -> dict[str, VmSize]:
         """Return every VM size that a machine of this instance can have."""
         return vm_sizes(self.hosts.vm_sizes)
@@ -118,6 +149,14 @@ def load_instance(stack: str, directory: Path) -> InstanceSpec:
     return InstanceSpec(stack, config, hosts, netplan, sources, directory)
 
 
+def load_netplan(site: str, directory: Path) -> Netplan | None:
+    """Read netplans/<site>.yaml alone; None where there is none, or none that can be read."""
+    path = directory / "netplans" / f"{site}.yaml"
+    if not path.exists():
+        return None
+    return _validate(Netplan, read_document(path, f"netplans/{site}.yaml"))[0]
+
+
 def load_stack(stack: str, directory: Path) -> tuple[StackConfig, Document, HostsFile | None]:
     """Read Pulumi.<stack>.yaml alone, and hosts/<site>.yaml where it is there already.
 
@@ -145,12 +184,16 @@ def _read_stack(stack: str, directory: Path) -> tuple[Document, StackConfig | No
         message = f"{shown(stack)} can't be a stack's name"
         raise SpecError([Finding("bad-name", "error", "STACK", message, "use letters, digits and hyphens")])
     document = _stack_document(read_document(directory / f"Pulumi.{stack}.yaml", f"Pulumi.{stack}.yaml"))
-    return document, *_validate(StackConfig, document)
+    config, findings = _validate(StackConfig, document)
+    for index, why, remedy in unusable_key_files(config.ssh_public_keys if config else (), directory):
+        place = document.where(("sshPublicKeys", index))
+        findings.append(Finding("bad-ssh-key", "error", place, why, remedy))
+    return document, config, findings
 
 
 def _site_of(document: Document) -> str | None:
     site = document.root.value.get("site") if document.root else None
-    return site if isinstance(site, str) and _SITE_NAME.fullmatch(site) else None
+    return site if isinstance(site, str) and SITE_NAME.fits(site) else None
 
 
 def _validate(model: type[_Model], document: Document) -> tuple[_Model | None, list[Finding]]:

@@ -54,7 +54,9 @@ class IpPool(AddressPool):
 
     name: Name | None = Field(None, description="Azure's optional name of the pool.")
     ip_pool_type: Literal["vm", "vippool"] = Field(
-        "vm", description="vm: addresses of nodes and VMs. vippool: legacy, nothing is taken from it."
+        "vm",
+        description="vm: addresses of nodes and VMs. vippool: legacy; nothing is taken from it, except where a "
+        "network has no other pool.",
     )
 
 

@@ -1,40 +1,122 @@
-"""SSH public keys as people give them: the text of a key, or the path of a file that holds it."""
+"""SSH public keys as people give them: the text of a key, or the path of a file that holds it.
+
+A key is what `ssh-keygen -l` takes for one and sshd lets somebody in by (sshkey.c: `sshkey_read`,
+`sshkey_from_blob`, `sshkey_check_rsa_length`). cryptography parses it, and is imported only where there is one.
+"""
 
 import base64
 import binascii
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
 from infra.spec.findings import Finding, SpecError, shown
 from infra.spec.types import fault
 
 _MAX_BYTES = 64 * 1024
-_KEY_TYPES = ("ssh-ed25519", "ssh-rsa", "ecdsa-sha2-", "sk-ssh-ed25519@", "sk-ecdsa-sha2-")
+_KEY_TYPES: Final = (
+    "ssh-ed25519",
+    "ssh-rsa",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+)
+_CERTIFICATE: Final = "-cert-v01@openssh.com"
+_LIKE_A_TYPE: Final = ("ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-")
+_LIKE_A_BLOB: Final = "AAAA"  # the length of the type's name, which begins every key, in base64
+_RSA_BITS: Final = (1024, 16_384)  # sshkey.h: SSH_RSA_MINIMUM_MODULUS_SIZE; sshbuf.h: SSHBUF_MAX_BIGNUM
 _REMEDY = "give the text of a .pub file (`ssh-ed25519 AAAA… you@host`), or its path"
 
 
 def is_public_key(text: str) -> bool:
     """Tell whether the text is one OpenSSH public key."""
+    return key_fault(text) is None
+
+
+def key_fault(text: str) -> str | None:
+    """Return why a text is no public key that sshd lets somebody in by; None if it is one."""
     parts = text.split(None, 2)
-    if len(parts) < 2 or not text.isprintable() or not parts[0].startswith(_KEY_TYPES):
-        return False
+    if len(parts) < 2 or not text.replace("\t", " ").isprintable():
+        return "is no public key: a type and a key in one line"
+    kind, blob = parts[0], parts[1]
+    if kind.endswith(_CERTIFICATE):
+        return "is a certificate; give the key that it certifies"
+    if kind == "ssh-dss":
+        return "is a DSA key, by which OpenSSH lets nobody in (since 7.0)"
+    if kind not in _KEY_TYPES:
+        return f"has {shown(kind)} for a type, which OpenSSH doesn't know"
     try:
-        blob = base64.b64decode(parts[1], validate=True)
+        data = base64.b64decode(blob, validate=True)
     except (binascii.Error, ValueError):
-        return False
-    kind = parts[0].encode()
-    return blob[:4] == len(kind).to_bytes(4, "big") and blob[4 : 4 + len(kind)] == kind
+        return "is damaged or cut off: it isn't base64"
+    if base64.b64encode(data).decode() != blob:
+        return "is damaged or cut off: its last character is none that base64 ends with"
+    length = int.from_bytes(data[:4], "big")
+    inner = data[4 : 4 + length]
+    if length > len(data) - 4:
+        return "is damaged or cut off"
+    if inner != kind.encode():
+        return f"says {kind}, and the key itself says {shown(inner.decode(errors='replace'))}"
+    return _parsed_fault(f"{kind} {blob}")
+
+
+def _parsed_fault(text: str) -> str | None:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    from cryptography.hazmat.primitives.serialization import load_ssh_public_key
+
+    try:
+        key = load_ssh_public_key(text.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        return "is damaged or cut off"
+    if isinstance(key, RSAPublicKey) and not _RSA_BITS[0] <= key.key_size <= _RSA_BITS[1]:
+        return f"is an RSA key of {key.key_size} bits; OpenSSH takes {_RSA_BITS[0]}-{_RSA_BITS[1]}"
+    return None
 
 
 def check_public_key(text: str) -> str:
     """Accept a key or something that can be a path; never repeat what may be a private key."""
-    if "PRIVATE KEY" in text:
+    if "PRIVATE KEY" in text or "PuTTY-User-Key-File" in text:
         raise fault("private-ssh-key", "this is a private key", f"remove it from the file at once; {_REMEDY}")
-    if not text.strip() or not text.isprintable():
+    text = text.strip()
+    if "PUBLIC KEY" in text:
+        remedy = "convert it with `ssh-keygen -i -f FILE` (`-m PKCS8` where it begins with BEGIN PUBLIC KEY)"
+        raise fault("bad-ssh-key", "this is a key in another form than OpenSSH's", remedy)
+    if "\n" in text or "\r" in text:
+        raise fault("bad-ssh-key", f"{shown(text)} has several lines", "write one key an entry of the list")
+    if not text or not text.replace("\t", " ").isprintable():
         raise fault("bad-ssh-key", f"{shown(text)} is no public key", _REMEDY)
-    if text.startswith(_KEY_TYPES) and not is_public_key(text):
-        raise fault("bad-ssh-key", f"{shown(text)} is damaged or cut off", _REMEDY)
+    words = text.split()
+    if len(words) > 1 and words[0].startswith(_LIKE_A_TYPE):
+        reason = key_fault(text)
+        if reason is not None:
+            raise fault("bad-ssh-key", f"{shown(text)} {reason}", _REMEDY)
+    elif any(word in _KEY_TYPES or word.endswith(_CERTIFICATE) for word in words[1:]):
+        message = f"{shown(text)} has options before the key, and azlocal itself decides what a login may do"
+        raise fault("bad-ssh-key", message, "give the key alone, from its type on")
+    elif words[0].startswith(_LIKE_A_BLOB):
+        raise fault("bad-ssh-key", f"{shown(text)} is a key without its type", _REMEDY)
+    elif words[0] in (*_KEY_TYPES, "ssh-dss"):
+        raise fault("bad-ssh-key", f"{shown(text)} is a type without a key", _REMEDY)
     return text
+
+
+def unusable_key_files(keys: Iterable[str], directory: Path) -> Iterator[tuple[int, str, str]]:
+    """Yield which of the keys is the path of a file that is here and holds no public key: number, why, remedy.
+
+    A file that isn't here may be where `up` runs.
+    """
+    for index, key in enumerate(keys):
+        if is_public_key(key):
+            continue
+        try:
+            path = directory / Path(key).expanduser()
+            if path.is_file():
+                _read_key_file(path)
+        except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: no such home
+            yield index, f"no public key can be read from {shown(key)}: {error}", _REMEDY
 
 
 def read_public_keys(keys: Iterable[str], directory: Path) -> tuple[str, ...]:
@@ -67,6 +149,13 @@ def _read_key_file(path: Path) -> list[str]:
     with path.open("rb") as file:
         content = file.read(_MAX_BYTES).decode("utf-8")
     lines = [line.strip() for line in content.splitlines() if line.strip() and not line.startswith("#")]
-    if not lines or not all(is_public_key(line) for line in lines):
-        raise ValueError("it holds something else")
+    if not lines:
+        raise ValueError("it is empty")
+    if "PRIVATE KEY" in lines[0]:
+        raise ValueError("it holds a private key; the public one is in the .pub file beside it")
+    for number, line in enumerate(lines, 1):
+        reason = key_fault(line)
+        if reason is not None:
+            which = f"key {number} of it" if len(lines) > 1 else "what it holds"
+            raise ValueError(f"{which} {reason}")
     return lines

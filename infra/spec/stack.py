@@ -4,11 +4,12 @@ Sources (azure_local_facts.md §0): SCALE and API-GA for counts and sizes, API-T
 what autoscaling and `hostIP` do to the address plan.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from infra.spec.arc import ArcSpec, ClusterArc
+from infra.spec.findings import shown
 from infra.spec.forms import CLUSTER_NAME, POOL_NAME, RELEASE, SITE_NAME
 from infra.spec.kubernetes_versions import DEFAULT_KUBERNETES_VERSION, KUBERNETES_VERSION
 from infra.spec.node_settings import LABEL_KEY, LABEL_VALUE, TAINT
@@ -23,6 +24,7 @@ from infra.spec.types import (
     Name,
     Prefix,
     Ranges,
+    fault,
     parse_ranges,
     published,
 )
@@ -31,11 +33,43 @@ DEFAULT_VM_SIZE = "Standard_A4_v2"
 DEFAULT_MAX_PODS = 110
 DEFAULT_TIMEOUT_MINUTES = 10
 
-DeploymentClass = Literal["hyperconverged", "lowCapacity", "rackAware", "disaggregated", "resourceBridgeTest"]
+_DeploymentClass = Literal["hyperconverged", "lowCapacity", "rackAware", "disaggregated", "resourceBridgeTest"]
 
 Provisioning = Literal["machines", "kubernetes"]
 
 PodSecurity = Literal["privileged", "baseline", "restricted"]
+
+OS_SKUS: dict[str, tuple[str, ...]] = {"Linux": ("CBLMariner",), "Windows": ("Windows2022", "Windows2019")}
+"""Azure's names of node systems, by osType (API-GA, API-TSP `OSSKU`)."""
+
+_NOT_MODELLED = {
+    "multirack": "Azure Local, Rack Scale (multi-rack)",
+    "rackscale": "Azure Local, Rack Scale (multi-rack)",
+    "disconnected": "Azure Local with disconnected operations",
+    "disconnectedoperations": "Azure Local with disconnected operations",
+    "baremetal": "AKS on bare metal (preview)",
+}
+"""Classes of Azure that aren't modelled here, by their names in lower case without hyphens (azure_parity §4)."""
+
+
+def _read_class(value: object) -> object:
+    known = get_args(_DeploymentClass)
+    if not isinstance(value, str) or value in known:
+        return value
+    bare = value.lower().replace("-", "").replace("_", "").replace(" ", "")
+    if product := _NOT_MODELLED.get(bare):
+        own = "write arc.cloud: custom for its Resource Manager, and " if bare.startswith("disconnected") else ""
+        message = f"{shown(value)}: {product} isn't modelled here; its limits and networks are others"
+        raise fault("class-not-modelled", message, f"{own}use one of: {', '.join(known)}")
+    near = next((one for one in known if one.lower() == bare), None)
+    raise fault(
+        "wrong-value",
+        f"{shown(value)} is not one of {', '.join(known)}",
+        f"write {near}" if near else f"write one of: {', '.join(known)}",
+    )
+
+
+DeploymentClass = Annotated[_DeploymentClass, BeforeValidator(_read_class)]
 
 
 class ResourceBridge(Model):
@@ -67,7 +101,9 @@ class AgentPool(Model):
     min_count: Annotated[Integer, published(1, 64)] | None = Field(None, description="With autoscaling.")
     max_count: Annotated[Integer, published(1, 64)] | None = Field(None, description="With autoscaling.")
     os_type: Literal["Linux", "Windows"] = Field("Linux", description="Linux; Windows nodes aren't built here.")
-    os_sku: Name | None = Field(None, alias="osSKU", description="Azure's own; not needed here.")
+    os_sku: Annotated[Name, published(enum=[sku for skus in OS_SKUS.values() for sku in skus])] | None = Field(
+        None, alias="osSKU", description="Azure's name of the nodes' system; without effect here."
+    )
     node_labels: dict[Annotated[str, LABEL_KEY], Annotated[str, LABEL_VALUE]] = Field(
         {}, description="Kubernetes labels of the nodes."
     )
@@ -178,7 +214,9 @@ class PlacementSpec(Model):
         None,
         description="host: refuse a plan that doesn't survive a host's loss. none: don't look. Absent: warn.",
     )
-    pins: dict[Name, Name] = Field({}, description="Machines that people place: a-cp-0: node1.")
+    pins: dict[Annotated[str, Field(min_length=1, max_length=100)], Name] = Field(
+        {}, description="Machines that people place: a-cp-0: node1."
+    )
 
 
 class StackConfig(Model):

@@ -87,12 +87,12 @@ def shell_for(connection: str) -> Shell:
     Raises:
         SshError: libvirt's way to that host carries no commands.
     """
-    parts = _urlsplit(connection)
-    transport = parts.scheme.partition("+")[2]
+    transport = connection.partition(":")[0].partition("+")[2]
     if transport in _OVER_SSH:
         from infra.ssh.remote import SshShell
 
         return SshShell(parse_target(connection))
+    parts = _urlsplit(connection)
     if transport in _LOCAL and not parts.netloc:
         return LocalShell()
     raise SshError(

@@ -103,9 +103,10 @@ class _Direct:
     def __init__(self, target: SshTarget, options: SshOptions) -> None:
         try:
             self.socket = socket.create_connection((options.hostname, options.port), _CONNECT_SECONDS)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # UnicodeError: no name of DNS's can look like that
+            reason = getattr(error, "strerror", None) or error
             raise SshError(
-                f"{target}: no connection to {options.hostname} port {options.port}: {error.strerror or error}. "
+                f"{target}: no connection to {options.hostname} port {options.port}: {reason}. "
                 "Is the host on, is sshd running there, is the address right?"
             ) from error
         # Keepalives alone only send: this makes the kernel give up when nobody acknowledges them.

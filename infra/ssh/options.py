@@ -125,12 +125,21 @@ def words(options: Mapping[str, str]) -> list[str]:
 
 
 def parse_target(connection: str) -> SshTarget:
-    """Return the SSH part of a libvirt URI such as `qemu+ssh://root@192.0.2.11:22/system`."""
-    parts = urlsplit(connection)
-    if not parts.hostname:
-        raise SshError(f"{connection}: names no host; write for example qemu+ssh://root@192.0.2.11/system")
+    """Return the SSH part of a libvirt URI such as `qemu+ssh://root@192.0.2.11:22/system`.
+
+    Raises:
+        SshError: It names no host, or a port that is none.
+    """
+    example = "write for example qemu+ssh://root@192.0.2.11/system"
+    try:
+        parts = urlsplit(connection)
+        port = parts.port
+    except ValueError as error:
+        raise SshError(f"{connection}: {error}; {example}") from None
+    if not parts.hostname or parts.hostname.startswith("-") or (parts.username or "").startswith("-"):
+        raise SshError(f"{connection}: names no host; {example}")
     key_files = parse_qs(parts.query).get("keyfile", [])
-    return SshTarget(parts.hostname, parts.username, parts.port, key_files[-1] if key_files else None)
+    return SshTarget(parts.hostname, parts.username, port, key_files[-1] if key_files else None)
 
 
 def resolve(target: SshTarget) -> SshOptions:

@@ -5,6 +5,7 @@ from typing import Any
 
 from infra.addresses.lock import Given, Lock, VrrpId
 from tests.addresses.arc_cases import ARC_CASES, arranged
+from tests.addresses.azure_cases import AZURE_CASES, FLUX_SOUND
 from tests.instances import cluster, host, infrastructure, network
 
 ONE = cluster()
@@ -62,6 +63,7 @@ def balancer(*addresses: str, **more: Any) -> dict[str, Any]:
 INSTANCE_CASES: list[tuple[str, str, dict[str, Any]]] = [
     # rule, where, and the instance that breaks it
     *ARC_CASES,
+    *AZURE_CASES,
     ("bad-name", "clusters[0].name", {"clusters": [cluster("A_b")]}),
     ("bad-name", "clusters[0].agentPools[0].name", {"clusters": [cluster(agentPools=[pool(name="ab")])]}),
     ("bad-name", "hosts[0].name", {"clusters": [ONE], "hosts": [host(name="Node_1")]}),
@@ -310,9 +312,10 @@ INSTANCE_CASES: list[tuple[str, str, dict[str, Any]]] = [
 SOUND: list[dict[str, Any]] = [
     # each stands just on the sound side of rules that the cases above break
     {"clusters": [scaling(count=1, minCount=1, maxCount=1)]},
-    {"clusters": [{**scaling(minCount=1, maxCount=1), "name": f"c{n}"} for n in range(12)], "networks": [WIDE]},
-    {"clusters": [cluster(f"c{n}") for n in range(32)], "networks": [WIDE]},
-    {"clusters": [cluster(agentPools=[pool(name=f"p{n:02}") for n in range(16)])], "networks": [WIDE]},
+    *FLUX_SOUND,
+    {"clusters": [{**scaling(minCount=1, maxCount=1), "name": f"c{n}"} for n in range(4)], "networks": [WIDE]},
+    {"clusters": [cluster(f"c{n}") for n in range(8)], "networks": [WIDE]},
+    {"clusters": [cluster(agentPools=[pool(name=f"p{n:02}") for n in range(9)])], "networks": [WIDE]},
     {"clusters": [cluster(agentPools=[pool(name=f"pool{n}", count=c) for n, c in enumerate((64, 64, 64, 7))])]}
     | {"networks": [WIDE]},
     {"clusters": [cluster(agentPools=[pool(name="abc"), pool(name="a1234567890b", maxPods=254)])]},
@@ -325,11 +328,7 @@ SOUND: list[dict[str, Any]] = [
         "clusters": [sized(size) for size in ("Standard_K8S3_v1",)],
         "hosts": [host(n, memoryGiB=48) for n in (1, 2)],
     },
-    {
-        "clusters": [
-            cluster(agentPools=[pool(vmSize="Standard_D32s_v3"), pool(name="gpu", vmSize="Standard_NK12")])
-        ]
-    },
+    {"clusters": [cluster(agentPools=[pool(vmSize="Standard_D32s_v3", osSKU="CBLMariner")])]},
     {"clusters": [cluster(provisioning="machines")], "stack": {"nodeImage": "plain"}},
     {"clusters": [cluster(kubernetesVersion="1.31.12", provisioning="machines")]},
     {"clusters": [cluster(kubernetesVersion="1.30.13", provisioning="machines")]}
@@ -350,7 +349,8 @@ SOUND: list[dict[str, Any]] = [
     | {"hosts": [host(managementAddress="192.168.1.14")]},
     {"networks": [network("192.168.1.50", "192.168.1.60", **SHARED)]},
     {"netplan": {"proxy": {"httpProxy": "http://proxy.example:80", "noProxy": ["192.168.1.0/24", "10.0.0.0/8"]}}},
-    {"clusters": [ONE], "lock": Lock(vrrp={"lab/a": VrrpId(110, 7), "ci/a": VrrpId(111, 7)})},
+    {"clusters": [ONE], "lock": Lock(vrrp={"lab/a": VrrpId(110, 7), "ci/a": VrrpId(111, 7)})}
+    | {"hosts": [host(prepare=False)]},
     arranged(
         cluster(
             addOns={"metallb": {"enabled": False}},

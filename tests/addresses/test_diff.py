@@ -31,6 +31,8 @@ def test_nothing_differs() -> None:
         "removed": [],
         "moved": [],
         "changed": [],
+        "machines": [],
+        "clusters": [],
     }
 
 

@@ -107,3 +107,57 @@ def test_an_unknown_name_gets_a_suggestion() -> None:
     with pytest.raises(SpecError) as caught:
         facts("a-nodepol1-1")
     assert caught.value.findings[0].remedy.startswith("did you mean a-nodepool1-1")
+
+
+NAMED: dict[str, Any] = {
+    "hosts": [
+        {
+            "name": "node1",
+            "connection": "qemu+ssh://root@192.0.2.1/system",
+            "managementAddress": "192.168.1.11",
+            "tunnelAddress": "172.16.0.1",
+            "uplink": "eno1",
+        }
+    ],
+    "stack": {"arc": {"cloud": "emulator", "emulatorAddress": "192.168.1.9"}},
+    "netplan": {
+        "proxy": {"httpProxy": "http://10.220.32.90:3128"},
+        "privateEndpoints": [{"name": "vault", "privateIPAddress": "10.77.0.4"}],
+    },
+    "networks": [network(dhcpRanges=[{"start": "10.220.32.100", "end": "10.220.32.200"}])],
+    "reservations": [{"address": "10.220.32.91", "owner": "printer"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("address", "owner", "why"),
+    [
+        ("192.168.1.11", "node1", "the host's management address"),
+        ("192.0.2.1", "node1", "ssh reaches the host here"),
+        ("172.16.0.1", "node1", "the host's end of VXLAN tunnels"),
+        ("192.168.1.9", "emulator", "the emulator"),
+        ("10.220.32.90", "proxy", "the proxy"),
+        ("10.77.0.4", "vault", "a private endpoint"),
+        ("10.220.32.5", "dns", "DNS server of network aks"),
+        ("10.220.32.1", "gateway", "default gateway of network aks"),
+        ("10.220.32.150", "dhcp", "a DHCP server of network aks hands it out"),
+        ("10.220.32.91", "printer", "reserved in the netplan"),
+    ],
+)
+def test_every_address_that_a_file_names_is_somebodys(address: str, owner: str, why: str) -> None:
+    said = dict(facts(address, **NAMED))
+    assert (said["owner"], said["why"]) == (owner, why)
+    assert said["placed by"].startswith("the files")
+    assert "written in" in said
+
+
+@pytest.mark.parametrize("name", ["lab-a-nodepool1-1", "lab/a-nodepool1-1"])
+def test_a_machine_is_known_by_its_own_name(name: str) -> None:
+    assert facts(name) == facts("a-nodepool1-1")
+
+
+def test_a_pin_by_a_machines_own_name() -> None:
+    pin = [{"address": "10.220.32.30", "owner": "lab-a-cp-0"}]
+    pinned = dict(facts("lab-a-cp-0", reservations=pin))
+    assert pinned["placed by"].startswith("a pin")
+    assert pinned["reservation"] == "netplans/s.yaml: reservations[0] pins a-cp-0 here"

@@ -113,7 +113,7 @@ def test_the_pod_network_that_is_advised_is_large_enough(cidr: str, workers: int
     assert not [one for one in findings(larger) if one.rule.startswith("pod-cidr")]
 
 
-@pytest.mark.parametrize("service", ["172.20.0.0/29", "172.20.0.0/31", "32.0.0.0/11", "96.0.0.0/3"])
+@pytest.mark.parametrize("service", ["172.20.0.0/29", "172.20.0.0/31", "32.0.0.0/11", "32.0.0.0/3"])
 def test_a_service_network_that_kubeadm_refuses_is_refused(service: str) -> None:
     (finding,) = errors({"clusters": [pods("172.30.0.0/16", service=service)]})
     assert finding.rule == "service-cidr-refused"
@@ -127,6 +127,9 @@ def test_a_control_plane_that_kubeadm_refuses_is_refused_with_a_size_that_it_tak
     assert finding.rule == "control-plane-too-small"
     advised = re.findall(r"use (\S+), or", finding.remedy)
     assert advised == ["Standard_A4_v2"]
+    assert "machineType: container" in finding.remedy
+    assert not errors(own_size({"clusters": [sized(size)], "stack": {"machineType": "container"}}, size))
+    assert errors(own_size({"clusters": [sized(size)], "stack": {"machineType": "vm"}}, size))
     assert not errors(own_size({"clusters": [sized(advised[0])]}, size))
     assert not errors(own_size({"clusters": [sized("Least")]}, "Least"))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from infra.addresses import Lock, plan_addresses, record_plan
-from infra.addresses.older import read_older
+from infra.effects.older import read_older
 from infra.spec import SpecError, load_instance
 from tests.instances import cluster, files, write_files
 
@@ -30,7 +30,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def clusters_of(named: str, project: Path) -> dict[str | None, str]:
-    plan = read_older(named, "lab", project)
+    plan = read_older(named, "lab", project).addresses
     return {one.owner: one.address for one in plan.networks[1].allocations if one.use == "controlPlaneNode"}
 
 
@@ -39,19 +39,19 @@ def test_a_revision_is_planned_with_its_own_files_and_lock(project: Path) -> Non
     assert clusters_of("HEAD~2", project) == {"a-cp-0": "10.220.32.18"}
     assert clusters_of("HEAD~1", project) == {"a-cp-0": "10.220.32.18", "b-cp-0": "10.220.32.22"}
     assert clusters_of("HEAD", project) == {"b-cp-0": "10.220.32.22"}
-    without = read_older("HEAD", "lab", project, use_lock=False)
+    without = read_older("HEAD", "lab", project, use_lock=False).addresses
     assert {one.owner: one.address for one in without.networks[1].allocations}["b-cp-0"] == "10.220.32.18"
 
 
 def test_a_stack_that_the_revision_does_not_have_is_an_empty_plan(project: Path) -> None:
-    assert read_older("HEAD", "other", project).networks == ()
+    assert read_older("HEAD", "other", project).addresses.networks == ()
 
 
 def test_a_json_file_reads_back_as_the_plan_that_it_was(project: Path, tmp_path: Path) -> None:
     plan = plan_addresses(load_instance("lab", project), Lock())
     old = tmp_path / "old.json"
     old.write_text(json.dumps(plan.to_json()), encoding="utf-8")
-    assert [net.to_json() for net in read_older(str(old), "lab", project).networks] == [
+    assert [net.to_json() for net in read_older(str(old), "lab", project).addresses.networks] == [
         net.to_json() for net in plan.networks
     ]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from infra.addresses import AddressPlan, Lock, next_lock, plan_addresses
 from infra.addresses.plan import Vrrp
-from tests.instances import cluster, make_spec, network
+from tests.instances import cluster, host, make_spec, network
 
 SUBNETS = {"aks": "10.220.32", "other": "10.9.0"}
 NAMES = ["a", "b", "c1", "dd", "e-e"]
@@ -133,3 +133,36 @@ def _is_used_up(value: int, lock: Lock, after: dict[str, int]) -> bool:
     # What this very change frees is on record as given, and comes last of all.
     known = {*after.values(), *lock.freed, *lock.given}
     return any(first <= value <= last and set(range(first, last + 1)) <= known for first, last in POOLS.values())
+
+
+IN_POOLS = [f"{SUBNETS[name]}.{last}" for name in SUBNETS for last in range(20, 40)]
+KEYS = ["connection", "tunnelAddress", "emulator", "proxy", "endpoint", "dns", "hostDns", "reservation", "git"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(instances, st.dictionaries(st.sampled_from(KEYS), st.sampled_from(IN_POOLS)))
+def test_an_address_that_any_file_names_is_given_to_no_machine(
+    wanted: list[dict[str, Any]], named: dict[str, str]
+) -> None:
+    flux = [{"name": "f", "gitRepository": {"url": f"https://{named.get('git', 'git.example')}/x"}}]
+    keys: dict[str, Any] = {"connection": f"qemu+ssh://root@{named.get('connection', '192.0.2.1')}/system"}
+    keys |= {"tunnelAddress": named["tunnelAddress"]} if "tunnelAddress" in named else {}
+    keys |= {"dnsServers": [named["hostDns"]]} if "hostDns" in named else {}
+    servers = [named[key] for key in ("dns", "hostDns") if key in named]
+    first, second = NETWORKS
+    spec = make_spec(
+        *({**one, "arc": {"fluxConfigurations": flux}} for one in wanted),
+        hosts=[host(**keys)],
+        networks=[{**first, "dnsServers": ["10.220.32.5", *servers[:1]]}, second],
+        stack={"arc": {"cloud": "emulator", "emulatorAddress": named.get("emulator", "10.0.0.9")}},
+        netplan={
+            "proxy": {"httpProxy": f"http://{named.get('proxy', '10.0.0.8')}:3128", "noProxy": ["*"]},
+            "privateEndpoints": [{"name": "v", "privateIPAddress": named.get("endpoint", "10.0.0.7")}],
+        },
+        reservations=[{"address": named["reservation"], "owner": "printer"}] if "reservation" in named else [],
+    )
+    plan = plan_addresses(spec)
+    taken = {int(IPv4Address(address)) for address in named.values()}
+    assert not taken & set(owners(plan).values())
+    in_pool = {"connection", "tunnelAddress"} & named.keys()
+    assert not (plan.ok and in_pool), "a host's own address in a pool is refused"

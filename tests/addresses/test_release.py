@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from infra.addresses import read_lock
+from infra.addresses import read_lock, update_lock
 from infra.cli import app
 from infra.placement import read_placement_lock
-from tests.instances import cluster, files, infrastructure, write_files
+from tests.instances import cluster, files, infrastructure, network, write_files
 
 WIDE = infrastructure(pool={"start": "192.168.1.20", "end": "192.168.1.99"})
 STACKS = ("ci1", "ci2", "lab", "qa")
@@ -78,6 +78,7 @@ def test_a_stack_that_is_still_there_keeps_its_addresses(site: Path) -> None:
 def test_it_asks_first(site: Path) -> None:
     azlocal("-C", site, "plan", "lab")
     text = lock_of(site).read_text(encoding="utf-8")
+    write_files(site, files([cluster("b")], infra=WIDE), "lab")
     result = CliRunner().invoke(app, ["-C", str(site), "release", "lab", "a-*"], input="n\n")
     assert result.exit_code == 1
     assert "lab/a-cp-0" in result.stdout
@@ -103,3 +104,86 @@ def test_a_control_planes_address_changes_only_once_it_is_freed(site: Path) -> N
     assert azlocal("-C", site, "release", "lab", "a-vip", "--yes").exit_code == 0
     assert azlocal("-C", site, "plan", "lab").exit_code == 0
     assert "10.220.32.99: {owner: lab/a-vip" in lock_of(site).read_text(encoding="utf-8")
+
+
+def held(site: Path, stack: str = "lab") -> set[str]:
+    """Return every name that a lock file has for a stack."""
+    lock = read_lock(lock_of(site))
+    ids = {f"vrrp:{one.partition('/')[2]}" for one in lock.vrrp if one.startswith(f"{stack}/")}
+    places = {f"place:{one}" for one in read_placement_lock(site / "hosts/s.lock.yaml").of_instance(stack)}
+    return {*lock.of_instance(stack), *ids, *places}
+
+
+OF_A = {"a-cp-0", "a-nodepool1-0", "a-spare", "a-vip", "vrrp:a", "place:a-cp-0", "place:a-nodepool1-0"}
+
+
+def test_a_cluster_is_all_that_it_has(site: Path) -> None:
+    write_files(site, files([cluster(), cluster("a-b"), cluster("c")], infra=WIDE), "lab")
+    azlocal("-C", site, "plan", "lab")
+    before = held(site)
+    write_files(site, files([cluster("a-b"), cluster("c")], infra=WIDE), "lab")
+    result = azlocal("-C", site, "release", "lab", "a", "--yes")
+    assert result.exit_code == 0, result.output
+    assert before - held(site) == OF_A
+    freed = set(read_lock(lock_of(site)).freed)
+    assert azlocal("-C", site, "plan", "lab").exit_code == 0
+    assert not freed & set(read_lock(lock_of(site)).given), "the next plan takes nothing again"
+
+
+def test_half_of_a_release_that_0_1_0_made_is_finished(site: Path) -> None:
+    azlocal("-C", site, "plan", "lab")
+    update_lock(lock_of(site), lambda lock: lock.release("lab", (), vrrp=("a",)))
+    write_files(site, files([cluster("b")], infra=WIDE), "lab")
+    assert azlocal("-C", site, "release", "lab", "a", "--yes").exit_code == 0
+    assert not held(site) & OF_A
+
+
+@pytest.mark.parametrize("name", ["a", "a-*", "a-cp-0", "lab-a-cp-0", "lab/a-vip", "a-vip", "rb"])
+def test_what_the_file_still_asks_for_stays_and_the_reason_is_said(site: Path, name: str) -> None:
+    azlocal("-C", site, "plan", "lab")
+    before = held(site)
+    result = azlocal("-C", site, "release", "lab", name, "--yes")
+    assert result.exit_code == 1
+    assert "Pulumi.lab.yaml still asks for" in result.stderr
+    assert "its next plan would take them again" in result.stderr
+    assert held(site) == before
+
+
+def test_a_vrrp_id_that_others_have_is_freed_and_the_addresses_stay(site: Path) -> None:
+    azlocal("-C", site, "plan", "lab")
+    number = read_lock(lock_of(site)).vrrp["lab/a"].number
+    taken = files([cluster()], infra=WIDE, networks=[network(takenVrrpIds=[number])])
+    write_files(site, taken, "lab")
+    refused = azlocal("-C", site, "plan", "lab")
+    assert refused.exit_code == 2
+    assert "`azlocal release lab a`" in refused.stderr
+    before = held(site)
+    result = azlocal("-C", site, "release", "lab", "a", "--yes")
+    assert result.exit_code == 0, result.output
+    assert before - held(site) == {"vrrp:a"}
+    assert "still asks for a-cp-0, a-nodepool1-0, a-spare, a-vip" in result.stderr
+    assert azlocal("-C", site, "plan", "lab").exit_code == 0
+
+
+def test_a_stack_that_moved_to_another_site_frees_what_it_had_at_the_old_one(site: Path) -> None:
+    azlocal("-C", site, "plan", "lab")
+    for folder in ("hosts", "netplans"):
+        text = (site / folder / "s.yaml").read_text(encoding="utf-8")
+        (site / folder / "t.yaml").write_text(text, encoding="utf-8")
+    write_files(site, files([cluster()], infra=WIDE, stack={"site": "t"}), "lab")
+    assert azlocal("-C", site, "plan", "lab").exit_code == 0
+    result = azlocal("-C", site, "release", "lab", "*", "--yes")
+    assert result.exit_code == 0, result.output
+    assert not held(site)
+    assert "lab/a-cp-0" in (site / "netplans/t.lock.yaml").read_text(encoding="utf-8")
+
+
+def test_a_pool_that_is_gone_from_the_file(site: Path) -> None:
+    pools = [{"name": name, "count": 2} for name in ("nodepool1", "gpu")]
+    write_files(site, files([cluster(agentPools=pools)], infra=WIDE), "lab")
+    azlocal("-C", site, "plan", "lab")
+    before = held(site)
+    write_files(site, files([cluster(agentPools=pools[:1])], infra=WIDE), "lab")
+    result = azlocal("-C", site, "release", "lab", "a-gpu", "--yes")
+    assert result.exit_code == 0, result.output
+    assert before - held(site) == {"a-gpu-0", "a-gpu-1", "place:a-gpu-0", "place:a-gpu-1"}

@@ -7,12 +7,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 
 import pytest
 
-from infra.doctor import survey
+from infra.doctor import checks, survey
+from infra.doctor.checks import HOST_CHECKS, Subject, judge_host
+from infra.doctor.checks.base import Verdict
 from infra.doctor.facts import HostFacts, Unknown
 from infra.doctor.gather import Asked
 from infra.doctor.gather.access import reach
@@ -199,6 +201,89 @@ def test_a_host_that_hangs_keeps_nobody(monkeypatch: pytest.MonkeyPatch) -> None
     assert found["node1"].access.message.startswith("the host said nothing")
     assert found["node2"].access.stage == found["node3"].access.stage == "reached"
     assert ("node2", "done") in seen
+
+
+def asked_by(monkeypatch: pytest.MonkeyPatch, gather: Callable[..., None]) -> HostFacts:
+    monkeypatch.setattr(survey, "gather", gather)
+    instance = wanted(1)
+    return survey.ask_all(instance, instance.hosts, Asked((), (), 0.3, False), lambda *_, **__: None)["node1"]
+
+
+def test_a_fault_of_azlocals_own_is_neither_a_traceback_nor_a_silent_host(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def gather(*_: object) -> None:
+        raise ValueError("Port out of range 0-65535")
+
+    found = asked_by(monkeypatch, gather)
+    assert found.access.stage == "unreachable"
+    assert "asking the host failed in azlocal itself (ValueError: Port out of range" in found.access.message
+    assert "said nothing" not in str(found)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_what_was_learned_before_azlocals_fault_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = replace(healthy(1), dns=HostFacts(healthy(1).access).dns)
+
+    def gather(
+        _host: object, _instance: object, _asked: object, publish: Callable[[HostFacts], None], *_: object
+    ) -> None:
+        publish(before)
+        raise KeyError("x")
+
+    found = asked_by(monkeypatch, gather)
+    assert found.access.stage == "reached"
+    assert found.storage == before.storage
+    assert found.dns == Unknown("asking the host failed in azlocal itself (KeyError: 'x')")
+
+
+def test_a_host_that_no_thread_could_ask_was_not_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    found = asked_by(monkeypatch, lambda *_: None)
+    assert found.access.message.startswith("the host wasn't asked: can't start new thread")
+
+
+def test_a_check_that_fails_itself_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> Verdict:
+        raise AttributeError("x")
+
+    first, *others = HOST_CHECKS
+    monkeypatch.setattr(checks, "HOST_CHECKS", [replace(first, judge=broken), *others])
+    results = list(judge_host(Subject(healthy(1), wanted(1).hosts[0], wanted(1))))
+    assert (results[0].status, results[0].seen) == ("warning", "the check itself failed: AttributeError: x")
+    assert len(results) == len(HOST_CHECKS)
+
+
+@pytest.mark.parametrize(
+    "connection",
+    [
+        "qemu+ssh://root@h:99999/system",
+        "qemu+ssh://root@h:x/system",
+        "qemu+ssh://root@[:::1]/system",
+        "qemu+ssh://[::1/system",
+        "qemu+ssh:///system",
+        "qemu+ssh://root@-oProxyCommand=x/system",
+        "qemu+tls://h/system",
+        "qemu+ssh://root@nobody.invalid/system",
+        "qemu+ssh://root@192.168.1.300/system",
+        f"qemu+ssh://root@{'n' * 64}/system",
+        "qemu+ssh://root@a..b/system",
+    ],
+)
+def test_no_connection_is_a_traceback(connection: str, capfd: pytest.CaptureFixture[str]) -> None:
+    instance = wanted(1)
+    host = replace(instance.hosts[0], connection=connection)
+    started = time.monotonic()
+    found = survey.ask_all(instance, [host], Asked((), (), 20, False), lambda *_, **__: None)["node1"]
+    assert time.monotonic() - started < 20
+    assert found.access.stage == "unreachable"
+    assert "said nothing" not in found.access.message
+    assert "azlocal itself" not in found.access.message
+    assert "let us in" not in found.access.message
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_an_interrupt_waits_until_the_probes_have_tidied_up(monkeypatch: pytest.MonkeyPatch) -> None:

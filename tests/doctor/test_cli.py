@@ -120,3 +120,19 @@ def test_hosts_are_seen_without_a_sound_plan(project: Path) -> None:
     assert result.exit_code == 2
     assert "the plan isn't sound: `azlocal plan lab` says why" in result.stderr
     assert json.loads(result.stdout)["hosts"]
+
+
+@pytest.mark.parametrize(
+    "connection",
+    ["qemu+ssh://root@h:99999/system", "qemu+ssh://root@h/session", "qemu+ssh://root@[:::1/system"],
+)
+def test_a_connection_that_nobody_can_open_is_told_before_anybody_is_asked(project: Path, connection: str) -> None:
+    path = project / "hosts/s.yaml"
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content["hosts"][0]["connection"] = connection
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    result = azlocal("-C", project, "doctor", "lab", "--format", "json", "--offline")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["findings"][0]["rule"] == "bad-connection"
+    assert "Traceback" not in result.output
+    assert "said nothing" not in result.output

@@ -60,8 +60,16 @@ def claim() -> None:
     STORE.with_suffix(".owner").unlink()
 
 
-EACH: tuple[Callable[[], None], ...] = (machine, disk, image, networks, pool, store, claim)
-"""What a stack without clusters makes, each as somebody would remove it."""
+def boot() -> None:
+    """Do what a host's boot does where no systemd mounts the store."""
+    virsh("destroy", BRIDGE)
+    virsh("pool-destroy", POOL, uri=QEMU)
+    if STORE.is_mount():
+        subprocess.run(["umount", str(STORE)], check=True)
+
+
+EACH: tuple[Callable[[], None], ...] = (machine, disk, image, networks, pool, store, claim, boot)
+"""What a stack without clusters makes, each as somebody would remove it; and a boot, which takes more away."""
 
 
 def gone(project: Project, removals: Iterable[Callable[[], None]]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -14,6 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from infra.addresses import plan_addresses
+from infra.addresses.allocate import Outcome
+from infra.addresses.rules import Facts, nodes
+from infra.addresses.rules.machines import CONTROL_PLANE_VCPUS
 from infra.guest import KubernetesNode
 from infra.image.bundle import Bundle, find_bundle
 from infra.spec.forms import CLUSTER_NAME, POOL_NAME
@@ -24,7 +29,6 @@ from tests.addresses.node_cases import (
     FORBIDDEN_LABELS,
     GOOD_LABELS,
     GOOD_TAINTS,
-    label,
     tainted,
 )
 from tests.addresses.rule_cases import pods
@@ -39,9 +43,10 @@ _TOKENS = st.sampled_from(
     [*"abzAZ09-_./=,: é", "kubernetes.io/", "node.kubernetes.io/", "k8s.io/", "example.com/", "a" * 62, "x" * 64]
 )
 texts = st.lists(_TOKENS, max_size=6).map("".join)
-names = st.from_regex(f"({CLUSTER_NAME.pattern}|{POOL_NAME.pattern})", fullmatch=True) | st.text(
-    "ab0-_.A", max_size=9
-)
+odd = st.text("ab0-_.A", min_size=1, max_size=9)
+labels = st.from_regex(CLUSTER_NAME.pattern, fullmatch=True)
+names = labels | labels.map(lambda text: text[:20].strip("-")) | odd
+pool_names = st.from_regex(POOL_NAME.pattern, fullmatch=True)
 
 
 @pytest.fixture(scope="module")
@@ -101,24 +106,35 @@ def test_kubelet_refuses_the_taints_that_the_plan_refuses(bundle: Bundle, text: 
     assert "," in text or refusal(bundle, {}, [text]) is not None
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[*HealthCheck])
-@given(st.lists(st.tuples(texts, texts), min_size=150, max_size=300))
+def refused(**settings: object) -> set[str | int]:
+    """Return which labels or taints of a pool the plan's rules refuse: keys, or places in the list."""
+    asked = cluster(agentPools=[{"name": "pool1", "count": 1, **settings}])
+    facts = Facts(make_spec(asked), [], [], [], Outcome())
+    rules = (nodes.node_label_invalid, nodes.node_label_forbidden, nodes.node_taint_invalid)
+    return {fault.path[-1] for rule in rules for fault in rule(facts)}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[*HealthCheck])
+@given(st.lists(st.tuples(texts, texts), min_size=100, max_size=200))
 def test_kubelet_takes_whatever_labels_the_plan_takes(bundle: Bundle, pairs: list[tuple[str, str]]) -> None:
-    labels = {key: value for key, value in pairs if is_planned(label(key, value))}
-    assert refusal(bundle, labels) is None, labels
-    for key, value in [one for one in pairs if one[0] not in labels][:3]:
-        if not reads_as_another(key, value) and not is_planned(label(key, value)):
-            assert refusal(bundle, {key: value}) is not None, (key, value)
+    labels = dict(pairs)
+    bad = refused(nodeLabels=labels)
+    taken = {key: value for key, value in labels.items() if key not in bad}
+    assert refusal(bundle, taken) is None, taken
+    plain = [one for one in labels.items() if one[0] in bad and not reads_as_another(*one)]
+    for key, value in plain[:3]:
+        assert refusal(bundle, {key: value}) is not None, (key, value)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[*HealthCheck])
+@settings(max_examples=25, deadline=None, suppress_health_check=[*HealthCheck])
 @given(st.lists(st.tuples(texts, st.sampled_from([*EFFECTS, "", "NoSchedul"])), min_size=100, max_size=200))
 def test_kubelet_takes_whatever_taints_the_plan_takes(bundle: Bundle, pairs: list[tuple[str, str]]) -> None:
     taints = [f"{pair}:{effect}" for pair, effect in pairs]
-    taken = {one for one in taints if is_planned(tainted(one))}
+    bad = refused(nodeTaints=taints)
+    taken = [one for number, one in enumerate(taints) if number not in bad]
     by_key = {(one.rpartition(":")[0].partition("=")[0], one.rpartition(":")[2]): one for one in taken}
     assert refusal(bundle, {}, by_key.values()) is None, by_key
-    for one in [one for one in taints if one not in taken and "," not in one][:3]:
+    for one in [one for number, one in enumerate(taints) if number in bad and "," not in one][:3]:
         assert refusal(bundle, {}, [one]) is not None, one
 
 
@@ -147,8 +163,8 @@ def test_kubeadm_takes_what_a_node_joins_with(bundle: Bundle, node: KubernetesNo
     assert validated(bundle, node, "join.yaml", tmp_path) is None
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[*HealthCheck])
-@given(names, names, names)
+@settings(max_examples=15, deadline=None, suppress_health_check=[*HealthCheck])
+@given(names, names, pool_names)
 def test_kubeadm_takes_whatever_names_the_plan_takes(
     bundle: Bundle, tmp_path: Path, stack: str, name: str, agents: str
 ) -> None:
@@ -180,6 +196,19 @@ def test_kubeadm_takes_the_pod_and_service_networks_that_the_plan_takes(
         node = replace(PLANE, pod_cidr=str(pod), service_cidr=str(service))
         refused = validated(bundle, node, "init.yaml", tmp_path)
         assert (refused is None) == cidrs_planned(pod, service), (pod, service, refused)
+
+
+def test_kubeadm_asks_a_control_plane_for_as_many_processors_as_the_plan(bundle: Bundle, tmp_path: Path) -> None:
+    path = tmp_path / "init.yaml"
+    path.write_text(files(PLANE, hostname="localhost")["init.yaml"], encoding="utf-8")
+    only = str(min(os.sched_getaffinity(0)))
+    kubeadm = [str(bundle.binary("kubeadm")), "init", "phase", "preflight", "--config", str(path)]
+    done = subprocess.run(
+        ["taskset", "-c", only, *kubeadm], capture_output=True, text=True, check=False, timeout=60
+    )
+    found = re.search(r"available CPUs 1 is less than the required (\d+)", done.stderr)
+    assert found, done.stderr
+    assert int(found[1]) == CONTROL_PLANE_VCPUS
 
 
 def test_the_seed_has_one_label_for_each_that_is_written() -> None:

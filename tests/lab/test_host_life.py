@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from tests.lab.instance import INSTANCE, bring_image, cluster, instances, on, ru
 from tests.lab.lab import Lab
 from tests.lab.site import hosts_file
 from tests.lab.traces import traces
-from tests.project import Project
+from tests.project import HOST_ONLY, Project
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.chain]
@@ -201,6 +202,16 @@ def test_an_instance_is_taken_down_though_a_host_never_answers(site: Site) -> No
     with in_time():
         project.destroy().expect()
     assert project.kinds() == {}
+
+    # The state that made what the host has is gone: only its owner's name lets it go when the host comes back.
+    dead.power_on()
+    site.have(node2={})
+    project.edit(clusters=[])
+    assert "another state made it" in " ".join(project.up(*HOST_ONLY).output.split())
+    owner = json.loads(dead.run("cat", f"/var/lib/azlocal/{INSTANCE}.owner").stdout)
+    project.environment["AZLOCAL_TAKE_OVER"] = owner["id"]
+    project.up(*HOST_ONLY).expect()
+    project.destroy().expect()
 
 
 def changes(project: Project, kind: str) -> dict[str, str]:

@@ -188,10 +188,22 @@ CASES: list[tuple[str, str, str, dict[str, Any]]] = [
         {"clusters": [ONE], **asks(pins={"a-cp-1": "node1"})},
     ),
     (
+        "placement-pin-twice",
+        "error",
+        "placement.pins.lab-a-cp-0",
+        {"clusters": [ONE], "hosts": hosts(64, 64), **asks(pins={"a-cp-0": "node1", "lab-a-cp-0": "node2"})},
+    ),
+    (
         "pin-unknown-host",
         "error",
         "placement.pins.a-cp-0",
         {"clusters": [ONE], **asks(pins={"a-cp-0": "node9"})},
+    ),
+    (
+        "placement-pin-twice",
+        "error",
+        "placement.pins.lab-a-cp-0",
+        {"clusters": [ONE], "hosts": hosts(64, 64), **asks(pins={"a-cp-0": "node1", "lab-a-cp-0": "node2"})},
     ),
     (
         "pin-unknown-host",
@@ -424,3 +436,11 @@ def test_a_move_is_told_until_an_up_made_it() -> None:
     back = [host(1), host(2, drain=True), host(3, drain=True)]
     returned = plan_placement(make_spec(ONE, hosts=back), lock)
     assert "a-cp-0" not in {one.owner for one in returned.moves}
+
+
+@pytest.mark.parametrize("name", ["a-cp-0", "lab-a-cp-0", "lab/a-cp-0"])
+def test_a_pin_knows_a_machine_by_each_of_its_names(name: str) -> None:
+    spec = make_spec(ONE, hosts=hosts(64, 64), **asks(pins={name: "node2"}))
+    placement = plan_placement(spec)
+    assert placement.hosts["a-cp-0"] == "node2"
+    assert not [one for one in placement.findings if one.rule.startswith("pin-")]

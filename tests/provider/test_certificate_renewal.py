@@ -12,9 +12,9 @@ import pytest
 from infra.kubernetes.pki import administrator_kubeconfig, generate_pki
 from infra.kubernetes.watch import Answer, NotHealthy
 from infra.kvm.errors import HostError
-from infra.provider.diff import diff
 from infra.provider.kinds import control_plane, renewal
 from infra.provider.kinds.control_plane import ControlPlaneKind
+from infra.resources.changes import diff
 from infra.resources.contract import OnChange
 from infra.resources.control_plane import ControlPlaneInputs, ControlPlaneState, Member
 from infra.ssh import CommandError, CommandResult, LocalShell

@@ -14,7 +14,6 @@ from infra.kvm.connection import Hosts
 from infra.kvm.errors import HostError, Interrupted, NotOurs
 from infra.kvm.ownership import Mark
 from infra.kvm.storage import ensure_pool, remove_pool
-from infra.provider.diff import diff
 from infra.provider.kind import Changes
 from infra.provider.kinds.base import mark_for
 from infra.provider.kinds.host import HostKind
@@ -23,6 +22,7 @@ from infra.provider.kinds.machine import MachineKind
 from infra.provider.kinds.network import NetworkKind
 from infra.provider.operation import Operation
 from infra.provider.values import UNKNOWN
+from infra.resources.changes import diff
 from infra.resources.contract import OnChange
 from infra.resources.host import HostInputs
 from infra.resources.image import ImageState
@@ -302,3 +302,9 @@ def test_a_control_plane_that_is_gone_is_never_forgotten(role: str | None) -> No
         kind.update(op, id, found, wanted)
     kind.delete(op, id, found)
     connection.close()
+
+
+def test_a_text_of_another_form_is_refused_without_a_regular_expression() -> None:
+    _, faults = MachineKind(Hosts()).contract.check({"macAddress": "52:54:00:XX"}, frozenset())
+    (fault,) = [one for one in faults if one.property == "macAddress"]
+    assert fault.reason == "macAddress: this text isn't possible here, got '52:54:00:XX'"

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from infra.kvm.errors import HostError
-from infra.provider.kind import Changes
-from infra.provider.kinds.kubernetes_nodes import refuse_other_cluster, spare_node
+from infra.provider.kinds.kubernetes_nodes import refuse_other_cluster
+from infra.resources.changes import Changes, Refused
+from infra.resources.changes.machine import spare_node
 from infra.resources.contract import OnChange
 
 
@@ -35,7 +36,7 @@ def test_a_plain_machine_gets_the_newer_image() -> None:
 
 
 def test_a_control_plane_is_never_made_anew_and_the_reason_is_named() -> None:
-    with pytest.raises(HostError, match=r"made anew for a change of firstBoot\.gateway, and cluster lab-a"):
+    with pytest.raises(Refused, match=r"made anew for a change of firstBoot\.gateway, and cluster lab-a"):
         spare_node(machine("controlPlane"), changes("firstBoot.gateway", "seedDigest"))
 
 
@@ -52,7 +53,7 @@ def test_what_replaces_nothing_says_nothing() -> None:
 
 
 def test_a_control_plane_does_not_move_and_the_ways_out_are_named() -> None:
-    with pytest.raises(HostError, match=r"m would move to another host.*pin it to that host.*remove it from"):
+    with pytest.raises(Refused, match=r"m would move to another host.*pin it to that host.*remove it from"):
         spare_node(machine("controlPlane"), changes("connection", "seedDigest"))
 
 

@@ -13,11 +13,12 @@ from infra.kvm import machines
 from infra.kvm.connection import Hosts
 from infra.kvm.domain_xml import DomainView
 from infra.kvm.errors import HostError
-from infra.provider.kind import Changes
 from infra.provider.kinds import machine
-from infra.provider.kinds.live_moves import Standing, choose_arrival, may_take_over, plan_live_move
+from infra.provider.kinds.live_moves import Standing, choose_arrival, may_take_over
 from infra.provider.operation import Operation
 from infra.provider.values import UNKNOWN
+from infra.resources.changes import Changes, Refused
+from infra.resources.changes.machine import plan_live_move
 from infra.resources.contract import OnChange
 from infra.resources.machine import MachineInputs, MachineState
 from tests.provider.conftest import MemoryLog
@@ -93,7 +94,7 @@ def test_a_node_keeps_its_older_image_as_it_migrates() -> None:
 
 
 def test_what_would_be_made_anew_for_other_reasons_is_refused() -> None:
-    with pytest.raises(HostError, match=r"m can't leave .* live: .* change of image, tpm\. Take that change back"):
+    with pytest.raises(Refused, match=r"m can't leave .* live: .* change of image, tpm\. Take that change back"):
         planned("tpm", "image")
 
 
@@ -104,7 +105,7 @@ def test_what_a_preview_cannot_know_yet_refuses_nothing() -> None:
 
 
 def test_a_container_is_refused_with_the_other_way() -> None:
-    with pytest.raises(HostError, match=r"is a container, and only VMs migrate.*`drain: true`"):
+    with pytest.raises(Refused, match=r"is a container, and only VMs migrate.*`drain: true`"):
         planned(state={"machineType": "container"})
 
 

@@ -9,11 +9,11 @@ import pytest
 
 from infra.kvm.connection import Hosts
 from infra.kvm.errors import HostUnreachable
-from infra.provider.diff import diff
 from infra.provider.kind import InitFailed
 from infra.provider.kinds.host import HostKind
 from infra.provider.kinds.network import NetworkKind
 from infra.provider.operation import Operation
+from infra.resources.changes import diff
 from infra.resources.contract import OnChange
 from infra.resources.host import HostInputs
 from infra.resources.network import NetworkState

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from infra.kvm.connection import Hosts
-from infra.provider.diff import diff
 from infra.provider.kind import Changes
 from infra.provider.kinds.cluster_identity import ClusterIdentityKind
 from infra.provider.kinds.machine import MachineKind
+from infra.resources.changes import diff
 from tests.provider.conftest import MemoryLog
 from tests.provider.test_kinds import operation
 

@@ -76,6 +76,7 @@ def test_faults_of_yaml_and_of_values_come_together(tmp_path: Path) -> None:
         ("stack", "site", 5, "wrong-type", "expected a site's name: 1-63 letters, digits, - and _,"),
         ("stack", "location", None, "wrong-type", "expected text, found nothing"),
         ("stack", "clusters", {"a": 1}, "wrong-type", "expected a list, found a mapping"),
+        ("stack", "sshPublicKeys", "~/.ssh/a.pub", "wrong-type", "expected a list, found '~/.ssh/a.pub'"),
         ("stack", "clusters", [3], "wrong-type", "expected a mapping, found 3"),
         ("stack", "clusters", [cluster(kubernetesVersion=1.34)], "wrong-type", "found 1.34"),
         ("stack", "clusters", [cluster(controlPlane={"count": True})], "wrong-type", "a whole number, found true"),
@@ -114,7 +115,7 @@ def test_faults_of_yaml_and_of_values_come_together(tmp_path: Path) -> None:
             "hosts",
             [{"name": "n", "connection": "xen://x"}],
             "bad-connection",
-            "'xen://x' is not a libvirt",
+            "azlocal can't work with 'xen://x'",
         ),
         ("hosts", "vmSizes", {"X": {"vcpus": 0, "memoryGiB": 1}}, "wrong-value", "0 is less than 1"),
         (

@@ -27,7 +27,14 @@ KEYS = "propertyNames"
 BOUNDS = (KEYS, "minimum", "maximum", "minLength", "maxLength", "pattern", "enum", "minItems", "maxItems")
 # Rules that refuse what has the right form: what else is in the files doesn't go with it.
 OTHERS = {
-    *("unknown-vm-size", "unknown-network", "unknown-gateway-host", "network-not-static", "windows-pool"),
+    *(
+        "unknown-vm-size",
+        "unknown-network",
+        "unknown-gateway-host",
+        "network-not-static",
+        "windows-pool",
+        "os-sku-of-other-type",
+    ),
     *("arc-subscription-missing", "arc-endpoint-missing"),
     *("vip-outside-prefix", "gateway-outside-prefix", "host-outside-infrastructure"),
 }
@@ -156,9 +163,11 @@ def _inner(schema: Schema, key: str | int) -> Schema | None:
     return found if isinstance(found, dict) else None
 
 
-def findings(folder: Path, bounded: Bounded, value: Any) -> list[Finding]:
-    """Return the errors at a place, or in it, when a value stands there."""
-    for name, one in in_files(with_value(bounded, value)).items():
+def findings(folder: Path, bounded: Bounded, value: Any, **stack: Any) -> list[Finding]:
+    """Return the errors at a place, or in it, when a value stands there; `stack` are keys of the stack's file."""
+    content = with_value(bounded, value)
+    content["stack"] |= stack
+    for name, one in in_files(content).items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(json.dumps(one), encoding="utf-8")  # JSON is YAML, and quickly written
     try:
@@ -234,6 +243,11 @@ def test_lists_are_as_long_as_the_schema_says(bounded: Bounded, tmp_path: Path) 
         if count >= 0:
             item = _sample(bounded.schema["items"], ROOTS[bounded.part])
             assert findings(tmp_path, bounded, [item] * count), count
+    key = str(bounded.place[-1])
+    for count in {least, most} - {0}:
+        item = _sample(bounded.schema["items"], ROOTS[bounded.part])
+        found = findings(tmp_path, bounded, [item] * count, deploymentClass="disaggregated")
+        assert not [str(one) for one in found if one.path.endswith(key)], count
 
 
 @pytest.mark.parametrize("bounded", MAPPINGS, ids=str)

@@ -1,9 +1,11 @@
 """What differs from an older plan, line by line."""
 
+from collections import Counter
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from infra.addresses.diff import KINDS, Change, Changes, Kind
+from infra.addresses.effects import EFFECTS, Effect, EffectKind, Effects
 from infra.addresses.report.looks import LOOKS
 from infra.addresses.report.runs import Run, continues
 from infra.addresses.report.words import plural
@@ -14,7 +16,50 @@ def changes_line(changes: Changes) -> str:
     counts = [(kind, len(changes.of(kind))) for kind in KINDS]
     said = [f"{count:,} {kind}" for kind, count in counts if count]
     said += [plural(len(changes.networks), "difference") + " of networks"] if changes.networks else []
+    machines = Counter(one.kind for one in changes.effects.machines)
+    said += [f"{plural(machines[kind], 'machine')} {kind}" for kind in EFFECTS if machines[kind]]
+    clusters = Counter(one.kind for one in changes.effects.clusters)
+    said += [f"{plural(clusters[kind], 'cluster')} {kind}" for kind in EFFECTS if clusters[kind]]
+    if not said and changes.effects.untold:
+        return f"against {changes.against}: no difference of addresses; {untold_line(changes.effects)}"
     return f"against {changes.against}: {', '.join(said) or 'no difference'}"
+
+
+def untold_line(effects: Effects) -> str:
+    """Say that what becomes of machines can't be told, and why; empty where it can."""
+    return f"what becomes of machines isn't told: {effects.untold}" if effects.untold else ""
+
+
+@dataclass(frozen=True, slots=True)
+class EffectRow:
+    """One line of what becomes of machines or a cluster: the kind, whose, the reason, and what to know of it."""
+
+    kind: EffectKind
+    names: str
+    why: str
+    then: str
+
+
+def effect_rows(effects: Effects) -> list[EffectRow]:
+    """Return a row for each cluster, then for machines; those that share kind and reason are one row."""
+    rows = [EffectRow(one.kind, f"cluster {one.name}", one.why, one.then) for one in effects.clusters]
+    groups: dict[tuple[str | None, EffectKind, str], list[Effect]] = {}
+    for one in effects.machines:
+        groups.setdefault((one.cluster, one.kind, one.why), []).append(one)
+    for (_, kind, why), members in groups.items():
+        rows.append(EffectRow(kind, _names([one.name for one in members]), why, members[0].then))
+    return rows
+
+
+def _names(names: list[str]) -> str:
+    """Write names that differ in their last number as a run: `a-nodepool1-0 to 4`."""
+    heads = {name.rpartition("-")[0] for name in names}
+    numbers = [name.rpartition("-")[2] for name in names]
+    if len(names) > 2 and len(heads) == 1 and all(number.isdigit() for number in numbers):
+        ordered = sorted(int(number) for number in numbers)
+        if ordered == list(range(ordered[0], ordered[-1] + 1)):
+            return f"{heads.pop()}-{ordered[0]} to {ordered[-1]}"
+    return ", ".join(names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ Every text that people choose is escaped: it can't become markup, and mentions n
 import re
 
 from infra.addresses.diff import Changes
+from infra.addresses.effects import Effects
 from infra.addresses.plan import AddressPlan, NetworkPlan
-from infra.addresses.report.changes import change_rows, changes_line
+from infra.addresses.report.changes import change_rows, changes_line, effect_rows, untold_line
 from infra.addresses.report.looks import LOOKS
 from infra.addresses.report.runs import Run, build_runs
 from infra.addresses.report.words import plural, pool_line, summary, tag, verdict
@@ -102,7 +103,24 @@ def _changes(changes: Changes) -> str:
         ]
     if len(rows) > _MOST_ROWS:
         lines += ["", f"and {len(rows) - _MOST_ROWS:,} lines more: `--format json` has all."]
+    lines += _effects(changes.effects)
     return "\n".join([*lines, "", ""])
+
+
+def _effects(effects: Effects) -> list[str]:
+    """Return what becomes of machines and clusters as lines; none without any."""
+    if untold := untold_line(effects):
+        return ["", escape(untold)]
+    rows = effect_rows(effects)
+    if not rows:
+        return []
+    lines = ["", "| Effect | Machine | Why |", "|---|---|---|"]
+    for row in rows[:_MOST_ROWS]:
+        then = f"<br>{escape(row.then)}" if row.then else ""
+        lines.append(f"| {row.kind} | {escape(row.names)} | {escape(row.why)}{then} |")
+    if len(rows) > _MOST_ROWS:
+        lines += ["", f"and {len(rows) - _MOST_ROWS:,} lines more: `--format json` has all."]
+    return lines
 
 
 def _html(text: str) -> str:

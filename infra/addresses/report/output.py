@@ -1,19 +1,34 @@
 """A plan as text in any format; each format's module is imported when it is asked for."""
 
 import json
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from infra.addresses.diff import Changes
 from infra.addresses.plan import AddressPlan
+
+if TYPE_CHECKING:
+    from infra.addresses.diff import Changes
 
 FormatName = Literal["table", "json", "markdown", "svg", "html"]
 
 
-def render(plan: AddressPlan, name: FormatName, changes: Changes | None = None) -> str:
-    """Return the plan, and what differs from an older one, as text."""
+def render(
+    plan: AddressPlan,
+    name: FormatName,
+    changes: "Changes | None" = None,
+    resources: list[dict[str, Any]] | None = None,
+) -> str:
+    """Return the plan, and what differs from an older one, as text.
+
+    Args:
+        plan: The plan.
+        name: The format.
+        changes: What differs from an older plan.
+        resources: What resources are told by the plan; only JSON has it, for plans that come later.
+    """
     match name:
         case "json":
-            return json_text(plan.to_json() | ({"changes": changes.to_json()} if changes else {}))
+            more = {"changes": changes.to_json()} if changes else {}
+            return json_text(plan.to_json() | more | ({} if resources is None else {"resources": resources}))
         case "markdown":
             from infra.addresses.report.markdown import render_markdown
 

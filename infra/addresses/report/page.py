@@ -12,7 +12,7 @@ from lxml import etree
 
 from infra.addresses.diff import Changes
 from infra.addresses.plan import AddressPlan, Allocation, NetworkPlan
-from infra.addresses.report.changes import change_notes, change_rows, changes_line
+from infra.addresses.report.changes import change_notes, change_rows, changes_line, effect_rows, untold_line
 from infra.addresses.report.looks import LOOKS, SHAPES
 from infra.addresses.report.markup import add, asset
 from infra.addresses.report.runs import Run, build_runs, holders
@@ -115,6 +115,24 @@ def _changes(main: etree._Element, changes: Changes) -> None:
         for row in rows:
             line = add(body, "tr")
             for text in (row.place, row.kind, row.owner, row.why):
+                add(line, "td", text)
+    _effects(section, changes)
+
+
+def _effects(section: etree._Element, changes: Changes) -> None:
+    """Add what becomes of machines and clusters, or why that isn't told."""
+    if untold := untold_line(changes.effects):
+        add(section, "p", untold)
+    rows = effect_rows(changes.effects)
+    if rows:
+        table = add(section, "table", class_="list")
+        heading = add(add(table, "thead"), "tr")
+        for name in ("Machine", "Effect", "Why"):
+            add(heading, "th", name, scope="col")
+        body = add(table, "tbody")
+        for row in rows:
+            line = add(body, "tr")
+            for text in (row.names, row.kind, f"{row.why}. {row.then}" if row.then else row.why):
                 add(line, "td", text)
 
 

@@ -2,25 +2,41 @@
 
 import io
 from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from infra.addresses.diff import Changes, Kind
 from infra.addresses.plan import AddressPlan, NetworkPlan
-from infra.addresses.report.changes import change_rows, changes_line
 from infra.addresses.report.looks import LOOKS
 from infra.addresses.report.runs import Run, build_runs
 from infra.addresses.report.words import verdict
 
+if TYPE_CHECKING:  # most plans are compared with none
+    from infra.addresses.diff import Changes, Kind
+    from infra.addresses.effects import EffectKind, Effects
+
 _BAR_CELLS = 24
-_MARKS: dict[Kind, tuple[str, str]] = {
+_MARKS: "Mapping[Kind, tuple[str, str]]" = {
     "added": ("+", "green"),
     "removed": ("-", "red"),
     "moved": ("→", "yellow"),
     "changed": ("~", "cyan"),
+}
+
+
+_EFFECT_STYLES: "Mapping[EffectKind, str]" = {
+    "refused": "bold red",
+    "removed": "red",
+    "replaced": "red",
+    "moved": "yellow",
+    "restarted": "yellow",
+    "patched": "cyan",
+    "kept": "dim",
+    "added": "green",
 }
 
 
@@ -33,8 +49,10 @@ def print_tables(plan: AddressPlan, console: Console) -> None:
     console.print(verdict(plan), style="" if plan.ok else "bold red", highlight=False)
 
 
-def print_changes(changes: Changes, console: Console) -> None:
+def print_changes(changes: "Changes", console: Console) -> None:
     """Print what differs."""
+    from infra.addresses.report.changes import change_rows, changes_line
+
     console.print(Text(changes_line(changes), "bold"), highlight=False)
     for sentence in changes.networks:
         console.print(Text(f"  {sentence}"), highlight=False)
@@ -46,10 +64,29 @@ def print_changes(changes: Changes, console: Console) -> None:
             mark, style = _MARKS[row.kind]
             table.add_row(Text(mark, style), Text(row.place), Text(row.owner, style), Text(row.why, "dim"))
         console.print(table)
+    _print_effects(changes.effects, console)
     console.print()
 
 
-def render_tables(plan: AddressPlan, changes: Changes | None = None, width: int = 100) -> str:
+def _print_effects(effects: "Effects", console: Console) -> None:
+    from infra.addresses.report.changes import effect_rows, untold_line
+
+    if untold := untold_line(effects):
+        console.print(Text(f"  {untold}", "yellow"), highlight=False)
+    rows = effect_rows(effects)
+    if not rows:
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading, ratio in (("Effect", None), ("Machine", None), ("Why", 1)):
+        table.add_column(heading, no_wrap=heading == "Effect", overflow="fold", ratio=ratio)
+    for row in rows:
+        style = _EFFECT_STYLES[row.kind]
+        why = Text(row.why) if not row.then else Text.assemble(row.why, "\n", (row.then, "dim"))
+        table.add_row(Text(row.kind, style), Text(row.names), why)
+    console.print(table)
+
+
+def render_tables(plan: AddressPlan, changes: "Changes | None" = None, width: int = 100) -> str:
     """Return the same as plain text."""
     console = Console(width=width, force_terminal=False, color_system=None, file=io.StringIO())
     with console.capture() as capture:

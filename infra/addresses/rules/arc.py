@@ -7,19 +7,27 @@ from collections.abc import Iterator
 from infra.addresses.rules.base import Facts, Fault, rule
 from infra.spec.arc import ClusterArc
 from infra.spec.findings import KeyPath, Severity, shown
+from infra.spec.forms import RESOURCE_GROUP, Form
 from infra.spec.loader import InstanceSpec
 from infra.spec.stack import ClusterSpec
 
+_OID_COMMAND = "`az ad sp show --id bc313c14-388c-4e7d-a58e-70017303ee3b --query id -o tsv`"
+_TAG_NAME, _TAG_VALUE, _MOST_TAGS = 512, 256, 50
+_NOT_IN_A_TAG = frozenset("<>%&\\?/")
 _RESOURCE_NAME = re.compile(r"[-_a-zA-Z0-9]{1,260}")
-_LONGEST_FLUX_NAME = 62  # a configuration's and a kustomization's name together
 
 
-def _connected(facts: Facts) -> Iterator[tuple[KeyPath, ClusterSpec, ClusterArc]]:
+def connected(facts: Facts) -> Iterator[tuple[KeyPath, ClusterSpec, ClusterArc]]:
     """Yield every cluster that is to be connected, with the place of its `arc:`."""
     if facts.spec.stack.arc is not None:
         for path, cluster in facts.clusters:
             if cluster.arc.enabled:
                 yield (*path, "arc"), cluster, cluster.arc
+
+
+def not_in_form(text: str, form: Form) -> tuple[str, str]:
+    """Return what to say of a text that hasn't the form it needs: the message and the remedy."""
+    return f"{shown(text)} is not {form.words}", form.remedy(text)
 
 
 def _name(spec: InstanceSpec, cluster: ClusterSpec) -> str:
@@ -75,19 +83,50 @@ def arc_emulator_out_of_reach(facts: Facts) -> Iterator[Fault]:
 @rule("arc-bad-name", source="arc_facts §1.10")
 def arc_bad_name(facts: Facts) -> Iterator[Fault]:
     """A connected cluster's name has letters, digits, hyphens and underscores."""
-    for path, cluster, _ in _connected(facts):
+    for path, cluster, _ in connected(facts):
         name = _name(facts.spec, cluster)
         if not _RESOURCE_NAME.fullmatch(name):
             message = f"{name!r} can't be the name of a connected cluster"
             yield Fault("stack", (*path, "name"), message, "use letters, digits, hyphens and underscores")
 
 
+_RULES_OF_NAMES = "https://learn.microsoft.com/azure/azure-resource-manager/management"
+
+
+@rule("arc-bad-resource-group", source=f"{_RULES_OF_NAMES}/resource-name-rules#microsoftresources")
+def arc_bad_resource_group(facts: Facts) -> Iterator[Fault]:
+    """A resource group's name has letters, digits and `_ - . ( )`, 90 at most, and ends in no dot."""
+    arc = facts.spec.stack.arc
+    group = arc.resource_group if arc is not None else None
+    if group is not None and not RESOURCE_GROUP.fits(group):
+        yield Fault("stack", ("arc", "resourceGroup"), *not_in_form(group, RESOURCE_GROUP))
+
+
+@rule("arc-bad-tag", source=f"{_RULES_OF_NAMES}/tag-resources#limitations")
+def arc_bad_tag(facts: Facts) -> Iterator[Fault]:
+    """A resource has at most 50 tags; a name has up to 512 characters without < > % & \\ ? /, a value 256."""
+    arc = facts.spec.stack.arc
+    if arc is None:
+        return
+    places: list[tuple[KeyPath, dict[str, str], dict[str, str]]] = [(("arc", "tags"), arc.tags, {})]
+    places += [((*path, "tags"), one.tags, arc.tags) for path, _, one in connected(facts)]
+    for path, tags, others in places:
+        for name, value in tags.items():
+            if not 1 <= len(name) <= _TAG_NAME or set(name) & _NOT_IN_A_TAG or len(value) > _TAG_VALUE:
+                message = f"{shown(name)} can't be a tag in Azure"
+                remedy = f"use up to {_TAG_NAME} characters without < > % & \\ ? /, and {_TAG_VALUE} for its value"
+                yield Fault("stack", (*path, name), message, remedy)
+        if len({**others, **tags}) > _MOST_TAGS:
+            message = f"{len({**others, **tags})} tags; a resource in Azure has {_MOST_TAGS}"
+            yield Fault("stack", path, message, "remove some of them")
+
+
 @rule("arc-duplicate-name", source="arc_facts §1.13")
 def arc_duplicate_name(facts: Facts) -> Iterator[Fault]:
     """Two clusters are two resources; within a cluster, extensions and configurations have names of their own."""
-    connected = list(_connected(facts))
-    names = Counter(_name(facts.spec, cluster).lower() for _, cluster, _ in connected)
-    for path, cluster, arc in connected:
+    clusters = list(connected(facts))
+    names = Counter(_name(facts.spec, cluster).lower() for _, cluster, _ in clusters)
+    for path, cluster, arc in clusters:
         name = _name(facts.spec, cluster)
         if names[name.lower()] > 1:
             message = f"several clusters would be the connected cluster {name} (upper and lower case are the same)"
@@ -108,7 +147,7 @@ def arc_duplicate_name(facts: Facts) -> Iterator[Fault]:
 def arc_features_exclude(facts: Facts) -> Iterator[Fault]:
     """Custom locations need cluster connect, and neither goes with a private link scope."""
     scope = facts.spec.stack.arc.private_link_scope if facts.spec.stack.arc else None
-    for path, cluster, arc in _connected(facts):
+    for path, cluster, arc in connected(facts):
         wanted = arc.custom_locations_feature.enabled
         if wanted and scope:
             message = (
@@ -122,24 +161,25 @@ def arc_features_exclude(facts: Facts) -> Iterator[Fault]:
             )
         if arc.custom_locations and not wanted:
             message = f"cluster {cluster.name} has custom locations, and their feature is off"
-            yield Fault("stack", (*path, "customLocations"), message, "set customLocationsFeature.enabled: true")
+            needed = "" if arc.custom_locations_feature.oid else f" with oid, as {_OID_COMMAND} says it"
+            remedy = f"switch customLocationsFeature on{needed}; or remove customLocations"
+            yield Fault("stack", (*path, "customLocations"), message, remedy)
 
 
 @rule("arc-custom-locations-oid", source="arc_facts §8.6, §9 (15)")
 def arc_custom_locations_oid(facts: Facts) -> Iterator[Fault]:
     """The service principal of custom locations is named: to look it up takes rights that few have."""
-    for path, cluster, arc in _connected(facts):
+    for path, cluster, arc in connected(facts):
         feature = arc.custom_locations_feature
         if feature.enabled and feature.oid is None:
             message = f"customLocationsFeature of cluster {cluster.name} has no oid"
-            remedy = "add oid: `az ad sp show --id bc313c14-388c-4e7d-a58e-70017303ee3b --query id -o tsv`"
-            yield Fault("stack", (*path, "customLocationsFeature"), message, remedy)
+            yield Fault("stack", (*path, "customLocationsFeature"), message, f"add oid: {_OID_COMMAND}")
 
 
 @rule("arc-workload-identity-without-issuer", source="arc_facts §1.10")
 def arc_workload_identity_without_issuer(facts: Facts) -> Iterator[Fault]:
     """Workload identity stands on the OIDC issuer."""
-    for path, cluster, arc in _connected(facts):
+    for path, cluster, arc in connected(facts):
         if arc.workload_identity and not arc.oidc_issuer.enabled:
             message = f"workloadIdentity of cluster {cluster.name} needs the OIDC issuer, which is off"
             yield Fault("stack", (*path, "workloadIdentity"), message, "set oidcIssuer.enabled: true")
@@ -148,7 +188,7 @@ def arc_workload_identity_without_issuer(facts: Facts) -> Iterator[Fault]:
 @rule("arc-unknown-extension", source="arc_facts §8.6, §9 (17)")
 def arc_unknown_extension(facts: Facts) -> Iterator[Fault]:
     """A custom location offers extensions that the cluster has."""
-    for path, cluster, arc in _connected(facts):
+    for path, cluster, arc in connected(facts):
         names = {one.name for one in arc.all_extensions()}
         for index, location in enumerate(arc.custom_locations):
             for missing in sorted(set(location.extensions) - names):
@@ -157,37 +197,11 @@ def arc_unknown_extension(facts: Facts) -> Iterator[Fault]:
                 yield Fault("stack", (*path, "customLocations", index, "extensions"), message, remedy)
 
 
-@rule("arc-flux-name-too-long", source="arc_facts §5")
-def arc_flux_name_too_long(facts: Facts) -> Iterator[Fault]:
-    """A Flux configuration's name and a kustomization's make one name in the cluster."""
-    for path, _, arc in _connected(facts):
-        for index, one in enumerate(arc.flux_configurations):
-            for name in one.kustomizations:
-                length = len(one.name) + len(name)
-                if length > _LONGEST_FLUX_NAME:
-                    message = (
-                        f"{one.name} and {name} have {length} characters together, {_LONGEST_FLUX_NAME} at most"
-                    )
-                    yield Fault("stack", (*path, "fluxConfigurations", index), message, "shorten one of them")
-
-
-@rule("arc-flux-unknown-dependency", source="arc_facts §5")
-def arc_flux_unknown_dependency(facts: Facts) -> Iterator[Fault]:
-    """A kustomization waits for others of its configuration."""
-    for path, _, arc in _connected(facts):
-        for index, one in enumerate(arc.flux_configurations):
-            for name, kustomization in one.kustomizations.items():
-                for missing in sorted(set(kustomization.depends_on) - set(one.kustomizations)):
-                    message = f"kustomization {name} of {one.name} waits for {missing}, which isn't there"
-                    place = (*path, "fluxConfigurations", index, "kustomizations", name)
-                    yield Fault("stack", place, message, f"name one of {', '.join(one.kustomizations)}")
-
-
 @rule("arc-not-a-workspace", source="az k8s-extension", severity="warning")
 def arc_not_a_workspace(facts: Facts) -> Iterator[Fault]:
     """Azure Monitor's extensions name the workspace that they collect into."""
     kinds = {"logs": "Microsoft.OperationalInsights/workspaces", "metrics": "Microsoft.Monitor/accounts"}
-    for path, cluster, arc in _connected(facts):
+    for path, cluster, arc in connected(facts):
         for place, extension in arc.written_extensions():
             wanted = extension.data_collection
             if wanted is not None and not wanted.is_workspace:
@@ -206,7 +220,7 @@ def arc_two_load_balancers(facts: Facts) -> Iterator[Fault]:
     The emulator's stand-in brings none, so that there it is only a warning.
     """
     arc = facts.spec.stack.arc
-    for path, cluster, settings in _connected(facts):
+    for path, cluster, settings in connected(facts):
         if not cluster.add_ons.metallb.enabled:
             continue
         for place, extension in settings.written_extensions():

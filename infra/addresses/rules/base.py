@@ -13,6 +13,7 @@ from functools import cached_property
 from infra.addresses.allocate import Outcome
 from infra.addresses.claims import Claim, Need, cluster_need, infrastructure_need
 from infra.addresses.layout import Network
+from infra.addresses.lock import Lock
 from infra.addresses.numbers import as_ranges, merged
 from infra.addresses.occupants import Occupant
 from infra.addresses.vrrp import VrrpUse
@@ -36,6 +37,7 @@ class Facts:
         outcome: What came of the claims.
         vrrp: Who has which VRRP id.
         foreign: Addresses that other instances of the site have, and the owner.
+        lock: What earlier plans gave out at the site.
     """
 
     spec: InstanceSpec
@@ -45,6 +47,7 @@ class Facts:
     outcome: Outcome
     vrrp: list[VrrpUse] = field(default_factory=list)
     foreign: dict[int, str] = field(default_factory=dict)
+    lock: Lock = field(default_factory=Lock)
 
     @cached_property
     def logical(self) -> list[Network]:
@@ -74,7 +77,8 @@ class Facts:
     @cached_property
     def occupied(self) -> list[AddressRange]:
         """Return what is not ours to give: what the files and other instances hold, as sorted ranges."""
-        return merged([*(one.span for one in self.occupants), *as_ranges(self.foreign)])
+        held = (one.span for one in self.occupants if one.role != "dhcp")  # dhcp-meets-plan says what meets a pool
+        return merged([*held, *as_ranges(self.foreign)])
 
     @cached_property
     def _needs(self) -> dict[int, list[tuple[ClusterSpec, Need]]]:

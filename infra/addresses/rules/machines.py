@@ -11,6 +11,7 @@ from infra.spec.vm_sizes import AZURE_SIZES, VmSize
 
 BRIDGE_VCPUS = 4
 BRIDGE_MEMORY_GIB = 8
+WINDOWS_OFF_SINCE = "2509"
 # k8s.io/kubernetes v1.34.4 cmd/kubeadm/app/constants: ControlPlaneNumCPU, ControlPlaneMem.
 CONTROL_PLANE_VCPUS = 2
 CONTROL_PLANE_MEMORY_MIB = 1700
@@ -116,11 +117,12 @@ def clusters_at_test_site(facts: Facts) -> Iterator[Fault]:
 def unknown_vm_size(facts: Facts) -> Iterator[Fault]:
     """A VM size is Azure's or the site's own."""
     known = facts.vm_sizes
-    for path, size, _ in _sizes(facts):
+    for path, size, role in sizes_of(facts):
         if size not in known:
-            by_lower = {name.lower(): name for name in known}
+            fits = [name for name, one in known.items() if role != "controlPlane" or one.for_control_plane]
+            by_lower = {name.lower(): name for name in fits}
             near = [by_lower[one] for one in get_close_matches(size.lower(), by_lower, n=1, cutoff=0.85)]
-            some = ", ".join(near or sorted(known)[:8])
+            some = ", ".join(near or sorted(name for name in fits if not known[name].gpus)[:8])
             remedy = f"use {some}" if near else f"use one of: {some}, …"
             yield Fault("stack", path, f"there is no VM size '{size}'", f"{remedy}; or define it under vmSizes")
 
@@ -129,7 +131,7 @@ def unknown_vm_size(facts: Facts) -> Iterator[Fault]:
 def vm_size_not_for_control_plane(facts: Facts) -> Iterator[Fault]:
     """A control plane has one of the sizes that Azure Local offers for control planes."""
     known = facts.vm_sizes
-    for path, size, role in _sizes(facts):
+    for path, size, role in sizes_of(facts):
         if role == "controlPlane" and size in known and not known[size].for_control_plane:
             names = ", ".join(name for name, one in AZURE_SIZES.items() if one.for_control_plane)
             yield Fault("stack", path, f"control planes can't have size {size}", f"use one of: {names}")
@@ -154,6 +156,8 @@ def control_plane_too_small(facts: Facts) -> Iterator[Fault]:
             larger = next((one.name for one in known if one.for_control_plane and _can_be_control_plane(one)), "")
             use = f"use {larger}, or" if larger else "use"
             remedy = f"{use} a size under vmSizes of the hosts file with vcpus: 2 and memoryGiB: 2 or more"
+            if facts.spec.stack.machine_type == "auto":
+                remedy += "; where all machines are containers, write machineType: container"
             yield Fault("stack", (*path, "controlPlane", "vmSize"), message, remedy, severity)
 
 
@@ -174,7 +178,7 @@ def worker_too_small(facts: Facts) -> Iterator[Fault]:
 def vm_disk_too_small(facts: Facts) -> Iterator[Fault]:
     """A machine's disk holds the node image."""
     seen: set[str] = set()
-    for path, name, _ in _sizes(facts):
+    for path, name, _ in sizes_of(facts):
         size = facts.vm_sizes.get(name)
         if size is not None and size.disk_gib < NODE_IMAGE_GIB and name not in seen:
             seen.add(name)
@@ -187,22 +191,35 @@ def vm_size_too_large(facts: Facts) -> Iterator[Fault]:
     """A VM has at most 255 processors; a container has what its host has."""
     if facts.spec.stack.machine_type == "container":
         return
-    for path, name, _ in _sizes(facts):
+    for path, name, _ in sizes_of(facts):
         size = facts.vm_sizes.get(name)
         if size is not None and size.vcpus > MOST_VCPUS:
             message = f"{name} has {size.vcpus} processors; a VM has at most {MOST_VCPUS}"
             yield Fault("stack", path, message, f"use a size with {MOST_VCPUS} processors or fewer")
 
 
-@rule("windows-pool", source="azlocal")
+@rule("windows-pool", source="azlocal; NEW 2509, 2510")
 def windows_pool(facts: Facts) -> Iterator[Fault]:
-    """A pool's nodes are ones that can be built here: Linux."""
+    """A pool's nodes are ones that can be built here: Linux.
+
+    Azure Local has Windows images only where they are switched on, and none of Windows Server 2019 any more.
+    """
+    release = facts.spec.stack.azure_local_release
     for path, cluster in facts.clusters:
         for number, pool in enumerate(cluster.agent_pools):
-            if pool.os_type != "Linux":
-                message = f"pool {pool.name} of cluster {cluster.name} is {pool.os_type}, which isn't built here"
-                remedy = "make it Linux; its addresses are in the plan all the same"
-                yield Fault("stack", (*path, "agentPools", number, "osType"), message, remedy)
+            if pool.os_type == "Linux":
+                continue
+            where = (*path, "agentPools", number)
+            message = f"pool {pool.name} of cluster {cluster.name} is {pool.os_type}, which isn't built here"
+            remedy = "make it Linux; its addresses are in the plan all the same"
+            yield Fault("stack", (*where, "osType"), message, remedy)
+            if release is None or release >= WINDOWS_OFF_SINCE:
+                message = f"pool {pool.name} is Windows, whose images Azure Local doesn't have by default"
+                remedy = "switch Windows node pools on in the instance before the cluster is deployed there"
+                yield Fault("stack", (*where, "osType"), message, remedy, "warning")
+            if pool.os_sku == "Windows2019":
+                message = f"pool {pool.name} is Windows Server 2019, whose support ended in March 2026"
+                yield Fault("stack", (*where, "osSKU"), message, "write Windows2022", "warning")
 
 
 @rule("no-linux-pool", source="ARCH")
@@ -229,7 +246,7 @@ def gpu_pool_not_linux(facts: Facts) -> Iterator[Fault]:
 @rule("vm-size-not-azure", source="SCALE, GPU", severity="info")
 def vm_size_not_azure(facts: Facts) -> Iterator[Fault]:
     """A VM size is one that Azure Local has too."""
-    named = reversed(list(_sizes(facts)))
+    named = reversed(list(sizes_of(facts)))
     own = {size: path for path, size, _ in named if size in facts.spec.hosts.vm_sizes and size not in AZURE_SIZES}
     if own:
         names = ", ".join(sorted(own))
@@ -271,7 +288,7 @@ def _resources(size: VmSize) -> str:
     return f"{size.vcpus} processor{'' if size.vcpus == 1 else 's'} and {size.memory_mib // 1024} GiB"
 
 
-def _sizes(facts: Facts) -> Iterator[tuple[KeyPath, str, str]]:
+def sizes_of(facts: Facts) -> Iterator[tuple[KeyPath, str, str]]:
     """Yield where a size stands, its name and the role that has it."""
     yield ("resourceBridge", "vmSize"), facts.spec.stack.resource_bridge.vm_size, "resourceBridge"
     for path, cluster in facts.clusters:

@@ -7,6 +7,7 @@ from infra.addresses.rules.base import Facts, Fault, rule
 from infra.spec.findings import KeyPath
 from infra.spec.forms import CLUSTER_NAME, HOST_NAME, NETWORK_NAME, POOL_NAME, Form
 from infra.spec.loader import FileKind
+from infra.spec.machine_names import machine_name
 
 _NETBIOS_LENGTH = 15
 _MACHINE_NAME_LENGTH = 63  # a DNS label; the machine's name is its host name
@@ -78,7 +79,7 @@ def machine_name_too_long(facts: Facts) -> Iterator[Fault]:
     """A machine's name, `<instance>-<owner>`, is a host name."""
     seen: set[KeyPath] = set()
     for claim in facts.claims:
-        name = f"{facts.spec.name}-{claim.owner}"
+        name = machine_name(facts.spec.name, claim.owner)
         if len(name) > _MACHINE_NAME_LENGTH and claim.path not in seen:
             seen.add(claim.path)
             message = f"the machine name '{name}' has {len(name)} characters; {_MACHINE_NAME_LENGTH} are possible"

@@ -5,15 +5,18 @@ from ipaddress import IPv4Address
 
 from infra.addresses.layout import Network, Pool
 from infra.addresses.numbers import address_text, overlap, range_text
+from infra.addresses.occupants import host_addresses
 from infra.addresses.rules.base import Facts, Fault, rule
-from infra.spec.findings import KeyPath
+from infra.spec.connections import host_name_fault
+from infra.spec.findings import KeyPath, shown
+from infra.spec.hosts import HostSpec
 from infra.spec.types import AddressRange
 
 MAX_VLAN = 4094
 _STORAGE_TEXT = "10.71.1.0/24 to 10.71.3.0/24"
-_STORAGE = AddressRange(int(IPv4Address("10.71.1.0")), int(IPv4Address("10.71.3.255")))
-_STORAGE_VLANS = frozenset({711, 712, 713})
-_SAN_VLANS = frozenset({300, 400, 1711, 1712})  # with external storage: the cluster's own and iSCSI's
+STORAGE = AddressRange(int(IPv4Address("10.71.1.0")), int(IPv4Address("10.71.3.255")))
+STORAGE_VLANS = frozenset({711, 712, 713})
+SAN_VLANS = frozenset({300, 400, 1711, 1712})  # with external storage: the cluster's own and iSCSI's
 MIN_INFRASTRUCTURE_LENGTH = 29
 
 
@@ -113,10 +116,10 @@ def vlan_out_of_range(facts: Facts) -> Iterator[Fault]:
 def network_meets_storage(facts: Facts) -> Iterator[Fault]:
     """No network has a subnet or a VLAN that Azure Local gives to storage between the hosts by default."""
     deployment = facts.spec.stack.deployment_class
-    vlans = _STORAGE_VLANS | (_SAN_VLANS if deployment == "disaggregated" else frozenset())
+    vlans = STORAGE_VLANS | (SAN_VLANS if deployment == "disaggregated" else frozenset())
     remedy = "use another, or set the storage networks by hand when deploying"
     for network in facts.networks:
-        if overlap(network.span, _STORAGE):
+        if overlap(network.span, STORAGE):
             message = f"network {network.name} ({network.prefix}) meets the storage subnets {_STORAGE_TEXT}"
             yield Fault("netplan", (*network.path, "addressPrefix"), message, remedy)
         if network.vlan in vlans:
@@ -139,7 +142,7 @@ def network_without_pool(facts: Facts) -> Iterator[Fault]:
     """A network that clusters use has a pool for their nodes."""
     for network in facts.logical:
         if network.name in facts.used and not any(pool.gives for pool in network.pools):
-            message = f"network {network.name} has no pool of type vm, and clusters use it"
+            message = f"network {network.name} has no pool, and clusters use it"
             yield Fault("netplan", network.pools_path, message, "add ipPools with start and end")
 
 
@@ -167,22 +170,20 @@ def host_outside_infrastructure(facts: Facts) -> Iterator[Fault]:
 
 @rule("host-in-infrastructure-pool", source="NETCON")
 def host_in_infrastructure_pool(facts: Facts) -> Iterator[Fault]:
-    """The infrastructure pool holds no host's address."""
-    for path, name, address in _host_addresses(facts):
+    """The infrastructure pool holds no host's address, whichever key names it."""
+    for path, name, address, what in _known_addresses(facts):
         if facts.networks[0].is_in_pool(address):
-            message = f"management address {address_text(address)} of host {name} lies in the infrastructure pool"
+            message = f"{what} {address_text(address)} of host {name} lies in the infrastructure pool"
             yield Fault("hosts", path, message, "move the pool, or give the host another address")
 
 
 @rule("host-in-pool", source="LNET, NETCON")
 def host_in_pool(facts: Facts) -> Iterator[Fault]:
-    """No logical network's pool holds a host's address: a machine would get it too."""
-    for path, name, address in _host_addresses(facts):
+    """No logical network's pool holds a host's address, whichever key names it: a machine would get it too."""
+    for path, name, address, what in _known_addresses(facts):
         for network in facts.logical:
             if network.is_in_pool(address):
-                message = (
-                    f"management address {address_text(address)} of host {name} lies in {network.name}'s pool"
-                )
+                message = f"{what} {address_text(address)} of host {name} lies in {network.name}'s pool"
                 yield Fault("hosts", path, message, "move the pool, or give the host another address")
 
 
@@ -247,6 +248,42 @@ def dhcp_meets_plan(facts: Facts) -> Iterator[Fault]:
                 yield Fault("netplan", path, message, f"exclude {range_text(span)} from the DHCP scope")
 
 
+@rule("dhcp-backwards", source="azlocal")
+def dhcp_backwards(facts: Facts) -> Iterator[Fault]:
+    """A DHCP range's start doesn't lie behind its end."""
+    for network in facts.networks:
+        for index in network.backwards:
+            span, path = network.dhcp[index], (*network.path, "dhcpRanges", index)
+            ends = f"starts at {address_text(span.last)} and ends at {address_text(span.first)}"
+            yield Fault("netplan", path, f"the DHCP range {ends}", "swap start and end")
+
+
+@rule("dhcp-outside-prefix", source="azlocal")
+def dhcp_outside_prefix(facts: Facts) -> Iterator[Fault]:
+    """A DHCP range lies inside its network, or what is really handed out there is planned for machines."""
+    for network in facts.networks:
+        for index, span in enumerate(network.dhcp):
+            if overlap(span, network.span) != span:
+                path = (*network.path, "dhcpRanges", index)
+                message = f"DHCP range {range_text(span)} leaves network {network.name}, {network.prefix}"
+                yield Fault("netplan", path, message, "correct the range, or write it at its own network")
+
+
+@rule("dhcp-meets-somebody", source="azlocal", severity="warning")
+def dhcp_meets_somebody(facts: Facts) -> Iterator[Fault]:
+    """A DHCP server hands out no address that the files give to somebody: a gateway's never."""
+    kinds = ("host", "way", "gateway", "endpoint", "service")
+    for path, scope in _dhcp_ranges(facts):
+        seen: set[int] = set()
+        for one in facts.occupants:
+            address = one.span.first
+            if one.role in kinds and address in scope and address not in seen:
+                seen.add(address)
+                message = f"DHCP hands out {address_text(address)}, which is {one.owner}'s ({one.why})"
+                remedy = f"exclude {address_text(address)} from the DHCP scope, and take it out of the range here"
+                yield Fault("netplan", path, message, remedy, "error" if one.role == "gateway" else None)
+
+
 @rule("host-without-address", source="NETCON")
 def host_without_address(facts: Facts) -> Iterator[Fault]:
     """A host other than this machine has a management address."""
@@ -258,13 +295,26 @@ def host_without_address(facts: Facts) -> Iterator[Fault]:
 
 @rule("duplicate-connection", source="azlocal")
 def duplicate_connection(facts: Facts) -> Iterator[Fault]:
-    """Two hosts are two machines."""
-    seen: dict[str, str] = {}
+    """Two hosts are two machines, in whatever way their connections are written."""
+    seen: dict[tuple[str, int], HostSpec] = {}
     for index, host in enumerate(facts.spec.hosts.hosts):
-        if host.connection in seen:
-            message = f"hosts {seen[host.connection]} and {host.name} have one connection, {host.connection}"
+        first = seen.setdefault(host.way.machine, host)
+        if first is not host:
+            written = host.connection
+            if first.connection != written:
+                written = f"{first.connection}, which is {written} in another way"
+            message = f"hosts {first.name} and {host.name} have one connection, {written}"
             yield Fault("hosts", ("hosts", index, "connection"), message, "name each machine once")
-        seen.setdefault(host.connection, host.name)
+
+
+@rule("connection-not-a-host", source="RFC 1123 §2.1")
+def connection_not_a_host(facts: Facts) -> Iterator[Fault]:
+    """A connection names a host that can be there."""
+    for index, host in enumerate(facts.spec.hosts.hosts):
+        why = host_name_fault(host.way.host) if host.way.host else None
+        if why is not None:
+            message = f"host {host.name} is looked for at {shown(host.way.host)}: {why}"
+            yield Fault("hosts", ("hosts", index, "connection"), message, "write the host's name or address")
 
 
 def _pools(facts: Facts) -> Iterator[tuple[Network, Pool]]:
@@ -277,6 +327,16 @@ def _dhcp_ranges(facts: Facts) -> Iterator[tuple[KeyPath, AddressRange]]:
     for network in facts.networks:
         for index, span in enumerate(network.dhcp):
             yield (*network.path, "dhcpRanges", index), span
+
+
+def _known_addresses(facts: Facts) -> Iterator[tuple[KeyPath, str, int, str]]:
+    """Yield each address of each host once: where it stands first, the host, the address, what it is."""
+    for index, host in enumerate(facts.spec.hosts.hosts):
+        seen: set[int] = set()
+        for key, address, what in host_addresses(host):
+            if address not in seen:
+                seen.add(address)
+                yield ("hosts", index, key), host.name, address, what
 
 
 def _host_addresses(facts: Facts) -> Iterator[tuple[KeyPath, str, int]]:

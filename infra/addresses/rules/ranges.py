@@ -1,5 +1,6 @@
 """Ranges that must stay apart: reserved blocks, pod and service networks, services, VIPs (facts §2.2-2.5)."""
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from ipaddress import IPv4Interface
@@ -7,6 +8,7 @@ from ipaddress import IPv4Interface
 from infra.addresses.numbers import address_text, count_shared, merged, overlap, range_text
 from infra.addresses.occupants import Occupant
 from infra.addresses.rules.base import Facts, Fault, rule
+from infra.spec.findings import shown
 from infra.spec.types import AddressRange
 
 
@@ -19,16 +21,7 @@ def span_of(prefix: str | IPv4Interface) -> AddressRange:
 # The resource bridge and AKS use them inside; they can't be moved (NETCON).
 RESERVED = {"10.244.0.0/16": span_of("10.244.0.0/16"), "10.96.0.0/12": span_of("10.96.0.0/12")}
 
-# Who may share an address: one thing described twice, not two things.
-_COMPATIBLE = (
-    {"gateway"},
-    {"dns"},
-    {"gateway", "dns"},
-    {"gateway", "reserved"},
-    {"dns", "reserved"},
-    {"host", "reserved"},
-    {"host", "dns"},
-)
+_FILLERS = frozenset({"the", "and", "for", "host", "machine", "here", "private", "server"})
 _RANK = {"host": 0, "gateway": 1, "dns": 2, "loadBalancer": 3, "reserved": 4}
 
 
@@ -134,15 +127,40 @@ def load_balancer_count(facts: Facts) -> Iterator[Fault]:
 @rule("address-clash", source="azlocal")
 def address_clash(facts: Facts) -> Iterator[Fault]:
     """Two things that people gave addresses to don't share one."""
-    ordered = sorted(facts.occupants, key=lambda one: (one.span.first, _RANK[one.use]))
-    widest: Occupant | None = None
-    for one in ordered:
-        shared = overlap(widest.span, one.span) if widest else None
-        if widest and shared and not _is_one_thing(widest, one):
-            message = f"{range_text(shared)} is {one.owner}'s ({one.use}) and {widest.owner}'s ({widest.use})"
+    named = [one for one in facts.occupants if one.role != "dhcp"]  # its ranges have rules of their own
+    around: dict[tuple[str, str], Occupant] = {}
+    for one in sorted(named, key=lambda one: (one.span.first, _RANK[one.use])):
+        around = {key: other for key, other in around.items() if other.span.last >= one.span.first}
+        clash = next((other for other in around.values() if not _is_one_thing(other, one)), None)
+        if clash is not None:
+            shared = overlap(clash.span, one.span)
+            what = range_text(shared or one.span)
+            message = f"{what} is {one.owner}'s ({one.use}) and {clash.owner}'s ({clash.use})"
             yield Fault(one.file, one.path, message, "give one of the two another address")
-        if widest is None or one.span.last > widest.span.last:
-            widest = one
+        widest = around.setdefault((one.role, one.owner), one)
+        if one.span.last > widest.span.last:
+            around[one.role, one.owner] = one
+
+
+@rule("reserved-for-another", source="azlocal", severity="warning")
+def reserved_for_another(facts: Facts) -> Iterator[Fault]:
+    """A reservation of an address that the files name elsewhere says whose it is in words that tell so."""
+    named: dict[int, Occupant] = {}
+    for one in facts.occupants:
+        if one.role in ("way", "service", "endpoint") and one.use != "dns":
+            named.setdefault(one.span.first, one)
+    for one in facts.occupants:
+        other = named.get(one.span.first) if one.role == "reservation" else None
+        if other is None or _words(one.owner) & _words(f"{other.owner} {other.why}"):
+            continue
+        where = facts.spec.sources.where(other.file, other.path)
+        message = f"{range_text(one.span)} is reserved for {shown(one.owner)}, and is {other.owner}'s by {where}"
+        remedy = f"where that is one machine, name {other.owner} in the owner; else correct one of the two"
+        yield Fault("netplan", one.path, message, remedy)
+
+
+def _words(text: str) -> set[str]:
+    return {word for word in re.findall(r"[a-z0-9]+", text.lower()) if len(word) > 2 and word not in _FILLERS}
 
 
 @rule("address-of-another-instance", source="azlocal")
@@ -163,7 +181,10 @@ def pin_clash(facts: Facts) -> Iterator[Fault]:
     for claim, address, holder in facts.outcome.clashes:
         message = f"{address_text(address)} is asked for {claim.owner}, but it is {holder}'s"
         file, path = facts.pin_place(claim)
-        yield Fault(file, path, message, "choose another address, or free this one first")
+        remedy = "choose another address, or free this one first"
+        if facts.foreign.get(address) == holder and holder.endswith(f"/{claim.owner}"):
+            remedy = f"write {holder} as the owner, or {facts.spec.name}/{claim.owner} and another address"
+        yield Fault(file, path, message, remedy)
 
 
 @rule("pin-outside-pool", source="IP, NETCON")
@@ -196,8 +217,13 @@ def _balancers(facts: Facts) -> Iterator[Occupant]:
 
 
 def _is_one_thing(one: Occupant, other: Occupant) -> bool:
-    uses = {one.use, other.use}
-    if uses in _COMPATIBLE or (uses == {"reserved"} and one.owner == other.owner):
+    """Tell whether two may name one address: one thing described twice, or a service on somebody's machine."""
+    roles = {one.role, other.role}
+    if "balancer" in roles:
+        balancer, reserved = (one, other) if one.role == "balancer" else (other, one)
+        return roles == {"balancer", "reservation"} and reserved.owner.startswith(balancer.owner)
+    if "service" in roles or roles in ({"gateway"}, {"gateway", "way"}):
         return True
-    balancer, reserved = (one, other) if one.use == "loadBalancer" else (other, one)
-    return uses == {"loadBalancer", "reserved"} and reserved.owner.startswith(balancer.owner)
+    if "reservation" in roles and len(roles) == 2:
+        return True  # a note of who it is
+    return one.owner == other.owner and roles != {"host", "endpoint"}

@@ -1,15 +1,14 @@
-"""What machines must reach: DNS servers, proxies, private endpoints (azure_local_facts.md §2.5, §2.7, §4.2)."""
+"""What machines must reach: DNS servers, private endpoints, the emulator (azure_local_facts.md §2.5, §2.7)."""
 
 from collections.abc import Iterator
-from ipaddress import AddressValueError, IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 
 from infra.addresses.layout import Network
-from infra.addresses.numbers import address_text, overlap
-from infra.addresses.occupants import proxy_addresses
+from infra.addresses.numbers import address_text
+from infra.addresses.occupants import Occupant, proxy_addresses
 from infra.addresses.rules.base import Facts, Fault, rule
 from infra.addresses.rules.ranges import RESERVED, span_of
 from infra.spec.findings import KeyPath
-from infra.spec.types import AddressRange
 
 # Resolvers anybody on the internet can ask: none knows the names of an instance and its domain.
 PUBLIC_RESOLVERS = {
@@ -134,16 +133,6 @@ def host_dns_differs(facts: Facts) -> Iterator[Fault]:
             yield Fault("hosts", ("hosts", index, "dnsServers"), message, "give all the same DNS servers")
 
 
-@rule("proxy-in-reserved-range", source="NETCON")
-def proxy_in_reserved_range(facts: Facts) -> Iterator[Fault]:
-    """No proxy lies in the blocks that AKS and the resource bridge use inside."""
-    for path, address in proxy_addresses(facts.spec.netplan):
-        for block, span in RESERVED.items():
-            if address in span:
-                message = f"proxy {address_text(address)} lies in {block}; machines can't reach it there"
-                yield Fault("netplan", path, message, "use a proxy outside the block")
-
-
 @rule("private-endpoint-in-reserved-range", source="NETCON")
 def private_endpoint_in_reserved_range(facts: Facts) -> Iterator[Fault]:
     """No private endpoint lies in the blocks that AKS and the resource bridge use inside."""
@@ -154,22 +143,15 @@ def private_endpoint_in_reserved_range(facts: Facts) -> Iterator[Fault]:
                 yield Fault("netplan", path, message, "give it an address outside the block")
 
 
-@rule("no-proxy-incomplete", source="RBURL, RBNET", severity="warning")
-def no_proxy_incomplete(facts: Facts) -> Iterator[Fault]:
-    """What machines say to each other doesn't go through the proxy."""
-    proxy = facts.spec.netplan.proxy
-    if proxy is None or not (proxy.http_proxy or proxy.https_proxy):
-        return
-    direct = [span for text in proxy.no_proxy if (span := _prefix_span(text))]
-    missing = [
-        network.prefix
-        for network in facts.networks
-        if not any(span.first <= network.span.first and network.span.last <= span.last for span in direct)
-    ]
-    if missing:
-        message = f"noProxy does not cover {', '.join(missing)}, so machines there meet through the proxy"
-        remedy = "add them, or 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16 beside localhost, 127.0.0.1 and .svc"
-        yield Fault("netplan", ("proxy",), message, remedy)
+@rule("service-in-reserved-range", source="NETCON")
+def service_in_reserved_range(facts: Facts) -> Iterator[Fault]:
+    """What the stack's own keys name for clusters to reach lies outside the blocks that AKS uses inside."""
+    for one in _named_in_stack(facts):
+        for block, span in RESERVED.items():
+            if one.span.first in span:
+                where = f"{address_text(one.span.first)}, lies in {block}"
+                message = f"{one.why}, {where}; clusters can't reach it there"
+                yield Fault("stack", one.path, message, "give it an address outside the block")
 
 
 @rule("unreachable-from-pods", source="NETCON, MRIP")
@@ -180,10 +162,8 @@ def unreachable_from_pods(facts: Facts) -> Iterator[Fault]:
         profile = cluster.network_profile
         for key, cidr in (("podCidr", profile.pod_cidr), ("serviceCidr", profile.service_cidr)):
             span = span_of(cidr)
-            if any(overlap(span, block) for block in RESERVED.values()):
-                continue  # the rules of the reserved blocks say it
             for what, address in _reached(facts, network):
-                if address in span:
+                if address in span and not any(address in block for block in RESERVED.values()):
                     message = (
                         f"{key} {cidr.network} of cluster {cluster.name} holds {what} {address_text(address)}"
                     )
@@ -197,6 +177,13 @@ def _reached(facts: Facts, network: Network | None) -> Iterator[tuple[str, int]]
         yield "proxy", address
     for _, name, address in _private_endpoints(facts):
         yield f"private endpoint {name}", address
+    for one in _named_in_stack(facts):
+        yield f"{one.why}:", one.span.first
+
+
+def _named_in_stack(facts: Facts) -> Iterator[Occupant]:
+    """Yield what `arc:` names; a repository of Flux's may be a service of the cluster itself."""
+    return (one for one in facts.occupants if one.role == "service" and one.path[0] == "arc")
 
 
 def _dns_servers(facts: Facts) -> Iterator[tuple[Network, KeyPath, int]]:
@@ -208,11 +195,3 @@ def _dns_servers(facts: Facts) -> Iterator[tuple[Network, KeyPath, int]]:
 def _private_endpoints(facts: Facts) -> Iterator[tuple[KeyPath, str, int]]:
     for index, one in enumerate(facts.spec.netplan.private_endpoints):
         yield ("privateEndpoints", index, "privateIPAddress"), one.name, int(one.private_ip_address)
-
-
-def _prefix_span(text: str) -> AddressRange | None:
-    try:
-        network = IPv4Network(text, strict=False)
-    except (AddressValueError, ValueError):
-        return None
-    return AddressRange(int(network.network_address), int(network.broadcast_address))

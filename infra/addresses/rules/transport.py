@@ -23,8 +23,9 @@ def tunnel_address_missing(facts: Facts) -> Iterator[Fault]:
     """Each host of a mesh has an address at which the others reach it."""
     if _is_meshed(facts):
         for index, host in enumerate(facts.spec.hosts.hosts):
-            if host.underlay_address is None:
-                message = f"host {host.name} has no address for VXLAN: {host.connection} names none"
+            if host.underlay_address is None or host.underlay_address.is_loopback:
+                found = f"only {host.underlay_address}" if host.underlay_address else "none"
+                message = f"host {host.name} has no address for VXLAN: {host.connection} names {found}"
                 remedy = "add tunnelAddress, an address of the host that the other hosts reach"
                 yield Fault("hosts", ("hosts", index), message, remedy)
 

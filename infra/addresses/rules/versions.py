@@ -72,12 +72,18 @@ def kubernetes_version_older(facts: Facts) -> Iterator[Fault]:
 def kubernetes_version_newer(facts: Facts) -> Iterator[Fault]:
     """A Kubernetes version is not newer than what Azure Local is known to offer."""
     release, current = _current(facts)
-    for path, version, clusters in _versions(facts):
+    for path, version, clusters in _versions(facts, lambda one: not _is_refused(one)):
         if version not in current and _is_newer(version, current):
             message = f"Kubernetes {version} ({clusters}) is newer than what Azure Local {release} offers"
             runs = "azlocal builds it, so it runs here; " if version in BUILT_VERSIONS else ""
             remedy = f"{runs}what carries over to Azure Local is {', '.join(current)}"
             yield Fault("stack", path, message, remedy)
+
+
+def _is_refused(cluster: ClusterSpec) -> bool:
+    """Tell whether nobody is known to run the version: another rule says so."""
+    version = cluster.kubernetes_version
+    return _is_made_here(cluster) and version not in BUILT_VERSIONS and not is_offered(version)
 
 
 def _is_made_here(cluster: ClusterSpec) -> bool:

@@ -6,18 +6,24 @@ from pathlib import Path
 from typing import Any
 
 from infra.addresses.claims import Need, cluster_need, infrastructure_need
+from infra.addresses.layout import build_networks
+from infra.addresses.lock import Lock
+from infra.addresses.numbers import merged
+from infra.addresses.occupants import build_occupants
 from infra.addresses.plan import INFRASTRUCTURE
 from infra.addresses.planner import plan_addresses
-from infra.addresses.sizing.propose import Wish, propose
-from infra.spec.findings import Finding
-from infra.spec.hosts import LOCAL_CONNECTION, HostsFile, HostSpec
+from infra.addresses.rules.machines import LIMITS
+from infra.addresses.rules.ranges import RESERVED, span_of
+from infra.addresses.sizing.propose import Site, Wish, propose
+from infra.spec.connections import LOCAL_CONNECTION
+from infra.spec.findings import Finding, without_login
+from infra.spec.hosts import HostsFile, HostSpec
 from infra.spec.loader import InstanceSpec, Sources
-from infra.spec.netplan import AddressPool, Infrastructure, Netplan
+from infra.spec.netplan import AddressPool, Infrastructure, LogicalNetwork, Netplan
 from infra.spec.stack import ClusterSpec, StackConfig
 from infra.spec.tree import Document
 from infra.spec.types import AddressRange
 
-MOST_HOSTS = 16  # what an instance can grow to; planned for where no host is known yet
 _PROPOSAL = "the proposed netplan"
 _SWITCHLESS_HOSTS = (2, 3, 4)
 _EDGES = 2  # the first and the last address of a subnet
@@ -111,7 +117,14 @@ class Sizing:
         }
 
 
-def size_instance(stack: str, config: StackConfig, document: Document, hosts: HostsFile | None) -> Sizing:
+def size_instance(
+    stack: str,
+    config: StackConfig,
+    document: Document,
+    hosts: HostsFile | None,
+    netplan: Netplan | None = None,
+    lock: Lock | None = None,
+) -> Sizing:
     """Size an instance from its clusters; pure.
 
     Args:
@@ -119,14 +132,18 @@ def size_instance(stack: str, config: StackConfig, document: Document, hosts: Ho
         config: The stack file.
         document: Where its values stand.
         hosts: The hosts file, where there is one.
+        netplan: The site's netplan, where there is one: networks of these names are kept where they have room, and
+            the others are kept out of.
+        lock: What the site's instances were given.
     """
-    count = len(hosts.hosts) if hosts else MOST_HOSTS
+    count = len(hosts.hosts) if hosts else LIMITS[config.deployment_class].most
     clusters = sorted(config.clusters, key=lambda one: one.name)
     names = sorted({one.logical_network for one in clusters})
     groups = {name: [one for one in clusters if one.logical_network == name] for name in names}
-    shell = _spec(stack, config, document, hosts, _EMPTY)
+    shell = _spec(stack, config, document, hosts, netplan or _EMPTY)
     need = infrastructure_need(shell)
     management = [one.management_address for one in hosts.hosts if one.management_address] if hosts else []
+    standing = {one.name: one for one in netplan.logical_networks} if netplan else {}
     wishes = [
         Wish(
             name=INFRASTRUCTURE,
@@ -134,25 +151,63 @@ def size_instance(stack: str, config: StackConfig, document: Document, hosts: Ho
             pool=need.pool,
             outside=need.outside + count - len(management),
             fixed=[AddressRange(int(one), int(one)) for one in management],
+            dns_servers=next((tuple(map(str, one.dns_servers)) for one in _named(hosts) if one.dns_servers), ()),
+            like=netplan.infrastructure if netplan else None,
         ),
-        *(_wish(name, members) for name, members in groups.items()),
+        *(_wish(name, members, standing.get(name)) for name, members in groups.items()),
     ]
-    proposed = propose(wishes, [cidr for one in clusters for cidr in _cidrs(one)])
+    others = [one for one in standing.values() if one.name not in groups]
+    cidrs = [cidr for one in clusters for cidr in _cidrs(one)]
+    site = Site(
+        blocks=[*cidrs, *(span_of(one.address_prefix) for one in others)],
+        taken=_taken(shell, lock, is_new=netplan is None),
+        vlans=frozenset(one.vlan for one in others),
+    )
+    proposed = propose(wishes, site)
     sizes = [NetworkSize(INFRASTRUCTURE, count, 0, 0, 0, need, wishes[0].length, proposed.get(INFRASTRUCTURE))]
     sizes += [
         _size(name, members, wish.length, proposed.get(name))
         for (name, members), wish in zip(groups.items(), wishes[1:], strict=True)
     ]
-    netplan = _netplan(proposed, names)
+    content = _netplan(proposed, names, netplan)
     return Sizing(
         instance=stack,
         hosts=count,
         are_hosts_known=hosts is not None,
         networks=tuple(sizes),
-        netplan=netplan,
+        netplan=_without_logins(content),
         storage_subnets=(count * (count - 1) // 2, count * (count - 1)) if count in _SWITCHLESS_HOSTS else None,
-        findings=tuple(_findings(shell, sizes, netplan, has_hosts=hosts is not None)),
+        findings=tuple(
+            _findings(
+                shell,
+                sizes,
+                content,
+                lock,
+                has_hosts=hosts is not None,
+                is_dns_ours=netplan is None and not wishes[0].dns_servers,
+            )
+        ),
     )
+
+
+def _named(hosts: HostsFile | None) -> Sequence[HostSpec]:
+    return hosts.hosts if hosts else ()
+
+
+def _taken(shell: InstanceSpec, lock: Lock | None, *, is_new: bool) -> list[AddressRange]:
+    """Return the addresses that somebody has already, by any of the site's files or by its lock."""
+    networks = build_networks(shell.netplan)
+    found = [one.span for one in build_occupants(shell, networks, []) if not (is_new and one.file == "netplan")]
+    hosts = shell.hosts.hosts
+    named = [server for host in hosts for server in host.dns_servers or ()]
+    named += [host.underlay_address for host in hosts if host.underlay_address is not None]
+    if shell.stack.arc is not None and shell.stack.arc.emulator_address is not None:
+        named.append(shell.stack.arc.emulator_address)
+    found += [AddressRange(int(one), int(one)) for one in named]
+    start = f"{shell.name}/"
+    given = lock.given.items() if lock else ()
+    found += [AddressRange(address, address) for address, one in given if not one.owner.startswith(start)]
+    return merged(found)
 
 
 _EMPTY = Netplan(
@@ -175,23 +230,59 @@ def _spec(
 
 
 def _findings(
-    shell: InstanceSpec, sizes: Sequence[NetworkSize], netplan: dict[str, Any] | None, *, has_hosts: bool
+    shell: InstanceSpec,
+    sizes: Sequence[NetworkSize],
+    content: dict[str, Any] | None,
+    lock: Lock | None,
+    *,
+    has_hosts: bool,
+    is_dns_ours: bool,
 ) -> list[Finding]:
     """Return what the planner says of the proposal: it is a plan like any other."""
-    if netplan is None:
+    if content is None:
+        if sizes[0].proposed is None and has_hosts:
+            message = "no prefix holds all hosts' management addresses, with a pool beside them"
+            blocks = ", ".join(RESERVED)
+            remedy = f"as managementAddress, give addresses of one subnet outside {blocks} and the clusters' CIDRs"
+            return [Finding("no-layout", "error", shell.sources.where("hosts", ("hosts",)), message, remedy)]
         names = ", ".join(size.name for size in sizes if size.proposed is None)
         message = f"no prefix holds all addresses that are given by hand in network {names}"
         remedy = "give addresses of one subnet, or leave hostIP and loadBalancer.addresses out"
         return [Finding("no-layout", "error", shell.sources.where("stack", ("clusters",)), message, remedy)]
     spec = InstanceSpec(
-        shell.name, shell.stack, shell.hosts, Netplan.model_validate(netplan), shell.sources, shell.directory
+        shell.name, shell.stack, shell.hosts, Netplan.model_validate(content), shell.sources, shell.directory
     )
-    known = [one for one in plan_addresses(spec).findings if has_hosts or one.rule != "unknown-vm-size"]
-    return [_at_clusters(one, spec.sources) if one.path.startswith(_PROPOSAL) else one for one in known]
+    # What is said of hosts that nobody has named yet, is said of stand-ins.
+    known = [
+        one
+        for one in plan_addresses(spec, _of_others(lock, shell.name)).findings
+        if has_hosts or not (one.rule == "unknown-vm-size" or one.path.startswith(shell.sources.hosts.name))
+    ]
+    if any(size.name == INFRASTRUCTURE for size in sizes[1:]):  # what else is said comes of that
+        known = [one for one in known if one.rule == "duplicate-name"]
+    if is_dns_ours:
+        known = [one for one in known if one.rule != "host-dns-differs"]
+    return [_at_its_place(one, spec.sources, has_hosts=has_hosts) for one in known]
 
 
-def _at_clusters(finding: Finding, sources: Sources) -> Finding:
-    """Move a fault of the proposal, which is no file, to the clusters that it was made for."""
+def _of_others(lock: Lock | None, instance: str) -> Lock | None:
+    """Return what other instances of the site have; what this one has is sized anew."""
+    if lock is None:
+        return None
+    start = f"{instance}/"
+    return replace(
+        lock,
+        given={address: one for address, one in lock.given.items() if not one.owner.startswith(start)},
+        vrrp={owner: one for owner, one in lock.vrrp.items() if not owner.startswith(start)},
+    )
+
+
+def _at_its_place(finding: Finding, sources: Sources, *, has_hosts: bool) -> Finding:
+    """Move a fault of the proposal, which is no file, to what it was made for: the clusters, or hosts' DNS."""
+    if not finding.path.startswith(_PROPOSAL):
+        return finding
+    if has_hosts and "infrastructure.dnsServers" in finding.path:
+        return replace(finding, path=sources.where("hosts", ("hosts", 0, "dnsServers")))
     message = f"the proposed netplan doesn't keep the rules: {finding.message}"
     return replace(finding, path=sources.where("stack", ("clusters",)), message=message)
 
@@ -203,13 +294,13 @@ def _size(name: str, clusters: Sequence[ClusterSpec], length: int, proposed: dic
     return NetworkSize(name, 0, nodes, len(clusters), chosen, need, length, proposed)
 
 
-def _wish(name: str, clusters: Sequence[ClusterSpec]) -> Wish:
+def _wish(name: str, clusters: Sequence[ClusterSpec], like: LogicalNetwork | None) -> Wish:
     need = _sum(clusters)
     given = [one.control_plane.host_ip for one in clusters if one.control_plane.host_ip is not None]
     fixed = [AddressRange(int(address), int(address)) for address in given]
     fixed += [span for one in clusters for span in one.load_balancer.ranges]
     chosen = sum(max(0, one.load_balancer.count or 0) for one in clusters if not one.load_balancer.addresses)
-    return Wish(name, _prefix_length(_subnet_need(need, 0)), need.pool, chosen, fixed)
+    return Wish(name, _prefix_length(_subnet_need(need, 0)), need.pool, chosen, fixed, like=like)
 
 
 def _sum(clusters: Sequence[ClusterSpec]) -> Need:
@@ -234,10 +325,33 @@ def _cidrs(cluster: ClusterSpec) -> list[AddressRange]:
     ]
 
 
-def _netplan(proposed: dict[str, dict[str, Any]], names: Sequence[str]) -> dict[str, Any] | None:
+def _netplan(
+    proposed: dict[str, dict[str, Any]], names: Sequence[str], standing: Netplan | None
+) -> dict[str, Any] | None:
+    """Return the netplan: the proposed networks, and what else the site's netplan has."""
     if any(name not in proposed for name in (INFRASTRUCTURE, *names)):
         return None
     infrastructure = {key: value for key, value in proposed[INFRASTRUCTURE].items() if key not in {"name", "vlan"}}
     pool = infrastructure.pop("ipPools")[0]
     infrastructure["pool"] = {"start": pool["start"], "end": pool["end"]}
-    return {"infrastructure": infrastructure, "logicalNetworks": [proposed[name] for name in names]}
+    networks = [proposed[name] for name in names]
+    if standing is None:
+        return {"infrastructure": infrastructure, "logicalNetworks": networks}
+    content: dict[str, Any] = standing.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    content["infrastructure"] = content["infrastructure"] | infrastructure
+    known = {one["name"]: one for one in content.get("logicalNetworks", ())}
+    networks = [known.get(one["name"], {}) | {"ipAllocationMethod": "Static"} | one for one in networks]
+    content["logicalNetworks"] = networks + [one for name, one in known.items() if name not in names]
+    if proxy := content.get("proxy"):
+        prefixes = [one["addressPrefix"] for one in (content["infrastructure"], *content["logicalNetworks"])]
+        proxy["noProxy"] = list(dict.fromkeys([*proxy.get("noProxy", ()), *prefixes]))
+    return content
+
+
+def _without_logins(content: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return a netplan to be shown: without a proxy whose address has a login in it."""
+    proxy = content.get("proxy") if content else None
+    urls = [one for one in (proxy or {}).values() if isinstance(one, str)]
+    if content is None or all(without_login(url) == url for url in urls):
+        return content
+    return {key: value for key, value in content.items() if key != "proxy"}

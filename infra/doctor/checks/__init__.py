@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 # isort: off
 # Importing a module registers its checks; reports show them in this order.
@@ -28,6 +29,7 @@ from infra.doctor.checks.base import (
     Subject,
     Verdict,
     printable,
+    warning,
 )
 
 __all__ = ["HOST_CHECKS", "SITE_CHECKS", "Result", "Status", "Subject", "judge_host", "judge_site"]
@@ -36,21 +38,23 @@ __all__ = ["HOST_CHECKS", "SITE_CHECKS", "Result", "Status", "Subject", "judge_h
 def judge_host(subject: Subject) -> Iterator[Result]:
     """Yield the result of every check of one host."""
     for one in HOST_CHECKS:
-        try:
-            verdict = one.judge(subject)
-        except Skip as skip:
-            verdict = Verdict("skipped", str(skip))
-        yield _result(one, subject.host.name, verdict)
+        yield _result(one, subject.host.name, _verdict(partial(one.judge, subject)))
 
 
 def judge_site(subjects: Sequence[Subject]) -> Iterator[Result]:
     """Yield the result of every check of all hosts together."""
     for one in SITE_CHECKS:
-        try:
-            verdict = one.judge(subjects)
-        except Skip as skip:
-            verdict = Verdict("skipped", str(skip))
-        yield _result(one, None, verdict)
+        yield _result(one, None, _verdict(partial(one.judge, subjects)))
+
+
+def _verdict(judge: Callable[[], Verdict]) -> Verdict:
+    try:
+        return judge()
+    except Skip as skip:
+        return Verdict("skipped", str(skip))
+    except Exception as error:  # noqa: BLE001 - one check's fault must not hide what the others found
+        seen = f"the check itself failed: {type(error).__name__}: {error}"
+        return warning(seen, "report it, with the host's `azlocal doctor --format json`; the other checks hold")
 
 
 def _result(one: HostCheck | SiteCheck, host: str | None, verdict: Verdict) -> Result:

@@ -8,6 +8,7 @@ from infra.placement.plan import Placement
 from infra.placement.room import HostRoom, Ledger
 from infra.spec.findings import Finding, KeyPath
 from infra.spec.loader import InstanceSpec
+from infra.spec.machine_names import plan_name
 from infra.spec.rules import Register
 
 
@@ -26,6 +27,15 @@ class Facts:
     placement: Placement
     ledger: Ledger
     demands: list[Demand]
+
+    @cached_property
+    def pins(self) -> dict[str, str]:
+        """Return the pinned machines by the plan's names, each with the name that people wrote."""
+        owners = {one.owner for one in self.demands}
+        found: dict[str, str] = {}
+        for name in self.spec.stack.placement.pins:
+            found.setdefault(plan_name(name, self.spec.name, owners) or name, name)
+        return found
 
     @cached_property
     def taking(self) -> list[HostRoom]:

@@ -35,7 +35,7 @@ def vm_larger_than_host(facts: Facts) -> Iterator[Fault]:
 def no_room(facts: Facts) -> Iterator[Fault]:
     """Every machine finds room on a host."""
     sets: dict[str, list[Demand]] = {}
-    pins = facts.spec.stack.placement.pins
+    pins = facts.pins
     for one in facts.placement.unplaced:
         if one.owner not in pins and facts.taking and not _is_too_large(facts, one):
             sets.setdefault(one.availability_set, []).append(one)

@@ -76,7 +76,7 @@ def control_plane_moves(facts: Facts) -> Iterator[Fault]:
                 f"azlocal:placement.pins: {{{move.owner}: {move.source}}}"
             )
             remedy = f"{keep}; or, if the cluster may go, {anew}"
-        elif move.owner in facts.spec.stack.placement.pins:
+        elif move.owner in facts.pins:
             remedy = f"take the pin away; or, if the cluster may go, {anew}"
         else:
             remedy = f"once the cluster's data is saved or given up, {anew}"
@@ -103,8 +103,8 @@ def _after(facts: Facts, move: Move) -> str:
 
 
 def _place(facts: Facts, move: Move) -> tuple[FileKind, KeyPath]:
-    if move.owner in facts.spec.stack.placement.pins:
-        return "stack", ("placement", "pins", move.owner)
+    if move.owner in facts.pins:
+        return "stack", ("placement", "pins", facts.pins[move.owner])
     room = _room(facts, move.source)
     if room is None or not room.leaving:
         return "hosts", ("hosts",)

@@ -9,10 +9,10 @@ from infra.kubernetes.api import ClusterApi, ClusterError, ClusterUnreachable
 from infra.kubernetes.generated_secrets import ensure_secret
 from infra.kubernetes.membership import admit_nodes, dismiss_token, remove_nodes
 from infra.kubernetes.watch import NotHealthy, problems, wait_until_healthy
-from infra.kvm.errors import HostError
 from infra.provider.kind import InitFailed, Kind, Made
 from infra.provider.kinds.cluster_base import explain
 from infra.provider.operation import Operation
+from infra.resources.changes.machine import keep_planes
 from infra.resources.cluster import CLUSTER, ClusterInputs, ClusterState
 
 _READY_SECONDS: Final = 600
@@ -44,12 +44,7 @@ class ClusterKind(Kind[ClusterInputs, ClusterState]):
         """Drain and forget nodes whose machines are to go, then wait for everything."""
         api, staying = ClusterApi(inputs.kubeconfig), {member.name for member in inputs.members}
         leaving = {member.name: member.role for member in old.members if member.name not in staying}
-        planes = sorted(name for name, role in leaving.items() if role == "controlPlane")
-        if planes:
-            raise HostError(
-                f"cluster {inputs.cluster} can't give up {', '.join(planes)}: a control plane is a member of "
-                "etcd, and one that just goes may take the cluster's data with it. Restore controlPlane.count"
-            )
+        keep_planes(inputs.cluster, (name for name, role in leaving.items() if role == "controlPlane"))
         for name in remove_nodes(api, leaving, op.cancelled) if leaving else ():
             op.info(f"node {name} was drained and removed from cluster {inputs.cluster}")
         return self._wait(op, inputs)

@@ -166,6 +166,9 @@ class HostKind(HostedKind[HostInputs, HostState]):
             # A reboot may have unmounted it or stopped the pool: what it holds is seen before it is removed.
             _make_storage(op, session, old, mark)
             _sweep(op, session, old, mark, "left by an interrupted run")
+            if old.machine_type == "container" and old.machines:
+                # Of machines that somebody removed by hand, and a refresh then from state.
+                machines.remove_control_groups(session, old.machines, mark)
             host_folders.refuse_foreign(session.shell, old.storage_directory, old.instance)
             remove_pool(session.qemu, pool_name(old.instance), mark)
             host_folders.remove(session.shell, old.storage_directory, old.instance)

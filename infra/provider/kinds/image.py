@@ -19,6 +19,7 @@ from infra.kvm.storage import (
     open_pool,
     overlays_of,
     remove_volume,
+    usable_pool,
 )
 from infra.provider.kind import Made
 from infra.provider.kinds.base import HostedKind, parse_id
@@ -94,13 +95,11 @@ class ImageKind(HostedKind[ImageInputs, ImageState]):
         return self.create(op, inputs).state
 
     def remove(self, op: Operation, old: ImageState) -> None:
-        """Delete the volume; one that a machine's disk is still built on goes with the host's storage."""
+        """Delete the volume; one that can't be seen, or that a disk is built on, goes with the host's storage."""
         with self.session(op, old.connection) as session:
-            pool = find_pool(session.qemu, old.pool)
+            pool = usable_pool(session.qemu, old.pool)
             if pool is None or not old.volume:
                 return
-            if not pool.isActive():
-                pool.create()
             overlays = overlays_of(pool, old.volume)
             if overlays:
                 op.info(f"{old.volume} stays in pool {old.pool}: it carries {', '.join(overlays)}")

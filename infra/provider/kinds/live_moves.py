@@ -1,12 +1,12 @@
-"""A VM whose host drains live comes to its new host as it runs: what is decided of it, and how it is brought."""
+"""A VM whose host drains live comes to its new host as it runs: how it is brought."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import libvirt
 
@@ -16,14 +16,10 @@ from infra.kvm.domain_xml import DomainView, drives_of
 from infra.kvm.errors import HostError
 from infra.kvm.migration import Passage, migrate, retire
 from infra.kvm.ownership import Mark
-from infra.provider.kind import Changes
-from infra.provider.kinds.kubernetes_nodes import FROM_AZLOCAL
 from infra.provider.operation import Operation
-from infra.provider.values import UNKNOWN
 from infra.resources.machine import MachineInputs
 from infra.ssh import DIAL_SECONDS, Connection, HostKeyError, wait_for_host_key
 
-_WITH_THE_HOST: Final = frozenset({"connection", "pool"})
 MIGRATIONS: Final = "migrations"
 """The key in a domain's record: how often the machine has migrated."""
 
@@ -31,54 +27,6 @@ _TURN_SECONDS: Final = 0.5
 _FIRST_BOOT_SECONDS: Final = 300.0
 
 Session = Callable[[Operation, str], AbstractContextManager[HostSession]]
-
-
-# -- what a diff says ------------------------------------------------------------------------------
-
-
-def plan_live_move(state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes) -> str:
-    """Have a machine whose host drains live made on its new host first; return what the user should know.
-
-    Nothing is returned, and nothing changes, for a machine that doesn't leave such a host.
-
-    Raises:
-        HostError: It can't migrate: it is a container, or would be made anew for other reasons as well.
-    """
-    if "connection" not in changes.by_path or state["connection"] not in (news.get("migratesFrom") or ()):
-        return ""
-    source, name = state["connection"], state["name"]
-    if state["machineType"] == "container":
-        raise HostError(
-            f"{name} can't leave {source} live: it is a container, and only VMs migrate as they run. Write "
-            "`drain: true` for that host in hosts/*.yaml: then it is made anew elsewhere, without its data"
-        )
-    if (state.get("firstBoot") or {}).get("node"):
-        for path in FROM_AZLOCAL & changes.by_path.keys():
-            del changes.by_path[path]
-    causes = sorted(
-        path
-        for path in changes.replaces()
-        if path not in _WITH_THE_HOST and news.get(path.partition(".")[0]) != UNKNOWN
-    )
-    if causes:
-        raise HostError(
-            f"{name} can't leave {source} live: it would also be made anew for a change of {', '.join(causes)}. "
-            "Take that change back until it has moved; or let it be made anew elsewhere with `drain: true`"
-        )
-    changes.create_first = True
-    target = "another host" if news["connection"] == UNKNOWN else news["connection"]
-    if not state.get("running"):
-        return (
-            f"{name} is to migrate live from {source} to {target}, but was shut off when it was last seen: start "
-            "it there, or `up` stops here"
-        )
-    return (
-        f"{name} migrates live from {source} to {target}: {state['memoryMiB']} MiB of memory, and what its disk "
-        f"of {state['diskGiB']} GiB holds, are copied as it runs. Data, address and host key stay"
-    )
-
-
-# -- what is done ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

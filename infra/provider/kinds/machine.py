@@ -30,12 +30,12 @@ from infra.provider.kinds.kubernetes_nodes import (
     holds_cluster,
     lost_control_plane,
     refuse_other_cluster,
-    spare_node,
 )
-from infra.provider.kinds.live_moves import MIGRATIONS, bring, may_take_over, migrations_of, plan_live_move
+from infra.provider.kinds.live_moves import MIGRATIONS, bring, may_take_over, migrations_of
 from infra.provider.operation import Operation
 from infra.provider.values import UNKNOWN
-from infra.resources.contract import Fault, OnChange
+from infra.resources.changes.machine import decide, restarting
+from infra.resources.contract import Fault
 from infra.resources.host import MachineType
 from infra.resources.machine import (
     MACHINE,
@@ -77,23 +77,15 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
 
     def refine(self, state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes, op: Operation) -> None:
         """A disk can't shrink, a node holds data; say which changes restart the machine, which no diff shows."""
-        if changes.touches("diskGiB") and isinstance(news["diskGiB"], int) and news["diskGiB"] < state["diskGiB"]:
-            changes.by_path["diskGiB"] = OnChange.REPLACE
-        said = plan_live_move(state, news, changes) or spare_node(state, changes)
-        if said:
+        for said in decide(state, news, changes):
             op.info(said)
-        if (changes.replaces() and not changes.create_first) or not state.get("running"):
-            return
-        found = [f"{name} {state[name]} → {news[name]}" for name in _restarting(news) if changes.touches(name)]
-        if found:
-            op.info(f"{news['name']} restarts for {', '.join(found)}; its disk and address stay")
 
     def preview(self, op: Operation, inputs: Mapping[str, Any], old: Mapping[str, Any] | None) -> dict[str, Any]:
         """A machine that is started again reports anew: what depends on that changes, too."""
         if old is None:
             return {}
         starts = inputs.get("running", True) and not old.get("running")
-        restarts = any(name in inputs and inputs[name] != old.get(name) for name in _restarting(old))
+        restarts = any(name in inputs and inputs[name] != old.get(name) for name in restarting(old))
         return {"started": UNKNOWN} if starts or restarts else {}
 
     def create(self, op: Operation, inputs: MachineInputs) -> Made[MachineState]:
@@ -280,11 +272,6 @@ def _wanted_domain(
 
 def _is_diskless(session: HostSession, inputs: MachineInputs) -> bool:
     return machines.is_disk_gone(session, inputs.pool, inputs.name, inputs.machine_type)
-
-
-def _restarting(machine: Mapping[str, Any]) -> list[str]:
-    """Return the properties whose change takes a restart."""
-    return ["diskGiB"] if machine["machineType"] == "container" else ["vcpus", "memoryMiB", "diskGiB"]
 
 
 def _first_boot(

@@ -18,7 +18,8 @@ from infra.kvm.ownership import Mark
 from infra.provider.kind import Changes, InitFailed, Made
 from infra.provider.kinds.base import HostedKind, mark_for, parse_id
 from infra.provider.operation import Operation
-from infra.resources.contract import Fault, OnChange
+from infra.resources.changes.network import keep_mesh
+from infra.resources.contract import Fault
 from infra.resources.network import NETWORK, NetworkInputs, NetworkState, Tunnel
 from infra.ssh import ShellError
 
@@ -39,10 +40,7 @@ class NetworkKind(HostedKind[NetworkInputs, NetworkState]):
 
     def refine(self, state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes, op: Operation) -> None:
         """A mesh's gateway comes or goes while machines stay on the network: they are plugged in again."""
-        if state.get("mode") == news.get("mode") == "mesh":
-            for name in ("addressPrefix", "gateway"):
-                if changes.touches(name):
-                    changes.by_path[name] = OnChange.UPDATE
+        keep_mesh(state, news, changes)
 
     def create(self, op: Operation, inputs: NetworkInputs) -> Made[NetworkState]:
         """Define and start the network; take over one that an interrupted run left."""

@@ -1,0 +1,150 @@
+"""Addresses that can be nobody's, by IANA's registry of special-purpose addresses.
+
+`files/iana-ipv4-special-registry.csv` is https://www.iana.org/assignments/iana-ipv4-special-registry (public
+domain) without its dates, and with multicast of https://www.iana.org/assignments/ipv4-address-space. A machine can
+have an address that may be a source and a destination and is forwarded (RFC 6890 §2.2.1).
+"""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from infra.addresses.layout import Network
+from infra.addresses.numbers import address_text, overlap, range_text
+from infra.addresses.occupants import Occupant
+from infra.addresses.rules.base import Facts, Fault, rule
+from infra.addresses.rules.ranges import span_of
+from infra.spec.findings import KeyPath, Severity
+from infra.spec.loader import FileKind
+from infra.spec.types import AddressRange
+
+_FILE = Path(__file__).parent / "files" / "iana-ipv4-special-registry.csv"
+_OWN = "use one of 192.168.0.0/16, 172.16.0.0/12 or 10.0.0.0-10.95.255.255"
+_LOOPBACK = span_of("127.0.0.0/8")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A block of the registry.
+
+    Attributes:
+        prefix: Its text.
+        span: Its addresses.
+        name: What it is for.
+        is_usable: Whether a machine can have an address of it; None where the registry doesn't say (any more).
+    """
+
+    prefix: str
+    span: AddressRange
+    name: str
+    is_usable: bool | None
+
+    @property
+    def is_documentation(self) -> bool:
+        """Tell whether it is for examples, which nobody routes, though nothing hinders a lab."""
+        return self.name.startswith("Documentation") or self.is_usable is None
+
+
+@cache
+def blocks() -> tuple[Block, ...]:
+    """Return the registry, the smallest blocks first."""
+    with _FILE.open(encoding="utf-8", newline="") as file:
+        found = [_block(row) for row in csv.DictReader(file)]
+    return tuple(sorted(found, key=lambda one: len(one.span)))
+
+
+def _block(row: dict[str, str]) -> Block:
+    words = [row[key] for key in ("Source", "Destination", "Forwardable")]
+    prefix = row["Address Block"]
+    usable = None if "N/A" in words else all(word == "True" for word in words)
+    return Block(prefix, span_of(IPv4Network(prefix).with_prefixlen), row["Name"].strip('"'), usable)
+
+
+def unusable(span: AddressRange) -> Block | None:
+    """Return the block that keeps machines from having an address of a range; None where they can have each."""
+    around = next((one for one in blocks() if one.span.first <= span.first and span.last <= one.span.last), None)
+    if around is not None:
+        return None if around.is_usable else around
+    inside = [one for one in blocks() if not one.is_usable and overlap(one.span, span)]
+    return max(inside, key=lambda one: (not one.is_documentation, len(one.span)), default=None)
+
+
+@rule("address-of-nobody", source="IANA special-purpose registry, RFC 6890")
+def address_of_nobody(facts: Facts) -> Iterator[Fault]:
+    """Networks, and addresses that people name, are ones that a machine can have."""
+    reported: list[AddressRange] = []
+    for file, path, what, span in _named(facts):
+        block = unusable(span)
+        if block is None or any(one.first <= span.first and span.last <= one.last for one in reported):
+            continue
+        if path[-1] == "addressPrefix":
+            reported.append(span)
+        message = f"{what} lies in {block.prefix} ({block.name}), where no machine has an address"
+        if len(span) > len(block.span):
+            message = f"{what} holds {block.prefix} ({block.name}), where no machine has an address"
+        if path[0] == "reservations":
+            yield Fault(file, path, message, "correct or remove it", "warning")
+        elif block.is_documentation:
+            message = f"{what} lies in {block.prefix} ({block.name})"
+            yield Fault(file, path, message, f"it works in a lab that routes it; else {_OWN}", "warning")
+        else:
+            yield Fault(file, path, message, _remedy(path, block))
+
+
+def _remedy(path: KeyPath, block: Block) -> str:
+    if "dnsServers" in path and overlap(block.span, _LOOPBACK):
+        return "name the server itself that this machine's resolver forwards to; `resolvectl dns` shows it"
+    return _OWN
+
+
+def _named(facts: Facts) -> Iterator[tuple[FileKind, KeyPath, str, AddressRange]]:
+    """Yield every network and address that people name: networks first."""
+    for network in facts.networks:
+        what = f"network {network.name} ({network.prefix})"
+        yield "netplan", (*network.path, "addressPrefix"), what, network.span
+    for path, cluster in facts.clusters:
+        profile = cluster.network_profile
+        for key, cidr in (("podCidr", profile.pod_cidr), ("serviceCidr", profile.service_cidr)):
+            what = f"{key} {cidr.network} of cluster {cluster.name}"
+            yield "stack", (*path, "networkProfile", key), what, span_of(cidr)
+    for claim in facts.claims:
+        if claim.pin is not None:
+            file, path = facts.pin_place(claim)
+            yield file, path, f"{address_text(claim.pin)} for {claim.owner}", AddressRange(claim.pin, claim.pin)
+    for one in facts.occupants:
+        if not _is_judged_elsewhere(one):
+            yield one.file, one.path, f"{range_text(one.span)} ({_who(one)})", one.span
+
+
+def _is_judged_elsewhere(one: Occupant) -> bool:
+    """Tell whether an address needn't be anybody's: ssh reaches this machine, and examples, at such a one."""
+    if one.use == "host" and one.path[-1] != "managementAddress":
+        block = unusable(one.span)
+        is_own = overlap(one.span, _LOOPBACK) is not None and one.path[-1] == "connection"
+        return is_own or (block is not None and block.is_documentation)
+    return one.path[0] == "proxy" and (overlap(one.span, _LOOPBACK) is not None or one.span.first == 0)
+
+
+def _who(one: Occupant) -> str:
+    return f"{one.owner}, {one.why}" if one.use == "reserved" and one.role != "reservation" else one.owner
+
+
+@rule("address-is-edge", source="RFC 1122 §3.2.1.3")
+def address_is_edge(facts: Facts) -> Iterator[Fault]:
+    """What people name has no network's first or last address, which are the network's and the broadcast's."""
+    edges: dict[int, Network] = {}
+    for network in facts.networks:
+        for edge in (network.span.first, network.span.last):
+            if edge not in network.usable:
+                edges.setdefault(edge, network)
+    for one in facts.occupants:
+        of = edges.get(one.span.first) if len(one.span) == 1 else None
+        if of is None or one.role not in ("way", "service", "endpoint", "reservation") or one.use == "dns":
+            continue
+        which = "network" if one.span.first == of.span.first else "broadcast"
+        message = f"{range_text(one.span)} ({_who(one)}) is the {which} address of network {of.name} ({of.prefix})"
+        severity: Severity | None = "warning" if one.role == "reservation" else None
+        yield Fault(one.file, one.path, message, "correct the address", severity)

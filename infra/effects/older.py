@@ -1,0 +1,92 @@
+"""The older plan that people name, and what resources were told by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from infra.addresses import AddressPlan, Lock
+from infra.addresses.effects import Effects
+from infra.addresses.older import files_at, read_plan, unusable
+from infra.effects.compare import compare_records
+from infra.effects.records import Record, records_of
+from infra.placement import PlacementLock
+from infra.planning import Locks, Plan, plan_instance, read_locks
+from infra.spec import InstanceSpec, load_instance
+
+
+@dataclass(frozen=True)
+class Older:
+    """A plan to compare with.
+
+    Attributes:
+        addresses: Its addresses.
+        records: What resources were told by it; None where that can't be told.
+        untold: Then, why.
+    """
+
+    addresses: AddressPlan
+    records: tuple[Record, ...] | None
+    untold: str = ""
+
+
+def read_older(named: str, stack: str, directory: Path, *, use_lock: bool = True) -> Older:
+    """Return the older plan that people name.
+
+    Args:
+        named: A JSON file, or a git revision.
+        stack: The stack that is planned.
+        directory: The project's folder.
+        use_lock: Plan a revision with the lock files that it has.
+
+    Raises:
+        SpecError: It can't be read, or can't be planned.
+    """
+    path = Path(named)
+    if path.is_file():
+        return _from_file(path)
+    if path.suffix == ".json":
+        raise unusable(named, "there is no such file", "name a file that `azlocal plan --format json` wrote")
+    with files_at(named, stack, directory) as root:
+        if root is None:
+            return Older(AddressPlan(stack, ()), ())
+        spec = load_instance(stack, root)
+        locks = read_locks(spec) if use_lock else Locks(Lock(), PlacementLock())
+        plan = plan_instance(spec, locks)
+        # Keys that the files name by a relative path are read where the project is.
+        found = records_of(replace(spec, directory=directory), plan)
+        return Older(plan.addresses, found, "" if found is not None else f"the plan of {named} isn't sound")
+
+
+def effects_of(older: Older, plan: Plan, spec: InstanceSpec) -> Effects:
+    """Return what becomes of machines and clusters between an older plan and this one.
+
+    Args:
+        older: The plan before.
+        plan: The plan after.
+        spec: What people wrote for it.
+    """
+    records = records_of(spec, plan)
+    if older.records is None or records is None:
+        return Effects(untold=older.untold if older.records is None else "the plan isn't sound")
+    return compare_records(older.records, records)
+
+
+def _from_file(path: Path) -> Older:
+    old = read_plan(path)
+    if old.resources is None:
+        return Older(
+            old.addresses, None, f"{path} doesn't have them: it is of a plan with errors, or of azlocal 0.1.0"
+        )
+    return Older(old.addresses, tuple(_records(path, old.resources)))
+
+
+def _records(path: Path, found: Iterable[object]) -> Iterable[Record]:
+    for one in found:
+        match one:
+            case {"type": str(kind), "name": str(name), "inputs": dict(inputs), "about": dict(about)}:
+                yield Record(kind, name, inputs, about)
+            case _:
+                remedy = "name a file that `azlocal plan --format json` wrote"
+                raise unusable(str(path), "not a plan: resources", remedy)

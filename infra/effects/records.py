@@ -1,0 +1,230 @@
+"""What the program would declare of a plan, as far as it is known before `up`: plain data that two plans compare.
+
+Built by the functions that the program's components use. A value that only `up` knows is a stand-in, which says
+whose it is: such values differ where that was made anew. Nothing in a record is a secret: values of charts and
+extensions, where people may write some, are there as digests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from infra.arc_topology import Arc
+from infra.declarations import (
+    KubernetesNode,
+    connection_inputs,
+    host_inputs,
+    identity_inputs,
+    kubernetes_nodes,
+    machine_inputs,
+    network_inputs,
+)
+from infra.login_keys import login_keys
+from infra.planning import Plan
+from infra.spec import InstanceSpec, SpecError, read_public_keys
+from infra.spec.findings import without_login
+from infra.topology import Cluster, Host, Topology, build_topology
+
+HOST: Final = "azlocal:index:Host"
+NETWORK: Final = "azlocal:index:Network"
+MACHINE: Final = "azlocal:index:Machine"
+IDENTITY: Final = "azlocal:index:ClusterIdentity"
+CONNECTION: Final = "azlocal:index:ConnectedCluster"
+CLUSTER: Final = "azlocal:infra:Cluster"
+
+LATER: Final = "later"
+"""The key of a stand-in: whose value it is."""
+ASKED: Final = "asked"
+"""The key of a stand-in: what was asked for, where that says less than what comes of it."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one resource would be told.
+
+    Attributes:
+        type: The resource's type.
+        name: Its name in the plan.
+        inputs: What it is told.
+        about: What people know it by: its cluster, its pool, its host, its size.
+    """
+
+    type: str
+    name: str
+    inputs: Mapping[str, Any]
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object."""
+        return {"type": self.type, "name": self.name, "inputs": dict(self.inputs), "about": dict(self.about)}
+
+
+def later(owner: str, asked: str | None = None) -> dict[str, str]:
+    """Return a stand-in for a value that `up` learns."""
+    return {LATER: owner} if asked is None else {LATER: owner, ASKED: asked}
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A host, as far as it is known before it is looked at."""
+
+    host: Host
+    asked: str
+
+    @property
+    def connection(self) -> str:
+        return self.host.connection
+
+    @property
+    def pool(self) -> Any:
+        return later("the instance")  # named after it
+
+    @property
+    def machine_type(self) -> Any:
+        return self.asked if self.asked != "auto" else later(f"host {self.host.name}", "auto")
+
+    @property
+    def secure_boot(self) -> Any:
+        return later(f"host {self.host.name}")
+
+    @property
+    def tpm(self) -> Any:
+        return later(f"host {self.host.name}")
+
+
+class _Identity:
+    """A cluster's identity, before it is made."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        made = later(f"identity {cluster.name}")
+        self.ca_certificate: Any = made
+        self.ca_hash: Any = made
+        self.token: Any = made
+        self.keys: Any = made
+        self.pod_security: Any = made
+        self.unicast_vrrp: Any = made
+
+
+def records_of(spec: InstanceSpec, plan: Plan) -> tuple[Record, ...] | None:
+    """Return what resources are told by a plan; None where it isn't sound."""
+    if not plan.addresses.ok or not plan.placement.ok:
+        return None
+    return declare(spec, build_topology(spec, plan.addresses, plan.placement))
+
+
+def declare(spec: InstanceSpec, topology: Topology) -> tuple[Record, ...]:
+    """Return what the program would declare.
+
+    Args:
+        spec: What people wrote.
+        topology: What was decided of it.
+    """
+    return tuple(_records(spec, topology))
+
+
+def _records(spec: InstanceSpec, topology: Topology) -> Iterator[Record]:
+    hosts = {host.name: host for host in topology.hosts}
+    for host in topology.hosts:
+        yield Record(HOST, host.name, host_inputs(host, topology, later("the state")))
+        for network in topology.networks:
+            if network.host == host.name:
+                name = f"{host.name}/{network.libvirt_name}"
+                yield Record(NETWORK, name, network_inputs(network, host, topology.instance))
+    keys = _keys(spec)
+    image = {**later("the node image"), ASKED: spec.stack.node_image}
+    nodes: dict[str, KubernetesNode] = {}
+    for cluster in topology.clusters:
+        if cluster.provisioning == "kubernetes":
+            yield Record(IDENTITY, cluster.name, identity_inputs(cluster, topology.instance))
+            members = [one for one in topology.machines if one.cluster == cluster.name]
+            identity = _Identity(cluster)
+            nodes |= kubernetes_nodes(
+                cluster, members, topology.instance, identity, lambda _: later("the node image")
+            )
+        if cluster.arc is not None and topology.arc is not None:
+            yield Record(CONNECTION, cluster.name, _connection(cluster, topology.arc))
+        yield Record(CLUSTER, cluster.name, _cluster(cluster))
+    for machine in topology.machines:
+        inputs = machine_inputs(
+            machine,
+            topology.instance,
+            place=_Place(hosts[machine.host], topology.machine_type),
+            image=image,
+            network=later(f"network {machine.host}/{machine.libvirt_network}", machine.libvirt_network),
+            reached_through=hosts[machine.reached_through].connection,
+            authorized_keys=(),
+            live_hosts=(host.connection for host in topology.hosts if host.drains_live),
+            kubernetes=nodes.get(machine.name),
+        )
+        inputs["first_boot"] |= {"authorizedKeys": keys}
+        # What is only ever used at creation, and holds secrets.
+        inputs |= {"node_secrets": None, "node_settings": None}
+        about = {
+            "machine": machine.name,
+            "role": machine.role,
+            "cluster": machine.cluster,
+            "pool": machine.pool,
+            "host": machine.host,
+            "vmSize": machine.vm_size,
+        }
+        yield Record(MACHINE, machine.owner, inputs, about)
+
+
+def _tag(image: str) -> Any:
+    del image
+    return later("the node image")
+
+
+def _keys(spec: InstanceSpec) -> Any:
+    """Return the login keys; a stand-in where they can't be read here."""
+    try:
+        return list(read_public_keys(login_keys(spec), spec.directory)) or later("the login keys")
+    except SpecError:
+        return later("the login keys")
+
+
+def _connection(cluster: Cluster, arc: Arc) -> dict[str, Any]:
+    assert cluster.arc is not None  # noqa: S101 - only connected clusters come here
+    spec = arc.spec
+    return {
+        **connection_inputs(cluster.arc),
+        "subscription_id": spec.subscription_id or later("the emulator"),
+        "resource_group": arc.resource_group,
+        "private_link_scope_id": spec.private_link_scope,
+        "gateway_id": spec.gateway,
+    }
+
+
+def _cluster(cluster: Cluster) -> dict[str, Any]:
+    """Return what else is made in a cluster, by what people call it."""
+    inputs: dict[str, Any] = {
+        "provisioning": cluster.provisioning,
+        "loadBalancer": list(cluster.load_balancer_ranges),
+        "addOns": {name: _digest(values) for name, values in cluster.add_on_values.items()},
+    }
+    if cluster.arc is not None:
+        settings, proxy = cluster.arc.settings, cluster.arc.proxy
+        inputs["extensions"] = {
+            one.name: _digest(one.model_dump(mode="json", by_alias=True)) for one in cluster.arc.extensions
+        }
+        inputs["fluxConfigurations"] = {
+            one.name: _digest(one.model_dump(mode="json", by_alias=True)) for one in settings.flux_configurations
+        }
+        inputs["customLocations"] = {
+            one.name: _digest(one.model_dump(mode="json", by_alias=True)) for one in settings.custom_locations
+        }
+        if proxy is not None:
+            urls = {"httpProxy": proxy.http_proxy, "httpsProxy": proxy.https_proxy}
+            inputs["proxy"] = {key: without_login(url) for key, url in urls.items() if url} | {
+                "noProxy": list(proxy.no_proxy)
+            }
+    return inputs
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,234 @@
+"""Free what the lock files hold for an instance that is gone, or for parts of one: all, or the reason why not.
+
+What a stack's file still asks for stays: its next plan would take the same address again, and an address that is
+free for a while is one that somebody else may get.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import filter as filter_names
+from pathlib import Path
+
+from infra.addresses import read_lock, update_lock
+from infra.addresses.lock import VrrpId
+from infra.addresses.numbers import address_text
+from infra.addresses.vrrp import BRIDGE
+from infra.placement import read_placement_lock, update_placement_lock
+from infra.placement.lock import natural
+from infra.planning import Locks, plan_instance
+from infra.spec import Finding, InstanceSpec, SpecError, load_instance
+from infra.spec.findings import shown
+from infra.spec.machine_names import spellings
+
+_ENDING = ".lock.yaml"
+_OF_A_CLUSTER = re.compile(r"vip|spare|[a-z0-9]+-[0-9]+")  # what follows a cluster's name in the plan's names
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The names to free: of addresses, of machines with places, of VRRP ids; all as the plan has them."""
+
+    addresses: frozenset[str]
+    machines: frozenset[str]
+    vrrp: frozenset[str]
+
+    def freed(self, locks: Locks, stack: str) -> Locks:
+        addresses = locks.addresses.release(stack, self.addresses, vrrp=self.vrrp)
+        return Locks(addresses, locks.placement.release(stack, self.machines))
+
+    def without(self, other: "_Chosen") -> "_Chosen":
+        return _Chosen(self.addresses - other.addresses, self.machines - other.machines, self.vrrp - other.vrrp)
+
+    def __bool__(self) -> bool:
+        return bool(self.addresses or self.machines or self.vrrp)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is freed at one site.
+
+    Attributes:
+        site: The site.
+        chosen: The names.
+        addresses: Address and owner, in order, as they are shown.
+    """
+
+    site: str
+    chosen: _Chosen
+    addresses: tuple[tuple[str, str], ...]
+
+    @property
+    def vrrp_count(self) -> int:
+        """Return how many VRRP ids are freed."""
+        return len(self.chosen.vrrp)
+
+    @property
+    def machine_count(self) -> int:
+        """Return how many machines' places are freed."""
+        return len(self.chosen.machines)
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What is freed, and what of the chosen names stays.
+
+    Attributes:
+        stack: The instance.
+        parts: What is freed, by site.
+        kept: Names that stay, because the stack's file still asks for them.
+    """
+
+    stack: str
+    parts: tuple[Part, ...]
+    kept: tuple[str, ...]
+
+    @property
+    def reason(self) -> str:
+        """Return why names stay; empty where none does."""
+        if not self.kept:
+            return ""
+        more = f" and {len(self.kept) - _MOST_NAMED} more" if len(self.kept) > _MOST_NAMED else ""
+        names = ", ".join(self.kept[:_MOST_NAMED])
+        return f"Pulumi.{self.stack}.yaml still asks for {names}{more}, and its next plan would take them again"
+
+
+def plan_release(directory: Path, stack: str, patterns: Sequence[str]) -> Release:
+    """Return what would be freed.
+
+    Args:
+        directory: The project's folder.
+        stack: The instance.
+        patterns: Names of the plan or of machines, shell patterns of them, or clusters, which stand for all that
+            they have; none is everything.
+
+    Raises:
+        SpecError: A lock can't be read, no lock knows the instance or the names, or the stack's file still asks
+            for all of them.
+    """
+    stack_file = f"Pulumi.{stack}.yaml"
+    is_there = (directory / stack_file).exists()
+    if is_there and not patterns:
+        message = f"{stack_file} is still there: its next plan would take the addresses again"
+        raise _refusal("stack-exists", stack_file, message, "remove the file first, or name what to free")
+    spec = load_instance(stack, directory) if is_there else None
+    known: set[str] = set()
+    parts: list[Part] = []
+    kept: list[str] = []
+    for site in _sites(directory):
+        locks = _locks(directory, site)
+        placed = (name.partition("/")[0] for name in locks.placement.machines)
+        known.update(locks.addresses.instances, placed)
+        chosen = _chosen(locks, stack, patterns)
+        if spec is not None and spec.site == site:
+            wanted = chosen
+            chosen = _without_wanted(spec, locks, chosen)
+            stays = wanted.without(chosen)
+            kept += sorted((stays.addresses | stays.machines | stays.vrrp) - chosen.addresses, key=natural)
+        if chosen:
+            parts.append(Part(site, chosen, _shown(locks, stack, chosen)))
+    release = Release(stack, tuple(parts), tuple(dict.fromkeys(kept)))
+    if parts:
+        return release
+    if kept:
+        remedy = f"remove them from {stack_file} first, or give them other addresses there"
+        raise _refusal("still-asked-for", stack_file, release.reason, remedy)
+    what = f"{', '.join(map(shown, patterns))} of " if patterns else ""
+    raise _refusal(
+        "nothing-to-free",
+        "netplans",
+        f"no lock file knows {what}{shown(stack)}",
+        f"they know: {', '.join(sorted(known)) or 'nobody'}",
+    )
+
+
+def carry_out(release: Release, directory: Path) -> None:
+    """Free it in the lock files; the addresses are used again last.
+
+    Raises:
+        SpecError: A lock can't be read or written.
+    """
+    for part in release.parts:
+        if part.chosen.addresses or part.chosen.vrrp:
+            _free_addresses(directory, release.stack, part)
+        if part.chosen.machines:
+            _free_places(directory, release.stack, part)
+
+
+def _free_addresses(directory: Path, stack: str, part: Part) -> None:
+    path = directory / "netplans" / f"{part.site}{_ENDING}"
+    update_lock(path, lambda lock: lock.release(stack, part.chosen.addresses, vrrp=part.chosen.vrrp))
+
+
+def _free_places(directory: Path, stack: str, part: Part) -> None:
+    path = directory / "hosts" / f"{part.site}{_ENDING}"
+    update_placement_lock(path, lambda lock: lock.release(stack, part.chosen.machines))
+
+
+def _sites(directory: Path) -> list[str]:
+    found = {
+        path.name.removesuffix(_ENDING)
+        for folder in ("netplans", "hosts")
+        for path in (directory / folder).glob(f"*{_ENDING}")
+    }
+    return sorted(found)
+
+
+def _locks(directory: Path, site: str) -> Locks:
+    addresses = read_lock(directory / "netplans" / f"{site}{_ENDING}")
+    return Locks(addresses, read_placement_lock(directory / "hosts" / f"{site}{_ENDING}"))
+
+
+def _chosen(locks: Locks, stack: str, patterns: Sequence[str]) -> _Chosen:
+    start = f"{stack}/"
+    addresses, machines = set(locks.addresses.of_instance(stack)), set(locks.placement.of_instance(stack))
+    vrrp = {one.removeprefix(start) for one in locks.addresses.vrrp if one.startswith(start)}
+    named = addresses | machines | vrrp
+    if patterns:
+        texts = [one for pattern in patterns for one in spellings(pattern, stack)]
+        named = {name for text in texts for name in (*filter_names(sorted(named), text), *_members(text, named))}
+    return _Chosen(frozenset(addresses & named), frozenset(machines & named), frozenset(vrrp & named))
+
+
+def _members(text: str, names: Iterable[str]) -> list[str]:
+    """Return the names that a cluster has, or else a pool, a control plane or the bridge.
+
+    Pools' names have no hyphen, so that `a-b-cp-0` isn't taken for one of cluster a; and cluster a-b goes before a
+    pool b of cluster a.
+    """
+    rests = {name: name.removeprefix(f"{text}-") for name in names if name.startswith(f"{text}-")}
+    of_cluster = [name for name, rest in rests.items() if _OF_A_CLUSTER.fullmatch(rest)]
+    numbered = [name for name, rest in rests.items() if rest.isdecimal()]
+    return [*of_cluster, *numbered] if text == BRIDGE else of_cluster or numbered
+
+
+def _without_wanted(spec: InstanceSpec, locks: Locks, chosen: _Chosen) -> _Chosen:
+    """Return the names without those that the next plan would take again, and without machines that stay."""
+    while True:
+        again = _taken_again(spec, locks, chosen)
+        if not again:
+            return chosen
+        chosen = chosen.without(again)
+
+
+def _taken_again(spec: InstanceSpec, locks: Locks, chosen: _Chosen) -> _Chosen:
+    plan = plan_instance(spec, chosen.freed(locks, spec.name))
+    given = {(one.owner, one.value) for network in plan.addresses.networks for one in network.allocations}
+    had = locks.addresses.of_instance(spec.name)
+    ids = {one.owner: VrrpId(one.vlan, one.id) for one in plan.addresses.vrrp_ids}
+    return _Chosen(
+        frozenset(name for name in chosen.addresses if (name, had[name]) in given),
+        frozenset(chosen.machines & plan.placement.hosts.keys()),
+        frozenset(name for name in chosen.vrrp if ids.get(name) == locks.addresses.vrrp[f"{spec.name}/{name}"]),
+    )
+
+
+def _shown(locks: Locks, stack: str, chosen: _Chosen) -> tuple[tuple[str, str], ...]:
+    after = chosen.freed(locks, stack).addresses.given
+    gone = sorted(locks.addresses.given.keys() - after.keys())
+    return tuple((address_text(address), locks.addresses.given[address].owner) for address in gone)
+
+
+def _refusal(rule: str, path: str, message: str, remedy: str) -> SpecError:
+    return SpecError([Finding(rule, "error", path, message, remedy)])
