@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from infra.kvm.errors import HostError
-from infra.provider.diff import diff
 from infra.provider.kinds import control_plane
 from infra.provider.kinds.control_plane import ControlPlaneKind
 from infra.provider.kinds.node_images import bring, standing
+from infra.resources.changes import diff
 from infra.resources.contract import OnChange
 from infra.resources.control_plane import CONTROL_PLANE, ControlPlaneInputs, ControlPlaneState, Member
 from infra.ssh import CommandError, CommandResult
