@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from infra.cli_output import EXIT_RULE_BROKEN, EXIT_UNREADABLE, Format, echo_findings, errors, json_text, write
+from infra.cli_output import EXIT_RULE_BROKEN, EXIT_UNREADABLE, Format, echo_findings, errors, write
 from infra.cli_site import show_site
-from infra.cli_views import check_loss, find_losses, show_placement, show_release, show_sizes
+from infra.cli_views import check_loss, find_losses, show_explanation, show_placement, show_release, show_sizes
 
 if TYPE_CHECKING:
     from infra.addresses import AddressPlan
@@ -203,7 +203,7 @@ def plan(
     try:
         spec = load_instance(stack, context.obj)
         if question is not None:
-            _explain(question, spec, output, use_lock=not no_lock)
+            show_explanation(question, spec, output, use_lock=not no_lock)
             return
         check_loss(spec, without)
         older = _older(against, spec, use_lock=not no_lock) if against is not None else None
@@ -330,29 +330,6 @@ def _planned(spec: "InstanceSpec", *, no_lock: bool, frozen: bool) -> "Plan":
     from infra.planning import plan_instance, record_instance
 
     return plan_instance(spec) if no_lock else record_instance(spec, frozen=frozen)
-
-
-def _explain(question: str, spec: "InstanceSpec", output: Format, *, use_lock: bool) -> None:
-    from infra.addresses import Lock
-    from infra.addresses.explain import explain
-    from infra.placement import PlacementLock
-    from infra.planning import Locks, plan_instance, read_locks
-
-    locks = read_locks(spec) if use_lock else Locks(Lock(), PlacementLock())
-    plan = plan_instance(spec, locks)
-    hosts = {one.demand.owner: f"{one.host}: {one.why}" for one in plan.placement.placed}
-    explanations = [
-        one.with_fact("host", hosts.get(dict(one.facts).get("owner", "")))
-        for one in explain(question, spec, plan.addresses, locks.addresses)
-    ]
-    if output is Format.JSON:
-        typer.echo(json_text({"explanations": [one.to_json() for one in explanations]}), nl=False)
-        return
-    from rich.console import Console
-
-    from infra.addresses.report.explanation import print_explanations
-
-    print_explanations(explanations, Console())
 
 
 def _in_ci() -> bool:

@@ -115,3 +115,27 @@ def show_placement(plan: "Plan", losses: "Sequence[Loss]", output: Format, targe
     from infra.placement.report.output import render_placement
 
     write(render_placement(plan.placement, output.value, losses, addresses), target)
+
+
+def show_explanation(question: str, spec: "InstanceSpec", output: Format, *, use_lock: bool) -> None:
+    """Say all there is to know of an address or a name."""
+    from infra.addresses import Lock
+    from infra.addresses.explain import explain
+    from infra.placement import PlacementLock
+    from infra.planning import Locks, plan_instance, read_locks
+
+    locks = read_locks(spec) if use_lock else Locks(Lock(), PlacementLock())
+    plan = plan_instance(spec, locks)
+    hosts = {one.demand.owner: f"{one.host}: {one.why}" for one in plan.placement.placed}
+    explanations = [
+        one.with_fact("host", hosts.get(dict(one.facts).get("owner", "")))
+        for one in explain(question, spec, plan.addresses, locks.addresses)
+    ]
+    if output is Format.JSON:
+        typer.echo(json_text({"explanations": [one.to_json() for one in explanations]}), nl=False)
+        return
+    from rich.console import Console
+
+    from infra.addresses.report.explanation import print_explanations
+
+    print_explanations(explanations, Console())

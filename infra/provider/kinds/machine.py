@@ -32,6 +32,7 @@ from infra.provider.kinds.kubernetes_nodes import (
     refuse_other_cluster,
 )
 from infra.provider.kinds.live_moves import MIGRATIONS, bring, may_take_over, migrations_of
+from infra.provider.kinds.machine_state import read_state, state_of
 from infra.provider.operation import Operation
 from infra.provider.values import UNKNOWN
 from infra.resources.changes.machine import decide, restarting
@@ -119,7 +120,7 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
         with self.session(op, connection) as session:
             for machine_type in types:
                 domain = machines.owned_domain(session, machine_type, name, mark)
-                found = _read(session, connection, domain, old) if domain is not None else None
+                found = read_state(session, connection, domain, old) if domain is not None else None
                 if found is not None:
                     return found
         if old is not None and holds_cluster(old):
@@ -205,7 +206,7 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
                 machines.set_memory(domain, inputs.memory_mib)
             if inputs.machine_type == "container" and live.vcpus != inputs.vcpus:
                 machines.set_container_cpus(domain, inputs.vcpus)
-        return _state(session, inputs.connection, domain, inputs)
+        return state_of(session, inputs.connection, domain, inputs)
 
     def _wait(self, op: Operation, made: Made[MachineState]) -> None:
         """Wait until SSH answers at the planned address with the machine's own key, then wipe the seed.
@@ -344,61 +345,3 @@ def _needs_restart(domain: libvirt.virDomain, inputs: MachineInputs) -> bool:
         return False
     live = machines.live_view(domain)
     return (live.vcpus, live.memory_maximum_mib) != (inputs.vcpus, inputs.memory_mib)
-
-
-def _read(
-    session: HostSession, connection: str, domain: libvirt.virDomain, old: MachineState | None
-) -> MachineState | None:
-    view = machines.persistent_view(domain)
-    if machines.is_disk_gone(session, view.record.get("pool", ""), view.name, view.machine_type):
-        return None  # what is left of it can't start; `up` makes it anew
-    return _state(session, connection, domain, old)
-
-
-def _state(
-    session: HostSession, connection: str, domain: libvirt.virDomain, known: MachineInputs | None
-) -> MachineState:
-    """Return what stands; `known` is what was last known or wanted, for what can't be seen now."""
-    persistent, live = machines.persistent_view(domain), machines.live_view(domain)
-    record = persistent.record
-    if not record:
-        raise HostError(
-            f"{connection}: domain {persistent.name} lost azlocal's metadata; restore it with "
-            "`virsh metadata`, or undefine the domain and run `pulumi refresh` and `pulumi up`"
-        )
-    size = machines.disk_gib(session, record["pool"], persistent.name, persistent.machine_type)
-    if size is None and known is None:
-        raise HostError(
-            f"{connection}: the disk of {persistent.name} can't be seen: pool {record['pool']!r} isn't started"
-        )
-    return MachineState(
-        instance=persistent.instance,
-        connection=connection,
-        pool=record["pool"],
-        name=persistent.name,
-        machine_type=persistent.machine_type,
-        image=record["image"],
-        network=persistent.network,
-        mac_address=persistent.mac_address,
-        first_boot=FirstBootInputs.model_validate(record["firstBoot"]),
-        node_secrets=known.node_secrets if known else None,
-        node_settings=known.node_settings if known else None,
-        reached_through=known.reached_through if known else None,
-        vcpus=_changed(live.vcpus, persistent.vcpus, known.vcpus if known else None),
-        memory_mib=_changed(live.memory_mib, persistent.memory_mib, known.memory_mib if known else None),
-        disk_gib=size or (known.disk_gib if known else 0),
-        secure_boot=persistent.secure_boot,
-        tpm=persistent.tpm,
-        seed_digest=record["seedDigest"],
-        running=bool(domain.isActive()),
-        started=machines.started_at(session, domain, persistent.machine_type),
-        migrates_from=known.migrates_from if known else [],
-        migrations=migrations_of(persistent),
-        uuid=persistent.uuid,
-        ssh_host_key=record["sshHostKey"],
-    )
-
-
-def _changed(live: int, persistent: int, known: int | None) -> int:
-    """Of what runs and what the next start would run, return the one that somebody changed by hand."""
-    return persistent if live == known else live
