@@ -20,19 +20,24 @@ OURS = Path(provider.__file__).parent
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return what this process is asked to create from now on."""
+    """Return what this process is asked to create and to delete from now on."""
     asked: list[str] = []
-    create = Servicer.Create
 
-    def noted(self: Servicer, request: object, context: object) -> object:
-        asked.append("create")
-        return create(self, request, context)
+    def note(name: str) -> None:
+        method = getattr(Servicer, name)
 
-    monkeypatch.setattr(Servicer, "Create", noted)
+        def noted(self: Servicer, request: object, context: object) -> object:
+            asked.append(name.lower())
+            return method(self, request, context)
+
+        monkeypatch.setattr(Servicer, name, noted)
+
+    note("Create")
+    note("Delete")
     return asked
 
 
-def up(project: Path, plugin: Path) -> int:
+def up(project: Path, plugin: Path, *options: str) -> int:
     """Make a cluster's identity with the plugin in a folder."""
     (project / "Pulumi.yaml").write_text(_text(plugin))
 
@@ -40,12 +45,22 @@ def up(project: Path, plugin: Path) -> int:
         made = ClusterIdentity("a", None, instance="dev", cluster="a", endpoint="192.0.2.1")
         pulumi.export("hash", made.ca_hash)
 
-    return run("dev", "up", "--yes", "--skip-preview", "--non-interactive", load=lambda: program)
+    return run("dev", "up", "--yes", "--skip-preview", "--non-interactive", *options, load=lambda: program)
 
 
 def test_the_checkouts_own_plugin_is_served_from_here(project: Path, here: list[str]) -> None:
     assert up(project, OURS) == 0
     assert here == ["create"]
+
+
+def test_what_is_replaced_by_hand_is_removed_before_another_of_its_name_is_made(
+    project: Path, here: list[str]
+) -> None:
+    """Else the engine would remove the new one as the old one."""
+    assert up(project, OURS) == 0
+    here.clear()
+    assert up(project, OURS, "--replace", "urn:pulumi:dev::toy::azlocal:index:ClusterIdentity::a") == 0
+    assert here == ["delete", "create"]
 
 
 def test_another_plugin_is_the_engines_to_start(project: Path, here: list[str]) -> None:

@@ -64,6 +64,7 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
         super().__init__(hosts)
         self._adopts = standing is not None
         self._migrating = threading.Lock()
+        self._made: set[tuple[str, str]] = set()
 
     def check(self, inputs: dict[str, Any], unknown: frozenset[str]) -> list[Fault]:
         """Fill in the digest of the seed, so that preview shows when a change reaches the machine through it."""
@@ -105,6 +106,7 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
                 op.status("taking over the machine that stands")
             state = self._settle(op, session, domain, inputs, mark)
         made = self.made(state)
+        self._made.add((state.connection, state.name))
         self._wait(op, made)
         return made
 
@@ -147,8 +149,12 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
     def remove(self, op: Operation, old: MachineState) -> None:
         """Remove domain, disk, seed, NVRAM and TPM state.
 
-        What is to be removed may be what a migration left behind, and the machine itself have come back since.
+        What is to be removed may be what a migration left behind, and the machine itself have come back since. Or
+        a machine that may migrate was replaced by hand: the engine then makes the replacement first.
         """
+        if (old.connection, old.name) in self._made:
+            op.info(f"{old.name} has its replacement in its place, which stays")
+            return
         mark = mark_for(op, old.instance)
         with self.session(op, old.connection) as session:
             domain = machines.owned_domain(session, old.machine_type, old.name, mark)
