@@ -27,7 +27,7 @@ def off(project: Project) -> None:
     def put(content: Any) -> None:
         for number, host in enumerate(content["hosts"], 11):
             if "+ssh" in host["connection"]:
-                host["connection"] = f"qemu+ssh://root@127.0.0.{number}:9/system"
+                host["connection"] = f"qemu+ssh://root@127.0.0.1:{number}/system"
 
     change(project.directory / "hosts" / f"{project.stack}.yaml", put)
 
