@@ -120,7 +120,13 @@ def _named(facts: Facts) -> Iterator[tuple[FileKind, KeyPath, str, AddressRange]
 
 
 def _is_judged_elsewhere(one: Occupant) -> bool:
-    """Tell whether an address needn't be anybody's: ssh reaches this machine, and examples, at such a one."""
+    """Tell whether an address needn't be anybody's.
+
+    ssh reaches this machine, and examples, at such a one; and this machine alone asks Azure Resource Manager, of a
+    cloud that may answer behind a tunnel which ends here.
+    """
+    if one.path == ("arc", "resourceManager"):
+        return overlap(one.span, _LOOPBACK) is not None
     if one.use == "host" and one.path[-1] != "managementAddress":
         block = unusable(one.span)
         is_own = overlap(one.span, _LOOPBACK) is not None and one.path[-1] == "connection"
