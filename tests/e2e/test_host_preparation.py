@@ -252,7 +252,9 @@ def site(host: UnpreparedHost, folder: Path) -> Project:
         "clusters": [],
     }
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "key")], check=True)
-    project.write(config=config, hosts=hosts, netplan=NETPLAN)
+    # The host has an address of what is the pool of other tests' instances: it is a machine of theirs.
+    infrastructure = NETPLAN["infrastructure"] | {"pool": {"start": address(0, 50), "end": address(0, 60)}}
+    project.write(config=config, hosts=hosts, netplan=NETPLAN | {"infrastructure": infrastructure})
     project.init()
     return project
 

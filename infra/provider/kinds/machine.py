@@ -125,6 +125,9 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
                 found = read_state(session, connection, domain, old) if domain is not None else None
                 if found is not None:
                     return found
+            if old is not None and old.machine_type == "container":
+                # Whoever removed it by hand left them, and from now on nobody knows its name.
+                machines.remove_control_groups(session, [name], mark)
         if old is not None and holds_cluster(old):
             op.warning(lost_control_plane(old))
             return old.model_copy(update={"running": False, "started": 0})
