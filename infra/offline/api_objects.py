@@ -26,7 +26,7 @@ from infra.provider.values import UNKNOWN, Path, Properties
 _TAKEN_OVER: Final = ("kubectl", "before-first-apply", "pulumi-kubernetes", "pulumi-resource-kubernetes")
 _NO_DRY_RUN: Final = frozenset({400, 403})  # a webhook that can't, a user who may not
 _DECIDED_LATER: Final = ("uid", "resourceVersion", "creationTimestamp", "generation")
-_TRIES: Final = 5  # for a namespace or a kind that is being made at the same time
+_TRIES: Final = 6  # half a minute, for a namespace or a kind that is being made at the same time
 
 
 @dataclass
