@@ -30,13 +30,13 @@ def show_sizes(directory: Path, stack: str, output: Format, target: Path | None)
     from infra.addresses.lock import read_lock
     from infra.addresses.sizing import size_instance
     from infra.spec import SpecError
-    from infra.spec.loader import load_netplan, load_stack
+    from infra.spec.loader import addresses_lock, load_netplan, load_stack
 
     if output not in {Format.TABLE, Format.JSON}:
         raise typer.BadParameter(f"--size can't be shown as {output}; use table or json", param_hint="--format")
     try:
         config, document, hosts = load_stack(stack, directory)
-        lock = read_lock(directory / "netplans" / f"{config.site}.lock.yaml")
+        lock = read_lock(addresses_lock(directory, config.site))
         netplan = load_netplan(config.site, directory)
         sizing = size_instance(stack, config, document, hosts, netplan, lock)
     except SpecError as error:

@@ -19,9 +19,9 @@ from infra.placement.lock import natural
 from infra.planning import Locks, plan_instance
 from infra.spec import Finding, InstanceSpec, SpecError, load_instance
 from infra.spec.findings import shown
+from infra.spec.loader import LOCK_ENDING, addresses_lock, hosts_lock
 from infra.spec.machine_names import spellings
 
-_ENDING = ".lock.yaml"
 _OF_A_CLUSTER = re.compile(r"vip|spare|[a-z0-9]+-[0-9]+")  # what follows a cluster's name in the plan's names
 _MOST_NAMED = 5
 
@@ -157,27 +157,26 @@ def carry_out(release: Release, directory: Path) -> None:
 
 
 def _free_addresses(directory: Path, stack: str, part: Part) -> None:
-    path = directory / "netplans" / f"{part.site}{_ENDING}"
+    path = addresses_lock(directory, part.site)
     update_lock(path, lambda lock: lock.release(stack, part.chosen.addresses, vrrp=part.chosen.vrrp))
 
 
 def _free_places(directory: Path, stack: str, part: Part) -> None:
-    path = directory / "hosts" / f"{part.site}{_ENDING}"
+    path = hosts_lock(directory, part.site)
     update_placement_lock(path, lambda lock: lock.release(stack, part.chosen.machines))
 
 
 def _sites(directory: Path) -> list[str]:
     found = {
-        path.name.removesuffix(_ENDING)
+        path.name.removesuffix(LOCK_ENDING)
         for folder in ("netplans", "hosts")
-        for path in (directory / folder).glob(f"*{_ENDING}")
+        for path in (directory / folder).glob(f"*{LOCK_ENDING}")
     }
     return sorted(found)
 
 
 def _locks(directory: Path, site: str) -> Locks:
-    addresses = read_lock(directory / "netplans" / f"{site}{_ENDING}")
-    return Locks(addresses, read_placement_lock(directory / "hosts" / f"{site}{_ENDING}"))
+    return Locks(read_lock(addresses_lock(directory, site)), read_placement_lock(hosts_lock(directory, site)))
 
 
 def _chosen(locks: Locks, stack: str, patterns: Sequence[str]) -> _Chosen:

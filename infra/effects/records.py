@@ -113,17 +113,7 @@ def records_of(spec: InstanceSpec, plan: Plan) -> tuple[Record, ...] | None:
     """Return what resources are told by a plan; None where it isn't sound."""
     if not plan.addresses.ok or not plan.placement.ok:
         return None
-    return declare(spec, build_topology(spec, plan.addresses, plan.placement))
-
-
-def declare(spec: InstanceSpec, topology: Topology) -> tuple[Record, ...]:
-    """Return what the program would declare.
-
-    Args:
-        spec: What people wrote.
-        topology: What was decided of it.
-    """
-    return tuple(_records(spec, topology))
+    return tuple(_records(spec, build_topology(spec, plan.addresses, plan.placement)))
 
 
 def _records(spec: InstanceSpec, topology: Topology) -> Iterator[Record]:
@@ -174,11 +164,6 @@ def _records(spec: InstanceSpec, topology: Topology) -> Iterator[Record]:
         yield Record(MACHINE, machine.owner, inputs, about)
 
 
-def _tag(image: str) -> Any:
-    del image
-    return later("the node image")
-
-
 def _keys(spec: InstanceSpec) -> Any:
     """Return the login keys; a stand-in where they can't be read here."""
     try:
@@ -208,15 +193,12 @@ def _cluster(cluster: Cluster) -> dict[str, Any]:
     }
     if cluster.arc is not None:
         settings, proxy = cluster.arc.settings, cluster.arc.proxy
-        inputs["extensions"] = {
-            one.name: _digest(one.model_dump(mode="json", by_alias=True)) for one in cluster.arc.extensions
-        }
-        inputs["fluxConfigurations"] = {
-            one.name: _digest(one.model_dump(mode="json", by_alias=True)) for one in settings.flux_configurations
-        }
-        inputs["customLocations"] = {
-            one.name: _digest(one.model_dump(mode="json", by_alias=True)) for one in settings.custom_locations
-        }
+        for key, listed in (
+            ("extensions", cluster.arc.extensions),
+            ("fluxConfigurations", settings.flux_configurations),
+            ("customLocations", settings.custom_locations),
+        ):
+            inputs[key] = {one.name: _digest(one.model_dump(mode="json", by_alias=True)) for one in listed}
         if proxy is not None:
             urls = {"httpProxy": proxy.http_proxy, "httpsProxy": proxy.https_proxy}
             inputs["proxy"] = {key: without_login(url) for key, url in urls.items() if url} | {

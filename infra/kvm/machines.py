@@ -62,10 +62,16 @@ def owned_domain(
     return domain
 
 
-def owned_domains(session: HostSession, mark: Mark) -> Iterator[libvirt.virDomain]:
-    """Yield every domain of a host that is ours; somebody else's may be gone while we look."""
+def owned_domains(session: HostSession, mark: Mark, flags: int = 0) -> Iterator[libvirt.virDomain]:
+    """Yield every domain of a host that is ours; somebody else's may be gone while we look.
+
+    Args:
+        session: The host.
+        mark: Ours.
+        flags: Of virConnectListAllDomains, for some of them only.
+    """
     for driver in (session.qemu, session.lxc):
-        for domain in driver.listAllDomains():
+        for domain in driver.listAllDomains(flags):
             # Asked of the handle alone, for that reason.
             if mark.owns("domain", domain.name(), domain.UUIDString()):
                 yield domain

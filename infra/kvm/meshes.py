@@ -102,7 +102,7 @@ def ensure_at_boot(
 ) -> None:
     """Have a host make tunnel, guard and gateway again whenever it starts the network."""
     device = _device(mark, name)
-    rules = [*_guard_rules(_guard(mark, name), tunnel)]
+    rules = _guard_rules(_guard(mark, name), tunnel)
     if gateway is not None:
         rules += _gateway_rules(_table(mark, name), gateway)
     # The guard first: nobody else is on the network before it stands.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from infra.kvm.ownership import Mark
-from infra.ssh import FileMissing, Shell
+from infra.ssh import Shell, read_if_there
 
 FOLDER: Final = "/etc/libvirt/hooks/network.d"
 _END: Final = "azlocal-end-of-input"
@@ -38,10 +38,10 @@ class HookCommand:
 def install_hook(shell: Shell, network: str, mark: Mark, commands: Iterable[HookCommand]) -> None:
     """Have a host run commands when the network is started."""
     path, script = _path(mark, network), _script(network, commands)
-    try:
-        if shell.read_file(path) == script:
-            return
-    except FileMissing:
+    found = read_if_there(shell, path)
+    if found == script:
+        return
+    if found is None:
         shell.make_directory(FOLDER)
     shell.write_file(path, script, mode=0o755)
 

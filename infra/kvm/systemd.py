@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from infra.ssh import FileMissing, Shell
+from infra.ssh import Shell, read_if_there
 
 _RUNS: Final = "/run/systemd/system"
 """There only where systemd is the init (sd_booted(3))."""
@@ -20,11 +20,8 @@ def is_init(shell: Shell) -> bool:
 def install_unit(shell: Shell, name: str, content: str) -> None:
     """Have a unit at each boot from the next one on; what runs now is left alone."""
     path = f"{_UNITS}/{name}"
-    try:
-        if shell.read_file(path).decode() == content:
-            return
-    except FileMissing:
-        pass
+    if read_if_there(shell, path) == content.encode():
+        return
     shell.write_file(path, content.encode(), mode=0o644)
     shell.run(["systemctl", "daemon-reload"])
     shell.run(["systemctl", "--quiet", "enable", "--", name])

@@ -4,7 +4,7 @@ import re
 from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 from pydantic import ValidationError
 
@@ -43,6 +43,19 @@ class Sources:
         return (self.hosts if file == "hosts" else self.netplan).where(path)
 
 
+LOCK_ENDING: Final = ".lock.yaml"
+
+
+def addresses_lock(directory: Path, site: str) -> Path:
+    """Return where a site's addresses are recorded, in a project's folder."""
+    return directory / "netplans" / f"{site}{LOCK_ENDING}"
+
+
+def hosts_lock(directory: Path, site: str) -> Path:
+    """Return where it is recorded which host each of a site's machines is on, in a project's folder."""
+    return directory / "hosts" / f"{site}{LOCK_ENDING}"
+
+
 @dataclass(frozen=True, slots=True)
 class InstanceSpec:
     """What people wrote about one instance.
@@ -71,12 +84,12 @@ class InstanceSpec:
     @property
     def lock_path(self) -> Path:
         """Return where the site's addresses are recorded."""
-        return self.directory / "netplans" / f"{self.site}.lock.yaml"
+        return addresses_lock(self.directory, self.site)
 
     @property
     def hosts_lock_path(self) -> Path:
         """Return where it is recorded which host each of the site's machines is on."""
-        return self.directory / "hosts" / f"{self.site}.lock.yaml"
+        return hosts_lock(self.directory, self.site)
 
     @property
     def standing_hosts(self) -> list[HostSpec]:

@@ -34,7 +34,7 @@ from infra.ssh.machine import machine_shell
 from infra.ssh.options import parse_target
 from infra.ssh.process import Process
 from infra.ssh.shared import Shared
-from infra.ssh.shell import DIAL_SECONDS, CommandResult, Connection, Dial, Shell
+from infra.ssh.shell import DIAL_SECONDS, CommandResult, Connection, Dial, Shell, read_if_there
 from infra.ssh.sudo import RootShell
 from infra.ssh.tunnel import port_tunnel
 
@@ -72,6 +72,7 @@ __all__ = [
     "fingerprint",
     "machine_shell",
     "port_tunnel",
+    "read_if_there",
     "root_shell",
     "shell_for",
     "wait_for_host_key",

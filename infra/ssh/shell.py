@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from infra.ssh.errors import CommandError, FileError
+from infra.ssh.errors import CommandError, FileError, FileMissing
 from infra.ssh.process import Process
 
 COMMAND_SECONDS: Final = 60.0
@@ -109,6 +109,14 @@ class Shell(Protocol):
 
     def close(self) -> None:
         """Release what is open. The shell may be used again afterwards."""
+
+
+def read_if_there(shell: Shell, path: str) -> bytes | None:
+    """Return a file's content, None where there is none."""
+    try:
+        return shell.read_file(path)
+    except FileMissing:
+        return None
 
 
 def checked(host: str, result: CommandResult, check: bool) -> CommandResult:

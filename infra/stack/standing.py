@@ -16,9 +16,8 @@ from infra.kvm.claim import Claim, read_claim, unclaimed
 from infra.kvm.connection import Hosts, HostSession
 from infra.kvm.domain_xml import DomainView
 from infra.kvm.ownership import Mark
-from infra.kvm.storage import find_pool, pool_directory
 from infra.provider.kinds.cluster_base import logged_in
-from infra.provider.kinds.host_owner import VOLUMES, pool_name
+from infra.provider.kinds.host_owner import standing_directory
 from infra.provider.standing import StandingCluster
 from infra.resources.control_plane import Member
 from infra.ssh import ShellError
@@ -126,11 +125,10 @@ def look(topology: Topology, stack: str) -> list[StandingHost]:
 
 
 def _host(session: HostSession, host: Host, mark: Mark) -> StandingHost | None:
-    pool = find_pool(session.qemu, pool_name(mark.instance))
-    stands = pool is not None and mark.owns("pool", pool.name(), pool.UUIDString())
-    directory = pool_directory(pool).removesuffix(VOLUMES) if pool and stands else host.storage_directory
+    standing = standing_directory(session, mark)
+    directory = standing or host.storage_directory
     claim = read_claim(session.shell, directory)
-    if claim is None and not stands:
+    if claim is None and standing is None:
         return None
     found = [
         StandingMachine(host.name, machines.persistent_view(domain), bool(domain.isActive()))

@@ -9,7 +9,7 @@ from typing import Final
 from infra.kvm.preparation import parse
 from infra.kvm.preparation.parse import Distribution, Link, Route
 from infra.kvm.preparation.wanted import Wanted
-from infra.ssh import FileMissing, Shell
+from infra.ssh import Shell, read_if_there
 
 SECONDS: Final = 20.0
 """For one question; a host that needs longer is ill."""
@@ -132,10 +132,8 @@ def _is_true(shell: Shell, *argv: str) -> bool:
 
 
 def _text(shell: Shell, path: str) -> str | None:
-    try:
-        return shell.read_file(path).decode(errors="replace")
-    except FileMissing:
-        return None
+    found = read_if_there(shell, path)
+    return None if found is None else found.decode(errors="replace")
 
 
 def _libvirt_listens(shell: Shell) -> bool:

@@ -23,7 +23,7 @@ from infra.kvm.preparation.facts import HostFacts, read_links, read_routes
 from infra.kvm.preparation.netplan import Design
 from infra.kvm.preparation.parse import Link, Route
 from infra.kvm.preparation.wanted import Wanted
-from infra.ssh import FileMissing, Shell, ShellError
+from infra.ssh import Shell, ShellError, read_if_there
 
 TRIAL_SECONDS: Final = 90.0
 """How long the host waits for our word. A switch port with spanning tree takes up to 50 s to forward again."""
@@ -273,14 +273,12 @@ def _wait_for_rollback(reach: Reach, trial: Trial, reason: str) -> None:
 
 def _status(shell: Shell, trial: Trial) -> str | None:
     """Return how the trial stands; None when its folder is gone, as after a reboot."""
-    try:
-        return shell.read_file(f"{trial.folder}/status").decode().strip()
-    except FileMissing:
-        return "started" if shell.exists(f"{trial.folder}/guard.sh") else None
+    found = read_if_there(shell, f"{trial.folder}/status")
+    if found is not None:
+        return found.decode().strip()
+    return "started" if shell.exists(f"{trial.folder}/guard.sh") else None
 
 
 def _log(shell: Shell, trial: Trial) -> str:
-    try:
-        return shell.read_file(f"{trial.folder}/log").decode(errors="replace").strip()[-_TOLD:]
-    except FileMissing:
-        return "it says nothing"
+    found = read_if_there(shell, f"{trial.folder}/log")
+    return "it says nothing" if found is None else found.decode(errors="replace").strip()[-_TOLD:]

@@ -13,7 +13,7 @@ from infra.kvm.facts import read_facts
 from infra.kvm.limits import raise_shared_limits
 from infra.kvm.networks import remove_network
 from infra.kvm.ownership import Mark
-from infra.kvm.storage import ensure_pool, find_pool, pool_directory, remove_pool
+from infra.kvm.storage import ensure_pool, find_pool, remove_pool
 from infra.provider.kind import Changes, Made
 from infra.provider.kinds.base import HostedKind, mark_for, parse_id
 from infra.provider.kinds.host_owner import (
@@ -24,6 +24,7 @@ from infra.provider.kinds.host_owner import (
     give_up_possession,
     imported_owner,
     pool_name,
+    standing_directory,
     take_possession,
 )
 from infra.provider.operation import Operation
@@ -108,17 +109,16 @@ class HostKind(HostedKind[HostInputs, HostState]):
         from infra.provider.kinds.host_preparation import is_prepared
 
         connection, instance = parse_id(id, "local")
-        name = pool_name(instance)
+        mark = mark_for(op, instance)
         with self.session(op, connection) as session:
-            pool = find_pool(session.qemu, name)
-            if pool is None or not mark_for(op, instance).owns("pool", name, pool.UUIDString()):
+            directory = standing_directory(session, mark)
+            if directory is None:
                 return None
             if old:
                 known = HostInputs(**old.model_dump(include=set(HostInputs.model_fields)))
                 inputs = known.model_copy(update={"owner": check_still_ours(session.shell, known)})
                 chosen = (old.machine_type, old.machine_type_reason)
             else:
-                directory = pool_directory(pool).removesuffix(VOLUMES)
                 inputs = HostInputs(
                     instance=instance,
                     name=op.urn.rsplit("::", 1)[-1],
@@ -127,7 +127,7 @@ class HostKind(HostedKind[HostInputs, HostState]):
                     owner=imported_owner(session.shell, directory),
                 )
                 chosen = _choose(session, inputs)
-            prepared = is_prepared(session, inputs, mark_for(op, instance))
+            prepared = is_prepared(session, inputs, mark)
             return _state(session, inputs, chosen, prepared=prepared)
 
     def update(self, op: Operation, id: str, old: HostState, inputs: HostInputs) -> HostState:

@@ -24,6 +24,15 @@ def pool_name(instance: str) -> str:
     return f"azlocal-{instance}"
 
 
+def standing_directory(session: HostSession, mark: Mark) -> str | None:
+    """Return the storage directory of an instance on a host, as its pool tells; None where it has none there."""
+    name = pool_name(mark.instance)
+    pool = find_pool(session.qemu, name)
+    if pool is None or not mark.owns("pool", name, pool.UUIDString()):
+        return None
+    return pool_directory(pool).removesuffix(VOLUMES)
+
+
 def check_owner(shell: Shell, inputs: HostInputs) -> bool:
     """Return whether another state has the instance on the host, and the user lets it go for this one.
 
@@ -63,13 +72,10 @@ def take_possession(
     """
     if inputs.owner is None:
         return Possession()
-    shell, directory = session.shell, inputs.storage_directory
-    pool = find_pool(session.qemu, pool_name(inputs.instance))
-    stands = pool is not None and mark.owns("pool", pool.name(), pool.UUIDString())
-    if pool is not None and stands:
-        directory = pool_directory(pool).removesuffix(VOLUMES)
+    shell, standing = session.shell, standing_directory(session, mark)
+    directory = standing or inputs.storage_directory
     found = read_claim(shell, directory)
-    if found is None and stands and anew:
+    if found is None and standing and anew:
         found = unclaimed(inputs.instance, mark.stack)
     ours = Claim(inputs.owner, inputs.instance, mark.stack, who_is_here())
     if _may_go(shell, found, inputs.owner):

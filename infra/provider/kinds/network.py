@@ -11,7 +11,7 @@ import libvirt
 from infra.kvm import meshes
 from infra.kvm.connection import HostSession
 from infra.kvm.errors import HostError, NotOurs
-from infra.kvm.machines import live_view
+from infra.kvm.machines import live_view, owned_domains
 from infra.kvm.network_hook import has_hook
 from infra.kvm.networks import NetworkDefinition, owned_network, remove_network
 from infra.kvm.ownership import Mark
@@ -133,13 +133,10 @@ class NetworkKind(HostedKind[NetworkInputs, NetworkState]):
 
 def _plug_in_machines(session: HostSession, inputs: NetworkInputs, mark: Mark) -> None:
     """Put the interfaces of our running machines back on the bridge: libvirt forgets them with the old one."""
-    for driver in (session.qemu, session.lxc):
-        for domain in driver.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
-            if not mark.owns("domain", domain.name(), domain.UUIDString()):
-                continue  # somebody else's: left alone, and perhaps gone by now
-            view = live_view(domain)
-            if view.network == inputs.name and view.interface_device:
-                session.shell.run(["ip", "link", "set", "dev", view.interface_device, "master", inputs.bridge])
+    for domain in owned_domains(session, mark, libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+        view = live_view(domain)
+        if view.network == inputs.name and view.interface_device:
+            session.shell.run(["ip", "link", "set", "dev", view.interface_device, "master", inputs.bridge])
 
 
 def _definition(inputs: NetworkInputs) -> NetworkDefinition:
