@@ -28,8 +28,8 @@ IMAGE = "docker.io/library/busybox:latest"
 EVERYWHERE = [{"operator": "Exists"}]
 """Tolerations of a pod that runs on a control plane too."""
 
-DOWN_SECONDS = 60
-"""Less than any wait for an API server, and for a busy machine far more than a cluster's end takes."""
+DOWN_SECONDS = 180
+"""Less than any wait for an API server or for Azure, of which there is one per object: what `down` is spared."""
 
 Answer = TypeVar("Answer")
 

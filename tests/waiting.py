@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +25,21 @@ def eventually(ask: Callable[[], Answer], what: str, seconds: float = 90, *, eve
         assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
         time.sleep(every)
     return answer
+
+
+@contextmanager
+def waits_less_than(seconds: float, why: str = "") -> Iterator[None]:
+    """Require that the block doesn't sit through a wait of known length; how fast it is, `make bench` says.
+
+    Args:
+        seconds: the wait that is to be spared: a time limit, a pause, the other side's sleep. A busy machine may
+            take all of it.
+        why: what it means where it happens after all.
+    """
+    started = time.monotonic()
+    yield
+    took = time.monotonic() - started
+    assert took < seconds, f"it took {took:.0f} s, and a wait of {seconds:.0f} s was to be spared. {why}".rstrip()
 
 
 def has_ended(pid: int) -> bool:

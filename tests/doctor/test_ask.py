@@ -30,6 +30,7 @@ from infra.ssh import (
 )
 from infra.ssh.process import Process
 from tests.doctor.samples import healthy, wanted
+from tests.waiting import waits_less_than
 
 Publish = Callable[[HostFacts], None]
 
@@ -54,10 +55,8 @@ def test_a_command_that_fails_says_how() -> None:
 
 
 def test_a_command_that_hangs_is_ended() -> None:
-    started = time.monotonic()
-    with pytest.raises(Unlearned, match="didn't end within 0 s"):
+    with waits_less_than(30), pytest.raises(Unlearned, match="didn't end within 0 s"):
         local().output(["sleep", "30"], seconds=0.2)
-    assert time.monotonic() - started < 5
 
 
 def test_a_host_that_ends_nothing_is_lost() -> None:
@@ -191,12 +190,14 @@ def test_a_host_that_hangs_keeps_nobody(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(survey, "gather", gather)
     monkeypatch.setattr(survey, "_GRACE_SECONDS", 0.2)
     instance = wanted(3)
-    started = time.monotonic()
-    seen: list[tuple[str, str]] = []
-    found = survey.ask_all(
-        instance, instance.hosts, Asked((), (), 0.3, False), lambda host, doing, **_: seen.append((host, doing))
-    )
-    assert time.monotonic() - started < 5
+    with waits_less_than(30):
+        seen: list[tuple[str, str]] = []
+        found = survey.ask_all(
+            instance,
+            instance.hosts,
+            Asked((), (), 0.3, False),
+            lambda host, doing, **_: seen.append((host, doing)),
+        )
     never.set()
     assert found["node1"].access.message.startswith("the host said nothing")
     assert found["node2"].access.stage == found["node3"].access.stage == "reached"
@@ -276,9 +277,8 @@ def test_a_check_that_fails_itself_hides_no_other(monkeypatch: pytest.MonkeyPatc
 def test_no_connection_is_a_traceback(connection: str, capfd: pytest.CaptureFixture[str]) -> None:
     instance = wanted(1)
     host = replace(instance.hosts[0], connection=connection)
-    started = time.monotonic()
-    found = survey.ask_all(instance, [host], Asked((), (), 20, False), lambda *_, **__: None)["node1"]
-    assert time.monotonic() - started < 20
+    with waits_less_than(20):
+        found = survey.ask_all(instance, [host], Asked((), (), 20, False), lambda *_, **__: None)["node1"]
     assert found.access.stage == "unreachable"
     assert "said nothing" not in found.access.message
     assert "azlocal itself" not in found.access.message

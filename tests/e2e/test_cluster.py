@@ -54,6 +54,7 @@ from tests.instance import INSTANCE, address, on, power_off, projects, virsh
 from tests.leftovers import leftovers
 from tests.project import ROOT, Project, Run
 from tests.provider.test_kinds import operation
+from tests.waiting import waits_less_than
 
 pytestmark = [pytest.mark.e2e, pytest.mark.chain]
 
@@ -534,7 +535,7 @@ def fails(project: Project, **cluster: Any) -> Failure:
     assert "Traceback" not in run.output
     took = time.monotonic() - started
     # By far less than the default of many minutes; a busy machine takes its time for what isn't the wait.
-    assert took < MINUTES * 60 + 135, f"{took:.0f} s, though the cluster's limit is {MINUTES} min"
+    assert took < MINUTES * 60 + 300, f"{took:.0f} s, though the cluster's limit is {MINUTES} min"
     found = re.search(
         r"isn't ready; it lacks:(.*?)Logs of its pods and machines are in (\S+)\. ", run.output, re.DOTALL
     )
@@ -675,10 +676,9 @@ def test_a_cluster_whose_machines_are_off_is_removed_quickly_and_leaves_the_othe
     for machine in (b.control_plane, b.worker):
         power_off(machine)
     project.edit(clusters=[kubernetes_cluster()])
-    started = time.monotonic()
-    project.settle().expect()
-    project.up().expect()
-    assert time.monotonic() - started < DOWN_SECONDS
+    with waits_less_than(DOWN_SECONDS):
+        project.settle().expect()
+        project.up().expect()
     assert [one for one in leftovers(INSTANCE) if f"{INSTANCE}-b-" in one] == []
     assert list(STORAGE.glob(f"*/{INSTANCE}-b-*")) == [], "its disks and seeds are gone"
     assert list(STORAGE.glob(f"*/{INSTANCE}-a-*")) != [], "where the other cluster's are"
@@ -694,8 +694,7 @@ def test_a_cluster_whose_api_server_is_silent_is_taken_down_quickly_and_leaves_n
     """Silence is the slowest way to be unreachable."""
     api_server("-I", made)
     eventually(lambda: made.a.run("get", "--raw", "/livez", "--request-timeout=2s").returncode != 0, "silence", 30)
-    started = time.monotonic()
-    made.project.settle("--before-destroy").expect()
-    made.project.destroy().expect()
-    assert time.monotonic() - started < DOWN_SECONDS
+    with waits_less_than(DOWN_SECONDS):
+        made.project.settle("--before-destroy").expect()
+        made.project.destroy().expect()
     assert leftovers(INSTANCE) == []

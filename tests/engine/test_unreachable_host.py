@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import yaml
 
 from tests.engine.node_image import plain_image
 from tests.project import example
+from tests.waiting import waits_less_than
 
 pytestmark = pytest.mark.engine
 
@@ -22,10 +22,9 @@ def test_a_host_that_does_not_answer_is_named_quickly(tmp_path: Path) -> None:
     content = yaml.safe_load(hosts.read_text())
     content["hosts"][0] |= {"connection": "qemu+ssh://root@127.0.0.1:1/system", "managementAddress": "10.197.40.2"}
     hosts.write_text(yaml.safe_dump(content))
-    started = time.monotonic()
-    run = project.up()
-    assert run.code != 0
-    assert time.monotonic() - started < 60
+    with waits_less_than(120):
+        run = project.up()
+        assert run.code != 0
     assert "no connection to 127.0.0.1 port 1" in run.output
     assert "Traceback" not in run.output
     assert project.kinds().keys() & {"Host", "Network", "Image", "Machine"} == set(), run.output

@@ -28,7 +28,7 @@ from tests.lab.conftest import MakeLab, standing_lab
 from tests.lab.host import LabHost
 from tests.lab.lab import Lab
 from tests.lab.site import hosts_file, netplan, stack
-from tests.waiting import eventually
+from tests.waiting import eventually, waits_less_than
 
 pytestmark = pytest.mark.lab
 
@@ -169,9 +169,8 @@ def test_faults_of_hosts_and_of_their_networks(make_lab: MakeLab, tmp_path: Path
         node3.stop_daemon("libvirtd")
         node3.start_daemon("libvirtd")
         site.hosts["hosts"][3]["memoryGiB"] = 4096
-        started = time.monotonic()
-        after = site.problems()
-        assert time.monotonic() - started < BOUND
+        with waits_less_than(BOUND):
+            after = site.problems()
     before["node2"].discard("packages")
     new = {name: found - before[name] for name, found in after.items()}
     assert new == {
@@ -187,7 +186,7 @@ def test_faults_of_hosts_and_of_their_networks(make_lab: MakeLab, tmp_path: Path
     assert all(one["remedy"] for one in site.checks() if one["status"] in ("failed", "warning"))
 
 
-BOUND = HOST_SECONDS + 15
+BOUND = HOST_SECONDS + 60
 """A busy machine takes long; beyond this the doctor doesn't keep its word."""
 
 LABS = {
@@ -275,9 +274,8 @@ def logins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Pro
         user["connection"] = f"qemu+ssh://ann@{lab.hosts[-1].address}/system"
         site.hosts["hosts"] += [twin, user]
         _lock_out(lab)
-        started = time.monotonic()
-        found = site.problems()
-        assert time.monotonic() - started < BOUND
+        with waits_less_than(BOUND):
+            found = site.problems()
         yield site, found
 
 
@@ -373,9 +371,8 @@ def test_a_cable_that_is_cut_while_it_looks(lab: Lab, tmp_path: Path, monkeypatc
 
     monkeypatch.setattr("infra.doctor.survey.gather", cut)
     monkeypatch.setattr("infra.doctor.survey.HOST_SECONDS", 20.0)
-    started = time.monotonic()
-    found = site.problems()
-    assert time.monotonic() - started < BOUND - HOST_SECONDS + 20
+    with waits_less_than(BOUND - HOST_SECONDS + 20):
+        found = site.problems()
     node1.restore_link()
     assert "reachable" in found["node1"]
     assert "Does the host hang, or did its network go?" in site.seen("node1", "reachable")

@@ -26,7 +26,7 @@ from tests.lab.host import LabHost
 from tests.lab.lab import Lab
 from tests.lab.leftovers import lab_leftovers
 from tests.lab.marks import LabError, check_name
-from tests.waiting import eventually
+from tests.waiting import eventually, waits_less_than
 
 ROOT = Path(__file__).parents[2]
 
@@ -128,9 +128,8 @@ class TestReal:
         shell.run(["sh", "-c", "echo kept > /var/lib/azlocal/kept; setsid sleep 1000 >/dev/null 2>&1 &"])
         key = first.host_key
 
-        started = time.monotonic()
-        first.power_off()
-        assert time.monotonic() - started < 10
+        with waits_less_than(60):
+            first.power_off()
         assert not first.answers()
         with pytest.raises(LabError, match="is off"):
             first.run("true")
@@ -219,11 +218,10 @@ class TestHostKeys:
         with _session(host) as session:
             session.qemu.getHostname()
             host.power_off()
-            started = time.monotonic()
-            with pytest.raises(libvirt.libvirtError) as loss:
-                session.qemu.getHostname()
-            assert is_connection_lost(loss.value)
-            assert time.monotonic() - started < 60
+            with waits_less_than(180):
+                with pytest.raises(libvirt.libvirtError) as loss:
+                    session.qemu.getHostname()
+                assert is_connection_lost(loss.value)
             with pytest.raises(libvirt.libvirtError) as again:
                 session.qemu.getHostname()
             assert is_connection_lost(again.value)

@@ -127,7 +127,7 @@ def test_another_machines_key_is_borne_for_a_while_then_named(server: Server) ->
             port=server.port,
             grace=0.5,
         )
-    assert 0.5 < time.monotonic() - started < 5
+    assert 0.5 < time.monotonic() - started < 30
     assert caught.value.expected in str(caught.value)
     assert fingerprint(server.public_key) in str(caught.value)
 
