@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from pydantic import ValidationError
+
 from infra.declarations import host_inputs, identity_inputs, kubernetes_nodes, machine_inputs, network_inputs
 from infra.guest import SshHostKey, render_seed
 from infra.kvm import meshes
@@ -191,7 +193,10 @@ def _machine(
     )
     about = f"{machine_type} {machine.owner}"
     yield from _contract(MACHINE, raw, about)
-    inputs = MachineInputs.model_validate(raw)
+    try:
+        inputs = MachineInputs.model_validate(raw)
+    except ValidationError:
+        return  # the contract's refusal says it
     folder = hosts[machine.host].storage_directory
     disk = f"{inputs.name}.raw" if machine_type == "container" else f"{inputs.name}.qcow2"
     yield Document(
