@@ -8,7 +8,7 @@ import pytest
 
 from infra.kvm.connection import Hosts
 from infra.provider.kind import Changes
-from infra.provider.kinds.cluster_identity import ClusterIdentityKind
+from infra.provider.kinds import all_kinds
 from infra.provider.kinds.machine import MachineKind
 from infra.resources.changes import diff
 from tests.provider.conftest import MemoryLog
@@ -108,7 +108,7 @@ def test_a_machine_of_0_1_0_is_read() -> None:
 
 
 def test_an_identity_of_0_1_0_stays_and_nothing_is_said_of_what_it_never_knew() -> None:
-    kind, log = ClusterIdentityKind(), MemoryLog()
+    kind, log = all_kinds()["azlocal:index:ClusterIdentity"], MemoryLog()  # as the plugin serves it
     inputs = {"instance": "lab", "cluster": "a", "endpoint": "10.0.0.9"}
     state = inputs | {"caCertificate": "CA", "caHash": "sha256:abc", "token": "t", "keys": {}, "kubeconfig": "k"}
     news, faults = kind.contract.check(inputs | {"podSecurity": "baseline"}, frozenset())
