@@ -25,7 +25,7 @@ NODE: dict[str, Any] = {
     "vrrpId": 7,
     "podCidr": "10.244.0.0/16",
     "serviceCidr": "10.96.0.0/12",
-    "imageTags": {"etcd": "3.6.16-0", "coredns": "v1.14.3-azlocal"},
+    "imageTags": {"etcd": "3.6.16-0", "coredns": "v1.14.3"},
     "maxPods": None,
     "labels": {},
     "taints": [],
@@ -78,6 +78,15 @@ def planned(kind: MachineKind, news: dict[str, Any]) -> tuple[Changes, list[str]
     changes = diff(kind.contract, STATE, inputs)
     kind.refine(STATE, inputs, changes, operation("Machine", log))
     return changes, [text for _, text in log.lines]
+
+
+def test_a_newer_bundle_s_tags_replace_no_node() -> None:
+    """CoreDNS of 0.1.0 had another tag than today's; its cluster keeps it in kubeadm's configuration."""
+    tags = {"etcd": "3.7.0-0", "coredns": "v1.14.3-azlocal"}
+    boot = INPUTS["firstBoot"] | {"node": NODE | {"imageTags": tags}}
+    changes, said = planned(MachineKind(Hosts()), INPUTS | {"firstBoot": boot})
+    assert changes.by_path == {}
+    assert "stays on the node image that it was made from" in said[0]
 
 
 @pytest.mark.parametrize(
