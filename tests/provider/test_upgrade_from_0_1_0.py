@@ -1,6 +1,6 @@
-"""What `up` of today makes of a stack that stands by 0.1.0: of its machines, only the one that is no node is made anew.
+"""What `up` of today makes of a stack that stands by 0.1.0: only the machine that is no node is made anew.
 
-resources_of_0_1_0.json is what the code of commit 7901163 declares for the stack `local`, as its checks complete it.
+resources_of_0_1_0.json is what the code of commit 7901163 declares for the stack `local`, completed by its checks.
 Outputs that a resource takes from another are those below; the image and the bundle have other contents.
 """
 
