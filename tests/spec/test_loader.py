@@ -138,6 +138,69 @@ def test_a_wrong_value_is_named(tmp_path: Path, part: str, key: str, value: Any,
     assert finding.remedy
 
 
+@pytest.mark.parametrize(
+    ("value", "said", "remedy"),
+    [
+        ("10.220.32.5:53", "is not an IPv4 address", "write 10.220.32.5"),
+        (" 10.220.32.5", "is not an IPv4 address", "write 10.220.32.5"),
+        ("10.220.032.005", "is not an IPv4 address", "write 10.220.32.5"),
+        ("10.220.32.5/24", "is not an IPv4 address", "write 10.220.32.5"),
+        ("::ffff:10.220.32.5", "is not an IPv4 address", "write 10.220.32.5"),
+        ("::1", "is an IPv6 address", "give an IPv4 address"),
+        ("dns:53", "is not an IPv4 address", "write it as 192.0.2.10"),
+        ("10.220.32", "is not an IPv4 address", "write it as 192.0.2.10"),
+        (172521477, "172521477 is not an IPv4 address", "write it as 192.0.2.10"),
+    ],
+)
+def test_an_address_is_told_as_it_must_be_written(tmp_path: Path, value: Any, said: str, remedy: str) -> None:
+    content = files([cluster()])
+    content["netplan"]["infrastructure"]["gateway"] = value
+    write_files(tmp_path, content)
+    (finding,) = faults(tmp_path)
+    assert (finding.rule, said in finding.message) == ("bad-address", True), finding
+    assert finding.remedy.startswith(remedy)
+
+
+@pytest.mark.parametrize(
+    ("value", "said", "remedy"),
+    [
+        ("10.60.0.0/16 ", "is not an IPv4 prefix", "write 10.60.0.0/16"),
+        ("10.60.0.0/255.255.0.0", "is not an IPv4 prefix", "write 10.60.0.0/16"),
+        ("010.060.0.0/16", "is not an IPv4 prefix", "write 10.60.0.0/16"),
+        ("10.60/16", "is not an IPv4 prefix", "write it as 192.0.2.0/24"),
+        ("10.60.0.0", "its length is missing", "add the length"),
+        ("fd00::/48", "is an IPv6 prefix", "give one IPv4 prefix"),
+        ("10.60.0.0/16, fd00::/48", "has an IPv6 prefix", "give one IPv4 prefix"),
+        ("10.60.0.0/16:80", "is not an IPv4 prefix", "write it as 192.0.2.0/24"),
+    ],
+)
+def test_a_prefix_is_told_as_it_must_be_written(tmp_path: Path, value: str, said: str, remedy: str) -> None:
+    write_files(tmp_path, files([cluster(networkProfile={"podCidr": value})]))
+    (finding,) = faults(tmp_path)
+    assert (finding.rule, said in finding.message) == ("bad-prefix", True), finding
+    assert finding.remedy.startswith(remedy)
+
+
+@pytest.mark.parametrize(
+    ("value", "remedy"),
+    [
+        ("10.220.32.47-49", "write 10.220.32.47-10.220.32.49"),
+        ("10.220.32.47\u201310.220.32.49", "write 10.220.32.47-10.220.32.49"),
+        ("10.220.32.47..10.220.32.49", "write 10.220.32.47-10.220.32.49"),
+        ("10.220.32.49-10.220.32.47", "write 10.220.32.47-10.220.32.49"),
+        ("10.220.32.48/255.255.255.252", "write 10.220.32.48/30"),
+        ("10.220.32.40,10.220.32.47-49", "write 10.220.32.40,10.220.32.47-10.220.32.49"),
+        ("10.220.32.48/33", "write it as 192.0.2.10-192.0.2.19"),
+        ("10.220.32.47-", "write it as 192.0.2.10-192.0.2.19"),
+        ("fd00::1-fd00::9", "write it as 192.0.2.10-192.0.2.19"),
+    ],
+)
+def test_a_range_is_told_as_it_must_be_written(tmp_path: Path, value: str, remedy: str) -> None:
+    write_files(tmp_path, files([cluster(loadBalancer={"addresses": [value]})]))
+    (finding,) = faults(tmp_path)
+    assert (finding.rule, finding.remedy.startswith(remedy)) == ("bad-range", True), finding
+
+
 @pytest.mark.parametrize("minutes", [1, 10, 0.25, 1.5, 100_000])
 def test_a_cluster_is_waited_for_as_long_as_written(tmp_path: Path, minutes: float) -> None:
     content = files([cluster(timeoutMinutes=minutes, arc={"timeoutMinutes": minutes})])
