@@ -109,7 +109,12 @@ def _one(address: int) -> AddressRange:
 
 
 def _hosts(spec: InstanceSpec) -> Iterator[Occupant]:
+    gateway = spec.netplan.infrastructure.gateway
+    # libvirt or a mesh gives a gateway's address to a host, which may well be managed at it.
+    holder = next((one for one in spec.standing_hosts if one.management_address == gateway), None)
     for index, host in enumerate(spec.hosts.hosts):
+        if host is holder and spec.holds_gateways(host):
+            continue
         if host.management_address is not None:
             path = ("hosts", index, "managementAddress")
             why = "the host's management address"

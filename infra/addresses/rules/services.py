@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address
 
 from infra.addresses.layout import Network
-from infra.addresses.numbers import address_text
-from infra.addresses.occupants import Occupant, proxy_addresses
+from infra.addresses.numbers import address_text, range_text
+from infra.addresses.occupants import Occupant, host_addresses, proxy_addresses
 from infra.addresses.rules.base import Facts, Fault, rule
 from infra.addresses.rules.ranges import RESERVED, span_of
 from infra.spec.findings import KeyPath
@@ -75,7 +75,7 @@ def dns_not_a_host(facts: Facts) -> Iterator[Fault]:
         if server in edges:
             of = edges[server]
             message = f"DNS server {address_text(server)} is no host's address in network {of.name} ({of.prefix})"
-            yield Fault("netplan", path, message, "correct the address")
+            yield Fault("netplan", path, message, f"its machines have {range_text(of.usable)}")
 
 
 @rule("duplicate-dns", source="azlocal", severity="warning")
@@ -168,6 +168,30 @@ def unreachable_from_pods(facts: Facts) -> Iterator[Fault]:
                         f"{key} {cidr.network} of cluster {cluster.name} holds {what} {address_text(address)}"
                     )
                     yield Fault("stack", (*path, "networkProfile", key), message, "choose another range")
+
+
+@rule("host-in-pod-range", source="NETCON, MRIP", severity="warning")
+def host_in_pod_range(facts: Facts) -> Iterator[Fault]:
+    """A cluster's pod and service networks hold no address by which hosts are reached.
+
+    Nodes answer a login that comes from a host, and would answer it into the cluster. Management addresses belong
+    to the infrastructure network, which such ranges mustn't meet anyway.
+    """
+    for path, cluster in facts.clusters:
+        profile = cluster.network_profile
+        for key, cidr in (("podCidr", profile.pod_cidr), ("serviceCidr", profile.service_cidr)):
+            held = {
+                address: f"{what} {address_text(address)} of host {host.name}"
+                for host in facts.spec.hosts.hosts
+                for place, address, what in host_addresses(host)
+                if place != "managementAddress" and address in span_of(cidr)
+            }
+            if held:
+                more = f", and {len(held) - 1} more" if len(held) > 1 else ""
+                first = next(iter(held.values()))
+                message = f"{key} {cidr.network} of cluster {cluster.name} holds {first}{more}"
+                remedy = "choose another range: what nodes send there may stay in the cluster"
+                yield Fault("stack", (*path, "networkProfile", key), message, remedy)
 
 
 def _reached(facts: Facts, network: Network | None) -> Iterator[tuple[str, int]]:
