@@ -1,14 +1,15 @@
 """What machines must reach: DNS servers, private endpoints, the emulator (azure_local_facts.md §2.5, §2.7)."""
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 from infra.addresses.layout import Network
 from infra.addresses.numbers import address_text, range_text
-from infra.addresses.occupants import Occupant, host_addresses, proxy_addresses
+from infra.addresses.occupants import Occupant, host_addresses, named_urls, proxy_addresses
 from infra.addresses.rules.base import Facts, Fault, rule
 from infra.addresses.rules.ranges import RESERVED, span_of
-from infra.spec.findings import KeyPath
+from infra.spec.connections import host_name_fault, is_this_machine, literal_address
+from infra.spec.findings import KeyPath, shown
 
 # Resolvers anybody on the internet can ask: none knows the names of an instance and its domain.
 PUBLIC_RESOLVERS = {
@@ -168,6 +169,28 @@ def unreachable_from_pods(facts: Facts) -> Iterator[Fault]:
                         f"{key} {cidr.network} of cluster {cluster.name} holds {what} {address_text(address)}"
                     )
                     yield Fault("stack", (*path, "networkProfile", key), message, "choose another range")
+
+
+@rule("url-out-of-reach", source="RFC 6761 §6.3, azlocal")
+def url_out_of_reach(facts: Facts) -> Iterator[Fault]:
+    """A URL that clusters, or Azure for them, ask doesn't name whoever asks, and no IPv6 address.
+
+    Azure Resource Manager of a custom cloud is asked by this machine alone, where it may end in a tunnel.
+    """
+    for path, host, _, why in named_urls(facts.spec):
+        address = literal_address(host)
+        if path == ("arc", "resourceManager"):
+            continue
+        reason = None
+        if is_this_machine(host):
+            reason = "whoever asks there asks itself"
+        elif isinstance(address, IPv6Address):
+            reason = "clusters have IPv4 addresses only"
+        elif address is None and (fault := host_name_fault(host)):
+            reason = fault
+        if reason is not None:
+            remedy = "write the name or IPv4 address of the machine that serves it, as pods reach it"
+            yield Fault("stack", path, f"{why} is looked for at {shown(host)}: {reason}", remedy)
 
 
 @rule("host-in-pod-range", source="NETCON, MRIP", severity="warning")

@@ -144,7 +144,8 @@ def _is_judged_elsewhere(one: Occupant) -> bool:
         block = unusable(one.span)
         is_own = overlap(one.span, _LOOPBACK) is not None and one.path[-1] == "connection"
         return is_own or (block is not None and block.is_documentation)
-    return one.path[0] == "proxy" and (overlap(one.span, _LOOPBACK) is not None or one.span.first == 0)
+    is_itself = overlap(one.span, _LOOPBACK) is not None or one.span.first == 0
+    return is_itself and (one.path[0] == "proxy" or one.owner in {"git", "oidc"})
 
 
 def _who(one: Occupant) -> str:
