@@ -9,6 +9,7 @@ import yaml
 from infra.spec import InstanceSpec, Sources
 from infra.spec.hosts import HostsFile
 from infra.spec.netplan import Netplan
+from infra.spec.ssh_keys import absent_key_files
 from infra.spec.stack import StackConfig
 from infra.spec.tree import Document
 
@@ -90,9 +91,10 @@ def files(
 
 def spec_of(content: Mapping[str, Mappings], name: str = "lab", directory: Path = Path()) -> InstanceSpec:
     """Return the spec of three files' content, without any file."""
+    stack = StackConfig.model_validate(content["stack"])
     return InstanceSpec(
         name,
-        StackConfig.model_validate(content["stack"]),
+        stack,
         HostsFile.model_validate(content["hosts"]),
         Netplan.model_validate(content["netplan"]),
         Sources(
@@ -101,6 +103,7 @@ def spec_of(content: Mapping[str, Mappings], name: str = "lab", directory: Path 
             Document("netplans/s.yaml", None),
         ),
         directory,
+        absent_key_files(stack.ssh_public_keys, directory),
     )
 
 

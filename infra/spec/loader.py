@@ -14,7 +14,7 @@ from infra.spec.forms import SITE_NAME
 from infra.spec.hosts import HostsFile, HostSpec
 from infra.spec.machine_names import plan_name
 from infra.spec.netplan import Netplan
-from infra.spec.ssh_keys import unusable_key_files
+from infra.spec.ssh_keys import absent_key_files, unusable_key_files
 from infra.spec.stack import StackConfig
 from infra.spec.tree import Document, Node, read_document
 from infra.spec.types import Model
@@ -67,6 +67,7 @@ class InstanceSpec:
         netplan: netplans/<site>.yaml.
         sources: Where every value stands.
         directory: The project's folder; relative paths in the files start there.
+        absent_keys: Which of `sshPublicKeys` name files that weren't here when the stack's file was read.
     """
 
     name: str
@@ -75,6 +76,7 @@ class InstanceSpec:
     netplan: Netplan
     sources: Sources
     directory: Path = Path()
+    absent_keys: tuple[int, ...] = ()
 
     @property
     def site(self) -> str:
@@ -159,7 +161,8 @@ def load_instance(stack: str, directory: Path) -> InstanceSpec:
     if findings or config is None or hosts is None or netplan is None:
         raise SpecError(findings)
     sources = Sources(document, hosts_document, netplan_document)
-    return InstanceSpec(stack, config, hosts, netplan, sources, directory)
+    absent = absent_key_files(config.ssh_public_keys, directory)
+    return InstanceSpec(stack, config, hosts, netplan, sources, directory, absent)
 
 
 def load_netplan(site: str, directory: Path) -> Netplan | None:
