@@ -70,7 +70,7 @@ def _read_address(value: object) -> object:
         return value
     if isinstance(value, str) and _IS_ADDRESS.fullmatch(value):
         return IPv4Address(value)
-    meant = _meant_address(value) if isinstance(value, str) else None
+    meant = meant_address(value) if isinstance(value, str) else None
     if meant is None and isinstance(value, str) and _six(value) is not None:
         raise fault(
             "bad-address",
@@ -106,7 +106,7 @@ def _six(text: str) -> IPv6Interface | None:
         return None
 
 
-def _meant_address(text: str) -> IPv4Address | None:
+def meant_address(text: str) -> IPv4Address | None:
     """Return the address that is meant with spaces, a length, a port or zeros, or as IPv6 writes it."""
     six = _six(text)
     if six is not None:
@@ -121,7 +121,7 @@ def _meant_address(text: str) -> IPv4Address | None:
 def _meant_prefix(text: str) -> IPv4Interface | None:
     """Return the prefix that is meant with spaces, zeros, or a mask for its length."""
     address, slash, length = text.strip().partition("/")
-    meant = _meant_address(address)
+    meant = meant_address(address)
     try:
         return IPv4Interface(f"{meant}/{length.strip()}") if meant and slash else None
     except ValueError:
@@ -188,13 +188,13 @@ def _range_remedy(text: str) -> str:
 def _meant_range(part: str) -> str | None:
     """Return the range that is meant with another dash, the ends exchanged, or its end's last number alone."""
     ends = re.split("[-\u2010-\u2015\u2212]|\\.\\.", part)  # hyphens, dashes and the minus sign
-    first = _meant_address(ends[0])
+    first = meant_address(ends[0])
     if first is None or len(ends) > 2:
         return None
     if len(ends) == 1:
         return str(_meant_prefix(part) or first) if "/" not in part or _meant_prefix(part) else None
     said = ends[1].strip()
-    last = _meant_address(f"{str(first).rpartition('.')[0]}.{said}" if said.isdecimal() else said)
+    last = meant_address(f"{str(first).rpartition('.')[0]}.{said}" if said.isdecimal() else said)
     return None if last is None else "-".join(map(str, sorted((first, last))))
 
 

@@ -224,6 +224,7 @@ AZURE_CASES: list[tuple[str, str, dict[str, Any]]] = [
         {"hosts": [*ZONES, *(host(n, localAvailabilityZone="a") for n in (3, 4))], **RACK},
     ),
     ("rack-aware-zones", "hosts[0].localAvailabilityZone", {"hosts": ZONES}),
+    ("rack-aware-zones", "hosts", {"hosts": [host(1), host(2)], **RACK}),
     (
         "rack-aware-control-plane",
         "clusters[0].controlPlane.count",

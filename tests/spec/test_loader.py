@@ -108,6 +108,8 @@ def test_faults_of_yaml_and_of_values_come_together(tmp_path: Path) -> None:
             "is not a range",
         ),
         ("stack", "clusters", [cluster("a/b")], "bad-name", "'a/b' can't be a name"),
+        ("stack", "azureLocalRelease", "2613", "wrong-value", "'2613' is not a release of Azure Local"),
+        ("stack", "azureLocalRelease", "2600", "wrong-value", "'2600' is not a release of Azure Local"),
         ("stack", "sshPublicKeys", ["-----BEGIN RSA PRIVATE KEY-----"], "private-ssh-key", "a private key"),
         ("stack", "sshPublicKeys", ["ssh-ed25519 AAAA"], "bad-ssh-key", "is damaged or cut off"),
         (
@@ -199,6 +201,26 @@ def test_a_range_is_told_as_it_must_be_written(tmp_path: Path, value: str, remed
     write_files(tmp_path, files([cluster(loadBalancer={"addresses": [value]})]))
     (finding,) = faults(tmp_path)
     assert (finding.rule, finding.remedy.startswith(remedy)) == ("bad-range", True), finding
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "remedy"),
+    [
+        ("azureLocalRelease", "26.07", 'write "2607"'),
+        ("azureLocalRelease", "202607", 'write "2607"'),
+        ("azureLocalRelease", 2607, 'put it in quotes: "2607"'),
+        ("azureLocalRelease", "newest", "write it as 2602"),
+        ("placement", {"reservePercent": "0x10"}, "write 16, without quotes"),
+        ("placement", {"reservePercent": "15"}, "write 15, without quotes"),
+        ("placement", {"reservePercent": "1_0"}, "write 10, without quotes"),
+        ("placement", {"reservePercent": "15 %"}, "write a whole number: 0 to 90, without quotes"),
+        ("placement", {"reservePercent": "0x100"}, "write a whole number: 0 to 90, without quotes"),
+    ],
+)
+def test_a_number_is_told_as_it_must_be_written(tmp_path: Path, key: str, value: Any, remedy: str) -> None:
+    write_files(tmp_path, files(stack={key: value}))
+    (finding,) = faults(tmp_path)
+    assert finding.remedy == remedy
 
 
 @pytest.mark.parametrize("minutes", [1, 10, 0.25, 1.5, 100_000])
