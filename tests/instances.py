@@ -8,6 +8,7 @@ import yaml
 
 from infra.spec import InstanceSpec, Sources
 from infra.spec.hosts import HostsFile
+from infra.spec.loader import Neighbour
 from infra.spec.netplan import Netplan
 from infra.spec.ssh_keys import absent_key_files
 from infra.spec.stack import StackConfig
@@ -75,9 +76,11 @@ def files(
     reservations: Sequence[Mappings] = (),
     netplan: Mappings | None = None,
     sizes: Mappings | None = None,
-) -> dict[str, dict[str, Any]]:
-    """Return the content of the three files by kind."""
+    neighbours: Sequence[Neighbour] = (),
+) -> dict[str, Any]:
+    """Return the content of the three files by kind, and beside them what other sites have on the hosts."""
     return {
+        **({"neighbours": tuple(neighbours)} if neighbours else {}),
         "stack": {"site": "s", "clusters": list(clusters), **(stack or {})},
         "hosts": {"hosts": [host()] if hosts is None else list(hosts), "vmSizes": {**SIZES, **(sizes or {})}},
         "netplan": {
@@ -89,7 +92,7 @@ def files(
     }
 
 
-def spec_of(content: Mapping[str, Mappings], name: str = "lab", directory: Path = Path()) -> InstanceSpec:
+def spec_of(content: Mapping[str, Any], name: str = "lab", directory: Path = Path()) -> InstanceSpec:
     """Return the spec of three files' content, without any file."""
     stack = StackConfig.model_validate(content["stack"])
     return InstanceSpec(
@@ -104,6 +107,7 @@ def spec_of(content: Mapping[str, Mappings], name: str = "lab", directory: Path 
         ),
         directory,
         absent_key_files(stack.ssh_public_keys, directory),
+        content.get("neighbours", ()),
     )
 
 

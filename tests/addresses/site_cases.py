@@ -1,9 +1,10 @@
 """Instances that break a rule about who has an address: nobody, somebody, another stack of the site."""
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
 from infra.addresses.lock import Given, Lock
+from infra.spec.loader import Neighbour
 from tests.addresses.rule_cases import ONE, PROFILE, balancer, infra_pool, pods, vip
 from tests.instances import cluster, host, infrastructure, network
 
@@ -233,6 +234,14 @@ SITE_CASES: list[tuple[str, str, dict[str, Any]]] = [
         },
     ),
     ("gateway-of-another-stack", "site", {"hosts": [SOCKET], "lock": OTHER_STACK}),
+    (
+        "network-of-another-site",
+        ADDRESS_PREFIX,
+        {
+            "clusters": [ONE],
+            "neighbours": [Neighbour("dev", "node1", (("aks", IPv4Interface("10.220.0.0/16")),))],
+        },
+    ),
     ("uplink-of-another-stack", "site", {"clusters": [ONE], "lock": OTHER_STACK}),
     (
         "gateway-of-another-stack",
@@ -250,6 +259,10 @@ SITE_SOUND: list[dict[str, Any]] = [
     {"clusters": [pods("100.64.0.0/16")]},
     {"clusters": [pods("198.18.0.0/16")]},
     {"networks": [network("100.64.0.5", "100.64.0.9", addressPrefix="100.64.0.0/24", gateway="100.64.0.1")]},
+    {
+        "networks": [],
+        "neighbours": [Neighbour("dev", "node1", (("aks", IPv4Interface("10.220.0.0/16")),))],
+    },
     # hosts whose address is named twice, or in words of ssh's own
     reached("qemu+ssh://root@192.168.1.11/system"),
     reached("qemu+ssh://ann.b-c@node_1/system"),

@@ -391,3 +391,27 @@ def test_one_wrong_value_anywhere_is_findings(tmp_path: Path, data: st.DataObjec
     except SpecError as error:
         assert error.findings
         assert all(": " in finding.path or finding.path.endswith(".yaml") for finding in error.findings)
+
+
+def test_other_sites_on_the_same_machine_are_seen(tmp_path: Path) -> None:
+    local = {"name": "here", "connection": "qemu:///system"}
+    write_files(tmp_path, files([cluster()], hosts=[local]))
+    (hosts, netplan) = ((tmp_path / folder / "s.yaml").read_text("utf-8") for folder in ("hosts", "netplans"))
+    sites = {
+        "same": hosts.replace("qemu:///system", "qemu+ssh://root@localhost/system"),
+        "uplink": hosts.replace("connection:", "uplink: eno1\n  connection:"),
+        "far": hosts.replace("qemu:///system", "qemu+ssh://root@192.0.2.9/system"),
+        "broken": "hosts: [1",
+        "unplanned": hosts,
+    }
+    for site, text in sites.items():
+        (tmp_path / "hosts" / f"{site}.yaml").write_text(text, "utf-8")
+        if site != "unplanned":
+            (tmp_path / "netplans" / f"{site}.yaml").write_text(netplan, "utf-8")
+    (tmp_path / "hosts" / "same.lock.yaml").write_text("version: 1\nmachines: {}\n", "utf-8")
+    (found,) = load_instance("lab", tmp_path).neighbours
+    assert (found.site, found.host) == ("same", "here")
+    assert [(name, str(prefix)) for name, prefix in found.prefixes] == [
+        ("infrastructure", "192.168.1.0/24"),
+        ("aks", "10.220.32.0/24"),
+    ]
