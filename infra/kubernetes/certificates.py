@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import yaml
 
+from infra.go_yaml import go_yaml
 from infra.guest import API_PORT
 
 if TYPE_CHECKING:
@@ -79,8 +80,7 @@ def at_server(kubeconfig: str, address: str, port: int = API_PORT) -> str:
     content = yaml.safe_load(kubeconfig)
     for one in content["clusters"]:
         one["cluster"]["server"] = f"https://{address}:{port}"
-    text: str = yaml.safe_dump(content, sort_keys=False, width=1_000_000)
-    return text
+    return go_yaml(content)
 
 
 def served_end(address: str, port: int = API_PORT, seconds: float = _SECONDS) -> datetime | None:
