@@ -26,7 +26,7 @@ import yaml
 from infra.arc.azure import Azure
 from infra.arc.credentials import credential_for
 from infra.arc.emulator.daemon import ensure_running, remove
-from infra.arc.environment import environment_of
+from infra.arc.emulator.environment import emulated_environment
 from infra.arc.model import AzureScope
 from infra.arc.patience import Bounds
 from tests.arc.agents import DOCUMENTED_AGENTS
@@ -336,7 +336,7 @@ def test_commands_look_at_the_connection(made: Made) -> None:
 
 def azure_of(made: Made) -> Azure:
     """Return the emulator as somebody beside the stack uses it, in the portal or with az."""
-    environment = environment_of("emulator", emulator_folder=made.emulator)
+    environment = emulated_environment(made.emulator)
     client = json.loads((made.emulator / "client.json").read_text())
     return Azure(environment, AzureScope(client["subscriptionId"], INSTANCE), credential_for(environment))
 
