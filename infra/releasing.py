@@ -109,15 +109,18 @@ def plan_release(directory: Path, stack: str, patterns: Sequence[str]) -> Releas
     """
     stack_file = f"Pulumi.{stack}.yaml"
     is_there = (directory / stack_file).exists()
-    if is_there and not patterns:
-        message = f"{stack_file} is still there: its next plan would take the addresses again"
-        raise _refusal("stack-exists", stack_file, message, "remove the file first, or name what to free")
     spec = load_instance(stack, directory) if is_there else None
     known: set[str] = set()
     parts: list[Part] = []
     kept: list[str] = []
+    names: set[str] = set()
+    freed: set[str] = set()
     for site in _sites(directory):
+        if spec is not None and spec.site == site and not patterns:
+            continue  # all of it is the stack's, which is there
         locks = _locks(directory, site)
+        names |= locks.addresses.of_instance(stack).keys()
+        freed |= _freed_of(locks, stack)
         placed = (name.partition("/")[0] for name in locks.placement.machines)
         known.update(locks.addresses.instances, placed)
         chosen = _chosen(locks, stack, patterns)
@@ -134,13 +137,31 @@ def plan_release(directory: Path, stack: str, patterns: Sequence[str]) -> Releas
     if kept:
         remedy = f"remove them from {stack_file} first, or give them other addresses there"
         raise _refusal("still-asked-for", stack_file, release.reason, remedy)
-    what = f"{', '.join(map(shown, patterns))} of " if patterns else ""
-    raise _refusal(
-        "nothing-to-free",
-        "netplans",
-        f"no lock file knows {what}{shown(stack)}",
-        f"they know: {', '.join(sorted(known)) or 'nobody'}",
-    )
+    if is_there and not patterns:
+        message = f"{stack_file} is still there: its next plan would take the addresses again"
+        raise _refusal("stack-exists", stack_file, message, "remove the file first, or name what to free")
+    raise _nothing(stack, patterns, known, names, freed)
+
+
+def _freed_of(locks: Locks, stack: str) -> set[str]:
+    """Return the names whose addresses the instance had, and which are free."""
+    start = f"{stack}/"
+    return {one.was.removeprefix(start) for one in locks.addresses.freed.values() if one.was.startswith(start)}
+
+
+def _nothing(stack: str, patterns: Sequence[str], known: set[str], names: set[str], freed: set[str]) -> SpecError:
+    """Say that nothing is freed: it is free already, or no lock file knows the instance, or the names."""
+    named = ", ".join(map(shown, patterns))
+    texts = [one for pattern in patterns for one in spellings(pattern, stack)]
+    if freed and (not patterns or any(filter_names(sorted(freed), one) or _members(one, freed) for one in texts)):
+        what = f"what {named} of {shown(stack)} had" if patterns else f"what {shown(stack)} had"
+        return _refusal("nothing-to-free", "netplans", f"{what} is free already", "nothing is left to do")
+    message = f"no lock file knows {f'{named} of ' if patterns else ''}{shown(stack)}"
+    remedy = f"they know: {', '.join(sorted(known)) or 'nobody'}"
+    if patterns and names:
+        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+        remedy = f"they know of {stack}: {', '.join(sorted(names, key=natural)[:_MOST_NAMED])}{more}"
+    return _refusal("nothing-to-free", "netplans", message, remedy)
 
 
 def carry_out(release: Release, directory: Path) -> None:

@@ -8,7 +8,9 @@ import yaml
 
 from infra.spec import InstanceSpec, Sources
 from infra.spec.hosts import HostsFile
+from infra.spec.loader import Neighbour
 from infra.spec.netplan import Netplan
+from infra.spec.ssh_keys import absent_key_files
 from infra.spec.stack import StackConfig
 from infra.spec.tree import Document
 
@@ -74,9 +76,11 @@ def files(
     reservations: Sequence[Mappings] = (),
     netplan: Mappings | None = None,
     sizes: Mappings | None = None,
-) -> dict[str, dict[str, Any]]:
-    """Return the content of the three files by kind."""
+    neighbours: Sequence[Neighbour] = (),
+) -> dict[str, Any]:
+    """Return the content of the three files by kind, and beside them what other sites have on the hosts."""
     return {
+        **({"neighbours": tuple(neighbours)} if neighbours else {}),
         "stack": {"site": "s", "clusters": list(clusters), **(stack or {})},
         "hosts": {"hosts": [host()] if hosts is None else list(hosts), "vmSizes": {**SIZES, **(sizes or {})}},
         "netplan": {
@@ -88,11 +92,12 @@ def files(
     }
 
 
-def spec_of(content: Mapping[str, Mappings], name: str = "lab", directory: Path = Path()) -> InstanceSpec:
+def spec_of(content: Mapping[str, Any], name: str = "lab", directory: Path = Path()) -> InstanceSpec:
     """Return the spec of three files' content, without any file."""
+    stack = StackConfig.model_validate(content["stack"])
     return InstanceSpec(
         name,
-        StackConfig.model_validate(content["stack"]),
+        stack,
         HostsFile.model_validate(content["hosts"]),
         Netplan.model_validate(content["netplan"]),
         Sources(
@@ -101,6 +106,8 @@ def spec_of(content: Mapping[str, Mappings], name: str = "lab", directory: Path 
             Document("netplans/s.yaml", None),
         ),
         directory,
+        absent_key_files(stack.ssh_public_keys, directory),
+        content.get("neighbours", ()),
     )
 
 

@@ -17,7 +17,7 @@ from infra.addresses.plan import AddressPlan, Allocation
 from infra.spec.findings import Finding, SpecError, shown
 from infra.spec.loader import InstanceSpec
 from infra.spec.machine_names import plan_name
-from infra.spec.types import AddressRange
+from infra.spec.types import AddressRange, meant_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def explain(query: str, spec: InstanceSpec, plan: AddressPlan, lock: Lock) -> li
     name = plan_name(query, spec.name, scene.names())
     found = list(scene.named(name)) if name is not None else []
     if not found:
-        raise SpecError([_unknown(query, scene.names())])
+        raise SpecError([_unknown(query, spec.name, scene.names())])
     return found
 
 
@@ -82,7 +82,8 @@ class _Scene:
             if self.holders[value].owner == name:
                 yield self.address(value)
         held = {one.owner for one in self.holders.values()}
-        for value in sorted({one.span.first for one in self.occupants if one.owner == name} - self.holders.keys()):
+        own = {value for value, one in self.holders.items() if one.owner == name}
+        for value in sorted({one.span.first for one in self.occupants if one.owner == name} - own):
             yield self.address(value)
         if name in self.claims and name not in held:
             claim = self.claims[name]
@@ -251,8 +252,13 @@ def _what(one: Occupant) -> str:
     return one.why if len(one.span) == 1 else f"{range_text(one.span)}: {one.why}"
 
 
-def _unknown(query: str, names: set[str]) -> Finding:
-    close = get_close_matches(query, sorted(names), n=3, cutoff=0.5)
+def _unknown(query: str, stack: str, names: set[str]) -> Finding:
+    plain = query.strip().lower()
+    short = plan_name(plain, stack, names)
+    meant = meant_address(query)
+    close = (
+        [short] if short else [str(meant)] if meant else get_close_matches(plain, sorted(names), n=3, cutoff=0.5)
+    )
     remedy = f"did you mean {' or '.join(close)}?" if close else "`azlocal plan` lists every name and address"
     message = f"{shown(query)} is neither an address nor a name of this plan"
     return Finding("nothing-to-explain", "error", f"--explain {shown(query)}", message, remedy)

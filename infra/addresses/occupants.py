@@ -1,6 +1,7 @@
 """What has an address already, whatever the plan does: every address that any of the three files names."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from typing import Literal
@@ -109,7 +110,12 @@ def _one(address: int) -> AddressRange:
 
 
 def _hosts(spec: InstanceSpec) -> Iterator[Occupant]:
+    gateway = spec.netplan.infrastructure.gateway
+    # libvirt or a mesh gives a gateway's address to a host, which may well be managed at it.
+    holder = next((one for one in spec.standing_hosts if one.management_address == gateway), None)
     for index, host in enumerate(spec.hosts.hosts):
+        if host is holder and spec.holds_gateways(host):
+            continue
         if host.management_address is not None:
             path = ("hosts", index, "managementAddress")
             why = "the host's management address"
@@ -203,8 +209,8 @@ def _services(spec: InstanceSpec) -> Iterator[Occupant]:
         yield Occupant(span, one.name, "reserved", why, None, "netplan", place, role="endpoint")
 
 
-def _urls(spec: InstanceSpec) -> Iterator[Occupant]:
-    """Yield what the stack's URLs name by an address."""
+def named_urls(spec: InstanceSpec) -> Iterator[tuple[KeyPath, str, str, str]]:
+    """Yield what the stack's URLs name: the place, the host, who it is in a word, and in words."""
     arc = spec.stack.arc
     named: list[tuple[KeyPath, str | None, str, str]] = []
     if arc is not None:
@@ -217,17 +223,17 @@ def _urls(spec: InstanceSpec) -> Iterator[Occupant]:
             why = f"the repository of Flux configuration {flux.name}"
             named.append((place, flux.git_repository.url, "git", why))
     for path, url, owner, why in named:
-        address = _address_of(url or "")
-        if address is not None:
-            yield Occupant(_one(address), owner, "reserved", why, None, "stack", path, role="service")
+        with suppress(ValueError):
+            if host := urlsplit(url or "").hostname:
+                yield path, host, owner, why
 
 
-def _address_of(url: str) -> int | None:
-    try:
-        address = literal_address(urlsplit(url).hostname or "")
-    except ValueError:
-        return None
-    return int(address) if isinstance(address, IPv4Address) else None
+def _urls(spec: InstanceSpec) -> Iterator[Occupant]:
+    """Yield what the stack's URLs name by an address."""
+    for path, host, owner, why in named_urls(spec):
+        address = literal_address(host)
+        if isinstance(address, IPv4Address):
+            yield Occupant(_one(int(address)), owner, "reserved", why, None, "stack", path, role="service")
 
 
 def _is_own_service(one: Occupant, balancers: list[Occupant], lock: Lock | None) -> bool:

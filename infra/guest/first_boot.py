@@ -17,6 +17,8 @@ LOGIN_USER = "azlocal"
 _USER_DATA_HEADER = "#cloud-config\n"
 
 _NO_KEY = SshHostKey(private_openssh="", public_openssh="")
+# Nothing in a seed needs the network: cloud-init's first stage does all of it, the second one nothing.
+_BEFORE_THE_NETWORK = {"dsmode": "local"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +52,22 @@ def render_seed(
     first_boot: FirstBoot, host_key: SshHostKey, secrets: NodeSecrets = NO_SECRETS
 ) -> dict[str, bytes]:
     """Return the seed's files by name; it holds private keys, so treat it as a secret."""
+    return _files(_meta_data(first_boot) | _BEFORE_THE_NETWORK, first_boot, host_key, secrets)
+
+
+def seed_digest(first_boot: FirstBoot) -> str:
+    """Return a digest of what the seed says, apart from its keys and tokens, and from when it is read."""
+    digest = hashlib.sha256()
+    for name, content in sorted(_files(_meta_data(first_boot), first_boot, _NO_KEY, NO_SECRETS).items()):
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
+def _files(
+    meta_data: dict[str, Any], first_boot: FirstBoot, host_key: SshHostKey, secrets: NodeSecrets
+) -> dict[str, bytes]:
     files = {
-        "meta-data": _yaml(_meta_data(first_boot)),
+        "meta-data": _yaml(meta_data),
         "user-data": _USER_DATA_HEADER.encode() + _yaml(_user_data(first_boot, host_key)),
         "network-config": _yaml(_network_config(first_boot)),
     }
@@ -59,14 +75,6 @@ def render_seed(
         address = first_boot.address.partition("/")[0]
         files["node.tar"] = node_archive(first_boot.node, first_boot.hostname, address, secrets)
     return files
-
-
-def seed_digest(first_boot: FirstBoot) -> str:
-    """Return a digest of what the seed says, apart from its keys and tokens."""
-    digest = hashlib.sha256()
-    for name, content in sorted(render_seed(first_boot, _NO_KEY).items()):
-        digest.update(f"{name}\0{len(content)}\0".encode() + content)
-    return digest.hexdigest()
 
 
 def _meta_data(first_boot: FirstBoot) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +12,7 @@ from typing import Any, Final
 import yaml
 
 from infra.errors import UserError
+from infra.files import replace_file
 from infra.go_yaml import go_yaml
 from infra.kubernetes.memory_file import MemoryFile
 
@@ -125,14 +125,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _rewrite(path: Path, content: dict[str, Any]) -> None:
     target = path.resolve()  # a link, to a synchronised folder say, stays one
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(go_yaml(content))
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink()
-        raise
+    replace_file(target, go_yaml(content), 0o600)
 
 
 def in_memory(config: Mapping[str, Any], files: list[MemoryFile]) -> dict[str, Any]:

@@ -122,8 +122,18 @@ def connection_fault(text: str) -> tuple[str, str] | None:
         or _wrong_host(parts)
         or _wrong_path(parts)
         or _wrong_parameters(parts, text)
-        or ("it has a character that no libvirt address has", "write it as qemu+ssh://root@192.0.2.11/system")
+        or _nearly(text)
     )
+
+
+def _nearly(text: str) -> tuple[str, str]:
+    """Say of a text whose parts are all right what is wrong with it as a whole."""
+    scheme, colon, rest = text.strip().partition(":")
+    meant = f"{scheme.lower()}{colon}{rest}"
+    if not _IS_CONNECTION.fullmatch(meant):
+        return "it has a character that no libvirt address has", "write it as qemu+ssh://root@192.0.2.11/system"
+    what = "there are spaces around it" if meant == text.strip() else "libvirt's drivers are in lower-case letters"
+    return what, f"write {meant}"
 
 
 def host_name_fault(host: str) -> str | None:
@@ -132,6 +142,8 @@ def host_name_fault(host: str) -> str | None:
         address = literal_address(host)
         if address is None:
             return "it is no IPv6 address"
+        if address.is_multicast or address.is_unspecified:
+            return "no machine has such an address (RFC 4291 §2.5.2, §2.7)"
         return "a link-local address leads nowhere without a zone" if address.is_link_local else None
     labels = host.removesuffix(".").split(".")
     if len(labels) == 4 and all(label.isdecimal() for label in labels) and literal_address(host) is None:

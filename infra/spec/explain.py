@@ -120,8 +120,9 @@ def _wrong_type(expected: str, value: object, text: str | None, said: str, limit
             is_empty = value is None and limits.form.fits("")
             remedy = 'write "" where it is empty' if is_empty else f"write it as {limits.form.example}"
     elif expected == "a whole number":
-        if isinstance(value, float) and value.is_integer() and limits.holds(int(value)):
-            remedy = f"write {int(value)}"
+        number = _whole(value)
+        if number is not None and limits.holds(number):
+            remedy = f"write {number}"
         elif limits.low is not None or limits.high is not None:
             remedy = f"write a whole number: {limits.words}"
         if isinstance(value, str):
@@ -129,6 +130,16 @@ def _wrong_type(expected: str, value: object, text: str | None, said: str, limit
     elif expected == "a list" and text and shown(text) == f"'{text}'":  # short, and without a login
         remedy = f"write a list, even of one: [{json.dumps(text, ensure_ascii=False)}]"
     return "wrong-type", f"expected {expected}, found {said}", remedy
+
+
+def _whole(value: object) -> int | None:
+    """Return the whole number that is meant by a text, in any base that YAML or Go write, or by a fraction."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    try:
+        return int(value, 0) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 def _unknown_key(key: str, known: list[str]) -> tuple[str, str, str]:

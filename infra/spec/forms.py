@@ -98,7 +98,21 @@ SITE_NAME = Form(
     "a site's name: 1-63 letters, digits, - and _, a letter or digit first",
     "lab",
 )
-RELEASE = Form("[0-9]{4}", "a release of Azure Local: two digits of the year, two of the month", "2602")
+_YEAR_AND_MONTH = "[0-9]{2}(0[1-9]|1[0-2])"
+
+
+def _release(text: str) -> str:
+    digits = "".join(one for one in text if one in "0123456789")
+    meant = digits[-4:] if len(digits) in (4, 6) else ""
+    return f'write "{meant}"' if re.fullmatch(_YEAR_AND_MONTH, meant) else "write it as 2602"
+
+
+RELEASE = Form(
+    _YEAR_AND_MONTH,
+    "a release of Azure Local: two digits of the year, two of the month",
+    "2602",
+    advise=_release,
+)
 OWNER = Form(r".*\S.*", "words that say who has an address", "printer", by_rule=True, is_generic=True)
 # As the kernel (net/core/dev.c: dev_valid_name) and netplan (src/parse.c: assert_valid_id) have it.
 NIC_NAME = Form(

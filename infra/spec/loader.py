@@ -1,8 +1,9 @@
 """Read the three files of an instance into one InstanceSpec, or report all that is wrong with them."""
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
+from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
@@ -14,7 +15,7 @@ from infra.spec.forms import SITE_NAME
 from infra.spec.hosts import HostsFile, HostSpec
 from infra.spec.machine_names import plan_name
 from infra.spec.netplan import Netplan
-from infra.spec.ssh_keys import unusable_key_files
+from infra.spec.ssh_keys import absent_key_files, unusable_key_files
 from infra.spec.stack import StackConfig
 from infra.spec.tree import Document, Node, read_document
 from infra.spec.types import Model
@@ -57,6 +58,21 @@ def hosts_lock(directory: Path, site: str) -> Path:
 
 
 @dataclass(frozen=True, slots=True)
+class Neighbour:
+    """Another site of the project, where libvirt makes networks of its own on a machine of this one.
+
+    Attributes:
+        site: Its name.
+        host: What this site calls the machine.
+        prefixes: Its networks there: name and subnet.
+    """
+
+    site: str
+    host: str
+    prefixes: tuple[tuple[str, IPv4Interface], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class InstanceSpec:
     """What people wrote about one instance.
 
@@ -67,6 +83,8 @@ class InstanceSpec:
         netplan: netplans/<site>.yaml.
         sources: Where every value stands.
         directory: The project's folder; relative paths in the files start there.
+        absent_keys: Which of `sshPublicKeys` name files that weren't here when the stack's file was read.
+        neighbours: Other sites with NAT networks on the same machines.
     """
 
     name: str
@@ -75,6 +93,8 @@ class InstanceSpec:
     netplan: Netplan
     sources: Sources
     directory: Path = Path()
+    absent_keys: tuple[int, ...] = ()
+    neighbours: tuple[Neighbour, ...] = ()
 
     @property
     def site(self) -> str:
@@ -106,14 +126,8 @@ class InstanceSpec:
         return next((host for host in standing if host.name == self.netplan.gateway_host), standing[0])
 
     def network_mode(self, host: HostSpec) -> NetworkMode:
-        """Return how a host carries the networks.
-
-        A host that is alone has its end of a mesh, too, if others could reach it: so machines keep their networks
-        when a second host comes, or goes.
-        """
-        if self.netplan.transport == "vxlan" and (len(self.hosts.hosts) > 1 or host.underlay_address):
-            return "mesh"
-        return "bridge" if host.uplink else "nat"
+        """Return how a host carries the networks."""
+        return _network_mode(host, self.hosts, self.netplan)
 
     def holds_gateways(self, host: HostSpec) -> bool:
         """Tell whether a host's bridges have the gateways' addresses."""
@@ -159,7 +173,37 @@ def load_instance(stack: str, directory: Path) -> InstanceSpec:
     if findings or config is None or hosts is None or netplan is None:
         raise SpecError(findings)
     sources = Sources(document, hosts_document, netplan_document)
-    return InstanceSpec(stack, config, hosts, netplan, sources, directory)
+    absent = absent_key_files(config.ssh_public_keys, directory)
+    neighbours = tuple(_neighbours(site, hosts, netplan, directory))
+    return InstanceSpec(stack, config, hosts, netplan, sources, directory, absent, neighbours)
+
+
+def _neighbours(site: str, hosts: HostsFile, netplan: Netplan, directory: Path) -> Iterator[Neighbour]:
+    """Yield the other sites with NAT networks on this site's machines; of files that can't be read, none."""
+    own = {one.way.machine: one.name for one in hosts.hosts if _network_mode(one, hosts, netplan) == "nat"}
+    for path in sorted((directory / "hosts").glob("*.yaml")) if own else ():
+        if path.name.endswith(LOCK_ENDING) or path.stem == site:
+            continue
+        others, _ = _validate(HostsFile, read_document(path, f"hosts/{path.name}"))
+        plan = load_netplan(path.stem, directory) if others else None
+        if others is None or plan is None:
+            continue
+        prefixes = [("infrastructure", plan.infrastructure.address_prefix)]
+        prefixes += [(one.name, one.address_prefix) for one in plan.logical_networks]
+        for one in others.hosts:
+            if one.way.machine in own and _network_mode(one, others, plan) == "nat":
+                yield Neighbour(path.stem, own[one.way.machine], tuple(prefixes))
+
+
+def _network_mode(host: HostSpec, hosts: HostsFile, netplan: Netplan) -> NetworkMode:
+    """Return how a host carries the networks.
+
+    A host that is alone has its end of a mesh, too, if others could reach it: so machines keep their networks when
+    a second host comes, or goes.
+    """
+    if netplan.transport == "vxlan" and (len(hosts.hosts) > 1 or host.underlay_address):
+        return "mesh"
+    return "bridge" if host.uplink else "nat"
 
 
 def load_netplan(site: str, directory: Path) -> Netplan | None:

@@ -7,6 +7,7 @@ A key is what `ssh-keygen -l` takes for one and sshd lets somebody in by (sshkey
 import base64
 import binascii
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ _KEY_TYPES: Final = (
 )
 _CERTIFICATE: Final = "-cert-v01@openssh.com"
 _LIKE_A_TYPE: Final = ("ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-")
+_QUOTES: Final = ("'", '"')
 _LIKE_A_BLOB: Final = "AAAA"  # the length of the type's name, which begins every key, in base64
 _RSA_BITS: Final = (1024, 16_384)  # sshkey.h: SSH_RSA_MINIMUM_MODULUS_SIZE; sshbuf.h: SSHBUF_MAX_BIGNUM
 _REMEDY = "give the text of a .pub file (`ssh-ed25519 AAAA… you@host`), or its path"
@@ -81,6 +83,10 @@ def check_public_key(text: str) -> str:
     if "PRIVATE KEY" in text or "PuTTY-User-Key-File" in text:
         raise fault("private-ssh-key", "this is a private key", f"remove it from the file at once; {_REMEDY}")
     text = text.strip()
+    if text[:1] in _QUOTES and text[-1:] == text[0] and is_public_key(text[1:-1]):
+        raise fault(
+            "bad-ssh-key", f"{shown(text)} has quotes of its own", "write one pair of quotes around the key"
+        )
     if "PUBLIC KEY" in text:
         remedy = "convert it with `ssh-keygen -i -f FILE` (`-m PKCS8` where it begins with BEGIN PUBLIC KEY)"
         raise fault("bad-ssh-key", "this is a key in another form than OpenSSH's", remedy)
@@ -89,10 +95,15 @@ def check_public_key(text: str) -> str:
     if not text or not text.replace("\t", " ").isprintable():
         raise fault("bad-ssh-key", f"{shown(text)} is no public key", _REMEDY)
     words = text.split()
-    if len(words) > 1 and words[0].startswith(_LIKE_A_TYPE):
+    if len(words) > 1 and words[0].lower().startswith(_LIKE_A_TYPE):
         reason = key_fault(text)
         if reason is not None:
             raise fault("bad-ssh-key", f"{shown(text)} {reason}", _REMEDY)
+        if any(one in _KEY_TYPES and blob.startswith(_LIKE_A_BLOB) for one, blob in pairwise(words[2:])):
+            message = f"{shown(text)} has two keys on one line; the second would be its comment"
+            raise fault("bad-ssh-key", message, "write one key an entry of the list")
+    elif "://" in text:
+        raise fault("bad-ssh-key", f"{shown(text)} is an address, and azlocal fetches no keys", _REMEDY)
     elif any(word in _KEY_TYPES or word.endswith(_CERTIFICATE) for word in words[1:]):
         message = f"{shown(text)} has options before the key, and azlocal itself decides what a login may do"
         raise fault("bad-ssh-key", message, "give the key alone, from its type on")
@@ -104,19 +115,29 @@ def check_public_key(text: str) -> str:
 
 
 def unusable_key_files(keys: Iterable[str], directory: Path) -> Iterator[tuple[int, str, str]]:
-    """Yield which of the keys is the path of a file that is here and holds no public key: number, why, remedy.
-
-    A file that isn't here may be where `up` runs.
-    """
+    """Yield which of the keys is the path of what is here and holds no public key: number, why, remedy."""
     for index, key in enumerate(keys):
         if is_public_key(key):
             continue
         try:
             path = directory / Path(key).expanduser()
-            if path.is_file():
+            if path.exists():
                 _read_key_file(path)
         except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: no such home
-            yield index, f"no public key can be read from {shown(key)}: {error}", _REMEDY
+            why = error.strerror if isinstance(error, OSError) and error.strerror else error
+            yield index, f"no public key can be read from {shown(key)}: {why}", _REMEDY
+
+
+def absent_key_files(keys: Iterable[str], directory: Path) -> tuple[int, ...]:
+    """Return the numbers of the keys that are paths of files which aren't here; `up` may run where they are."""
+
+    def is_absent(key: str) -> bool:
+        try:
+            return not (directory / Path(key).expanduser()).exists()
+        except (OSError, RuntimeError):
+            return False  # unusable_key_files says why
+
+    return tuple(index for index, key in enumerate(keys) if not is_public_key(key) and is_absent(key))
 
 
 def read_public_keys(keys: Iterable[str], directory: Path) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ tests/spec/test_schema_bounds.py holds the schemas and what is refused together,
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 from typing import Annotated, Any
 
 from pydantic import (
@@ -70,13 +70,15 @@ def _read_address(value: object) -> object:
         return value
     if isinstance(value, str) and _IS_ADDRESS.fullmatch(value):
         return IPv4Address(value)
-    if isinstance(value, str) and ":" in value:
+    meant = meant_address(value) if isinstance(value, str) else None
+    if meant is None and isinstance(value, str) and _six(value) is not None:
         raise fault(
             "bad-address",
             f"{shown(value)} is an IPv6 address",
             "give an IPv4 address; Azure Local has no other",
         )
-    raise fault("bad-address", f"{shown(value)} is not an IPv4 address", "write it as 192.0.2.10")
+    remedy = f"write {meant}" if meant else "write it as 192.0.2.10"
+    raise fault("bad-address", f"{shown(value)} is not an IPv4 address", remedy)
 
 
 def _read_prefix(value: object) -> object:
@@ -84,13 +86,46 @@ def _read_prefix(value: object) -> object:
         return value
     if isinstance(value, str) and _IS_PREFIX.fullmatch(value):
         return IPv4Interface(value)
-    if isinstance(value, str) and ":" in value:
-        found = f"{shown(value)} is an IPv6 prefix" if "," not in value else f"{shown(value)} has an IPv6 prefix"
+    parts = [_six(part.strip()) for part in value.split(",")] if isinstance(value, str) else []
+    if any(parts):
+        found = f"{shown(value)} is an IPv6 prefix" if len(parts) == 1 else f"{shown(value)} has an IPv6 prefix"
         raise fault("bad-prefix", found, "give one IPv4 prefix; Azure Local has no other")
     if isinstance(value, str) and _IS_ADDRESS.fullmatch(value):
         found = f"{value} is an address, and no prefix: its length is missing"
         raise fault("bad-prefix", found, "add the length, as in 192.0.2.0/24")
-    raise fault("bad-prefix", f"{shown(value)} is not an IPv4 prefix", "write it as 192.0.2.0/24")
+    meant = _meant_prefix(value) if isinstance(value, str) else None
+    remedy = f"write {meant}" if meant else "write it as 192.0.2.0/24"
+    raise fault("bad-prefix", f"{shown(value)} is not an IPv4 prefix", remedy)
+
+
+def _six(text: str) -> IPv6Interface | None:
+    """Return the IPv6 address that a text is, with or without a length; None where it is none."""
+    try:
+        return IPv6Interface(text.strip())
+    except ValueError:
+        return None
+
+
+def meant_address(text: str) -> IPv4Address | None:
+    """Return the address that is meant with spaces, a length, a port or zeros, or as IPv6 writes it."""
+    six = _six(text)
+    if six is not None:
+        return six.ip.ipv4_mapped
+    bare = text.strip().partition("/")[0]
+    host, colon, port = bare.rpartition(":")
+    octets = (host if colon and port.isdecimal() else bare).split(".")
+    decimal = ".".join(octet.lstrip("0") or octet[-1:] for octet in octets)
+    return IPv4Address(decimal) if _IS_ADDRESS.fullmatch(decimal) else None
+
+
+def _meant_prefix(text: str) -> IPv4Interface | None:
+    """Return the prefix that is meant with spaces, zeros, or a mask for its length."""
+    address, slash, length = text.strip().partition("/")
+    meant = meant_address(address)
+    try:
+        return IPv4Interface(f"{meant}/{length.strip()}") if meant and slash else None
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -127,7 +162,8 @@ def parse_ranges(text: str) -> list[AddressRange]:
                 raise ValueError(f"{shown(part.strip())} ends before it starts")
             ranges.append(AddressRange(*ends))
         else:
-            raise ValueError(f"{shown(part.strip())} is not a range of IPv4 addresses")
+            is_six = _six(first) is not None
+            raise ValueError(f"{shown(part.strip())} is not a range of IPv4 addresses{', but of IPv6' * is_six}")
     return ranges
 
 
@@ -135,8 +171,31 @@ def _check_ranges(text: str) -> str:
     try:
         parse_ranges(text)
     except ValueError as error:
-        raise fault("bad-range", str(error), "write it as 192.0.2.10-192.0.2.19 or 192.0.2.16/28") from None
+        raise fault("bad-range", str(error), _range_remedy(text)) from None
     return text
+
+
+def _range_remedy(text: str) -> str:
+    """Say what to write instead of ranges; what it names is a range."""
+    meant = [_meant_range(part) for part in text.split(",")]
+    return (
+        f"write {','.join(map(str, meant))}"
+        if all(meant)
+        else "write it as 192.0.2.10-192.0.2.19 or 192.0.2.16/28"
+    )
+
+
+def _meant_range(part: str) -> str | None:
+    """Return the range that is meant with another dash, the ends exchanged, or its end's last number alone."""
+    ends = re.split("[-\u2010-\u2015\u2212]|\\.\\.", part)  # hyphens, dashes and the minus sign
+    first = meant_address(ends[0])
+    if first is None or len(ends) > 2:
+        return None
+    if len(ends) == 1:
+        return str(_meant_prefix(part) or first) if "/" not in part or _meant_prefix(part) else None
+    said = ends[1].strip()
+    last = meant_address(f"{str(first).rpartition('.')[0]}.{said}" if said.isdecimal() else said)
+    return None if last is None else "-".join(map(str, sorted((first, last))))
 
 
 def _read_minutes(value: object) -> object:

@@ -77,6 +77,22 @@ BAD_REFERENCES = ("a b", "-x", "a..b", "a~1", "x.lock", "refs/heads/", "a^", "/m
 
 AZURE_CASES: list[tuple[str, str, dict[str, Any]]] = [
     *(("arc-flux-bad-url", f"{GIT}.url", fetching(url)) for url in BAD_URLS),
+    ("arc-flux-bad-url", f"{GIT}.url", fetching("ssh://git@github.com:99999/org/repo.git")),
+    ("arc-flux-bad-url", f"{GIT}.url", fetching("https://git.example:0/r.git")),
+    ("url-out-of-reach", f"{GIT}.url", fetching("https://localhost/r.git")),
+    ("url-out-of-reach", f"{GIT}.url", fetching("ssh://git@LOCALHOST.:2222/r.git")),
+    ("url-out-of-reach", f"{GIT}.url", fetching("http://127.0.0.1:3000/r.git")),
+    ("url-out-of-reach", f"{GIT}.url", fetching("https://[::1]/r.git")),
+    ("url-out-of-reach", f"{GIT}.url", fetching("https://[2001:db8::9]/r.git")),
+    ("url-out-of-reach", f"{GIT}.url", fetching("https://10.0.0.300/r.git")),
+    (
+        "url-out-of-reach",
+        "clusters[0].arc.oidcIssuer.selfHostedIssuerUrl",
+        connected({"oidcIssuer": {"enabled": True, "selfHostedIssuerUrl": "https://localhost/issuer"}}),
+    ),
+    ("arc-flux-reference", f"{REFERENCE}.semver", at(semver="abc")),
+    ("arc-flux-reference", f"{REFERENCE}.semver", at(semver=">>1.0")),
+    ("arc-flux-reference", f"{REFERENCE}.semver", at(semver="1.0 ||")),
     ("arc-flux-reference", REFERENCE, at(branch="main", tag="v1")),
     ("arc-flux-reference", REFERENCE, at(branch="main", commit="a" * 40)),
     ("arc-flux-reference", REFERENCE, at(branch="")),
@@ -208,6 +224,7 @@ AZURE_CASES: list[tuple[str, str, dict[str, Any]]] = [
         {"hosts": [*ZONES, *(host(n, localAvailabilityZone="a") for n in (3, 4))], **RACK},
     ),
     ("rack-aware-zones", "hosts[0].localAvailabilityZone", {"hosts": ZONES}),
+    ("rack-aware-zones", "hosts", {"hosts": [host(1), host(2)], **RACK}),
     (
         "rack-aware-control-plane",
         "clusters[0].controlPlane.count",
@@ -225,7 +242,10 @@ FLUX_SOUND: list[dict[str, Any]] = [
     fetching("https://dev.azure.com/org/project/_git/repo"),
     at(branch="feature/x.y_z-1"),
     at(tag="v1.0.0"),
-    at(semver=">=3.1.0-rc.1 <3.2.0"),
+    *(
+        at(semver=text)
+        for text in (">=3.1.0-rc.1 <3.2.0", "1.x", "*", "~1.2", "^v2.0.0-0", ">=1, <2 || 3.1 - 4", "!=1.0.1+a")
+    ),
     at(commit="363a6a8fe6a7f13e05d34c163b0ef02a777da20a"),
     following(name="apps.v1", namespace="flux-config", scope="namespace"),
     waiting(a=[], b=["a"], c=["a", "b"], d=["c", "a"]),

@@ -164,6 +164,16 @@ NODE_CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("pods-without-node", POOLS, all_tainted("gpu=yes:NoSchedule", addOns={"metallb": {"enabled": False}})),
     ("pods-without-node", POOLS, all_tainted("gpu=yes:NoExecute", addOns=tolerant(GPU, ANYTHING))),
     ("pods-without-node", POOLS, all_tainted("gpu=no:NoSchedule", addOns=tolerant(ANYTHING, GPU))),
+    (
+        "pods-without-node",
+        POOLS,
+        all_tainted(
+            "gpu=yes:NoSchedule",
+            addOns=tolerant(ANYTHING, ANYTHING),
+            arc={"fluxConfigurations": [{"name": "f", "gitRepository": {"url": "https://git.example/r"}}]},
+        )
+        | {"stack": {"arc": {"cloud": "emulator", "emulatorAddress": "192.168.1.9"}}},
+    ),
     ("pod-cidr-refused", f"{PROFILE}.podCidr", {"clusters": [pods("172.30.0.0/25")]}),
     ("pod-cidr-refused", f"{PROFILE}.podCidr", {"clusters": [pods("172.30.0.0/32")]}),
     ("pod-cidr-refused", f"{PROFILE}.podCidr", {"clusters": [pods("32.0.0.0/7")]}),

@@ -78,6 +78,7 @@ INSTANCE_CASES: list[tuple[str, str, dict[str, Any]]] = [
         {"clusters": [cluster("a-b"), cluster("a", agentPools=[pool(name="b-cp")])]},
     ),
     ("machine-name-too-long", "clusters[0].controlPlane", {"clusters": [cluster("c" * 40)], "name": "i" * 30}),
+    ("ssh-key-not-here", "sshPublicKeys[0]", {"stack": {"sshPublicKeys": ["~/no/such/id.pub"]}}),
     ("bad-instance-name", "Pulumi.My_Lab.yaml", {"name": "My_Lab"}),
     ("unknown-network", "clusters[0].logicalNetwork", {"clusters": [cluster(logicalNetwork="x")]}),
     ("unknown-vm-size", "clusters[0].controlPlane.vmSize", {"clusters": [cluster(controlPlane={"vmSize": "X"})]}),
@@ -321,7 +322,8 @@ SOUND: list[dict[str, Any]] = [
     {"clusters": [cluster(agentPools=[pool(name="abc"), pool(name="a1234567890b", maxPods=254)])]},
     {"hosts": [host(n) for n in range(1, 17)], "infra": infra_pool(40, 45)},
     {"hosts": [host(n, cpus=28, memoryGiB=128) for n in (1, 2, 3)], "stack": {"deploymentClass": "lowCapacity"}},
-    {"hosts": [host(n) for n in range(1, 9)], "stack": {"deploymentClass": "rackAware"}},
+    {"hosts": [host(n, localAvailabilityZone=f"room {n % 2}") for n in range(1, 9)]}
+    | {"stack": {"deploymentClass": "rackAware"}},
     {"hosts": [host(n) for n in range(1, 20)], "infra": infra_pool(40, 45)}
     | {"stack": {"deploymentClass": "disaggregated"}},
     {

@@ -1,9 +1,10 @@
 """Instances that break a rule about who has an address: nobody, somebody, another stack of the site."""
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
 from infra.addresses.lock import Given, Lock
+from infra.spec.loader import Neighbour
 from tests.addresses.rule_cases import ONE, PROFILE, balancer, infra_pool, pods, vip
 from tests.instances import cluster, host, infrastructure, network
 
@@ -129,6 +130,13 @@ SITE_CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("connection-not-a-host", "hosts[0].connection", reached("qemu+ssh://root@node1..example/system")),
     ("connection-not-a-host", "hosts[0].connection", reached("qemu+ssh://root@[:::1]/system")),
     ("connection-not-a-host", "hosts[0].connection", reached("qemu+ssh://root@[fe80::1]/system")),
+    ("connection-not-a-host", "hosts[0].connection", reached("qemu+ssh://root@[ff02::1]/system")),
+    ("connection-not-a-host", "hosts[0].connection", reached("qemu+ssh://root@[::]/system")),
+    (
+        "address-clash",
+        "infrastructure.gateway",
+        {"hosts": [host(1), host(2, managementAddress="192.168.1.1")]},
+    ),
     ("connection-not-a-host", "hosts[0].connection", reached(f"qemu+ssh://root@{'n' * 64}/system")),
     # what clusters must reach
     ("service-in-reserved-range", "arc.emulatorAddress", emulator("10.96.0.10")),
@@ -141,6 +149,19 @@ SITE_CASES: list[tuple[str, str, dict[str, Any]]] = [
         "unreachable-from-pods",
         f"{PROFILE}.podCidr",
         {"clusters": [pods("10.240.0.0/13")], **proxy("http://10.241.0.9:3128")},
+    ),
+    *(
+        ("host-in-pod-range", f"{PROFILE}.podCidr", {"clusters": [pods("172.30.0.0/16")], "hosts": [one]})
+        for one in (
+            host(connection="qemu+ssh://root@172.30.0.9/system"),
+            host(connection="qemu+ssh://root@[::ffff:172.30.0.9]/system"),
+            host(tunnelAddress="172.30.0.9"),
+        )
+    ),
+    (
+        "host-in-pod-range",
+        f"{PROFILE}.serviceCidr",
+        {"clusters": [ONE], **reached("qemu+ssh://root@10.100.0.9/system")},
     ),
     *(
         ("proxy-on-machine-itself", "proxy.httpProxy", proxy(f"http://{own}:3128"))
@@ -165,6 +186,8 @@ SITE_CASES: list[tuple[str, str, dict[str, Any]]] = [
     # ranges outside their network
     ("dhcp-outside-prefix", DHCP_RANGE, dhcp("192.168.2.100", "192.168.2.200")),
     ("dhcp-outside-prefix", DHCP_RANGE, dhcp("192.168.1.200", "192.168.2.10")),
+    ("dhcp-outside-prefix", DHCP_RANGE, dhcp("192.168.1.200", "192.168.1.255")),
+    ("dhcp-outside-prefix", DHCP_RANGE, dhcp("192.168.1.0", "192.168.1.0")),
     ("dhcp-backwards", DHCP_RANGE, dhcp("192.168.1.200", "192.168.1.100")),
     ("dhcp-meets-somebody", DHCP_RANGE, dhcp("192.168.1.11", "192.168.1.19")),
     ("dhcp-meets-somebody", DHCP_RANGE, dhcp("192.168.1.1", "192.168.1.9")),
@@ -211,6 +234,14 @@ SITE_CASES: list[tuple[str, str, dict[str, Any]]] = [
         },
     ),
     ("gateway-of-another-stack", "site", {"hosts": [SOCKET], "lock": OTHER_STACK}),
+    (
+        "network-of-another-site",
+        ADDRESS_PREFIX,
+        {
+            "clusters": [ONE],
+            "neighbours": [Neighbour("dev", "node1", (("aks", IPv4Interface("10.220.0.0/16")),))],
+        },
+    ),
     ("uplink-of-another-stack", "site", {"clusters": [ONE], "lock": OTHER_STACK}),
     (
         "gateway-of-another-stack",
@@ -228,6 +259,10 @@ SITE_SOUND: list[dict[str, Any]] = [
     {"clusters": [pods("100.64.0.0/16")]},
     {"clusters": [pods("198.18.0.0/16")]},
     {"networks": [network("100.64.0.5", "100.64.0.9", addressPrefix="100.64.0.0/24", gateway="100.64.0.1")]},
+    {
+        "networks": [],
+        "neighbours": [Neighbour("dev", "node1", (("aks", IPv4Interface("10.220.0.0/16")),))],
+    },
     # hosts whose address is named twice, or in words of ssh's own
     reached("qemu+ssh://root@192.168.1.11/system"),
     reached("qemu+ssh://ann.b-c@node_1/system"),
@@ -241,6 +276,17 @@ SITE_SOUND: list[dict[str, Any]] = [
     {**reserved(("192.168.1.9", "Ann's laptop with the emulator")), **emulator("192.168.1.9")},
     {**emulator("192.168.1.9"), **proxy("http://192.168.1.9:3128")},
     {**reserved(("10.220.32.90", "squid, our proxy")), **proxy("http://10.220.32.90:3128")},
+    {
+        **reserved(("192.168.1.9", "kv")),
+        "netplan": {"privateEndpoints": [{"name": "kv", "privateIPAddress": "192.168.1.9"}]},
+    },
+    # a host is managed at the gateway that libvirt, or a mesh, gives to it
+    {**dns("10.0.0.6"), "hosts": [host(managementAddress="192.168.1.1", uplink=None)]},
+    {
+        **dns("10.0.0.6"),
+        "hosts": [host(1), host(2, managementAddress="192.168.1.1")],
+        "netplan": {"transport": "vxlan", "gatewayHost": "node2"},
+    },
     # a repository that a cluster serves itself
     {
         "clusters": [

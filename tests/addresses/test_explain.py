@@ -109,6 +109,29 @@ def test_an_unknown_name_gets_a_suggestion() -> None:
     assert caught.value.findings[0].remedy.startswith("did you mean a-nodepool1-1")
 
 
+@pytest.mark.parametrize(
+    ("query", "remedy"),
+    [
+        ("A-CP-0", "did you mean a-cp-0?"),
+        ("LAB-A-CP-0", "did you mean a-cp-0?"),
+        (" a-cp-0", "did you mean a-cp-0?"),
+        ("10.220.32.18:6443", "did you mean 10.220.32.18?"),
+        ("10.220.32.18/24", "did you mean 10.220.32.18?"),
+        ("::ffff:10.220.32.18", "did you mean 10.220.32.18?"),
+        ("10.220.32.300", "`azlocal plan` lists every name and address"),
+    ],
+)
+def test_what_is_nearly_a_name_or_an_address_is_suggested(query: str, remedy: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        facts(query)
+    assert caught.value.findings[0].remedy == remedy
+
+
+def test_a_range_of_services_is_explained_by_its_name() -> None:
+    ranged = cluster(loadBalancer={"addresses": ["10.220.32.50-10.220.32.52"]})
+    assert ("owner", "a-lb-0") in facts("a-lb", ranged)
+
+
 NAMED: dict[str, Any] = {
     "hosts": [
         {

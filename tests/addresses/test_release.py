@@ -187,3 +187,27 @@ def test_a_pool_that_is_gone_from_the_file(site: Path) -> None:
     result = azlocal("-C", site, "release", "lab", "a-gpu", "--yes")
     assert result.exit_code == 0, result.output
     assert before - held(site) == {"a-gpu-0", "a-gpu-1", "place:a-gpu-0", "place:a-gpu-1"}
+
+
+def test_what_is_free_already_and_what_nobody_knows_are_told_apart(site: Path) -> None:
+    write_files(site, files([cluster(), cluster("b")], infra=WIDE), "lab")
+    assert azlocal("-C", site, "plan", "lab").exit_code == 0
+    write_files(site, files([cluster()], infra=WIDE), "lab")
+    assert azlocal("-C", site, "plan", "lab").exit_code == 0
+    again = azlocal("-C", site, "release", "lab", "b", "--yes")
+    assert "what 'b' of 'lab' had is free already" in again.stderr
+    unknown = azlocal("-C", site, "release", "lab", "c", "--yes")
+    assert "no lock file knows 'c' of 'lab'" in unknown.stderr
+    assert "they know of lab: a-cp-0, a-nodepool1-0, a-spare" in unknown.stderr
+
+
+def test_a_stack_that_went_to_another_site_frees_what_it_left(site: Path) -> None:
+    assert azlocal("-C", site, "plan", "lab").exit_code == 0
+    for folder in ("hosts", "netplans"):
+        (site / folder / "new.yaml").write_text((site / folder / "s.yaml").read_text("utf-8"), "utf-8")
+    path = site / "Pulumi.lab.yaml"
+    path.write_text(path.read_text("utf-8").replace("site: s", "site: new"), "utf-8")
+    result = azlocal("-C", site, "release", "lab", "--yes")
+    assert result.exit_code == 0, result.output
+    assert read_lock(lock_of(site)).instances == []
+    assert "is still there" in azlocal("-C", site, "release", "lab", "--yes").stderr

@@ -92,6 +92,35 @@ def test_no_address_that_a_file_names_is_given_away() -> None:
     assert not held & {int(IPv4Address(one)) for one in named}
 
 
+def test_hosts_need_no_address_in_a_network_that_is_only_asked_for() -> None:
+    hosts = [
+        {"name": f"node{n}", "connection": f"qemu+ssh://root@node{n}/system", "uplink": "eno1"} for n in (1, 2)
+    ]
+    sizing = sized(cluster(), hosts=hosts)
+    infrastructure, _ = proposed(sizing)
+    assert sizing.networks[0].hosts == 2
+    assert IPv4Network(infrastructure["addressPrefix"]).num_addresses >= 6 + 2 + 3
+
+
+@pytest.mark.parametrize(
+    "site",
+    [
+        {"hosts": [host(1, connection="qemu+ssh://root@192.168.1.21/system")]},
+        {"hosts": [host(1, tunnelAddress="192.168.1.21")]},
+        {"hosts": [host(1, connection="qemu+ssh://root@10.220.32.21/system")]},
+        {"reservations": [{"address": "192.168.1.25", "owner": "printer"}]},
+        {"clusters": [cluster(loadBalancer={"count": 256})]},
+    ],
+    ids=["connection", "tunnel", "logical", "divided", "services"],
+)
+def test_a_pool_that_is_there_and_can_not_be_kept_is_laid_out_anew(site: dict[str, Any]) -> None:
+    content = files(**({"clusters": [cluster()]} | site))
+    sizing = sized(*content["stack"]["clusters"], hosts=content["hosts"]["hosts"], netplan=content["netplan"])
+    infrastructure, (logical,) = proposed(sizing)
+    (pool,) = logical["ipPools"]
+    assert {pool["start"], infrastructure["pool"]["start"]} != {"10.220.32.18", "192.168.1.20"}
+
+
 def test_vlans_of_storage_and_of_others_are_left_alone() -> None:
     names = [f"n{number:03}" for number in range(200)]
     clusters = [cluster(f"c{number}", logicalNetwork=name) for number, name in enumerate(names[:30])]

@@ -240,6 +240,22 @@ def test_nodes_run_the_bundle_s_containerd_and_runc(made: Made, a: Kubernetes) -
         said = on(made.project, machine, "runc", "--version").splitlines()
         assert said[0] == f"runc version {RUNC_VERSION.removeprefix('v')}"
         assert any(line.startswith("libseccomp: ") for line in said), f"{machine}: pods can have seccomp profiles"
+        packed = (
+            "sudo",
+            "du",
+            "--summarize",
+            "--block-size=1M",
+            "/var/lib/containerd/io.containerd.content.v1.content",
+        )
+        assert int(on(made.project, machine, *packed).split()[0]) < 10, "the image has its layers unpacked only"
+
+
+def test_calico_is_asked_how_it_is_without_a_new_process(a: Kubernetes) -> None:
+    (node,) = a.get("daemonset", "calico-node", "--namespace", "kube-system")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    asked = {probe: node[probe].get("httpGet", {}).get("path") for probe in ("livenessProbe", "readinessProbe")}
+    assert asked == {"livenessProbe": "/liveness", "readinessProbe": "/readiness"}
 
 
 def test_a_node_that_lacks_an_image_of_the_bundle_is_brought_it(made: Made, a: Kubernetes) -> None:

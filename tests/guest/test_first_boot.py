@@ -20,7 +20,7 @@ SEED = render_seed(BOOT, KEY)
 
 
 def test_meta_data() -> None:
-    assert SEED["meta-data"] == b"instance-id: lab-a-cp-0-1\nlocal-hostname: lab-a-cp-0\n"
+    assert SEED["meta-data"] == b"instance-id: lab-a-cp-0-1\nlocal-hostname: lab-a-cp-0\ndsmode: local\n"
 
 
 def test_network_config_is_static_and_fits_vm_and_container() -> None:
@@ -68,6 +68,11 @@ def test_a_first_boot_fetches_nothing_and_needs_no_locales() -> None:
 def test_the_digest_follows_every_field(field: str) -> None:
     changed: dict[str, Any] = {field: "x"}
     assert seed_digest(replace(BOOT, **changed)) != seed_digest(BOOT)
+
+
+def test_the_digest_is_that_of_machines_that_stand() -> None:
+    """It is in their state, and another one replaces them: when a seed is read doesn't count."""
+    assert seed_digest(BOOT) == "5580286de64570db9dbca1e665f1b543b4d18831400716815826d618dc49a64f"
 
 
 def test_the_digest_is_the_same_with_another_host_key() -> None:

@@ -103,6 +103,9 @@ REFUSED = [
     ("qemu+ssh://root@h/system?", "parameters itself", "leave out"),
     ("qemu+ssh://root@h/system#x", "parameters itself", "leave out"),
     ("qemu+ssh://root@h x/system", "characters that no host name has", "~/.ssh/config"),
+    ("QEMU+SSH://root@h1/system", "lower-case letters", "write qemu+ssh://root@h1/system"),
+    (" qemu+ssh://root@h1/system", "spaces around it", "write qemu+ssh://root@h1/system"),
+    ("qemu+ssh://root@h1/system\n", "spaces around it", "write qemu+ssh://root@h1/system"),
 ]
 
 

@@ -108,6 +108,8 @@ def test_faults_of_yaml_and_of_values_come_together(tmp_path: Path) -> None:
             "is not a range",
         ),
         ("stack", "clusters", [cluster("a/b")], "bad-name", "'a/b' can't be a name"),
+        ("stack", "azureLocalRelease", "2613", "wrong-value", "'2613' is not a release of Azure Local"),
+        ("stack", "azureLocalRelease", "2600", "wrong-value", "'2600' is not a release of Azure Local"),
         ("stack", "sshPublicKeys", ["-----BEGIN RSA PRIVATE KEY-----"], "private-ssh-key", "a private key"),
         ("stack", "sshPublicKeys", ["ssh-ed25519 AAAA"], "bad-ssh-key", "is damaged or cut off"),
         (
@@ -136,6 +138,89 @@ def test_a_wrong_value_is_named(tmp_path: Path, part: str, key: str, value: Any,
     assert (finding.rule, finding.severity) == (rule, "error")
     assert said in finding.message
     assert finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("value", "said", "remedy"),
+    [
+        ("10.220.32.5:53", "is not an IPv4 address", "write 10.220.32.5"),
+        (" 10.220.32.5", "is not an IPv4 address", "write 10.220.32.5"),
+        ("10.220.032.005", "is not an IPv4 address", "write 10.220.32.5"),
+        ("10.220.32.5/24", "is not an IPv4 address", "write 10.220.32.5"),
+        ("::ffff:10.220.32.5", "is not an IPv4 address", "write 10.220.32.5"),
+        ("::1", "is an IPv6 address", "give an IPv4 address"),
+        ("dns:53", "is not an IPv4 address", "write it as 192.0.2.10"),
+        ("10.220.32", "is not an IPv4 address", "write it as 192.0.2.10"),
+        (172521477, "172521477 is not an IPv4 address", "write it as 192.0.2.10"),
+    ],
+)
+def test_an_address_is_told_as_it_must_be_written(tmp_path: Path, value: Any, said: str, remedy: str) -> None:
+    content = files([cluster()])
+    content["netplan"]["infrastructure"]["gateway"] = value
+    write_files(tmp_path, content)
+    (finding,) = faults(tmp_path)
+    assert (finding.rule, said in finding.message) == ("bad-address", True), finding
+    assert finding.remedy.startswith(remedy)
+
+
+@pytest.mark.parametrize(
+    ("value", "said", "remedy"),
+    [
+        ("10.60.0.0/16 ", "is not an IPv4 prefix", "write 10.60.0.0/16"),
+        ("10.60.0.0/255.255.0.0", "is not an IPv4 prefix", "write 10.60.0.0/16"),
+        ("010.060.0.0/16", "is not an IPv4 prefix", "write 10.60.0.0/16"),
+        ("10.60/16", "is not an IPv4 prefix", "write it as 192.0.2.0/24"),
+        ("10.60.0.0", "its length is missing", "add the length"),
+        ("fd00::/48", "is an IPv6 prefix", "give one IPv4 prefix"),
+        ("10.60.0.0/16, fd00::/48", "has an IPv6 prefix", "give one IPv4 prefix"),
+        ("10.60.0.0/16:80", "is not an IPv4 prefix", "write it as 192.0.2.0/24"),
+    ],
+)
+def test_a_prefix_is_told_as_it_must_be_written(tmp_path: Path, value: str, said: str, remedy: str) -> None:
+    write_files(tmp_path, files([cluster(networkProfile={"podCidr": value})]))
+    (finding,) = faults(tmp_path)
+    assert (finding.rule, said in finding.message) == ("bad-prefix", True), finding
+    assert finding.remedy.startswith(remedy)
+
+
+@pytest.mark.parametrize(
+    ("value", "remedy"),
+    [
+        ("10.220.32.47-49", "write 10.220.32.47-10.220.32.49"),
+        ("10.220.32.47\u201310.220.32.49", "write 10.220.32.47-10.220.32.49"),
+        ("10.220.32.47..10.220.32.49", "write 10.220.32.47-10.220.32.49"),
+        ("10.220.32.49-10.220.32.47", "write 10.220.32.47-10.220.32.49"),
+        ("10.220.32.48/255.255.255.252", "write 10.220.32.48/30"),
+        ("10.220.32.40,10.220.32.47-49", "write 10.220.32.40,10.220.32.47-10.220.32.49"),
+        ("10.220.32.48/33", "write it as 192.0.2.10-192.0.2.19"),
+        ("10.220.32.47-", "write it as 192.0.2.10-192.0.2.19"),
+        ("fd00::1-fd00::9", "write it as 192.0.2.10-192.0.2.19"),
+    ],
+)
+def test_a_range_is_told_as_it_must_be_written(tmp_path: Path, value: str, remedy: str) -> None:
+    write_files(tmp_path, files([cluster(loadBalancer={"addresses": [value]})]))
+    (finding,) = faults(tmp_path)
+    assert (finding.rule, finding.remedy.startswith(remedy)) == ("bad-range", True), finding
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "remedy"),
+    [
+        ("azureLocalRelease", "26.07", 'write "2607"'),
+        ("azureLocalRelease", "202607", 'write "2607"'),
+        ("azureLocalRelease", 2607, 'put it in quotes: "2607"'),
+        ("azureLocalRelease", "newest", "write it as 2602"),
+        ("placement", {"reservePercent": "0x10"}, "write 16, without quotes"),
+        ("placement", {"reservePercent": "15"}, "write 15, without quotes"),
+        ("placement", {"reservePercent": "1_0"}, "write 10, without quotes"),
+        ("placement", {"reservePercent": "15 %"}, "write a whole number: 0 to 90, without quotes"),
+        ("placement", {"reservePercent": "0x100"}, "write a whole number: 0 to 90, without quotes"),
+    ],
+)
+def test_a_number_is_told_as_it_must_be_written(tmp_path: Path, key: str, value: Any, remedy: str) -> None:
+    write_files(tmp_path, files(stack={key: value}))
+    (finding,) = faults(tmp_path)
+    assert finding.remedy == remedy
 
 
 @pytest.mark.parametrize("minutes", [1, 10, 0.25, 1.5, 100_000])
@@ -306,3 +391,27 @@ def test_one_wrong_value_anywhere_is_findings(tmp_path: Path, data: st.DataObjec
     except SpecError as error:
         assert error.findings
         assert all(": " in finding.path or finding.path.endswith(".yaml") for finding in error.findings)
+
+
+def test_other_sites_on_the_same_machine_are_seen(tmp_path: Path) -> None:
+    local = {"name": "here", "connection": "qemu:///system"}
+    write_files(tmp_path, files([cluster()], hosts=[local]))
+    (hosts, netplan) = ((tmp_path / folder / "s.yaml").read_text("utf-8") for folder in ("hosts", "netplans"))
+    sites = {
+        "same": hosts.replace("qemu:///system", "qemu+ssh://root@localhost/system"),
+        "uplink": hosts.replace("connection:", "uplink: eno1\n  connection:"),
+        "far": hosts.replace("qemu:///system", "qemu+ssh://root@192.0.2.9/system"),
+        "broken": "hosts: [1",
+        "unplanned": hosts,
+    }
+    for site, text in sites.items():
+        (tmp_path / "hosts" / f"{site}.yaml").write_text(text, "utf-8")
+        if site != "unplanned":
+            (tmp_path / "netplans" / f"{site}.yaml").write_text(netplan, "utf-8")
+    (tmp_path / "hosts" / "same.lock.yaml").write_text("version: 1\nmachines: {}\n", "utf-8")
+    (found,) = load_instance("lab", tmp_path).neighbours
+    assert (found.site, found.host) == ("same", "here")
+    assert [(name, str(prefix)) for name, prefix in found.prefixes] == [
+        ("infrastructure", "192.168.1.0/24"),
+        ("aks", "10.220.32.0/24"),
+    ]

@@ -7,6 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from infra.addresses import plan_addresses
 from infra.guest import generate_host_key
 from infra.spec import Finding, SpecError, load_instance, read_public_keys
 from infra.spec.ssh_keys import _KEY_TYPES, is_public_key
@@ -150,6 +151,10 @@ REFUSED = [
     ("-----BEGIN PUBLIC KEY-----\nMCow\n-----END PUBLIC KEY-----", "another form than OpenSSH's"),
     ("-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n", "this is a private key"),
     ("PuTTY-User-Key-File-3: ssh-ed25519", "this is a private key"),
+    (f'"{KEY} me"', "has quotes of its own"),
+    (f"SSH-ED25519 {KEY.split()[1]}", "'SSH-ED25519' for a type, which OpenSSH doesn't know"),
+    (f"{KEY} me {KEY}", "has two keys on one line"),
+    ("https://github.com/me.keys", "azlocal fetches no keys"),
 ]
 
 
@@ -169,6 +174,17 @@ def test_a_file_that_is_here_holds_a_key(tmp_path: Path) -> None:
     (tmp_path / "id").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n", encoding="utf-8")
     (tmp_path / "half.pub").write_text(f"{KEY}\n{KEY[:50]}\n", encoding="utf-8")
     (tmp_path / "good.pub").write_text(f"{KEY}\n", encoding="utf-8")
-    first, second = said("good.pub", "id", "half.pub", "elsewhere.pub", folder=tmp_path)
+    (tmp_path / "folder").mkdir()
+    first, second, third = said("good.pub", "id", "half.pub", "elsewhere.pub", "folder", folder=tmp_path)
     assert "the public one is in the .pub file beside it" in first.message
     assert "key 2 of it is damaged or cut off" in second.message
+    assert "Is a directory" in third.message
+
+
+def test_a_file_that_is_not_here_is_told_and_refuses_no_plan(tmp_path: Path) -> None:
+    content = files()
+    content["stack"]["sshPublicKeys"] = [KEY, "~/no/such/id.pub", "elsewhere.pub"]
+    write_files(tmp_path, content)
+    found = [one for one in plan_addresses(load_instance("lab", tmp_path)).findings if "here" in one.message]
+    assert [(one.rule, one.severity) for one in found] == [("ssh-key-not-here", "warning")] * 2
+    assert [one.path[-16:] for one in found] == ["sshPublicKeys[1]", "sshPublicKeys[2]"]

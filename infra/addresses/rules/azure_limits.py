@@ -124,6 +124,10 @@ def rack_aware_zones(facts: Facts) -> Iterator[Fault]:
     named = [(index, host.local_availability_zone) for index, host in enumerate(hosts)]
     written = [(index, zone) for index, zone in named if zone is not None]
     if not written:
+        if facts.spec.stack.deployment_class == "rackAware":
+            message = "no host says which zone it is in; Azure Local asks for two"
+            remedy = "write localAvailabilityZone under each host, half of them one, the other half the other"
+            yield Fault("hosts", ("hosts",), message, remedy, "warning")
         return
     if facts.spec.stack.deployment_class != "rackAware":
         message = f"zone {shown(written[0][1])} of a host, and the instance isn't rack-aware: zones have no effect"

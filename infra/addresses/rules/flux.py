@@ -20,6 +20,10 @@ _LONGEST_NAME = 63
 _LONGEST_OBJECT_NAME = 253
 _SCHEMES = ("http://", "https://", "ssh://")
 _SCP = re.compile(r"(?P<login>[^\s:/@]+@)?(?P<host>[^\s:/@]+):(?P<path>[^\s]*)")
+_LAST_PORT = 65_535
+_VERSION = r"v?[0-9xX*]+(\.[0-9xX*]+){0,2}(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?"
+_COMPARED = rf"(=|!=|>|<|>=|=>|<=|=<|~|~>|\^)?\s*{_VERSION}"
+_VERSIONS = re.compile(rf"\s*{_COMPARED}((\s+|\s*,\s*){_COMPARED})*\s*", re.ASCII)
 _HASH = re.compile(r"[0-9a-fA-F]{40}|[0-9a-fA-F]{64}", re.ASCII)
 _NOT_IN_A_REFERENCE = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^[./-]|[./]$|^@$")
 _SSH_SETTING, _HTTPS_SETTING = "sshPrivateKey", "httpsKey"
@@ -77,6 +81,11 @@ def arc_flux_bad_url(facts: Facts) -> Iterator[Fault]:
         if not _is_repository(url):
             message = f"{shown(url)} isn't an address that Flux fetches a repository from"
             remedy = f"write {_better(url)}"
+            if port := _no_port(url):
+                message, remedy = (
+                    f"{message}: {port} is no port",
+                    "write one of 1-65535, or leave port and colon out",
+                )
             yield Fault("stack", (*path, "gitRepository", "url"), message, remedy)
 
 
@@ -88,6 +97,13 @@ def _is_repository(url: str) -> bool:
         return bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         return False
+
+
+def _no_port(url: str) -> str | None:
+    """Return the number that a URL has in a port's place and that is none."""
+    server = re.split("[/?#]", url.partition("://")[2])[0].rpartition("@")[2]
+    port = server.rpartition(":")[2] if re.search(r":\d+$", server, re.ASCII) else ""
+    return port if port and not 0 < int(port) <= _LAST_PORT else None
 
 
 def _better(url: str) -> str:
@@ -126,6 +142,15 @@ def arc_flux_reference(facts: Facts) -> Iterator[Fault]:
             if value is not None and _NOT_IN_A_REFERENCE.search(value):
                 message = f"{shown(value)} can't be the name of a {key} in Git"
                 yield Fault("stack", (*place, key), message, f"write it as `git {key} --list` does")
+        semver = named.get("semver")
+        if semver is not None and not _is_range_of_versions(semver):
+            message = f"{shown(semver)} is no range of versions as Flux reads them"
+            yield Fault("stack", (*place, "semver"), message, "write it as >=1.0.0 <2.0.0 or 1.x")
+
+
+def _is_range_of_versions(text: str) -> bool:
+    """Tell whether Masterminds/semver, which Flux has, takes a text (constraints.go: NewConstraint)."""
+    return all(_VERSIONS.fullmatch(re.sub(r"\s+-\s+", " ", part)) for part in text.split("||"))
 
 
 def _most_exact(named: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from infra.addresses.plan import INFRASTRUCTURE
 from infra.addresses.rules.base import Facts, Fault, rule
-from infra.spec.findings import KeyPath
+from infra.spec.findings import KeyPath, shown
 from infra.spec.forms import CLUSTER_NAME, HOST_NAME, NETWORK_NAME, POOL_NAME, Form
 from infra.spec.loader import FileKind
 from infra.spec.machine_names import machine_name
@@ -40,6 +40,15 @@ def bad_name(facts: Facts) -> Iterator[Fault]:
             if not form.fits(name):
                 message = f"'{name}' can't name a {kind}; it is not {form.words}"
                 yield Fault(file, path, message, f"write it as {_lowered(name, form)}")
+
+
+@rule("ssh-key-not-here", source="azlocal", severity="warning")
+def ssh_key_not_here(facts: Facts) -> Iterator[Fault]:
+    """A key that is given by the path of its file is there; `up` reads it where that runs."""
+    for index in facts.spec.absent_keys:
+        message = f"there is no file {shown(facts.spec.stack.ssh_public_keys[index])} here, and `up` needs it"
+        remedy = "correct the path, give the key's text, or run `up` where the file is"
+        yield Fault("stack", ("sshPublicKeys", index), message, remedy)
 
 
 @rule("host-name-not-netbios", source="ODIN", severity="warning")

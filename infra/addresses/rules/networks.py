@@ -237,14 +237,14 @@ def shared_subnet_gateway(facts: Facts) -> Iterator[Fault]:
 @rule("dhcp-meets-plan", source="NETCON")
 def dhcp_meets_plan(facts: Facts) -> Iterator[Fault]:
     """A DHCP server hands out no address of a pool, of a service or of a given VIP."""
-    ours = [(span, f"the pool of network {one.name}") for one in facts.networks for span in one.giving]
-    ours += [(one.span, f"{one.owner}'s addresses") for one in facts.occupants if one.use == "loadBalancer"]
-    ours += [(AddressRange(one.pin, one.pin), one.owner) for one in facts.claims if one.pin is not None]
+    ours = [(span, f"in the pool of network {one.name}") for one in facts.networks for span in one.giving]
+    ours += [(one.span, f"{one.owner}'s by the stack") for one in facts.occupants if one.use == "loadBalancer"]
+    ours += [(AddressRange(one.pin, one.pin), f"{one.owner}'s") for one in facts.claims if one.pin is not None]
     for path, scope in _dhcp_ranges(facts):
         for span, owner in ours:
             shared = overlap(scope, span)
             if shared:
-                message = f"DHCP hands out {range_text(shared)}, which is in {owner}"
+                message = f"DHCP hands out {range_text(shared)}, which is {owner}"
                 yield Fault("netplan", path, message, f"exclude {range_text(span)} from the DHCP scope")
 
 
@@ -267,6 +267,10 @@ def dhcp_outside_prefix(facts: Facts) -> Iterator[Fault]:
                 path = (*network.path, "dhcpRanges", index)
                 message = f"DHCP range {range_text(span)} leaves network {network.name}, {network.prefix}"
                 yield Fault("netplan", path, message, "correct the range, or write it at its own network")
+            elif overlap(span, network.usable) != span:
+                message = f"DHCP range {range_text(span)} holds the first or last address of {network.prefix}"
+                remedy = f"write what is handed out, within {range_text(network.usable)}"
+                yield Fault("netplan", (*network.path, "dhcpRanges", index), message, remedy, "warning")
 
 
 @rule("dhcp-meets-somebody", source="azlocal", severity="warning")

@@ -146,10 +146,10 @@ def pods_without_node(facts: Facts) -> Iterator[Fault]:
             continue
         left = [one for one in _system_pods(facts, cluster) if not any(map(one.tolerates, pools))]
         if left:
-            named = " and ".join(one.name for one in left)
+            named = ", ".join(one.name for one in left[:-1]) + " and " * (len(left) > 1) + left[-1].name
             message = (
-                f"every pool of cluster {cluster.name} has taints, and {named} tolerate none of them: "
-                "they find no node, and `up` waits for them in vain"
+                f"every pool of cluster {cluster.name} has taints, and {named} tolerate{'s' * (len(left) == 1)} "
+                "none of them: no node takes such pods, and `up` waits for them in vain"
             )
             keys = " and ".join(one.key for one in left if one.key)
             tolerant = f", or give them tolerations: {keys}" if keys else ""
@@ -188,6 +188,8 @@ def _system_pods(facts: Facts, cluster: ClusterSpec) -> Iterator[_Pods]:
     arc = facts.spec.stack.arc
     if arc is not None and arc.cloud != "emulator" and cluster.arc.enabled:  # the emulator's run on control planes
         yield _Pods("the Arc agents", "", ())
+    if arc is not None and cluster.arc.enabled and any(one.is_flux for one in cluster.arc.all_extensions()):
+        yield _Pods("Flux's controllers", "", ())
 
 
 def _tolerations(values: object) -> Sequence[Any]:

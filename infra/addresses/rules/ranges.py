@@ -8,7 +8,7 @@ from ipaddress import IPv4Interface
 from infra.addresses.numbers import address_text, count_shared, merged, overlap, range_text
 from infra.addresses.occupants import Occupant
 from infra.addresses.rules.base import Facts, Fault, rule
-from infra.spec.findings import shown
+from infra.spec.findings import KeyPath, shown
 from infra.spec.types import AddressRange
 
 
@@ -21,6 +21,8 @@ def span_of(prefix: str | IPv4Interface) -> AddressRange:
 # The resource bridge and AKS use them inside; they can't be moved (NETCON).
 RESERVED = {"10.244.0.0/16": span_of("10.244.0.0/16"), "10.96.0.0/12": span_of("10.96.0.0/12")}
 
+_WORD = re.compile("[a-z0-9]+")
+_LEAST_LETTERS = 2  # shorter words of a sentence say nothing
 _FILLERS = frozenset({"the", "and", "for", "host", "machine", "here", "private", "server"})
 _RANK = {"host": 0, "gateway": 1, "dns": 2, "loadBalancer": 3, "reserved": 4}
 
@@ -127,7 +129,9 @@ def load_balancer_count(facts: Facts) -> Iterator[Fault]:
 @rule("address-clash", source="azlocal")
 def address_clash(facts: Facts) -> Iterator[Fault]:
     """Two things that people gave addresses to don't share one."""
-    named = [one for one in facts.occupants if one.role != "dhcp"]  # its ranges have rules of their own
+    again = _named_again(facts)
+    # DHCP ranges and hosts that are named twice have rules of their own.
+    named = [one for one in facts.occupants if one.role != "dhcp" and one.path not in again]
     around: dict[tuple[str, str], Occupant] = {}
     for one in sorted(named, key=lambda one: (one.span.first, _RANK[one.use])):
         around = {key: other for key, other in around.items() if other.span.last >= one.span.first}
@@ -142,6 +146,17 @@ def address_clash(facts: Facts) -> Iterator[Fault]:
             around[one.role, one.owner] = one
 
 
+def _named_again(facts: Facts) -> set[KeyPath]:
+    """Return the connections of hosts that the file names already by another name."""
+    first: dict[tuple[str, int], int] = {}
+    hosts = enumerate(facts.spec.hosts.hosts)
+    return {
+        ("hosts", index, "connection")
+        for index, host in hosts
+        if first.setdefault(host.way.machine, index) != index
+    }
+
+
 @rule("reserved-for-another", source="azlocal", severity="warning")
 def reserved_for_another(facts: Facts) -> Iterator[Fault]:
     """A reservation of an address that the files name elsewhere says whose it is in words that tell so."""
@@ -151,7 +166,7 @@ def reserved_for_another(facts: Facts) -> Iterator[Fault]:
             named.setdefault(one.span.first, one)
     for one in facts.occupants:
         other = named.get(one.span.first) if one.role == "reservation" else None
-        if other is None or _words(one.owner) & _words(f"{other.owner} {other.why}"):
+        if other is None or _tells(one.owner, other):
             continue
         where = facts.spec.sources.where(other.file, other.path)
         message = f"{range_text(one.span)} is reserved for {shown(one.owner)}, and is {other.owner}'s by {where}"
@@ -159,8 +174,11 @@ def reserved_for_another(facts: Facts) -> Iterator[Fault]:
         yield Fault("netplan", one.path, message, remedy)
 
 
-def _words(text: str) -> set[str]:
-    return {word for word in re.findall(r"[a-z0-9]+", text.lower()) if len(word) > 2 and word not in _FILLERS}
+def _tells(owner: str, other: Occupant) -> bool:
+    """Tell whether words say that an address is somebody's: by a word of the name, or of what is there."""
+    words = set(_WORD.findall(owner.lower())) - _FILLERS
+    longer = {word for word in _WORD.findall(other.why.lower()) if len(word) > _LEAST_LETTERS}
+    return bool(words & {*_WORD.findall(other.owner.lower()), *longer})
 
 
 @rule("address-of-another-instance", source="azlocal")

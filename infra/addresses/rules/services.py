@@ -1,14 +1,15 @@
 """What machines must reach: DNS servers, private endpoints, the emulator (azure_local_facts.md §2.5, §2.7)."""
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 from infra.addresses.layout import Network
-from infra.addresses.numbers import address_text
-from infra.addresses.occupants import Occupant, proxy_addresses
+from infra.addresses.numbers import address_text, range_text
+from infra.addresses.occupants import Occupant, host_addresses, named_urls, proxy_addresses
 from infra.addresses.rules.base import Facts, Fault, rule
 from infra.addresses.rules.ranges import RESERVED, span_of
-from infra.spec.findings import KeyPath
+from infra.spec.connections import host_name_fault, is_this_machine, literal_address
+from infra.spec.findings import KeyPath, shown
 
 # Resolvers anybody on the internet can ask: none knows the names of an instance and its domain.
 PUBLIC_RESOLVERS = {
@@ -75,7 +76,7 @@ def dns_not_a_host(facts: Facts) -> Iterator[Fault]:
         if server in edges:
             of = edges[server]
             message = f"DNS server {address_text(server)} is no host's address in network {of.name} ({of.prefix})"
-            yield Fault("netplan", path, message, "correct the address")
+            yield Fault("netplan", path, message, f"its machines have {range_text(of.usable)}")
 
 
 @rule("duplicate-dns", source="azlocal", severity="warning")
@@ -168,6 +169,52 @@ def unreachable_from_pods(facts: Facts) -> Iterator[Fault]:
                         f"{key} {cidr.network} of cluster {cluster.name} holds {what} {address_text(address)}"
                     )
                     yield Fault("stack", (*path, "networkProfile", key), message, "choose another range")
+
+
+@rule("url-out-of-reach", source="RFC 6761 §6.3, azlocal")
+def url_out_of_reach(facts: Facts) -> Iterator[Fault]:
+    """A URL that clusters, or Azure for them, ask doesn't name whoever asks, and no IPv6 address.
+
+    Azure Resource Manager of a custom cloud is asked by this machine alone, where it may end in a tunnel.
+    """
+    for path, host, _, why in named_urls(facts.spec):
+        address = literal_address(host)
+        if path == ("arc", "resourceManager"):
+            continue
+        reason = None
+        if is_this_machine(host):
+            reason = "whoever asks there asks itself"
+        elif isinstance(address, IPv6Address):
+            reason = "clusters have IPv4 addresses only"
+        elif address is None and (fault := host_name_fault(host)):
+            reason = fault
+        if reason is not None:
+            remedy = "write the name or IPv4 address of the machine that serves it, as pods reach it"
+            yield Fault("stack", path, f"{why} is looked for at {shown(host)}: {reason}", remedy)
+
+
+@rule("host-in-pod-range", source="NETCON, MRIP", severity="warning")
+def host_in_pod_range(facts: Facts) -> Iterator[Fault]:
+    """A cluster's pod and service networks hold no address by which hosts are reached.
+
+    Nodes answer a login that comes from a host, and would answer it into the cluster. Management addresses belong
+    to the infrastructure network, which such ranges mustn't meet anyway.
+    """
+    for path, cluster in facts.clusters:
+        profile = cluster.network_profile
+        for key, cidr in (("podCidr", profile.pod_cidr), ("serviceCidr", profile.service_cidr)):
+            held = {
+                address: f"{what} {address_text(address)} of host {host.name}"
+                for host in facts.spec.hosts.hosts
+                for place, address, what in host_addresses(host)
+                if place != "managementAddress" and address in span_of(cidr)
+            }
+            if held:
+                more = f", and {len(held) - 1} more" if len(held) > 1 else ""
+                first = next(iter(held.values()))
+                message = f"{key} {cidr.network} of cluster {cluster.name} holds {first}{more}"
+                remedy = "choose another range: what nodes send there may stay in the cluster"
+                yield Fault("stack", (*path, "networkProfile", key), message, remedy)
 
 
 def _reached(facts: Facts, network: Network | None) -> Iterator[tuple[str, int]]:

@@ -5,7 +5,9 @@ The site's lock file knows every stack that was planned and not released.
 
 from collections.abc import Iterator, Mapping
 
+from infra.addresses.numbers import overlap
 from infra.addresses.rules.base import Facts, Fault, rule
+from infra.addresses.rules.ranges import span_of
 from infra.spec.machine_names import mac_addresses, machine_name
 
 _MACHINES = frozenset({"controlPlaneNode", "workerNode", "resourceBridgeNode"})
@@ -90,6 +92,32 @@ def gateway_of_another_stack(facts: Facts) -> Iterator[Fault]:
         f"{_freed(others[0])}"
     )
     yield Fault("stack", ("site",), message, remedy)
+
+
+@rule("network-of-another-site", source="azlocal", severity="warning")
+def network_of_another_site(facts: Facts) -> Iterator[Fault]:
+    """Sites on one machine have different subnets there, where libvirt makes their networks."""
+    for network in facts.networks:
+        if network.index and network.name not in facts.used:
+            continue
+        clashes = (
+            (one, name, prefix)
+            for one in facts.spec.neighbours
+            for name, prefix in one.prefixes
+            if overlap(span_of(prefix), network.span)
+        )
+        found = next(clashes, None)
+        if found is not None:
+            other, name, prefix = found
+            message = (
+                f"network {network.name} ({network.prefix}) and network {name} ({prefix.network}) of site "
+                f"{other.site} overlap, and both would stand on host {other.host}, where libvirt makes one of them"
+            )
+            remedy = (
+                f"give one of the sites other prefixes; where site {other.site} isn't used, remove "
+                f"hosts/{other.site}.yaml"
+            )
+            yield Fault("netplan", (*network.path, "addressPrefix"), message, remedy)
 
 
 @rule("uplink-of-another-stack", source="azlocal", severity="warning")

@@ -91,13 +91,26 @@ def address_of_nobody(facts: Facts) -> Iterator[Fault]:
             message = f"{what} lies in {block.prefix} ({block.name})"
             yield Fault(file, path, message, f"it works in a lab that routes it; else {_OWN}", "warning")
         else:
-            yield Fault(file, path, message, _remedy(path, block))
+            yield Fault(file, path, message, _remedy(facts, path, block))
 
 
-def _remedy(path: KeyPath, block: Block) -> str:
+def _remedy(facts: Facts, path: KeyPath, block: Block) -> str:
     if "dnsServers" in path and overlap(block.span, _LOOPBACK):
         return "name the server itself that this machine's resolver forwards to; `resolvectl dns` shows it"
-    return _OWN
+    home = _home(facts, path)
+    if home is None or unusable(home.span) is not None:
+        return _OWN
+    return f"use an address of network {home.name}: {range_text(home.usable)}"
+
+
+def _home(facts: Facts, path: KeyPath) -> Network | None:
+    """Return the network that an address at a place must belong to; None where it may be any."""
+    if path[-1] in {"managementAddress", "gateway"}:
+        return next((one for one in facts.networks if one.path == path[:-1]), facts.networks[0])
+    if path[0] == "clusters" and "networkProfile" not in path and "arc" not in path:
+        cluster = facts.spec.stack.clusters[int(path[1])]
+        return facts.by_name.get(cluster.logical_network)
+    return None
 
 
 def _named(facts: Facts) -> Iterator[tuple[FileKind, KeyPath, str, AddressRange]]:
@@ -131,7 +144,8 @@ def _is_judged_elsewhere(one: Occupant) -> bool:
         block = unusable(one.span)
         is_own = overlap(one.span, _LOOPBACK) is not None and one.path[-1] == "connection"
         return is_own or (block is not None and block.is_documentation)
-    return one.path[0] == "proxy" and (overlap(one.span, _LOOPBACK) is not None or one.span.first == 0)
+    is_itself = overlap(one.span, _LOOPBACK) is not None or one.span.first == 0
+    return is_itself and (one.path[0] == "proxy" or one.owner in {"git", "oidc"})
 
 
 def _who(one: Occupant) -> str:
@@ -153,4 +167,4 @@ def address_is_edge(facts: Facts) -> Iterator[Fault]:
         which = "network" if one.span.first == of.span.first else "broadcast"
         message = f"{range_text(one.span)} ({_who(one)}) is the {which} address of network {of.name} ({of.prefix})"
         severity: Severity | None = "warning" if one.role == "reservation" else None
-        yield Fault(one.file, one.path, message, "correct the address", severity)
+        yield Fault(one.file, one.path, message, f"its machines have {range_text(of.usable)}", severity)

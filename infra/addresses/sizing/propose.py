@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
 from infra.addresses.numbers import address_text, count_shared, merged, overlap, without
@@ -58,11 +58,13 @@ class Site:
     Attributes:
         blocks: What no prefix may meet: pods, services, networks of others.
         taken: Addresses that somebody has, wherever they lie: no gateway and no pool has them.
+        hosts: Those of them that no pool has among its own either: a pool that is there is laid out anew.
         vlans: VLANs of networks that are there.
     """
 
     blocks: Sequence[AddressRange] = ()
     taken: Sequence[AddressRange] = ()
+    hosts: Sequence[AddressRange] = ()
     vlans: frozenset[int] = frozenset()
 
 
@@ -86,7 +88,7 @@ def propose(wishes: Sequence[Wish], site: Site) -> dict[str, dict[str, Any]]:
             _candidates(wish, blocked),
         )
         for span in spans:
-            network = _lay_out(wish, span, vlans[wish.name], site.taken)
+            network = _lay_out(wish, span, vlans[wish.name], site)
             if network is not None:
                 found[wish.name] = network
                 blocked.append(span)
@@ -128,21 +130,24 @@ def _around(address: int, length: int) -> AddressRange:
     return AddressRange(start, start + size - 1)
 
 
-def _lay_out(wish: Wish, span: AddressRange, vlan: int, taken: Sequence[AddressRange]) -> dict[str, Any] | None:
+def _lay_out(wish: Wish, span: AddressRange, vlan: int, site: Site) -> dict[str, Any] | None:
     usable = AddressRange(span.first + 1, span.last - 1)
     if any(one.first not in usable or one.last not in usable for one in wish.fixed):
         return None
     own = wish.like if wish.like is not None and span == wish.prefix else None
-    held = [*wish.fixed, *taken]
+    held = [*wish.fixed, *site.taken]
     if own is not None:
         held += [AddressRange(*sorted((int(one.start), int(one.end)))) for one in own.dhcp_ranges]
     free = without(usable, merged(held))
     if not free:
         return None
     gateway = int(own.gateway) if own is not None else free[0].first
-    runs = without(usable, merged([*held, AddressRange(gateway, gateway)]))
+    held = merged([*held, AddressRange(gateway, gateway)])
+    runs = without(usable, held)
     room = sum(len(run) for run in runs)
-    pools = _standing_pools(wish, own, merged([*held, AddressRange(gateway, gateway)]))
+    pools = _standing_pools(wish, own, held, [*wish.fixed, *site.hosts])
+    if pools is not None and room - _within(pools, runs) < wish.outside:
+        pools = None
     if pools is None:
         run = next((one for one in runs if len(one) >= wish.pool), None)
         if run is None or room < wish.pool + wish.outside:
@@ -159,14 +164,28 @@ def _lay_out(wish: Wish, span: AddressRange, vlan: int, taken: Sequence[AddressR
     }
 
 
+def _within(pools: Sequence[dict[str, str]], runs: Sequence[AddressRange]) -> int:
+    """Count the free addresses that pools, as a netplan has them, would take."""
+    spans = merged(AddressRange(*sorted(int(IPv4Address(one[end])) for end in ("start", "end"))) for one in pools)
+    return count_shared(spans, runs)
+
+
 def _standing_pools(
-    wish: Wish, own: Infrastructure | LogicalNetwork | None, held: Sequence[AddressRange]
+    wish: Wish,
+    own: Infrastructure | LogicalNetwork | None,
+    held: Sequence[AddressRange],
+    apart: Sequence[AddressRange],
 ) -> list[dict[str, str]] | None:
-    """Return the pools that the network has, where they hold what is needed; None where they don't."""
+    """Return the pools that the network has, where they hold what is needed and nothing that lies apart."""
     pools = [] if own is None else list(own.ip_pools) if isinstance(own, LogicalNetwork) else [own.pool]
     spans = merged(AddressRange(*sorted((int(one.start), int(one.end)))) for one in pools)
     if not spans or sum(map(len, spans)) - count_shared(spans, held) < wish.pool:
         return None
-    if any(overlap(span, one) for span in spans for one in wish.fixed):
+    if any(overlap(span, one) for span in spans for one in apart):
+        return None
+    # The infrastructure's addresses follow each other.
+    if isinstance(own, Infrastructure) and all(
+        len(run) < wish.pool for span in spans for run in without(span, held)
+    ):
         return None
     return [one.model_dump(mode="json", by_alias=True, exclude_unset=True) for one in pools]

@@ -9,7 +9,7 @@ from infra.addresses.claims import Need, cluster_need, infrastructure_need
 from infra.addresses.layout import build_networks
 from infra.addresses.lock import Lock
 from infra.addresses.numbers import merged
-from infra.addresses.occupants import build_occupants
+from infra.addresses.occupants import build_occupants, host_addresses
 from infra.addresses.plan import INFRASTRUCTURE
 from infra.addresses.planner import plan_addresses
 from infra.addresses.rules.machines import LIMITS
@@ -161,6 +161,7 @@ def size_instance(
     site = Site(
         blocks=[*cidrs, *(span_of(one.address_prefix) for one in others)],
         taken=_taken(shell, lock, is_new=netplan is None),
+        hosts=_addresses_of(hosts),
         vlans=frozenset(one.vlan for one in others),
     )
     proposed = propose(wishes, site)
@@ -192,6 +193,12 @@ def size_instance(
 
 def _named(hosts: HostsFile | None) -> Sequence[HostSpec]:
     return hosts.hosts if hosts else ()
+
+
+def _addresses_of(hosts: HostsFile | None) -> list[AddressRange]:
+    """Return every address by which hosts are known."""
+    found = {address for host in _named(hosts) for _, address, _ in host_addresses(host)}
+    return [AddressRange(address, address) for address in sorted(found)]
 
 
 def _taken(shell: InstanceSpec, lock: Lock | None, *, is_new: bool) -> list[AddressRange]:
@@ -260,6 +267,8 @@ def _findings(
     ]
     if any(size.name == INFRASTRUCTURE for size in sizes[1:]):  # what else is said comes of that
         known = [one for one in known if one.rule == "duplicate-name"]
+    # Hosts get their addresses from what is asked for here, and are counted.
+    known = [one for one in known if one.rule != "host-without-address"]
     if is_dns_ours:
         known = [one for one in known if one.rule != "host-dns-differs"]
     return [_at_its_place(one, spec.sources, has_hosts=has_hosts) for one in known]
