@@ -87,12 +87,17 @@ class Project:
         project["plugins"]["providers"][0]["path"] = str(folder)
         self._dump("Pulumi.yaml", project)
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """Return the environment in which commands of this project run."""
+        return os.environ | self._environment()
+
     def settle(self, *flags: str) -> Run:
         """Put the stack in order after a killed run, as `make up` and `make down` do first."""
         done = subprocess.run(
             [str(ROOT / ".venv/bin/python"), "-P", "-m", "infra.stack", "settle", self.stack, *flags],
             cwd=self.directory,
-            env=os.environ | self._environment(),
+            env=self.variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -155,7 +160,7 @@ class Project:
         return subprocess.Popen(
             command,
             cwd=self.directory,
-            env=os.environ | self._environment(),
+            env=self.variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
