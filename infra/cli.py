@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from infra.cli_output import EXIT_RULE_BROKEN, EXIT_UNREADABLE, Format, echo_findings, errors, write
+from infra.cli_output import EXIT_RULE_BROKEN, EXIT_UNREADABLE, Format, echo_findings, errors, unreadable, write
 from infra.cli_site import show_site
 from infra.cli_views import check_loss, find_losses, show_explanation, show_placement, show_release, show_sizes
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from infra.addresses.diff import Changes
     from infra.effects.older import Older
     from infra.planning import Plan
-    from infra.spec import InstanceSpec
+    from infra.spec import Finding, InstanceSpec
 
 # Command groups of other parts, by name: the module that has its `app`, and what the help says.
 _GROUPS = {
@@ -182,7 +182,7 @@ def plan(
         azlocal plan lab --size                what networks to ask for, and a netplan to start from
     """
     from infra.addresses import AddressPlan
-    from infra.spec import SpecError, load_instance
+    from infra.spec import load_instance
 
     is_frozen = _in_ci() if frozen is None else frozen
     if site is not None:
@@ -200,7 +200,11 @@ def plan(
     if size:
         show_sizes(context.obj, stack, output, target)
         return
-    try:
+
+    def unread(findings: "list[Finding]") -> str | None:
+        return None if output is Format.TABLE else _rendered(AddressPlan(stack, (), tuple(findings)), output, None)
+
+    with unreadable(unread, target):
         spec = load_instance(stack, context.obj)
         if question is not None:
             show_explanation(question, spec, output, use_lock=not no_lock)
@@ -209,11 +213,6 @@ def plan(
         older = _older(against, spec, use_lock=not no_lock) if against is not None else None
         whole = _planned(spec, no_lock=no_lock, frozen=is_frozen)
         losses = find_losses(whole, without)
-    except SpecError as error:
-        if output is not Format.TABLE:
-            write(_rendered(AddressPlan(stack, (), tuple(error.findings)), output, None), target)
-        echo_findings(error.findings)
-        raise typer.Exit(EXIT_UNREADABLE) from None
     found = whole.addresses
     changes = _changes(older, whole, spec, against) if older is not None and against is not None else None
     if is_placement:

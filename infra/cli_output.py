@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -34,20 +34,45 @@ def directory_of(context: typer.Context) -> Path:
 
 
 @contextmanager
-def errors() -> Iterator[None]:
-    """Turn what a user can remedy into a message and an exit code."""
-    from infra.errors import UserError
+def unreadable(
+    rendered: "Callable[[list[Finding]], str | None]" = lambda _: None, target: Path | None = None
+) -> Iterator[None]:
+    """Turn input that can't be read into its findings and an exit code.
+
+    Args:
+        rendered: Returns what stands instead of the output that isn't there, in the format that was asked for;
+            None where people read it, who have the findings.
+        target: The file that it is written to; None: standard output.
+    """
     from infra.spec import SpecError
-    from infra.ssh import ShellError
 
     try:
         yield
     except SpecError as error:
+        text = rendered(error.findings)
+        if text is not None:
+            write(text, target)
         echo_findings(error.findings)
         raise typer.Exit(EXIT_UNREADABLE) from None
+
+
+@contextmanager
+def errors() -> Iterator[None]:
+    """Turn what a user can remedy into a message and an exit code."""
+    from infra.errors import UserError
+    from infra.ssh import ShellError
+
+    try:
+        with unreadable():
+            yield
     except (UserError, ShellError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(EXIT_UNREADABLE) from None
+
+
+def json_of_unread(content: dict[str, Any], findings: Iterable["Finding"]) -> str:
+    """Return the JSON of a result that isn't there: what it says of it, and the findings."""
+    return json_text({**content, "ok": False, "findings": as_json(findings)})
 
 
 def json_text(content: dict[str, Any]) -> str:

@@ -9,14 +9,16 @@ from infra.cli_output import (
     EXIT_RULE_BROKEN,
     EXIT_UNREADABLE,
     Format,
-    as_json,
     echo_findings,
+    json_of_unread,
     json_text,
+    unreadable,
     write,
 )
 
 if TYPE_CHECKING:
     from infra.site_planning import SitePlan
+    from infra.spec import Finding
 
 _FORMATS = (Format.TABLE, Format.JSON, Format.MARKDOWN)
 
@@ -26,22 +28,18 @@ def show_site(
 ) -> None:
     """Plan every stack of a site, and show the plans one after the other."""
     from infra.site_planning import plan_site
-    from infra.spec import SpecError
 
     if output not in _FORMATS:
         raise typer.BadParameter(
             f"--site can't be shown as {output}, which is one stack's; use table, json or markdown",
             param_hint="--format",
         )
-    try:
+
+    def unread(findings: "list[Finding]") -> str | None:
+        return json_of_unread({"site": site, "stacks": {}}, findings) if output is Format.JSON else None
+
+    with unreadable(unread, target):
         found = plan_site(site, directory, no_lock=no_lock, frozen=frozen)
-    except SpecError as error:
-        if output is Format.JSON:
-            write(
-                json_text({"site": site, "ok": False, "stacks": {}, "findings": as_json(error.findings)}), target
-            )
-        echo_findings(error.findings)
-        raise typer.Exit(EXIT_UNREADABLE) from None
     write(_rendered(found, output), target)
     echo_findings(found.findings)
     if found.unread:

@@ -8,11 +8,11 @@ import typer
 
 from infra.cli_output import (
     EXIT_RULE_BROKEN,
-    EXIT_UNREADABLE,
     Format,
-    as_json,
     echo_findings,
+    json_of_unread,
     json_text,
+    unreadable,
     write,
 )
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from infra.placement.loss import Loss
     from infra.planning import Plan
     from infra.releasing import Release
-    from infra.spec import InstanceSpec
+    from infra.spec import Finding, InstanceSpec
 
 EVERY_HOST = "all"
 
@@ -29,22 +29,19 @@ def show_sizes(directory: Path, stack: str, output: Format, target: Path | None)
     """Show what networks an instance needs."""
     from infra.addresses.lock import read_lock
     from infra.addresses.sizing import size_instance
-    from infra.spec import SpecError
     from infra.spec.loader import addresses_lock, load_netplan, load_stack
 
     if output not in {Format.TABLE, Format.JSON}:
         raise typer.BadParameter(f"--size can't be shown as {output}; use table or json", param_hint="--format")
-    try:
+
+    def unread(findings: "list[Finding]") -> str | None:
+        return json_of_unread({"instance": stack, "networks": []}, findings) if output is Format.JSON else None
+
+    with unreadable(unread, target):
         config, document, hosts = load_stack(stack, directory)
         lock = read_lock(addresses_lock(directory, config.site))
         netplan = load_netplan(config.site, directory)
         sizing = size_instance(stack, config, document, hosts, netplan, lock)
-    except SpecError as error:
-        if output is Format.JSON:
-            failed = {"instance": stack, "ok": False, "networks": [], "findings": as_json(error.findings)}
-            write(json_text(failed), target)
-        echo_findings(error.findings)
-        raise typer.Exit(EXIT_UNREADABLE) from None
     if output is Format.JSON:
         write(json_text(sizing.to_json()), target)
     else:

@@ -3,15 +3,13 @@
 Writers hold a file lock on the folder, so that no litter stands beside the file.
 """
 
-import fcntl
-import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 
+from infra.files import locked_folder, replace_file
 from infra.spec.findings import Finding, KeyPath, SpecError, shown
 from infra.spec.tree import Document, plain_value, read_document
 
@@ -81,12 +79,7 @@ def write_yaml(path: Path, header: str, content: Mapping[str, Any]) -> None:
         width=10_000,
         allow_unicode=True,
     )
-    temporary = path.with_name(f".{path.name}.new")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(header + text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    replace_file(path, header + text)
 
 
 def update_file(
@@ -109,7 +102,7 @@ def update_file(
         SpecError: The file is not a lock, or can't be written.
     """
     try:
-        with _held(path.parent):
+        with locked_folder(path.parent):
             lock = read(path)
             changed = change(lock)
             if changed != lock:
@@ -119,13 +112,3 @@ def update_file(
         message = f"the lock file can't be written: {error.strerror}"
         remedy = "make the folder writable, or plan with --no-lock"
         raise SpecError([Finding("lock-unwritable", "error", name, message, remedy)]) from error
-
-
-@contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -29,11 +29,12 @@ class _Taking(Mocks):
         raise AssertionError(f"{args.token} is called")
 
 
-def declared(program: Callable[[], object], **outputs: Any) -> Inputs:
+def declared(program: Callable[[], object], *, preview: bool = True, **outputs: Any) -> Inputs:
     """Return what a program declares: each resource's inputs, by its name.
 
     Args:
         program: Declares resources.
+        preview: Whether what nobody tells is unknown; else it is nothing.
         outputs: What each of them tells beside its inputs.
     """
     mocks = _Taking(outputs)
@@ -43,7 +44,7 @@ def declared(program: Callable[[], object], **outputs: Any) -> Inputs:
         program()
 
     async def run() -> None:
-        set_mocks(mocks, "azlocal", "lab", True, monitor=monitor)
+        set_mocks(mocks, "azlocal", "lab", preview, monitor=monitor)
         await run_pulumi_func(declare)
 
     asyncio.run(run())

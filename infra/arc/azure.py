@@ -17,7 +17,6 @@ KUBERNETES: Final = "Microsoft.Kubernetes"
 KUBERNETES_CONFIGURATION: Final = "Microsoft.KubernetesConfiguration"
 EXTENDED_LOCATION: Final = "Microsoft.ExtendedLocation"
 HYBRID_COMPUTE: Final = "Microsoft.HybridCompute"
-KUBERNETES_RUNTIME: Final = "Microsoft.KubernetesRuntime"
 
 _CLUSTERS: Final = "connectedClusters"
 # Of lists, which are read page by page, and of what no client package covers.
@@ -27,7 +26,6 @@ _EXTENSIONS_VERSION: Final = "2025-03-01"
 _FLUX_VERSION: Final = "2025-04-01"
 _CUSTOM_LOCATIONS_VERSION: Final = "2021-08-15"
 GATEWAY_VERSION: Final = "2025-02-19-preview"
-_LOAD_BALANCER_VERSION: Final = "2024-08-01"
 _SOURCE_CONTROL_VERSION: Final = "2023-05-01"
 _REGISTRATION_SECONDS: Final = 600.0  # as the documentation says it may take
 
@@ -99,12 +97,6 @@ class Azure(Arm):
         self._call(f"making resource group {name}", lambda: operations.create_or_update(name, body, cls=parsed))
         return True
 
-    def delete_resource_group(self, **bounds: Unpack[Bounds]) -> None:
-        """Delete the resource group and all it holds; nothing there is fine."""
-        name = self.scope.resource_group
-        begin = self._resources.resource_groups.begin_delete
-        self._delete(f"deleting resource group {name}", begin, (name,), Patience(**bounds))
-
     # Connected clusters.
 
     def get_cluster(self, name: str, *, scope: AzureScope | None = None) -> Body | None:
@@ -150,10 +142,6 @@ class Azure(Arm):
             {"force": "true"} if force else {},
         )
 
-    def list_clusters(self) -> list[Body]:
-        """Return the resource group's connected clusters."""
-        return self._list(f"{self.scope.group_id}/providers/{KUBERNETES}/{_CLUSTERS}", _CLUSTERS_VERSION)
-
     # Extensions.
 
     def get_extension(self, cluster: str, name: str) -> Body | None:
@@ -174,17 +162,6 @@ class Azure(Arm):
         return self._put(
             f"installing extension {name} on {cluster}",
             self._extensions.extensions.begin_create,
-            (*where, encoded(body)),
-            Patience(**bounds),
-            again=lambda: self.get_extension(cluster, name),
-        )
-
-    def patch_extension(self, cluster: str, name: str, body: Body, **bounds: Unpack[Bounds]) -> Body:
-        """Change an extension's version policy or settings."""
-        where = self._below(cluster, name)
-        return self._put(
-            f"updating extension {name} on {cluster}",
-            self._extensions.extensions.begin_update,
             (*where, encoded(body)),
             Patience(**bounds),
             again=lambda: self.get_extension(cluster, name),
@@ -220,17 +197,6 @@ class Azure(Arm):
         return self._put(
             f"making Flux configuration {name} on {cluster}",
             self._flux.flux_configurations.begin_create_or_update,
-            (*where, encoded(body)),
-            Patience(**bounds),
-            again=lambda: self.get_flux_configuration(cluster, name),
-        )
-
-    def patch_flux_configuration(self, cluster: str, name: str, body: Body, **bounds: Unpack[Bounds]) -> Body:
-        """Change some properties of a Flux configuration."""
-        where = self._below(cluster, name)
-        return self._put(
-            f"updating Flux configuration {name} on {cluster}",
-            self._flux.flux_configurations.begin_update,
             (*where, encoded(body)),
             Patience(**bounds),
             again=lambda: self.get_flux_configuration(cluster, name),
@@ -291,18 +257,6 @@ class Azure(Arm):
         host = self.scope.cluster_id(cluster).lower()
         return [one for one in found if str(one["properties"].get("hostResourceId")).lower() == host]
 
-    def get_load_balancer(self, cluster: str, name: str) -> Body | None:
-        """Return an Arc load balancer (MetalLB) of a cluster, None where there is none."""
-        return self.get_resource(self._load_balancer(cluster, name), _LOAD_BALANCER_VERSION)
-
-    def put_load_balancer(self, cluster: str, name: str, body: Body, **bounds: Unpack[Bounds]) -> Body:
-        """Create or replace an Arc load balancer."""
-        return self.put_resource(self._load_balancer(cluster, name), _LOAD_BALANCER_VERSION, body, **bounds)
-
-    def delete_load_balancer(self, cluster: str, name: str, **bounds: Unpack[Bounds]) -> None:
-        """Delete an Arc load balancer."""
-        self.delete_resource(self._load_balancer(cluster, name), _LOAD_BALANCER_VERSION, **bounds)
-
     def link_gateway(self, cluster: str, gateway_id: str | None, **bounds: Unpack[Bounds]) -> None:
         """Let a cluster use an Arc gateway, or none (facts §1.14)."""
         id = f"{self.scope.cluster_id(cluster)}/providers/{HYBRID_COMPUTE}/settings/Default"
@@ -346,9 +300,6 @@ class Azure(Arm):
 
     def _children(self, cluster: str, kind: str) -> str:
         return f"{self.scope.cluster_id(cluster)}/providers/{KUBERNETES_CONFIGURATION}/{kind}"
-
-    def _load_balancer(self, cluster: str, name: str) -> str:
-        return f"{self.scope.cluster_id(cluster)}/providers/{KUBERNETES_RUNTIME}/loadBalancers/{name}"
 
 
 def short_location(name: str) -> str:

@@ -23,7 +23,7 @@ def cluster_body(wanted: Onboarding, public_key: str) -> dict[str, Any]:
         "oidcIssuerProfile": {"enabled": features.oidc_issuer.enabled},
         "gateway": {"enabled": features.gateway_id is not None},
         "securityProfile": {"workloadIdentity": {"enabled": features.workload_identity}},
-        "arcAgentryConfigurations": [*_logging(wanted)],
+        "arcAgentryConfigurations": [],
     }
     if features.private_link_scope_id:
         properties["privateLinkScopeResourceId"] = features.private_link_scope_id
@@ -63,7 +63,7 @@ def settings_body(wanted: Onboarding, cluster: Mapping[str, Any]) -> dict[str, A
     ]
     properties = {
         **cluster.get("properties", {}),
-        "arcAgentryConfigurations": [*_logging(wanted), *(proxy if protected_settings(wanted) else [])],
+        "arcAgentryConfigurations": proxy if protected_settings(wanted) else [],
     }
     return {**cluster, "properties": properties}
 
@@ -99,8 +99,3 @@ def is_within(wanted: Any, found: Any) -> bool:
     if found is None:
         return wanted in (False, [], "")  # what is off, Azure needn't mention
     return bool(wanted == found)
-
-
-def _logging(wanted: Onboarding) -> list[dict[str, Any]]:
-    path = wanted.features.container_log_path
-    return [{"feature": "logging", "settings": {"container_log_path": path}}] if path else []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -253,8 +253,3 @@ def _clean(identity: Identity, said: str) -> str:
         said = said.replace(secret, "[secret]")
     text = " ".join(said.split()).partition(" Trace ID:")[0].partition(" To mitigate this issue")[0]
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
-
-
-def secrets_of(credential: Any) -> Sequence[str]:
-    """Return what messages about a credential must not repeat."""
-    return credential.identity.secrets if isinstance(credential, Credential) else ()

@@ -121,17 +121,15 @@ def environment_of(
     *,
     resource_manager: str | None = None,
     ca_file: Path | None = None,
-    emulator_folder: Path | None = None,
 ) -> AzureEnvironment:
     """Return a cloud's endpoints.
 
-    The three public clouds are known; of any other, ARM itself is asked. The emulator is started if need be.
+    The three public clouds are known; of any other, ARM itself is asked. The emulator has a door of its own.
 
     Args:
-        cloud: AzureCloud, AzureUSGovernment, AzureChinaCloud, emulator or custom.
+        cloud: AzureCloud, AzureUSGovernment, AzureChinaCloud or custom.
         resource_manager: ARM's URL, of a custom one.
         ca_file: Who signs for it, PEM.
-        emulator_folder: The emulator's.
 
     Raises:
         ArcError: There is no such cloud, or a setting is missing, or the answer isn't metadata.
@@ -139,13 +137,6 @@ def environment_of(
     """
     if cloud in _CLOUDS:
         return _CLOUDS[cloud].model_copy(update={"ca_file": ca_file})
-    if cloud == "emulator":
-        if emulator_folder is None:
-            raise ArcError("emulator-folder", "the emulator's folder isn't named")
-        from infra.arc.emulator.daemon import ensure_running
-
-        running = ensure_running(emulator_folder)
-        return read_environment("emulator", running.url, running.ca_file, emulator_folder)
     if cloud == "custom":
         if not resource_manager:
             raise ArcError(

@@ -69,8 +69,6 @@ def _own(wanted: Onboarding, tenant_id: str) -> dict[str, Any]:
             f"{_DEFAULTS}.guard.authnMode": "arc",
             f"{_DEFAULTS}.guard.skipAuthzCheck": ",".join(features.azure_rbac.skip),
         }
-    if features.container_log_path:
-        values[f"{_DEFAULTS}.fluent-bit.containerLogPath"] = features.container_log_path
     return values
 
 

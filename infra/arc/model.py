@@ -5,12 +5,10 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from infra.arc.environment import AzureEnvironment
-
-AZURE_HYBRID_BENEFITS: Final = ("True", "False", "NotApplicable")
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,6 @@ class Features:
     azure_rbac: AzureRbac = AzureRbac()
     oidc_issuer: OidcIssuer = OidcIssuer()
     workload_identity: bool = False
-    container_log_path: str | None = None
 
     @property
     def connects(self) -> bool:
@@ -185,16 +182,13 @@ class Connected:
     agent_version: str
     kubernetes_version: str
     node_count: int
-    core_count: int
     distribution: str
     infrastructure: str
-    offering: str
     certificate_expires: datetime.datetime | None
     last_connectivity: datetime.datetime | None
     public_key: str
     principal_id: str
     tenant_id: str
-    issuer_url: str
     tags: Mapping[str, str]
     agents_ready: bool | None = None
     warnings: tuple[str, ...] = ()

@@ -45,16 +45,13 @@ def read(body: Mapping[str, Any]) -> Connected:
         agent_version=str(properties.get("agentVersion") or ""),
         kubernetes_version=str(properties.get("kubernetesVersion") or ""),
         node_count=int(properties.get("totalNodeCount") or 0),
-        core_count=int(properties.get("totalCoreCount") or 0),
         distribution=str(properties.get("distribution") or ""),
         infrastructure=str(properties.get("infrastructure") or ""),
-        offering=str(properties.get("offering") or ""),
         certificate_expires=_time(properties.get("managedIdentityCertificateExpirationTime")),
         last_connectivity=_time(properties.get("lastConnectivityTime")),
         public_key=str(properties.get("agentPublicKeyCertificate") or ""),
         principal_id=str(identity.get("principalId") or ""),
         tenant_id=str(identity.get("tenantId") or ""),
-        issuer_url=str((properties.get("oidcIssuerProfile") or {}).get("issuerUrl") or ""),
         tags=dict(body.get("tags") or {}),
         agent_errors=tuple(
             f"{one.get('component') or 'agent'}: {one.get('message')}" for one in profile.get("agentErrors") or []

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.cli_output import EXIT_RULE_BROKEN, EXIT_UNREADABLE, as_json, echo_findings, json_text, write
+from infra.cli_output import EXIT_RULE_BROKEN, EXIT_UNREADABLE, json_of_unread, json_text, unreadable, write
 
 if TYPE_CHECKING:
     from infra.doctor.survey import Survey, Watch
     from infra.doctor.wanted import Endpoint, WantedHost, WantedInstance
+    from infra.spec import Finding
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -74,17 +75,14 @@ def doctor(
     offline: Annotated[bool, typer.Option("--offline", help="Don't try to reach anything outside.")] = False,
 ) -> None:
     """Look, judge, report."""
-    from infra.spec import SpecError
-
     output = chosen or _format_of(target)
     directory = context.find_root().obj or Path()
-    try:
+
+    def unread(findings: list[Finding]) -> str | None:
+        return json_of_unread({"hosts": [], "site": []}, findings) if output is Format.JSON else None
+
+    with unreadable(unread, target):
         instance = _instance(stack or _only_stack(directory), directory, offline=offline)
-    except SpecError as error:
-        if output is Format.JSON:
-            write(json_text({"ok": False, "hosts": [], "site": [], "findings": as_json(error.findings)}), target)
-        echo_findings(error.findings)
-        raise typer.Exit(EXIT_UNREADABLE) from None
     hosts = _hosts(instance, names or [])
     wanted = () if offline else tuple(_endpoint(text) for text in endpoints or []) or instance.outside.endpoints
     try:

@@ -10,6 +10,8 @@ from typing import Any, Final, Literal
 
 import yaml
 
+from infra.go_yaml import go_yaml
+
 PodSecurity = Literal["privileged", "baseline", "restricted"]
 """Kubernetes' own levels (kubernetes.io: Pod Security Standards)."""
 
@@ -55,9 +57,9 @@ def api_server_files(version: str, pod_security: PodSecurity) -> dict[str, str]:
         pod_security: The level that holds where a namespace says nothing.
     """
     return {
-        "authentication.yaml": _text(_authentication(version)),
-        "admission.yaml": _text(_admission(pod_security)),
-        "audit-policy.yaml": _text(_audit_policy()),
+        "authentication.yaml": go_yaml(_authentication(version)),
+        "admission.yaml": go_yaml(_admission(pod_security)),
+        "audit-policy.yaml": go_yaml(_audit_policy()),
     }
 
 
@@ -159,8 +161,3 @@ def _audit_policy() -> dict[str, Any]:
 
 
 _STATUS: Final = {"group": "", "resources": ["nodes/status", "pods/status"]}
-
-
-def _text(content: dict[str, Any]) -> str:
-    text: str = yaml.safe_dump(content, sort_keys=False, width=1000)
-    return text

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import yaml
-
+from infra.go_yaml import go_yaml
 from infra.guest.api_server import PodSecurity, api_server_files, api_server_settings
 from infra.guest.keepalived import ApiServerAddress, keepalived_conf
 
@@ -106,13 +105,13 @@ def node_archive(node: KubernetesNode, hostname: str, address: str, secrets: Nod
     files = {
         "endpoint": f"{node.endpoint}:{API_PORT}\n",
         "ca.crt": node.ca_certificate,
-        "join.yaml": _documents(_join(node, hostname, address, secrets.token)),
+        "join.yaml": go_yaml(_join(node, hostname, address, secrets.token)),
         # With these a node asks whether the cluster takes it, and kubeadm knows the cluster without searching.
         "authorization": f"Authorization: Bearer {secrets.token}\n",
-        "cluster.conf": _documents(_known_cluster(node)),
+        "cluster.conf": go_yaml(_known_cluster(node)),
     }
     if node.role == "controlPlane" and node.number == 0:
-        files["init.yaml"] = _documents(
+        files["init.yaml"] = go_yaml(
             _init(node, hostname, address, secrets.token), _cluster(node), _kubelet(), _kube_proxy(node)
         )
     if node.role == "controlPlane":
@@ -212,7 +211,7 @@ def renewal_configuration(version: str) -> str:
     Args:
         version: What `kubeadm version --output short` says there.
     """
-    return _documents(
+    return go_yaml(
         {
             "apiVersion": _KUBEADM,
             "kind": "ClusterConfiguration",
@@ -293,11 +292,6 @@ def _timeouts(node: KubernetesNode) -> dict[str, str]:
         "tlsBootstrap": f"{5 * factor}m0s",
         "discovery": "10m0s",
     }
-
-
-def _documents(*documents: dict[str, Any]) -> str:
-    text: str = yaml.safe_dump_all(documents, sort_keys=False, width=1000)
-    return text
 
 
 def _tar(files: Mapping[str, str]) -> bytes:

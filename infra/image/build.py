@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from infra.files import flush, locked_if_free
 from infra.image import tools
 from infra.image.bundle import Bundle
 from infra.image.bundle.build import SourceChoice, build_bundle
@@ -19,7 +20,7 @@ from infra.image.bundle.sources import Around
 from infra.image.cache import load
 from infra.image.containers import import_images
 from infra.image.disk import make_disk, make_root
-from infra.image.folders import Progress, flush, locked, locked_if_free, publish, step, workplace
+from infra.image.folders import Progress, locked, publish, step, workplace
 from infra.image.manifest import CONTAINER_FILE, MANIFEST, VM_FILE, render, with_disk
 from infra.image.mirror import find_apt_options, find_sources
 from infra.image.model import Artifact, Format, ImageError, ImageKind, NodeImage

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from infra import files
+from infra.files import flush
 
 Progress = Callable[[str], None]
 
@@ -16,31 +17,15 @@ Progress = Callable[[str], None]
 @contextmanager
 def locked(file: Path, doing: str, progress: Progress) -> Iterator[None]:
     """Hold a lock file for one process at a time; say what is waited for when another one has it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a") as opened:
-        started = time.monotonic()
-        if not _try_lock(opened.fileno()):
-            progress(f"another process is {doing}; waiting for it")
-            while not _try_lock(opened.fileno()):
-                time.sleep(0.2)
-            progress(f"waited {time.monotonic() - started:.0f} s for the other process")
-        yield  # closing the file unlocks it
-
-
-@contextmanager
-def locked_if_free(file: Path) -> Iterator[bool]:
-    """Hold a lock file unless another process has it; yield whether it is held."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a") as opened:
-        yield _try_lock(opened.fileno())
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    with files.locked_if_free(file) as is_free:
+        if is_free:
+            yield
+            return
+    started = time.monotonic()
+    progress(f"another process is {doing}; waiting for it")
+    with files.locked(file):
+        progress(f"waited {time.monotonic() - started:.0f} s for the other process")
+        yield
 
 
 @contextmanager
@@ -71,15 +56,6 @@ def publish(source: Path, target: Path) -> None:
         shutil.rmtree(target)
     source.rename(target)
     flush(target.parent)
-
-
-def flush(path: Path) -> None:
-    """Write a file or a folder to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def disk_usage(path: Path) -> int:

@@ -58,6 +58,8 @@ class Hole:
         affected: The ranges of versions that have it.
         what: What comes of it.
         source: Where its project says so.
+        stays: Why what this version of azlocal builds has it all the same; empty: it hasn't.
+        unused: Whether no program has the part of the library that the hole is in.
     """
 
     component: str
@@ -67,6 +69,8 @@ class Hole:
     affected: tuple[SpecifierSet, ...]
     what: str
     source: str
+    stays: str = ""
+    unused: bool = False
 
     def concerns(self, part: Part) -> bool:
         """Return whether a part is the component that this is about."""
@@ -92,12 +96,13 @@ class Found:
     mended: str
 
     def __str__(self) -> str:
-        """Say what has which hole, and what has to come in its place."""
+        """Say what has which hole, what has to come in its place, and why that isn't here."""
         hole = self.hole
+        stays = f". It stays: {hole.stays}" if hole.stays else ""
         debian = " (Debian's package: Debian may have mended it)" if self.part.debian else ""
         return (
             f"{hole.component} {self.part.version}{debian}: {hole.id}, {hole.severity}: {hole.what}; "
-            f"fixed in {self.mended}; {hole.source}"
+            f"fixed in {self.mended}; {hole.source}{stays}"
         )
 
 
@@ -151,6 +156,8 @@ def parse(text: str) -> Holes:
                 tuple(SpecifierSet(one) for one in entry["affected"]),
                 entry["what"],
                 entry["source"],
+                entry.get("stays", ""),
+                entry.get("unused", False),
             )
             for entry in content["holes"]
         ),
@@ -158,13 +165,18 @@ def parse(text: str) -> Holes:
 
 
 def parts_of_bill(text: str) -> list[Part]:
-    """Return the programs and container images that a bill of materials (CycloneDX, JSON) names."""
+    """Return the programs, container images and Go modules that a bill of materials (CycloneDX, JSON) names."""
     content: dict[str, Any] = json.loads(text)
     return [
         Part(entry["name"], entry.get("version", ""))
         for entry in content.get("components", [])
-        if entry["type"] in {"application", "container"}
+        if counts(entry["type"], entry.get("purl", ""))
     ]
+
+
+def counts(type: str, purl: str) -> bool:
+    """Return whether holes of such a component may be known: of Debian's packages in images, Debian tells."""
+    return type in {"application", "container"} or purl.startswith("pkg:golang/")
 
 
 def parts_of_packages(packages: Mapping[str, str]) -> list[Part]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from infra.image.folders import locked
+from infra.files import locked, replace_file
 from infra.image.places import Cache
 
 # A first guess, in seconds, for steps that a host hasn't done yet: of one build on two slow processors with other
@@ -97,9 +97,7 @@ class Times:
 
     def _keep(self, step: str, seconds: float) -> None:
         # Two threads of one build keep times, and builds of several processes may share a cache.
-        with locked(self.file.with_name(f"{self.file.name}.lock"), "keeping a time", lambda _: None):
+        with locked(self.file.with_name(f"{self.file.name}.lock")):
             kept = self._kept()
             kept.setdefault(self.host, {})[step] = round(seconds, 1)
-            new = self.file.with_name(f"{self.file.name}.new")
-            new.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-            new.replace(self.file)
+            replace_file(self.file, json.dumps(kept, indent=1, sort_keys=True) + "\n")

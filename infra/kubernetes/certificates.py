@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import yaml
 
+from infra.go_yaml import go_yaml
 from infra.guest import API_PORT
 
 if TYPE_CHECKING:
@@ -79,8 +80,7 @@ def at_server(kubeconfig: str, address: str, port: int = API_PORT) -> str:
     content = yaml.safe_load(kubeconfig)
     for one in content["clusters"]:
         one["cluster"]["server"] = f"https://{address}:{port}"
-    text: str = yaml.safe_dump(content, sort_keys=False, width=1_000_000)
-    return text
+    return go_yaml(content)
 
 
 def served_end(address: str, port: int = API_PORT, seconds: float = _SECONDS) -> datetime | None:
@@ -89,20 +89,35 @@ def served_end(address: str, port: int = API_PORT, seconds: float = _SECONDS) ->
     return _certificate(found).not_valid_after_utc if found else None
 
 
-def _end_of(address: str, port: int, authority: str) -> datetime | None:
-    # A tenth of a second, which a run that has nothing to look at needn't pay.
+def written_end(text: str, authority: str) -> datetime | None:
+    """Return when a certificate, PEM, ends; None where it is none, or another authority signed it. Pure."""
     from cryptography import x509
-    from cryptography.exceptions import InvalidSignature
 
+    try:
+        certificate = x509.load_pem_x509_certificate(text.encode())
+    except ValueError:
+        return None
+    return certificate.not_valid_after_utc if _is_signed(certificate, authority) else None
+
+
+def _end_of(address: str, port: int, authority: str) -> datetime | None:
     found = _served(address, port, _SECONDS)
     if found is None:
         return None
     certificate = _certificate(found)
+    return certificate.not_valid_after_utc if _is_signed(certificate, authority) else None
+
+
+def _is_signed(certificate: x509.Certificate, authority: str) -> bool:
+    # A tenth of a second, which a run that has nothing to look at needn't pay.
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+
     try:
         certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(authority.encode()))
     except (InvalidSignature, ValueError, TypeError):
-        return None
-    return certificate.not_valid_after_utc
+        return False
+    return True
 
 
 def _served(address: str, port: int, seconds: float) -> bytes | None:

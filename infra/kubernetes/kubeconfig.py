@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +12,8 @@ from typing import Any, Final
 import yaml
 
 from infra.errors import UserError
+from infra.files import replace_file
+from infra.go_yaml import go_yaml
 from infra.kubernetes.memory_file import MemoryFile
 
 CONTENTS: Final = {
@@ -30,7 +31,7 @@ def merge_kubeconfigs(texts: Iterable[str]) -> str:
     merged: dict[str, Any] = {}
     for text in texts:
         merged = _merge(merged, yaml.safe_load(text))
-    return _dump(merged)
+    return go_yaml(merged)
 
 
 def select_cluster(text: str, context: str) -> str:
@@ -48,7 +49,7 @@ def select_cluster(text: str, context: str) -> str:
         key: [one for one in content[key] if one["name"] == names[key]] if key in names else value
         for key, value in content.items()
     }
-    return _dump(chosen | {"current-context": context})
+    return go_yaml(chosen | {"current-context": context})
 
 
 def default_file() -> Path:
@@ -124,14 +125,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _rewrite(path: Path, content: dict[str, Any]) -> None:
     target = path.resolve()  # a link, to a synchronised folder say, stays one
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(_dump(content))
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink()
-        raise
+    replace_file(target, go_yaml(content), 0o600)
 
 
 def in_memory(config: Mapping[str, Any], files: list[MemoryFile]) -> dict[str, Any]:
@@ -174,8 +168,3 @@ def _merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
         merged[key] = [*kept, *(new.get(key) or [])]
     merged.setdefault("current-context", new.get("current-context", ""))
     return merged
-
-
-def _dump(content: dict[str, Any]) -> str:
-    text: str = yaml.safe_dump(content, sort_keys=False, width=1_000_000)
-    return text

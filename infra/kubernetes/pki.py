@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from infra.go_yaml import go_yaml
 from infra.kubernetes.kubeconfig import user_of
 
 # As long as kubeadm's own CAs live. Nothing renews a lab's kubeconfig unattended, so it lives as long.
@@ -144,8 +144,7 @@ def kubeconfig(name: str, server: str, ca_certificate: str, client: KeyPair) -> 
         "contexts": [{"name": name, "context": {"cluster": name, "user": user}}],
         "current-context": name,
     }
-    text: str = yaml.safe_dump(content, sort_keys=False, width=1_000_000)
-    return text
+    return go_yaml(content)
 
 
 def _base64(text: str) -> str:

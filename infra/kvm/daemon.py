@@ -10,7 +10,6 @@ v2's `unified` beside it, libvirtd doesn't see that (libvirt_lxc fails on it).
 
 from __future__ import annotations
 
-import fcntl
 import grp
 import os
 import shutil
@@ -26,6 +25,7 @@ from typing import Final
 
 import libvirt
 
+from infra.files import locked
 from infra.kvm.errors import HostError
 from infra.kvm.mounts import Mount, parse_mounts
 
@@ -305,8 +305,7 @@ def grant_kvm() -> None:
 def _lock() -> Iterator[None]:
     """One start or stop at a time. Daemons don't inherit the lock."""
     _OWN_FOLDER.mkdir(mode=0o755, exist_ok=True)
-    with (_OWN_FOLDER / "hypervisor.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with locked(_OWN_FOLDER / "hypervisor.lock"):
         yield
 
 

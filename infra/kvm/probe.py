@@ -120,13 +120,6 @@ def _remember(shell: Shell, device: str) -> None:
         return  # then it is tried again
 
 
-def machine_types(
-    qemu: libvirt.virConnect, lxc: Callable[[], libvirt.virConnect], pool_name: str
-) -> dict[MachineType, Verdict]:
-    """Return every way to run machines, tried."""
-    return {machine_type: _look(machine_type, qemu, lxc, pool_name) for machine_type in _LISTED_AS}
-
-
 def resolve_machine_type(
     requested: RequestedMachineType, look: Callable[[MachineType], Verdict], host: str
 ) -> tuple[MachineType, str]:

@@ -30,8 +30,10 @@ class Standing:
 
     Attributes:
         owner: the id that its hosts know the new state by.
-        clusters: by their ClusterIdentity's id.
+        clusters: by their ClusterIdentity's id; those whose keys the new state has already aren't among them.
+        with_nodes: the ids of all clusters that nodes stand of.
     """
 
     owner: str
     clusters: Mapping[str, StandingCluster]
+    with_nodes: frozenset[str] = frozenset()

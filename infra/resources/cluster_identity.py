@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -39,10 +40,16 @@ class ClusterIdentityState(ClusterIdentityInputs):
     kubeconfig: Annotated[str, Secret()] = Field(description="An administrator's kubeconfig")
 
 
+def _unsettled(state: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+    """Return whether the program asks for another level than the cluster was founded with, which it keeps."""
+    return state.get("podSecurity") not in (None, news.get("podSecurity"))
+
+
 CLUSTER_IDENTITY = Contract(
     "azlocal:index:ClusterIdentity",
     ClusterIdentityInputs,
     ClusterIdentityState,
     "A cluster's CAs, service-account key, bootstrap token and kubeconfig.",
     "{instance}/{cluster}",
+    unsettled=_unsettled,
 )

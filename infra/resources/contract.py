@@ -6,7 +6,7 @@ plugin's check and diff, and for the package schema served to other languages.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -120,6 +120,8 @@ class Contract:
         identity: template of the id, filled in from the inputs' wire names: it must name the object on its host.
         delete_before_replace: whether two of these can't stand side by side (same name, same address).
         purpose: one sentence for the package schema.
+        unsettled: whether the kind has to look at a state and its inputs though none of these differs; pure, and
+            asked in each run. None: it never has to.
     """
 
     token: str
@@ -128,6 +130,7 @@ class Contract:
     purpose: str
     identity: str
     delete_before_replace: bool = True
+    unsettled: Callable[[Mapping[str, Any], Mapping[str, Any]], bool] | None = None
 
     registry: ClassVar[dict[str, Contract]] = {}
 

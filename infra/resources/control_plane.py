@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -50,10 +52,19 @@ class ControlPlaneState(ControlPlaneInputs):
     )
 
 
+def _unsettled(state: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+    """Return whether certificates end soon, or nobody has seen when: as in a state of 0.1.0."""
+    from infra.kubernetes.certificates import is_due
+
+    end = state.get("certificatesEnd")
+    return end is None or is_due(datetime.fromisoformat(end), datetime.now(UTC))
+
+
 CONTROL_PLANE = Contract(
     "azlocal:index:ControlPlane",
     ControlPlaneInputs,
     ControlPlaneState,
     "A cluster's API server, ready when it answers behind the cluster's address.",
     "{instance}/{cluster}",
+    unsettled=_unsettled,
 )

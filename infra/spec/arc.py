@@ -10,7 +10,7 @@ from pydantic import Field
 
 from infra.spec.arc_extensions import ExtensionSpec, KnownExtensions, SettingsMap
 from infra.spec.findings import KeyPath
-from infra.spec.forms import ARM_ID, GUID, HTTPS_URL
+from infra.spec.forms import ARM_ID, GUID, HTTPS_URL, NAMESPACE, OBJECT_NAME
 from infra.spec.types import Address, Boolean, Integer, Minutes, Model, Name
 
 DEFAULT_ARC_TIMEOUT_MINUTES = 20  # what `az connectedk8s connect` allows Helm (§1.8)
@@ -96,12 +96,12 @@ class Kustomization(Model):
 class FluxConfiguration(Model):
     """GitOps: a repository that Flux keeps the cluster equal to (§5)."""
 
-    name: Name = Field(description="With a kustomization's name, 62 characters at most.")
-    namespace: Name = Field("default", description="Where Flux's objects are.")
+    name: Annotated[Name, OBJECT_NAME] = Field(description="With a kustomization's name, 62 characters at most.")
+    namespace: Annotated[Name, NAMESPACE] = Field("default", description="Where Flux's objects are.")
     scope: Literal["cluster", "namespace"] = Field("cluster")
     suspend: Boolean = Field(False)
     git_repository: GitRepository
-    kustomizations: dict[Name, Kustomization] = Field({"kustomization-1": Kustomization()})
+    kustomizations: dict[Annotated[Name, OBJECT_NAME], Kustomization] = Field({"kustomization-1": Kustomization()})
     configuration_protected_settings: SettingsMap = Field(
         {},
         description="sshPrivateKey, httpsKey: the name of the secret `arc:<name>` in the stack's configuration.",

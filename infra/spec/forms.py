@@ -114,7 +114,12 @@ RELEASE = Form(
     advise=_release,
 )
 OWNER = Form(r".*\S.*", "words that say who has an address", "printer", by_rule=True, is_generic=True)
-NIC_NAME = Form(r"[^\s/:]{1,15}", "the name of a NIC: 1-15 characters, no space, / or :", "eno1")
+# As the kernel (net/core/dev.c: dev_valid_name) and netplan (src/parse.c: assert_valid_id) have it.
+NIC_NAME = Form(
+    r"(?!\.{1,2}$)[!-)+-.0-9;->@-Z\\^-~]{1,15}",
+    "the name of a NIC: 1-15 letters, digits and signs, no space and none of / : * ? [ ]",
+    "eno1",
+)
 DIRECT = Form(r"[^\s,]{1,253}", "a name, address or prefix: 1-253 characters, no space or comma", "192.0.2.0/24")
 GUID = Form("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "a GUID", "00000000-0000-0000-0000-000000000000")
 HTTPS_URL = Form(r"https://[^\s/]+(/\S*)?", "an https:// address", "https://management.example.net")

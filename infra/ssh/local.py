@@ -6,11 +6,11 @@ import os
 import signal
 import socket
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from infra.files import replace_file
 from infra.ssh.errors import NOT_FOUND, CommandError, FileError, FileMissing
 from infra.ssh.process import Process
 from infra.ssh.shell import (
@@ -95,19 +95,8 @@ class LocalShell:
 
     def write_file(self, path: str, data: bytes, mode: int = 0o600) -> None:
         """Write a file beside its place, then move it there."""
-        target = Path(path)
         try:
-            descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    os.fchmod(descriptor, mode)
-                    file.write(data)
-                    file.flush()
-                    os.fsync(descriptor)
-                Path(temporary).replace(target)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
+            replace_file(Path(path), data, mode)
         except OSError as error:
             raise FileError(f"{self.host}: {path} can't be written: {error.strerror}") from error
 

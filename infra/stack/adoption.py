@@ -78,17 +78,21 @@ def find(stack: Stack) -> Adoption:
             + f"\nBring Pulumi.{stack.name}.yaml, hosts/ and netplans/, with their .lock.yaml files, to what they "
             "were when it was made; after the adoption they can be changed again. Nothing was touched"
         )
-    keys, clusters, kubeconfigs = identity_files(spec), {}, []
+    keys, clusters, kubeconfigs, with_nodes = identity_files(spec), {}, [], set()
     for cluster in topology.clusters:
         nodes = nodes_of(cluster, topology.instance, found)
         id = CLUSTER_IDENTITY.id_of({"instance": topology.instance, "cluster": cluster.name})
-        if cluster.provisioning != "kubernetes" or not nodes or id in known:
+        if cluster.provisioning != "kubernetes" or not nodes:
+            continue
+        with_nodes.add(id)
+        if id in known:
             continue
         say(f"reading the keys of cluster {cluster.name} from its control plane")
         clusters[id] = read_cluster(cluster.name, nodes, keys)
         server = f"https://{cluster.endpoint}:{API_PORT}"
         kubeconfigs.append(administrator_kubeconfig(cluster.name, server, clusters[id].pki.ca))
-    return Adoption(hosts, Standing(owner, clusters), kubeconfigs, stack.exists() and owner not in state.owners)
+    standing = Standing(owner, clusters, frozenset(with_nodes))
+    return Adoption(hosts, standing, kubeconfigs, stack.exists() and owner not in state.owners)
 
 
 def confirm(stack: Stack, adoption: Adoption, *, yes: bool) -> None:

@@ -21,7 +21,8 @@ from urllib.error import HTTPError
 from infra.arc.azure import Azure
 from infra.arc.credentials import credential_for
 from infra.arc.emulator import daemon
-from infra.arc.environment import AzureEnvironment, environment_of
+from infra.arc.emulator.environment import emulated_environment
+from infra.arc.environment import AzureEnvironment
 from infra.arc.model import AzureScope, Onboarding
 from infra.arc.patience import Bounds
 from tests.arc.emulator.local_agents import LocalAgents
@@ -99,7 +100,7 @@ def emulated(folder: Path) -> Iterator[AzureEnvironment]:
         with warnings.catch_warnings():
             # The emulator outlives who started it, on purpose.
             warnings.simplefilter("ignore", ResourceWarning)
-            environment = environment_of("emulator", emulator_folder=folder)
+            environment = emulated_environment(folder)
         yield environment
     finally:
         daemon.stop(folder)

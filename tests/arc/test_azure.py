@@ -77,7 +77,6 @@ def test_a_cluster_is_made_read_changed_listed_and_deleted(azure: Azure, emulate
     assert made["properties"]["agentPublicKeyCertificate"] == KEY
     changed = emulated_lab.wanted(name="a", tags={"team": "x"}, azure_hybrid_benefit="True")
     assert azure.patch_cluster("a", patch_body(changed), **emulated_lab.bounds())["tags"] == {"team": "x"}
-    assert [one["name"] for one in azure.list_clusters()] == ["a"]
     azure.delete_cluster("a", **emulated_lab.bounds())
     assert azure.get_cluster("a") is None
     azure.delete_cluster("a", **emulated_lab.bounds())  # nothing there is fine
@@ -92,7 +91,6 @@ def test_every_feature_is_a_request_that_azures_published_shapes_allow(azure: Az
         oidc_issuer=OidcIssuer(True, "https://issuer"),
         workload_identity=True,
         azure_rbac=AzureRbac(True),
-        container_log_path="/x",
     )
     made = put(azure, emulated_lab, "full", features=features, auto_upgrade=False, agent_version="1.36.1")
     assert made["properties"]["privateLinkState"] == "Enabled"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.arc.emulator.environment import emulated_environment
 from infra.arc.environment import cloud_suffix, environment_of
 from infra.arc.errors import ArcError, AzureUnreachable
 from tests.arc.living import Lab
@@ -63,12 +64,16 @@ def test_a_clouds_suffix_comes_from_entras_name(authority: str, suffix: str) -> 
         ({"cloud": "AzureGermany"}, "AzureUSGovernment"),
         ({"cloud": "custom"}, "resourceManager"),
         ({"cloud": "custom", "resource_manager": "http://arm"}, "https"),
-        ({"cloud": "emulator"}, "folder"),
     ],
 )
 def test_what_is_missing_is_named(arguments: dict[str, str], reason: str) -> None:
     with pytest.raises(ArcError, match=reason):
         environment_of(**arguments)  # type: ignore[arg-type]
+
+
+def test_an_emulator_needs_its_folder() -> None:
+    with pytest.raises(ArcError, match="folder"):
+        emulated_environment(None)
 
 
 def test_any_other_cloud_is_asked_for_its_endpoints(emulated_lab: Lab) -> None:

@@ -136,13 +136,11 @@ def test_features_reach_the_chart() -> None:
     features = Features(
         custom_locations=CustomLocations(True, "oid"),
         azure_rbac=AzureRbac(True, ("system:a", "b")),
-        container_log_path="/var/log/x",
     )
     found = values(wanted(features=features, auto_upgrade=False))["systemDefaultValues"]
     assert found["customLocations"] == {"enabled": True, "oid": "oid"}
     assert found["guard"] == {"enabled": True, "authnMode": "arc", "skipAuthzCheck": "system:a,b"}
     assert found["azureArcAgents"]["autoUpdate"] is False
-    assert found["fluent-bit"]["containerLogPath"] == "/var/log/x"
 
 
 def test_what_goes_to_azure_has_no_secret() -> None:

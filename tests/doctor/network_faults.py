@@ -22,6 +22,7 @@ from tests.doctor.planting import (
 )
 from tests.doctor.samples import GIB, known, link, ours, subject
 
+STANDING = (ours("pool", "azlocal-lab"), ours("domain", "lab-a-cp-1", instance="lab"))
 LINKS = known(subject().facts.network).links
 
 FAULTS = [
@@ -38,6 +39,13 @@ FAULTS = [
         "warning",
         "that of lab-a-cp-1 has ended",
         facts(certificates=(ServedCertificate("lab-a-cp-1", -3.0),)),
+    ),
+    Fault(
+        "an API server that is away",
+        "certificates",
+        "warning",
+        "lab-a-cp-1 runs, and its API server doesn't answer",
+        both(facts(certificates=()), objects(*STANDING)),
     ),
     Fault(
         "other management address",

@@ -175,7 +175,7 @@ def wanted_host(number: int) -> WantedHost:
             ),
         ),
         machines=(
-            WantedMachine(f"lab-a-cp-{number}", 4, 8192, 200),
+            WantedMachine(f"lab-a-cp-{number}", 4, 8192, 200, IPv4Address("10.220.32.18") + number - 1),
             WantedMachine(f"lab-a-nodepool1-{number}", 4, 8192, 200),
         ),
     )

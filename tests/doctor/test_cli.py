@@ -69,6 +69,17 @@ def test_a_host_that_is_given_up_is_not_asked(project: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("hosts", [[], [{"name": "gone", "connection": "qemu+ssh://root@h/system", "lost": True}]])
+@pytest.mark.parametrize("output", ["json", "junit", "table"])
+def test_without_a_host_to_look_at_nothing_is_well(project: Path, hosts: list[object], output: str) -> None:
+    (project / "hosts/s.yaml").write_text(yaml.safe_dump({"hosts": hosts}), encoding="utf-8")
+    result = azlocal("-C", project, "doctor", "lab", "--format", output, "--offline")
+    assert result.exit_code == 2
+    assert "the hosts file names none, or gives all of them up" in " ".join(result.stdout.split())
+    if output == "json":
+        assert json.loads(result.stdout)["ok"] is False
+
+
 def test_one_host_alone(project: Path) -> None:
     name = yaml.safe_load((project / "hosts/s.yaml").read_text(encoding="utf-8"))["hosts"][0]["name"]
     found = json.loads(azlocal("-C", project, "doctor", "lab", "--host", name, "--format", "json").stdout)

@@ -26,7 +26,7 @@ import yaml
 from infra.arc.azure import Azure
 from infra.arc.credentials import credential_for
 from infra.arc.emulator.daemon import ensure_running, remove
-from infra.arc.environment import environment_of
+from infra.arc.emulator.environment import emulated_environment
 from infra.arc.model import AzureScope
 from infra.arc.patience import Bounds
 from tests.arc.agents import DOCUMENTED_AGENTS
@@ -39,7 +39,7 @@ from tests.cluster import (
     recorded_processes,
 )
 from tests.git_server import Repository, served
-from tests.instance import INSTANCE, address, projects, virsh
+from tests.instance import INSTANCE, address, on, projects, virsh
 from tests.leftovers import leftovers
 from tests.project import ROOT, Project
 from tests.waiting import waits_less_than
@@ -336,7 +336,7 @@ def test_commands_look_at_the_connection(made: Made) -> None:
 
 def azure_of(made: Made) -> Azure:
     """Return the emulator as somebody beside the stack uses it, in the portal or with az."""
-    environment = environment_of("emulator", emulator_folder=made.emulator)
+    environment = emulated_environment(made.emulator)
     client = json.loads((made.emulator / "client.json").read_text())
     return Azure(environment, AzureScope(client["subscriptionId"], INSTANCE), credential_for(environment))
 
@@ -424,12 +424,16 @@ def test_a_lost_state_is_written_anew_from_what_stands(made: Made, tmp_path: Pat
     refused = made.project.up()
     assert refused.code != 0
     assert "`make adopt` goes on with what stands" in " ".join(refused.output.split())
+    # As if the nodes were of an older bundle: nothing on a worker runs of this one.
+    spare = next(one for one in stored_images(made, made.a.worker) if "/kube-apiserver:" in one)
+    on(made.project, made.a.worker, *CTR_IMAGES, "remove", "--sync", spare)
     said = made.azlocal("adopt", INSTANCE, "--yes")
     assert f"{made.a.control_plane}, {made.a.worker}, {INSTANCE}-rb-0; made by the state of" in " ".join(
         said.split()
     )
 
     assert standing(made) == stood, "nothing was made anew"
+    assert spare in stored_images(made, made.a.worker)
     assert all(made.a.nodes().values())
     made.project.up("--expect-no-changes").expect()
     made.project.refresh("--expect-no-changes").expect()
@@ -438,6 +442,14 @@ def test_a_lost_state_is_written_anew_from_what_stands(made: Made, tmp_path: Pat
     late = old.refresh()
     assert late.code != 0
     assert "another state made it" in " ".join(late.output.split())
+
+
+CTR_IMAGES = ("sudo", "ctr", "--namespace", "k8s.io", "images")
+
+
+def stored_images(made: Made, machine: str) -> list[str]:
+    """Return the images in a node's own store."""
+    return on(made.project, machine, *CTR_IMAGES, "list", "--quiet").split()
 
 
 def standing(made: Made) -> dict[str, str]:

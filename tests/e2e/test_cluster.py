@@ -250,6 +250,14 @@ def test_nodes_run_the_bundle_s_containerd_and_runc(made: Made, a: Kubernetes) -
         assert int(on(made.project, machine, *packed).split()[0]) < 10, "the image has its layers unpacked only"
 
 
+def test_calico_is_asked_how_it_is_without_a_new_process(a: Kubernetes) -> None:
+    (node,) = a.get("daemonset", "calico-node", "--namespace", "kube-system")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    asked = {probe: node[probe].get("httpGet", {}).get("path") for probe in ("livenessProbe", "readinessProbe")}
+    assert asked == {"livenessProbe": "/liveness", "readinessProbe": "/readiness"}
+
+
 def test_a_node_that_lacks_an_image_of_the_bundle_is_brought_it(made: Made, a: Kubernetes) -> None:
     bundle = find_bundle()
     assert bundle is not None

@@ -22,7 +22,7 @@ import yaml
 from typer.testing import CliRunner
 
 from infra.cli import app
-from infra.kvm import clone_store
+from infra.kvm import clone_store, emulator_unit
 from infra.kvm.preparation import Bridge, NetworkRolledBack
 from infra.kvm.preparation.guard import TRIAL_SECONDS, Trial, change_network
 from infra.kvm.preparation.netplan import Design, design_network
@@ -334,3 +334,60 @@ def test_a_store_is_mounted_again_at_each_boot(host: UnpreparedHost, tmp_path: P
         shell.close()
     host.boot()
     assert host.run("systemctl", "is-active", "--", unit, check=False) == "inactive"
+
+
+def test_the_emulator_is_started_at_each_boot(
+    host: UnpreparedHost, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By systemd, with the host's own Python; the unit is the one that `up` writes."""
+    package, state = Path("/opt/azlocal"), "/root/its state"
+    monkeypatch.setattr(emulator_unit, "_PACKAGE", package)
+    monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
+    monkeypatch.setenv("XDG_STATE_HOME", state)
+    folder = Path(state) / "azlocal/emulator/trial"
+    shell = host.reach()
+    try:
+        shell.write_file("/root/azlocal.tar.gz", packed_emulator(tmp_path / "packed"))
+        shell.run(["mkdir", "-p", str(package), str(folder)])
+        shell.run(["tar", "--extract", "--gzip", "--file", "/root/azlocal.tar.gz", "--directory", str(package)])
+        emulator_unit.install(shell, "trial", folder)
+    finally:
+        shell.close()
+    host.boot()
+    unit = "azlocal-emulator-trial.service"
+    eventually(lambda: host.run("systemctl", "is-active", unit, check=False) == "active", "the unit's end", 60)
+    status = [f"PYTHONPATH={package}", f"XDG_STATE_HOME={state}", "/usr/bin/python3", "-m", "infra.cli"]
+    said = host.run("env", *status, "emulator", "status", "--instance", "trial", "--json")
+    pid = json.loads(said)["pid"]
+    assert unit in host.run("cat", f"/proc/{pid}/cgroup"), "it runs on, as the unit's"
+    shell = host.reach()
+    try:
+        emulator_unit.uninstall(shell, "trial")
+        assert shell.exists(f"/proc/{pid}"), "what runs is left alone"
+        shell.run(["kill", str(pid)])
+        shell.run(["rm", "--recursive", "--", str(package), state])
+    finally:
+        shell.close()
+    assert host.run("systemctl", "is-enabled", unit, check=False) != "enabled"
+
+
+def packed_emulator(folder: Path) -> bytes:
+    """Return an archive of azlocal and of what its emulator imports."""
+    modules = "infra.cli, infra.arc.emulator.cli, infra.arc.emulator.daemon, infra.arc.emulator.server"
+    asked = [str(ROOT / ".venv/bin/python"), "-c", f"import sys, {modules}\n{_IMPORTED}"]
+    parts = subprocess.run(asked, check=True, capture_output=True, text=True, cwd=ROOT).stdout.split("\n")
+    folder.mkdir()
+    for part in (str(ROOT / "infra"), *filter(None, parts)):
+        (folder / Path(part).name).symlink_to(part)
+    packed = ["tar", "--create", "--gzip", "--dereference", "--exclude=__pycache__", f"--directory={folder}", "."]
+    return subprocess.run(packed, check=True, capture_output=True).stdout
+
+
+# Prints the packages and modules beside the standard library's that are imported, each once.
+_IMPORTED = """
+import pathlib, sysconfig
+site = pathlib.Path(sysconfig.get_path("purelib"))
+files = [pathlib.Path(one.__file__) for one in sys.modules.values() if getattr(one, "__file__", None)]
+inside = {one.relative_to(site).parts[0] for one in files if one.is_relative_to(site)}
+print(*(site / one for one in sorted(inside)), sep="\\n")
+"""

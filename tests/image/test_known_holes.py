@@ -14,6 +14,7 @@ from infra.image.known_holes import (
     parts_of_bill,
     parts_of_packages,
 )
+from tests.project import ROOT
 
 LIST = """
 as_of: 2026-01-02
@@ -97,6 +98,29 @@ def test_debian_12_s_runc_and_containerd_have() -> None:
     assert {"CVE-2024-21626", "CVE-2025-31133", "CVE-2025-52565", "CVE-2025-52881", "CVE-2024-25621"} <= found
 
 
+def test_the_readme_has_the_holes_that_stay() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    staying = [one for one in known_holes().entries if one.stays]
+    assert [
+        line for line in lines if line.startswith("|") and "](https://github.com/" in line and "CVE-" in line
+    ] == [
+        f"| {one.component} | [{one.id}]({one.source}) | {one.severity} | {one.what} | {one.stays} |"
+        for one in staying
+    ]
+
+
+def test_a_hole_that_stays_is_told_with_the_reason_and_only_of_go_modules() -> None:
+    holes = parse(LIST + "    stays: nobody mended it\n")
+    bill = {
+        "components": [
+            {"type": "library", "name": "storage", "version": "v0.0.30", "purl": "pkg:golang/storage@v0.0.30"},
+            {"type": "library", "name": "storage", "version": "0.0.29", "purl": "pkg:deb/debian/storage@0.0.29"},
+        ]
+    }
+    (found,) = holes.found_in(parts_of_bill(json.dumps(bill)))
+    assert str(found).endswith("fixed in 0.0.34; https://example.com/2. It stays: nobody mended it")
+
+
 def test_the_list_is_sound() -> None:
     for hole in known_holes().entries:
         assert hole.severity in {"low", "medium", "high", "critical", "unrated"}
@@ -105,3 +129,11 @@ def test_the_list_is_sound() -> None:
         for affected in hole.affected:
             (end,) = [one.version for one in affected if one.operator == "<"]
             assert hole.range_of(Version(end)) is None
+        assert bool(hole.stays) >= hole.unused, "an unused part has its reason, too"
+
+
+def test_what_stays_names_the_versions_that_are_built() -> None:
+    """A newer Kubernetes or Calico may have mended it: then its entry goes, or its reason is another."""
+    built = {one.version for one in COMPONENTS}
+    named = {word.rstrip(",") for one in known_holes().entries for word in one.stays.split() if word[0] == "v"}
+    assert {one for one in named if one[1].isdigit()} <= built

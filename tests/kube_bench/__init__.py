@@ -58,7 +58,9 @@ def failures(project: Project, machine: str, role: str) -> dict[str, str]:
         said = on(project, machine, "sudo", f"{_ON_NODE}/kube-bench", "run", *options)
     finally:
         on(project, machine, "sudo", "rm", "-rf", _ON_NODE)
-    return dict(_failed(json.loads(said)))
+    report = json.loads(said)
+    print(f"{BENCHMARK} on a {role}: {report['Totals']}")  # noqa: T201 -- `pytest -rP` shows it
+    return dict(_failed(report))
 
 
 def _failed(report: Mapping[str, Any]) -> Iterable[tuple[str, str]]:

@@ -132,7 +132,7 @@ PROGRAMS = {
         *"containers list"*==etcd,*) echo etcd-1; echo etcd-old ;;
         *"containers list"*) ;;
         *"tasks kill"*etcd-old) exit 1 ;;
-        *"tasks kill"*server-1) [ -z "$KUBELET" ] || echo server-2 >>"$ROOT/servers" ;;
+        *"tasks kill"*"SIGTERM server-1") [ -z "$KUBELET" ] || echo server-2 >>"$ROOT/servers" ;;
         esac
     """,
     "sync": "",
@@ -170,8 +170,13 @@ def test_everything_that_kubeadm_signed_is_renewed_and_restarted(tmp_path: Path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "configuration").read_text() == "kind: ClusterConfiguration\nx: 'a b'\n"
     calls = (tmp_path / "calls").read_text().splitlines()
-    killed = [line.split()[-1] for line in calls if "tasks kill" in line]
-    assert killed == ["etcd-1", "etcd-old", "server-1"]
+    killed = [line.split()[-2:] for line in calls if "tasks kill" in line]
+    assert killed == [
+        ["SIGTERM", "etcd-1"],
+        ["SIGTERM", "etcd-old"],
+        ["SIGTERM", "server-1"],
+        ["SIGKILL", "server-1"],  # it would wait for its watchers, and serve nobody meanwhile
+    ]
     renewed = next(index for index, line in enumerate(calls) if line.startswith("kubeadm certs renew all"))
     assert all("kill" not in line for line in calls[:renewed])
 

@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from infra.kubernetes.watch import Answer
 from infra.kvm.errors import HostError
+from infra.provider.kind import InitFailed
 from infra.provider.kinds import control_plane
 from infra.provider.kinds.control_plane import ControlPlaneKind
 from infra.provider.kinds.node_images import bring, standing
+from infra.provider.standing import Standing
 from infra.resources.changes import diff
 from infra.resources.contract import OnChange
 from infra.resources.control_plane import CONTROL_PLANE, ControlPlaneInputs, ControlPlaneState, Member
@@ -106,3 +109,43 @@ def test_up_brings_them_before_the_add_ons_that_name_them(
     assert (done, state.images) == (["bring 4", "admit"], [NEW])
     ControlPlaneKind().update(operation("ControlPlane"), "lab/a", state, news)
     assert done == ["bring 4", "admit", "admit"], "they have them"
+
+
+# -- an adopted cluster: its nodes were there before the state ------------------------------------
+
+
+def created(
+    monkeypatch: pytest.MonkeyPatch, stores: Stores, archives: dict[str, str], *adopted: str
+) -> ControlPlaneState:
+    use(monkeypatch, Servers())
+    monkeypatch.setattr(control_plane, "logged_in", lambda member, identity_files: stores.login(member))
+    monkeypatch.setattr(control_plane, "admit_nodes", lambda api, token: None)
+    monkeypatch.setattr(control_plane, "wait_until_answering", lambda *_, **__: Answer("1.34.4", "u"))
+    kind = ControlPlaneKind(Standing("owner", {}, frozenset(adopted)))
+    inputs = ControlPlaneInputs.model_validate(WIRE | {"images": [OLD, NEW], "archives": archives})
+    return kind.create(operation("ControlPlane"), inputs).state
+
+
+def test_nodes_that_are_adopted_get_what_their_stores_lack(
+    monkeypatch: pytest.MonkeyPatch, archives: dict[str, str]
+) -> None:
+    stores = Stores(OLD)
+    state = created(monkeypatch, stores, archives, "lab/a")
+    assert stores.brought == [(member.name, b"new") for member in NODES]
+    assert state.images == [OLD, NEW]
+
+
+def test_nodes_of_a_new_cluster_are_not_asked(monkeypatch: pytest.MonkeyPatch, archives: dict[str, str]) -> None:
+    stores = Stores()
+    created(monkeypatch, stores, archives, "lab/b")
+    assert stores.brought == []
+
+
+def test_an_adoption_that_cannot_bring_them_is_gone_on_with_by_the_next_up(
+    monkeypatch: pytest.MonkeyPatch, archives: dict[str, str]
+) -> None:
+    stores = Stores(OLD)
+    stores.silent = "lab-a-cp-1"
+    with pytest.raises(InitFailed, match="lab-a-cp-1 can't be brought") as failure:
+        created(monkeypatch, stores, archives, "lab/a")
+    assert failure.value.made.state.images == [], "whatever the program names is a difference, which update brings"

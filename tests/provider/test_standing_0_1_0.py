@@ -8,7 +8,7 @@ import pytest
 
 from infra.kvm.connection import Hosts
 from infra.provider.kind import Changes
-from infra.provider.kinds.cluster_identity import ClusterIdentityKind
+from infra.provider.kinds import all_kinds
 from infra.provider.kinds.machine import MachineKind
 from infra.resources.changes import diff
 from tests.provider.conftest import MemoryLog
@@ -25,7 +25,7 @@ NODE: dict[str, Any] = {
     "vrrpId": 7,
     "podCidr": "10.244.0.0/16",
     "serviceCidr": "10.96.0.0/12",
-    "imageTags": {"etcd": "3.6.16-0", "coredns": "v1.14.3-azlocal"},
+    "imageTags": {"etcd": "3.6.16-0", "coredns": "v1.14.3"},
     "maxPods": None,
     "labels": {},
     "taints": [],
@@ -80,6 +80,15 @@ def planned(kind: MachineKind, news: dict[str, Any]) -> tuple[Changes, list[str]
     return changes, [text for _, text in log.lines]
 
 
+def test_a_newer_bundle_s_tags_replace_no_node() -> None:
+    """CoreDNS of 0.1.0 had another tag than today's; its cluster keeps it in kubeadm's configuration."""
+    tags = {"etcd": "3.7.0-0", "coredns": "v1.14.3-azlocal"}
+    boot = INPUTS["firstBoot"] | {"node": NODE | {"imageTags": tags}}
+    changes, said = planned(MachineKind(Hosts()), INPUTS | {"firstBoot": boot})
+    assert changes.by_path == {}
+    assert "stays on the node image that it was made from" in said[0]
+
+
 @pytest.mark.parametrize(
     "settings", [None, {"podSecurity": None}, {"podSecurity": "baseline", "peers": ["10.0.0.19"]}]
 )
@@ -108,7 +117,7 @@ def test_a_machine_of_0_1_0_is_read() -> None:
 
 
 def test_an_identity_of_0_1_0_stays_and_nothing_is_said_of_what_it_never_knew() -> None:
-    kind, log = ClusterIdentityKind(), MemoryLog()
+    kind, log = all_kinds()["azlocal:index:ClusterIdentity"], MemoryLog()  # as the plugin serves it
     inputs = {"instance": "lab", "cluster": "a", "endpoint": "10.0.0.9"}
     state = inputs | {"caCertificate": "CA", "caHash": "sha256:abc", "token": "t", "keys": {}, "kubeconfig": "k"}
     news, faults = kind.contract.check(inputs | {"podSecurity": "baseline"}, frozenset())

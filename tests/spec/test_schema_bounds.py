@@ -6,7 +6,6 @@ import copy
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,9 @@ from jsonschema import Draft202012Validator
 
 from infra.addresses import plan_addresses
 from infra.spec import Finding, SpecError, load_instance
-from infra.spec.findings import key_path
-from infra.spec.schema import json_schemas
 from tests.instances import cluster, files, in_files
+from tests.spec.places import KEYS, ROOTS, Placed, Schema, put, sample, walk
 
-Place = tuple[str | int, ...]
-Schema = dict[str, Any]
-
-PARTS = {"stack": "stack.schema.json", "hosts": "hosts.schema.json", "netplan": "netplan.schema.json"}
-KEYS = "propertyNames"
 BOUNDS = (KEYS, "minimum", "maximum", "minLength", "maxLength", "pattern", "enum", "minItems", "maxItems")
 # Rules that refuse what has the right form: what else is in the files doesn't go with it.
 OTHERS = {
@@ -61,109 +54,18 @@ TEXTS = (
 )
 
 
-@dataclass(frozen=True)
-class Bounded:
-    """A value with bounds: the file, the place in it, and the schema of the value."""
-
-    part: str
-    place: Place
-    schema: Schema
-
-    def __str__(self) -> str:
-        return f"{self.part}-{key_path(self.place)}"
-
-
-def _resolved(schema: Schema, root: Schema) -> Schema:
-    reference = schema.get("$ref")
-    return root["$defs"][reference.rpartition("/")[2]] if reference else schema
-
-
-def _variants(schema: Schema, root: Schema) -> list[Schema]:
-    """Return what a value may be, without null."""
-    found = [_resolved(one, root) for one in schema.get("anyOf", [schema])]
-    return [one for one in found if one.get("type") != "null"]
-
-
-def _bounded(part: str, schema: Schema, root: Schema, place: Place = ()) -> Iterator[Bounded]:
-    for one in _variants(schema, root):
-        if any(key in one for key in BOUNDS):
-            yield Bounded(part, place, one)
-        for key, inner in one.get("properties", {}).items():
-            yield from _bounded(part, inner, root, (*place, key))
-        if isinstance(one.get("items"), dict):
-            yield from _bounded(part, one["items"], root, (*place, 0))
-        if isinstance(one.get("additionalProperties"), dict):
-            yield from _bounded(part, one["additionalProperties"], root, (*place, "Own"))
-
-
-def _roots() -> dict[str, Schema]:
-    """Return each file's schema; of the stack's file the part that is ours, its keys without the namespace."""
-    schemas = {part: json_schemas()[name] for part, name in PARTS.items()}
-    config = schemas["stack"]["properties"]["config"]
-    ours = {key.removeprefix("azlocal:"): value for key, value in config["properties"].items()}
-    return schemas | {"stack": {"$defs": schemas["stack"]["$defs"], "properties": ours}}
-
-
-ROOTS = _roots()
-ALL = [one for part, root in ROOTS.items() for one in _bounded(part, root, root)]
+ALL = [one for one in walk() if any(key in one.schema for key in BOUNDS)]
 PATTERNS = list({one.schema["pattern"]: one for one in ALL if "pattern" in one.schema}.values())
 
 
-def _sample(schema: Schema, root: Schema) -> Any:
-    """Return the smallest value that a schema takes."""
-    one = _variants(schema, root)[0]
-    if "examples" in one or "default" in one:
-        return one["examples"][0] if "examples" in one else one["default"]
-    if "enum" in one or "const" in one:
-        return one["enum"][0] if "enum" in one else one["const"]
-    match one.get("type"):
-        case "object":
-            return {key: _sample(one["properties"][key], root) for key in one.get("required", ())}
-        case "array":
-            return [_sample(one["items"], root)] * one.get("minItems", 0)
-        case "integer" | "number":
-            return one.get("minimum", 1)
-        case "boolean":
-            return True
-    return "192.0.2.0/24" if "/(" in one.get("pattern", "") else "192.0.2.7" if "pattern" in one else "x1y"
-
-
-def with_value(bounded: Bounded, value: Any) -> dict[str, Any]:
+def with_value(bounded: Placed, value: Any) -> dict[str, Any]:
     """Return the files with a value at its place, and with what leads there."""
     content = copy.deepcopy(files([cluster()], stack={"arc": {"cloud": "emulator"}}))
-    root = ROOTS[bounded.part]
-    node: Any = content[bounded.part]
-    schema = root
-    for number, key in enumerate(bounded.place):
-        one = next(one for one in _variants(schema, root) if _inner(one, key) is not None)
-        schema = _inner(one, key) or {}
-        is_last = number == len(bounded.place) - 1
-        fresh = value if is_last else _sample(schema, root)
-        if isinstance(node, list):
-            if not node or is_last:
-                node[:] = [fresh]
-        elif is_last or node.get(key) is None:
-            node[key] = fresh
-        node = node[key]
+    put(content, bounded, value)
     return content
 
 
-def _of_any_key(schema: Schema) -> Iterator[Schema]:
-    """Yield the schema of a mapping's values, whatever their keys."""
-    for one in (schema.get("additionalProperties"), *schema.get("patternProperties", {}).values()):
-        if isinstance(one, dict):
-            yield one
-
-
-def _inner(schema: Schema, key: str | int) -> Schema | None:
-    if isinstance(key, int):
-        found = schema.get("items")
-    else:
-        found = schema.get("properties", {}).get(key) or schema.get("additionalProperties")
-    return found if isinstance(found, dict) else None
-
-
-def findings(folder: Path, bounded: Bounded, value: Any, **stack: Any) -> list[Finding]:
+def findings(folder: Path, bounded: Placed, value: Any, **stack: Any) -> list[Finding]:
     """Return the errors at a place, or in it, when a value stands there; `stack` are keys of the stack's file."""
     content = with_value(bounded, value)
     content["stack"] |= stack
@@ -174,10 +76,7 @@ def findings(folder: Path, bounded: Bounded, value: Any, **stack: Any) -> list[F
         found = plan_addresses(load_instance("lab", folder)).findings
     except SpecError as error:
         found = tuple(error.findings)
-    path = bounded.place
-    place = key_path(("config", f"azlocal:{path[0]}", *path[1:]) if bounded.part == "stack" else path)
-    errors = [one for one in found if one.severity == "error"]
-    return [one for one in errors if re.search(rf": {re.escape(place)}($|[.\[])", one.path)]
+    return [one for one in found if one.severity == "error" and bounded.is_named_by(one.path)]
 
 
 def values(schema: Schema) -> list[Any]:
@@ -199,7 +98,7 @@ def values(schema: Schema) -> list[Any]:
     return found
 
 
-def _told_apart(bounds: list[Bounded]) -> Iterator[tuple[Bounded, list[Any]]]:
+def _told_apart(bounds: list[Placed]) -> Iterator[tuple[Placed, list[Any]]]:
     """Yield each place with its values; of a schema that stood elsewhere, one that it takes and one it refuses."""
     seen: list[Schema] = []
     for one in bounds:
@@ -225,7 +124,7 @@ def test_there_are_bounds_of_every_kind() -> None:
 
 @pytest.mark.parametrize(("bounded", "some"), CASES, ids=[str(one) for one, _ in CASES])
 def test_the_plan_refuses_what_the_schema_refuses_and_nothing_else(
-    bounded: Bounded, some: list[Any], tmp_path: Path
+    bounded: Placed, some: list[Any], tmp_path: Path
 ) -> None:
     validator = Draft202012Validator(bounded.schema)
     for value in some:
@@ -237,23 +136,23 @@ def test_the_plan_refuses_what_the_schema_refuses_and_nothing_else(
 
 
 @pytest.mark.parametrize("bounded", LISTS, ids=str)
-def test_lists_are_as_long_as_the_schema_says(bounded: Bounded, tmp_path: Path) -> None:
+def test_lists_are_as_long_as_the_schema_says(bounded: Placed, tmp_path: Path) -> None:
     least, most = bounded.schema.get("minItems", 0), bounded.schema.get("maxItems", 0)
     for count in (least - 1, most + 1):
         if count >= 0:
-            item = _sample(bounded.schema["items"], ROOTS[bounded.part])
+            item = sample(bounded.schema["items"], ROOTS[bounded.part])
             assert findings(tmp_path, bounded, [item] * count), count
     key = str(bounded.place[-1])
     for count in {least, most} - {0}:
-        item = _sample(bounded.schema["items"], ROOTS[bounded.part])
+        item = sample(bounded.schema["items"], ROOTS[bounded.part])
         found = findings(tmp_path, bounded, [item] * count, deploymentClass="disaggregated")
         assert not [str(one) for one in found if one.path.endswith(key)], count
 
 
 @pytest.mark.parametrize("bounded", MAPPINGS, ids=str)
-def test_keys_have_the_form_that_the_schema_says(bounded: Bounded, tmp_path: Path) -> None:
+def test_keys_have_the_form_that_the_schema_says(bounded: Placed, tmp_path: Path) -> None:
     names = Draft202012Validator(bounded.schema[KEYS])
-    value = _sample(bounded.schema["additionalProperties"], ROOTS[bounded.part])
+    value = sample(bounded.schema["additionalProperties"], ROOTS[bounded.part])
     for key in (*TEXTS, *bounded.schema[KEYS].get("examples", ())):
         found = [one.rule for one in findings(tmp_path, bounded, {key: value}) if one.rule != "pin-unknown"]
         assert bool(found) != names.is_valid(key), (key, found)
@@ -266,7 +165,7 @@ ADVICE = re.compile(r"(?:write it as|write(?! one)|put it in quotes:) \"?([^\s\"
 
 
 @pytest.mark.parametrize("bounded", PATTERNS, ids=str)
-def test_no_regular_expression_is_shown_and_the_advice_is_taken(bounded: Bounded, tmp_path: Path) -> None:
+def test_no_regular_expression_is_shown_and_the_advice_is_taken(bounded: Placed, tmp_path: Path) -> None:
     validator = Draft202012Validator(bounded.schema)
     broken = [value for value in (*TEXTS, 5, 1.3, True, "Ä/b c", "x" * 101) if not validator.is_valid(value)]
     texts = {(one.message, one.remedy) for value in broken for one in findings(tmp_path, bounded, value)}

@@ -122,7 +122,10 @@ def network_of_another_site(facts: Facts) -> Iterator[Fault]:
 
 @rule("uplink-of-another-stack", source="azlocal", severity="warning")
 def uplink_of_another_stack(facts: Facts) -> Iterator[Fault]:
-    """A VLAN of an uplink is a port of one bridge, and each stack makes bridges of its own."""
+    """A VLAN of an uplink is a port of one bridge, and each stack makes bridges of its own.
+
+    A warning: the other stack may be down, and stacks of one site can run one after the other.
+    """
     others = _others(facts)
     spec = facts.spec
     hosts = [one for one in spec.standing_hosts if spec.network_mode(one) == "bridge" and one.is_prepared]
@@ -131,11 +134,12 @@ def uplink_of_another_stack(facts: Facts) -> Iterator[Fault]:
     names = ", ".join(one.name for one in hosts[:3]) + (" and others" if len(hosts) > 3 else "")
     message = (
         f"`up` makes bridges on the uplinks of {names}, and refuses to while those of stack {', '.join(others)} "
-        "stand there: a VLAN is a port of one bridge"
+        "stand there: a VLAN, or the untagged uplink, is a port of one bridge"
     )
     remedy = (
-        "give each stack a site of its own with other VLANs, or make bridges by hand that share them and write "
-        f"prepare: false under the hosts; {_freed(others[0])}"
+        f"take {others[0]} down before {spec.name} comes up; or give {spec.name} a site of its own, all of whose "
+        "networks, the infrastructure's too, have a VLAN that no other stack has on these uplinks; "
+        f"{_freed(others[0])}"
     )
     yield Fault("stack", ("site",), message, remedy)
 

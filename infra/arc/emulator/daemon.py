@@ -8,7 +8,6 @@ removed without `remove` (a test run that was killed, a person) ends by itself w
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import secrets
@@ -34,6 +33,7 @@ from infra.arc.emulator.arm.call import GROUPS
 from infra.arc.emulator.errors import EmulatorError
 from infra.arc.emulator.settings import LOOPBACK, Client, Folder, Settings
 from infra.arc.emulator.store import Resource, Store
+from infra.files import locked
 
 _PACKAGE: Final = Path(__file__).parent
 _CODE: Final = "code"  # in the folder: what the running process was started from
@@ -392,8 +392,7 @@ def _locked(folder: Path) -> Iterator[Folder]:
     files = Folder(folder)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with files.lock_file.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with locked(files.lock_file):
             yield files
     except OSError as error:
         raise EmulatorError(f"{folder}: the emulator's folder can't be used ({error}).") from error

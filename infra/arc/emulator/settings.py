@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from infra.arc.emulator.errors import EmulatorError
+from infra.files import replace_file
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -110,11 +110,7 @@ class Folder:
 
     def write(self, path: Path, text: str, mode: int) -> None:
         """Write a file whole or not at all, never readable by more than its mode says."""
-        fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
-        fresh.unlink(missing_ok=True)
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
-            file.write(text)
-        fresh.replace(path)
+        replace_file(path, text, mode)
 
     def write_model(self, path: Path, model: BaseModel, mode: int) -> None:
         """Write settings, in camel case."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic.alias_generators import to_camel
 
 from infra.arc.inventory import Inventory
 from infra.errors import UserError
+from infra.files import replace_file
 
 Step = Literal["configuration", "engine", "recreate", "compare"]
 STEPS: Final[tuple[Step, ...]] = ("configuration", "engine", "recreate", "compare")
@@ -81,13 +81,7 @@ def load(path: Path) -> Move | None:
 def save(path: Path, move: Move) -> None:
     """Write a move so that a crash leaves the old file or the new one; only the user may read it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(move.model_dump_json(by_alias=True, indent=2))
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    replace_file(path, move.model_dump_json(by_alias=True, indent=2), 0o600)
 
 
 def with_done(move: Move, steps: Iterable[Step]) -> Move:

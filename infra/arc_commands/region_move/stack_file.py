@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
 from infra.errors import UserError
+from infra.files import replace_file
 
 _WIDE: Final = 4096  # lines stay as long as people made them
 
@@ -46,6 +47,4 @@ def set_location(path: Path, cluster: str, location: str) -> None:
     Raises:
         UserError: There is no such cluster in it.
     """
-    new = path.with_suffix(".new")
-    new.write_text(with_location(path.read_text(encoding="utf-8"), cluster, location), encoding="utf-8")
-    new.replace(path)
+    replace_file(path, with_location(path.read_text(encoding="utf-8"), cluster, location))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from infra.doctor.checks.base import Skip, Subject, Verdict, check, failed, known, listed, ok, skip_unless, warning
-from infra.doctor.facts import Unknown
+from infra.doctor.facts import ServedCertificate, Unknown
 from infra.kubernetes.certificates import RENEWED_BEFORE
 
 _VXLAN_PORT = 4789
@@ -145,9 +147,20 @@ def certificates(subject: Subject) -> Verdict:
         for one in found
         if one.days < RENEWED_BEFORE.days
     ]
-    if late:
-        return warning(listed(late, 4), "`make refresh`, then `make up`: it renews them")
+    silent = [f"{name} runs, and its API server doesn't answer" for name in _silent(subject, found)]
+    if late or silent:
+        reads = ", which reads a silent one's on its machine" if silent else ""
+        return warning(listed([*late, *silent], 4), f"`make refresh`{reads}, then `make up`: it renews them")
+    skip_unless(found, "no API server of a cluster is there")
     return ok(f"{min(one.days for one in found):,.0f} days")
+
+
+def _silent(subject: Subject, found: Iterable[ServedCertificate]) -> list[str]:
+    """Return the control planes that run there and told nothing."""
+    hypervisor = subject.facts.hypervisor
+    runs = set() if isinstance(hypervisor, Unknown) else {one.name for one in hypervisor.objects if one.active}
+    asked = {one.name for one in subject.host.machines or () if one.api_server is not None}
+    return sorted((runs & asked) - {one.machine for one in found})
 
 
 def _worse(subject: Subject, seen: str, remedy: str) -> Verdict:

@@ -14,6 +14,17 @@ _Fact = TypeVar("_Fact")
 _REPLACE: Final = "replace one, or make two instances"
 
 
+@site_check("some-host")
+def some_host(subjects: Sequence[Subject]) -> Verdict:
+    """There is a host to look at."""
+    if not subjects:
+        return failed(
+            "the hosts file names none, or gives all of them up (lost: true)",
+            "name each machine that runs KVM under `hosts:`, or take `lost: true` away from one that is back",
+        )
+    return ok(f"{len(subjects)} host{'s' if len(subjects) > 1 else ''}")
+
+
 @site_check("distinct-hosts")
 def distinct_hosts(subjects: Sequence[Subject]) -> Verdict:
     """Every name is another machine."""

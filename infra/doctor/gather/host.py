@@ -287,16 +287,15 @@ class _Inquiry:
     def _certificates(self) -> tuple[ServedCertificate, ...]:
         """Ask from here, as `up` does: a host needn't reach the machines on its bridges."""
         asked = [one for one in self.host.machines or () if one.api_server is not None]
+        if not asked:
+            raise Unlearned("no control plane of a cluster is planned there")
         now = datetime.now(UTC)
         ends = _at_once(lambda one: served_end(str(one.api_server)), asked)
-        found = tuple(
+        return tuple(
             ServedCertificate(one.name, (end - now) / timedelta(days=1))
             for one, end in zip(asked, ends, strict=True)
             if end is not None
         )
-        if not found:
-            raise Unlearned("no API server of a cluster answers there")
-        return found
 
     def _pinged(self, addresses: list[IPv4Address], payload: int) -> set[IPv4Address]:
         if not addresses:

@@ -151,13 +151,15 @@ def _sums(folder: Path) -> dict[str, str]:
 
 
 def _bill_of_materials(draft: Draft, bundle: Bundle, inventory: Inventory, sums: Mapping[str, str]) -> str:
-    from infra.image.bundle import sbom  # a library that only a build needs
+    # Libraries that only a build needs.
+    from infra.image import known_holes
+    from infra.image.bundle import sbom
 
     names = [name for name, program in inventory.programs.items() if program.go]
     paths = [inventory.programs[name].path for name in names]
     found = golang.build_information(paths, draft.go, draft.run)
     modules = {name: sbom.go_modules(entry) for name, entry in zip(names, found, strict=True)}
-    return sbom.render(bundle, inventory, modules, sums)
+    return sbom.render(bundle, inventory, modules, sums, known_holes.known_holes())
 
 
 def _files(folder: Path) -> list[str]:

@@ -63,10 +63,6 @@ class Bundle:
         """Return an image's OCI archive."""
         return self.folder / "images" / f"{image}.tar"
 
-    def values_file(self, chart: str) -> Path | None:
-        """Return the values that upstream keeps for the way we use a chart, if there are any."""
-        return self.values.get(chart)
-
     @property
     def whole(self) -> bool:
         """Whether every file is there in its size."""

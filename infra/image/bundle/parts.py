@@ -144,6 +144,21 @@ class Linked:
 
 
 @dataclass(frozen=True)
+class Change:
+    """A place of a chart's file that we have otherwise, because the chart has no value for it.
+
+    Attributes:
+        file: Its path in the chart.
+        old: What upstream has there, once.
+        new: What we have.
+    """
+
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
 class Chart:
     """A Helm chart from a component's module, or one of our own.
 
@@ -152,6 +167,7 @@ class Chart:
         component: Whose module has it; none: it is in `charts/` beside this file.
         path: The folder in the module.
         linked: What a chart takes from elsewhere: upstream links it there, which a module zip can't.
+        changes: What we have otherwise than upstream.
         values: The values file that upstream keeps for this use, if any.
         images: Images of the bundle whose references a chart of our own has as the value `images`, by their names.
     """
@@ -160,5 +176,6 @@ class Chart:
     component: str | None = None
     path: str = ""
     linked: tuple[Linked, ...] = ()
+    changes: tuple[Change, ...] = ()
     values: str = ""
     images: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""The bundle's bill of materials, in CycloneDX."""
+"""The bundle's bill of materials, in CycloneDX, with what is known of security holes in it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,25 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from cyclonedx.model import HashAlgorithm, HashType
+from cyclonedx.model import HashAlgorithm, HashType, XsUri
 from cyclonedx.model.bom import Bom, BomMetaData
 from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.model.impact_analysis import ImpactAnalysisJustification, ImpactAnalysisState
+from cyclonedx.model.vulnerability import (
+    BomTarget,
+    Vulnerability,
+    VulnerabilityAdvisory,
+    VulnerabilityAnalysis,
+    VulnerabilityRating,
+    VulnerabilitySeverity,
+)
 from cyclonedx.output import make_outputter
 from cyclonedx.schema import OutputFormat, SchemaVersion
 from packageurl import PackageURL
 
 from infra.image.bundle.inventory import Inventory
 from infra.image.bundle.model import Bundle
+from infra.image.known_holes import Found, Hole, Holes, Part, counts
 
 _DISTRIBUTION: Final = {"arch": "amd64", "distro": "bookworm"}
 
@@ -45,6 +55,7 @@ def render(
     inventory: Inventory,
     modules: Mapping[str, Iterable[GoModule]],
     sha256: Mapping[str, str],
+    holes: Holes,
 ) -> str:
     """Write the bill of materials.
 
@@ -53,6 +64,7 @@ def render(
         inventory: What is in it.
         modules: The Go modules in each program.
         sha256: Of the bundle's files, by path.
+        holes: The known security holes; those that something in it has are named.
     """
     whole = Component(
         name=bundle.name, version=bundle.kubernetes_version, type=ComponentType.APPLICATION, bom_ref=bundle.name
@@ -95,7 +107,38 @@ def render(
             bom.register_dependency(image, held)
         top.append(image)
     bom.register_dependency(whole, top)
+    bom.vulnerabilities.update(_vulnerabilities(bom, holes))
     return make_outputter(bom, OutputFormat.JSON, SchemaVersion.V1_5).output_as_string(indent=1)
+
+
+def _vulnerabilities(bom: Bom, holes: Holes) -> Iterable[Vulnerability]:
+    found: dict[str, list[tuple[str, Found]]] = {}
+    for component in bom.components:
+        if counts(component.type.value, str(component.purl or "")):
+            for one in holes.found_in([Part(component.name, component.version or "")]):
+                found.setdefault(one.hole.id, []).append((str(component.bom_ref.value), one))
+    for id, having in found.items():
+        hole = having[0][1].hole
+        severity = hole.severity if hole.severity != "unrated" else "unknown"
+        yield Vulnerability(
+            bom_ref=f"hole:{id}",
+            id=id,
+            ratings=[VulnerabilityRating(severity=VulnerabilitySeverity(severity))],
+            description=f"{hole.component}: {hole.what}",
+            recommendation=f"fixed in {', '.join(sorted({one.mended for _, one in having}))}",
+            advisories=[VulnerabilityAdvisory(url=XsUri(hole.source))],
+            analysis=_analysis(hole),
+            affects=[BomTarget(ref=reference) for reference, _ in having],
+        )
+
+
+def _analysis(hole: Hole) -> VulnerabilityAnalysis:
+    if hole.unused:
+        justification = ImpactAnalysisJustification.CODE_NOT_PRESENT
+        return VulnerabilityAnalysis(
+            state=ImpactAnalysisState.NOT_AFFECTED, justification=justification, detail=hole.stays
+        )
+    return VulnerabilityAnalysis(state=ImpactAnalysisState.IN_TRIAGE, detail=hole.stays or None)
 
 
 def _hashes(sha256: str | None) -> list[HashType]:

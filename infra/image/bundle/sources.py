@@ -15,7 +15,7 @@ from infra.image.bundle.components import component
 from infra.image.bundle.images import CHARTS, IMAGES
 from infra.image.bundle.inventory import Inventory
 from infra.image.bundle.model import Source
-from infra.image.bundle.parts import OWN_CHARTS
+from infra.image.bundle.parts import OWN_CHARTS, Change
 from infra.image.errors import ImageError
 from infra.image.folders import Progress
 from infra.image.places import Cache
@@ -112,12 +112,25 @@ def copy_charts(draft: Draft, source: Source) -> None:
         _copy_tree(folder, target)
         for linked in chart.linked:
             _copy_tree(draft.module(linked.component, linked.module) / linked.path, target / linked.target)
+        for change in chart.changes:
+            _make(change, target)
         if chart.images:
             _append(target / "values.yaml", {"images": _references(chart.images, source)})
         if chart.values and chart.component:
             values = draft.charts / "values" / f"{chart.name}.yaml"
             values.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(draft.module(chart.component) / chart.values, values)
+
+
+def _make(change: Change, chart: Path) -> None:
+    path = chart / change.file
+    text = path.read_text(encoding="utf-8")
+    if text.count(change.old) != 1:
+        raise ImageError(
+            f"{path} isn't as it was when azlocal's change to it was written: upstream has another text there.",
+            "Look at CHARTS in infra/image/bundle/images.py.",
+        )
+    path.write_text(text.replace(change.old, change.new), encoding="utf-8")
 
 
 def _references(names: Collection[str], source: Source) -> dict[str, str]:

@@ -9,6 +9,7 @@ from collections.abc import Container
 from pathlib import Path
 from typing import Final, get_args
 
+from infra.files import replace_file
 from infra.image.bundle.components import COMPONENTS
 from infra.image.bundle.model import BUNDLE_FILE, FORMAT_FAMILY, SUMS_FILE, Bundle, Source, parse
 from infra.image.bundle.recipe import bundle_digest
@@ -43,9 +44,7 @@ def chosen_source(cache: Cache) -> Source | None:
 def choose_source(cache: Cache, source: Source) -> None:
     """Remember which source's bundle is in use."""
     if chosen_source(cache) != source:
-        new = cache.bundles / f"{_CHOICE}.new"
-        new.write_text(f"{source}\n", encoding="utf-8")
-        new.replace(cache.bundles / _CHOICE)
+        replace_file(cache.bundles / _CHOICE, f"{source}\n")
 
 
 def load(cache: Cache, digest: str) -> Bundle | None:

@@ -14,13 +14,20 @@ containers() { # NAME: of a static pod's container
         "labels.\"io.kubernetes.container.name\"==$1,labels.\"io.kubernetes.pod.namespace\"==kube-system"
 }
 
-# kubelet starts anew what has ended.
+end() { # SIGNAL IDS: a list of them
+    for id in $2; do
+        ctr --namespace k8s.io tasks kill --signal "$1" "$id" 2>/dev/null || true # of a former run
+    done
+}
+
+# kubelet starts anew what has ended. An API server listens no more from its signal on, and waits a minute for who
+# watches it: nobody gains by that.
 before=$(containers kube-apiserver)
 for part in etcd kube-apiserver kube-controller-manager kube-scheduler; do
-    for id in $(containers "$part"); do
-        ctr --namespace k8s.io tasks kill --signal SIGTERM "$id" 2>/dev/null || true # of a former run
-    done
+    end SIGTERM "$(containers "$part")"
 done
+sleep 5
+end SIGKILL "$before"
 tries=0
 while [ "$(containers kube-apiserver)" = "$before" ]; do
     tries=$((tries + 1))

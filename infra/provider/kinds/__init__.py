@@ -23,7 +23,7 @@ _AZURE: Final = (
     *("ArcRegistration", "ConnectedCluster", "DataCollection"),
     *("Extension", "FluxConfiguration", "CustomLocation"),
 )
-_ADOPTING: Final = ("Machine", "StackIdentity", "ClusterIdentity")
+_ADOPTING: Final = ("Machine", "StackIdentity", "ClusterIdentity", "ControlPlane")
 """Kinds that keep what stands of an instance that is adopted; the others' objects are known by their marks."""
 _OTHERS: Final = ("StackIdentity", "ClusterIdentity", "NodePlacement", "ControlPlane", "Cluster", "ArcEmulator")
 _PREFIX: Final = "azlocal:index:"

@@ -96,10 +96,11 @@ def bounds(op: Operation, seconds: float) -> Bounds:
 
 
 def _open(access: AzureAccess, scope: AzureScope) -> Azure:
-    environment = environment_of(
-        access.cloud,
-        resource_manager=access.resource_manager,
-        ca_file=Path(access.ca_file) if access.ca_file else None,
-        emulator_folder=Path(access.emulator_folder) if access.emulator_folder else None,
-    )
+    if access.cloud == "emulator":
+        from infra.arc.emulator.environment import emulated_environment
+
+        environment = emulated_environment(Path(access.emulator_folder) if access.emulator_folder else None)
+    else:
+        ca_file = Path(access.ca_file) if access.ca_file else None
+        environment = environment_of(access.cloud, resource_manager=access.resource_manager, ca_file=ca_file)
     return Azure(environment, scope, credential_for(environment, scope.tenant_id))

@@ -17,7 +17,10 @@ from infra.resources.contract import Contract, Model
 
 
 class Deferred(Kind[Any, Any]):
-    """Stands for a kind whose check adds nothing to its contract's, and whose refinement is of changes only."""
+    """Stands for a kind whose check adds nothing to its contract's.
+
+    Its refinement is of changes only, unless its contract says that something else is to be looked at.
+    """
 
     def __init__(self, contract: Contract, load: Callable[[], AnyKind]) -> None:
         """Say which kind.
@@ -39,8 +42,9 @@ class Deferred(Kind[Any, Any]):
             return self._kind
 
     def refine(self, state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes, op: Operation) -> None:
-        """Let the kind adjust the changes, where there are any."""
-        if changes.by_path:
+        """Let the kind adjust the changes, where there are any or its contract says that it has to look."""
+        unsettled = self.contract.unsettled
+        if changes.by_path or (unsettled is not None and unsettled(state, news)):
             self.kind().refine(state, news, changes, op)
 
     def preview(self, op: Operation, inputs: Mapping[str, Any], old: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from infra.resources.contract import OnChange
 from infra.unknown import UNKNOWN
 
 _WITH_THE_HOST: Final = frozenset({"connection", "pool"})
-FROM_AZLOCAL: Final = frozenset({"image", "seedDigest"})
-"""What another version of azlocal changes by itself, without anybody having changed a file."""
+_FROM_AZLOCAL: Final = frozenset({"image", "seedDigest"})
+_OF_THE_BUNDLE: Final = "firstBoot.node.imageTags"
 
 
 def decide(state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes) -> list[str]:
@@ -81,7 +81,8 @@ def spare_node(state: Mapping[str, Any], changes: Changes) -> str:
     if not node or not replaced:
         return ""
     name = state["name"]
-    if replaced <= FROM_AZLOCAL:
+    by_people = {path for path in replaced if not _is_from_azlocal(path)}
+    if not by_people:
         for path in replaced:
             del changes.by_path[path]
         return (
@@ -90,7 +91,7 @@ def spare_node(state: Mapping[str, Any], changes: Changes) -> str:
         )
     if "connection" in replaced:
         return _move(name, node)
-    causes = ", ".join(sorted(replaced - FROM_AZLOCAL))
+    causes = ", ".join(sorted(by_people))
     if node.get("role") == "controlPlane":
         raise Refused(
             f"{name} would be made anew for a change of {causes}, and cluster {node.get('cluster')} keeps its "
@@ -98,6 +99,11 @@ def spare_node(state: Mapping[str, Any], changes: Changes) -> str:
             "`pulumi up`, and add it again"
         )
     return f"{name} is made anew for a change of {causes}; volumes on its disk go with it"
+
+
+def _is_from_azlocal(path: str) -> bool:
+    """Return whether another version of azlocal changes this by itself, without anybody having changed a file."""
+    return path in _FROM_AZLOCAL or path.startswith(_OF_THE_BUNDLE)
 
 
 def plan_live_move(state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes) -> str:
@@ -117,7 +123,7 @@ def plan_live_move(state: Mapping[str, Any], news: Mapping[str, Any], changes: C
             "`drain: true` for that host in hosts/*.yaml: then it is made anew elsewhere, without its data"
         )
     if (state.get("firstBoot") or {}).get("node"):
-        for path in FROM_AZLOCAL & changes.by_path.keys():
+        for path in list(filter(_is_from_azlocal, changes.by_path)):
             del changes.by_path[path]
     causes = sorted(
         path

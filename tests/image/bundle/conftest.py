@@ -110,6 +110,11 @@ class BundleRunner(FakeRunner):
                     (folder / path).mkdir(parents=True)
                     (folder / path / f"{held}.yaml").write_text(f"of: {chart.name}\n")
                     (folder / path / f"{held}.yaml").chmod(0o444)
+                for change in chart.changes if chart.component == name and own else ():
+                    changed = folder / chart.path / change.file
+                    changed.parent.mkdir(exist_ok=True)
+                    with changed.open("a") as file:
+                        file.write(change.old)
                 if chart.component == name and own and chart.values:
                     (folder / chart.values).parent.mkdir(parents=True, exist_ok=True)
                     (folder / chart.values).write_text("vxlan: true\n")

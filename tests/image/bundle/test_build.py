@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
+from infra.image import known_holes
 from infra.image.bundle import build as build_module
 from infra.image.bundle.build import build, check_space, choose
 from infra.image.bundle.model import Bundle
@@ -59,6 +62,53 @@ def test_the_bill_of_materials_has_modules_and_packages(
     assert "program:etcd/server" in held["image:etcd"]
     assert "pkg:generic/libseccomp@1-libseccomp" in held["program:runc/runc"]
     assert any("iptables" in part for part in held["image:calico-node"])
+
+
+LIST = """
+as_of: 2026-01-02
+holes:
+  - component: lib
+    names: [example.com/lib]
+    id: CVE-1
+    severity: high
+    affected: ["<2.0.1"]
+    what: gets out
+    source: https://github.com/example/1
+    stays: the project comes with it
+  - component: lib
+    names: [example.com/lib]
+    id: CVE-2
+    severity: unrated
+    affected: ["<2.1"]
+    what: reads more
+    source: https://github.com/example/2
+    stays: no program has that
+    unused: true
+  - component: runit
+    id: CVE-3
+    severity: low
+    affected: ["<2"]
+    what: Debian's, and Debian says which of its versions has it
+    source: https://github.com/example/3
+"""
+
+
+def test_the_bill_of_materials_names_the_known_holes_of_what_is_in_it(
+    cache: Cache, runner: BundleRunner, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(known_holes, "known_holes", lambda: known_holes.parse(LIST))
+    text = (make(cache, runner, lines).folder / "sbom.cdx.json").read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_5).validate_str(text) is None
+    found = {entry["id"]: entry for entry in json.loads(text)["vulnerabilities"]}
+    assert set(found) == {"CVE-1", "CVE-2"}
+    assert found["CVE-1"]["affects"] == [{"ref": "pkg:golang/example.com/lib@v2.0.0"}]
+    assert found["CVE-1"]["ratings"] == [{"severity": "high"}]
+    assert found["CVE-1"]["description"] == "lib: gets out"
+    assert found["CVE-1"]["recommendation"] == "fixed in 2.0.1"
+    assert found["CVE-1"]["advisories"] == [{"url": "https://github.com/example/1"}]
+    assert found["CVE-1"]["analysis"] == {"state": "in_triage", "detail": "the project comes with it"}
+    assert found["CVE-2"]["ratings"] == [{"severity": "unknown"}]
+    assert found["CVE-2"]["analysis"]["justification"] == "code_not_present"
 
 
 def test_a_built_bundle_is_not_built_again(cache: Cache, runner: BundleRunner, lines: list[str]) -> None:

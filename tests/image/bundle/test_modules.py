@@ -12,7 +12,7 @@ from infra.image import tools
 from infra.image.bundle.components import COMPONENTS
 from infra.image.bundle.debian import unpacked
 from infra.image.bundle.golang import LIBRARIES_FILE
-from infra.image.bundle.images import IMAGES, trees_of
+from infra.image.bundle.images import CHARTS, IMAGES, trees_of
 from infra.image.bundle.model import Source
 from infra.image.bundle.modules import Modules, take_inventory
 from infra.image.bundle.sources import Around, Draft, copy_charts
@@ -167,6 +167,23 @@ def test_charts_are_copied_whole_and_can_be_written(draft: Draft) -> None:
     for path in ("calico/calico.yaml", "calico/crds/calico.yaml", "metallb/metallb.yaml", "values/calico.yaml"):
         assert (draft.charts / path).is_file()
     assert (draft.charts / "calico/calico.yaml").stat().st_mode & 0o777 == 0o644
+
+
+def test_what_we_have_otherwise_than_upstream_is_changed_and_nothing_else(draft: Draft) -> None:
+    copy_charts(draft, "modules")
+    (calico,) = (chart for chart in CHARTS if chart.changes)
+    text = (draft.charts / "calico/templates/calico-node.yaml").read_text()
+    assert text == "".join(change.new for change in calico.changes)
+
+
+@pytest.mark.parametrize("text", ["other text", "twice"])
+def test_a_chart_that_has_changed_upstream_is_refused(draft: Draft, text: str) -> None:
+    copy_charts(draft, "modules")
+    (calico,) = (chart for chart in CHARTS if chart.changes)
+    module = draft.module("calico") / calico.path / calico.changes[0].file
+    module.write_text(module.read_text() * 2 if text == "twice" else text)
+    with pytest.raises(ImageError, match="isn't as it was when azlocal's change to it was written"):
+        copy_charts(draft, "modules")
 
 
 @pytest.mark.parametrize("source", ["modules", "release"])

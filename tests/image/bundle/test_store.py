@@ -46,8 +46,6 @@ def stored(bundle: Bundle, cache: Cache) -> Bundle:
 
 def test_a_description_reads_back_as_written(stored: Bundle) -> None:
     assert parse(render(stored), stored.folder) == stored
-    assert stored.values_file("calico") == stored.folder / "charts/values/calico.yaml"
-    assert stored.values_file("metallb") is None
     assert stored.helm.is_file()
 
 

@@ -279,3 +279,31 @@ def test_every_file_of_ours_says_whose_it_is() -> None:
     for text in (design.netplan, design.port):
         assert wants().mark_line in str(text).splitlines()
         assert MARK.uuid("netplan", "lab") in str(text)
+
+
+def beside_another_stack(*others: Bridge) -> HostFacts:
+    """Return a host where another stack has made its bridges."""
+    another = Wanted("dev", Mark("dev", "dev", "urn"), "eno1", others)
+    after, design = carried_out(facts(), another)
+    files = dict(after.netplan_files) | {another.netplan_path: str(design.netplan)}
+    return replace(after, netplan_files=files, own_netplan=None, own_port=None)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "said"),
+    [
+        (Bridge("azl-dev-aks", 110), TAGGED, "VLAN 110 of eno1 is taken by eno1.110 (a port of azl-dev-aks)"),
+        (Bridge("azl-dev-lan", 0), UNTAGGED, "eno1 is a port of azl-dev-lan already"),
+        (Bridge("azl-dev-lan", 0), TAGGED, None),
+        (Bridge("azl-dev-aks", 120), TAGGED, None),
+    ],
+)
+def test_two_stacks_share_an_uplink_where_each_has_vlans_of_its_own(
+    theirs: Bridge, ours: Bridge, said: str | None
+) -> None:
+    """What the plan's uplink-of-another-stack says."""
+    design = design_network(beside_another_stack(theirs), wants(ours))
+    if said is None:
+        assert (design.faults, design.new[-1]) == ((), ours.name)
+    else:
+        assert any(said in fault for fault in design.faults), design.faults
