@@ -102,12 +102,9 @@ def ensure_at_boot(
 ) -> None:
     """Have a host make tunnel, guard and gateway again whenever it starts the network."""
     device = _device(mark, name)
-    rules = _guard_rules(_guard(mark, name), tunnel)
-    if gateway is not None:
-        rules += _gateway_rules(_table(mark, name), gateway)
     # The guard first: nobody else is on the network before it stands.
     commands = [
-        HookCommand(_NFT, _nftables(rules)),
+        HookCommand(_NFT, nft_rules(name, mark, tunnel, gateway)),
         HookCommand(["ip", "link", "delete", "dev", device], may_fail=True),
         HookCommand(["ip", "-batch", "-"], _lines([_made(device, tunnel), _joined(device, bridge, mtu)])),
     ]
@@ -115,6 +112,14 @@ def ensure_at_boot(
         sent = [_sent_to(device, peer, "append") for peer in tunnel.peers]
         commands.append(HookCommand(["bridge", "-batch", "-"], _lines(sent)))
     install_hook(shell, name, mark, commands)
+
+
+def nft_rules(name: str, mark: Mark, tunnel: Tunnel, gateway: Gateway | None) -> str:
+    """Return the rules of a host's end of a mesh as nft reads them, its gateway's where it holds that."""
+    rules = _guard_rules(_guard(mark, name), tunnel)
+    if gateway is not None:
+        rules += _gateway_rules(_table(mark, name), gateway)
+    return _nftables(rules)
 
 
 def _gateway_rules(table: str, gateway: Gateway) -> list[dict[str, Any]]:

@@ -42,15 +42,17 @@ class Volume:
         return etree.tostring(volume, encoding="unicode")
 
 
+def pool_xml(name: str, directory: str, mark: Mark) -> str:
+    """Return libvirt's description of a directory pool."""
+    pool = E.pool(E.name(name), E.uuid(mark.uuid("pool", name)), E.target(E.path(directory)), type="dir")
+    return etree.tostring(pool, encoding="unicode")
+
+
 def ensure_pool(connection: libvirt.virConnect, name: str, directory: str, mark: Mark) -> libvirt.virStoragePool:
     """Define and start the directory pool, or take the one an earlier run made."""
-    xml = etree.tostring(
-        E.pool(E.name(name), E.uuid(mark.uuid("pool", name)), E.target(E.path(directory)), type="dir"),
-        encoding="unicode",
-    )
     pool = find_pool(connection, name)
     if pool is None:
-        pool = connection.storagePoolDefineXML(xml)
+        pool = connection.storagePoolDefineXML(pool_xml(name, directory, mark))
     elif not mark.owns("pool", name, pool.UUIDString()):
         raise NotOurs(mark.refusal("pool", name, connection.getURI()))
     if pool.isActive():

@@ -14,6 +14,8 @@ OWN_SIZES = {
     "Tiny": {"vcpus": 1, "memoryGiB": 4},
     "Thin": {"vcpus": 2, "memoryGiB": 1},
     "Huge": {"vcpus": 256, "memoryGiB": 8},
+    "Whole": {"vcpus": 512, "memoryGiB": 8},
+    "Beyond": {"vcpus": 513, "memoryGiB": 8},
     "Least": {"vcpus": 2, "memoryGiB": 2, "diskGiB": 16},
     "Full": {"vcpus": 2, "memoryGiB": 2, "diskGiB": 15},
     "Standard_A4_v2": {"vcpus": 2, "memoryGiB": 4},
@@ -214,6 +216,11 @@ NODE_CASES: list[tuple[str, str, dict[str, Any]]] = [
         own_size({"stack": {"resourceBridge": {"vmSize": "Huge"}}}, "Huge"),
     ),
     (
+        "vm-size-too-large",
+        "resourceBridge.vmSize",
+        own_size({"stack": {"machineType": "container", "resourceBridge": {"vmSize": "Beyond"}}}, "Beyond"),
+    ),
+    (
         "vm-disk-too-small",
         "resourceBridge.vmSize",
         own_size({"stack": {"resourceBridge": {"vmSize": "Full"}}}, "Full"),
@@ -237,6 +244,7 @@ NODE_SOUND: list[dict[str, Any]] = [
     {"clusters": [pods("172.30.0.0/25", provisioning="machines", agentPools=[pool(maxPods=10)])]},
     {"clusters": [pods("32.0.0.0/8")]},
     own_size({"clusters": [cluster()]}, "Standard_A2_v2"),
-    own_size({"clusters": [cluster()]}, "Tiny", "Thin", "Huge"),
+    own_size({"clusters": [cluster()]}, "Tiny", "Thin", "Huge", "Beyond"),
+    own_size({"stack": {"machineType": "container", "resourceBridge": {"vmSize": "Whole"}}}, "Whole"),
     {"clusters": [cluster()], "hosts": [host(cpus=512, memoryGiB=24 * 1024, diskGiB=1)]},
 ]

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from infra.addresses import plan_addresses
-from infra.addresses.rules.machines import NODE_IMAGE_GIB
+from infra.addresses.rules.machines import MOST_CONTAINER_VCPUS, NODE_IMAGE_GIB
 from infra.image.recipe import GIB, current_recipe
+from infra.resources.machine import MACHINE
 from infra.spec import Finding
 from tests.addresses.node_cases import (
     ANYTHING,
@@ -162,3 +163,9 @@ def test_machines_without_kubernetes_are_as_small_as_people_want() -> None:
         controlPlane={"count": 1, "vmSize": "Thin"}, agentPools=[pool(vmSize="Thin")], provisioning="machines"
     )
     assert {one.rule for one in findings(own_size({"clusters": [tiny]}, "Thin"))} == {"vm-size-not-azure"}
+
+
+def test_a_container_has_as_many_processors_as_the_plugin_takes() -> None:
+    vcpus = MACHINE.properties["vcpus"]
+    assert vcpus.check(MOST_CONTAINER_VCPUS)[1] == []
+    assert vcpus.check(MOST_CONTAINER_VCPUS + 1)[1]
