@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from infra.arc.emulator import agent, charts
-from infra.arc.emulator.agent.__main__ import IDLE, ROLES
+from infra.arc.emulator.agent.__main__ import IDLE
+from infra.arc.emulator.agent.roles import ROLES
 from infra.arc.emulator.registry import Registry
 from infra.arc.emulator.settings import Settings
 from tests.arc.emulator.agents_side import BUNDLE
@@ -89,7 +90,8 @@ def test_every_deployment_says_what_it_is_runs_the_bundles_image_and_can_be_read
         (container,) = one["spec"]["template"]["spec"]["containers"]
         assert one["metadata"]["labels"]["azlocal.io/emulated"] == "true"
         assert container["image"] == BUNDLE.images["agent-runtime"]
-        assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+        for probe in ("startupProbe", "readinessProbe"):
+            assert container[probe]["httpGet"]["path"] == "/readyz"
         assert container["command"][-1] in {*ROLES, *IDLE}
         assert container["command"][-1] == one["metadata"]["name"]
 
