@@ -1,4 +1,4 @@
-"""Files on this machine: replaced in one step, and locks that one process holds at a time."""
+"""Files on this machine: where a user's are, replaced in one step, and locks that one process holds at a time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,16 @@ from pathlib import Path
 from typing import Final
 
 _USUAL_MODE: Final = 0o666  # before the umask takes its share
+
+
+def user_cache() -> Path:
+    """Return where the user's programs keep what can be made again (XDG Base Directory Specification)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def user_state() -> Path:
+    """Return where the user's programs keep what has to outlive them: state and logs (likewise)."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
 
 
 def replace_file(path: Path, content: str | bytes, mode: int | None = None) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final, Unpack
 
 from infra.arc.arm import Arm, Body, encoded, parsed
-from infra.arc.model import AzureScope
+from infra.arc.model import AzureScope, short_location
 from infra.arc.patience import Bounds, Patience
 
 KUBERNETES: Final = "Microsoft.Kubernetes"
@@ -300,8 +300,3 @@ class Azure(Arm):
 
     def _children(self, cluster: str, kind: str) -> str:
         return f"{self.scope.cluster_id(cluster)}/providers/{KUBERNETES_CONFIGURATION}/{kind}"
-
-
-def short_location(name: str) -> str:
-    """Return a region's name as ARM compares it: `East US` is `eastus`."""
-    return name.replace(" ", "").lower()

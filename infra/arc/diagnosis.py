@@ -13,11 +13,10 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Final
 
-from infra.arc.azure import short_location
 from infra.arc.endpoints.judge import judge
 from infra.arc.endpoints.probe import Answer, Look, question
 from infra.arc.endpoints.table import Endpoint, Settings, endpoints_of
-from infra.arc.model import Onboarding, Problem
+from infra.arc.model import Onboarding, Problem, short_location
 from infra.arc.patience import Patience
 from infra.kubernetes.api import ClusterApi, ClusterError
 

@@ -8,14 +8,14 @@ from typing import Any, Final
 
 from infra.arc import observation
 from infra.arc.agents import RELEASE_NAMESPACE, Agents
-from infra.arc.azure import Azure, short_location
+from infra.arc.azure import Azure
 from infra.arc.bodies import is_within, protected_settings, settings_body
 from infra.arc.charts import Chart, check_version, parse_chart, release_version
 from infra.arc.conflicts import EXPIRED
 from infra.arc.data_plane import REGISTRY_VARIABLE, DataPlane, HelmSettings
 from infra.arc.errors import ArcError, AzureUnreachable, NotInTime
 from infra.arc.helm_values import agent_values
-from infra.arc.model import Connected, Onboarding
+from infra.arc.model import Connected, Onboarding, short_location
 from infra.arc.patience import Patience
 from infra.arc.triage import find_cause
 from infra.errors import UserError

@@ -14,10 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Unpack
 
-from infra.arc.azure import Azure, short_location
+from infra.arc.azure import Azure
 from infra.arc.bodies import is_within
 from infra.arc.cluster_resources import Body, parse_arm_id
 from infra.arc.errors import ArcError
+from infra.arc.model import short_location
 from infra.arc.patience import Bounds
 
 Collects = Literal["logs", "metrics"]

@@ -36,6 +36,7 @@ from infra.arc.model import (
     Onboarding,
     Problem,
     Proxy,
+    short_location,
 )
 from infra.arc.patience import Bounds, Patience
 from infra.arc.transport import applied
@@ -135,7 +136,7 @@ def replaced(old: Onboarding, new: Onboarding) -> list[str]:
         "environment": old.environment.resource_manager != new.environment.resource_manager,
         "scope": target_of(old).key[:2] != target_of(new).key[:2],
         "name": old.name.lower() != new.name.lower(),
-        "location": old.location.replace(" ", "").lower() != new.location.replace(" ", "").lower(),
+        "location": short_location(old.location) != short_location(new.location),
         "infrastructure": old.infrastructure != new.infrastructure,
         "features": old.features.oidc_issuer.enabled and not new.features.oidc_issuer.enabled,
     }

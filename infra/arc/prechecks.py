@@ -18,13 +18,12 @@ from infra.arc.azure import (
     KUBERNETES,
     KUBERNETES_CONFIGURATION,
     Azure,
-    short_location,
 )
 from infra.arc.charts import check_version, minor_of, parse_chart
 from infra.arc.cluster_checks import ClusterFacts, cluster_problems
 from infra.arc.data_plane import REGISTRY_VARIABLE, DataPlane
 from infra.arc.errors import ArcError, CredentialError
-from infra.arc.model import Onboarding, Problem, Severity
+from infra.arc.model import Onboarding, Problem, Severity, short_location
 from infra.arc.patience import Patience
 from infra.kubernetes.api import ClusterApi, ClusterError, ClusterUnreachable
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from infra.arc.azure import Azure, short_location
+from infra.arc.azure import Azure
 from infra.arc.endpoints import Settings
 from infra.arc.errors import ArcError
-from infra.arc.model import Proxy
+from infra.arc.model import Proxy, short_location
 from infra.arc_commands.access import azure_of
 from infra.arc_topology import Arc, ConnectedCluster, arc_of, connected_cluster_of
 from infra.login_keys import identity_files

@@ -17,6 +17,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.storage.v1 import StorageClass
 
 from infra.components.node_image import BundleFiles
+from infra.kubernetes.values import merged
 from infra.topology import Cluster
 
 SYSTEM = "kube-system"
@@ -162,15 +163,6 @@ class LoadBalancerPool(pulumi.ComponentResource):
             spec={"ipAddressPools": ["azlocal"]},
         )
         self.register_outputs({})
-
-
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return Helm values with others laid over them, as Helm itself does with several values files."""
-    found = dict(base)
-    for key, value in over.items():
-        inner = found.get(key)
-        found[key] = merged(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
-    return found
 
 
 def calico_values() -> dict[str, Any]:

@@ -84,8 +84,10 @@ def _needed(spec: InstanceSpec, environment: AzureEnvironment) -> Iterable[Endpo
 
 def _regions(spec: InstanceSpec) -> list[str]:
     """Return the regions of the clusters, as names have them; the instance's where there are none."""
+    from infra.arc.model import short_location
+
     written = [one.arc.location or spec.stack.location for one in spec.stack.clusters] or [spec.stack.location]
-    return list(dict.fromkeys(one.replace(" ", "").lower() for one in written))
+    return list(dict.fromkeys(map(short_location, written)))
 
 
 def _once(endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from infra.files import user_cache
 
 _WORK: Final = ".work"
 _LOCK: Final = ".lock"
@@ -77,5 +78,4 @@ class Cache:
 
 def default_cache() -> Cache:
     """Return the user's cache: XDG_CACHE_HOME/azlocal, by default ~/.cache/azlocal."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    return Cache((Path(home) if home else Path.home() / ".cache") / "azlocal")
+    return Cache(user_cache() / "azlocal")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from infra.errors import UserError
+from infra.files import user_state
 from infra.kubernetes.api import ClusterApi
 from infra.kubernetes.health import pod_problem
 
@@ -50,8 +50,7 @@ class MachineLogin:
 
 def default_folder(cluster: str) -> Path:
     """Return a new folder's path for one failure of a cluster, after the XDG directories' rule for logs."""
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state")
-    return state / "azlocal" / "logs" / f"{cluster}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+    return user_state() / "azlocal" / "logs" / f"{cluster}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
 
 
 def collect(folder: Path, api: ClusterApi, namespaces: Iterable[str], machines: Iterable[MachineLogin]) -> None:

@@ -75,12 +75,3 @@ def resource_names(manifest: str) -> dict[str, list[str]]:
         name = str(meta.get("name", ""))
         found.setdefault(key, set()).add(f"{meta['namespace']}/{name}" if meta.get("namespace") else name)
     return {key: sorted(names) for key, names in sorted(found.items())}
-
-
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values with others laid over them, as helm merges several values files."""
-    result = dict(base)
-    for key, value in over.items():
-        below = result.get(key)
-        result[key] = merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
-    return result

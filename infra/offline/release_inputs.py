@@ -9,7 +9,7 @@ from typing import Any, Final
 import yaml
 
 from infra.errors import UserError
-from infra.offline.charts import merged
+from infra.kubernetes.values import merged
 from infra.offline.errors import NotCovered
 from infra.provider.values import UNKNOWN, is_asset
 

@@ -96,7 +96,9 @@ class Kustomization(Model):
 class FluxConfiguration(Model):
     """GitOps: a repository that Flux keeps the cluster equal to (§5)."""
 
-    name: Annotated[Name, OBJECT_NAME] = Field(description="With a kustomization's name, 62 characters at most.")
+    name: Annotated[Name, OBJECT_NAME] = Field(
+        json_schema_extra={"maxLength": 63}, description="With a kustomization's name, 62 characters at most."
+    )
     namespace: Annotated[Name, NAMESPACE] = Field("default", description="Where Flux's objects are.")
     scope: Literal["cluster", "namespace"] = Field("cluster")
     suspend: Boolean = Field(False)

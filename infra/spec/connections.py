@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 LOCAL_CONNECTION: Final = "qemu:///system"
 SSH_PORT: Final = 22
@@ -218,7 +218,8 @@ def _wrong_user(parts: SplitResult) -> tuple[str, str] | None:
     if ":" in login:
         return "it has a password, and azlocal logs in by keys", "remove it; `ssh-copy-id` installs your key there"
     if not login:
-        return "there is an @ and no user before it", "write root@, or leave the @ out"
+        way = f"qemu+ssh://root@{_target(parts)}/system"
+        return "there is an @ and no user before it", f"write {way}, or leave the @ out"
     return "the user's name has other characters than letters, digits and . _ -", f"write `User …` {_CONFIG}"
 
 
@@ -261,11 +262,13 @@ def _wrong_path(parts: SplitResult) -> tuple[str, str] | None:
 def _wrong_parameters(parts: SplitResult, text: str) -> tuple[str, str] | None:
     if not set(text) & set("?#"):
         return None
-    key, _, value = parts.query.partition("&")[0].partition("=")
-    target = parts.netloc.rpartition("@")[2] or "this machine"
-    host = target.partition(":")[0]
-    if not key or parts.scheme == "qemu" or key not in _PARAMETERS:
+    given = dict(parse_qsl(parts.query, keep_blank_values=True))
+    host = _target(parts).strip("[]")
+    if not given or parts.scheme == "qemu" or not given.keys() <= _PARAMETERS.keys():
         return "azlocal makes libvirt's parameters itself", "leave out what stands behind /system"
-    reason, remedy = _PARAMETERS[key]
-    filled = remedy.format(value=value or "PATH", host=host, target=f"{parts.username or 'root'}@{host}")
-    return f"{key}: {reason}", filled
+    reasons = [f"{key}: {_PARAMETERS[key][0]}" for key in given]
+    remedies = [
+        _PARAMETERS[key][1].format(value=value or "PATH", host=host, target=f"{parts.username or 'root'}@{host}")
+        for key, value in given.items()
+    ]
+    return "; ".join(reasons), "; ".join(remedies)

@@ -1,6 +1,7 @@
 """Turn pydantic's errors into findings: the rule, the value, the place in the file, the remedy."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -10,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from infra.spec.findings import Finding, KeyPath, shown, shown_key
 from infra.spec.places import Limits, is_sensitive, keys_at, limits_at
-from infra.spec.tree import Document
+from infra.spec.tree import Document, plain_value
 
 _EXPECTED = {
     "string_type": "text",
@@ -75,11 +76,21 @@ def _describe(error: ErrorDetails, model: type[BaseModel], text: str | None) -> 
     if kind == "missing":
         return "missing-key", f"the key '{error['loc'][-1]}' is missing", "add it"
     if kind in _EXPECTED:
+        one = limits_at(model, (*error["loc"], 0))  # what a list's entries are, where it expects one
+        if _EXPECTED[kind] == "a list" and one.low is not None and isinstance(value, int) and one.holds(value):
+            return "wrong-type", f"expected a list, found {said}", f"write a list, even of one: [{value}]"
         return _wrong_type(_EXPECTED[kind], value, None if is_secret else text, said, limits)
     if kind == "literal_error":
         allowed = str(context.get("expected"))
-        return "wrong-value", f"{said} is not one of {allowed}", f"write {allowed}"
+        return "wrong-value", f"{said} is not one of {allowed}", f"write {_near(value, allowed) or allowed}"
     return "wrong-value", *_beyond(kind, said, context, limits)
+
+
+def _near(value: object, allowed: str) -> str | None:
+    """Return the one of several values that is meant: pydantic lists them as `'a', 'b' or 'c'`."""
+    by_lower = {one.lower(): one for one in re.findall("'([^']*)'", allowed)}
+    near = get_close_matches(str(value).strip().lower(), by_lower, n=1, cutoff=0.8)
+    return by_lower[near[0]] if near else None
 
 
 def _said(value: object, text: str | None) -> str:
@@ -137,9 +148,10 @@ def _whole(value: object) -> int | None:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     try:
-        return int(value, 0) if isinstance(value, str) else None
+        number = int(value, 0) if isinstance(value, str) else None
     except ValueError:
         return None
+    return number if number is not None and isinstance(plain_value(str(number)), int) else None
 
 
 def _unknown_key(key: str, known: list[str]) -> tuple[str, str, str]:

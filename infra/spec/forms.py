@@ -104,7 +104,7 @@ _YEAR_AND_MONTH = "[0-9]{2}(0[1-9]|1[0-2])"
 def _release(text: str) -> str:
     digits = "".join(one for one in text if one in "0123456789")
     meant = digits[-4:] if len(digits) in (4, 6) else ""
-    return f'write "{meant}"' if re.fullmatch(_YEAR_AND_MONTH, meant) else "write it as 2602"
+    return f'write "{meant}"' if re.fullmatch(_YEAR_AND_MONTH, meant) else 'write it as "2602"'
 
 
 RELEASE = Form(

@@ -40,6 +40,7 @@ PROSE = {
     "gpu-not-here",
     "instance-vm-count",
     "rack-aware-zones",
+    "url-out-of-reach",
 }
 
 

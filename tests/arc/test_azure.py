@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from azure.core.pipeline.transport import RequestsTransport
 
-from infra.arc.azure import EXTENDED_LOCATION, KUBERNETES, Azure, short_location
+from infra.arc.azure import EXTENDED_LOCATION, KUBERNETES, Azure
 from infra.arc.bodies import cluster_body, patch_body
 from infra.arc.credentials import credential_for
 from infra.arc.data_plane import DataPlane
 from infra.arc.environment import environment_of
 from infra.arc.errors import ArcError, ArmError, CredentialError, NotInTime
 from infra.arc.keys import make_key_pair
-from infra.arc.model import AzureRbac, AzureScope, Features, OidcIssuer
+from infra.arc.model import AzureRbac, AzureScope, Features, OidcIssuer, short_location
 from infra.arc.patience import Patience
 from infra.arc.transport import applied
 from infra.errors import Interrupted

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from infra.errors import UserError
+from infra.kubernetes.values import merged
 from infra.offline import release_inputs
-from infra.offline.charts import local_chart, merged, read_chart, resource_names
+from infra.offline.charts import local_chart, read_chart, resource_names
 from infra.offline.decode import decode_yaml
 from infra.offline.diff import Change
 from infra.offline.objects import INPUTS

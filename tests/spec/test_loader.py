@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from infra.addresses import plan_addresses
 from infra.spec import Finding, SpecError, load_instance
 from infra.spec.stack import StackConfig
-from tests.instances import cluster, files, host, write_files
+from tests.instances import cluster, files, host, infrastructure, write_files
 
 ROOT = Path(__file__).parents[2]
 
@@ -209,15 +209,19 @@ def test_a_range_is_told_as_it_must_be_written(tmp_path: Path, value: str, remed
         ("azureLocalRelease", "26.07", 'write "2607"'),
         ("azureLocalRelease", "202607", 'write "2607"'),
         ("azureLocalRelease", 2607, 'put it in quotes: "2607"'),
-        ("azureLocalRelease", "newest", "write it as 2602"),
+        ("azureLocalRelease", "newest", 'write it as "2602"'),
         ("placement", {"reservePercent": "0x10"}, "write 16, without quotes"),
         ("placement", {"reservePercent": "15"}, "write 15, without quotes"),
         ("placement", {"reservePercent": "1_0"}, "write 10, without quotes"),
         ("placement", {"reservePercent": "15 %"}, "write a whole number: 0 to 90, without quotes"),
         ("placement", {"reservePercent": "0x100"}, "write a whole number: 0 to 90, without quotes"),
+        ("placement", {"reservePercent": 10**20}, "write a whole number: 0 to 90, without quotes"),
+        ("machineType", "VM", "write vm"),
+        ("machineType", "emulate", "write emulated"),
+        ("machineType", "lxc", "write 'auto', 'vm', 'container' or 'emulated'"),
     ],
 )
-def test_a_number_is_told_as_it_must_be_written(tmp_path: Path, key: str, value: Any, remedy: str) -> None:
+def test_a_value_is_told_as_it_must_be_written(tmp_path: Path, key: str, value: Any, remedy: str) -> None:
     write_files(tmp_path, files(stack={key: value}))
     (finding,) = faults(tmp_path)
     assert finding.remedy == remedy
@@ -415,3 +419,10 @@ def test_other_sites_on_the_same_machine_are_seen(tmp_path: Path) -> None:
         ("infrastructure", "192.168.1.0/24"),
         ("aks", "10.220.32.0/24"),
     ]
+
+
+def test_a_list_of_numbers_is_told_with_a_number(tmp_path: Path) -> None:
+    content = files([cluster()], infra=infrastructure(takenVrrpIds=5))
+    write_files(tmp_path, content)
+    (finding,) = faults(tmp_path)
+    assert finding.remedy == "write a list, even of one: [5]"

@@ -291,10 +291,13 @@ def dhcp_meets_somebody(facts: Facts) -> Iterator[Fault]:
 @rule("host-without-address", source="NETCON")
 def host_without_address(facts: Facts) -> Iterator[Fault]:
     """A host other than this machine has a management address."""
+    network = facts.networks[0]
+    pool = "".join(f", outside the pool {range_text(one.span)}" for one in network.pools if one.span)
     for index, host in enumerate(facts.spec.hosts.hosts):
         if host.management_address is None and not host.is_local:
             message = f"host {host.name} has no managementAddress"
-            yield Fault("hosts", ("hosts", index), message, "add its address in the infrastructure network")
+            remedy = f"add its address in the infrastructure network: of {range_text(network.usable)}{pool}"
+            yield Fault("hosts", ("hosts", index), message, remedy)
 
 
 @rule("duplicate-connection", source="azlocal")

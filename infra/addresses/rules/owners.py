@@ -43,7 +43,7 @@ def reservation_names_nothing(facts: Facts) -> Iterator[Fault]:
         if plan_name(one.owner, stack, names.known) is not None or one.owner in names.of_others:
             continue
         place: KeyPath = ("reservations", index)
-        short = list(spellings(one.owner, stack))[-1]
+        short = list(spellings(one.owner.strip().lower(), stack))[-1]
         near = names.meant(short)
         if names.is_to_come(short):
             message = f"there is no {short} yet; {one.address} is kept free for it"
@@ -112,7 +112,7 @@ class _Names:
 
     def is_to_come(self, name: str) -> bool:
         """Tell whether a name is one of a group that the plan has, with a number that it hasn't yet."""
-        found = _NUMBERED.fullmatch(name)
+        found = _NUMBERED.fullmatch(name) if name not in self.known else None
         return found is not None and self._groups.get(found[1], found[1]) != found[1]
 
     def meant(self, name: str) -> str | None:

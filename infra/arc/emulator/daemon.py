@@ -33,7 +33,7 @@ from infra.arc.emulator.arm.call import GROUPS
 from infra.arc.emulator.errors import EmulatorError
 from infra.arc.emulator.settings import LOOPBACK, Client, Folder, Settings
 from infra.arc.emulator.store import Resource, Store
-from infra.files import locked
+from infra.files import locked, user_state
 
 _PACKAGE: Final = Path(__file__).parent
 _CODE: Final = "code"  # in the folder: what the running process was started from
@@ -82,8 +82,7 @@ class Emulator:
 
 def default_folder(instance: str) -> Path:
     """Return where an instance's emulator is: below XDG_STATE_HOME, or ~/.local/state."""
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    return state / "azlocal" / "emulator" / instance
+    return user_state() / "azlocal" / "emulator" / instance
 
 
 def initialise(folder: Path, *, agent_address: str | None = None, port: int = 0) -> Emulator:

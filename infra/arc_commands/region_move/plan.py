@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from infra.arc.inventory import KINDS, Inventory, Kind
+from infra.arc.model import short_location
 from infra.arc_topology import ConnectedCluster
 
 # Kinds of resource that a region has to offer, and whose they are (arc_facts.md §6, step 0).
@@ -82,11 +83,11 @@ def plan_move(
 def _not_possible(
     inventory: Inventory, target: str, offered: Mapping[tuple[str, str], Sequence[str]]
 ) -> Iterator[str]:
-    if _short(str(inventory.cluster.get("location") or "")) == _short(target):
+    if short_location(str(inventory.cluster.get("location") or "")) == short_location(target):
         yield f"the cluster is in {target} already"
     for (namespace, kind), regions in offered.items():
-        if _short(target) not in {_short(one) for one in regions}:
-            known = ", ".join(sorted(_short(one) for one in regions))
+        if short_location(target) not in {short_location(one) for one in regions}:
+            known = ", ".join(sorted(short_location(one) for one in regions))
             yield f"{namespace}/{kind} isn't offered in {target}; it is in {known}"
     status = (inventory.cluster.get("properties") or {}).get("connectivityStatus")
     if status != "Connected":
@@ -109,7 +110,3 @@ def declared_on(cluster: ConnectedCluster) -> frozenset[Key]:
     found += [("fluxConfigurations", one.name.lower()) for one in settings.flux_configurations]
     found += [("customLocations", one.name.lower()) for one in settings.custom_locations]
     return frozenset(found)
-
-
-def _short(region: str) -> str:
-    return region.replace(" ", "").lower()
