@@ -165,11 +165,12 @@ def _records(spec: InstanceSpec, topology: Topology) -> Iterator[Record]:
 
 
 def _keys(spec: InstanceSpec) -> Any:
-    """Return the login keys; a stand-in where they can't be read here."""
+    """Return the login keys; where they can't be read here, a stand-in that says which the stack names."""
+    unread = later("the login keys", ", ".join(spec.stack.ssh_public_keys) or "the user's own")
     try:
-        return list(read_public_keys(login_keys(spec), spec.directory)) or later("the login keys")
+        return list(read_public_keys(login_keys(spec), spec.directory)) or unread
     except SpecError:
-        return later("the login keys")
+        return unread
 
 
 def _connection(cluster: Cluster, arc: Arc) -> dict[str, Any]:

@@ -112,6 +112,10 @@ TABLE: dict[str, tuple[Edit, tuple[str | None, str | None, str | None, str | Non
         lambda c: c["stack"].update(sshPublicKeys=[OTHER_KEY]),
         ("refused", "replaced", "replaced", "replaced"),
     ),
+    "login keys that are no longer named": (
+        lambda c: c["stack"].pop("sshPublicKeys"),
+        ("refused", "replaced", "replaced", "replaced"),
+    ),
     "machineType": (
         lambda c: c["stack"].update(machineType="container"),
         ("refused", "replaced", "replaced", "replaced"),
@@ -155,8 +159,8 @@ def told(value: Any, names: Mapping[str, Any]) -> Any:
 
 
 def as_told(one: Record) -> dict[str, Any]:
-    kinds = {f"host node{number}": True for number in (1, 2)}
-    return {machine.MACHINE.wire_names[name]: told(value, kinds) for name, value in one.inputs.items()}
+    seen = {f"host node{number}": True for number in (1, 2)} | {"the login keys": [OTHER_KEY]}
+    return {machine.MACHINE.wire_names[name]: told(value, seen) for name, value in one.inputs.items()}
 
 
 def answer(old: dict[str, Any], new: dict[str, Any]) -> tuple[str | None, str]:
