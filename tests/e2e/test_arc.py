@@ -415,6 +415,9 @@ def test_disconnected_and_connected_again_under_the_same_name(made: Made) -> Non
 
 
 def test_a_lost_state_is_written_anew_from_what_stands(made: Made, tmp_path: Path) -> None:
+    # As if the nodes were of an older bundle: nothing on a worker runs of this one.
+    spare = next(one for one in stored_images(made, made.a.worker) if "/kube-apiserver:" in one)
+    on(made.project, made.a.worker, *CTR_IMAGES, "remove", "--sync", spare)
     old = Project(tmp_path / "old", INSTANCE, environment=made.project.environment)
     shutil.copytree(made.project.directory, old.directory)
     shutil.rmtree(made.project.directory / "state" / ".pulumi")
@@ -424,9 +427,6 @@ def test_a_lost_state_is_written_anew_from_what_stands(made: Made, tmp_path: Pat
     refused = made.project.up()
     assert refused.code != 0
     assert "`make adopt` goes on with what stands" in " ".join(refused.output.split())
-    # As if the nodes were of an older bundle: nothing on a worker runs of this one.
-    spare = next(one for one in stored_images(made, made.a.worker) if "/kube-apiserver:" in one)
-    on(made.project, made.a.worker, *CTR_IMAGES, "remove", "--sync", spare)
     said = made.azlocal("adopt", INSTANCE, "--yes")
     assert f"{made.a.control_plane}, {made.a.worker}, {INSTANCE}-rb-0; made by the state of" in " ".join(
         said.split()
