@@ -14,7 +14,6 @@ OWN_SIZES = {
     "Tiny": {"vcpus": 1, "memoryGiB": 4},
     "Thin": {"vcpus": 2, "memoryGiB": 1},
     "Huge": {"vcpus": 256, "memoryGiB": 8},
-    "Whole": {"vcpus": 512, "memoryGiB": 8},
     "Beyond": {"vcpus": 513, "memoryGiB": 8},
     "Least": {"vcpus": 2, "memoryGiB": 2, "diskGiB": 16},
     "Full": {"vcpus": 2, "memoryGiB": 2, "diskGiB": 15},
@@ -245,6 +244,5 @@ NODE_SOUND: list[dict[str, Any]] = [
     {"clusters": [pods("32.0.0.0/8")]},
     own_size({"clusters": [cluster()]}, "Standard_A2_v2"),
     own_size({"clusters": [cluster()]}, "Tiny", "Thin", "Huge", "Beyond"),
-    own_size({"stack": {"machineType": "container", "resourceBridge": {"vmSize": "Whole"}}}, "Whole"),
     {"clusters": [cluster()], "hosts": [host(cpus=512, memoryGiB=24 * 1024, diskGiB=1)]},
 ]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from infra.addresses.lock import Given, Lock
@@ -218,6 +218,7 @@ def test_the_command_reads_what_the_site_has(tmp_path: Path) -> None:
     servers=st.lists(st.integers(1, 254), min_size=1, max_size=3, unique=True),
     workers=st.integers(1, 64),
 )
+@example(addresses=[201, 193, 194, 1, 2, 3], servers=[1, 223], workers=1)  # a smallest prefix's broadcast address
 def test_hosts_anywhere_in_a_subnet_are_sized(addresses: list[int], servers: list[int], workers: int) -> None:
     half = len(addresses) // 2
     dns = [f"192.168.5.{one}" for one in servers if one not in addresses] or ["192.0.2.53"]
