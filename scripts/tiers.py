@@ -159,7 +159,7 @@ CORES = os.cpu_count() or 1
 # Tests of real machines wait for half of their time, so one more of them than processors keeps these busy.
 STEPS = (
     Step((Tier("lint", command=("scripts/lint.sh",)),), 5),
-    Step((Tier("unit"),), 8, CORES),
+    Step((Tier("unit"),), 12, CORES),
     # A step of its own, so that its time is seen: Kubernetes is compiled in it where it can't be downloaded.
     Step((Tier("image", MACHINES, (PLAIN_IMAGE,), command=IMAGE),), 45),
     Step(
