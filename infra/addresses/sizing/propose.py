@@ -135,8 +135,8 @@ def _lay_out(wish: Wish, span: AddressRange, vlan: int, site: Site) -> dict[str,
     if any(one.first not in usable or one.last not in usable for one in wish.fixed):
         return None
     ends = (span.first, span.last)
-    servers = {int(IPv4Address(one)) for one in wish.dns_servers}
-    if servers.intersection(ends) or any(one.first == one.last and one.first in ends for one in site.taken):
+    named = {int(IPv4Address(one)) for one in wish.dns_servers}
+    if named.intersection(ends) or any(one.first == one.last and one.first in ends for one in site.taken):
         return None  # nobody has a network's own address or its broadcast address
     own = wish.like if wish.like is not None and span == wish.prefix else None
     held = [*wish.fixed, *site.taken]
