@@ -5,8 +5,7 @@ from __future__ import annotations
 from infra.arc.azure import Azure
 from infra.arc.credentials import credential_for
 from infra.arc.emulator.daemon import default_folder
-from infra.arc.emulator.environment import emulated_environment
-from infra.arc.environment import environment_of
+from infra.arc.emulator.environment import any_environment
 from infra.arc.model import AzureScope
 from infra.arc_topology import Arc
 from infra.spec import InstanceSpec
@@ -19,11 +18,12 @@ def azure_of(spec: InstanceSpec, arc: Arc) -> Azure:
         ArcError: There is no such Azure, or no credential for it.
     """
     written = arc.spec
-    if arc.is_emulated:
-        environment = emulated_environment(default_folder(spec.name))
-    else:
-        ca_file = (spec.directory / written.ca_file).resolve() if written.ca_file else None
-        environment = environment_of(written.cloud, resource_manager=written.resource_manager, ca_file=ca_file)
+    environment = any_environment(
+        written.cloud,
+        emulator_folder=default_folder(spec.name) if arc.is_emulated else None,
+        resource_manager=written.resource_manager,
+        ca_file=(spec.directory / written.ca_file).resolve() if written.ca_file else None,
+    )
     credential = credential_for(environment, written.tenant_id)
     subscription = written.subscription_id or emulated_subscription(spec.name)
     return Azure(environment, AzureScope(subscription, arc.resource_group, written.tenant_id), credential)

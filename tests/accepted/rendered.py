@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from infra.declarations import host_inputs, identity_inputs, kubernetes_nodes, machine_inputs, network_inputs
 from infra.guest import SshHostKey, render_seed
 from infra.kvm import meshes
-from infra.kvm.domain_xml import MachineDefinition, MachineType, to_xml
+from infra.kvm.domain_xml import MachineType, to_xml
 from infra.kvm.networks import NetworkDefinition
 from infra.kvm.ownership import Mark
 from infra.kvm.preparation import Bridge, Wanted
@@ -27,7 +27,7 @@ from infra.kvm.preparation.netplan import design_network
 from infra.kvm.preparation.parse import Link
 from infra.kvm.storage import Volume, pool_xml
 from infra.planning import Plan
-from infra.provider.kinds.machine import _first_boot, _node_secrets
+from infra.provider.kinds.machine import _first_boot, _node_secrets, definition_of
 from infra.provider.kinds.network import _definition as network_definition
 from infra.resources.cluster_identity import CLUSTER_IDENTITY
 from infra.resources.contract import Contract
@@ -54,6 +54,7 @@ Form = Literal[
 TYPES: Final[tuple[MachineType, ...]] = ("vm", "container", "emulated")
 KEY: Final = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB8Ht8Z3j6yDWPBHQtOp/R9rjWfvMo3MSA/K6q8D86mE"
 TOKEN: Final = "abcdef.0123456789abcdef"
+_HOST_MEMORY_MIB: Final = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,16 @@ def _machine(
     yield Document(
         "storagevol", Volume(disk, inputs.disk_gib << 30, "qcow2", f"{folder}/volumes/image").to_xml(), about
     )
-    yield Document("domain", to_xml(_definition(inputs, mark, f"{folder}/volumes/{disk}", folder)), about)
+    is_container = inputs.machine_type == "container"
+    definition = definition_of(
+        inputs,
+        mark,
+        {},
+        disk=f"{folder}/volumes/{disk}",
+        seed=f"{folder}/seeds/{inputs.name}" if is_container else f"{folder}/volumes/{inputs.name}-seed.iso",
+        host_memory_mib=_HOST_MEMORY_MIB,
+    )
+    yield Document("domain", to_xml(definition), about)
     first_boot = _first_boot(inputs.name, inputs.first_boot, machine_type, inputs.node_settings)
     seed = render_seed(first_boot, SshHostKey("private", KEY), _node_secrets(inputs))
     yield Document("netplan", _network_config(seed["network-config"].decode()), about)
@@ -216,28 +226,6 @@ def _machine(
     yield Document("kubelet", files["join.yaml"], about)
     if "keepalived.conf" in files:
         yield Document("keepalived", files["keepalived.conf"], about)
-
-
-def _definition(inputs: MachineInputs, mark: Mark, disk: str, folder: str) -> MachineDefinition:
-    is_container = inputs.machine_type == "container"
-    return MachineDefinition(
-        name=inputs.name,
-        uuid=mark.uuid("domain", inputs.name),
-        machine_type=inputs.machine_type,
-        vcpus=inputs.vcpus,
-        memory_mib=inputs.memory_mib,
-        memory_ceiling_mib=max(1 << 17, inputs.memory_mib),
-        network=inputs.network,
-        mac_address=inputs.mac_address,
-        disk_path=disk,
-        seed_path=f"{folder}/seeds/{inputs.name}" if is_container else f"{folder}/volumes/{inputs.name}-seed.iso",
-        secure_boot=inputs.secure_boot,
-        tpm=inputs.tpm,
-        instance=mark.instance,
-        stack=mark.stack,
-        urn=mark.urn,
-        record={"pool": inputs.pool, "image": inputs.image, "firstBoot": inputs.first_boot.to_wire()},
-    )
 
 
 def _network_config(text: str) -> str:

@@ -18,9 +18,8 @@ CONTROL_PLANE_MEMORY_MIB = 1700
 WORKER_MEMORY_MIB = 2048  # kubernetes.io, "Installing kubeadm": 2 GB or more per machine
 NODE_IMAGE_GIB = 16  # a disk as large as the node image's; a test holds it to infra.image.recipe
 MOST_VCPUS = 255  # libvirt src/qemu/qemu_validate.c: more need an IOMMU with extended interrupt mode
-MOST_CONTAINER_VCPUS = (
-    512  # as `cpus` of a host; a test holds it to what the plugin takes (infra.resources.machine)
-)
+# As `cpus` of a host; a test holds it to what the plugin takes (infra.resources.machine).
+MOST_CONTAINER_VCPUS = 512
 
 
 @dataclass(frozen=True, slots=True)

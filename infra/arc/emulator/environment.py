@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from infra.arc.emulator.daemon import ensure_running
-from infra.arc.environment import AzureEnvironment, read_environment
+from infra.arc.environment import AzureEnvironment, environment_of, read_environment
 from infra.arc.errors import ArcError
 
 
@@ -19,5 +18,28 @@ def emulated_environment(folder: Path | None) -> AzureEnvironment:
     """
     if folder is None:
         raise ArcError("emulator-folder", "the emulator's folder isn't named")
+    from infra.arc.emulator.daemon import ensure_running  # whoever asks a real cloud needs none of it
+
     running = ensure_running(folder)
     return read_environment("emulator", running.url, running.ca_file, folder)
+
+
+def any_environment(
+    cloud: str, *, emulator_folder: Path | None, resource_manager: str | None, ca_file: Path | None
+) -> AzureEnvironment:
+    """Return the endpoints of a cloud, the emulator among them.
+
+    Args:
+        cloud: As stacks have it: emulator, or what `environment_of` knows.
+        emulator_folder: The emulator's.
+        resource_manager: ARM's URL, of a custom one.
+        ca_file: Who signs for it, PEM.
+
+    Raises:
+        ArcError: There is no such cloud, a setting is missing, or what answers isn't metadata.
+        AzureUnreachable: It doesn't answer.
+        EmulatorError: The emulator can't be started.
+    """
+    if cloud == "emulator":
+        return emulated_environment(emulator_folder)
+    return environment_of(cloud, resource_manager=resource_manager, ca_file=ca_file)

@@ -9,7 +9,7 @@ from pathlib import Path
 from infra.arc.azure import Azure
 from infra.arc.cluster_resources import ArmId, parse_arm_id
 from infra.arc.credentials import credential_for
-from infra.arc.environment import environment_of
+from infra.arc.emulator.environment import any_environment
 from infra.arc.errors import ArcError
 from infra.arc.model import AzureScope
 from infra.arc.patience import Bounds
@@ -96,11 +96,10 @@ def bounds(op: Operation, seconds: float) -> Bounds:
 
 
 def _open(access: AzureAccess, scope: AzureScope) -> Azure:
-    if access.cloud == "emulator":
-        from infra.arc.emulator.environment import emulated_environment
-
-        environment = emulated_environment(Path(access.emulator_folder) if access.emulator_folder else None)
-    else:
-        ca_file = Path(access.ca_file) if access.ca_file else None
-        environment = environment_of(access.cloud, resource_manager=access.resource_manager, ca_file=ca_file)
+    environment = any_environment(
+        access.cloud,
+        emulator_folder=Path(access.emulator_folder) if access.emulator_folder else None,
+        resource_manager=access.resource_manager,
+        ca_file=Path(access.ca_file) if access.ca_file else None,
+    )
     return Azure(environment, scope, credential_for(environment, scope.tenant_id))

@@ -313,9 +313,30 @@ def _node_secrets(inputs: MachineInputs) -> NodeSecrets:
 def _definition(
     session: HostSession, inputs: MachineInputs, mark: Mark, born: Mapping[str, Any]
 ) -> MachineDefinition:
-    """Return what libvirt is told of a machine; `born` is what its record holds that no input says."""
     place = (session, inputs.pool, inputs.name, inputs.machine_type)
-    host_memory_mib = session.qemu.getInfo()[1]
+    disk, seed = machines.disk_path(*place), seeds.seed_path(*place)
+    return definition_of(inputs, mark, born, disk=disk, seed=seed, host_memory_mib=session.qemu.getInfo()[1])
+
+
+def definition_of(
+    inputs: MachineInputs,
+    mark: Mark,
+    born: Mapping[str, Any],
+    *,
+    disk: str,
+    seed: str | None,
+    host_memory_mib: int,
+) -> MachineDefinition:
+    """Return what libvirt is told of a machine. Pure.
+
+    Args:
+        inputs: What the machine is to be.
+        mark: Whose it is.
+        born: What its record holds that no input says.
+        disk: Its disk's path on the host.
+        seed: Its seed's path there; None once a VM's is wiped.
+        host_memory_mib: What the host has: how far the machine can grow.
+    """
     return MachineDefinition(
         name=inputs.name,
         uuid=mark.uuid("domain", inputs.name),
@@ -325,8 +346,8 @@ def _definition(
         memory_ceiling_mib=max(host_memory_mib, inputs.memory_mib),
         network=inputs.network,
         mac_address=inputs.mac_address,
-        disk_path=machines.disk_path(*place),
-        seed_path=seeds.seed_path(*place),
+        disk_path=disk,
+        seed_path=seed,
         secure_boot=inputs.secure_boot,
         tpm=inputs.tpm,
         instance=mark.instance,
