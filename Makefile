@@ -1,5 +1,5 @@
 # azlocal: an Azure Local instance and its AKS clusters on plain KVM machines. `make help` explains.
-# Recipes are one line each; what they do is in scripts/.
+# Recipes are one line each; what they do is in infra/cli and scripts/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
@@ -12,8 +12,7 @@ export PATH := $(CURDIR)/.azlocal/bin:$(CURDIR)/.venv/bin:$(PATH)
 
 MACHINE ?=
 CLUSTER ?=
-export MACHINE CLUSTER
-# Our code is started many times: compiling it anew each time takes longer than the rest.
+# Our code is started many times: compiling it again each time takes longer than the rest.
 unexport PYTHONDONTWRITEBYTECODE
 
 LAB ?= lab-local
@@ -21,7 +20,7 @@ N ?= 4
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 
 .PHONY: help setup up adopt preview refresh outputs ssh kubeconfig down env lab lab-down \
-	test test-unit test-engine test-lab test-e2e test-vm quick costs lint bench lock clean clean-cache
+	test test-unit test-engine test-lab test-e2e test-vm quick costs lint bench house lock clean clean-cache
 
 help: ## what can be done here
 	@scripts/help.sh $(firstword $(MAKEFILE_LIST))
@@ -31,30 +30,30 @@ setup: ## install what is missing: packages, .venv, the Pulumi CLI (the others c
 
 ##@ An instance (STACK=local unless you say otherwise)
 up: setup ## make the instance: from the YAML files to running clusters; again, after a change
-	@scripts/stack.sh up
+	@azlocal up
 preview: setup ## show what up would change, and the address plan, without touching a host
-	@scripts/stack.sh preview
+	@azlocal preview
 refresh: setup ## look at the real machines and show what was changed by hand; up repairs it
-	@scripts/stack.sh refresh
+	@azlocal refresh
 outputs: setup ## show the instance's outputs: machines, addresses
-	@scripts/stack.sh outputs
+	@azlocal outputs
 ssh: setup ## log in to a machine: make ssh MACHINE=local-a-cp-0; its host key is checked
-	@scripts/stack.sh login
+	@azlocal ssh $(MACHINE)
 kubeconfig: setup ## let kubectl use the clusters: make kubeconfig, or CLUSTER=a for one and to switch to it
-	@scripts/stack.sh kubeconfig
-adopt: setup ## go on with what stands where its state was lost: nothing is made anew (PULUMI_FLAGS=--yes: don't ask)
-	@scripts/stack.sh adopt
+	@azlocal kubeconfig --merge $(CLUSTER)
+adopt: setup ## go on with what stands where its state was lost: nothing is replaced (PULUMI_FLAGS=--yes: don't ask)
+	@azlocal adopt
 down: setup ## take everything of the instance away again; its configuration stays
-	@scripts/stack.sh down
+	@azlocal down
 env: ## print the settings for using pulumi and azlocal by hand: eval "$$(make env)"
 	@scripts/setup.sh >&2
-	@scripts/stack.sh env
+	@azlocal env
 
 ##@ A lab: KVM hosts on this one machine, as network namespaces (LAB=lab-local unless you say otherwise)
 lab: setup ## make N hosts (N=4), joined by a switch, and the files of a site and a stack for them
-	@$(SUDO) .venv/bin/python -m tests.lab up $(LAB) $(N)
+	@$(SUDO) .venv/bin/python -m infra.lab up $(LAB) $(N)
 lab-down: setup ## take the lab away with all that was built on it; make down STACK=lab-local first keeps state right
-	@$(SUDO) .venv/bin/python -m tests.lab down $(LAB)
+	@$(SUDO) .venv/bin/python -m infra.lab down $(LAB)
 
 ##@ Tests
 test: setup ## lint and every tier that this machine can run; FULL=1: the tests marked full, too
@@ -76,7 +75,9 @@ lint: setup ## ruff, mypy, the import contracts, shellcheck
 ##@ Development
 bench: setup ## the planner against its promised times; 16 machines in parallel, against raw libvirt calls
 	@.venv/bin/python -m bench
-lock: ## write requirements.lock anew after a change of pyproject.toml (LOCK_FLAGS=--upgrade)
+house: setup ## draw docs/house.svg and list the rooms of the code, from its imports
+	@.venv/bin/python -m scripts.house
+lock: ## write requirements.lock again after a change of pyproject.toml (LOCK_FLAGS=--upgrade)
 	@scripts/lock.sh $(LOCK_FLAGS)
 clean: ## remove what setup and the tools made in this folder; state, keys and caches stay
 	@scripts/clean.sh

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
+from functools import partial
 
+from bench.api_gap import RUNS, api_gap
 from bench.cluster import cluster_of_two_nodes
 from bench.hosts import sixteen_hosts_prepared, sixteen_hosts_prepared_on_shared_processors
 from bench.parallel_machines import parallel_machines
@@ -25,8 +28,15 @@ BENCHMARKS = (
 )
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", default=[""], help="parts of benchmarks' names; none: all of them")
+    parser.add_argument("--runs", type=int, default=RUNS, help="of each case of api-gap (default: %(default)s)")
+    arguments = parser.parse_args()
+    benchmarks = {one.__name__: one for one in BENCHMARKS} | {api_gap.__name__: partial(api_gap, arguments.runs)}
     wanted = [
-        one for one in BENCHMARKS if any(name.replace("-", "_") in one.__name__ for name in sys.argv[1:] or [""])
+        benchmarks[known]
+        for known in benchmarks
+        if any(name.replace("-", "_") in known for name in arguments.names)
     ]
     missed = False
     for benchmark in wanted:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +16,21 @@ import yaml
 
 from bench.by_hand import domain_xml, network_xml
 from bench.result import Ratio
-from infra.components.add_ons import METALLB, calico_values, metallb_values, storage_values
-from infra.guest import FirstBoot, KubernetesNode, NodeSecrets, generate_host_key, render_seed
+from infra.components.add_ons import calico_values, metallb_values, storage_values
+from infra.guest import Seed, generate_host_key
 from infra.image import Artifact
 from infra.image.build import build_node_image
 from infra.image.bundle import Bundle
 from infra.kubernetes.pki import administrator_kubeconfig, generate_pki
+from infra.model.add_ons import METALLB
+from infra.model.first_boot import FirstBoot
+from infra.model.machine_traits import TRAITS
+from infra.model.node import NodeInputs, NodeSecrets
 from tests.instance import HOSTS, NETPLAN, address
 from tests.project import ROOT
 
 PAIRS = 2
-STACK = "bench"
+STACK = os.environ.get("AZLOCAL_TEST_INSTANCE", "bench")
 VERSION = "1.34.4"
 NODE = {"vcpus": 2, "memoryGiB": 3, "diskGiB": 16}
 POD_CIDR, SERVICE_CIDR = "10.244.0.0/16", "10.96.0.0/12"
@@ -71,26 +75,18 @@ def checkout(folder: Path, **more: Any) -> Path:
 
     Args:
         folder: Where to.
-        more: Keys of the stack's configuration beside the cluster.
+        more: Keys of the stack's configuration, beside or instead of those here.
     """
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
     shutil.copytree(ROOT / ".venv", folder / ".venv", symlinks=True)
     shutil.copytree(
         ROOT / ".azlocal", folder / ".azlocal", symlinks=True, ignore=shutil.ignore_patterns("state", "log")
     )
-    cluster = {
-        "name": "a",
-        "kubernetesVersion": VERSION,
-        "logicalNetwork": "aks",
-        "controlPlane": {"count": 1, "vmSize": "Node", "hostIP": VIP},
-        "agentPools": [{"name": "pool1", "count": 1, "vmSize": "Node"}],
-        "loadBalancer": {"addresses": [LOAD_BALANCER]},
-    }
     config = {
         "site": "bench",
         "machineType": "container",
         "resourceBridge": {"vmSize": "Tiny"},
-        "clusters": [cluster],
+        "clusters": [cluster_named("a")],
     } | more
     hosts = HOSTS | {"vmSizes": HOSTS["vmSizes"] | {"Node": NODE}}
     _dump(folder / f"Pulumi.{STACK}.yaml", {"config": {f"azlocal:{key}": value for key, value in config.items()}})
@@ -98,6 +94,18 @@ def checkout(folder: Path, **more: Any) -> Path:
     _dump(folder / "netplans/bench.yaml", NETPLAN)
     subprocess.run(["make", "--directory", str(folder), "setup"], check=True, capture_output=True)
     return folder
+
+
+def cluster_named(name: str) -> dict[str, Any]:
+    """Return a cluster of one control plane and one worker, as the stack's file has it."""
+    return {
+        "name": name,
+        "kubernetesVersion": VERSION,
+        "logicalNetwork": "aks",
+        "controlPlane": {"count": 1, "vmSize": "Node", "hostIP": VIP},
+        "agentPools": [{"name": "pool1", "count": 1, "vmSize": "Node"}],
+        "loadBalancer": {"addresses": [LOAD_BALANCER]},
+    }
 
 
 def make(checkout: Path, target: str) -> list[str]:
@@ -129,7 +137,7 @@ def by_hand(folder: Path, container: Artifact, bundle: Bundle) -> float:
 def _write_plan(folder: Path, bundle: Bundle) -> None:
     """Write what somebody would have written down before: definitions, seeds, values, objects."""
     pki = generate_pki()
-    plane = KubernetesNode(
+    plane = NodeInputs(
         cluster="hand-a",
         role="controlPlane",
         version=VERSION,
@@ -139,11 +147,11 @@ def _write_plan(folder: Path, bundle: Bundle) -> None:
         pod_cidr=POD_CIDR,
         service_cidr=SERVICE_CIDR,
         image_tags={name: bundle.images[name].rpartition(":")[2] for name in ("etcd", "coredns")},
-        in_container=True,
     )
-    _machine(folder, "hand-cp-node", 1, 20, plane, NodeSecrets(pki.token, pki.files))
-    _machine(folder, "hand-worker-node", 1, 21, replace(plane, role="worker"), NodeSecrets(pki.token))
-    _machine(folder, "hand-rb", 0, 21, None, NodeSecrets(""))
+    _machine(folder, "hand-cp-node", 1, 20, plane, NodeSecrets(token=pki.token, keys=pki.files))
+    worker = plane.model_copy(update={"role": "worker"})
+    _machine(folder, "hand-worker-node", 1, 21, worker, NodeSecrets(token=pki.token))
+    _machine(folder, "hand-rb", 0, 21, None, NodeSecrets(token=""))
     for number, name in enumerate(("infrastructure", "aks")):
         xml = network_xml(f"hand-{name}", f"hand{number}", address(number, 1))
         (folder / f"network-{number}.xml").write_text(xml)
@@ -162,19 +170,20 @@ def _write_plan(folder: Path, bundle: Bundle) -> None:
 
 
 def _machine(
-    folder: Path, name: str, network: int, host: int, node: KubernetesNode | None, secrets: NodeSecrets
+    folder: Path, name: str, network: int, host: int, node: NodeInputs | None, secrets: NodeSecrets
 ) -> None:
     seed = folder / "seeds" / name
     seed.mkdir(mode=0o700)
+    host_key = generate_host_key()
     boot = FirstBoot(
         hostname=name,
-        instance_id=name,
         address=f"{address(network, host)}/24",
         gateway=address(network, 1),
-        dns_servers=(address(network, 1),),
+        dns_servers=[address(network, 1)],
+        authorized_keys=[host_key.public_openssh],  # nobody logs in
         node=node,
     )
-    for file, content in render_seed(boot, generate_host_key(), secrets).items():
+    for file, content in Seed(name, boot, TRAITS["container"]).render(host_key, secrets).items():
         (seed / file).write_bytes(content)
     xml = domain_xml(
         name,
@@ -197,17 +206,17 @@ def _clean(folder: Path) -> None:
     containers, networks = libvirt.open("lxc:///system"), libvirt.open("qemu:///system")
     for domain in containers.listAllDomains():
         if domain.name().startswith("hand-"):
-            _insist(domain.destroy, while_true=domain.isActive)
+            insist(domain.destroy, while_true=domain.isActive)
             _remove_control_groups(domain.UUIDString())
             domain.undefine()
     for network in networks.listAllNetworks():
         if network.name().startswith("hand-"):
             network.destroy()
     store = folder / "store"
-    _insist(lambda: subprocess.run(["umount", str(store)], check=True), while_true=store.is_mount)
+    insist(lambda: subprocess.run(["umount", str(store)], check=True), while_true=store.is_mount)
 
 
-def _insist(action: Callable[[], object], *, while_true: Callable[[], object]) -> None:
+def insist(action: Callable[[], object], *, while_true: Callable[[], object]) -> None:
     """Repeat what a busy machine refuses for a moment: processes take their time to die, and hold mounts."""
     deadline = time.monotonic() + 60
     while while_true():

@@ -14,11 +14,11 @@ import time
 from pathlib import Path
 
 from bench.result import Ratio
-from tests.lab import groups
-from tests.lab import lab as labs
+from infra.lab import groups
+from infra.lab import lab as labs
+from infra.lab.lab import Lab
+from infra.lab.site import hosts_file
 from tests.lab.instance import instances
-from tests.lab.lab import Lab
-from tests.lab.site import hosts_file
 from tests.project import HOST_ONLY
 
 HOSTS = 16

@@ -18,7 +18,9 @@ import libvirt
 
 from bench.by_hand import domain_xml
 from bench.result import Ratio
-from infra.guest import FirstBoot, generate_host_key, render_seed
+from infra.guest import Seed, generate_host_key
+from infra.model.first_boot import FirstBoot
+from infra.model.machine_traits import TRAITS
 from tests.instance import HOSTS, NETPLAN, address, cluster
 from tests.project import ROOT, Project
 
@@ -95,15 +97,14 @@ def _raw_machine(number: int, seeds: Path, public_key: str) -> None:
     host_key = generate_host_key()
     boot = FirstBoot(
         hostname=name,
-        instance_id=name,
         address=f"{own}/24",
         gateway=address(1, 1),
-        dns_servers=(address(1, 1),),
-        authorized_keys=(public_key,),
+        dns_servers=[address(1, 1)],
+        authorized_keys=[public_key],
     )
     folder = seeds / name
     folder.mkdir()
-    for file, content in render_seed(boot, host_key).items():
+    for file, content in Seed(name, boot, TRAITS["container"]).render(host_key).items():
         (folder / file).write_bytes(content)
     domain = connection.defineXML(
         domain_xml(name, disk=volume.path(), seed=folder, network=f"{INSTANCE}-aks", memory_mib=1024, vcpus=1)

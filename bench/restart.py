@@ -15,7 +15,7 @@ import libvirt
 
 from bench.cluster import STACK, checkout, kubeconfig, make, start_hypervisor
 from bench.result import Limit
-from infra.kubernetes.api import ClusterApi, ClusterError, ClusterUnreachable
+from infra.kubernetes.api import ClusterApi, ClusterError
 
 CONTROL_PLANE: Final = f"{STACK}-a-cp-0"
 WORKER: Final = f"{STACK}-a-pool1-0"
@@ -93,7 +93,7 @@ def _is_back(api: ClusterApi, node: str, since: datetime) -> bool:
     """Return whether a node is Ready by what its kubelet has said since then."""
     try:
         status = api.get(f"/api/v1/nodes/{node}")["status"]["conditions"]
-    except (ClusterError, ClusterUnreachable):
+    except ClusterError:
         return False
     (ready,) = (one for one in status if one["type"] == "Ready")
     # Told in whole seconds: what is told of the second in which it was stopped doesn't count.

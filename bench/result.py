@@ -29,8 +29,8 @@ class Ratio:
         return self.limit is None or self.ratio <= self.limit
 
     def __str__(self) -> str:
-        ours = " ".join(f"{value:.1f}" for value in self.ours)
-        yardstick = " ".join(f"{value:.1f}" for value in self.yardstick)
+        ours = " ".join(f"{value:.2f}" for value in self.ours)
+        yardstick = " ".join(f"{value:.2f}" for value in self.yardstick)
         verdict = f"limit {self.limit}: {'holds' if self.holds else 'IS MISSED'}" if self.limit else "no limit"
         head = f"{self.name}: {self.ratio:.2f} ({verdict})"
         return f"{head}\n  ours {ours} s, yardstick {yardstick} s"

@@ -5,37 +5,53 @@ Pure. What only `up` knows comes from outside: the program has Pulumi's outputs 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from infra.arc_topology import ConnectedCluster
-from infra.host_networks import HostNetwork
+from infra.model.machine import MachineType
+from infra.model.node import PodSecurity
 from infra.node_labels import POOL_LABEL
-from infra.topology import Cluster, Host, Machine, Topology
+from infra.plan.arc_topology import ConnectedCluster
+from infra.plan.host_networks import HostNetwork
+from infra.plan.topology import Cluster, Host, Machine, Topology
+from infra.resources.arguments import (
+    ClusterIdentityArgs,
+    ConnectedClusterArgs,
+    HostArgs,
+    MachineArgs,
+    NetworkArgs,
+    NodeArgs,
+    NodeSecretsArgs,
+    NodeSettingsArgs,
+    SpareArgs,
+)
+
+if TYPE_CHECKING:
+    from infra.resources.arguments import Input
 
 
 class Place(Protocol):
     """What is known of a host once it was looked at, as machines are told."""
 
     @property
-    def connection(self) -> Any:
+    def connection(self) -> Input[str]:
         """Return its libvirt URI."""
 
     @property
-    def pool(self) -> Any:
+    def pool(self) -> Input[str]:
         """Return its storage pool."""
 
     @property
-    def machine_type(self) -> Any:
+    def machine_type(self) -> Input[MachineType]:
         """Return how machines run there."""
 
     @property
-    def secure_boot(self) -> Any:
+    def secure_boot(self) -> Input[bool]:
         """Return whether VMs have Secure Boot."""
 
     @property
-    def tpm(self) -> Any:
+    def tpm(self) -> Input[bool]:
         """Return whether VMs have a TPM."""
 
 
@@ -43,40 +59,40 @@ class Identity(Protocol):
     """What nodes are told of their cluster's identity."""
 
     @property
-    def ca_certificate(self) -> Any:
+    def ca_certificate(self) -> Input[str]:
         """Return the authority's certificate."""
 
     @property
-    def ca_hash(self) -> Any:
+    def ca_hash(self) -> Input[str]:
         """Return the pin of its key."""
 
     @property
-    def token(self) -> Any:
+    def token(self) -> Input[str]:
         """Return the bootstrap token."""
 
     @property
-    def keys(self) -> Any:
+    def keys(self) -> Input[Mapping[str, Input[str]]]:
         """Return the control plane's keys."""
 
     @property
-    def pod_security(self) -> Any:
-        """Return the level that the cluster was founded with."""
+    def encryption_keys(self) -> Input[Sequence[Input[str]] | None]:
+        """Return the keys of Secrets in etcd; None of a cluster that was founded without."""
 
     @property
-    def unicast_vrrp(self) -> Any:
-        """Return whether control planes hold the address by unicast."""
+    def pod_security(self) -> Input[PodSecurity | None]:
+        """Return the level that the cluster was founded with."""
 
 
 @dataclass(frozen=True)
 class KubernetesNode:
-    """What makes a machine a node: NodeInputs, NodeSecrets, NodeSettings by their wire names, outputs inside."""
+    """What makes a machine a node."""
 
-    node: Mapping[str, Any]
-    secrets: Mapping[str, Any]
-    settings: Mapping[str, Any] | None
+    node: NodeArgs
+    secrets: NodeSecretsArgs
+    settings: NodeSettingsArgs | None
 
 
-def host_inputs(host: Host, topology: Topology, owner: Any) -> dict[str, Any]:
+def host_inputs(host: Host, topology: Topology, owner: Input[str | None]) -> HostArgs:
     """Return what a host's resource is told.
 
     Args:
@@ -97,13 +113,17 @@ def host_inputs(host: Host, topology: Topology, owner: Any) -> dict[str, Any]:
             for network in topology.networks
             if network.host == host.name and network.mode == "bridge"
         ],
-        "machines": [machine.name for machine in topology.machines if machine.host == host.name],
+        # A spare is where the control plane is that it stands in for, or was.
+        "machines": [
+            *(machine.name for machine in topology.machines if machine.host == host.name),
+            *(cluster.spare.name for cluster in topology.clusters if cluster.provisioning == "kubernetes"),
+        ],
         "owner": owner,
         "lost": host.is_lost,
     }
 
 
-def network_inputs(network: HostNetwork, host: Host, instance: str) -> dict[str, Any]:
+def network_inputs(network: HostNetwork, host: Host, instance: str) -> NetworkArgs:
     """Return what a network's resource on a host is told."""
     tunnel = network.tunnel
     return {
@@ -112,24 +132,24 @@ def network_inputs(network: HostNetwork, host: Host, instance: str) -> dict[str,
         "name": network.libvirt_name,
         "bridge": network.bridge,
         "mode": network.mode,
-        "address_prefix": network.address_prefix if network.holds_gateway else None,
-        "gateway": network.gateway if network.holds_gateway else None,
+        "address_prefix": str(network.address_prefix) if network.holds_gateway else None,
+        "gateway": str(network.gateway) if network.holds_gateway else None,
         "mtu": network.mtu,
         "tunnel": {"vni": tunnel.vni, "local": tunnel.local, "peers": list(tunnel.peers)} if tunnel else None,
     }
 
 
-def identity_inputs(cluster: Cluster, instance: str) -> dict[str, Any]:
+def identity_inputs(cluster: Cluster, instance: str) -> ClusterIdentityArgs:
     """Return what a cluster's identity is told."""
     return {
         "instance": instance,
         "cluster": cluster.name,
-        "endpoint": cluster.endpoint,
+        "endpoint": str(cluster.endpoint),
         "pod_security": cluster.pod_security,
     }
 
 
-def connection_inputs(cluster: ConnectedCluster) -> dict[str, Any]:
+def connection_inputs(cluster: ConnectedCluster) -> ConnectedClusterArgs:
     """Return what a cluster's connection to Azure Arc is told of the cluster."""
     settings = cluster.settings
     return {
@@ -142,9 +162,18 @@ def connection_inputs(cluster: ConnectedCluster) -> dict[str, Any]:
         "agent_auto_upgrade": settings.agent_auto_upgrade,
         "release_train": settings.release_train,
         "cluster_connect": cluster.cluster_connect,
-        "custom_locations": settings.custom_locations_feature.model_dump(by_alias=True),
-        "azure_rbac": settings.azure_rbac.model_dump(by_alias=True, mode="json"),
-        "oidc_issuer": settings.oidc_issuer.model_dump(by_alias=True),
+        "custom_locations": {
+            "enabled": settings.custom_locations_feature.enabled,
+            "oid": settings.custom_locations_feature.oid,
+        },
+        "azure_rbac": {
+            "enabled": settings.azure_rbac.enabled,
+            "skipAuthzCheck": list(settings.azure_rbac.skip_authz_check),
+        },
+        "oidc_issuer": {
+            "enabled": settings.oidc_issuer.enabled,
+            "selfHostedIssuerUrl": settings.oidc_issuer.self_hosted_issuer_url,
+        },
         "workload_identity": settings.workload_identity,
     }
 
@@ -154,13 +183,13 @@ def machine_inputs(
     instance: str,
     *,
     place: Place,
-    image: Any,
-    network: Any,
-    reached_through: Any,
-    authorized_keys: Iterable[str],
+    image: Input[str],
+    network: Input[str],
+    reached_through: Input[str | None],
+    authorized_keys: Input[Sequence[Input[str]]],
     live_hosts: Iterable[str],
     kubernetes: KubernetesNode | None,
-) -> dict[str, Any]:
+) -> MachineArgs:
     """Return what a machine is told.
 
     Args:
@@ -190,11 +219,11 @@ def machine_inputs(
         "tpm": place.tpm,
         "first_boot": {
             "hostname": machine.name,
-            "address": machine.address,
-            "gateway": machine.gateway,
-            "dnsServers": list(machine.dns_servers),
+            "address": str(machine.address),
+            "gateway": str(machine.gateway),
+            "dnsServers": [str(server) for server in machine.dns_servers],
             "mtu": machine.mtu,
-            "authorizedKeys": list(authorized_keys),
+            "authorizedKeys": authorized_keys,
             "node": kubernetes.node if kubernetes else None,
         },
         "node_secrets": kubernetes.secrets if kubernetes else None,
@@ -209,7 +238,7 @@ def kubernetes_nodes(
     machines: Iterable[Machine],
     instance: str,
     identity: Identity,
-    image_tag: Callable[[str], Any],
+    image_tag: Callable[[str], Input[str]],
 ) -> dict[str, KubernetesNode]:
     """Return what makes each machine of a cluster a node, by the machine's name.
 
@@ -221,13 +250,24 @@ def kubernetes_nodes(
         image_tag: Returns the tag of an image that is in every node's store.
     """
     planned = list(machines)
-    planes = {one.name: address_of(one) for one in planned if one.role == "controlPlane"}
-    return {one.name: _node(cluster, one, instance, identity, image_tag, planes) for one in planned}
+    planes = {machine.name: address_of(machine) for machine in planned if machine.role == "controlPlane"}
+    return {machine.name: _node(cluster, machine, instance, identity, image_tag, planes) for machine in planned}
 
 
 def address_of(machine: Machine) -> str:
     """Return a machine's address without its subnet's length."""
-    return machine.address.partition("/")[0]
+    return str(machine.address.ip)
+
+
+def spare_inputs(cluster: Cluster) -> SpareArgs:
+    """Return what is told of the machine that takes the only control plane's place while that is replaced."""
+    spare = cluster.spare
+    return {"name": spare.name, "address": str(spare.address), "macAddress": spare.mac_address}
+
+
+def etcd_keys(keys: Mapping[str, str]) -> dict[str, str]:
+    """Return of a cluster's keys those of its etcd's authority."""
+    return {path: content for path, content in keys.items() if path.startswith("etcd/")}
 
 
 def _node(
@@ -235,38 +275,37 @@ def _node(
     machine: Machine,
     instance: str,
     identity: Identity,
-    image_tag: Callable[[str], Any],
+    image_tag: Callable[[str], Input[str]],
     planes: Mapping[str, str],
 ) -> KubernetesNode:
     """Return what makes a machine a node; `planes` are all control planes' addresses by their names."""
-    node: dict[str, Any] = {
+    node: NodeArgs = {
         "cluster": f"{instance}-{cluster.name}",
-        "role": machine.role,
+        "role": machine.node_role,
         "version": cluster.kubernetes_version,
-        "endpoint": cluster.endpoint,
+        "endpoint": str(cluster.endpoint),
         "caCertificate": identity.ca_certificate,
         "caHash": identity.ca_hash,
     }
-    secrets: dict[str, Any] = {"token": identity.token}
-    settings: dict[str, Any] | None = None
+    secrets: NodeSecretsArgs = {"token": identity.token}
+    settings: NodeSettingsArgs | None = None
     if machine.role == "controlPlane":
         node |= {
             "number": machine.number,
             "vrrpId": cluster.vrrp_id,
-            "podCidr": cluster.pod_cidr,
-            "serviceCidr": cluster.service_cidr,
+            "podCidr": str(cluster.pod_cidr),
+            "serviceCidr": str(cluster.service_cidr),
             "imageTags": {name: image_tag(name) for name in ("etcd", "coredns")},
         }
-        secrets["keys"] = identity.keys
+        secrets |= {"keys": identity.keys, "encryptionKeys": identity.encryption_keys}
         settings = {
             "podSecurity": identity.pod_security,
             "peers": [address for name, address in planes.items() if name != machine.name],
-            "unicastVrrp": identity.unicast_vrrp,
         }
     else:
         node |= {
             "maxPods": machine.max_pods,
-            "labels": {POOL_LABEL: machine.pool} | dict(machine.labels),
+            "labels": ({POOL_LABEL: machine.pool} if machine.pool else {}) | dict(machine.labels),
             "taints": list(machine.taints),
         }
     return KubernetesNode(node, secrets, settings)

@@ -4,49 +4,56 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pulumi
 
-from infra.address_probes import address_probes
-from infra.addresses import AddressPlan
 from infra.components.instance import AzureLocalInstance, LoginKeys
 from infra.components.node_image import NodeImageFiles
+from infra.counting import counted
+from infra.declarations import address_of
 from infra.guest import API_PORT
-from infra.image import ImageKind, build_command, find_node_image
+from infra.image import build_command, find_node_image
 from infra.kubernetes.kubeconfig import merge_kubeconfigs
 from infra.login_keys import DEFAULT_KEYS, identity_files, login_keys
-from infra.planning import Plan, plan_instance, read_locks, record_instance
+from infra.model.image import NodeImageKind
+from infra.model.versions import DEFAULT, built_version
+from infra.plan.address_probes import address_probes
+from infra.plan.addresses.numbers import range_text
+from infra.plan.instance import Plan, plan_instance, record_instance
+from infra.plan.locks import SiteLocks
+from infra.plan.rules.versions import NOT_BUILT
+from infra.plan.topology import Cluster, Topology, build_topology
 from infra.spec import Finding, InstanceSpec, SpecError, load_instance, read_public_keys
-from infra.topology import Cluster, Topology, build_topology
 
 
 def main() -> None:
     """Declare the whole instance, or stop with every finding before the first resource."""
-    root = _project_directory()
+    root = project_directory()
     try:
         spec = load_instance(pulumi.get_stack(), root)
         keys = _login_keys(spec)
-        whole = _plan(spec)
+        plan = _plan(spec)
     except SpecError as error:
         raise pulumi.RunError(_report(error.findings)) from None
-    plan = whole.addresses
     if not plan.ok:
         raise pulumi.RunError(_report(plan.findings))
-    topology, image = build_topology(spec, plan, whole.placement), _node_image(spec.stack.node_image)
-    asked = _azure_findings(spec, topology)
-    if any(finding.severity == "error" for finding in asked):
-        raise pulumi.RunError(_report([*plan.findings, *asked]))
-    for finding in [*plan.findings, *asked]:
+    topology = build_topology(spec, plan)
+    azure_findings = _azure_findings(spec, topology)
+    if any(finding.severity == "error" for finding in azure_findings):
+        raise pulumi.RunError(_report([*plan.findings, *azure_findings]))
+    for finding in [*plan.findings, *azure_findings]:
         say = pulumi.warn if finding.severity == "warning" else pulumi.info
         say(str(finding).removeprefix(f"{finding.severity}: "))
-    _check_versions(topology, image)
-    probes = address_probes(plan, topology) if spec.stack.probe_addresses else ()
-    instance = AzureLocalInstance(topology, probes, image, keys, root)
+    _check_versions(plan)
+    probes = address_probes(plan.addresses, topology) if spec.stack.probe_addresses else ()
+    images = {name: _node_image(name) for name in spec.stack.images}
+    instance = AzureLocalInstance(topology, probes, images, keys, root)
     _export(topology, plan, instance)
 
 
-def _project_directory() -> Path:
+def project_directory() -> Path:
     """Return the folder of Pulumi.yaml; language hosts before 3.100 don't say it."""
     named: str | None = pulumi.runtime.get_root_directory()
     if named:
@@ -59,7 +66,7 @@ def _plan(spec: InstanceSpec) -> Plan:
     """Plan addresses and hosts; only a real update records them, a preview leaves the lock files as they are."""
     frozen = os.environ.get("CI", "").lower() in {"1", "true"}
     if pulumi.runtime.is_dry_run():
-        return plan_instance(spec, read_locks(spec))
+        return plan_instance(spec, SiteLocks.of(spec).read())
     return record_instance(spec, frozen=frozen, is_carried_out=True)
 
 
@@ -67,7 +74,7 @@ def _azure_findings(spec: InstanceSpec, topology: Topology) -> list[Finding]:
     """Return what a real Azure lacks; where there is none to ask, its SDK isn't imported either."""
     if topology.arc is None or topology.arc.is_emulated:
         return []
-    from infra.arc_commands.prechecks import azure_findings
+    from infra.doctor.azure import azure_findings
 
     return azure_findings(spec, topology, may_register=not pulumi.runtime.is_dry_run())
 
@@ -94,36 +101,24 @@ def _login_keys(spec: InstanceSpec) -> LoginKeys:
     return LoginKeys(read_public_keys(named, spec.directory), identity_files(spec))
 
 
-def _node_image(kind: ImageKind) -> NodeImageFiles:
-    """Return the node image; a preview goes on without one, since it needs neither image nor host."""
-    image = find_node_image(kind)
+def _node_image(name: str) -> NodeImageFiles:
+    """Return a node image, named as in the stack; a preview goes on without, since it needs neither."""
+    kind: NodeImageKind = "plain" if name == "plain" else "kubernetes"
+    version = DEFAULT if kind == "plain" else built_version(name)
+    image = find_node_image(kind, version)
     if image is not None:
         return NodeImageFiles.of(image)
     missing = "the node image isn't built yet on this machine"
-    build = build_command(kind)
+    build = build_command(kind, version)
     if not pulumi.runtime.is_dry_run():
         raise pulumi.RunError(f"{missing}; run `{build}` (a few minutes, once; `make up` does it by itself)")
     pulumi.info(f"{missing}; `make up` or `{build}` does that before anything is made")
     return NodeImageFiles.unknown()
 
 
-def _check_versions(topology: Topology, image: NodeImageFiles) -> None:
-    """Stop where a cluster asks for another Kubernetes than the node image has."""
-    bundle = image.bundle.bundle
-    findings = [
-        Finding(
-            "kubernetes-version-not-built",
-            "error",
-            f"Pulumi.{topology.instance}.yaml: config.azlocal:clusters ({cluster.name}).kubernetesVersion",
-            f"cluster {cluster.name} asks for Kubernetes {cluster.kubernetes_version}, "
-            f"but the node image has {bundle.kubernetes_version}",
-            f"write kubernetesVersion: {bundle.kubernetes_version}; this version of azlocal builds no other",
-        )
-        for cluster in topology.clusters
-        if bundle
-        and cluster.provisioning == "kubernetes"
-        and cluster.kubernetes_version != bundle.kubernetes_version
-    ]
+def _check_versions(plan: Plan) -> None:
+    """Stop where a cluster asks for a Kubernetes that azlocal doesn't build: the plan only warns of it."""
+    findings = [replace(finding, severity="error") for finding in plan.findings if finding.rule == NOT_BUILT]
     if findings:
         raise pulumi.RunError(_report(findings))
 
@@ -133,13 +128,13 @@ def _report(findings: Iterable[Finding]) -> str:
     errors = sum(finding.severity == "error" for finding in listed)
     return "\n".join(
         [
-            f"the plan has {errors} error{'' if errors == 1 else 's'}; no host was touched",
+            f"the plan has {counted(errors, 'error')}; no host was touched",
             *(str(finding) for finding in listed),
         ]
     )
 
 
-def _export(topology: Topology, plan: AddressPlan, instance: AzureLocalInstance) -> None:
+def _export(topology: Topology, plan: Plan, instance: AzureLocalInstance) -> None:
     pulumi.export("instance", topology.instance)
     pulumi.export(
         "hosts",
@@ -152,7 +147,7 @@ def _export(topology: Topology, plan: AddressPlan, instance: AzureLocalInstance)
         "machines",
         {
             machine.name: {
-                "address": machine.address.partition("/")[0],
+                "address": address_of(machine),
                 "host": machine.host,
                 "jump": machine.jump,
                 "sshHostKey": instance.machines[machine.name].ssh_host_key,
@@ -162,21 +157,25 @@ def _export(topology: Topology, plan: AddressPlan, instance: AzureLocalInstance)
     )
     built = [cluster for cluster in topology.clusters if cluster.provisioning == "kubernetes"]
     pulumi.export("clusters", {cluster.name: _cluster(cluster) for cluster in built})
-    connected = {name: one.arc.connected_cluster for name, one in instance.clusters.items() if one.arc is not None}
+    connected = {
+        name: cluster.arc.connected_cluster
+        for name, cluster in instance.clusters.items()
+        if cluster.arc is not None
+    }
     if connected and topology.arc is not None:
         pulumi.export("azure", {"cloud": topology.arc.spec.cloud, "isEmulated": topology.arc.is_emulated})
         pulumi.export(
             "connectedClusters",
             {
                 name: {
-                    "id": one.id,
-                    "connectivityStatus": one.connectivity_status,
-                    "agentVersion": one.agent_version,
+                    "id": connection.id,
+                    "connectivityStatus": connection.connectivity_status,
+                    "agentVersion": connection.agent_version,
                 }
-                for name, one in connected.items()
+                for name, connection in connected.items()
             },
         )
-    kubeconfigs = [one.kubeconfig for one in instance.clusters.values() if one.kubeconfig is not None]
+    kubeconfigs = [cluster.kubeconfig for cluster in instance.clusters.values() if cluster.kubeconfig is not None]
     if kubeconfigs:
         pulumi.export("kubeconfig", pulumi.Output.secret(pulumi.Output.all(*kubeconfigs).apply(merge_kubeconfigs)))
     pulumi.export("plan", plan.to_json())
@@ -187,5 +186,5 @@ def _cluster(cluster: Cluster) -> dict[str, object]:
         "context": f"{pulumi.get_stack()}-{cluster.name}",
         "endpoint": f"https://{cluster.endpoint}:{API_PORT}",
         "kubernetesVersion": cluster.kubernetes_version,
-        "loadBalancer": list(cluster.load_balancer_ranges),
+        "loadBalancer": [range_text(span) for span in cluster.load_balancer_ranges],
     }

@@ -13,6 +13,7 @@ check ruff check .
 check ruff format --check .
 check mypy
 check lint-imports
+check python -m scripts.words
 check shellcheck --external-sources .ci/run scripts/*.sh scripts/setup/*.sh scripts/setup/pulumi/*.sh infra/kvm/preparation/files/*.sh infra/kubernetes/files/*.sh
 
 if ((${#failed[@]})); then

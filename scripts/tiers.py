@@ -152,7 +152,7 @@ def needs_x86() -> str | None:
 IMAGE = ("azlocal", "image", "build")
 PLAIN_IMAGE = (*IMAGE, "--plain")
 HYPERVISOR = ("azlocal", "hypervisor", "start")
-AZURE_CLI = (sys.executable, "-m", "tests.arc.emulator.azure_cli")
+AZURE_CLI = (sys.executable, "-m", "tests.emulator.azure_cli")
 MACHINES = (needs_root, needs_x86, needs_command("libvirtd"), needs_command("mmdebstrap"), needs_disk_space)
 
 CORES = os.cpu_count() or 1

@@ -29,7 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _built_is_what_azure_offers() -> Iterator[None]:
     """Have azlocal build what Azure Local offers and tests.instances has: plans then have no word on it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("infra.addresses.rules.versions.BUILT_VERSIONS", (*BUILT_VERSIONS, "1.33.5"))
+        patch.setattr("infra.plan.rules.versions.BUILT_VERSIONS", (*BUILT_VERSIONS, "1.33.5"))
         yield
 
 

@@ -7,8 +7,8 @@ what they work with: two thirds of what a run that changes little costs.
 import os
 import sys
 
-from infra.stack.__main__ import load_program
 from infra.stack.engine import run
+from infra.stack.verbs import load_program
 
 if __name__ == "__main__":
     code = run(*sys.argv[1:], load=load_program)

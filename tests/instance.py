@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 
-from infra.image import ImageKind, build_command, find_node_image
+from infra.audit.leftovers import emulators, leftovers
+from infra.image import build_command, find_node_image
 from infra.kvm.claim import TAKE_OVER, read_claim
+from infra.lab.groups import prefer
+from infra.model.image import NodeImageKind
 from infra.spec.hosts import DEFAULT_STORAGE_DIRECTORY
 from infra.ssh import LocalShell
 from tests.kept import kept_folder, take_away_others
-from tests.lab.groups import prefer
-from tests.leftovers import emulators, leftovers
 from tests.project import ROOT, Project
 from tests.waiting import eventually
 
@@ -79,7 +80,7 @@ def cluster(workers: int = 1, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def require_image(kind: ImageKind) -> None:
+def require_image(kind: NodeImageKind) -> None:
     """Skip the test where the image that its machines boot isn't built."""
     if find_node_image(kind) is None:
         pytest.skip(f"the {kind} image isn't built; run `{build_command(kind)}`")
@@ -201,7 +202,11 @@ def steps(preview: dict[str, Any], name: str) -> list[dict[str, Any]]:
 
 def on(project: Project, machine: str, *command: str, stdin: str | None = None) -> str:
     """Run a command on a machine over SSH, as a user would, checking the host key that the stack names."""
-    known = project.outputs()["machines"][machine]
+    return on_known(project, project.outputs()["machines"][machine], *command, stdin=stdin)
+
+
+def on_known(project: Project, known: Mapping[str, Any], *command: str, stdin: str | None = None) -> str:
+    """Run a command on a machine that the stack's outputs told of, while an `up` writes them again."""
     hosts = project.directory / "known_hosts"
     hosts.write_text(f"{known['address']} {known['sshHostKey']}\n")
     ssh = ["ssh", "-i", str(project.directory.parent / "id_ed25519"), "-o", f"UserKnownHostsFile={hosts}"]

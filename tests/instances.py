@@ -1,14 +1,20 @@
 """Instances for tests: whole and small, each part to be replaced by what a test is about."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from infra.plan.addresses import Lock
+from infra.plan.instance import Plan, plan_instance
+from infra.plan.locks import Locks
+from infra.plan.placement import PlacementLock
 from infra.spec import InstanceSpec, Sources
 from infra.spec.hosts import HostsFile
-from infra.spec.loader import Neighbour
+from infra.spec.loader import Sibling, absent_files
+from infra.spec.neighbours import Neighbour, SharedHost
 from infra.spec.netplan import Netplan
 from infra.spec.ssh_keys import absent_key_files
 from infra.spec.stack import StackConfig
@@ -77,10 +83,14 @@ def files(
     netplan: Mappings | None = None,
     sizes: Mappings | None = None,
     neighbours: Sequence[Neighbour] = (),
+    shared_hosts: Sequence[SharedHost] = (),
+    siblings: Mapping[str, Mappings] | None = None,
 ) -> dict[str, Any]:
-    """Return the content of the three files by kind, and beside them what other sites have on the hosts."""
+    """Return the content of the three files by kind, and beside them other stacks and sites that are there."""
     return {
         **({"neighbours": tuple(neighbours)} if neighbours else {}),
+        **({"shared_hosts": tuple(shared_hosts)} if shared_hosts else {}),
+        **({"siblings": siblings} if siblings else {}),
         "stack": {"site": "s", "clusters": list(clusters), **(stack or {})},
         "hosts": {"hosts": [host()] if hosts is None else list(hosts), "vmSizes": {**SIZES, **(sizes or {})}},
         "netplan": {
@@ -108,12 +118,30 @@ def spec_of(content: Mapping[str, Any], name: str = "lab", directory: Path = Pat
         directory,
         absent_key_files(stack.ssh_public_keys, directory),
         content.get("neighbours", ()),
+        tuple(absent_files(stack, directory)),
+        content.get("shared_hosts", ()),
+        tuple(
+            Sibling(other, StackConfig.model_validate({"site": "s", **config}))
+            for other, config in content.get("siblings", {}).items()
+        ),
     )
 
 
 def make_spec(*clusters: Mappings, name: str = "lab", directory: Path = Path(), **parts: Any) -> InstanceSpec:
     """Return the spec of an instance; see `files` for its parts."""
     return spec_of(files(clusters, **parts), name, directory)
+
+
+def checked_addresses(spec: InstanceSpec, lock: Lock | None = None) -> Plan:
+    """Return a plan with what is wrong with its addresses alone, whatever room its hosts have."""
+    plan = plan_instance(spec, Locks(addresses=lock or Lock()))
+    return replace(plan, findings=plan.findings_about("bounds", "addresses"))
+
+
+def checked_placement(spec: InstanceSpec, lock: PlacementLock | None = None) -> Plan:
+    """Return a plan with what is wrong with its placement alone."""
+    plan = plan_instance(spec, Locks(placement=lock or PlacementLock()))
+    return replace(plan, findings=plan.findings_about("bounds", "placement"))
 
 
 def in_files(content: Mapping[str, Mappings], stack: str = "lab") -> dict[str, Mappings]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.kvm.ownership import Mark
-from infra.kvm.preparation import Bridge, HostFacts, Plan, Wanted, plan, read_facts
+from infra.kvm.preparation import Plan, PreparationFacts, Wanted, plan, read_facts
+from infra.model.host import Bridge
 from infra.ssh import RootShell, root_shell
 from tests.instance import INSTANCE
 from tests.project import Project
@@ -59,7 +60,7 @@ class UnpreparedHost:
         finally:
             shell.close()
 
-    def look(self, wanted: Wanted) -> tuple[HostFacts, Plan]:
+    def look(self, wanted: Wanted) -> tuple[PreparationFacts, Plan]:
         """Return what the host has, and what it lacks."""
         shell = self.reach()
         try:
@@ -71,7 +72,7 @@ class UnpreparedHost:
     def addresses(self) -> dict[str, list[str]]:
         """Return the addresses of its interfaces, without loopback."""
         links = self.look(wanted("nobody"))[0].links.values()
-        return {link.name: [one.text for one in link.addresses] for link in links if link.addresses}
+        return {link.name: [one.text for one in link.global_addresses] for link in links if link.global_addresses}
 
     def wait(self) -> None:
         """Wait until it answers."""

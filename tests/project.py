@@ -95,7 +95,7 @@ class Project:
     def settle(self, *flags: str) -> Run:
         """Put the stack in order after a killed run, as `make up` and `make down` do first."""
         done = subprocess.run(
-            [str(ROOT / ".venv/bin/python"), "-P", "-m", "infra.stack", "settle", self.stack, *flags],
+            [str(ROOT / ".venv/bin/python"), "-P", "-m", "infra.cli", "settle", self.stack, *flags],
             cwd=self.directory,
             env=self.variables,
             stdout=subprocess.PIPE,

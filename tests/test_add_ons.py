@@ -7,18 +7,19 @@ from typing import Any
 import pulumi
 import pytest
 
-from infra.addresses import plan_addresses
 from infra.components.node_image import BundleFiles
 from infra.image.bundle import Bundle
-from infra.topology import Cluster, build_topology
-from tests.arc.emulator.agents_side import BUNDLE
+from infra.model.add_ons import add_on_namespaces
+from infra.plan.instance import plan_instance
+from infra.plan.topology import Cluster, build_topology
+from tests.emulator.agents_side import BUNDLE
 from tests.instances import cluster, make_spec
 from tests.taking import declared
 
 
 def cluster_of(**add_ons: Any) -> Cluster:
     spec = make_spec(cluster(addOns=add_ons, loadBalancer={"count": 2}))
-    (found,) = build_topology(spec, plan_addresses(spec)).clusters
+    (found,) = build_topology(spec, plan_instance(spec)).clusters
     return found
 
 
@@ -48,7 +49,7 @@ def test_every_cluster_gets_all_of_them() -> None:
     names, add_ons = add_ons_of(cluster_of())
     assert {"lab-a-calico", "lab-a-metallb", "lab-a-metallb-namespace", "lab-a-local-path-provisioner"} <= names
     # In this order the cluster's resource has had them since 0.1.0: another one were a change.
-    assert add_ons.namespaces == ("kube-system", "metallb-system", "local-path-storage")
+    assert add_on_namespaces(add_ons.releases) == ("kube-system", "metallb-system", "local-path-storage")
     assert list(add_ons.releases) == ["calico", "metallb", "local-path-provisioner"]
     assert [dict(one) for one in add_ons.generated_secrets] == [
         {"namespace": "metallb-system", "name": "metallb-memberlist", "key": "secretkey"}
@@ -60,7 +61,7 @@ def test_metallb_can_be_left_out() -> None:
     assert wanted.load_balancer_ranges, "the addresses stay planned"
     names, add_ons = add_ons_of(wanted)
     assert not [name for name in names if "metallb" in name]
-    assert add_ons.namespaces == ("kube-system", "local-path-storage")
+    assert add_on_namespaces(wanted.add_on_values) == ("kube-system", "local-path-storage")
     assert list(add_ons.releases) == ["calico", "local-path-provisioner"]
     assert add_ons.generated_secrets == ()
 

@@ -8,16 +8,16 @@ from typing import Any
 import pulumi
 import pytest
 
-from infra.arc_topology import arc_of, connected_cluster_of
 from infra.components.arc import ArcOnboarding, AzureSite, KubernetesCluster
+from infra.plan.arc_topology import arc_of, connected_cluster_of
 from infra.resources.declared import ControlPlane
-from tests.addresses.arc_cases import SUBSCRIPTION
 from tests.instances import cluster, make_spec
+from tests.plan.rules.arc_cases import SUBSCRIPTION
 from tests.taking import Inputs, declared
 
-WORKSPACE = "/subscriptions/s/resourceGroups/r/providers/Microsoft.OperationalInsights/workspaces/w"
-ACCOUNT = "/subscriptions/s/resourceGroups/r/providers/Microsoft.Monitor/accounts/m"
-SCOPE = "/subscriptions/s/resourceGroups/r/providers/Microsoft.HybridCompute/privateLinkScopes/s"
+WORKSPACE = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/r/providers/Microsoft.OperationalInsights/workspaces/w"
+ACCOUNT = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/r/providers/Microsoft.Monitor/accounts/m"
+SCOPE = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/r/providers/Microsoft.HybridCompute/privateLinkScopes/s"
 INSIGHTS = {"logAnalyticsWorkspaceResourceID": WORKSPACE}
 
 
@@ -29,7 +29,16 @@ def onboarded(arc: dict[str, Any], *, stack: dict[str, Any] | None = None, **mor
     assert connected is not None
 
     def program() -> None:
-        control_plane = ControlPlane("cp", instance="lab", cluster="a", kubeconfig="k", token="t", members=[])
+        control_plane = ControlPlane(
+            "cp",
+            {
+                "instance": "lab",
+                "cluster": "a",
+                "kubeconfig": "k",
+                "token": "t",
+                "members": [],
+            },
+        )
         azure = AzureSite({"cloud": site.spec.cloud}, SUBSCRIPTION, site.resource_group, site, Path())
         kubernetes = KubernetesCluster(control_plane, "hash", "image")
         ArcOnboarding("lab-a", connected, azure, kubernetes, pulumi.ResourceOptions())

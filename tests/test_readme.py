@@ -11,8 +11,8 @@ import pytest
 import typer
 import yaml
 
-from infra.arc_topology import arc_of, connected_cluster_of
 from infra.cli import app
+from infra.plan.arc_topology import arc_of, connected_cluster_of
 from infra.spec import InstanceSpec
 from tests.instances import cluster, make_spec
 from tests.project import ROOT

@@ -20,12 +20,12 @@ from infra.arc.charts import Chart
 from infra.arc.data_plane import REGISTRY_VARIABLE
 from infra.arc.errors import ArcError
 from infra.arc.keys import KeyPair, read_key_pair
-from infra.arc.patience import Patience
 from infra.errors import UserError
-from infra.kubernetes.api import ClusterApi, ClusterError
+from infra.kubernetes.api import ClusterApi, Conflict
 from infra.kubernetes.health import Snapshot, lacks
 from infra.kubernetes.helm import IN_SECRETS, Helm, HelmFailed, Release, stored_releases
 from infra.kubernetes.watch import Nudges, look
+from infra.model.work import Work
 
 RELEASE: Final = "azure-arc"
 RELEASE_NAMESPACE: Final = "azure-arc-release"
@@ -44,7 +44,6 @@ _OWNED: Final = {
         "meta.helm.sh/release-namespace": RELEASE_NAMESPACE,
     },
 }
-_MERGE: Final = "application/merge-patch+json"
 _PULLS: Final = 5
 _BETWEEN_PULLS: Final = 3.0
 _PULL_SECONDS: Final = 180.0
@@ -81,14 +80,16 @@ class Agents:
         self._helm = Helm(yaml.safe_load(kubeconfig), os.environ, {})
         self._nudges = Nudges(self.api)
 
-    def release(self, patience: Patience) -> Release | None:
+    def release(self, work: Work) -> Release | None:
         """Return the agents' release, in whatever namespace and state it is."""
         if (os.environ.get("HELM_DRIVER") or IN_SECRETS) == IN_SECRETS:
-            found = stored_releases(self.api.items("/api/v1/secrets", labelSelector=f"owner=helm,name={RELEASE}"))
+            releases = stored_releases(
+                self.api.items("/api/v1/secrets", labelSelector=f"owner=helm,name={RELEASE}")
+            )
         else:
-            found = self._helm.releases(RELEASE, patience.cancelled)
-        standing = [one for one in found if one.status != "uninstalled"]
-        return next((one for one in standing if one.namespace == RELEASE_NAMESPACE), None) or next(
+            releases = self._helm.releases(RELEASE, work)
+        standing = [release for release in releases if release.status != "uninstalled"]
+        return next((release for release in standing if release.namespace == RELEASE_NAMESPACE), None) or next(
             iter(standing), None
         )
 
@@ -128,9 +129,9 @@ class Agents:
         }
         self._put(_SECRETS, _KEY, secret)
 
-    def values(self, release: Release, patience: Patience) -> dict[str, Any]:
+    def values(self, release: Release, work: Work) -> dict[str, Any]:
         """Return the values that the release was given."""
-        return self._helm.values(release.namespace, release.name, patience.cancelled)
+        return self._helm.values(release.namespace, release.name, work)
 
     def install(
         self,
@@ -140,7 +141,7 @@ class Agents:
         namespace: str = RELEASE_NAMESPACE,
         ca_file: Path | None,
         hidden: Sequence[str],
-        patience: Patience,
+        work: Work,
     ) -> None:
         """Install or upgrade the release; whether agents run then is another question (`wait_ready`).
 
@@ -150,24 +151,23 @@ class Agents:
             namespace: Where the release is kept.
             ca_file: Who signs for the registry; None: the public authorities.
             hidden: What no message may repeat.
-            patience: The wait's bounds.
+            work: Until when, and who may stop it.
 
         Raises:
             ArcError: The chart can't be pulled, or Helm fails.
         """
         with tempfile.TemporaryDirectory(prefix="azlocal-arc-") as folder:
-            archive = self._pulled(chart, Path(folder), ca_file, patience)
-            within = patience.within(_HELM_SECONDS)
+            archive = self._pulled(chart, Path(folder), ca_file, work)
+            within = work.within(_HELM_SECONDS)
             command = ["upgrade", "--install", RELEASE, str(archive), "--namespace", namespace]
             command += ["--create-namespace", "--reset-then-reuse-values", "--values", "-", "--output", "json"]
             try:
                 self._helm.run(
                     command,
-                    within.cancelled,
+                    within,
                     stdin=json.dumps(values),
                     hidden=hidden,
-                    meanwhile=lambda: patience.status(f"installing agents {chart.version}"),
-                    deadline=within.deadline,
+                    meanwhile=lambda: work.status(f"installing agents {chart.version}"),
                 )
             except HelmFailed as error:
                 raise ArcError(
@@ -176,42 +176,41 @@ class Agents:
                     "correct what it names and run again; what it made so far is taken over",
                 ) from error
 
-    def _pulled(self, chart: Chart, folder: Path, ca_file: Path | None, patience: Patience) -> Path:
-        within = patience.within(_PULL_SECONDS)
+    def _pulled(self, chart: Chart, folder: Path, ca_file: Path | None, work: Work) -> Path:
+        within = work.within(_PULL_SECONDS)
         command = ["pull", chart.url, "--version", chart.version, "--destination", str(folder)]
         command += ["--ca-file", str(ca_file)] if ca_file else []
         for attempt in range(1, _PULLS + 1):
-            patience.status(f"pulling {chart.url} {chart.version}")
+            work.status(f"pulling {chart.url} {chart.version}")
             try:
-                self._helm.run(command, within.cancelled, deadline=within.deadline)
+                self._helm.run(command, within)
                 return next(folder.glob("*.tgz"))
             except HelmFailed as error:
-                if attempt == _PULLS or not within.left:
+                if attempt == _PULLS or not within.remaining:
                     raise ArcError(
                         "agents-chart-pull",
                         f"the agents' chart {chart.url} {chart.version} can't be pulled: {error}",
                         _pull_remedy(chart, str(error)),
                     ) from error
-            within.pause(_BETWEEN_PULLS, "pulling the agents' chart")
+            within.wait(_BETWEEN_PULLS, "pulling the agents' chart")
         raise AssertionError("the last attempt returns or raises")
 
-    def uninstall(self, release: Release, *, hooks: bool, patience: Patience) -> None:
+    def uninstall(self, release: Release, *, hooks: bool, work: Work) -> None:
         """Uninstall the release.
 
         Args:
             release: What `release` found.
             hooks: Whether the chart's own hooks run; they need agents that work.
-            patience: The wait's bounds.
+            work: Until when, and who may stop it.
         """
-        within = patience.within(_UNINSTALL_SECONDS)
+        within = work.within(_UNINSTALL_SECONDS)
         command = ["uninstall", release.name, "--namespace", release.namespace, "--ignore-not-found"]
-        command += ["--timeout", f"{max(1, round(within.left))}s", *([] if hooks else ["--no-hooks"])]
+        command += ["--timeout", f"{max(1, round(within.remaining))}s", *([] if hooks else ["--no-hooks"])]
         try:
             self._helm.run(
                 command,
-                within.cancelled,
-                meanwhile=lambda: patience.status("uninstalling the agents"),
-                deadline=within.deadline,
+                within,
+                meanwhile=lambda: work.status("uninstalling the agents"),
             )
         except HelmFailed as error:
             raise ArcError(
@@ -220,7 +219,7 @@ class Agents:
                 f"helm uninstall {release.name} --namespace {release.namespace} --no-hooks",
             ) from error
 
-    def settle(self, release: Release, patience: Patience) -> None:
+    def settle(self, release: Release, work: Work) -> None:
         """Free a release from an operation that was killed: Helm refuses to touch it while it is pending.
 
         Only the record of that operation is dropped; uninstalling would take the agents' key with the namespace.
@@ -232,12 +231,13 @@ class Agents:
                 self._drop_pending(release.namespace)
                 return
             doing = f"the agents' release is {release.status}"
-            patience.status(doing)
-            patience.pause(2.0, doing)
-            found = self.release(patience)
-            if found is None:
+            work.status(doing)
+            work.check(doing)
+            work.wait(2.0, doing)
+            latest = self.release(work)
+            if latest is None:
                 return
-            release = found
+            release = latest
 
     def _drop_pending(self, namespace: str) -> None:
         path = f"/api/v1/namespaces/{namespace}/secrets"
@@ -271,29 +271,22 @@ class Agents:
         return ""
 
     def _data(self, path: str) -> dict[str, str] | None:
-        try:
-            found: dict[str, str] = self.api.get(path).get("data") or {}
-        except ClusterError as error:
-            if error.is_missing:
-                return None
-            raise
-        return found
+        resource = self.api.find(path)
+        return None if resource is None else resource.get("data") or {}
 
     def _put(self, path: str, name: str, content: Mapping[str, Any]) -> None:
         body = {**content, "metadata": {"name": name, **_OWNED}}
         try:
             self.api.send("POST", path, body)
-        except ClusterError as error:
-            if not error.is_conflict:
-                raise
-            self.api.send("PATCH", f"{path}/{name}", body, content_type=_MERGE)
+        except Conflict:
+            self.api.merge(f"{path}/{name}", body)
 
 
-def _pull_remedy(chart: Chart, said: str) -> str:
+def _pull_remedy(chart: Chart, output: str) -> str:
     """Return what to do about a chart that helm can't pull, by helm's own words. Pure."""
-    if _NO_VERSION.search(said):
+    if _NO_VERSION.search(output):
         return f"https://{chart.registry} has no such version: leave agentVersion out, or name one that exists"
-    if _UNTRUSTED.search(said):
+    if _UNTRUSTED.search(output):
         return "where a proxy inspects TLS, name its CA for this machine (the cloud's caFile, or SSL_CERT_FILE)"
     return (
         f"let this machine reach https://{chart.registry} (a proxy: HTTPS_PROXY), or name a mirror of the chart: "
@@ -310,9 +303,9 @@ def missing_agents(api: ClusterApi) -> list[str]:
         seen = replace(look(api, [NAMESPACE]), nodes=())
     except UserError as error:
         return [str(error)]
-    if not any(one["kind"] == "Deployment" for one in seen.workloads):
+    if not any(workload["kind"] == "Deployment" for workload in seen.workloads):
         return [f"there is no deployment in the namespace {NAMESPACE}"]
-    off = [one for one in seen.workloads if one.get("spec", {}).get("replicas") == 0]
-    return [f"deployment {NAMESPACE}/{one['metadata']['name']} is scaled to nothing" for one in off] + lacks(
-        seen, {}
-    )
+    off = [workload for workload in seen.workloads if workload.get("spec", {}).get("replicas") == 0]
+    return [
+        f"deployment {NAMESPACE}/{workload['metadata']['name']} is scaled to nothing" for workload in off
+    ] + lacks(seen, {})

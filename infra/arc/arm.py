@@ -22,8 +22,8 @@ from infra.arc.arm_errors import is_missing, mapped
 from infra.arc.environment import AzureEnvironment
 from infra.arc.errors import ArcError, ArmError
 from infra.arc.model import AzureScope
-from infra.arc.patience import Patience
 from infra.arc.transport import applied, current, pipeline, transport
+from infra.model.work import Work
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -107,9 +107,9 @@ class Arm:
             "transport": transport(self.environment.ca_file),
         }
 
-    def _call(self, doing: str, request: Callable[[], Any], patience: Patience | None = None) -> Any:
+    def _call(self, doing: str, request: Callable[[], Any], work: Work | None = None) -> Any:
         try:
-            with applied(patience or current(_REQUEST_SECONDS)):
+            with applied(work or current(_REQUEST_SECONDS)):
                 return request()
         except AzureError as error:
             raise mapped(error, doing) from error
@@ -118,12 +118,12 @@ class Arm:
         """Return a resource, None where Azure says that there is none."""
         try:
             with applied(current(_REQUEST_SECONDS)):
-                found: Body = request()
+                body: Body = request()
         except AzureError as error:
             if self._is_missing(error):
                 return None
             raise mapped(error, doing) from error
-        return found
+        return body
 
     def _is_missing(self, error: AzureError) -> bool:
         return is_missing(error, is_emulator=self.environment.is_emulator)
@@ -133,32 +133,32 @@ class Arm:
         doing: str,
         begin: Callable[..., LROPoller[Any]],
         arguments: tuple[Any, ...],
-        patience: Patience,
+        work: Work,
         again: Callable[[], Body | None] = lambda: None,
         **more: Any,
     ) -> Body:
         """Start an operation and wait for its resource; `again` reads the resource where the operation failed."""
 
         def operate() -> Body:
-            polling = self._polling(doing, patience)
-            found: Body = begin(*arguments, cls=parsed, polling=polling, **more).result()
-            return found
+            polling = self._polling(doing, work)
+            body: Body = begin(*arguments, cls=parsed, polling=polling, **more).result()
+            return body
 
-        return self._in_turn(doing, operate, patience, again)
+        return self._in_turn(doing, operate, work, again)
 
     def _delete(
         self,
         doing: str,
         begin: Callable[..., LROPoller[None]],
         arguments: tuple[Any, ...],
-        patience: Patience,
+        work: Work,
         params: Mapping[str, str] | None = None,
         **more: Any,
     ) -> None:
         """Delete and wait until it is done; nothing there is fine."""
 
         def operate() -> Body:
-            polling = self._polling(doing, patience)
+            polling = self._polling(doing, work)
             try:
                 begin(*arguments, polling=polling, params=dict(params or {}), **more).result()
             except AzureError as error:
@@ -166,27 +166,27 @@ class Arm:
                     raise
             return {}
 
-        self._in_turn(doing, operate, patience)
+        self._in_turn(doing, operate, work)
 
     def _in_turn(
         self,
         doing: str,
         operate: Callable[[], Body],
-        patience: Patience,
+        work: Work,
         again: Callable[[], Body | None] = lambda: None,
     ) -> Body:
         """Run an operation once the one before it is done: an interrupted run's still goes on in Azure."""
         while True:
             try:
-                with applied(patience):
+                with applied(work):
                     return operate()
             except AzureError as error:
-                found = mapped(error, doing, _after(error, again))
-                is_busy = isinstance(found, ArmError) and found.code == _BUSY
-                if not is_busy or patience.left <= self.pause:
-                    raise found from error
-            patience.status(f"{doing}: waiting for another operation on it to end")
-            patience.pause(self.pause, doing)
+                failure = mapped(error, doing, _after(error, again))
+                is_busy = isinstance(failure, ArmError) and failure.code == _BUSY
+                if not is_busy or work.remaining <= self.pause:
+                    raise failure from error
+            work.status(f"{doing}: waiting for another operation on it to end")
+            work.wait(self.pause, doing)
 
     def _get(self, path: str, api_version: str, doing: str) -> Body:
         """Read what no client package covers."""
@@ -199,18 +199,18 @@ class Arm:
         def request() -> Any:
             return self._resources.send_request(HttpRequest("GET", url)).headers.get("Date")
 
-        said = self._call("asking Azure for the time", request)
-        return parsedate_to_datetime(said) if said else datetime.datetime.now(datetime.UTC)
+        date = self._call("asking Azure for the time", request)
+        return parsedate_to_datetime(date) if date else datetime.datetime.now(datetime.UTC)
 
     def _list(self, path: str, api_version: str) -> list[Body]:
         """Return a list's items, of all its pages."""
-        found: list[Body] = []
+        items: list[Body] = []
         link: str | None = f"{self.environment.resource_manager}{path}?api-version={api_version}"
         while link:
             page = self._read(link, f"listing {path}")
-            found += page.get("value") or []
+            items += page.get("value") or []
             link = page.get("nextLink")
-        return found
+        return items
 
     def _read(self, url: str, doing: str) -> Body:
         def request() -> Any:
@@ -218,35 +218,35 @@ class Arm:
             answer.raise_for_status()
             return answer.json()
 
-        found: Body = self._call(doing, request)
-        return found
+        body: Body = self._call(doing, request)
+        return body
 
     @property
     def pause(self) -> float:
         """Return the seconds between two looks at something that Azure does."""
         return _EMULATOR_POLL_SECONDS if self.environment.is_emulator else _POLL_SECONDS
 
-    def _polling(self, doing: str, patience: Patience) -> _Polling:
-        return _Polling(doing, patience, self.pause)
+    def _polling(self, doing: str, work: Work) -> _Polling:
+        return _Polling(doing, work, self.pause)
 
 
 class _Polling(ARMPolling):
-    """ARM's way of waiting for an operation, within bounds and saying how it is."""
+    """ARM's way of waiting for an operation, within a deadline and saying how it is."""
 
-    def __init__(self, doing: str, patience: Patience, seconds: float) -> None:
+    def __init__(self, doing: str, work: Work, seconds: float) -> None:
         super().__init__(seconds)  # where Azure doesn't say Retry-After
-        self._doing, self._patience = doing, patience
+        self._doing, self._work = doing, work
 
     def run(self) -> None:
         """Poll until the end; the client calls it in a thread of its own."""
-        with applied(self._patience):
+        with applied(self._work):
             super().run()
 
     def update_status(self) -> None:
         """Poll once."""
-        self._patience.check(self._doing)
+        self._work.check(self._doing)
         super().update_status()
-        self._patience.status(f"{self._doing}: {self.status()}")
+        self._work.status(f"{self._doing}: {self.status()}")
 
 
 def encoded(body: Mapping[str, Any]) -> bytes:

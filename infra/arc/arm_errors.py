@@ -67,7 +67,7 @@ _BY_WORDING: Final = (
     ),
     (
         re.compile("InstallState"),
-        "mend that extension first, or delete it and make it again: only one that is Succeeded can be offered",
+        "fix that extension first, or delete it and make it again: only one that is Succeeded can be offered",
     ),
     (re.compile("local CRD|context deadline exceeded|timed out waiting", re.IGNORECASE), _EXTENSION),
 )
@@ -109,10 +109,10 @@ def mapped(error: AzureError, doing: str, resource: Mapping[str, Any] | None = N
 def _refused(error: HttpResponseError, doing: str, resource: Mapping[str, Any] | None) -> ArmError:
     status = error.status_code or 0
     body = _body(error)
-    code, said = _of(body)
-    reasons = [said, *_statuses(body), *_statuses(resource or {})]
+    code, message = _of(body)
+    reasons = [message, *_statuses(body), *_statuses(resource or {})]
     innermost = _innermost(body)
-    text = _short("; ".join(dict.fromkeys(one for one in reasons if one)))
+    text = _short("; ".join(dict.fromkeys(reason for reason in reasons if reason)))
     if not code:
         state = str(body.get("status") or "")
         code = f"Operation{state}" if state else ""
@@ -129,23 +129,23 @@ def _reason(error: HttpResponseError) -> str:
 
 def _of(body: Mapping[str, Any]) -> tuple[str, str]:
     """Return code and message of an answer, with those of its details."""
-    found = body.get("error")
-    error = found if isinstance(found, Mapping) else body if "code" in body else {}
+    inner = body.get("error")
+    error = inner if isinstance(inner, Mapping) else body if "code" in body else {}
     parts = [str(error.get("message") or "")]
-    parts += [f"{one.get('code')}: {one.get('message')}" for one in _details(error)]
+    parts += [f"{detail.get('code')}: {detail.get('message')}" for detail in _details(error)]
     return str(error.get("code") or ""), "; ".join(part for part in parts if part)
 
 
 def _details(error: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for one in error.get("details") or []:
-        if isinstance(one, Mapping) and one.get("code"):
-            yield one
-            yield from _details(one)
+    for detail in error.get("details") or []:
+        if isinstance(detail, Mapping) and detail.get("code"):
+            yield detail
+            yield from _details(detail)
 
 
 def _innermost(body: Mapping[str, Any]) -> str:
-    found = body.get("error")
-    codes = [str(one["code"]) for one in _details(found)] if isinstance(found, Mapping) else []
+    inner = body.get("error")
+    codes = [str(detail["code"]) for detail in _details(inner)] if isinstance(inner, Mapping) else []
     return codes[-1] if codes else ""
 
 
@@ -154,9 +154,9 @@ def _statuses(body: Mapping[str, Any]) -> Iterator[str]:
     properties = body.get("properties")
     if not isinstance(properties, Mapping):
         return
-    for one in properties.get("statuses") or []:
-        if isinstance(one, Mapping) and str(one.get("level")).lower() == "error":
-            yield f"{one.get('code')}: {one.get('message') or one.get('displayStatus')}"
+    for status in properties.get("statuses") or []:
+        if isinstance(status, Mapping) and str(status.get("level")).lower() == "error":
+            yield f"{status.get('code')}: {status.get('message') or status.get('displayStatus')}"
     for key in ("errorInfo", "error"):
         info = properties.get(key)
         if isinstance(info, Mapping) and info.get("message"):
@@ -182,10 +182,10 @@ def _unreachable(error: AzureError, doing: str) -> AzureUnreachable:
 
 def _body(error: HttpResponseError) -> Mapping[str, Any]:
     try:
-        found = json.loads(_text(error))
+        content = json.loads(_text(error))
     except ValueError:
         return {}
-    return found if isinstance(found, Mapping) else {}
+    return content if isinstance(content, Mapping) else {}
 
 
 def _text(error: HttpResponseError) -> str:

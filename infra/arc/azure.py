@@ -1,17 +1,18 @@
 """Azure as this project uses it: one typed door to ARM, its own JSON in and out; `arm.py` has what is behind.
 
 Every method raises ArmError where Azure refuses, AzureUnreachable where it doesn't answer, CredentialError where
-nobody vouches for us. Those that wait take bounds, and raise NotInTime and Interrupted, too.
+nobody vouches for us. Those that wait take a `Work`, and raise NotInTime and Interrupted, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Unpack
+from typing import Final
 
 from infra.arc.arm import Arm, Body, encoded, parsed
-from infra.arc.model import AzureScope, short_location
-from infra.arc.patience import Bounds, Patience
+from infra.arc.model import AzureScope
+from infra.model.azure_regions import short_location
+from infra.model.work import Work
 
 KUBERNETES: Final = "Microsoft.Kubernetes"
 KUBERNETES_CONFIGURATION: Final = "Microsoft.KubernetesConfiguration"
@@ -21,7 +22,6 @@ HYBRID_COMPUTE: Final = "Microsoft.HybridCompute"
 _CLUSTERS: Final = "connectedClusters"
 # Of lists, which are read page by page, and of what no client package covers.
 _SUBSCRIPTIONS_VERSION: Final = "2022-12-01"
-_CLUSTERS_VERSION: Final = "2026-05-01"
 _EXTENSIONS_VERSION: Final = "2025-03-01"
 _FLUX_VERSION: Final = "2025-04-01"
 _CUSTOM_LOCATIONS_VERSION: Final = "2021-08-15"
@@ -52,26 +52,26 @@ class Azure(Arm):
         """Return a resource provider's registrationState: Registered, Registering, NotRegistered, …"""
         return str(self._provider(namespace).get("registrationState") or "")
 
-    def register(self, namespace: str, **bounds: Unpack[Bounds]) -> None:
+    def register(self, namespace: str, work: Work) -> None:
         """Register a resource provider and wait until it is.
 
         Raises:
             ArmError: The identity may not.
             NotInTime: It takes longer than ten minutes.
         """
-        patience = Patience(**bounds).within(_REGISTRATION_SECONDS)
+        work = work.within(_REGISTRATION_SECONDS)
         doing = f"registering {namespace} in subscription {self.scope.subscription_id}"
-        self._call(doing, lambda: self._resources.providers.register(namespace, cls=parsed), patience)
+        self._call(doing, lambda: self._resources.providers.register(namespace, cls=parsed), work)
         while (state := self.provider_state(namespace)) != "Registered":
-            patience.status(f"{doing}: {state}")
-            patience.pause(self.pause, doing)
+            work.status(f"{doing}: {state}")
+            work.wait(self.pause, doing)
 
     def locations(self, namespace: str, resource_type: str) -> list[str]:
         """Return the regions, in ARM's short spelling, that a provider offers a resource type in."""
         wanted = resource_type.lower()
-        for one in self._provider(namespace).get("resourceTypes") or []:
-            if str(one.get("resourceType")).lower() == wanted:
-                return [short_location(name) for name in one.get("locations") or []]
+        for kind in self._provider(namespace).get("resourceTypes") or []:
+            if str(kind.get("resourceType")).lower() == wanted:
+                return [short_location(name) for name in kind.get("locations") or []]
         return []
 
     def _provider(self, namespace: str) -> Body:
@@ -114,31 +114,31 @@ class Azure(Arm):
             lambda: self._clusters.connected_cluster.get(group, name, cls=parsed),
         )
 
-    def put_cluster(self, name: str, body: Body, **bounds: Unpack[Bounds]) -> Body:
+    def put_cluster(self, name: str, body: Body, work: Work) -> Body:
         """Create or replace a connected cluster; return it as it stands when Azure is done."""
         return self._put(
             f"making connected cluster {name}",
             self._clusters.connected_cluster.begin_create_or_replace,
             (self.scope.resource_group, name, encoded(body)),
-            Patience(**bounds),
+            work,
         )
 
-    def patch_cluster(self, name: str, body: Body, **bounds: Unpack[Bounds]) -> Body:
+    def patch_cluster(self, name: str, body: Body, work: Work) -> Body:
         """Change a connected cluster's tags, distribution or azureHybridBenefit."""
         return self._put(
             f"updating connected cluster {name}",
             self._clusters.connected_cluster.begin_update_async,
             (self.scope.resource_group, name, encoded(body)),
-            Patience(**bounds),
+            work,
         )
 
-    def delete_cluster(self, name: str, *, force: bool = False, **bounds: Unpack[Bounds]) -> None:
+    def delete_cluster(self, name: str, *, work: Work, force: bool = False) -> None:
         """Delete a connected cluster, and with it its extensions and Flux configurations; none there is fine."""
         self._delete(
             f"deleting connected cluster {name}",
             self._clusters.connected_cluster.begin_delete,
             (self.scope.resource_group, name),
-            Patience(**bounds),
+            work,
             {"force": "true"} if force else {},
         )
 
@@ -152,7 +152,7 @@ class Azure(Arm):
             lambda: self._extensions.extensions.get(*where, cls=parsed),
         )
 
-    def put_extension(self, cluster: str, name: str, body: Body, **bounds: Unpack[Bounds]) -> Body:
+    def put_extension(self, cluster: str, name: str, body: Body, work: Work) -> Body:
         """Create or replace an extension; protected settings have to be complete each time.
 
         Raises:
@@ -163,17 +163,17 @@ class Azure(Arm):
             f"installing extension {name} on {cluster}",
             self._extensions.extensions.begin_create,
             (*where, encoded(body)),
-            Patience(**bounds),
+            work,
             again=lambda: self.get_extension(cluster, name),
         )
 
-    def delete_extension(self, cluster: str, name: str, *, force: bool = False, **bounds: Unpack[Bounds]) -> None:
+    def delete_extension(self, cluster: str, name: str, *, work: Work, force: bool = False) -> None:
         """Delete an extension; its agents uninstall it. With `force` only Azure forgets it."""
         self._delete(
             f"deleting extension {name} of {cluster}",
             self._extensions.extensions.begin_delete,
             self._below(cluster, name),
-            Patience(**bounds),
+            work,
             {"forceDelete": "true"} if force else {},
         )
 
@@ -191,26 +191,24 @@ class Azure(Arm):
             lambda: self._flux.flux_configurations.get(*where, cls=parsed),
         )
 
-    def put_flux_configuration(self, cluster: str, name: str, body: Body, **bounds: Unpack[Bounds]) -> Body:
+    def put_flux_configuration(self, cluster: str, name: str, body: Body, work: Work) -> Body:
         """Create or replace a Flux configuration; protected settings have to be complete each time."""
         where = self._below(cluster, name)
         return self._put(
             f"making Flux configuration {name} on {cluster}",
             self._flux.flux_configurations.begin_create_or_update,
             (*where, encoded(body)),
-            Patience(**bounds),
+            work,
             again=lambda: self.get_flux_configuration(cluster, name),
         )
 
-    def delete_flux_configuration(
-        self, cluster: str, name: str, *, force: bool = False, **bounds: Unpack[Bounds]
-    ) -> None:
+    def delete_flux_configuration(self, cluster: str, name: str, *, work: Work, force: bool = False) -> None:
         """Delete a Flux configuration and what it reconciles with `prune`. With `force` only Azure forgets it."""
         self._delete(
             f"deleting Flux configuration {name} of {cluster}",
             self._flux.flux_configurations.begin_delete,
             self._below(cluster, name),
-            Patience(**bounds),
+            work,
             {"forceDelete": "true"} if force else {},
         )
 
@@ -232,36 +230,38 @@ class Azure(Arm):
             lambda: self._locations.custom_locations.get(group, name, cls=parsed),
         )
 
-    def put_custom_location(self, name: str, body: Body, **bounds: Unpack[Bounds]) -> Body:
+    def put_custom_location(self, name: str, body: Body, work: Work) -> Body:
         """Create or replace a custom location."""
         return self._put(
             f"making custom location {name}",
             self._locations.custom_locations.begin_create_or_update,
             (self.scope.resource_group, name, encoded(body)),
-            Patience(**bounds),
+            work,
         )
 
-    def delete_custom_location(self, name: str, **bounds: Unpack[Bounds]) -> None:
+    def delete_custom_location(self, name: str, work: Work) -> None:
         """Delete a custom location; none there is fine."""
         self._delete(
             f"deleting custom location {name}",
             self._locations.custom_locations.begin_delete,
             (self.scope.resource_group, name),
-            Patience(**bounds),
+            work,
         )
 
     def list_custom_locations(self, cluster: str) -> list[Body]:
         """Return the custom locations of the resource group that stand on a cluster."""
         path = f"{self.scope.group_id}/providers/{EXTENDED_LOCATION}/customLocations"
-        found = self._list(path, _CUSTOM_LOCATIONS_VERSION)
+        locations = self._list(path, _CUSTOM_LOCATIONS_VERSION)
         host = self.scope.cluster_id(cluster).lower()
-        return [one for one in found if str(one["properties"].get("hostResourceId")).lower() == host]
+        return [
+            location for location in locations if str(location["properties"].get("hostResourceId")).lower() == host
+        ]
 
-    def link_gateway(self, cluster: str, gateway_id: str | None, **bounds: Unpack[Bounds]) -> None:
+    def link_gateway(self, cluster: str, gateway_id: str | None, work: Work) -> None:
         """Let a cluster use an Arc gateway, or none (facts §1.14)."""
         id = f"{self.scope.cluster_id(cluster)}/providers/{HYBRID_COMPUTE}/settings/Default"
         body = {"properties": {"gatewayProperties": {"gatewayResourceId": gateway_id}}}
-        self.put_resource(id, GATEWAY_VERSION, body, **bounds)
+        self.put_resource(id, GATEWAY_VERSION, body, work=work)
 
     def get_resource(self, id: str, api_version: str) -> Body | None:
         """Return any resource by its ARM id, None where there is none."""
@@ -274,23 +274,23 @@ class Azure(Arm):
         """Return what a path of ARM's lists, such as `{rule}/associations`."""
         return self._list(path, api_version)
 
-    def put_resource(self, id: str, api_version: str, body: Body, **bounds: Unpack[Bounds]) -> Body:
+    def put_resource(self, id: str, api_version: str, body: Body, work: Work) -> Body:
         """Create or replace any resource by its ARM id."""
         return self._put(
             f"making {id}",
             self._resources.resources.begin_create_or_update_by_id,
             (id.lstrip("/"), encoded(body)),
-            Patience(**bounds),
+            work,
             api_version=api_version,
         )
 
-    def delete_resource(self, id: str, api_version: str, **bounds: Unpack[Bounds]) -> None:
+    def delete_resource(self, id: str, api_version: str, work: Work) -> None:
         """Delete any resource by its ARM id; none there is fine."""
         self._delete(
             f"deleting {id}",
             self._resources.resources.begin_delete_by_id,
             (id.lstrip("/"),),
-            Patience(**bounds),
+            work,
             api_version=api_version,
         )
 

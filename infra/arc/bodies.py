@@ -71,13 +71,13 @@ def settings_body(wanted: Onboarding, cluster: Mapping[str, Any]) -> dict[str, A
 def protected_settings(wanted: Onboarding) -> dict[str, str]:
     """Return the proxy's settings by the names that the data plane has for them; secrets."""
     proxy = wanted.features.proxy or Proxy()
-    found = {
+    settings = {
         "https_proxy": proxy.https,
         "http_proxy": proxy.http,
         "no_proxy": ",".join(proxy.no_proxy),
         "proxy_cert": proxy.certificate,
     }
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in settings.items() if value}
 
 
 def revealed(value: str, protected: Mapping[str, str]) -> str:

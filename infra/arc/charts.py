@@ -62,9 +62,9 @@ def check_version(version: str, train: str) -> None:
     """
     if version.endswith(_DEVELOPMENT):
         return
-    found = _VERSION.fullmatch(version)
+    match = _VERSION.fullmatch(version)
     first = ".".join(map(str, _FIRST))
-    if found is None:
+    if match is None:
         raise ArcError("agents-version", f"{version!r} is no version of Arc agents", f"write one from {first} on")
     if train not in _TRAINS:
         raise ArcError(
@@ -72,9 +72,9 @@ def check_version(version: str, train: str) -> None:
             f"it isn't known how agents of the release train {train!r} take their private key",
             f"use {' or '.join(_TRAINS)}",
         )
-    numbers = tuple(int(part) for part in found.groups()[:3])
+    numbers = tuple(int(part) for part in match.groups()[:3])
     # A pre-release comes before its release, except in the train that has nothing else.
-    is_older = numbers < _FIRST or (numbers == _FIRST and bool(found.group(4)) and train == "stable")
+    is_older = numbers < _FIRST or (numbers == _FIRST and bool(match.group(4)) and train == "stable")
     if is_older:
         raise ArcError(
             "agents-version",
@@ -90,5 +90,5 @@ def release_version(chart: str) -> str:
 
 def minor_of(version: str) -> tuple[int, int] | None:
     """Return major and minor of a version, None where it has none."""
-    found = re.match(r"v?(\d+)\.(\d+)", version)
-    return (int(found.group(1)), int(found.group(2))) if found else None
+    match = re.match(r"v?(\d+)\.(\d+)", version)
+    return (int(match.group(1)), int(match.group(2))) if match else None

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from infra.arc.charts import minor_of
 from infra.arc.model import Onboarding, Problem
+from infra.counting import counted
 from infra.kubernetes.client_library import load_client_library
 
 Object = Mapping[str, Any]
@@ -60,11 +61,13 @@ def _rights(facts: ClusterFacts) -> Iterator[Problem]:
 def _nodes(facts: ClusterFacts, wanted: Onboarding) -> Iterator[Problem]:
     architectures = {_label(node, "kubernetes.io/arch") for node in _linux(facts)}
     if not architectures & set(_SUPPORTED):
-        kinds = {f"{_label(one, 'kubernetes.io/os')}/{_label(one, 'kubernetes.io/arch')}" for one in facts.nodes}
-        found = ", ".join(sorted(kinds)) or "none"
+        kinds = {
+            f"{_label(node, 'kubernetes.io/os')}/{_label(node, 'kubernetes.io/arch')}" for node in facts.nodes
+        }
+        present = ", ".join(sorted(kinds)) or "none"
         yield Problem(
             "no-node",
-            f"agents need a node of linux/amd64 or linux/arm64; the cluster's nodes: {found}",
+            f"agents need a node of linux/amd64 or linux/arm64; the cluster's nodes: {present}",
             "add such a node",
         )
     elif architectures == {"arm64"} and wanted.features.azure_rbac.enabled:
@@ -78,7 +81,7 @@ def _nodes(facts: ClusterFacts, wanted: Onboarding) -> Iterator[Problem]:
 def _memory(facts: ClusterFacts) -> Iterator[Problem]:
     """Say that agents will stay Pending; the scheduler counts requests, so that is what counts here."""
     free = [_free(node, facts.pods) for node in _linux(facts) if not node.get("spec", {}).get("unschedulable")]
-    total = sum(one for one in free if one > 0)
+    total = sum(amount for amount in free if amount > 0)
     if free and total < NEEDED_BYTES:
         yield Problem(
             "memory",
@@ -90,9 +93,9 @@ def _memory(facts: ClusterFacts) -> Iterator[Problem]:
 
 
 def _version(facts: ClusterFacts) -> Iterator[Problem]:
-    found = minor_of(facts.version)
+    version = minor_of(facts.version)
     oldest = (_NEWEST_KUBERNETES[0], _NEWEST_KUBERNETES[1] - _SUPPORTED_BACK)
-    if found is not None and found < oldest:
+    if version is not None and version < oldest:
         yield Problem(
             "kubernetes-version",
             f"Kubernetes {facts.version} is older than Azure Arc supports ({oldest[0]}.{oldest[1]} and newer)",
@@ -111,8 +114,8 @@ def _clocks(facts: ClusterFacts) -> Iterator[Problem]:
             name, minutes = lease["metadata"]["name"], round(ahead.total_seconds() / 60)
             yield Problem(
                 "node-clock",
-                f"the clock of node {name} is {abs(minutes)} minutes {'ahead' if minutes > 0 else 'behind'}: "
-                "Azure will give its agents no identity",
+                f"the clock of node {name} is {counted(abs(minutes), 'minute')} "
+                f"{'ahead' if minutes > 0 else 'behind'}: Azure will give its agents no identity",
                 "let the node keep time (NTP)",
             )
 
@@ -130,14 +133,14 @@ def _label(node: Object, name: str) -> str:
 
 
 def _free(node: Object, pods: Sequence[Object]) -> int:
-    asked = sum(
-        _bytes((one.get("resources") or {}).get("requests", {}).get("memory", "0"))
+    requested = sum(
+        _bytes((container.get("resources") or {}).get("requests", {}).get("memory", "0"))
         for pod in pods
         if pod.get("spec", {}).get("nodeName") == node["metadata"]["name"]
         and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
-        for one in pod["spec"].get("containers", [])
+        for container in pod["spec"].get("containers", [])
     )
-    return _bytes(node.get("status", {}).get("allocatable", {}).get("memory", "0")) - asked
+    return _bytes(node.get("status", {}).get("allocatable", {}).get("memory", "0")) - requested
 
 
 def _bytes(quantity: str) -> int:
@@ -145,15 +148,15 @@ def _bytes(quantity: str) -> int:
     from kubernetes.utils.quantity import parse_quantity
 
     parse: Any = parse_quantity  # has no types
-    found: Decimal = parse(quantity)
-    return int(found)
+    size: Decimal = parse(quantity)
+    return int(size)
 
 
 def _is_ready(facts: ClusterFacts, name: str) -> bool:
     conditions = [
-        one
+        condition
         for node in facts.nodes
         if node["metadata"]["name"] == name
-        for one in node.get("status", {}).get("conditions", [])
+        for condition in node.get("status", {}).get("conditions", [])
     ]
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)

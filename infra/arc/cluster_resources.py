@@ -76,17 +76,17 @@ def extension_body(wanted: ExtensionWanted) -> Body:
 def problems_of(body: Mapping[str, Any]) -> list[str]:
     """Return what ARM says that is wrong with an extension or a Flux configuration."""
     properties = _mapping(body, "properties")
-    found = [
+    problems = [
         text
-        for one in properties.get("statuses") or ()
-        if isinstance(one, Mapping) and _is_bad(one) and (text := _status_text(one))
+        for status in properties.get("statuses") or ()
+        if isinstance(status, Mapping) and _is_bad(status) and (text := _status_text(status))
     ]
     error = properties.get("errorInfo")
     if isinstance(error, Mapping) and error.get("message"):
-        found.append(f"{error.get('code') or 'error'}: {error['message']}")
+        problems.append(f"{error.get('code') or 'error'}: {error['message']}")
     if properties.get("errorMessage"):
-        found.append(str(properties["errorMessage"]))
-    return list(dict.fromkeys(found))
+        problems.append(str(properties["errorMessage"]))
+    return list(dict.fromkeys(problems))
 
 
 def _is_bad(status: Mapping[str, Any]) -> bool:
@@ -97,9 +97,13 @@ def _is_bad(status: Mapping[str, Any]) -> bool:
 
 
 def _status_text(status: Mapping[str, Any]) -> str:
-    conditions = [one for one in status.get("statusConditions") or () if isinstance(one, Mapping)]
-    said = next((str(one.get("message")) for one in conditions if one.get("status") == "False"), "")
-    message = str(status.get("message") or status.get("displayStatus") or said)
+    conditions = [
+        condition for condition in status.get("statusConditions") or () if isinstance(condition, Mapping)
+    ]
+    reason = next(
+        (str(condition.get("message")) for condition in conditions if condition.get("status") == "False"), ""
+    )
+    message = str(status.get("message") or status.get("displayStatus") or reason)
     what = status.get("name") or status.get("code")
     return f"{what}: {message}" if what and message else message
 
@@ -125,7 +129,9 @@ def flux_body(wanted: FluxWanted) -> Body:
             "suspend": wanted.suspend,
             "sourceKind": "GitRepository",
             "gitRepository": without_nothing(wanted.source),
-            "kustomizations": {name: without_nothing(one) for name, one in wanted.kustomizations.items()},
+            "kustomizations": {
+                name: without_nothing(kustomization) for name, kustomization in wanted.kustomizations.items()
+            },
             "configurationProtectedSettings": dict(wanted.protected_settings),
         }
     }
@@ -133,10 +139,14 @@ def flux_body(wanted: FluxWanted) -> Body:
 
 def kustomizations_of(body: Mapping[str, Any]) -> dict[str, Body]:
     """Return a Flux configuration's kustomizations without what ARM adds to them."""
-    found = _mapping(_mapping(body, "properties"), "kustomizations")
+    kustomizations = _mapping(_mapping(body, "properties"), "kustomizations")
     return {
-        name: {key: value for key, value in one.items() if key not in _KUSTOMIZATION_OWN and value is not None}
-        for name, one in found.items()
+        name: {
+            key: value
+            for key, value in kustomization.items()
+            if key not in _KUSTOMIZATION_OWN and value is not None
+        }
+        for name, kustomization in kustomizations.items()
     }
 
 
@@ -166,10 +176,10 @@ def without_nothing(value: Any) -> Any:
     """Return JSON without its nulls and without what is then empty."""
     if not isinstance(value, Mapping):
         return value
-    kept = {key: without_nothing(item) for key, item in value.items() if item is not None}
-    return {key: item for key, item in kept.items() if item != {}}
+    filled = {key: without_nothing(item) for key, item in value.items() if item is not None}
+    return {key: item for key, item in filled.items() if item != {}}
 
 
 def _mapping(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = value.get(key)
-    return found if isinstance(found, Mapping) else {}
+    inner = value.get(key)
+    return inner if isinstance(inner, Mapping) else {}

@@ -84,7 +84,7 @@ class Credential:
             CredentialError: Entra gives none; never repeats a secret.
             AzureUnreachable: It doesn't answer.
         """
-        token: AccessToken = self._asked(lambda: self._source.get_token(*scopes, **options))
+        token: AccessToken = self._answered(lambda: self._source.get_token(*scopes, **options))
         return token
 
     def get_token_info(self, *scopes: str, options: Any = None) -> AccessTokenInfo:
@@ -93,19 +93,19 @@ class Credential:
         Raises:
             CredentialError, AzureUnreachable: As `get_token`.
         """
-        token: AccessTokenInfo = self._asked(lambda: self._source.get_token_info(*scopes, options=options))
+        token: AccessTokenInfo = self._answered(lambda: self._source.get_token_info(*scopes, options=options))
         return token
 
-    def _asked(self, ask: Any) -> Any:
+    def _answered(self, ask: Any) -> Any:
         from azure.core.exceptions import AzureError, ClientAuthenticationError
 
         try:
             return ask()
         except ClientAuthenticationError as error:
-            said = str(error.message or error)
+            message = str(error.message or error)
             if _is_unreachable(error):
-                raise _unanswered(self.identity, said) from None
-            raise _refused(self.identity, said) from None
+                raise _unanswered(self.identity, message) from None
+            raise _refused(self.identity, message) from None
         except AzureError as error:
             raise _unanswered(self.identity, str(error)) from None
         except ValueError as error:  # of certificates and their passwords
@@ -187,8 +187,8 @@ def _of_emulator(environment: AzureEnvironment) -> Credential:
 
     path = (environment.emulator_folder or Path()) / CLIENT_FILE
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        tenant, client, secret = (str(said[key]) for key in ("tenantId", "clientId", "clientSecret"))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        tenant, client, secret = (str(content[key]) for key in ("tenantId", "clientId", "clientSecret"))
     except (OSError, ValueError, KeyError) as error:
         raise CredentialError(
             "credential-file",
@@ -209,13 +209,13 @@ def _settings(environment: AzureEnvironment) -> dict[str, Any]:
     return settings
 
 
-def _refused(identity: Identity, said: str) -> CredentialError:
-    found = _CODE.search(said)
-    code = found.group() if found else ""
+def _refused(identity: Identity, message: str) -> CredentialError:
+    match = _CODE.search(message)
+    code = match.group() if match else ""
     remedy = _REMEDIES.get(code) or _NONE
     return CredentialError(
         "credential-refused" if code else "credential-missing",
-        f"no token for {identity}: {_clean(identity, said)}",
+        f"no token for {identity}: {_clean(identity, message)}",
         remedy,
         code,
     )
@@ -232,24 +232,24 @@ def _is_unreachable(error: BaseException | None) -> bool:
     return False
 
 
-def _unanswered(identity: Identity, said: str) -> AzureUnreachable:
-    if UNTRUSTED in said:
+def _unanswered(identity: Identity, message: str) -> AzureUnreachable:
+    if UNTRUSTED in message:
         return AzureUnreachable(
             "entra-untrusted",
             f"no token for {identity}: nobody whom this machine trusts vouches for Entra's certificate: "
-            f"{_clean(identity, said)}",
+            f"{_clean(identity, message)}",
             TRUST_REMEDY,
         )
     return AzureUnreachable(
         "entra-unreachable",
-        f"no token for {identity}: Entra doesn't answer: {_clean(identity, said)}",
+        f"no token for {identity}: Entra doesn't answer: {_clean(identity, message)}",
         "check DNS, firewall and proxy (HTTPS_PROXY) of this machine",
     )
 
 
-def _clean(identity: Identity, said: str) -> str:
+def _clean(identity: Identity, message: str) -> str:
     """Return a message on one line, without what follows the reason (trace ids, links) and without secrets."""
     for secret in identity.secrets:
-        said = said.replace(secret, "[secret]")
-    text = " ".join(said.split()).partition(" Trace ID:")[0].partition(" To mitigate this issue")[0]
+        message = message.replace(secret, "[secret]")
+    text = " ".join(message.split()).partition(" Trace ID:")[0].partition(" To mitigate this issue")[0]
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

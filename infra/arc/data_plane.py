@@ -15,8 +15,8 @@ from azure.core.rest import HttpRequest
 from infra.arc.arm_errors import mapped
 from infra.arc.environment import AzureEnvironment
 from infra.arc.errors import ArcError, ArmError
-from infra.arc.patience import Patience
 from infra.arc.transport import applied, pipeline, transport
+from infra.model.work import Work
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -56,38 +56,38 @@ class DataPlane:
         self._environment = environment
         self._authentication = BearerTokenCredentialPolicy(credential, environment.data_plane_token_scope)
 
-    def check_health(self, patience: Patience) -> None:
+    def check_health(self, work: Work) -> None:
         """Ask whether it is well.
 
         Raises:
             ArcError: It isn't, or doesn't answer, or doesn't take our token.
         """
-        self._post("healthCheck", {"api-version": _VERSION}, None, patience)
+        self._post("healthCheck", {"api-version": _VERSION}, None, work)
 
-    def settings(self, cluster: Mapping[str, Any], train: str, patience: Patience) -> HelmSettings:
+    def settings(self, cluster: Mapping[str, Any], train: str, work: Work) -> HelmSettings:
         """Return chart and values for a cluster.
 
         Args:
             cluster: As ARM shows it, with placeholders for what is protected.
             train: Of releases.
-            patience: The wait's bounds.
+            work: Until when, and who may stop it.
         """
         query = {"api-version": _VERSION, "releaseTrain": train}
         try:
-            said = self._post("GetHelmSettings", query, cluster, patience)
+            answer = self._post("GetHelmSettings", query, cluster, work)
         except ArmError as error:
             if error.status != 404:
                 raise
-            said = {}  # older ones only tell the chart
-        values = said.get("helmValuesContent") or {}
-        chart = str(said.get("repositoryPath") or "") or self.latest_chart(train, patience)
+            answer = {}  # older ones only tell the chart
+        values = answer.get("helmValuesContent") or {}
+        chart = str(answer.get("repositoryPath") or "") or self.latest_chart(train, work)
         return HelmSettings(chart, {key: str(value) for key, value in values.items()})
 
-    def latest_chart(self, train: str, patience: Patience) -> str:
+    def latest_chart(self, train: str, work: Work) -> str:
         """Return the newest chart of agents; needs no token."""
         query = {"api-version": _LATEST_VERSION, "releaseTrain": train}
-        said = self._post("GetLatestHelmPackagePath", query, None, patience, is_anonymous=True)
-        chart = str(said.get("repositoryPath") or "")
+        answer = self._post("GetLatestHelmPackagePath", query, None, work, is_anonymous=True)
+        chart = str(answer.get("repositoryPath") or "")
         if not chart:
             raise ArcError("data-plane", f"{self.url} names no chart of agents for the release train {train!r}")
         return chart
@@ -97,7 +97,7 @@ class DataPlane:
         call: str,
         query: Mapping[str, str],
         body: Mapping[str, Any] | None,
-        patience: Patience,
+        work: Work,
         *,
         is_anonymous: bool = False,
     ) -> Mapping[str, Any]:
@@ -111,7 +111,7 @@ class DataPlane:
             "POST", f"{self.url}/{_AGENTS}/{call}", params=dict(query), headers=headers, content=content
         )
         try:
-            with client, applied(patience.within(_SECONDS)):
+            with client, applied(work.within(_SECONDS)):
                 # None of the three calls changes anything, so each may be repeated.
                 answer = client.send_request(request, retry_on_methods=["POST"])
                 answer.raise_for_status()
@@ -121,10 +121,10 @@ class DataPlane:
         except AzureError as error:
             raise ArcError("data-plane-unreachable", mapped(error, doing).message, _REMEDY) from error
         try:
-            said = json.loads(text) if text else {}
+            parsed = json.loads(text) if text else {}
         except ValueError as error:
             raise ArcError("data-plane", f"{doing}: the answer isn't JSON; is a proxy in between?") from error
-        return said if isinstance(said, Mapping) else {}
+        return parsed if isinstance(parsed, Mapping) else {}
 
 
 def _refused(error: ArcError, doing: str) -> ArcError:

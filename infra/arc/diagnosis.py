@@ -10,20 +10,19 @@ import base64
 import datetime
 import json
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from typing import Any, Final
 
 from infra.arc.endpoints.judge import judge
-from infra.arc.endpoints.probe import Answer, Look, question
+from infra.arc.endpoints.probe import PROGRAM, Answer, Look, question
 from infra.arc.endpoints.table import Endpoint, Settings, endpoints_of
-from infra.arc.model import Onboarding, Problem, short_location
-from infra.arc.patience import Patience
-from infra.kubernetes.api import ClusterApi, ClusterError
+from infra.arc.model import Onboarding, Problem
+from infra.kubernetes.api import ClusterApi
+from infra.model.azure_regions import short_location
+from infra.model.work import Work
 
 NAME: Final = "azlocal-arc-diagnosis"
 NAMESPACE: Final = "kube-system"
 
-_PROGRAM: Final = files("infra.arc.endpoints") / "files" / "endpoint_probe.py"
 _SECRETS: Final = f"/api/v1/namespaces/{NAMESPACE}/secrets"
 _JOBS: Final = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
 _PODS: Final = f"/api/v1/namespaces/{NAMESPACE}/pods"
@@ -34,28 +33,30 @@ _NEVER_RUNS: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImag
 _NOBODY: Final = 65532
 
 
-def diagnose(api: ClusterApi, wanted: Onboarding, patience: Patience) -> list[Problem]:
+def diagnose(api: ClusterApi, wanted: Onboarding, work: Work) -> list[Problem]:
     """Return which endpoints a pod of the cluster can't reach; nothing stays there.
 
     Raises:
-        ClusterError, ClusterUnreachable: The cluster refuses the job, or doesn't answer.
+        ClusterError: The cluster refuses the job, or doesn't answer.
         Interrupted: It was cancelled.
     """
     if wanted.probe_image is None:
         return []
-    asked = [one for one in endpoints_of(wanted.environment, settings_of(wanted)) if not one.is_pattern]
-    patience.status("trying from a pod what agents will need")
+    endpoints = [
+        endpoint for endpoint in endpoints_of(wanted.environment, settings_of(wanted)) if not endpoint.is_pattern
+    ]
+    work.status("trying from a pod what agents will need")
     _remove(api)  # an interrupted run's
     try:
-        api.send("POST", _SECRETS, _secret(wanted, asked))
+        api.send("POST", _SECRETS, _secret(wanted, endpoints))
         api.send("POST", _JOBS, _job(wanted.probe_image))
-        said = _result(api, patience.within(_SECONDS))
+        answer = _result(api, work.within(_SECONDS))
     finally:
         _remove(api)
-    if said is None:
-        patience.status("endpoints weren't tried from a pod: none ran that could; `azlocal arc check` does it")
+    if answer is None:
+        work.status("endpoints weren't tried from a pod: none ran that could; `azlocal arc check` does it")
         return []
-    return blocked(asked, said)
+    return blocked(endpoints, answer)
 
 
 def settings_of(wanted: Onboarding) -> Settings:
@@ -73,31 +74,38 @@ def settings_of(wanted: Onboarding) -> Settings:
 
 def blocked(asked: Sequence[Endpoint], said: Mapping[str, Any]) -> list[Problem]:
     """Return the problems in what the job found. Pure."""
-    now, by_name = datetime.datetime.now(datetime.UTC), {(one.name, one.port): one for one in asked}
+    now, by_name = (
+        datetime.datetime.now(datetime.UTC),
+        {(endpoint.name, endpoint.port): endpoint for endpoint in asked},
+    )
     answers = tuple(
-        (by_name[one["name"], one["port"]], Answer(one["stage"], one["error"], untrusted=bool(one["untrusted"])))
-        for one in said["blocked"]
-        if (one["name"], one["port"]) in by_name
+        (
+            by_name[answer["name"], answer["port"]],
+            Answer(answer["stage"], answer["error"], untrusted=bool(answer["untrusted"])),
+        )
+        for answer in said["blocked"]
+        if (answer["name"], answer["port"]) in by_name
     )
     return [
         Problem(
             "endpoint-blocked",
-            f"from a pod of the cluster, {found.endpoint} ({found.endpoint.purpose}) isn't reached: {found.seen}",
-            found.remedy,
-            "error" if found.status == "failed" else "warning",
+            f"from a pod of the cluster, {finding.endpoint} ({finding.endpoint.purpose}) isn't reached: "
+            f"{finding.seen}",
+            finding.remedy,
+            "error" if finding.status == "failed" else "warning",
         )
-        for found in judge(asked, [Look("a pod", now, answers)], now)
-        if found.endpoint is not None and found.answer is not None
+        for finding in judge(asked, [Look("a pod", now, answers)], now)
+        if finding.endpoint is not None and finding.answer is not None
     ]
 
 
-def _secret(wanted: Onboarding, asked: Sequence[Endpoint]) -> dict[str, Any]:
+def _secret(wanted: Onboarding, endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     """Return the job's input; a Secret, since a proxy's URL may have a password."""
     ca_file = wanted.environment.ca_file
     authorities = ca_file.read_text(encoding="ascii") if ca_file else ""
     content = {
-        "probe.py": _PROGRAM.read_bytes(),
-        "wanted.json": json.dumps(question(asked, wanted.features.proxy, authorities)).encode(),
+        "probe.py": PROGRAM.encode(),
+        "wanted.json": json.dumps(question(endpoints, wanted.features.proxy, authorities)).encode(),
     }
     return {
         "apiVersion": "v1",
@@ -139,9 +147,9 @@ def _job(image: str) -> dict[str, Any]:
     }
 
 
-def _result(api: ClusterApi, patience: Patience) -> dict[str, Any] | None:
+def _result(api: ClusterApi, work: Work) -> dict[str, Any] | None:
     """Return what the job's pod found, None where it doesn't run in time."""
-    while patience.left:
+    while work.remaining:
         for pod in api.items(_PODS, labelSelector=f"app.kubernetes.io/name={NAME}"):
             for container in pod.get("status", {}).get("containerStatuses", []):
                 state = container.get("state", {})
@@ -149,23 +157,18 @@ def _result(api: ClusterApi, patience: Patience) -> dict[str, Any] | None:
                     return None
                 if "terminated" in state:
                     return _read(state["terminated"])
-        if patience.cancelled.wait(min(_PAUSE, patience.left)):
-            patience.check("trying from a pod what agents will need")
+        work.wait(_PAUSE, "trying from a pod what agents will need")
     return None
 
 
 def _read(terminated: Mapping[str, Any]) -> dict[str, Any] | None:
     try:
-        found = json.loads(terminated.get("message") or "")
+        answer = json.loads(terminated.get("message") or "")
     except ValueError:
         return None
-    return found if isinstance(found, dict) and isinstance(found.get("blocked"), list) else None
+    return answer if isinstance(answer, dict) and isinstance(answer.get("blocked"), list) else None
 
 
 def _remove(api: ClusterApi) -> None:
     for path in (f"{_JOBS}/{NAME}", f"{_SECRETS}/{NAME}"):
-        try:
-            api.send("DELETE", path, query={"propagationPolicy": "Background"})
-        except ClusterError as error:
-            if not error.is_missing:
-                raise
+        api.delete(path, propagationPolicy="Background")

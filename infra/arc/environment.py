@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict
 
 from infra.arc.errors import TRUST_REMEDY, UNTRUSTED, ArcError, AzureUnreachable
-
-CloudName = Literal["AzureCloud", "AzureUSGovernment", "AzureChinaCloud", "emulator", "custom"]
+from infra.model.azure import CloudName
 
 _METADATA: Final = "/metadata/endpoints?api-version=2022-09-01"
 _DEFAULT: Final = "/.default"
@@ -93,8 +92,8 @@ def _cloud(name: CloudName, manager: str, authority: str, classic: str, suffix: 
 
 
 _CLOUDS: Final[Mapping[str, AzureEnvironment]] = {
-    one.name: one
-    for one in (
+    cloud.name: cloud
+    for cloud in (
         _cloud(
             "AzureCloud", "management.azure.com", "login.microsoftonline.com", "management.core.windows.net", "com"
         ),
@@ -158,8 +157,8 @@ def read_environment(
     manager = manager.rstrip("/")
     if not manager.startswith("https://"):
         raise ArcError("cloud-custom", f"{manager!r} isn't an https:// URL", "name the resource manager's URL")
-    said = _metadata(manager, ca_file)
-    authentication, planes = _mapping(said, "authentication"), _mapping(said, "dataplaneEndpoints")
+    metadata = _metadata(manager, ca_file)
+    authentication, planes = _mapping(metadata, "authentication"), _mapping(metadata, "dataplaneEndpoints")
     audiences = authentication.get("audiences") or [f"{manager}/"]
     authority = str(authentication.get("loginEndpoint") or "").rstrip("/")
     if not authority:
@@ -174,7 +173,7 @@ def read_environment(
         config_endpoint=_url(planes.get("arcConfigEndpoint")),
         his_endpoint=_url(planes.get("arcHybridIdentityServiceEndpoint")),
         notification_endpoint=_url(planes.get("arcGlobalNotificationServiceEndpoint")),
-        relay_suffix=_mapping(said, "suffixes").get("relayEndpointSuffix"),
+        relay_suffix=_mapping(metadata, "suffixes").get("relayEndpointSuffix"),
         ca_file=ca_file,
         emulator_folder=folder,
     )
@@ -204,7 +203,7 @@ def _metadata(manager: str, ca_file: Path | None) -> Mapping[str, Any]:
         with client:
             answer = client.send_request(HttpRequest("GET", url))
             answer.raise_for_status()
-            said = answer.json()
+            content = answer.json()
     except AzureError as error:
         raise AzureUnreachable(
             "azure-unreachable",
@@ -213,15 +212,15 @@ def _metadata(manager: str, ca_file: Path | None) -> Mapping[str, Any]:
         ) from error
     except ValueError as error:
         raise ArcError("cloud-metadata", f"{url} answers something else than JSON") from error
-    found = said[0] if isinstance(said, list) and said else said
-    if not isinstance(found, dict):
+    metadata = content[0] if isinstance(content, list) and content else content
+    if not isinstance(metadata, dict):
         raise ArcError("cloud-metadata", f"{url} answers something else than a cloud's endpoints")
-    return found
+    return metadata
 
 
-def _mapping(said: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = said.get(key)
-    return found if isinstance(found, Mapping) else {}
+def _mapping(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    inner = content.get(key)
+    return inner if isinstance(inner, Mapping) else {}
 
 
 def _url(value: Any) -> str | None:

@@ -84,5 +84,5 @@ class Unready(ArcError):
     """
 
     def __init__(self, what: str, problems: Sequence[str]) -> None:
-        super().__init__("prechecks", "\n".join([what, *(f"- {one}" for one in problems)]))
+        super().__init__("prechecks", "\n".join([what, *(f"- {problem}" for problem in problems)]))
         self.problems = tuple(problems)

@@ -8,6 +8,7 @@ from typing import Any, Final
 from infra.arc.bodies import protected_settings, revealed
 from infra.arc.environment import AzureEnvironment
 from infra.arc.model import Onboarding, Proxy
+from infra.model.azure_regions import short_location
 
 _DEFAULTS: Final = "systemDefaultValues"
 _HIS_VERSION: Final = "1.0-preview"
@@ -39,7 +40,7 @@ def agent_values(
     flat: dict[str, Any] = {
         **_own(wanted, tenant_id),
         **_proxy(wanted.features.proxy, authorities),
-        **_overrides(wanted.environment, wanted.location, principal_id, registry),
+        **_overrides(wanted.environment, short_location(wanted.location), principal_id, registry),
         **{key: _typed(revealed(value, protected)) for key, value in served.items()},
         **_forced(wanted),
     }
@@ -55,7 +56,7 @@ def _own(wanted: Onboarding, tenant_id: str) -> dict[str, Any]:
         "global.subscriptionId": wanted.scope.subscription_id,
         "global.resourceGroupName": wanted.scope.resource_group,
         "global.resourceName": wanted.name,
-        "global.location": wanted.location,
+        "global.location": short_location(wanted.location),
         "global.tenantId": tenant_id,
         "global.kubernetesDistro": wanted.distribution,
         "global.kubernetesInfra": wanted.infrastructure,
@@ -74,27 +75,27 @@ def _own(wanted: Onboarding, tenant_id: str) -> dict[str, Any]:
 
 def _proxy(proxy: Proxy | None, authorities: str) -> dict[str, Any]:
     """Return the proxy's values; all of them, so that an upgrade takes away what is no longer wanted."""
-    found = proxy or Proxy()
+    settings = proxy or Proxy()
     return {
-        "global.isProxyEnabled": bool(found.https or found.http),
-        "global.httpsProxy": found.https,
-        "global.httpProxy": found.http,
-        "global.noProxy": ",".join(found.no_proxy),
+        "global.isProxyEnabled": bool(settings.https or settings.http),
+        "global.httpsProxy": settings.https,
+        "global.httpProxy": settings.http,
+        "global.noProxy": ",".join(settings.no_proxy),
         _CERTIFICATE: _certificates(proxy, authorities),
-        _CUSTOM_CERTIFICATE: bool(found.certificate or authorities),
+        _CUSTOM_CERTIFICATE: bool(settings.certificate or authorities),
     }
 
 
 def _certificates(proxy: Proxy | None, authorities: str) -> str:
-    found = [one.strip() for one in ((proxy.certificate if proxy else ""), authorities) if one.strip()]
-    return "".join(f"{one}\n" for one in found)
+    pems = [pem.strip() for pem in ((proxy.certificate if proxy else ""), authorities) if pem.strip()]
+    return "".join(f"{pem}\n" for pem in pems)
 
 
 def _overrides(environment: AzureEnvironment, location: str, principal_id: str, registry: str) -> dict[str, Any]:
     """Return what points agents to another back end than Microsoft's own clouds."""
     if environment.config_endpoint is None:
         return {}
-    found: dict[str, Any] = {
+    values: dict[str, Any] = {
         f"{_DEFAULTS}.azureArcAgents.config_dp_endpoint_override": environment.config_endpoint,
         f"{_DEFAULTS}.azureResourceManagerEndpoint": environment.resource_manager,
         f"{_DEFAULTS}.activeDirectoryEndpoint": environment.authority,
@@ -103,13 +104,13 @@ def _overrides(environment: AzureEnvironment, location: str, principal_id: str, 
     }
     if environment.his_endpoint:
         discovery = f"{environment.his_endpoint}/discovery?location={location}&api-version={_HIS_VERSION}"
-        found[f"{_DEFAULTS}.clusteridentityoperator.his_endpoint_override"] = discovery
+        values[f"{_DEFAULTS}.clusteridentityoperator.his_endpoint_override"] = discovery
     connect = f"{_DEFAULTS}.clusterconnect-agent"
     if environment.notification_endpoint:
-        found[f"{connect}.notification_dp_endpoint_override"] = environment.notification_endpoint
+        values[f"{connect}.notification_dp_endpoint_override"] = environment.notification_endpoint
     if environment.relay_suffix:
-        found[f"{connect}.relay_endpoint_suffix_override"] = environment.relay_suffix
-    return found
+        values[f"{connect}.relay_endpoint_suffix_override"] = environment.relay_suffix
+    return values
 
 
 def _forced(wanted: Onboarding) -> dict[str, Any]:

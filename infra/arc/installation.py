@@ -15,11 +15,14 @@ from infra.arc.conflicts import EXPIRED
 from infra.arc.data_plane import REGISTRY_VARIABLE, DataPlane, HelmSettings
 from infra.arc.errors import ArcError, AzureUnreachable, NotInTime
 from infra.arc.helm_values import agent_values
-from infra.arc.model import Connected, Onboarding, short_location
-from infra.arc.patience import Patience
+from infra.arc.model import Connected, Onboarding
 from infra.arc.triage import find_cause
 from infra.errors import UserError
 from infra.kubernetes.helm import Release
+from infra.kubernetes.readiness import READY, Progress, failed, waiting
+from infra.kubernetes.waiting import wait_until_ready
+from infra.model.azure_regions import short_location
+from infra.model.work import Work
 
 _AGENTS_SECONDS: Final = 1200.0  # what Azure's own client gives Helm
 _CONNECTED_SECONDS: Final = 600.0  # metadata may need as long to show
@@ -31,7 +34,7 @@ def install_agents(
     wanted: Onboarding,
     agents: Agents,
     cluster: Mapping[str, Any],
-    patience: Patience,
+    work: Work,
 ) -> None:
     """Install agents, or change what isn't as wanted; agents that are, and all run, stay untouched.
 
@@ -42,22 +45,22 @@ def install_agents(
         wanted: How.
         agents: The cluster's.
         cluster: ARM's answer.
-        patience: The wait's bounds.
+        work: Until when, and who may stop it.
 
     Raises:
         ArcError: The data plane, the registry or Helm refuses.
     """
-    release = agents.release(patience)
+    release = agents.release(work)
     if release is not None and release.status != "deployed":
-        agents.settle(release, patience)
-        release = agents.release(patience)
-    settings = _settings(azure, wanted, cluster, patience)
+        agents.settle(release, work)
+        release = agents.release(work)
+    settings = _settings(azure, wanted, cluster, work)
     standing = release if release is not None and release.status == "deployed" else None
     chart = _chart(settings.chart, wanted, standing)
     check_version(chart.version, wanted.release_train)
     values = _values(azure, wanted, cluster, chart, settings.values)
     if standing is not None and release_version(standing.chart) == chart.version:
-        is_as_wanted = is_within(values, agents.values(standing, patience))
+        is_as_wanted = is_within(values, agents.values(standing, work))
         if is_as_wanted and not agents.lacks():
             return
     agents.install(
@@ -66,19 +69,19 @@ def install_agents(
         namespace=release.namespace if release is not None else RELEASE_NAMESPACE,
         ca_file=wanted.environment.ca_file,
         hidden=list(protected_settings(wanted).values()),
-        patience=patience,
+        work=work,
     )
 
 
-def _settings(azure: Azure, wanted: Onboarding, cluster: Mapping[str, Any], patience: Patience) -> HelmSettings:
+def _settings(azure: Azure, wanted: Onboarding, cluster: Mapping[str, Any], work: Work) -> HelmSettings:
     """Ask the data plane for chart and values, unless the user names the chart."""
     named = os.environ.get(REGISTRY_VARIABLE)
     if named:
         return HelmSettings(named, {})
     plane = DataPlane(azure.environment, short_location(wanted.location), azure.credential)
-    patience.status(f"asking {plane.url} for the agents' chart")
-    plane.check_health(patience)
-    return plane.settings(settings_body(wanted, cluster), wanted.release_train, patience)
+    work.status(f"asking {plane.url} for the agents' chart")
+    plane.check_health(work)
+    return plane.settings(settings_body(wanted, cluster), wanted.release_train, work)
 
 
 def _chart(path: str, wanted: Onboarding, standing: Release | None) -> Chart:
@@ -106,77 +109,71 @@ def _values(
     )
 
 
-def wait_until_connected(azure: Azure, wanted: Onboarding, agents: Agents, patience: Patience) -> Connected:
+def wait_until_connected(azure: Azure, wanted: Onboarding, agents: Agents, work: Work) -> Connected:
     """Wait until all agents are available, then until Azure says Connected.
 
     Raises:
         NotInTime: Says what is missing, and why.
     """
-    _wait_for_agents(azure, agents, wanted, patience.within(_AGENTS_SECONDS))
-    _wait_for_azure(azure, wanted, agents, patience.within(_CONNECTED_SECONDS))
+    _wait_for_agents(azure, agents, wanted, work.within(_AGENTS_SECONDS))
+    _wait_for_azure(azure, wanted, agents, work.within(_CONNECTED_SECONDS))
     if wanted.features.workload_identity or wanted.features.oidc_issuer.enabled:
-        _wait_for_profile(azure, wanted, patience.within(_PROFILE_SECONDS))
-    found = observation.observe(azure, wanted.scope, wanted.name, agents.api)
-    if found is None:
+        _wait_for_profile(azure, wanted, work.within(_PROFILE_SECONDS))
+    connected = observation.observe(azure, wanted.scope, wanted.name, agents.api)
+    if connected is None:
         raise ArcError("gone", f"{wanted.id} was deleted meanwhile", "run again")
-    return found
+    return connected
 
 
-def _wait_for_agents(azure: Azure, agents: Agents, wanted: Onboarding, patience: Patience) -> None:
-    doing = "waiting for the agents"
-    while missing := agents.lacks():
-        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        patience.status(f"{doing}: {missing[0]}{more}")
-        if not patience.left:
-            raise _untold(agents, f"the agents of {wanted.name} don't get ready: {'; '.join(missing[:3])}")
-        agents.nudge()
-        _pause(azure, patience, doing)
+def _wait_for_agents(azure: Azure, agents: Agents, wanted: Onboarding, work: Work) -> None:
+    def look() -> Progress:
+        missing = agents.lacks()
+        if missing:
+            agents.nudge()
+        return Progress(tuple(missing))
+
+    progress = wait_until_ready(look, work, azure.pause, "waiting for the agents:")
+    if not progress.ready:
+        raise _untold(agents, f"the agents of {wanted.name} don't get ready: {'; '.join(progress.missing[:3])}")
 
 
-def _wait_for_azure(azure: Azure, wanted: Onboarding, agents: Agents, patience: Patience) -> None:
-    said = "nothing"
-    while True:
+def _wait_for_azure(azure: Azure, wanted: Onboarding, agents: Agents, work: Work) -> None:
+    def look() -> Progress:
         try:
             body = azure.get_cluster(wanted.name)
-            said = observation.read(body).connectivity_status if body is not None else "that it doesn't exist"
         except AzureUnreachable as error:
-            said = error.message
-        if said == "Connected":
-            return
-        if said == EXPIRED:
+            return waiting(error.message)
+        status = observation.read(body).connectivity_status if body is not None else "that it doesn't exist"
+        if status == EXPIRED:
             raise ArcError(
                 "identity-expired",
                 f"the agents' certificate of {wanted.id} has expired",
                 "disconnect the cluster and connect it again (pulumi up --replace URN)",
             )
-        patience.status(f"the agents run; waiting for Azure to hear of them: it says {said}")
-        if not patience.left:
-            raise _untold(agents, f"all agents of {wanted.name} run, but Azure says {said}")
-        _pause(azure, patience, "waiting for Azure to hear of the agents")
+        return READY if status == "Connected" else waiting(status)
+
+    doing = "the agents run; waiting for Azure to hear of them: it says"
+    progress = wait_until_ready(look, work, azure.pause, doing)
+    if not progress.ready:
+        raise _untold(agents, f"all agents of {wanted.name} run, but Azure says {progress.waiting_for}")
 
 
-def _wait_for_profile(azure: Azure, wanted: Onboarding, patience: Patience) -> None:
+def _wait_for_profile(azure: Azure, wanted: Onboarding, work: Work) -> None:
     """Wait until agents have done what the profiles of issuer and workload identity ask for (facts §1.1, 20)."""
-    doing = "waiting for the agents' state"
-    while True:
+    body: dict[str, Any] = {}
+
+    def look() -> Progress:
+        nonlocal body
         body = azure.get_cluster(wanted.name) or {}
-        profile = (body.get("properties") or {}).get("arcAgentProfile") or {}
-        state = profile.get("agentState")
+        state = ((body.get("properties") or {}).get("arcAgentProfile") or {}).get("agentState")
         if state in (None, "Succeeded"):
-            return
-        if state == "Failed" or not patience.left:
-            reasons = observation.read(body).agent_errors
-            raise NotInTime(
-                "agents-state", f"the agents' state is {state}: {'; '.join(reasons) or 'they give no reason'}"
-            )
-        patience.status(f"{doing}: {state}")
-        _pause(azure, patience, doing)
+            return READY
+        return failed(state) if state == "Failed" else waiting(state)
 
-
-def _pause(azure: Azure, patience: Patience, doing: str) -> None:
-    """Wait a moment; the deadline is the loop's to notice, which knows why."""
-    if patience.cancelled.wait(min(azure.pause, patience.left)):
-        patience.check(doing)
+    progress = wait_until_ready(look, work, azure.pause, "waiting for the agents' state:")
+    if not progress.ready:
+        reasons = "; ".join(observation.read(body).agent_errors) or "they give no reason"
+        raise NotInTime("agents-state", f"the agents' state is {progress.waiting_for}: {reasons}")
 
 
 def _untold(agents: Agents, what: str) -> NotInTime:

@@ -65,13 +65,13 @@ class Inventory(BaseModel):
 
     def of(self, kind: Kind) -> dict[str, Body]:
         """Return everything of a kind by its name in lower case."""
-        found: Iterable[Body] = {
+        bodies: Iterable[Body] = {
             "extensions": self.extensions,
             "fluxConfigurations": self.flux_configurations,
             "sourceControlConfigurations": self.source_control_configurations,
             "customLocations": self.custom_locations,
         }[kind]
-        return {str(one["name"]).lower(): one for one in found}
+        return {str(body["name"]).lower(): body for body in bodies}
 
 
 def portable(body: Mapping[str, Any]) -> Body:
@@ -87,19 +87,19 @@ def _asked_for(body: Mapping[str, Any]) -> Body:
 def _inside(value: Any) -> Any:
     if isinstance(value, Mapping):
         return _asked_for(value)
-    return [_inside(one) for one in value] if isinstance(value, list | tuple) else value
+    return [_inside(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def differences(before: Inventory, after: Inventory) -> list[str]:
     """Return what a move changed beside the region: a line for each property."""
-    found = list(_unequal("cluster", _settled(before.cluster), _settled(after.cluster)))
+    lines = list(_unequal("cluster", _settled(before.cluster), _settled(after.cluster)))
     for kind in KINDS:
         old, new = before.of(kind), after.of(kind)
-        found += [f"{kind}/{name} is missing" for name in sorted(old.keys() - new.keys())]
-        found += [f"{kind}/{name} is new" for name in sorted(new.keys() - old.keys())]
+        lines += [f"{kind}/{name} is missing" for name in sorted(old.keys() - new.keys())]
+        lines += [f"{kind}/{name} is new" for name in sorted(new.keys() - old.keys())]
         for name in sorted(old.keys() & new.keys()):
-            found += _unequal(f"{kind}/{name}", _settled(old[name]), _settled(new[name]))
-    return found
+            lines += _unequal(f"{kind}/{name}", _settled(old[name]), _settled(new[name]))
+    return lines
 
 
 # A new connection has a new key, and what Azure sees of the cluster is news at each look.
@@ -125,11 +125,11 @@ _OF_CONNECTION: Final = frozenset(
 
 
 def _settled(body: Mapping[str, Any]) -> Body:
-    kept = {key: value for key, value in portable(body).items() if key not in _OF_REGION}
-    properties = kept.get("properties")
+    settled = {key: value for key, value in portable(body).items() if key not in _OF_REGION}
+    properties = settled.get("properties")
     if isinstance(properties, Mapping):
-        kept["properties"] = {key: value for key, value in properties.items() if key not in _OF_CONNECTION}
-    return kept
+        settled["properties"] = {key: value for key, value in properties.items() if key not in _OF_CONNECTION}
+    return settled
 
 
 def _unequal(path: str, old: Any, new: Any) -> Iterator[str]:

@@ -194,8 +194,3 @@ class Connected:
     warnings: tuple[str, ...] = ()
     agent_errors: tuple[str, ...] = ()
     body: Mapping[str, object] = field(default_factory=dict, repr=False)
-
-
-def short_location(name: str) -> str:
-    """Return a region's name as ARM compares it: `East US` is `eastus`."""
-    return name.replace(" ", "").lower()

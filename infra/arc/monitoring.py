@@ -12,22 +12,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Unpack
+from typing import Any, Final
 
 from infra.arc.azure import Azure
 from infra.arc.bodies import is_within
 from infra.arc.cluster_resources import Body, parse_arm_id
 from infra.arc.errors import ArcError
-from infra.arc.model import short_location
-from infra.arc.patience import Bounds
-
-Collects = Literal["logs", "metrics"]
+from infra.model.azure import CollectedData
+from infra.model.azure_regions import short_location
+from infra.model.work import Work
 
 INSIGHTS: Final = "Microsoft.Insights"
 ASSOCIATIONS: Final = f"{INSIGHTS}/dataCollectionRuleAssociations"
 _VERSION: Final = "2022-06-01"
 _RULE: Final = "dataCollectionRules"
-_ASSOCIATION: Final = "dataCollectionRuleAssociations"
 _REGISTERED: Final = ("Registered", "Registering")
 _RULE_LENGTH: Final = 64
 _ENDPOINT_LENGTH: Final = 44
@@ -52,7 +50,7 @@ class _Workspace:
     description: str
 
 
-_WORKSPACES: Final[Mapping[Collects, _Workspace]] = {
+_WORKSPACES: Final[Mapping[CollectedData, _Workspace]] = {
     "logs": _Workspace(
         "Log Analytics workspace", "2022-10-01", "MSCI", "routes monitoring data to a Log Analytics workspace"
     ),
@@ -80,7 +78,7 @@ class CollectionWanted:
 
     cluster_id: str
     association: str
-    collects: Collects
+    collects: CollectedData
     workspace_id: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -108,22 +106,20 @@ class Collection:
     is_complete: bool
 
 
-def establish(
-    azure: Azure, wanted: CollectionWanted, *, may_register: bool, **bounds: Unpack[Bounds]
-) -> Collection:
+def establish(azure: Azure, wanted: CollectionWanted, *, may_register: bool, work: Work) -> Collection:
     """Make what is missing, and of what stands what is wanted.
 
     Args:
         azure: The cluster's resource group, where rule and endpoint go.
         wanted: What.
         may_register: Whether Microsoft.Insights may be registered where the subscription lacks it.
-        bounds: Of each request.
+        work: Of each request.
 
     Raises:
         ArcError: There is no such workspace, its region has no data collection rules, or the provider isn't
             registered; or Azure refuses.
     """
-    _require_provider(azure, may_register=may_register, **bounds)
+    _require_provider(azure, may_register=may_register, work=work)
     workspace = _workspace(azure, wanted)
     region, cluster = short_location(str(workspace.get("location") or "")), _cluster_name(wanted)
     _require_offered(azure, region, _WORKSPACES[wanted.collects].what)
@@ -131,9 +127,9 @@ def establish(
     endpoint_id = None
     if wanted.collects == "metrics":
         endpoint_id = _id(azure, "dataCollectionEndpoints", _endpoint_name(region, cluster))
-        _put(azure, endpoint_id, _endpoint_body(region, wanted.tags), **bounds)
-    _put(azure, rule_id, _rule_body(wanted, region, endpoint_id), **bounds)
-    _put(azure, wanted.association_id, _association_body(wanted, rule_id), **bounds)
+        _put(azure, endpoint_id, _endpoint_body(region, wanted.tags), work=work)
+    _put(azure, rule_id, _rule_body(wanted, region, endpoint_id), work=work)
+    _put(azure, wanted.association_id, _association_body(wanted, rule_id), work=work)
     return Collection(rule_id, endpoint_id, _key(wanted.collects, workspace), is_complete=True)
 
 
@@ -154,16 +150,19 @@ def observe(azure: Azure, wanted: CollectionWanted, known: Collection) -> Collec
     return Collection(known.rule_id, known.endpoint_id, known.workspace_key, is_complete)
 
 
-def remove(azure: Azure, wanted: CollectionWanted, known: Collection, **bounds: Unpack[Bounds]) -> str:
+def remove(azure: Azure, wanted: CollectionWanted, known: Collection, work: Work) -> str:
     """Remove what was made; return why the rule stays, while it holds for others; empty: it is gone."""
-    azure.delete_resource(wanted.association_id, _VERSION, **bounds)
+    azure.delete_resource(wanted.association_id, _VERSION, work=work)
     if azure.get_resource(known.rule_id, _VERSION) is not None:
         others = azure.list_resources(f"{known.rule_id}/associations", _VERSION)
         if others:
-            return f"{known.rule_id} stays: it holds for {', '.join(sorted(str(one.get('id')) for one in others))}"
-        azure.delete_resource(known.rule_id, _VERSION, **bounds)
+            return (
+                f"{known.rule_id} stays: it holds for "
+                f"{', '.join(sorted(str(other.get('id')) for other in others))}"
+            )
+        azure.delete_resource(known.rule_id, _VERSION, work=work)
     if known.endpoint_id:
-        azure.delete_resource(known.endpoint_id, _VERSION, **bounds)
+        azure.delete_resource(known.endpoint_id, _VERSION, work=work)
     return ""
 
 
@@ -180,7 +179,7 @@ def found_at(azure: Azure, association_id: str) -> tuple[CollectionWanted, Colle
     if rule is None or not (logs or metrics):
         return None
     cluster_id, _, association_name = association_id.rpartition(f"/providers/{ASSOCIATIONS}/")
-    collects: Collects = "metrics" if metrics else "logs"
+    collects: CollectedData = "metrics" if metrics else "logs"
     workspace = str(metrics[0].get("accountResourceId") if metrics else logs[0].get("workspaceResourceId"))
     sources = _inside(_inside(rule, "properties"), "dataSources").get("extensions") or [{}]
     wanted = CollectionWanted(
@@ -198,15 +197,15 @@ def found_at(azure: Azure, association_id: str) -> tuple[CollectionWanted, Colle
 
 def _workspace(azure: Azure, wanted: CollectionWanted) -> Body:
     kind = _WORKSPACES[wanted.collects]
-    found = azure.get_resource(wanted.workspace_id, kind.version)
-    if found is None:
+    workspace = azure.get_resource(wanted.workspace_id, kind.version)
+    if workspace is None:
         raise ArcError(
             "monitor-workspace", f"there is no {kind.what} {wanted.workspace_id}", "make it, or correct the id"
         )
-    return found
+    return workspace
 
 
-def _require_provider(azure: Azure, *, may_register: bool, **bounds: Unpack[Bounds]) -> None:
+def _require_provider(azure: Azure, *, may_register: bool, work: Work) -> None:
     state = azure.provider_state(INSIGHTS)
     if state in _REGISTERED:
         return
@@ -216,7 +215,7 @@ def _require_provider(azure: Azure, *, may_register: bool, **bounds: Unpack[Boun
             f"subscription {azure.scope.subscription_id} hasn't registered {INSIGHTS} ({state or 'unknown'})",
             f"az provider register --namespace {INSIGHTS}, or let azlocal do it (registerProviders: true)",
         )
-    azure.register(INSIGHTS, **bounds)
+    azure.register(INSIGHTS, work=work)
 
 
 def _require_offered(azure: Azure, region: str, what: str) -> None:
@@ -229,14 +228,14 @@ def _require_offered(azure: Azure, region: str, what: str) -> None:
         )
 
 
-def _put(azure: Azure, id: str, body: Body, **bounds: Unpack[Bounds]) -> None:
+def _put(azure: Azure, id: str, body: Body, work: Work) -> None:
     """Make a resource what is wanted; one that is stays untouched, and tags of others stay on it."""
-    found = azure.get_resource(id, _VERSION)
-    if found is not None and is_within(body, found):
+    existing = azure.get_resource(id, _VERSION)
+    if existing is not None and is_within(body, existing):
         return
     if "tags" in body:
-        body = {**body, "tags": {**((found or {}).get("tags") or {}), **body["tags"]}}
-    azure.put_resource(id, _VERSION, body, **bounds)
+        body = {**body, "tags": {**((existing or {}).get("tags") or {}), **body["tags"]}}
+    azure.put_resource(id, _VERSION, body, work=work)
 
 
 def _rule_body(wanted: CollectionWanted, region: str, endpoint_id: str | None) -> Body:
@@ -276,14 +275,14 @@ def _association_body(wanted: CollectionWanted, rule_id: str) -> Body:
     return {"properties": {"dataCollectionRuleId": rule_id, "description": description}}
 
 
-def _rule_name(collects: Collects, region: str, cluster: str) -> str:
+def _rule_name(collects: CollectedData, region: str, cluster: str) -> str:
     name = f"{_WORKSPACES[collects].prefix}-{region}-{cluster}"[:_RULE_LENGTH]
     return name if collects == "logs" else _ending_well(name)
 
 
 def _endpoint_name(region: str, cluster: str) -> str:
     name = f"{_WORKSPACES['metrics'].prefix}-{region}-{cluster}"[:_ENDPOINT_LENGTH]
-    return _ending_well("".join(one for one in name if one.isalnum() or one == "-"))
+    return _ending_well("".join(character for character in name if character.isalnum() or character == "-"))
 
 
 def _ending_well(name: str) -> str:
@@ -302,10 +301,10 @@ def _cluster_name(wanted: CollectionWanted) -> str:
     return parts.name if parts else wanted.cluster_id.rpartition("/")[2]
 
 
-def _key(collects: Collects, workspace: Mapping[str, Any]) -> str | None:
+def _key(collects: CollectedData, workspace: Mapping[str, Any]) -> str | None:
     return str(_inside(workspace, "properties").get("customerId") or "") or None if collects == "logs" else None
 
 
 def _inside(body: Mapping[str, Any] | None, key: str) -> Mapping[str, Any]:
-    found = (body or {}).get(key)
-    return found if isinstance(found, Mapping) else {}
+    inner = (body or {}).get(key)
+    return inner if isinstance(inner, Mapping) else {}

@@ -11,6 +11,7 @@ from infra.arc.agents import NAMESPACE, missing_agents
 from infra.arc.azure import Azure
 from infra.arc.conflicts import EXPIRED, NOT_INSTALLED
 from infra.arc.model import AzureScope, Connected
+from infra.counting import counted
 from infra.errors import UserError
 from infra.kubernetes.api import ClusterApi
 
@@ -27,10 +28,10 @@ def observe(azure: Azure, scope: AzureScope, name: str, cluster_api: ClusterApi 
     body = azure.get_cluster(name, scope=scope)
     if body is None:
         return None
-    found = read(body)
-    agents, said = _agents(cluster_api)
-    warnings = [*said, *warnings_of(found, azure.clock())]
-    return replace(found, agents_ready=agents, warnings=tuple(warnings))
+    connected = read(body)
+    agents, notes = _agents(cluster_api)
+    warnings = [*notes, *warnings_of(connected, azure.clock())]
+    return replace(connected, agents_ready=agents, warnings=tuple(warnings))
 
 
 def read(body: Mapping[str, Any]) -> Connected:
@@ -54,7 +55,8 @@ def read(body: Mapping[str, Any]) -> Connected:
         tenant_id=str(identity.get("tenantId") or ""),
         tags=dict(body.get("tags") or {}),
         agent_errors=tuple(
-            f"{one.get('component') or 'agent'}: {one.get('message')}" for one in profile.get("agentErrors") or []
+            f"{error.get('component') or 'agent'}: {error.get('message')}"
+            for error in profile.get("agentErrors") or []
         ),
         body=dict(body),
     )
@@ -72,16 +74,16 @@ def warnings_of(found: Connected, now: datetime.datetime) -> Iterator[str]:
         return
     yield from _contact(found, now)
     yield from _certificate(found, now)
-    for one in found.agent_errors:
-        yield f"an agent reports: {one}"
+    for error in found.agent_errors:
+        yield f"an agent reports: {error}"
     if found.provisioning_state == "Failed":
         yield "its last change failed in Azure (provisioningState Failed): run `pulumi up` again"
 
 
-def _status(found: Connected) -> Iterator[str]:
-    match found.connectivity_status:
+def _status(connected: Connected) -> Iterator[str]:
+    match connected.connectivity_status:
         case "Offline":
-            since = f" since {_day(found.last_connectivity)}" if found.last_connectivity else ""
+            since = f" since {_day(connected.last_connectivity)}" if connected.last_connectivity else ""
             yield (
                 f"Offline: Azure hasn't heard of its agents{since}; see that they run (kubectl get pods "
                 "--namespace azure-arc) and reach Azure (`azlocal arc check`)"
@@ -93,23 +95,23 @@ def _status(found: Connected) -> Iterator[str]:
             )
         case "Connecting":
             yield "Connecting: Azure hasn't heard of its agents yet"
-        case _ if found.connectivity_status == NOT_INSTALLED:
+        case _ if connected.connectivity_status == NOT_INSTALLED:
             yield "AgentNotInstalled: the resource was made, and no agents yet; `pulumi up` installs them"
 
 
-def _contact(found: Connected, now: datetime.datetime) -> Iterator[str]:
-    if found.last_connectivity is None:
+def _contact(connected: Connected, now: datetime.datetime) -> Iterator[str]:
+    if connected.last_connectivity is None:
         return
-    days = (now - found.last_connectivity) // _DAY
+    days = (now - connected.last_connectivity) // _DAY
     if days >= _BILLING:
         yield f"no contact for {days} days: Azure wants to hear of a cluster every {_BILLING} days, for billing"
     elif days >= _BILLING_SOON:
-        last = _day(found.last_connectivity + _BILLING * _DAY)
-        yield f"no contact for {days} days: Azure wants to hear of it for billing until {last}"
+        last = _day(connected.last_connectivity + _BILLING * _DAY)
+        yield f"no contact for {counted(days, 'day')}: Azure wants to hear of it for billing until {last}"
 
 
-def _certificate(found: Connected, now: datetime.datetime) -> Iterator[str]:
-    expires = found.certificate_expires
+def _certificate(connected: Connected, now: datetime.datetime) -> Iterator[str]:
+    expires = connected.certificate_expires
     if expires is None:
         return
     left, day = (expires - now) // _DAY, _day(expires)
@@ -117,13 +119,13 @@ def _certificate(found: Connected, now: datetime.datetime) -> Iterator[str]:
         yield f"the agents' certificate ran out on {day}: disconnect the cluster and connect it again"
     elif _LIFE - left >= _LATE:
         yield (
-            f"the agents' certificate runs out on {day}, in {left} days, and its renewal, due since day "
-            f"{_RENEWAL}, hasn't worked: let the agents reach Azure before, else it has to be connected anew"
+            f"the agents' certificate runs out on {day}, in {counted(left, 'day')}, and its renewal, due since "
+            f"day {_RENEWAL}, hasn't worked: let the agents reach Azure before, else it has to be connected again"
         )
-    elif _LIFE - left >= _RENEWAL and found.connectivity_status != "Connected":
+    elif _LIFE - left >= _RENEWAL and connected.connectivity_status != "Connected":
         yield (
-            f"the agents' certificate runs out on {day}, in {left} days; agents renew it from day {_RENEWAL}, for "
-            "which they have to reach Azure"
+            f"the agents' certificate runs out on {day}, in {counted(left, 'day')}; agents renew it from day "
+            f"{_RENEWAL}, for which they have to reach Azure"
         )
 
 
@@ -137,17 +139,17 @@ def _agents(api: ClusterApi | None) -> tuple[bool | None, list[str]]:
     if not deployments:
         return False, ["the cluster has no agents: `pulumi up` installs them"]
     lacking = missing_agents(api)
-    return not lacking, [f"agents: {one}" for one in lacking]
+    return not lacking, [f"agents: {lack}" for lack in lacking]
 
 
 def _time(value: Any) -> datetime.datetime | None:
     if not value:
         return None
     try:
-        found = datetime.datetime.fromisoformat(str(value))
+        parsed = datetime.datetime.fromisoformat(str(value))
     except ValueError:
         return None
-    return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=datetime.UTC)
 
 
 def _day(value: datetime.datetime) -> str:

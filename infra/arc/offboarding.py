@@ -17,8 +17,8 @@ from infra.arc.cleanup import remove_definitions, remove_namespaces
 from infra.arc.conflicts import PROVISIONED, require_direct
 from infra.arc.errors import ArcError, AzureUnreachable, Conflict, CredentialError
 from infra.arc.model import AzureScope
-from infra.arc.patience import Patience
-from infra.kubernetes.api import ClusterError, ClusterUnreachable
+from infra.kubernetes.api import ApiError, ClusterError
+from infra.model.work import Work
 
 _CHILD_SECONDS: Final = 600.0
 _CLUSTER_SECONDS: Final = 900.0
@@ -30,7 +30,7 @@ _BY_HAND: Final = (
 
 
 def disconnect(
-    azure: Azure, scope: AzureScope, name: str, kubeconfig: str | None, *, force: bool, patience: Patience
+    azure: Azure, scope: AzureScope, name: str, kubeconfig: str | None, *, force: bool, work: Work
 ) -> tuple[str, ...]:
     """Disconnect a cluster; see `infra.arc.onboarding.disconnect`."""
     identity = ClusterIdentity(scope.subscription_id, scope.resource_group, name)
@@ -42,7 +42,7 @@ def disconnect(
     if agents is not None and is_there:
         _require_own(agents, identity, force=force)
     try:
-        _azure_side(azure, name, identity, lives=is_there, force=force, left=left, patience=patience)
+        _azure_side(azure, name, identity, lives=is_there, force=force, left=left, work=work)
     except (AzureUnreachable, CredentialError) as error:
         if not (force and is_there):
             raise _refused(error, identity, is_there=is_there) from error
@@ -53,7 +53,7 @@ def disconnect(
     if agents is None:
         return ()  # nothing is left of a cluster that is gone
     if is_there:
-        left += cluster_side(agents, azure.environment.suffix, force=force, patience=patience)
+        left += cluster_side(agents, azure.environment.suffix, force=force, work=work)
     return tuple(left)
 
 
@@ -65,8 +65,8 @@ def _answers(agents: Agents, identity: ClusterIdentity, left: list[str], *, forc
     """
     try:
         agents.api.get("/api/v1/namespaces/kube-system")
-    except (ClusterUnreachable, ClusterError) as error:
-        if isinstance(error, ClusterError) and not force:
+    except ClusterError as error:
+        if isinstance(error, ApiError) and not force:
             raise
         left.append(
             f"the cluster doesn't answer or let us in ({error}); if it comes back, its agents of {identity} still "
@@ -78,14 +78,14 @@ def _answers(agents: Agents, identity: ClusterIdentity, left: list[str], *, forc
 
 def _require_own(agents: Agents, identity: ClusterIdentity, *, force: bool) -> None:
     """Refuse to remove agents that speak as somebody else; `force` is for agents whose owner nothing tells."""
-    found = agents.identity()
-    if found is not None and found.key != identity.key:
+    owner = agents.identity()
+    if owner is not None and owner.key != identity.key:
         raise Conflict(
             "connected-elsewhere",
-            f"the cluster's agents speak as {found}, not as {identity}: nothing was removed",
+            f"the cluster's agents speak as {owner}, not as {identity}: nothing was removed",
             "check whose kubeconfig that is",
         )
-    if found is None and not force and agents.release(Patience()) is not None and agents.key_pair() is None:
+    if owner is None and not force and agents.release(Work()) is not None and agents.key_pair() is None:
         raise Conflict(
             "agents-half-removed",
             f"ConfigMap {NAMESPACE}/azure-clusterconfig, which says whose the agents are, isn't there",
@@ -101,7 +101,7 @@ def _azure_side(
     lives: bool,
     force: bool,
     left: list[str],
-    patience: Patience,
+    work: Work,
 ) -> None:
     """Delete what stands on the cluster's resource, then the resource."""
     body = azure.get_cluster(name)
@@ -112,12 +112,12 @@ def _azure_side(
     status = (body.get("properties") or {}).get("connectivityStatus")
     # Only agents that Azure hears of can take an extension off the cluster.
     by_agents = lives and status == "Connected"
-    delete_children(azure, name, by_agents=by_agents, force=force, left=left, patience=patience)
-    azure.delete_cluster(name, force=force, **patience.within(_CLUSTER_SECONDS).bounds)
+    delete_children(azure, name, by_agents=by_agents, force=force, left=left, work=work)
+    azure.delete_cluster(name, force=force, work=work.within(_CLUSTER_SECONDS))
 
 
 def delete_children(
-    azure: Azure, cluster: str, *, by_agents: bool, force: bool, left: list[str], patience: Patience
+    azure: Azure, cluster: str, *, by_agents: bool, force: bool, left: list[str], work: Work
 ) -> None:
     """Delete Flux configurations, extensions and custom locations of a cluster.
 
@@ -127,22 +127,22 @@ def delete_children(
         by_agents: Whether agents take them off the cluster; else only Azure forgets them.
         force: Whether Azure is to forget one that agents don't take off.
         left: What stays on the cluster is added here.
-        patience: Of all of them.
+        work: Of all of them.
     """
-    for one in azure.list_flux_configurations(cluster):
-        name = str(one["name"])
+    for configuration in azure.list_flux_configurations(cluster):
+        name = str(configuration["name"])
 
         def delete_flux(forced: bool, name: str = name) -> None:
-            azure.delete_flux_configuration(cluster, name, force=forced, **patience.within(_CHILD_SECONDS).bounds)
+            azure.delete_flux_configuration(cluster, name, force=forced, work=work.within(_CHILD_SECONDS))
 
         _delete_child(f"Flux configuration {name}", delete_flux, by_agents=by_agents, force=force, left=left)
-    for one in azure.list_custom_locations(cluster):
-        azure.delete_custom_location(str(one["name"]), **patience.within(_CHILD_SECONDS).bounds)
-    for one in sorted(azure.list_extensions(cluster), key=_goes_last):
-        name = str(one["name"])
+    for location in azure.list_custom_locations(cluster):
+        azure.delete_custom_location(str(location["name"]), work=work.within(_CHILD_SECONDS))
+    for extension in sorted(azure.list_extensions(cluster), key=_goes_last):
+        name = str(extension["name"])
 
         def delete_extension(forced: bool, name: str = name) -> None:
-            azure.delete_extension(cluster, name, force=forced, **patience.within(_CHILD_SECONDS).bounds)
+            azure.delete_extension(cluster, name, force=forced, work=work.within(_CHILD_SECONDS))
 
         _delete_child(f"extension {name}", delete_extension, by_agents=by_agents, force=force, left=left)
 
@@ -170,20 +170,20 @@ def _delete_child(
         left.append(f"{what}: its workloads stay on the cluster, since no agents were there to remove them")
 
 
-def cluster_side(agents: Agents, suffix: str, *, force: bool, patience: Patience) -> list[str]:
+def cluster_side(agents: Agents, suffix: str, *, force: bool, work: Work) -> list[str]:
     """Remove the agents; return what stays, with the reason."""
-    release = agents.release(patience)
+    release = agents.release(work)
     if release is not None:
-        agents.settle(release, patience)
+        agents.settle(release, work)
         try:
-            agents.uninstall(release, hooks=not force, patience=patience)
+            agents.uninstall(release, hooks=not force, work=work)
         except ArcError:
             if force:
                 raise
             # Hooks need agents that work, and these have just lost their resource.
-            agents.uninstall(release, hooks=False, patience=patience)
-    remove_definitions(agents.api, suffix, patience)
-    return remove_namespaces(agents.api, patience)
+            agents.uninstall(release, hooks=False, work=work)
+    remove_definitions(agents.api, suffix, work)
+    return remove_namespaces(agents.api, work)
 
 
 def _refused(error: ArcError, identity: ClusterIdentity, *, is_there: bool) -> ArcError:

@@ -15,7 +15,6 @@ What changing an input means (`replaced`, `update`); the rules are Azure's (fact
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Unpack
 
 from infra.arc import diagnosis, observation, offboarding, prechecks
 from infra.arc.agents import Agents, ClusterIdentity
@@ -36,11 +35,11 @@ from infra.arc.model import (
     Onboarding,
     Problem,
     Proxy,
-    short_location,
 )
-from infra.arc.patience import Bounds, Patience
 from infra.arc.transport import applied
 from infra.kubernetes.api import ClusterApi
+from infra.model.azure_regions import short_location
+from infra.model.work import Work
 
 __all__ = [
     "AzureRbac",
@@ -74,10 +73,10 @@ def precheck(azure: Azure, wanted: Onboarding, cluster_api: ClusterApi | None) -
         wanted: How.
         cluster_api: The cluster; None where there is none yet (a preview): only Azure is asked.
     """
-    return prechecks.find_problems(azure, wanted, cluster_api, Patience().within(_PRECHECK_SECONDS))
+    return prechecks.find_problems(azure, wanted, cluster_api, Work().within(_PRECHECK_SECONDS))
 
 
-def connect(azure: Azure, wanted: Onboarding, **bounds: Unpack[Bounds]) -> Connected:
+def connect(azure: Azure, wanted: Onboarding, work: Work) -> Connected:
     """Connect a cluster, or go on where an interrupted run left off, or adopt a connection that stands.
 
     Returns when all agents are available and ARM says Connected.
@@ -85,37 +84,36 @@ def connect(azure: Azure, wanted: Onboarding, **bounds: Unpack[Bounds]) -> Conne
     Args:
         azure: Where.
         wanted: How.
-        bounds: Each step has its own limit within them.
+        work: Each step has its own limit within it.
 
     Raises:
         Unready: A precheck failed; nothing was made.
         Conflict: Something else is in the way, which is named.
         NotInTime: A step took too long; says which, what is missing, and why.
         ArcError: Azure refuses.
-        ClusterUnreachable, ClusterError: The cluster doesn't answer, or refuses.
+        ClusterError: The cluster doesn't answer, or refuses.
         Interrupted: It was cancelled.
     """
-    patience = Patience(**bounds)
-    with applied(patience):
-        return _connected(azure, wanted, Agents(wanted.kubeconfig), patience)
+    with applied(work):
+        return _connected(azure, wanted, Agents(wanted.kubeconfig), work)
 
 
-def _connected(azure: Azure, wanted: Onboarding, agents: Agents, patience: Patience) -> Connected:
+def _connected(azure: Azure, wanted: Onboarding, agents: Agents, work: Work) -> Connected:
     require_direct(agents.api.server, wanted.id)
-    _require_ready(azure, wanted, agents.api, patience)
+    _require_ready(azure, wanted, agents.api, work)
     suffix = wanted.environment.suffix
-    await_terminating(agents.api, suffix, patience)
-    standing = look_around(azure, wanted, agents, patience)
+    await_terminating(agents.api, suffix, work)
+    standing = look_around(azure, wanted, agents, work)
     decision = decide(standing, target_of(wanted))
-    patience.status(decision.why)
+    work.status(decision.why)
     if decision.action != "adopt":
-        _require_reachable(wanted, agents.api, patience)
+        _require_reachable(wanted, agents.api, work)
     if decision.clean:
-        _clean(agents, suffix, patience)
+        _clean(agents, suffix, work)
     azure.ensure_resource_group(wanted.location, {})
-    body = _put_linked(azure, wanted, None, _public_key(agents, decision, standing), patience)
-    install_agents(azure, wanted, agents, body, patience)
-    return wait_until_connected(azure, wanted, agents, patience)
+    body = _put_linked(azure, wanted, None, _public_key(agents, decision, standing), work)
+    install_agents(azure, wanted, agents, body, work)
+    return wait_until_connected(azure, wanted, agents, work)
 
 
 def observe(azure: Azure, scope: AzureScope, name: str, cluster_api: ClusterApi | None) -> Connected | None:
@@ -143,28 +141,27 @@ def replaced(old: Onboarding, new: Onboarding) -> list[str]:
     return [name for name, is_changed in changes.items() if is_changed]
 
 
-def update(azure: Azure, old: Onboarding, wanted: Onboarding, **bounds: Unpack[Bounds]) -> Connected:
+def update(azure: Azure, old: Onboarding, wanted: Onboarding, work: Work) -> Connected:
     """Make of a connection what is wanted now; safe to repeat after an interruption.
 
     Raises:
         As `connect`.
     """
-    patience = Patience(**bounds)
-    with applied(patience):
-        return _updated(azure, old, wanted, Agents(wanted.kubeconfig), patience)
+    with applied(work):
+        return _updated(azure, old, wanted, Agents(wanted.kubeconfig), work)
 
 
-def _updated(azure: Azure, old: Onboarding, wanted: Onboarding, agents: Agents, patience: Patience) -> Connected:
-    found = azure.get_cluster(wanted.name)
-    if found is None:
-        raise ArcError("gone", f"{wanted.id} no longer exists", "pulumi refresh, then pulumi up connects it anew")
+def _updated(azure: Azure, old: Onboarding, wanted: Onboarding, agents: Agents, work: Work) -> Connected:
+    cluster = azure.get_cluster(wanted.name)
+    if cluster is None:
+        raise ArcError("gone", f"{wanted.id} no longer exists", "pulumi refresh, then pulumi up connects it again")
     _require_own(agents, wanted)
-    if patch_body(old) != patch_body(wanted) or not is_within(patch_body(wanted), found):
-        found = azure.patch_cluster(wanted.name, patch_body(wanted), **patience.within(_PUT_SECONDS).bounds)
-    key = str(found["properties"].get("agentPublicKeyCertificate") or "")
-    body = _put_linked(azure, wanted, old, key, patience)
-    install_agents(azure, wanted, agents, body, patience)
-    return wait_until_connected(azure, wanted, agents, patience)
+    if patch_body(old) != patch_body(wanted) or not is_within(patch_body(wanted), cluster):
+        cluster = azure.patch_cluster(wanted.name, patch_body(wanted), work=work.within(_PUT_SECONDS))
+    key = str(cluster["properties"].get("agentPublicKeyCertificate") or "")
+    body = _put_linked(azure, wanted, old, key, work)
+    install_agents(azure, wanted, agents, body, work)
+    return wait_until_connected(azure, wanted, agents, work)
 
 
 def disconnect(
@@ -174,7 +171,7 @@ def disconnect(
     kubeconfig: str | None,
     *,
     force: bool = False,
-    **bounds: Unpack[Bounds],
+    work: Work,
 ) -> tuple[str, ...]:
     """Take a connection away on both sides, so that the cluster can be connected again under the same name.
 
@@ -187,7 +184,7 @@ def disconnect(
         name: Its name.
         kubeconfig: Of the cluster; None: the cluster is gone for good, Azure's side is all there is.
         force: Go on where a side doesn't answer or agents don't do their part.
-        bounds: Of all steps together.
+        work: Of all steps together.
 
     Returns:
         What was left behind, one text each, with how to remove it. Empty when all is gone.
@@ -198,9 +195,8 @@ def disconnect(
         ArcError: Azure refuses.
         Interrupted: It was cancelled.
     """
-    patience = Patience(**bounds)
-    with applied(patience):
-        return offboarding.disconnect(azure, scope, name, kubeconfig, force=force, patience=patience)
+    with applied(work):
+        return offboarding.disconnect(azure, scope, name, kubeconfig, force=force, work=work)
 
 
 def target_of(wanted: Onboarding) -> ClusterIdentity:
@@ -208,9 +204,9 @@ def target_of(wanted: Onboarding) -> ClusterIdentity:
     return ClusterIdentity(wanted.scope.subscription_id, wanted.scope.resource_group, wanted.name)
 
 
-def look_around(azure: Azure, wanted: Onboarding, agents: Agents, patience: Patience) -> Standing:
+def look_around(azure: Azure, wanted: Onboarding, agents: Agents, work: Work) -> Standing:
     """Return what stands on the cluster and in Azure already."""
-    release, identity, pair = agents.release(patience), agents.identity(), agents.key_pair()
+    release, identity, pair = agents.release(work), agents.identity(), agents.key_pair()
     existing = Existing.of(azure.get_cluster(wanted.name))
     named, hidden = existing, ""
     if identity is not None and identity.key != target_of(wanted).key:
@@ -235,19 +231,19 @@ def _named(azure: Azure, identity: ClusterIdentity) -> tuple[Existing | None, st
         return None, error.message
 
 
-def _require_ready(azure: Azure, wanted: Onboarding, api: ClusterApi, patience: Patience) -> None:
-    patience.status("checking what has to hold before a cluster is connected")
-    _refuse(wanted, prechecks.find_problems(azure, wanted, api, patience.within(_PRECHECK_SECONDS)), patience)
+def _require_ready(azure: Azure, wanted: Onboarding, api: ClusterApi, work: Work) -> None:
+    work.status("checking what has to hold before a cluster is connected")
+    _refuse(wanted, prechecks.find_problems(azure, wanted, api, work.within(_PRECHECK_SECONDS)), work)
 
 
-def _require_reachable(wanted: Onboarding, api: ClusterApi, patience: Patience) -> None:
-    _refuse(wanted, diagnosis.diagnose(api, wanted, patience), patience)
+def _require_reachable(wanted: Onboarding, api: ClusterApi, work: Work) -> None:
+    _refuse(wanted, diagnosis.diagnose(api, wanted, work), work)
 
 
-def _refuse(wanted: Onboarding, found: list[Problem], patience: Patience) -> None:
-    errors = [str(one) for one in found if one.severity == "error"]
-    for one in found:
-        patience.status(str(one))
+def _refuse(wanted: Onboarding, problems: list[Problem], work: Work) -> None:
+    errors = [str(problem) for problem in problems if problem.severity == "error"]
+    for problem in problems:
+        work.status(str(problem))
     if errors:
         raise Unready(f"{wanted.name} can't be connected to Azure Arc; nothing was made:", errors)
 
@@ -277,38 +273,38 @@ def _public_key(agents: Agents, decision: Decision, standing: Standing) -> str:
 
 
 def _put_linked(
-    azure: Azure, wanted: Onboarding, old: Onboarding | None, public_key: str, patience: Patience
+    azure: Azure, wanted: Onboarding, old: Onboarding | None, public_key: str, work: Work
 ) -> dict[str, object]:
     """Make the resource in Azure what is wanted, with its Arc gateway: linked before it is switched on."""
-    gateway, bounds = wanted.features.gateway_id, patience.within(_PUT_SECONDS).bounds
+    gateway, within = wanted.features.gateway_id, work.within(_PUT_SECONDS)
     before = old.features.gateway_id if old is not None else None
     if gateway and gateway != before:
         if azure.get_cluster(wanted.name) is None:
             plain = replace(wanted, features=replace(wanted.features, gateway_id=None))
-            _put(azure, plain, public_key, patience)
-        azure.link_gateway(wanted.name, gateway, **bounds)
+            _put(azure, plain, public_key, work)
+        azure.link_gateway(wanted.name, gateway, work=within)
     elif before and not gateway:
-        azure.link_gateway(wanted.name, None, **bounds)
-    return _put(azure, wanted, public_key, patience)
+        azure.link_gateway(wanted.name, None, work=within)
+    return _put(azure, wanted, public_key, work)
 
 
-def _put(azure: Azure, wanted: Onboarding, public_key: str, patience: Patience) -> dict[str, object]:
+def _put(azure: Azure, wanted: Onboarding, public_key: str, work: Work) -> dict[str, object]:
     """Make the resource in Azure what is wanted; one that is stays untouched."""
-    body, found = cluster_body(wanted, public_key), azure.get_cluster(wanted.name)
-    state = str(((found or {}).get("properties") or {}).get("provisioningState"))
-    if found is not None and state == "Succeeded" and is_within(body, found):
-        return found
-    return azure.put_cluster(wanted.name, body, **patience.within(_PUT_SECONDS).bounds)
+    body, existing = cluster_body(wanted, public_key), azure.get_cluster(wanted.name)
+    state = str(((existing or {}).get("properties") or {}).get("provisioningState"))
+    if existing is not None and state == "Succeeded" and is_within(body, existing):
+        return existing
+    return azure.put_cluster(wanted.name, body, work=work.within(_PUT_SECONDS))
 
 
-def _clean(agents: Agents, suffix: str, patience: Patience) -> None:
+def _clean(agents: Agents, suffix: str, work: Work) -> None:
     """Remove what stale agents left: their release, Arc's own custom resources, their namespaces."""
-    release = agents.release(patience)
+    release = agents.release(work)
     if release is not None:
-        agents.uninstall(release, hooks=False, patience=patience)
-    remove_definitions(agents.api, suffix, patience)
+        agents.uninstall(release, hooks=False, work=work)
+    remove_definitions(agents.api, suffix, work)
     if release is None:
         return  # a key that an interrupted run made stays
-    left = remove_namespaces(agents.api, patience)
+    left = remove_namespaces(agents.api, work)
     if left:
         raise Conflict("namespace-terminating", "; ".join(left), "remove what holds it, and run again")

@@ -23,9 +23,11 @@ from infra.arc.charts import check_version, minor_of, parse_chart
 from infra.arc.cluster_checks import ClusterFacts, cluster_problems
 from infra.arc.data_plane import REGISTRY_VARIABLE, DataPlane
 from infra.arc.errors import ArcError, CredentialError
-from infra.arc.model import Onboarding, Problem, Severity, short_location
-from infra.arc.patience import Patience
-from infra.kubernetes.api import ClusterApi, ClusterError, ClusterUnreachable
+from infra.arc.model import Onboarding, Problem, Severity
+from infra.counting import counted
+from infra.kubernetes.api import ApiError, ClusterApi, ClusterUnreachable
+from infra.model.azure_regions import short_location
+from infra.model.work import Work
 
 _REGISTERED: Final = ("Registered", "Registering")
 _MANAGED: Final = ".azmk8s.io"
@@ -36,19 +38,17 @@ _SUPPORTED_BACK: Final = 2
 _PRIVATE_LINK_VERSION: Final = "2024-07-10"
 
 
-def find_problems(
-    azure: Azure, wanted: Onboarding, cluster_api: ClusterApi | None, patience: Patience
-) -> list[Problem]:
+def find_problems(azure: Azure, wanted: Onboarding, cluster_api: ClusterApi | None, work: Work) -> list[Problem]:
     """Return every problem; see `infra.arc.onboarding.precheck`."""
-    found = [*_settings(wanted)]
-    azure_side = list(_azure(azure, wanted, patience))
-    found += azure_side
+    problems = [*_settings(wanted)]
+    azure_side = list(_azure(azure, wanted, work))
+    problems += azure_side
     if cluster_api is not None:
         now = None
-        if not any(one.rule in _NO_AZURE for one in azure_side) and not azure.environment.is_emulator:
+        if not any(problem.rule in _NO_AZURE for problem in azure_side) and not azure.environment.is_emulator:
             now = azure.clock()
-        found += _cluster(cluster_api, wanted, now)
-    return found
+        problems += _cluster(cluster_api, wanted, now)
+    return problems
 
 
 _NO_AZURE: Final = ("credential", "subscription", "azure-unreachable")
@@ -92,7 +92,7 @@ def _settings(wanted: Onboarding) -> Iterator[Problem]:
             yield _problem(error)
 
 
-def _azure(azure: Azure, wanted: Onboarding, patience: Patience) -> Iterator[Problem]:
+def _azure(azure: Azure, wanted: Onboarding, work: Work) -> Iterator[Problem]:
     try:
         azure.credential.get_token(azure.environment.token_scope)
         subscription = azure.subscription()
@@ -111,12 +111,12 @@ def _azure(azure: Azure, wanted: Onboarding, patience: Patience) -> Iterator[Pro
         )
     for check in (_providers, _location, _group, _private_link, _gateway, _clock, _data_plane):
         try:
-            yield from check(azure, wanted, patience)
+            yield from check(azure, wanted, work)
         except ArcError as error:
             yield _problem(error)
 
 
-def _providers(azure: Azure, wanted: Onboarding, patience: Patience) -> Iterator[Problem]:
+def _providers(azure: Azure, wanted: Onboarding, work: Work) -> Iterator[Problem]:
     features = wanted.features
     needed: dict[str, Severity] = {
         KUBERNETES: "error",
@@ -132,7 +132,7 @@ def _providers(azure: Azure, wanted: Onboarding, patience: Patience) -> Iterator
         if state in _REGISTERED:
             continue
         if wanted.register_providers:
-            azure.register(namespace, **patience.bounds)
+            azure.register(namespace, work=work)
             continue
         yield Problem(
             "provider-not-registered",
@@ -142,7 +142,7 @@ def _providers(azure: Azure, wanted: Onboarding, patience: Patience) -> Iterator
         )
 
 
-def _location(azure: Azure, wanted: Onboarding, _: Patience) -> Iterator[Problem]:
+def _location(azure: Azure, wanted: Onboarding, _: Work) -> Iterator[Problem]:
     offered = azure.locations(KUBERNETES, "connectedClusters")
     if offered and short_location(wanted.location) not in offered:
         yield Problem(
@@ -152,10 +152,10 @@ def _location(azure: Azure, wanted: Onboarding, _: Patience) -> Iterator[Problem
         )
 
 
-def _group(azure: Azure, wanted: Onboarding, _: Patience) -> Iterator[Problem]:
+def _group(azure: Azure, wanted: Onboarding, _: Work) -> Iterator[Problem]:
     """Check that the resource group can be read, or made; one that isn't there is made."""
-    found = azure.resource_group()
-    state = str(((found or {}).get("properties") or {}).get("provisioningState") or "Succeeded")
+    group = azure.resource_group()
+    state = str(((group or {}).get("properties") or {}).get("provisioningState") or "Succeeded")
     if state == "Deleting":
         yield Problem(
             "resource-group",
@@ -164,7 +164,7 @@ def _group(azure: Azure, wanted: Onboarding, _: Patience) -> Iterator[Problem]:
         )
 
 
-def _private_link(azure: Azure, wanted: Onboarding, _: Patience) -> Iterator[Problem]:
+def _private_link(azure: Azure, wanted: Onboarding, _: Work) -> Iterator[Problem]:
     id = wanted.features.private_link_scope_id
     if not id:
         return
@@ -179,13 +179,13 @@ def _private_link(azure: Azure, wanted: Onboarding, _: Patience) -> Iterator[Pro
         )
 
 
-def _gateway(azure: Azure, wanted: Onboarding, _: Patience) -> Iterator[Problem]:
+def _gateway(azure: Azure, wanted: Onboarding, _: Work) -> Iterator[Problem]:
     id = wanted.features.gateway_id
     if id and azure.get_resource(id, GATEWAY_VERSION) is None:
         yield Problem("gateway", f"there is no Arc gateway {id}", "make it, or correct the id")
 
 
-def _clock(azure: Azure, _: Onboarding, __: Patience) -> Iterator[Problem]:
+def _clock(azure: Azure, _: Onboarding, __: Work) -> Iterator[Problem]:
     if azure.environment.is_emulator:
         return  # its clock can be advanced
     ahead = datetime.datetime.now(datetime.UTC) - azure.clock()
@@ -193,17 +193,18 @@ def _clock(azure: Azure, _: Onboarding, __: Patience) -> Iterator[Problem]:
         minutes = round(ahead.total_seconds() / 60)
         yield Problem(
             "clock",
-            f"this machine's clock is {abs(minutes)} minutes {'ahead of' if minutes > 0 else 'behind'} Azure's",
+            f"this machine's clock is {counted(abs(minutes), 'minute')} "
+            f"{'ahead of' if minutes > 0 else 'behind'} Azure's",
             "let it keep time (NTP)",
         )
 
 
-def _data_plane(azure: Azure, wanted: Onboarding, patience: Patience) -> Iterator[Problem]:
+def _data_plane(azure: Azure, wanted: Onboarding, work: Work) -> Iterator[Problem]:
     if os.environ.get(REGISTRY_VARIABLE):
         return  # it isn't asked
     plane = DataPlane(azure.environment, short_location(wanted.location), azure.credential)
-    plane.check_health(patience)
-    newest = minor_of(parse_chart(plane.latest_chart(wanted.release_train, patience)).version)
+    plane.check_health(work)
+    newest = minor_of(parse_chart(plane.latest_chart(wanted.release_train, work)).version)
     pinned = minor_of(wanted.agent_version or "")
     if newest and pinned and pinned < (newest[0], newest[1] - _SUPPORTED_BACK):
         yield Problem(
@@ -222,7 +223,7 @@ def _cluster(api: ClusterApi, wanted: Onboarding, now: datetime.datetime | None)
         return cluster_problems(cluster_facts(api, now), wanted)
     except ClusterUnreachable as error:
         return [Problem("cluster-unreachable", str(error), "check the kubeconfig and the way to the API server")]
-    except ClusterError as error:
+    except ApiError as error:
         # Who may not even look is no administrator.
         return [Problem("cluster-admin", str(error), "use a kubeconfig of an administrator (cluster-admin)")]
 
@@ -231,7 +232,7 @@ def cluster_facts(api: ClusterApi, now: datetime.datetime | None) -> ClusterFact
     """Ask a cluster what there is to know of it before agents come.
 
     Raises:
-        ClusterError, ClusterUnreachable: It refuses, or doesn't answer.
+        ClusterError: It refuses, or doesn't answer.
     """
     return ClusterFacts(
         version=str(api.get("/version")["gitVersion"]).removeprefix("v"),
@@ -250,8 +251,8 @@ def _is_admin(api: ClusterApi) -> bool:
         "kind": "SelfSubjectAccessReview",
         "spec": {"resourceAttributes": attributes},
     }
-    said = json.loads(api.send("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review))
-    return bool((said.get("status") or {}).get("allowed"))
+    answer = json.loads(api.send("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review))
+    return bool((answer.get("status") or {}).get("allowed"))
 
 
 def _problem(error: ArcError) -> Problem:

@@ -12,7 +12,9 @@ from typing import Any, Final
 from azure.core.pipeline import policies
 from azure.core.pipeline.transport._requests_basic import RequestsTransport
 
-from infra.arc.patience import Patience
+from infra.arc.errors import NotInTime
+from infra.errors import DeadlineExceeded
+from infra.model.work import Work
 
 # What goes wrong is raised, in our words; without a handler Python would print the clients' warnings as well.
 logging.getLogger("azure").addHandler(logging.NullHandler())
@@ -25,23 +27,29 @@ _LONGEST_BACKOFF: Final = 15
 _USER_AGENT: Final = "azlocal"
 
 # The clients' own waits (between retries, and between polls of an operation) are the transport's, which hears
-# nothing of what is waited for: each call puts its patience here.
-_PATIENCE: ContextVar[Patience | None] = ContextVar("patience", default=None)
+# nothing of what is waited for: each call puts its work here.
+_WORK: ContextVar[Work | None] = ContextVar("work", default=None)
 
 
 @contextmanager
-def applied(patience: Patience | None) -> Iterator[None]:
-    """Bound every wait of Azure clients within, in this thread."""
-    token = _PATIENCE.set(patience)
+def applied(work: Work | None) -> Iterator[None]:
+    """Bound every wait of Azure clients within, in this thread.
+
+    Raises:
+        NotInTime: The time is over.
+    """
+    token = _WORK.set(work)
     try:
         yield
+    except DeadlineExceeded as error:
+        raise NotInTime("timeout", str(error)) from error
     finally:
-        _PATIENCE.reset(token)
+        _WORK.reset(token)
 
 
-def current(seconds: float) -> Patience:
-    """Return the patience of whoever calls within `applied`, for a request that may take so long at most."""
-    return (_PATIENCE.get() or Patience()).within(seconds)
+def current(seconds: float) -> Work:
+    """Return the work of whoever calls within `applied`, for a request that may take so long at most."""
+    return (_WORK.get() or Work()).within(seconds)
 
 
 class Transport(RequestsTransport):
@@ -49,7 +57,9 @@ class Transport(RequestsTransport):
 
     def sleep(self, duration: float) -> None:
         """Wait between two requests."""
-        (_PATIENCE.get() or Patience()).pause(duration, "waiting for Azure")
+        work = _WORK.get() or Work()
+        work.check("waiting for Azure")
+        work.wait(duration, "waiting for Azure")
 
 
 def transport(ca_file: Path | None) -> Transport:

@@ -45,9 +45,9 @@ def find_cause(snapshot: Snapshot, last_words: Callable[[str], str]) -> Cause | 
         last_words: Returns the end of a pod's log; only called where the objects don't tell.
     """
     for search in (_images, _scheduling, _security, _certificates):
-        found = next(search(snapshot), None)
-        if found is not None:
-            return found
+        cause = next(search(snapshot), None)
+        if cause is not None:
+            return cause
     return next(_logs(snapshot, last_words), None)
 
 
@@ -64,7 +64,7 @@ def _images(snapshot: Snapshot) -> Iterator[Cause]:
 
 def _scheduling(snapshot: Snapshot) -> Iterator[Cause]:
     for pod in snapshot.pods:
-        conditions = {one["type"]: one for one in pod.get("status", {}).get("conditions", [])}
+        conditions = {condition["type"]: condition for condition in pod.get("status", {}).get("conditions", [])}
         scheduled = conditions.get("PodScheduled", {})
         if scheduled.get("status") == "False":
             yield Cause(
@@ -134,14 +134,14 @@ def _logs(snapshot: Snapshot, last_words: Callable[[str], str]) -> Iterator[Caus
 def _containers(snapshot: Snapshot) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for pod in snapshot.pods:
         status = pod.get("status", {})
-        for one in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
-            yield pod["metadata"]["name"], one
+        for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
+            yield pod["metadata"]["name"], container
 
 
 def _unready(snapshot: Snapshot) -> list[str]:
-    found = {pod: True for pod, container in _containers(snapshot) if not container.get("ready")}
-    return list(found)
+    unready = {pod: True for pod, container in _containers(snapshot) if not container.get("ready")}
+    return list(unready)
 
 
 def _messages(snapshot: Snapshot, reason: str) -> list[str]:
-    return [str(one.get("message")) for one in snapshot.events if one.get("reason") == reason]
+    return [str(event.get("message")) for event in snapshot.events if event.get("reason") == reason]

@@ -18,16 +18,15 @@ from pulumi_kubernetes.storage.v1 import StorageClass
 
 from infra.components.node_image import BundleFiles
 from infra.kubernetes.values import merged
-from infra.topology import Cluster
-
-SYSTEM = "kube-system"
-METALLB = "metallb-system"
-STORAGE = "local-path-storage"
+from infra.model.add_ons import METALLB, STORAGE, SYSTEM
+from infra.plan.addresses.numbers import range_text
+from infra.plan.topology import Cluster
+from infra.resources.arguments import GeneratedSecretArgs
 
 RELEASES = {"calico": SYSTEM, "metallb": METALLB, "local-path-provisioner": STORAGE}
 """Helm releases by name, each with its namespace."""
 
-METALLB_SECRET = {"namespace": METALLB, "name": "metallb-memberlist", "key": "secretkey"}
+METALLB_SECRET: GeneratedSecretArgs = {"namespace": METALLB, "name": "metallb-memberlist", "key": "secretkey"}
 """What speakers can't start without. MetalLB's controller makes it later, and keeps one that is there."""
 
 PROVISIONER = "rancher.io/local-path"
@@ -42,13 +41,11 @@ class AddOns(pulumi.ComponentResource):
 
     Attributes:
         releases: By add-on.
-        namespaces: Whose workloads make the cluster whole.
         generated_secrets: What workloads can't start without, and nobody brings.
     """
 
     releases: Mapping[str, Release]
-    namespaces: tuple[str, ...]
-    generated_secrets: tuple[Mapping[str, str], ...]
+    generated_secrets: tuple[GeneratedSecretArgs, ...]
 
     def __init__(
         self, name: str, cluster: Cluster, bundle: BundleFiles, child: OptionsFor, opts: pulumi.ResourceOptions
@@ -83,7 +80,7 @@ class AddOns(pulumi.ComponentResource):
             kind="IPPool",
             metadata=ObjectMetaArgs(name="default-ipv4-ippool"),
             spec={
-                "cidr": cluster.pod_cidr,
+                "cidr": str(cluster.pod_cidr),
                 "vxlanMode": "Always",
                 "ipipMode": "Never",
                 "natOutgoing": True,
@@ -114,7 +111,6 @@ class AddOns(pulumi.ComponentResource):
             volume_binding_mode="WaitForFirstConsumer",
         )
         self.releases = {"calico": calico, **metallb, "local-path-provisioner": storage}
-        self.namespaces = (SYSTEM, *((METALLB,) if metallb else ()), STORAGE)
         self.generated_secrets = (METALLB_SECRET,) if metallb else ()
         self.register_outputs({})
 
@@ -145,7 +141,7 @@ class LoadBalancerPool(pulumi.ComponentResource):
         """Declare the pool and its advertisement; MetalLB's webhook has to answer before."""
         super().__init__("azlocal:infra:LoadBalancerPool", f"{name}-load-balancer", None, opts)
         metadata = ObjectMetaArgs(name="azlocal", namespace=METALLB)
-        addresses = [one if "-" in one else f"{one}/32" for one in cluster.load_balancer_ranges]
+        addresses = [range_text(span) + ("/32" if len(span) == 1 else "") for span in cluster.load_balancer_ranges]
         pool = CustomResource(
             f"{name}-address-pool",
             opts=child(self),

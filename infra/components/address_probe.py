@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 import pulumi
 
-from infra.address_probes import Probe
 from infra.components.physical_host import PhysicalHost
+from infra.plan.address_probes import Probe
 from infra.resources.declared import AddressProbe
 
 
@@ -25,13 +25,15 @@ def declare_probes(
     return {
         probe.network.libvirt_name: AddressProbe(
             f"{probe.network.libvirt_name}-addresses",
+            {
+                "instance": instance,
+                "connection": hosts[probe.network.host].host.connection,
+                "network": hosts[probe.network.host].networks[probe.network.libvirt_name].name,
+                "bridge": probe.network.bridge,
+                "addresses": probe.addresses,
+                "own_macs": list(probe.own_macs),
+            },
             pulumi.ResourceOptions(parent=parent),
-            instance=instance,
-            connection=hosts[probe.network.host].host.connection,
-            network=hosts[probe.network.host].networks[probe.network.libvirt_name].name,
-            bridge=probe.network.bridge,
-            addresses=probe.addresses,
-            own_macs=list(probe.own_macs),
         )
         for probe in probes
     }

@@ -6,13 +6,13 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pulumi
 
-from infra.arc_topology import Arc
-from infra.arc_topology import ConnectedCluster as ConnectedClusterTopology
 from infra.declarations import connection_inputs
+from infra.plan.arc_topology import Arc
+from infra.plan.arc_topology import ConnectedCluster as ConnectedClusterTopology
+from infra.resources.arguments import AzureAccessArgs, KustomizationArgs, ProxySettingsArgs
 from infra.resources.data_collection import ASSOCIATION_NAMES
 from infra.resources.declared import (
     ArcEmulator,
@@ -25,7 +25,10 @@ from infra.resources.declared import (
     FluxConfiguration,
 )
 from infra.spec.arc import FluxConfiguration as FluxSpec
+from infra.spec.arc import Kustomization
 from infra.spec.arc_extensions import LOGS_TYPE, ExtensionSpec
+from infra.spec.netplan import Proxy
+from infra.spec.reading import local_file
 
 # Where logs go outside of Azure's public cloud.
 _LOGS_DOMAINS = {"AzureChinaCloud": "opinsights.azure.cn", "AzureUSGovernment": "opinsights.azure.us"}
@@ -44,7 +47,7 @@ class AzureSite:
         directory: What paths in the stack's file are relative to.
     """
 
-    access: Mapping[str, pulumi.Input[Any]]
+    access: AzureAccessArgs
     subscription_id: pulumi.Input[str]
     resource_group: str
     settings: Arc
@@ -59,9 +62,14 @@ class AzureSite:
         if path is None:
             return None
         try:
-            return (self.directory / Path(path).expanduser()).read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
+            return local_file(self.directory, path).read_text(encoding="utf-8")
+        except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: no such home
             raise pulumi.RunError(f"azlocal:arc: {path} can't be read: {error}") from error
+
+    def base64_of(self, path: str | None) -> str | None:
+        """Return a file's text in base64, as `file` reads it."""
+        text = self.file(path)
+        return None if text is None else _base64(text)
 
 
 def declare_azure(arc: Arc, instance: str, directory: Path, parent: pulumi.Resource) -> AzureSite:
@@ -70,11 +78,10 @@ def declare_azure(arc: Arc, instance: str, directory: Path, parent: pulumi.Resou
     if arc.emulator_address is not None:
         emulator = ArcEmulator(
             f"{instance}-azure",
+            {"instance": instance, "agent_address": str(arc.emulator_address)},
             pulumi.ResourceOptions(parent=parent),
-            instance=instance,
-            agent_address=arc.emulator_address,
         )
-        access: dict[str, pulumi.Input[Any]] = {
+        access: AzureAccessArgs = {
             "cloud": spec.cloud,
             "tenantId": emulator.tenant_id,
             "emulatorFolder": emulator.folder,
@@ -84,7 +91,7 @@ def declare_azure(arc: Arc, instance: str, directory: Path, parent: pulumi.Resou
         "cloud": spec.cloud,
         "tenantId": spec.tenant_id,
         "resourceManager": spec.resource_manager,
-        "caFile": str((directory / spec.ca_file).resolve()) if spec.ca_file else None,
+        "caFile": str(local_file(directory, spec.ca_file).resolve()) if spec.ca_file else None,
     }
     return AzureSite(access, spec.subscription_id or "", arc.resource_group, arc, directory)
 
@@ -129,41 +136,44 @@ class ArcOnboarding(pulumi.ComponentResource):
         super().__init__("azlocal:infra:ArcOnboarding", f"{name}-arc", None, opts)
         self._name, self._cluster, self._azure, self._kubernetes = name, cluster, azure, kubernetes
         self.connected_cluster = self._connect(self._register())
-        extensions = {one.name: self._extension(one, self._collection(one)) for one in cluster.extensions}
-        flux = [extensions[one.name] for one in cluster.extensions if one.is_flux]
+        extensions = {
+            extension.name: self._extension(extension, self._collection(extension))
+            for extension in cluster.extensions
+        }
+        flux = [extensions[extension.name] for extension in cluster.extensions if extension.is_flux]
         for configuration in cluster.settings.flux_configurations:
             self._flux_configuration(configuration, flux)
         for location in cluster.settings.custom_locations:
             CustomLocation(
                 f"{name}-{location.name}",
+                {
+                    "access": self._azure.access,
+                    "cluster_id": self.connected_cluster.id,
+                    "connection": self.connected_cluster.public_key,
+                    "name": location.name,
+                    "location": cluster.location,
+                    "namespace": location.namespace,
+                    "extension_ids": [extensions[extension].id for extension in location.extensions],
+                    "display_name": location.display_name or location.name,
+                    "tags": dict(cluster.tags),
+                    "subscription_id": azure.subscription_id,
+                    "resource_group": azure.resource_group,
+                },
                 pulumi.ResourceOptions(parent=self),
-                **self._place,
-                name=location.name,
-                location=cluster.location,
-                namespace=location.namespace,
-                extension_ids=[extensions[one].id for one in location.extensions],
-                display_name=location.display_name or location.name,
-                tags=dict(cluster.tags),
-                subscription_id=azure.subscription_id,
-                resource_group=azure.resource_group,
             )
         self.register_outputs({})
-
-    @property
-    def _place(self) -> dict[str, pulumi.Input[Any]]:
-        """Return what everything on the connected cluster needs."""
-        connected = self.connected_cluster
-        return {"access": self._azure.access, "cluster_id": connected.id, "connection": connected.public_key}
 
     def _register(self) -> ArcRegistration:
         return ArcRegistration(
             f"{self._name}-arc-registration",
+            {
+                "access": self._azure.access,
+                "subscription_id": self._azure.subscription_id,
+                "resource_group": self._azure.resource_group,
+                "name": self._cluster.name,
+                "ca_hash": self._kubernetes.ca_hash,
+            },
             pulumi.ResourceOptions(parent=self),
-            access=self._azure.access,
-            subscription_id=self._azure.subscription_id,
-            resource_group=self._azure.resource_group,
-            name=self._cluster.name,
-            ca_hash=self._kubernetes.ca_hash,
         )
 
     def _connect(self, registration: ArcRegistration) -> ConnectedCluster:
@@ -172,6 +182,20 @@ class ArcOnboarding(pulumi.ComponentResource):
         limit = f"{settings.timeout_minutes}m"
         return ConnectedCluster(
             f"{self._name}-connected-cluster",
+            {
+                "access": azure.access,
+                "subscription_id": azure.subscription_id,
+                "resource_group": azure.resource_group,
+                "cluster_uid": self._kubernetes.control_plane.cluster_uid,
+                "kubeconfig": self._kubernetes.control_plane.kubeconfig,
+                **connection_inputs(cluster),
+                "proxy": pulumi.Output.secret(_proxy(proxy)) if proxy else None,
+                "proxy_ca": azure.file(arc.proxy_ca_file),
+                "private_link_scope_id": arc.private_link_scope,
+                "gateway_id": arc.gateway,
+                "register_providers": arc.register_providers,
+                "probe_image": self._kubernetes.probe_image,
+            },
             pulumi.ResourceOptions.merge(
                 self._inside,
                 pulumi.ResourceOptions(
@@ -179,18 +203,6 @@ class ArcOnboarding(pulumi.ComponentResource):
                     custom_timeouts=pulumi.CustomTimeouts(create=limit, update=limit),
                 ),
             ),
-            access=azure.access,
-            subscription_id=azure.subscription_id,
-            resource_group=azure.resource_group,
-            cluster_uid=self._kubernetes.control_plane.cluster_uid,
-            kubeconfig=self._kubernetes.control_plane.kubeconfig,
-            **connection_inputs(cluster),
-            proxy=pulumi.Output.secret(proxy.model_dump(by_alias=True, mode="json")) if proxy else None,
-            proxy_ca=azure.file(arc.proxy_ca_file),
-            private_link_scope_id=arc.private_link_scope,
-            gateway_id=arc.gateway,
-            register_providers=arc.register_providers,
-            probe_image=self._kubernetes.probe_image,
         )
 
     @property
@@ -205,14 +217,18 @@ class ArcOnboarding(pulumi.ComponentResource):
             return None
         return DataCollection(
             f"{self._name}-{extension.name}-collection",
+            {
+                "access": self._azure.access,
+                "cluster_id": self.connected_cluster.id,
+                "connection": self.connected_cluster.public_key,
+                "name": ASSOCIATION_NAMES[wanted.collects],
+                "collects": wanted.collects,
+                "workspace_id": wanted.workspace_id,
+                "settings": wanted.settings,
+                "tags": dict(self._cluster.tags),
+                "register_providers": self._azure.settings.spec.register_providers,
+            },
             pulumi.ResourceOptions(parent=self),
-            **self._place,
-            name=ASSOCIATION_NAMES[wanted.collects],
-            collects=wanted.collects,
-            workspace_id=wanted.workspace_id,
-            settings=wanted.settings,
-            tags=dict(self._cluster.tags),
-            register_providers=self._azure.settings.spec.register_providers,
         )
 
     def _extension(self, extension: ExtensionSpec, collection: DataCollection | None) -> Extension:
@@ -220,18 +236,23 @@ class ArcOnboarding(pulumi.ComponentResource):
         settings, protected = self._monitored(extension, collection)
         return Extension(
             f"{self._name}-{extension.name}",
+            {
+                "access": self._azure.access,
+                "cluster_id": self.connected_cluster.id,
+                "connection": self.connected_cluster.public_key,
+                "name": extension.name,
+                "extension_type": extension.extension_type,
+                "release_train": extension.release_train,
+                "release_namespace": scope.cluster.release_namespace if scope.cluster else None,
+                "target_namespace": scope.namespace.target_namespace if scope.namespace else None,
+                "version": extension.version,
+                "configuration_settings": settings | extension.configuration_settings,
+                "configuration_protected_settings": protected
+                | _secrets(extension.configuration_protected_settings),
+            },
             pulumi.ResourceOptions.merge(
                 self._inside, pulumi.ResourceOptions(depends_on=[collection] if collection else [])
             ),
-            **self._place,
-            name=extension.name,
-            extension_type=extension.extension_type,
-            release_train=extension.release_train,
-            release_namespace=scope.cluster.release_namespace if scope.cluster else None,
-            target_namespace=scope.namespace.target_namespace if scope.namespace else None,
-            version=extension.version,
-            configuration_settings=settings | extension.configuration_settings,
-            configuration_protected_settings=protected | _secrets(extension.configuration_protected_settings),
         )
 
     def _monitored(
@@ -255,26 +276,40 @@ class ArcOnboarding(pulumi.ComponentResource):
 
     def _flux_configuration(self, flux: FluxSpec, extension: list[Extension]) -> None:
         git = flux.git_repository
-        source = git.model_dump(by_alias=True, exclude={"https_ca_file", "ssh_known_hosts_file"})
         FluxConfiguration(
             f"{self._name}-{flux.name}",
+            {
+                "access": self._azure.access,
+                "cluster_id": self.connected_cluster.id,
+                "connection": self.connected_cluster.public_key,
+                "name": flux.name,
+                "namespace": flux.namespace,
+                "scope": flux.scope,
+                "suspend": flux.suspend,
+                "git_repository": {
+                    "url": git.url,
+                    "repositoryRef": {
+                        "branch": git.repository_ref.branch,
+                        "tag": git.repository_ref.tag,
+                        "semver": git.repository_ref.semver,
+                        "commit": git.repository_ref.commit,
+                    },
+                    "syncIntervalInSeconds": git.sync_interval_in_seconds,
+                    "timeoutInSeconds": git.timeout_in_seconds,
+                    "httpsUser": git.https_user,
+                    "localAuthRef": git.local_auth_ref,
+                    "httpsCACert": self._azure.base64_of(git.https_ca_file),
+                    "sshKnownHosts": self._azure.base64_of(git.ssh_known_hosts_file),
+                },
+                "kustomizations": {
+                    name: _kustomization(kustomization) for name, kustomization in flux.kustomizations.items()
+                },
+                "configuration_protected_settings": {
+                    key: value.apply(_base64)
+                    for key, value in _secrets(flux.configuration_protected_settings).items()
+                },
+            },
             pulumi.ResourceOptions.merge(self._inside, pulumi.ResourceOptions(depends_on=extension)),
-            **self._place,
-            name=flux.name,
-            namespace=flux.namespace,
-            scope=flux.scope,
-            suspend=flux.suspend,
-            git_repository={
-                **source,
-                "httpsCACert": _base64(self._azure.file(git.https_ca_file)),
-                "sshKnownHosts": _base64(self._azure.file(git.ssh_known_hosts_file)),
-            },
-            kustomizations={
-                name: one.model_dump(by_alias=True, mode="json") for name, one in flux.kustomizations.items()
-            },
-            configuration_protected_settings={
-                key: value.apply(_base64) for key, value in _secrets(flux.configuration_protected_settings).items()
-            },
         )
 
 
@@ -284,7 +319,7 @@ def _secrets(names: Mapping[str, str]) -> dict[str, pulumi.Output[str]]:
     Raises:
         pulumi.RunError: There is no such secret.
     """
-    config, found = pulumi.Config(_SECRETS), {}
+    config, secrets = pulumi.Config(_SECRETS), {}
     for setting, name in names.items():
         secret = config.get_secret(name.removeprefix(f"{_SECRETS}:"))
         if secret is None:
@@ -292,9 +327,30 @@ def _secrets(names: Mapping[str, str]) -> dict[str, pulumi.Output[str]]:
                 f"the protected setting {setting} names the secret {name}, which the stack doesn't have; "
                 f"set it with `pulumi config set --secret {_SECRETS}:{name.removeprefix(f'{_SECRETS}:')}`"
             )
-        found[setting] = secret
-    return found
+        secrets[setting] = secret
+    return secrets
 
 
-def _base64(text: str | None) -> str | None:
-    return None if text is None else base64.b64encode(text.encode()).decode()
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def _proxy(proxy: Proxy) -> ProxySettingsArgs:
+    return {
+        "httpProxy": proxy.http_proxy,
+        "httpsProxy": proxy.https_proxy,
+        "noProxy": list(proxy.no_proxy),
+    }
+
+
+def _kustomization(kustomization: Kustomization) -> KustomizationArgs:
+    return {
+        "path": kustomization.path,
+        "dependsOn": list(kustomization.depends_on),
+        "syncIntervalInSeconds": kustomization.sync_interval_in_seconds,
+        "timeoutInSeconds": kustomization.timeout_in_seconds,
+        "retryIntervalInSeconds": kustomization.retry_interval_in_seconds,
+        "prune": kustomization.prune,
+        "force": kustomization.force,
+        "wait": kustomization.wait,
+    }

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pulumi
 
-from infra.address_probes import Probe
 from infra.components.address_probe import declare_probes
 from infra.components.arc import declare_azure
 from infra.components.cluster import Cluster
@@ -16,8 +15,9 @@ from infra.components.node import Site
 from infra.components.node_image import NodeImageFiles
 from infra.components.physical_host import LostHost, PhysicalHost
 from infra.components.resource_bridge import ResourceBridge
+from infra.plan.address_probes import Probe
+from infra.plan.topology import Topology
 from infra.resources.declared import Machine, StackIdentity
-from infra.topology import Topology
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class AzureLocalInstance(pulumi.ComponentResource):
         self,
         topology: Topology,
         probes: Iterable[Probe],
-        image: NodeImageFiles,
+        images: Mapping[str, NodeImageFiles],
         keys: LoginKeys,
         directory: Path,
     ) -> None:
@@ -53,15 +53,19 @@ class AzureLocalInstance(pulumi.ComponentResource):
         Args:
             topology: Everything decided.
             probes: What is asked of the networks before machines are made.
-            image: What machines boot.
+            images: What machines boot, by `Machine.image` of the topology.
             keys: Who may log in to them.
             directory: The project's folder, which paths in its files are relative to.
         """
         super().__init__("azlocal:infra:AzureLocalInstance", topology.instance)
         child = pulumi.ResourceOptions(parent=self)
-        identity = StackIdentity(topology.instance, child, instance=topology.instance)
+        identity = StackIdentity(
+            topology.instance,
+            {"instance": topology.instance},
+            child,
+        )
         standing = [host for host in topology.hosts if not host.is_lost]
-        self.hosts = {host.name: PhysicalHost(host, topology, image, identity, child) for host in standing}
+        self.hosts = {host.name: PhysicalHost(host, topology, images, identity, child) for host in standing}
         lost = [LostHost(host, topology, identity, child) for host in topology.hosts if host.is_lost]
         azure = None
         if topology.arc is not None and any(cluster.arc for cluster in topology.clusters):
@@ -74,7 +78,7 @@ class AzureLocalInstance(pulumi.ComponentResource):
             live_hosts=tuple(host.connection for host in topology.hosts if host.drains_live),
             authorized_keys=keys.public,
             identity_files=keys.identity_files,
-            bundle=image.bundle,
+            images=images,
             probes=probed,
             azure=azure,
         )

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import pulumi
 
 from infra.components.arc import AzureSite
-from infra.components.node_image import BundleFiles
+from infra.components.node_image import NodeImageFiles
 from infra.components.physical_host import LostHost, PhysicalHost
 from infra.declarations import KubernetesNode, machine_inputs
+from infra.plan.topology import Machine as MachineTopology
 from infra.resources.declared import AddressProbe, Machine, NodePlacement
-from infra.topology import Machine as MachineTopology
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Site:
     live_hosts: tuple[str, ...]
     authorized_keys: tuple[str, ...]
     identity_files: tuple[str, ...]
-    bundle: BundleFiles
+    images: Mapping[str, NodeImageFiles]
     probes: Mapping[str, AddressProbe]
     azure: AzureSite | None
 
@@ -47,7 +47,7 @@ def declare_machines(
         placement: Through which nodes that move leave their cluster first.
     """
     # A machine that moves is removed from its host here and now, so it has to be known before which are lost.
-    first = [*(one.host for one in site.lost_hosts), *([placement] if placement else [])]
+    first: list[pulumi.Resource] = [*(host.host for host in site.lost_hosts), *([placement] if placement else [])]
     return {
         machine.name: _declare(
             machine,
@@ -75,16 +75,16 @@ def _declare(
 ) -> Machine:
     return Machine(
         machine.name,
-        opts,
-        **machine_inputs(
+        machine_inputs(
             machine,
             site.instance,
             place=host.host,
-            image=host.image.volume,
+            image=host.images[machine.image].volume,
             network=host.networks[machine.libvirt_network].name,
             reached_through=site.hosts[machine.reached_through].host.connection,
-            authorized_keys=site.authorized_keys,
+            authorized_keys=list(site.authorized_keys),
             live_hosts=site.live_hosts,
             kubernetes=kubernetes,
         ),
+        opts,
     )

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 import pulumi
 
 from infra.components.node import Site, declare_machines
+from infra.plan.topology import Machine as MachineTopology
 from infra.resources.declared import Machine
-from infra.topology import Machine as MachineTopology
 
 
 class ResourceBridge(pulumi.ComponentResource):

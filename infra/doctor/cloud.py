@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from infra.doctor.wanted import AZURE, HTTPS, SOFTWARE, Endpoint, Outside
+from infra.doctor.wanted import HTTPS, Endpoint, Outside
 from infra.spec import InstanceSpec
 from infra.spec.arc import ArcSpec
+from infra.spec.reading import local_file
 
 if TYPE_CHECKING:
     from infra.arc.environment import AzureEnvironment
@@ -24,25 +25,21 @@ def outside_of(spec: InstanceSpec) -> Outside:
     """
     arc = spec.stack.arc
     if arc is None:
-        return Outside(_public(spec))
+        return Outside(_azure(spec, "AzureCloud"))
     if arc.cloud == "emulator":
         return _emulated(spec)
-    authorities = _text(spec.directory / Path(arc.ca_file).expanduser()) if arc.ca_file else ""
+    authorities = _text(local_file(spec.directory, arc.ca_file)) if arc.ca_file else ""
     if arc.cloud == "custom":
         return Outside(_custom(spec, arc), authorities)
-    return Outside(_public(spec) if arc.cloud == "AzureCloud" else _sovereign(spec, arc), authorities)
+    return Outside(_azure(spec, arc.cloud), authorities)
 
 
-def _public(spec: InstanceSpec) -> tuple[Endpoint, ...]:
-    names = (name.format(location=region) for name in AZURE for region in _regions(spec))
-    return _once(Endpoint(name) for name in (*names, *SOFTWARE))
-
-
-def _sovereign(spec: InstanceSpec, arc: ArcSpec) -> tuple[Endpoint, ...]:
+def _azure(spec: InstanceSpec, cloud: str) -> tuple[Endpoint, ...]:
+    from infra.arc.endpoints.table import RESOURCE_BRIDGE, SOFTWARE
     from infra.arc.environment import environment_of
 
-    environment = environment_of(arc.cloud)
-    return _once((*_needed(spec, environment), *map(Endpoint, SOFTWARE)))
+    more = (*RESOURCE_BRIDGE.get(cloud, ()), *SOFTWARE)
+    return _once((*_needed(spec, environment_of(cloud)), *map(Endpoint, more)))
 
 
 def _custom(spec: InstanceSpec, arc: ArcSpec) -> tuple[Endpoint, ...]:
@@ -50,7 +47,7 @@ def _custom(spec: InstanceSpec, arc: ArcSpec) -> tuple[Endpoint, ...]:
     from infra.errors import UserError
 
     manager = arc.resource_manager or ""
-    ca_file = (spec.directory / arc.ca_file).resolve() if arc.ca_file else None
+    ca_file = local_file(spec.directory, arc.ca_file).resolve() if arc.ca_file else None
     try:
         return _once(_needed(spec, environment_of("custom", resource_manager=manager, ca_file=ca_file)))
     except UserError:
@@ -59,8 +56,8 @@ def _custom(spec: InstanceSpec, arc: ArcSpec) -> tuple[Endpoint, ...]:
 
 
 def _emulated(spec: InstanceSpec) -> Outside:
-    from infra.arc.emulator import daemon
-    from infra.arc.emulator.errors import EmulatorError
+    from infra.emulator import daemon
+    from infra.emulator.errors import EmulatorError
 
     try:
         emulator = daemon.status(daemon.default_folder(spec.name))
@@ -77,16 +74,18 @@ def _needed(spec: InstanceSpec, environment: AzureEnvironment) -> Iterable[Endpo
     from infra.arc.endpoints.table import Settings, endpoints_of
 
     for region in _regions(spec):
-        for one in endpoints_of(environment, Settings(location=region)):
-            if not one.is_pattern and one.is_required:
-                yield Endpoint(one.name, one.port)
+        for endpoint in endpoints_of(environment, Settings(location=region)):
+            if not endpoint.is_pattern and endpoint.is_required:
+                yield Endpoint(endpoint.name, endpoint.port)
 
 
 def _regions(spec: InstanceSpec) -> list[str]:
     """Return the regions of the clusters, as names have them; the instance's where there are none."""
-    from infra.arc.model import short_location
+    from infra.model.azure_regions import short_location
 
-    written = [one.arc.location or spec.stack.location for one in spec.stack.clusters] or [spec.stack.location]
+    written = [cluster.arc.location or spec.stack.location for cluster in spec.stack.clusters] or [
+        spec.stack.location
+    ]
     return list(dict.fromkeys(map(short_location, written)))
 
 

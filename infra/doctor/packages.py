@@ -7,9 +7,10 @@ from typing import Final
 from infra.doctor.wanted import WantedHost, WantedInstance
 from infra.kvm.ownership import Mark
 from infra.kvm.preparation.packages import required
-from infra.kvm.preparation.wanted import Bridge, Wanted
+from infra.kvm.preparation.wanted import Wanted
+from infra.model.host import Bridge
 
-_ANY: Final = Wanted("", Mark("", "", ""), "uplink", (Bridge("bridge", 0),))
+_ANY: Final = Wanted("", Mark("", "", ""), "uplink", (Bridge(name="bridge", vlan=0),))
 
 ALL: Final = tuple(required(_ANY))
 """Those that any instance needs."""
@@ -22,12 +23,16 @@ def required_packages(host: WantedHost, instance: WantedInstance) -> list[str]:
 
 def wanted_of_host(host: WantedHost, instance: WantedInstance) -> Wanted:
     """Return what the preparation of a host is told."""
-    bridges = {one.bridge: Bridge(one.bridge, one.vlan) for one in host.networks if one.mode == "bridge"}
+    bridges = {
+        network.bridge: Bridge(name=network.bridge, vlan=network.vlan)
+        for network in host.networks
+        if network.mode == "bridge"
+    }
     return Wanted(
         instance=instance.name,
         mark=Mark(instance.name, instance.name, ""),
         uplink=host.uplink,
         bridges=tuple(bridges.values()),
         runs_containers=instance.runs_containers,
-        runs_vms=instance.machine_type != "container",
+        runs_vms=instance.runs_vms,
     )

@@ -13,6 +13,7 @@ from infra.doctor.facts import Access, HostFacts, broken_off, unreached
 from infra.doctor.gather import Asked, gather
 from infra.doctor.packages import ALL
 from infra.doctor.wanted import Endpoint, WantedHost, WantedInstance
+from infra.model.work import Work
 
 HOST_SECONDS: Final = 60.0
 """What a host may take in all. A login that nobody answers takes 10 s, a guest that never boots 5 s."""
@@ -54,12 +55,12 @@ class Survey:
     @property
     def results(self) -> list[Result]:
         """Return all results, those of all hosts last."""
-        return [*(one for host in self.hosts for one in host.results), *self.site]
+        return [*(result for host in self.hosts for result in host.results), *self.site]
 
     @property
     def ok(self) -> bool:
         """Return whether nothing failed."""
-        return all(one.status != "failed" for one in self.results)
+        return all(result.status != "failed" for result in self.results)
 
 
 def survey(
@@ -74,11 +75,11 @@ def survey(
         watch: Is told how it goes on.
     """
     started = time.monotonic()
-    facts = ask_all(instance, hosts, Asked(ALL, endpoints, HOST_SECONDS, instance.runs_vms), watch)
+    facts = ask_all(instance, hosts, Asked(ALL, endpoints, HOST_SECONDS, instance.runs_kvm), watch)
     subjects = [Subject(facts[host.name], host, instance) for host in hosts]
     return Survey(
         instance.name,
-        tuple(HostReport(one.host, one.facts, tuple(judge_host(one))) for one in subjects),
+        tuple(HostReport(subject.host, subject.facts, tuple(judge_host(subject))) for subject in subjects),
         tuple(judge_site(subjects)),
         time.monotonic() - started,
     )
@@ -117,13 +118,15 @@ def _start(
     """
     ended = threading.Event()
 
-    def publish(found: HostFacts) -> None:
-        facts[host.name] = found
+    work = Work(cancelled=cancelled, status=lambda doing: watch(host.name, doing))
+
+    def publish(gathered: HostFacts) -> None:
+        facts[host.name] = gathered
 
     def ask() -> None:
         try:
             publish(_silent(asked.seconds))
-            gather(host, instance, asked, publish, lambda doing: watch(host.name, doing), cancelled)
+            gather(host, instance, asked, publish, work)
         except Exception as error:  # noqa: BLE001 - the thread's edge: the report says what became of the host
             publish(_failed(facts[host.name], error))
         finally:
@@ -160,5 +163,5 @@ def _failed(known: HostFacts, error: Exception) -> HostFacts:
 
 
 def _wait(ended: Sequence[threading.Event], deadline: float) -> None:
-    for one in ended:
-        one.wait(max(0.0, deadline - time.monotonic()))
+    for event in ended:
+        event.wait(max(0.0, deadline - time.monotonic()))

@@ -5,34 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
-from typing import Final, Literal
+from typing import Final
 
-from infra.addresses import AddressPlan
-from infra.addresses.layout import build_networks
-from infra.host_networks import carrier, host_networks
+from infra.model.machine import RequestedMachineType
+from infra.model.machine_traits import candidates, may_run_containers, may_run_vms
+from infra.model.network import NetworkMode
+from infra.plan.addresses import AddressPlan
+from infra.plan.addresses.layout import build_networks
+from infra.plan.host_networks import carrier, host_networks
+from infra.plan.topology import Topology
 from infra.spec import InstanceSpec
 from infra.spec.hosts import HostSpec
-from infra.topology import MachineType, Topology
-
-Mode = Literal["nat", "bridge", "mesh"]
 
 HTTPS: Final = 443
-
-# azure_local_facts.md §4.4: RBURL (resource bridge), K8SURL (Arc agents in every cluster). Only names that can be
-# asked: wildcards stand for names that a service makes up later.
-AZURE: Final = (
-    "management.azure.com",
-    "login.microsoftonline.com",
-    "graph.microsoft.com",
-    "mcr.microsoft.com",
-    "gbl.his.arc.azure.com",
-    "guestnotificationservice.azure.com",
-    "{location}.dp.kubernetesconfiguration.azure.com",
-    "{location}.login.microsoft.com",
-)
-"""Of Azure's public cloud."""
-SOFTWARE: Final = ("packages.microsoft.com", "dl.k8s.io")
-"""Where software comes from, whichever of Azure's clouds it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +88,7 @@ class WantedNetwork:
     libvirt_name: str
     prefix: IPv4Network
     gateway: IPv4Address
-    mode: Mode
+    mode: NetworkMode
     bridge: str
     vlan: int
     holds_gateway: bool
@@ -169,7 +154,7 @@ class WantedInstance:
     """
 
     name: str
-    machine_type: MachineType
+    machine_type: RequestedMachineType
     hosts: tuple[WantedHost, ...]
     lost: tuple[str, ...]
     addresses: tuple[tuple[IPv4Address, str], ...]
@@ -181,14 +166,19 @@ class WantedInstance:
     plan_problem: str | None
 
     @property
-    def runs_vms(self) -> bool:
+    def runs_kvm(self) -> bool:
         """Return whether machines may be VMs under KVM."""
-        return self.machine_type in ("auto", "vm")
+        return "vm" in candidates(self.machine_type)
+
+    @property
+    def runs_vms(self) -> bool:
+        """Return whether machines may be VMs, under KVM or emulated."""
+        return may_run_vms(self.machine_type)
 
     @property
     def runs_containers(self) -> bool:
         """Return whether machines may be containers."""
-        return self.machine_type in ("auto", "container")
+        return may_run_containers(self.machine_type)
 
     @property
     def is_meshed(self) -> bool:
@@ -218,10 +208,10 @@ def wanted_instance(
         ),
         lost=tuple(host.name for host in spec.hosts.hosts if host.lost),
         addresses=tuple(
-            (IPv4Address(one.address), one.owner)
+            (IPv4Address(allocation.value), allocation.owner)
             for network in plan.networks
-            for one in network.allocations
-            if one.is_recorded
+            for allocation in network.allocations
+            if allocation.is_recorded
         ),
         reserved=tuple(_reserved(spec)),
         dns_servers=spec.netplan.infrastructure.dns_servers,
@@ -238,14 +228,14 @@ def _host(spec: InstanceSpec, index: int, host: HostSpec, topology: Topology | N
     if topology is not None:
         machines = tuple(
             WantedMachine(
-                one.name,
-                one.vcpus,
-                one.memory_mib,
-                one.disk_gib,
-                IPv4Address(one.address.partition("/")[0]) if one.role == "controlPlane" else None,
+                machine.name,
+                machine.vcpus,
+                machine.memory_mib,
+                machine.disk_gib,
+                machine.address.ip if machine.role == "controlPlane" else None,
             )
-            for one in topology.machines
-            if one.host == host.name
+            for machine in topology.machines
+            if machine.host == host.name
         )
     return WantedHost(
         name=host.name,
@@ -253,7 +243,7 @@ def _host(spec: InstanceSpec, index: int, host: HostSpec, topology: Topology | N
         where=spec.sources.where("hosts", ("hosts", index)),
         management_address=host.management_address,
         underlay_address=host.underlay_address,
-        uplink=host.uplink if any(one.mode == "bridge" for one in networks) else None,
+        uplink=host.uplink if any(network.mode == "bridge" for network in networks) else None,
         storage_directory=host.storage_of(spec.name),
         declared_cpus=host.cpus,
         declared_memory_gib=host.memory_gib,
@@ -267,28 +257,32 @@ def _host(spec: InstanceSpec, index: int, host: HostSpec, topology: Topology | N
 def _networks(spec: InstanceSpec, host: HostSpec) -> Iterator[WantedNetwork]:
     """Yield every network of the netplan, also those that share a bridge on that host."""
     layout = build_networks(spec.netplan)
-    bridged = {one.network: one for one in host_networks(spec, layout) if one.host == host.name}
-    for one in layout:
-        on = bridged.get(carrier(spec, host, one, layout).name)
+    bridged = {
+        host_network.network: host_network
+        for host_network in host_networks(spec, layout)
+        if host_network.host == host.name
+    }
+    for network in layout:
+        on = bridged.get(carrier(spec, host, network, layout).name)
         if on is None:
             continue  # a host that is given up has none
         yield WantedNetwork(
-            name=one.name,
+            name=network.name,
             libvirt_name=on.libvirt_name,
-            prefix=IPv4Network(one.prefix),
-            gateway=IPv4Address(one.gateway),
+            prefix=network.prefix,
+            gateway=IPv4Address(network.gateway),
             mode=on.mode,
             bridge=on.bridge,
-            vlan=one.vlan,
+            vlan=network.vlan,
             holds_gateway=on.holds_gateway,
-            dns_servers=tuple(IPv4Address(server) for server in one.dns_servers),
+            dns_servers=tuple(IPv4Address(server) for server in network.dns_servers),
         )
 
 
 def _reserved(spec: InstanceSpec) -> Iterable[tuple[IPv4Network, str]]:
-    found: dict[IPv4Network, str] = {}
+    reserved: dict[IPv4Network, str] = {}
     for cluster in spec.stack.clusters:
         profile = cluster.network_profile
-        found.setdefault(profile.pod_cidr.network, "pods")
-        found.setdefault(profile.service_cidr.network, "services")
-    return found.items()
+        reserved.setdefault(profile.pod_cidr.network, "pods")
+        reserved.setdefault(profile.service_cidr.network, "services")
+    return reserved.items()

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from infra.addresses import AddressPlan, Lock
-from infra.addresses.effects import Effects
-from infra.addresses.older import files_at, read_plan, unusable
 from infra.effects.compare import compare_records
 from infra.effects.records import Record, records_of
-from infra.placement import PlacementLock
-from infra.planning import Locks, Plan, plan_instance, read_locks
+from infra.plan.addresses import AddressPlan
+from infra.plan.addresses.older import files_at, read_plan, unusable
+from infra.plan.effects import Effects
+from infra.plan.instance import Plan, plan_instance
+from infra.plan.locks import Locks, SiteLocks
 from infra.spec import InstanceSpec, load_instance
 
 
@@ -50,13 +50,13 @@ def read_older(named: str, stack: str, directory: Path, *, use_lock: bool = True
         raise unusable(named, "there is no such file", "name a file that `azlocal plan --format json` wrote")
     with files_at(named, stack, directory) as root:
         if root is None:
-            return Older(AddressPlan(stack, ()), ())
+            return Older(AddressPlan(stack), ())
         spec = load_instance(stack, root)
-        locks = read_locks(spec) if use_lock else Locks(Lock(), PlacementLock())
+        locks = SiteLocks.of(spec).read() if use_lock else Locks()
         plan = plan_instance(spec, locks)
         # Keys that the files name by a relative path are read where the project is.
-        found = records_of(replace(spec, directory=directory), plan)
-        return Older(plan.addresses, found, "" if found is not None else f"the plan of {named} isn't sound")
+        records = records_of(replace(spec, directory=directory), plan)
+        return Older(plan.addresses, records, "" if records is not None else f"the plan of {named} isn't sound")
 
 
 def effects_of(older: Older, plan: Plan, spec: InstanceSpec) -> Effects:
@@ -82,9 +82,9 @@ def _from_file(path: Path) -> Older:
     return Older(old.addresses, tuple(_records(path, old.resources)))
 
 
-def _records(path: Path, found: Iterable[object]) -> Iterable[Record]:
-    for one in found:
-        match one:
+def _records(path: Path, entries: Iterable[object]) -> Iterable[Record]:
+    for entry in entries:
+        match entry:
             case {"type": str(kind), "name": str(name), "inputs": dict(inputs), "about": dict(about)}:
                 yield Record(kind, name, inputs, about)
             case _:

@@ -1,7 +1,7 @@
 """What the program would declare of a plan, as far as it is known before `up`: plain data that two plans compare.
 
 Built by the functions that the program's components use. A value that only `up` knows is a stand-in, which says
-whose it is: such values differ where that was made anew. Nothing in a record is a secret: values of charts and
+whose it is: such values differ where that was replaced. Nothing in a record is a secret: values of charts and
 extensions, where people may write some, are there as digests.
 """
 
@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from infra.arc_topology import Arc
 from infra.declarations import (
     KubernetesNode,
     connection_inputs,
@@ -23,11 +22,20 @@ from infra.declarations import (
     machine_inputs,
     network_inputs,
 )
+from infra.effects.later import Later, to_plain
 from infra.login_keys import login_keys
-from infra.planning import Plan
+from infra.model.machine import MachineType, RequestedMachineType
+from infra.model.node import PodSecurity
+from infra.plan.addresses.numbers import range_text
+from infra.plan.arc_topology import Arc
+from infra.plan.instance import Plan
+from infra.plan.topology import Cluster, Host, Topology, build_topology
+from infra.resources.arguments import ConnectedClusterArgs
 from infra.spec import InstanceSpec, SpecError, read_public_keys
 from infra.spec.findings import without_login
-from infra.topology import Cluster, Host, Topology, build_topology
+
+if TYPE_CHECKING:
+    from infra.resources.arguments import Input
 
 HOST: Final = "azlocal:index:Host"
 NETWORK: Final = "azlocal:index:Network"
@@ -35,11 +43,6 @@ MACHINE: Final = "azlocal:index:Machine"
 IDENTITY: Final = "azlocal:index:ClusterIdentity"
 CONNECTION: Final = "azlocal:index:ConnectedCluster"
 CLUSTER: Final = "azlocal:infra:Cluster"
-
-LATER: Final = "later"
-"""The key of a stand-in: whose value it is."""
-ASKED: Final = "asked"
-"""The key of a stand-in: what was asked for, where that says less than what comes of it."""
 
 
 @dataclass(frozen=True)
@@ -63,94 +66,87 @@ class Record:
         return {"type": self.type, "name": self.name, "inputs": dict(self.inputs), "about": dict(self.about)}
 
 
-def later(owner: str, asked: str | None = None) -> dict[str, str]:
-    """Return a stand-in for a value that `up` learns."""
-    return {LATER: owner} if asked is None else {LATER: owner, ASKED: asked}
-
-
 @dataclass(frozen=True)
 class _Place:
     """A host, as far as it is known before it is looked at."""
 
     host: Host
-    asked: str
+    asked: RequestedMachineType
 
     @property
     def connection(self) -> str:
         return self.host.connection
 
     @property
-    def pool(self) -> Any:
-        return later("the instance")  # named after it
+    def pool(self) -> Input[str]:
+        return Later("the instance")  # named after it
 
     @property
-    def machine_type(self) -> Any:
-        return self.asked if self.asked != "auto" else later(f"host {self.host.name}", "auto")
+    def machine_type(self) -> Input[MachineType]:
+        return self.asked if self.asked != "auto" else Later(f"host {self.host.name}", "auto")
 
     @property
-    def secure_boot(self) -> Any:
-        return later(f"host {self.host.name}")
+    def secure_boot(self) -> Input[bool]:
+        return Later(f"host {self.host.name}")
 
     @property
-    def tpm(self) -> Any:
-        return later(f"host {self.host.name}")
+    def tpm(self) -> Input[bool]:
+        return Later(f"host {self.host.name}")
 
 
 class _Identity:
     """A cluster's identity, before it is made."""
 
     def __init__(self, cluster: Cluster) -> None:
-        made = later(f"identity {cluster.name}")
-        self.ca_certificate: Any = made
-        self.ca_hash: Any = made
-        self.token: Any = made
-        self.keys: Any = made
-        self.pod_security: Any = made
-        self.unicast_vrrp: Any = made
+        owner = f"identity {cluster.name}"
+        self.ca_certificate: Input[str] = Later(owner)
+        self.ca_hash: Input[str] = Later(owner)
+        self.token: Input[str] = Later(owner)
+        self.keys: Input[Mapping[str, Input[str]]] = Later(owner)
+        self.encryption_keys: Input[Sequence[Input[str]] | None] = Later(owner)
+        self.pod_security: Input[PodSecurity | None] = Later(owner)
 
 
 def records_of(spec: InstanceSpec, plan: Plan) -> tuple[Record, ...] | None:
     """Return what resources are told by a plan; None where it isn't sound."""
-    if not plan.addresses.ok or not plan.placement.ok:
+    if not plan.ok:
         return None
-    return tuple(_records(spec, build_topology(spec, plan.addresses, plan.placement)))
+    return tuple(_records(spec, build_topology(spec, plan)))
 
 
 def _records(spec: InstanceSpec, topology: Topology) -> Iterator[Record]:
     hosts = {host.name: host for host in topology.hosts}
     for host in topology.hosts:
-        yield Record(HOST, host.name, host_inputs(host, topology, later("the state")))
+        yield _record(HOST, host.name, host_inputs(host, topology, Later("the state")))
         for network in topology.networks:
             if network.host == host.name:
                 name = f"{host.name}/{network.libvirt_name}"
-                yield Record(NETWORK, name, network_inputs(network, host, topology.instance))
+                yield _record(NETWORK, name, network_inputs(network, host, topology.instance))
     keys = _keys(spec)
-    image = {**later("the node image"), ASKED: spec.stack.node_image}
     nodes: dict[str, KubernetesNode] = {}
     for cluster in topology.clusters:
         if cluster.provisioning == "kubernetes":
-            yield Record(IDENTITY, cluster.name, identity_inputs(cluster, topology.instance))
-            members = [one for one in topology.machines if one.cluster == cluster.name]
+            yield _record(IDENTITY, cluster.name, identity_inputs(cluster, topology.instance))
+            members = [member for member in topology.machines if member.cluster == cluster.name]
             identity = _Identity(cluster)
             nodes |= kubernetes_nodes(
-                cluster, members, topology.instance, identity, lambda _: later("the node image")
+                cluster, members, topology.instance, identity, lambda _: Later("the node image")
             )
         if cluster.arc is not None and topology.arc is not None:
-            yield Record(CONNECTION, cluster.name, _connection(cluster, topology.arc))
-        yield Record(CLUSTER, cluster.name, _cluster(cluster))
+            yield _record(CONNECTION, cluster.name, _connection(cluster, topology.arc))
+        yield _record(CLUSTER, cluster.name, _cluster(cluster))
     for machine in topology.machines:
         inputs = machine_inputs(
             machine,
             topology.instance,
             place=_Place(hosts[machine.host], topology.machine_type),
-            image=image,
-            network=later(f"network {machine.host}/{machine.libvirt_network}", machine.libvirt_network),
+            image=Later("the node image", machine.image),
+            network=Later(f"network {machine.host}/{machine.libvirt_network}", machine.libvirt_network),
             reached_through=hosts[machine.reached_through].connection,
-            authorized_keys=(),
+            authorized_keys=keys,
             live_hosts=(host.connection for host in topology.hosts if host.drains_live),
             kubernetes=nodes.get(machine.name),
         )
-        inputs["first_boot"] |= {"authorizedKeys": keys}
         # What is only ever used at creation, and holds secrets.
         inputs |= {"node_secrets": None, "node_settings": None}
         about = {
@@ -161,35 +157,41 @@ def _records(spec: InstanceSpec, topology: Topology) -> Iterator[Record]:
             "host": machine.host,
             "vmSize": machine.vm_size,
         }
-        yield Record(MACHINE, machine.owner, inputs, about)
+        yield _record(MACHINE, machine.owner, inputs, about)
 
 
-def _keys(spec: InstanceSpec) -> Any:
+def _record(type_: str, name: str, inputs: Mapping[str, object], about: Mapping[str, Any] | None = None) -> Record:
+    return Record(type_, name, to_plain(inputs), about or {})
+
+
+def _keys(spec: InstanceSpec) -> Input[Sequence[Input[str]]]:
     """Return the login keys; where they can't be read here, a stand-in that says which the stack names."""
-    unread = later("the login keys", ", ".join(spec.stack.ssh_public_keys) or "the user's own")
+    unread: Later[Sequence[Input[str]]] = Later(
+        "the login keys", ", ".join(spec.stack.ssh_public_keys) or "the user's own"
+    )
     try:
         return list(read_public_keys(login_keys(spec), spec.directory)) or unread
     except SpecError:
         return unread
 
 
-def _connection(cluster: Cluster, arc: Arc) -> dict[str, Any]:
+def _connection(cluster: Cluster, arc: Arc) -> ConnectedClusterArgs:
     assert cluster.arc is not None  # noqa: S101 - only connected clusters come here
     spec = arc.spec
     return {
         **connection_inputs(cluster.arc),
-        "subscription_id": spec.subscription_id or later("the emulator"),
+        "subscription_id": spec.subscription_id or Later("the emulator"),
         "resource_group": arc.resource_group,
         "private_link_scope_id": spec.private_link_scope,
         "gateway_id": spec.gateway,
     }
 
 
-def _cluster(cluster: Cluster) -> dict[str, Any]:
+def _cluster(cluster: Cluster) -> dict[str, object]:
     """Return what else is made in a cluster, by what people call it."""
-    inputs: dict[str, Any] = {
+    inputs: dict[str, object] = {
         "provisioning": cluster.provisioning,
-        "loadBalancer": list(cluster.load_balancer_ranges),
+        "loadBalancer": [range_text(span) for span in cluster.load_balancer_ranges],
         "addOns": {name: _digest(values) for name, values in cluster.add_on_values.items()},
     }
     if cluster.arc is not None:
@@ -199,7 +201,9 @@ def _cluster(cluster: Cluster) -> dict[str, Any]:
             ("fluxConfigurations", settings.flux_configurations),
             ("customLocations", settings.custom_locations),
         ):
-            inputs[key] = {one.name: _digest(one.model_dump(mode="json", by_alias=True)) for one in listed}
+            inputs[key] = {
+                setting.name: _digest(setting.model_dump(mode="json", by_alias=True)) for setting in listed
+            }
         if proxy is not None:
             urls = {"httpProxy": proxy.http_proxy, "httpsProxy": proxy.https_proxy}
             inputs["proxy"] = {key: without_login(url) for key, url in urls.items() if url} | {
@@ -208,6 +212,6 @@ def _cluster(cluster: Cluster) -> dict[str, Any]:
     return inputs
 
 
-def _digest(value: Any) -> str:
+def _digest(value: object) -> str:
     text = json.dumps(value, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

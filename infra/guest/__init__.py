@@ -1,12 +1,11 @@
 """What a machine finds at its first boot, as pure text: cloud-init, netplan, kubeadm, its SSH host key."""
 
-from infra.guest.first_boot import LOGIN_USER, FirstBoot, render_seed, seed_digest
+from infra.guest.first_boot import LOGIN_USER, Seed
 from infra.guest.host_key import SshHostKey, generate_host_key
 from infra.guest.kubernetes_node import (
     API_PORT,
     NO_SECRETS,
     KubernetesNode,
-    NodeSecrets,
     renewal_configuration,
 )
 from infra.node_labels import POOL_LABEL
@@ -16,12 +15,9 @@ __all__ = [
     "LOGIN_USER",
     "NO_SECRETS",
     "POOL_LABEL",
-    "FirstBoot",
     "KubernetesNode",
-    "NodeSecrets",
+    "Seed",
     "SshHostKey",
     "generate_host_key",
-    "render_seed",
     "renewal_configuration",
-    "seed_digest",
 ]

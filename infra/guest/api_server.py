@@ -6,14 +6,14 @@ read, names them: a cluster that was founded without them goes on without them, 
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from collections.abc import Mapping
+from typing import Any, Final
 
 import yaml
 
 from infra.go_yaml import go_yaml
-
-PodSecurity = Literal["privileged", "baseline", "restricted"]
-"""Kubernetes' own levels (kubernetes.io: Pod Security Standards)."""
+from infra.guest import encryption
+from infra.model.node import PodSecurity
 
 FOLDER: Final = "/etc/kubernetes/azlocal"
 """Where the files are on a control plane; `kubeadm reset` leaves it alone."""
@@ -48,6 +48,10 @@ _KEPT_DAYS: Final = 30
 _KEPT_FILES: Final = 10
 _FILE_MB: Final = 100
 
+# One that is told to end says so at /readyz first, and serves on until the address is another one's (three seconds
+# at most: infra/guest/keepalived.py) and no Service leads to it. Then whoever asks is told to ask again.
+_SERVED_ON: Final = "5s"
+
 
 def api_server_files(version: str, pod_security: PodSecurity) -> dict[str, str]:
     """Return the files by their names in `FOLDER`.
@@ -73,10 +77,18 @@ def pod_security_of(admission: str) -> PodSecurity | None:
     return None
 
 
-def api_server_settings() -> dict[str, Any]:
-    """Return what kubeadm's ClusterConfiguration says of the API server, as of v1beta4."""
+def component_arguments(arguments: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return a control plane component's arguments as kubeadm's v1beta4 lists them; none profiles itself."""
+    return [{"name": name, "value": value} for name, value in {"profiling": "false", **arguments}.items()]
+
+
+def api_server_settings(*, encrypts: bool) -> dict[str, Any]:
+    """Return what kubeadm's ClusterConfiguration says of the API server, as of v1beta4.
+
+    Args:
+        encrypts: Whether control planes have the file by which Secrets in etcd are encrypted.
+    """
     arguments = {
-        "profiling": "false",
         "authentication-config": f"{FOLDER}/authentication.yaml",
         "admission-control-config-file": f"{FOLDER}/admission.yaml",
         "audit-policy-file": f"{FOLDER}/audit-policy.yaml",
@@ -84,9 +96,16 @@ def api_server_settings() -> dict[str, Any]:
         "audit-log-maxage": str(_KEPT_DAYS),
         "audit-log-maxbackup": str(_KEPT_FILES),
         "audit-log-maxsize": str(_FILE_MB),
+        "shutdown-delay-duration": _SERVED_ON,
+        "shutdown-send-retry-after": "true",
     }
+    if encrypts:
+        arguments |= {
+            "encryption-provider-config": f"{FOLDER}/{encryption.FILE}",
+            "encryption-provider-config-automatic-reload": "true",
+        }
     return {
-        "extraArgs": [{"name": name, "value": value} for name, value in arguments.items()],
+        "extraArgs": component_arguments(arguments),
         "extraVolumes": [
             _volume("azlocal", FOLDER, "Directory", read_only=True),
             _volume("audit-log", LOG_FOLDER, "DirectoryOrCreate", read_only=False),

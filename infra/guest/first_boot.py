@@ -5,13 +5,17 @@ can't do (growing a partition) is no error there.
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
 
 from infra.guest.host_key import SshHostKey
-from infra.guest.kubernetes_node import NO_SECRETS, KubernetesNode, NodeSecrets, node_archive
+from infra.guest.kubernetes_node import NO_SECRETS, KubernetesNode, node_archive
+from infra.model.first_boot import FirstBoot
+from infra.model.machine_traits import MachineTraits
+from infra.model.node import NodeSecrets, NodeSettings
 
 LOGIN_USER = "azlocal"
 _USER_DATA_HEADER = "#cloud-config\n"
@@ -21,64 +25,51 @@ _NO_KEY = SshHostKey(private_openssh="", public_openssh="")
 _BEFORE_THE_NETWORK = {"dsmode": "local"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FirstBoot:
-    """What a machine is told once.
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """What a machine finds at its first boot, apart from keys and tokens.
 
     Attributes:
-        hostname: Its short name.
-        instance_id: cloud-init runs anew where this changes.
-        address: Its address with the subnet's length, e.g. `10.0.0.5/24`.
-        gateway: The default gateway.
-        dns_servers: DNS servers.
-        authorized_keys: Public keys that may log in as `azlocal`.
-        fqdn: Its full name, where it has one.
-        node: The Kubernetes node that it becomes; None for other machines.
-        mtu: Largest packet on its network, in bytes, where it isn't the usual 1500.
+        instance_id: cloud-init runs again where this changes.
+        first_boot: What the machine is told.
+        traits: How it runs.
+        settings: What its node is told besides, which is no part of the digest: no difference there replaces it.
     """
 
-    hostname: str
     instance_id: str
-    address: str
-    gateway: str
-    dns_servers: tuple[str, ...] = ()
-    authorized_keys: tuple[str, ...] = ()
-    fqdn: str | None = None
-    node: KubernetesNode | None = None
-    mtu: int | None = None
+    first_boot: FirstBoot
+    traits: MachineTraits
+    settings: NodeSettings | None = None
 
+    def render(self, host_key: SshHostKey, secrets: NodeSecrets = NO_SECRETS) -> dict[str, bytes]:
+        """Return the seed's files by name; they hold private keys, so treat them as a secret."""
+        return self._files(_BEFORE_THE_NETWORK, host_key, secrets)
 
-def render_seed(
-    first_boot: FirstBoot, host_key: SshHostKey, secrets: NodeSecrets = NO_SECRETS
-) -> dict[str, bytes]:
-    """Return the seed's files by name; it holds private keys, so treat it as a secret."""
-    return _files(_meta_data(first_boot) | _BEFORE_THE_NETWORK, first_boot, host_key, secrets)
+    def digest(self) -> str:
+        """Return a digest of what the seed says, apart from its keys and tokens, and from when it is read."""
+        digest = hashlib.sha256()
+        for name, content in sorted(replace(self, settings=None)._files({}, _NO_KEY, NO_SECRETS).items()):
+            digest.update(f"{name}\0{len(content)}\0".encode() + content)
+        return digest.hexdigest()
 
-
-def seed_digest(first_boot: FirstBoot) -> str:
-    """Return a digest of what the seed says, apart from its keys and tokens, and from when it is read."""
-    digest = hashlib.sha256()
-    for name, content in sorted(_files(_meta_data(first_boot), first_boot, _NO_KEY, NO_SECRETS).items()):
-        digest.update(f"{name}\0{len(content)}\0".encode() + content)
-    return digest.hexdigest()
-
-
-def _files(
-    meta_data: dict[str, Any], first_boot: FirstBoot, host_key: SshHostKey, secrets: NodeSecrets
-) -> dict[str, bytes]:
-    files = {
-        "meta-data": _yaml(meta_data),
-        "user-data": _USER_DATA_HEADER.encode() + _yaml(_user_data(first_boot, host_key)),
-        "network-config": _yaml(_network_config(first_boot)),
-    }
-    if first_boot.node:
-        address = first_boot.address.partition("/")[0]
-        files["node.tar"] = node_archive(first_boot.node, first_boot.hostname, address, secrets)
-    return files
-
-
-def _meta_data(first_boot: FirstBoot) -> dict[str, Any]:
-    return {"instance-id": first_boot.instance_id, "local-hostname": first_boot.hostname}
+    def _files(self, source: Mapping[str, str], host_key: SshHostKey, secrets: NodeSecrets) -> dict[str, bytes]:
+        first_boot = self.first_boot
+        meta_data = {"instance-id": self.instance_id, "local-hostname": first_boot.hostname}
+        files = {
+            "meta-data": _yaml(meta_data | dict(source)),
+            "user-data": _USER_DATA_HEADER.encode() + _yaml(_user_data(first_boot, host_key)),
+            "network-config": _yaml(_network_config(first_boot)),
+        }
+        if first_boot.node:
+            node = KubernetesNode(
+                first_boot.node,
+                first_boot.hostname,
+                first_boot.host_address,
+                self.traits,
+                self.settings or NodeSettings(),
+            )
+            files["node.tar"] = node_archive(node, secrets)
+        return files
 
 
 def _user_data(first_boot: FirstBoot, host_key: SshHostKey) -> dict[str, Any]:
@@ -95,7 +86,7 @@ def _user_data(first_boot: FirstBoot, host_key: SshHostKey) -> dict[str, Any]:
     return {
         **(take_seed if first_boot.node else {}),
         "hostname": first_boot.hostname,
-        "fqdn": first_boot.fqdn or first_boot.hostname,
+        "fqdn": first_boot.hostname,
         "prefer_fqdn_over_hostname": False,
         "manage_etc_hosts": True,
         "users": [user],

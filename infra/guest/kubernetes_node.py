@@ -8,12 +8,15 @@ import io
 import tarfile
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 from infra.go_yaml import go_yaml
-from infra.guest.api_server import PodSecurity, api_server_files, api_server_settings
-from infra.guest.keepalived import ApiServerAddress, keepalived_conf
+from infra.guest import encryption
+from infra.guest.api_server import api_server_files, api_server_settings, component_arguments
+from infra.guest.keepalived import ApiServerAddress, keepalived_files
+from infra.model.machine_traits import MachineTraits
+from infra.model.node import NodeInputs, NodeSecrets, NodeSettings
 
 FOLDER = "etc/azlocal/node"
 API_PORT = 6443
@@ -24,116 +27,79 @@ _JOIN_PERIOD = "2h0m0s"
 # Kubelets renew their own, but only valid ones: those of a lab that was off for a year would have ended.
 _LIFETIME = "87600h0m0s"
 _ALGORITHM = "ECDSA-P256"
+# Some forty controllers list what they watch when the manager starts, three requests each: with upstream's 20 a
+# second the first node waits five seconds for its certificate and its pods.
+_REQUESTS_OF_CONTROLLERS = {"kube-api-qps": "100", "kube-api-burst": "150"}
+# A component that asked for its lease before the API server had its roles asks again after one to two periods
+# (client-go's leaderelection.JitterFactor); upstream's is two seconds.
+_ELECTION = {"leader-elect-retry-period": "1s"}
 _RESOLV_CONF = "/run/systemd/resolve/resolv.conf"
-
-Role = Literal["controlPlane", "worker"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KubernetesNode:
-    """A node of a cluster, without secrets.
-
-    Attributes:
-        cluster: The cluster's name in kubeconfigs.
-        role: Control plane or worker.
-        version: Kubernetes version, without the `v`.
-        endpoint: The cluster's address (the VIP).
-        ca_certificate: The cluster CA's certificate, PEM.
-        ca_hash: kubeadm's pin of the CA's key, `sha256:…`.
-        number: Of a control plane, from 0; number 0 starts the cluster where nobody answers for it yet.
-        vrrp_id: The VRRP id that holds the endpoint, unique on the network.
-        pod_cidr: The pods' network.
-        service_cidr: The services' network.
-        image_tags: Tags of the images that kubeadm places by itself: `etcd`, `coredns`.
-        max_pods: Most pods on the node; kubelet's default when None.
-        labels: Labels of the node.
-        taints: Taints, `key=value:Effect`.
-        in_container: The machine shares its host's kernel.
-        is_slow: The machine is emulated: everything takes ten times as long.
-        pod_security: The level that pods are held to where their namespace says nothing.
-        peers: Of a control plane: the addresses of the cluster's others.
-        unicast_vrrp: Control planes hold the address by VRRP with their peers alone, and not by multicast.
-    """
-
-    cluster: str
-    role: Role
-    version: str
-    endpoint: str
-    ca_certificate: str
-    ca_hash: str
-    number: int = 0
-    vrrp_id: int = 1
-    pod_cidr: str = ""
-    service_cidr: str = ""
-    image_tags: Mapping[str, str] = field(default_factory=dict)
-    max_pods: int | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
-    taints: tuple[str, ...] = ()
-    in_container: bool = False
-    is_slow: bool = False
-    pod_security: PodSecurity = "privileged"
-    peers: tuple[str, ...] = ()
-    unicast_vrrp: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class NodeSecrets:
-    """The secrets of a node's first boot.
+class KubernetesNode:
+    """A node on its machine, without secrets.
 
     Attributes:
-        token: The bootstrap token, `abcdef.0123456789abcdef`.
-        keys: Of a control plane: certificates and keys by their path under `/etc/kubernetes/pki`.
+        inputs: What the node is to be.
+        hostname: Its name, in Kubernetes too.
+        address: Its address, without the subnet's length.
+        traits: How its machine runs.
+        settings: What it is told besides.
     """
 
-    token: str = field(repr=False)
-    keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    inputs: NodeInputs
+    hostname: str
+    address: str
+    traits: MachineTraits
+    settings: NodeSettings
 
 
-NO_SECRETS = NodeSecrets("")
+NO_SECRETS = NodeSecrets.model_construct(token="")  # a validator would be built at import
 """Stands in where only what isn't secret counts, as in a seed's digest."""
 
 
-def node_archive(node: KubernetesNode, hostname: str, address: str, secrets: NodeSecrets) -> bytes:
+def node_archive(node: KubernetesNode, secrets: NodeSecrets) -> bytes:
     """Return the tar archive that a seed carries; every file in it is root's alone.
 
     Args:
-        node: What the node is to be.
-        hostname: Its name, in Kubernetes too.
-        address: Its address, without the subnet's length.
+        node: The node.
         secrets: Its token, and a control plane's keys.
     """
     files = {
-        "endpoint": f"{node.endpoint}:{API_PORT}\n",
-        "ca.crt": node.ca_certificate,
-        "join.yaml": go_yaml(_join(node, hostname, address, secrets.token)),
+        "endpoint": f"{node.inputs.endpoint}:{API_PORT}\n",
+        "ca.crt": node.inputs.ca_certificate,
+        "join.yaml": go_yaml(_join(node, secrets.token)),
         # With these a node asks whether the cluster takes it, and kubeadm knows the cluster without searching.
         "authorization": f"Authorization: Bearer {secrets.token}\n",
         "cluster.conf": go_yaml(_known_cluster(node)),
     }
-    if node.role == "controlPlane" and node.number == 0:
+    if node.inputs.role == "controlPlane" and node.inputs.number == 0:
         files["init.yaml"] = go_yaml(
-            _init(node, hostname, address, secrets.token), _cluster(node), _kubelet(), _kube_proxy(node)
+            _init(node, secrets.token), _cluster(node, secrets), _kubelet(), _kube_proxy(node)
         )
-    if node.role == "controlPlane":
-        files["keepalived.conf"] = keepalived_conf(
+    if node.inputs.role == "controlPlane":
+        files |= keepalived_files(
             ApiServerAddress(
-                address=node.endpoint,
-                vrrp_id=node.vrrp_id,
-                interface="eth0" if node.in_container else "enp1s0",
-                own_address=address,
-                number=node.number,
-                by_multicast=not node.unicast_vrrp,
+                address=node.inputs.endpoint,
+                vrrp_id=node.inputs.vrrp_id,
+                interface="eth0" if node.traits.shares_kernel else "enp1s0",
+                own_address=node.address,
+                number=node.inputs.number,
+                is_slow=node.traits.is_slow,
             )
         )
         # The first one founds the cluster only where none of them is a node of it already.
-        files["peers"] = "".join(f"{peer}\n" for peer in node.peers)
-        policies = api_server_files(node.version, node.pod_security)
+        files["peers"] = "".join(f"{peer}\n" for peer in node.settings.peers)
+        policies = api_server_files(node.inputs.version, node.settings.pod_security or "privileged")
+        if secrets.encryption_keys:
+            policies[encryption.FILE] = encryption.encryption_file(secrets.encryption_keys)
         files |= {f"api-server/{name}": content for name, content in policies.items()}
         files |= {f"pki/{path}": content for path, content in secrets.keys.items()}
     return _tar({f"{FOLDER}/{name}": content for name, content in files.items()})
 
 
-def _init(node: KubernetesNode, hostname: str, address: str, token: str) -> dict[str, Any]:
+def _init(node: KubernetesNode, token: str) -> dict[str, Any]:
     return {
         "apiVersion": _KUBEADM,
         "kind": "InitConfiguration",
@@ -146,31 +112,31 @@ def _init(node: KubernetesNode, hostname: str, address: str, token: str) -> dict
                 "groups": ["system:bootstrappers:kubeadm:default-node-token"],
             }
         ],
-        "localAPIEndpoint": {"advertiseAddress": address, "bindPort": API_PORT},
-        "nodeRegistration": _registration(node, hostname, address),
+        "localAPIEndpoint": {"advertiseAddress": node.address, "bindPort": API_PORT},
+        "nodeRegistration": _registration(node),
         "timeouts": _timeouts(node),
     }
 
 
-def _join(node: KubernetesNode, hostname: str, address: str, token: str) -> dict[str, Any]:
+def _join(node: KubernetesNode, token: str) -> dict[str, Any]:
     join = {
         "apiVersion": _KUBEADM,
         "kind": "JoinConfiguration",
         # By token, kubeadm would look every five seconds whether the cluster has signed what says who it is.
         "discovery": {"file": {"kubeConfigPath": f"/{FOLDER}/cluster.conf"}, "tlsBootstrapToken": token},
-        "nodeRegistration": _registration(node, hostname, address),
+        "nodeRegistration": _registration(node),
         "timeouts": _timeouts(node),
     }
-    if node.role == "controlPlane":
-        join["controlPlane"] = {"localAPIEndpoint": {"advertiseAddress": address, "bindPort": API_PORT}}
+    if node.inputs.role == "controlPlane":
+        join["controlPlane"] = {"localAPIEndpoint": {"advertiseAddress": node.address, "bindPort": API_PORT}}
     return join
 
 
 def _known_cluster(node: KubernetesNode) -> dict[str, Any]:
     """Return what kubeadm itself publishes as cluster-info: a cluster without a name, and nobody who may enter."""
     server = {
-        "server": f"https://{node.endpoint}:{API_PORT}",
-        "certificate-authority-data": b64encode(node.ca_certificate.encode()).decode("ascii"),
+        "server": f"https://{node.inputs.endpoint}:{API_PORT}",
+        "certificate-authority-data": b64encode(node.inputs.ca_certificate.encode()).decode("ascii"),
     }
     return {
         "apiVersion": "v1",
@@ -179,29 +145,29 @@ def _known_cluster(node: KubernetesNode) -> dict[str, Any]:
     }
 
 
-def _cluster(node: KubernetesNode) -> dict[str, Any]:
+def _cluster(node: KubernetesNode, secrets: NodeSecrets) -> dict[str, Any]:
     cluster: dict[str, Any] = {
         "apiVersion": _KUBEADM,
         "kind": "ClusterConfiguration",
-        "clusterName": node.cluster,
-        "kubernetesVersion": f"v{node.version}",
-        "controlPlaneEndpoint": f"{node.endpoint}:{API_PORT}",
+        "clusterName": node.inputs.cluster,
+        "kubernetesVersion": f"v{node.inputs.version}",
+        "controlPlaneEndpoint": f"{node.inputs.endpoint}:{API_PORT}",
         "encryptionAlgorithm": _ALGORITHM,
         "certificateValidityPeriod": _LIFETIME,
-        "networking": {"podSubnet": node.pod_cidr, "serviceSubnet": node.service_cidr},
-        "apiServer": {"certSANs": [node.endpoint]} | api_server_settings(),
+        "networking": {"podSubnet": node.inputs.pod_cidr, "serviceSubnet": node.inputs.service_cidr},
+        "apiServer": {"certSANs": [node.inputs.endpoint]}
+        | api_server_settings(encrypts=bool(secrets.encryption_keys)),
         "controllerManager": {
-            "extraArgs": [
-                {"name": "profiling", "value": "false"},
-                {"name": "cluster-signing-duration", "value": _LIFETIME},
-            ]
+            "extraArgs": component_arguments(
+                {"cluster-signing-duration": _LIFETIME, **_REQUESTS_OF_CONTROLLERS, **_ELECTION}
+            )
         },
-        "scheduler": {"extraArgs": [{"name": "profiling", "value": "false"}]},
+        "scheduler": {"extraArgs": component_arguments(_ELECTION)},
     }
-    if "etcd" in node.image_tags:
-        cluster["etcd"] = {"local": {"imageTag": node.image_tags["etcd"]}}
-    if "coredns" in node.image_tags:
-        cluster["dns"] = {"imageTag": node.image_tags["coredns"]}
+    if "etcd" in node.inputs.image_tags:
+        cluster["etcd"] = {"local": {"imageTag": node.inputs.image_tags["etcd"]}}
+    if "coredns" in node.inputs.image_tags:
+        cluster["dns"] = {"imageTag": node.inputs.image_tags["coredns"]}
     return cluster
 
 
@@ -242,34 +208,39 @@ def _kubelet() -> dict[str, Any]:
 
 def _kube_proxy(node: KubernetesNode) -> dict[str, Any]:
     proxy: dict[str, Any] = {"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration"}
-    if node.in_container:
+    if node.traits.shares_kernel:
         # The size of the connection table is the host's to set: 0 leaves it as it is.
         proxy["conntrack"] = {"maxPerCore": 0, "min": 0}
     return proxy
 
 
-def _registration(node: KubernetesNode, hostname: str, address: str) -> dict[str, Any]:
-    labels = ",".join(f"{key}={value}" for key, value in sorted(node.labels.items()))
+def _registration(node: KubernetesNode) -> dict[str, Any]:
+    labels = ",".join(f"{key}={value}" for key, value in sorted(node.inputs.labels.items()))
     arguments = {
-        "node-ip": address,
+        "node-ip": node.address,
         **({"node-labels": labels} if labels else {}),
-        **({"max-pods": str(node.max_pods)} if node.max_pods else {}),
-        **(_CONTAINER_ARGUMENTS if node.in_container else {}),
+        **({"max-pods": str(node.inputs.max_pods)} if node.inputs.max_pods else {}),
+        **(_CONTAINER_ARGUMENTS if node.traits.shares_kernel else {}),
     }
     registration: dict[str, Any] = {
-        "name": hostname,
+        "name": node.hostname,
         "criSocket": _CONTAINERD,
-        "imagePullPolicy": "IfNotPresent",
+        # What a node needs is in its image's store. kubeadm would look for its own version's pause image, too,
+        # which containerd, whose sandboxes it is for, has in the bundle's.
+        "imagePullPolicy": "Never",
         "kubeletExtraArgs": [{"name": name, "value": value} for name, value in sorted(arguments.items())],
     }
-    if node.taints:
-        registration["taints"] = [_taint(text) for text in node.taints]
-    if node.in_container:
-        # It looks for the host kernel's configuration, which a container has no sight of.
-        registration["ignorePreflightErrors"] = ["SystemVerification", "Swap"]
+    if node.inputs.taints:
+        registration["taints"] = [_taint(text) for text in node.inputs.taints]
+    registration["ignorePreflightErrors"] = [*_PASSED_OVER, *(_OF_THE_HOST if node.traits.shares_kernel else ())]
     return registration
 
 
+# Before 1.33.6 and 1.32.10, kubeadm looks for a proxy of https://[10.96.0.1]: Go refuses that since 1.25.2.
+# That the cluster's own networks need no proxy is for the plan to see (no-proxy-incomplete).
+_PASSED_OVER = ("HTTPProxyCIDR",)
+# It looks for the host kernel's configuration, which a container has no sight of, and for the host's swap.
+_OF_THE_HOST = ("SystemVerification", "Swap")
 # A container sees its host's swap, which is not the node's to turn off.
 _CONTAINER_ARGUMENTS = {"fail-swap-on": "false"}
 
@@ -283,7 +254,7 @@ def _taint(text: str) -> dict[str, str]:
 
 def _timeouts(node: KubernetesNode) -> dict[str, str]:
     """A worker waits for its control plane as long as the whole `up` does; kubeadm's own five minutes are less."""
-    factor = 5 if node.is_slow else 1
+    factor = 5 if node.traits.is_slow else 1
     return {
         "controlPlaneComponentHealthCheck": f"{4 * factor}m0s",
         "kubeletHealthCheck": f"{4 * factor}m0s",

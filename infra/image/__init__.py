@@ -4,12 +4,11 @@ What builds is in `build`, imported by who builds: most only look for an image t
 """
 
 from infra.image.cache import find_node_image
-from infra.image.model import Artifact, ImageError, ImageKind, NodeImage, build_command
+from infra.image.model import Artifact, ImageError, NodeImage, build_command
 
 __all__ = [
     "Artifact",
     "ImageError",
-    "ImageKind",
     "NodeImage",
     "build_command",
     "find_node_image",

@@ -23,12 +23,14 @@ from infra.image.disk import make_disk, make_root
 from infra.image.folders import Progress, locked, publish, step, workplace
 from infra.image.manifest import CONTAINER_FILE, MANIFEST, VM_FILE, render, with_disk
 from infra.image.mirror import find_apt_options, find_sources
-from infra.image.model import Artifact, Format, ImageError, ImageKind, NodeImage
+from infra.image.model import Artifact, ImageError, NodeImage
 from infra.image.places import Cache, default_cache
 from infra.image.recipe import GIB, Recipe, current_recipe
 from infra.image.sparse import sha256_of
 from infra.image.times import Times, in_words, remaining
 from infra.image.tree import customise, install_packages, install_programs, installed_packages, unpack
+from infra.model.image import DiskFormat, NodeImageKind
+from infra.model.versions import DEFAULT, KubernetesVersion
 
 # The tree, its tar file, the raw disk and both artefacts at their largest, and some room.
 _SPACE_NEEDED: Final = 12 * GIB
@@ -43,7 +45,12 @@ _CHECKSUM: Final = "checksum"
 
 
 def build_node_image(
-    progress: Progress, source: SourceChoice = "auto", kind: ImageKind = "kubernetes", *, vm_disk: bool = True
+    progress: Progress,
+    source: SourceChoice = "auto",
+    kind: NodeImageKind = "kubernetes",
+    version: KubernetesVersion = DEFAULT,
+    *,
+    vm_disk: bool = True,
 ) -> NodeImage:
     """Return the current recipe's image; build it, and the bundle in it, where the cache doesn't have them.
 
@@ -51,19 +58,20 @@ def build_node_image(
         progress: Takes one line per step.
         source: Where the bundle comes from.
         kind: The plain image has no bundle, and needs none.
+        version: The Kubernetes version of the bundle.
         vm_disk: Whether a machine may be a VM, which boots a disk; containers need only the root file system.
 
     Raises:
         ImageError: It can't be built; what is finished is kept for the next try.
     """
     cache = default_cache()
-    bundle = (
-        build_bundle(progress, source, _around_bundle(cache, progress, vm_disk)) if kind == "kubernetes" else None
-    )
+    bundle = None
+    if kind == "kubernetes":
+        bundle = build_bundle(progress, source, _around_bundle(cache, progress, vm_disk), version)
     recipe = current_recipe(bundle.digest if bundle else "")
-    found = load(cache, recipe.digest)
-    if found and (found.vm or not vm_disk):
-        return found
+    image = load(cache, recipe.digest)
+    if image and (image.vm or not vm_disk):
+        return image
     tools.check_tools()
     tools.check_root()
     return build(recipe, bundle, cache, progress, tools.run, vm_disk=vm_disk)
@@ -217,7 +225,7 @@ def _make_disk(recipe: Recipe, root: Path, work: Path, disk: Path, run: tools.Ru
     return _artifact(disk, sha256_of(disk), "qcow2", recipe.disk_size)
 
 
-def _artifact(path: Path, sha256: str, file_format: Format, virtual_size: int) -> Artifact:
+def _artifact(path: Path, sha256: str, file_format: DiskFormat, virtual_size: int) -> Artifact:
     return Artifact(path, sha256, file_format, virtual_size, path.stat().st_size)
 
 

@@ -12,10 +12,12 @@ from typing import Final
 from infra.image.bundle.store import find_bundle_in
 from infra.image.folders import disk_usage
 from infra.image.manifest import FORMAT_FAMILY, MANIFEST, VM_FILE, packages_in, parse
-from infra.image.model import Artifact, ImageError, ImageKind, NodeImage
+from infra.image.model import Artifact, ImageError, NodeImage
 from infra.image.places import Cache, default_cache
 from infra.image.recipe import current_recipe
 from infra.image.sparse import sha256_of
+from infra.model.image import NodeImageKind
+from infra.model.versions import DEFAULT, KubernetesVersion
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _TREE: Final = re.compile(r"([0-9a-f]{64})\.tar")
@@ -43,32 +45,37 @@ def load(cache: Cache, digest: str) -> NodeImage | None:
     folder = cache.image(digest)
     try:
         image, _ = parse((folder / MANIFEST).read_text(encoding="utf-8"), folder, cache.bundles)
-        whole = all(artifact.path.stat().st_size == artifact.file_size for artifact in image.artifacts)
+        is_complete = all(artifact.path.stat().st_size == artifact.file_size for artifact in image.artifacts)
     except (FileNotFoundError, ImageError):
         return None
-    return image if whole and image.digest == digest else None
+    return image if is_complete and image.digest == digest else None
 
 
-def find_node_image(kind: ImageKind = "kubernetes") -> NodeImage | None:
-    """Return the image of the current recipe from the cache; None if it or its bundle has to be built."""
+def find_node_image(kind: NodeImageKind = "kubernetes", version: KubernetesVersion = DEFAULT) -> NodeImage | None:
+    """Return the image of the current recipe from the cache; None if it or its bundle has to be built.
+
+    Args:
+        kind: With Kubernetes, or plain.
+        version: The Kubernetes version; the plain image has none.
+    """
     cache = default_cache()
     if kind == "plain":
         return load(cache, current_recipe("").digest)
-    bundle = find_bundle_in(cache)
+    bundle = find_bundle_in(cache, version)
     return load(cache, current_recipe(bundle.digest).digest) if bundle else None
 
 
 def entries(cache: Cache) -> list[Entry]:
     """List the readable images, the newest first."""
-    found: list[Entry] = []
+    listed: list[Entry] = []
     for folder in _folders(cache):
         try:
             text = (folder / MANIFEST).read_text(encoding="utf-8")
             image, created = parse(text, folder, cache.bundles)
         except (FileNotFoundError, ImageError):
             continue
-        found.append(Entry(image, created, disk_usage(folder), packages_in(text)))
-    return sorted(found, key=lambda entry: entry.created, reverse=True)
+        listed.append(Entry(image, created, disk_usage(folder), packages_in(text)))
+    return sorted(listed, key=lambda entry: entry.created, reverse=True)
 
 
 def _folders(cache: Cache) -> list[Path]:
@@ -85,8 +92,8 @@ def verify(artifact: Artifact) -> str | None:
         return "missing"
     if size != artifact.file_size:
         return f"{size} bytes instead of {artifact.file_size}"
-    found = sha256_of(artifact.path)
-    return None if found == artifact.sha256 else f"sha256 {found} instead of {artifact.sha256}"
+    checksum = sha256_of(artifact.path)
+    return None if checksum == artifact.sha256 else f"sha256 {checksum} instead of {artifact.sha256}"
 
 
 def prunable(cache: Cache, keep_digests: Container[str], keep_trees: Container[str]) -> list[Path]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from infra.errors import UserError
 
-class ImageError(Exception):
+
+class ImageError(UserError):
     """A node image or its bundle can't be built or read.
 
     Attributes:

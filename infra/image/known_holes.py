@@ -29,7 +29,7 @@ class Part:
     Attributes:
         name: As its bill of materials or Debian calls it.
         version: Its version, as it is written there.
-        debian: Whether it is a Debian package, in which Debian mends holes without another upstream version.
+        debian: Whether it is a Debian package, in which Debian fixes holes without another upstream version.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Hole:
 
     def range_of(self, version: Version) -> SpecifierSet | None:
         """Return the range of affected versions that a version is in; None: it doesn't have the hole."""
-        return next((one for one in self.affected if one.contains(version, prereleases=True)), None)
+        return next((versions for versions in self.affected if versions.contains(version, prereleases=True)), None)
 
 
 @dataclass(frozen=True)
@@ -88,21 +88,21 @@ class Found:
     Attributes:
         hole: Which.
         part: What has it.
-        mended: The first version without it, of the same branch.
+        fixed: The first version without it, of the same branch.
     """
 
     hole: Hole
     part: Part
-    mended: str
+    fixed: str
 
     def __str__(self) -> str:
         """Say what has which hole, what has to come in its place, and why that isn't here."""
         hole = self.hole
         stays = f". It stays: {hole.stays}" if hole.stays else ""
-        debian = " (Debian's package: Debian may have mended it)" if self.part.debian else ""
+        debian = " (Debian's package: Debian may have fixed it)" if self.part.debian else ""
         return (
             f"{hole.component} {self.part.version}{debian}: {hole.id}, {hole.severity}: {hole.what}; "
-            f"fixed in {self.mended}; {hole.source}{stays}"
+            f"fixed in {self.fixed}; {hole.source}{stays}"
         )
 
 
@@ -115,7 +115,7 @@ class Holes:
 
     def found_in(self, parts: Iterable[Part]) -> list[Found]:
         """Return what holes parts have, each once for every version of a component."""
-        found: dict[tuple[str, str], Found] = {}
+        by_hole: dict[tuple[str, str], Found] = {}
         for part in parts:
             version = part.comparable
             for hole in self.entries:
@@ -123,12 +123,12 @@ class Holes:
                     continue
                 affected = hole.range_of(version)
                 if affected is not None:
-                    found.setdefault((hole.id, str(version)), Found(hole, part, _end_of(affected)))
-        return list(found.values())
+                    by_hole.setdefault((hole.id, str(version)), Found(hole, part, _end_of(affected)))
+        return list(by_hole.values())
 
 
 def _end_of(versions: SpecifierSet) -> str:
-    return next(one.version for one in versions if one.operator == "<")
+    return next(bound.version for bound in versions if bound.operator == "<")
 
 
 @cache
@@ -153,7 +153,7 @@ def parse(text: str) -> Holes:
                 tuple(entry.get("names", [entry["component"]])),
                 entry["id"],
                 entry["severity"],
-                tuple(SpecifierSet(one) for one in entry["affected"]),
+                tuple(SpecifierSet(versions) for versions in entry["affected"]),
                 entry["what"],
                 entry["source"],
                 entry.get("stays", ""),

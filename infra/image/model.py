@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from infra.image.bundle.model import Bundle
 from infra.image.errors import ImageError
+from infra.model.image import DiskFormat, NodeImageKind
+from infra.model.versions import DEFAULT, KubernetesVersion
 
-__all__ = ["Artifact", "Format", "ImageError", "ImageKind", "NodeImage", "build_command"]
-
-Format = Literal["raw", "qcow2"]
-ImageKind = Literal["kubernetes", "plain"]
-"""What an image is for: nodes of a cluster, or machines that stay machines."""
+__all__ = ["Artifact", "ImageError", "NodeImage", "build_command"]
 
 
-def build_command(kind: ImageKind) -> str:
+def build_command(kind: NodeImageKind, version: KubernetesVersion = DEFAULT) -> str:
     """Return the command that builds an image, as people type it."""
-    return "azlocal image build" + (" --plain" if kind == "plain" else "")
+    if kind == "plain":
+        return "azlocal image build --plain"
+    return "azlocal image build" + ("" if version == DEFAULT else f" --kubernetes-version {version.version}")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Artifact:
 
     path: Path
     sha256: str
-    format: Format
+    format: DiskFormat
     virtual_size: int
     file_size: int
 
@@ -57,6 +57,12 @@ class NodeImage:
     container: Artifact
     vm: Artifact | None
     bundle: Bundle | None
+
+    def places(self) -> Iterator[str]:
+        """Yield a line for people about where it is, and one for its bundle."""
+        yield f"{self.name} is in {self.container.path.parent}"
+        if self.bundle:
+            yield f"{self.bundle.name} is in {self.bundle.folder}"
 
     @property
     def artifacts(self) -> list[Artifact]:

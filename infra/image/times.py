@@ -79,13 +79,13 @@ class Times:
 
     def seconds(self) -> dict[str, float]:
         """Return each step's seconds: the last ones on this host, or those of the measured build."""
-        return {**MEASURED, **self._kept().get(self.host, {})}
+        return {**MEASURED, **self._stored().get(self.host, {})}
 
     def recorder(self, step: str) -> Callable[[float], None]:
         """Return what keeps a step's seconds."""
         return lambda seconds: self._keep(step, seconds)
 
-    def _kept(self) -> dict[str, dict[str, float]]:
+    def _stored(self) -> dict[str, dict[str, float]]:
         try:
             content = json.loads(self.file.read_text(encoding="utf-8"))
             return {
@@ -98,6 +98,6 @@ class Times:
     def _keep(self, step: str, seconds: float) -> None:
         # Two threads of one build keep times, and builds of several processes may share a cache.
         with locked(self.file.with_name(f"{self.file.name}.lock")):
-            kept = self._kept()
-            kept.setdefault(self.host, {})[step] = round(seconds, 1)
-            replace_file(self.file, json.dumps(kept, indent=1, sort_keys=True) + "\n")
+            stored = self._stored()
+            stored.setdefault(self.host, {})[step] = round(seconds, 1)
+            replace_file(self.file, json.dumps(stored, indent=1, sort_keys=True) + "\n")

@@ -1,10 +1,15 @@
-"""A cluster's API, by the official client: plain objects in and out, and one meaning for each way it can fail."""
+"""A cluster's API: plain objects in and out, and one meaning for each way it can fail.
+
+The official client reads the kubeconfig (certificates, tokens, proxies); requests go through its connections.
+"""
 
 from __future__ import annotations
 
 import json
+import threading
 import weakref
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -16,71 +21,103 @@ from infra.kubernetes.client_library import load_client_library
 from infra.kubernetes.kubeconfig import in_memory
 from infra.kubernetes.memory_file import MemoryFile
 
-_CONNECT_SECONDS: Final = 3.0
+_CONNECT_SECONDS: Final = 4.0  # a cluster that is gone must be an answer, not a wait
 _ANSWER_SECONDS: Final = 15.0
-_NOT_FOUND: Final = 404
-_CONFLICT: Final = 409
+_CONNECTIONS: Final = 32
+_LONGEST_MESSAGE: Final = 500
+_MERGE: Final = "application/merge-patch+json"
 
 Object = dict[str, Any]
 
 
 class ClusterError(UserError):
-    """The API server refuses a request."""
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.status = status
-
-    @property
-    def is_missing(self) -> bool:
-        """Return whether there is no such object."""
-        return self.status == _NOT_FOUND
-
-    @property
-    def is_conflict(self) -> bool:
-        """Return whether the object stands already, or was changed by somebody else meanwhile."""
-        return self.status == _CONFLICT
+    """A cluster refuses what it is asked, or doesn't answer."""
 
 
-class ClusterUnreachable(UserError):
+class ClusterUnreachable(ClusterError):
     """The API server doesn't answer; nothing is known about the cluster."""
 
 
+class ApiError(ClusterError):
+    """The API server refuses a request.
+
+    Attributes:
+        message: its own words.
+        status: HTTP's.
+        details: of the Status object, as a conflict's causes.
+    """
+
+    def __init__(
+        self, message: str, status: int, details: Mapping[str, Any] | None = None, *, request: str = ""
+    ) -> None:
+        super().__init__(f"{message} ({request})" if request else message)
+        self.message = message
+        self.status = status
+        self.details = details or {}
+
+
+class NotFound(ApiError):
+    """There is no such object."""
+
+
+class Conflict(ApiError):
+    """The object stands already, was changed by somebody else meanwhile, or a field has another owner."""
+
+
 class ClusterApi:
-    """One cluster's API server, as a kubeconfig names it."""
+    """One cluster's API server, as a kubeconfig names it. Connects when it is first asked something."""
 
-    def __init__(self, kubeconfig: str) -> None:
-        # Imported here: a plan or a preview needn't pay for it.
-        load_client_library()
-        from kubernetes.client import ApiClient, Configuration
-        from kubernetes.config import load_kube_config_from_dict
+    def __init__(self, kubeconfig: str | Mapping[str, Any], seconds: float = _ANSWER_SECONDS) -> None:
+        """Remember where to connect to, and how many seconds an answer may take."""
+        self._config = kubeconfig
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._settings: Any = None
+        self._pool: Any = None
 
-        configuration = Configuration(retries=0)
-        load: Any = load_kube_config_from_dict  # has no types
-        files: list[MemoryFile] = []
-        weakref.finalize(self, _close, files)
-        load(in_memory(yaml.safe_load(kubeconfig), files), client_configuration=configuration)
-        self._client = ApiClient(configuration)
-        self.server: str = configuration.host
+    @cached_property
+    def server(self) -> str:
+        """Return the API server's URL."""
+        host: str = self._connected().host
+        return host.rstrip("/")
 
     def get(self, path: str, **query: str) -> Object:
         """Return an object or a list.
 
         Raises:
-            ClusterError: the server refuses.
+            NotFound: there is none.
+            ApiError: the server refuses.
             ClusterUnreachable: it doesn't answer.
         """
-        found: Object = json.loads(self.text(path, **query))
-        return found
+        content: Object = json.loads(self.text(path, **query))
+        return content
+
+    def find(self, path: str) -> Object | None:
+        """Return an object, None where the server says that there is none."""
+        try:
+            return self.get(path)
+        except NotFound:
+            return None
 
     def items(self, path: str, **query: str) -> list[Object]:
         """Return a list's items."""
-        found: list[Object] = self.get(path, **query).get("items") or []
-        return found
+        items: list[Object] = self.get(path, **query).get("items") or []
+        return items
 
     def text(self, path: str, **query: str) -> str:
         """Return what isn't JSON: a log, a health check."""
         return self.send("GET", path, query=query)
+
+    def merge(self, path: str, change: Object) -> None:
+        """Change some fields of an object."""
+        self.send("PATCH", path, change, content_type=_MERGE)
+
+    def delete(self, path: str, **query: str) -> None:
+        """Ask for an object's deletion; success when there is none."""
+        try:
+            self.send("DELETE", path, query=query)
+        except NotFound:
+            return
 
     def send(
         self,
@@ -91,28 +128,60 @@ class ClusterApi:
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
     ) -> str:
-        """Send a request; return the answer's text."""
-        from kubernetes.client.exceptions import ApiException
+        """Send a request; return the answer's text.
 
-        url = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")
-        headers = {"Content-Type": content_type, "Accept": "application/json, */*", **self._bearer()}
+        Raises:
+            ApiError: the server refuses.
+            ClusterUnreachable: it doesn't answer.
+        """
+        settings = self._connected()
+        headers = {"Content-Type": content_type, "Accept": "application/json, */*"}
+        # The client itself sends certificates only: tokens go with each request, since they may be renewed.
+        headers |= {
+            setting["key"]: setting["value"] for setting in settings.auth_settings().values() if setting["value"]
+        }
         try:
-            answer: Any = self._client.call_api(
-                method, url, headers, body, _request_timeout=(_CONNECT_SECONDS, _ANSWER_SECONDS)
+            answer = self._pool.request(
+                method,
+                f"{self.server}{path}" + (f"?{urlencode(query)}" if query else ""),
+                body=None if body is None else json.dumps(body),
+                headers=headers,
+                timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=self._seconds),
             )
-            data: bytes = answer.read()
-        except ApiException as error:
-            raise ClusterError(f"{self.server}{path}: {_reason(error)}", error.status or 0) from error
         except urllib3.exceptions.HTTPError as error:
-            raise ClusterUnreachable(f"{self.server} doesn't answer: {_network_reason(error)}") from error
+            raise ClusterUnreachable(f"the API server at {self.server} doesn't answer: {_cause(error)}") from error
+        text: str = answer.data.decode(errors="replace")
         if answer.status >= 400:
-            raise ClusterError(f"{self.server}{path}: {_message(data) or answer.reason}", answer.status)
-        return data.decode(errors="replace")
+            raise _refusal(f"{method} {self.server}{path}", answer.status, text)
+        return text
 
-    def _bearer(self) -> dict[str, str]:
-        """Return the header of a kubeconfig that has a token; `call_api` itself only knows certificates."""
-        found: Any = self._client.configuration.auth_settings()
-        return {one["key"]: one["value"] for one in found.values() if one["value"]}
+    def _connected(self) -> Any:
+        """Return the client's settings, once it has read the kubeconfig.
+
+        Raises:
+            UserError: it can't be used; the message never repeats a key.
+        """
+        with self._lock:
+            if self._settings is None:
+                # Imported here: it takes longer than everything else that a plugin needs to start.
+                load_client_library()
+                from kubernetes.client import Configuration
+                from kubernetes.client.rest import RESTClientObject
+                from kubernetes.config import ConfigException, load_kube_config_from_dict
+
+                config = self._config
+                files: list[MemoryFile] = []
+                weakref.finalize(self, _close, files)
+                usable = in_memory(yaml.safe_load(config) if isinstance(config, str) else config, files)
+                settings = Configuration()
+                settings.retries = urllib3.Retry(0, redirect=0)
+                settings.connection_pool_maxsize = _CONNECTIONS
+                try:
+                    load_kube_config_from_dict(usable, client_configuration=settings, persist_config=False)
+                except ConfigException as error:
+                    raise UserError(f"the kubeconfig can't be used: {error}") from error
+                self._pool, self._settings = RESTClientObject(settings).pool_manager, settings
+            return self._settings
 
 
 def _close(files: Iterable[MemoryFile]) -> None:
@@ -120,24 +189,28 @@ def _close(files: Iterable[MemoryFile]) -> None:
         file.close()
 
 
-def _reason(error: Any) -> str:
-    return _message(error.body or "") or f"{error.status} {error.reason}"
-
-
-def _message(body: str | bytes) -> str:
-    """Return the message of a Status object, else the body itself, bounded."""
-    text = body.decode(errors="replace") if isinstance(body, bytes) else body
+def _refusal(request: str, status: int, text: str) -> ApiError:
+    """Return the error that an answer is: a Status object's message, else the answer itself, bounded."""
     try:
-        content = json.loads(text)
+        decoded = json.loads(text)
     except ValueError:
-        return text.strip()[:500]
-    return str(content.get("message", "")) if isinstance(content, dict) else ""
+        decoded = None
+    answer = decoded if isinstance(decoded, dict) else {}
+    message = str(answer.get("message") or text.strip()[:_LONGEST_MESSAGE] or f"HTTP {status}")
+    kind = {404: NotFound, 409: Conflict}.get(status, ApiError)
+    return kind(message, status, answer.get("details"), request=request)
 
 
-def _network_reason(error: BaseException) -> str:
-    """Return the innermost reason: urllib3 wraps it in pools and retries that say nothing to a user."""
-    reason: Any = getattr(error, "reason", None) or error
-    while getattr(reason, "reason", None) and isinstance(reason.reason, BaseException):
-        reason = reason.reason
-    text = str(reason)
-    return text.rpartition(": ")[2] if isinstance(reason, urllib3.exceptions.NewConnectionError) else text
+def _cause(error: BaseException) -> str:
+    """Return the innermost reason: urllib3 wraps a refused connection in pools and retries."""
+    inner = error
+    while True:
+        reason = getattr(inner, "reason", None)
+        following = reason if isinstance(reason, BaseException) else inner.__cause__
+        if following is None:
+            break
+        inner = following
+    if isinstance(inner, OSError) and inner.strerror:
+        return inner.strerror
+    text = str(inner).partition(": ")[2] if isinstance(inner, urllib3.exceptions.PoolError) else str(inner)
+    return text or type(inner).__name__

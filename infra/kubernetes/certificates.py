@@ -65,8 +65,8 @@ def ends_of(addresses: Mapping[str, str], authority: str, port: int = API_PORT) 
     if not addresses:
         return {}
     with ThreadPoolExecutor(len(addresses)) as pool:
-        found = pool.map(lambda address: _end_of(address, port, authority), addresses.values())
-        return {name: end for name, end in zip(addresses, found, strict=True) if end is not None}
+        ends = pool.map(lambda address: _end_of(address, port, authority), addresses.values())
+        return {name: end for name, end in zip(addresses, ends, strict=True) if end is not None}
 
 
 def authority_of(kubeconfig: str) -> str:
@@ -78,15 +78,15 @@ def authority_of(kubeconfig: str) -> str:
 def at_server(kubeconfig: str, address: str, port: int = API_PORT) -> str:
     """Return a kubeconfig that asks one API server of the cluster, at its own address."""
     content = yaml.safe_load(kubeconfig)
-    for one in content["clusters"]:
-        one["cluster"]["server"] = f"https://{address}:{port}"
+    for cluster in content["clusters"]:
+        cluster["cluster"]["server"] = f"https://{address}:{port}"
     return go_yaml(content)
 
 
 def served_end(address: str, port: int = API_PORT, seconds: float = _SECONDS) -> datetime | None:
     """Return when the certificate ends that is served there, whoever signed it; None where nobody speaks TLS."""
-    found = _served(address, port, seconds)
-    return _certificate(found).not_valid_after_utc if found else None
+    served = _served(address, port, seconds)
+    return _certificate(served).not_valid_after_utc if served else None
 
 
 def written_end(text: str, authority: str) -> datetime | None:
@@ -101,10 +101,10 @@ def written_end(text: str, authority: str) -> datetime | None:
 
 
 def _end_of(address: str, port: int, authority: str) -> datetime | None:
-    found = _served(address, port, _SECONDS)
-    if found is None:
+    served = _served(address, port, _SECONDS)
+    if served is None:
         return None
-    certificate = _certificate(found)
+    certificate = _certificate(served)
     return certificate.not_valid_after_utc if _is_signed(certificate, authority) else None
 
 

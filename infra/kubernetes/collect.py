@@ -32,6 +32,7 @@ _OF_A_MACHINE: Final[Sequence[Sequence[str]]] = (
     ("journalctl", "--no-pager", "--lines", _LINES, "--unit", "kubelet"),
     ("journalctl", "--no-pager", "--lines", _LINES, "--unit", "containerd"),
     ("journalctl", "--no-pager", "--lines", _LINES, "--unit", "keepalived"),
+    ("journalctl", "--no-pager", "--lines", _LINES, "--unit", "azlocal-api-endpoint"),
 )
 
 
@@ -75,8 +76,8 @@ def _remove_older(folder: Path) -> None:
     cluster, _, stamp = folder.name.rpartition("-")
     if not _STAMP.fullmatch(stamp):
         return
-    found = (one.name.rpartition("-") for one in folder.parent.iterdir())
-    stamps = sorted(stamp for name, _, stamp in found if name == cluster and _STAMP.fullmatch(stamp))
+    parts = (path.name.rpartition("-") for path in folder.parent.iterdir())
+    stamps = sorted(stamp for name, _, stamp in parts if name == cluster and _STAMP.fullmatch(stamp))
     for old in stamps[:-_KEPT]:
         shutil.rmtree(folder.with_name(f"{cluster}-{old}"), ignore_errors=True)
 
@@ -102,13 +103,13 @@ def _write(path: Path, content: Callable[[], str]) -> None:
     try:
         text = content()
     except UserError as error:
-        text = f"not to be had: {error}\n"
+        text = f"could not be collected: {error}\n"
     path.touch(mode=0o600)
     path.write_text(text, encoding="utf-8")
 
 
 def _statuses(api: ClusterApi, path: str) -> str:
-    found = [
+    statuses = [
         {
             "name": item["metadata"]["name"],
             "created": item["metadata"].get("creationTimestamp"),
@@ -117,7 +118,7 @@ def _statuses(api: ClusterApi, path: str) -> str:
         }
         for item in api.items(path)
     ]
-    return json.dumps(found, indent=1) + "\n"
+    return json.dumps(statuses, indent=1) + "\n"
 
 
 def _events(api: ClusterApi, path: str) -> str:
@@ -149,4 +150,4 @@ def _log(api: ClusterApi, path: str, container: str, previous: str) -> str:
     try:
         return api.text(path, container=container, previous=previous, tailLines=_LINES)
     except UserError as error:
-        return f"not to be had: {error}"
+        return f"could not be collected: {error}"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 from base64 import b64encode
+from contextlib import suppress
 from typing import Final
 
-from infra.kubernetes.api import ClusterApi, ClusterError
+from infra.kubernetes.api import ClusterApi, Conflict
 
 _BYTES: Final = 16
 
@@ -24,8 +25,5 @@ def ensure_secret(api: ClusterApi, namespace: str, name: str, key: str) -> None:
         "metadata": {"name": name, "namespace": namespace},
         "data": {key: b64encode(text).decode("ascii")},
     }
-    try:
+    with suppress(Conflict):
         api.send("POST", f"/api/v1/namespaces/{namespace}/secrets", body)
-    except ClusterError as error:
-        if not error.is_conflict:
-            raise

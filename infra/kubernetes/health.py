@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-Object = Mapping[str, Any]
+from infra.kubernetes.kinds import KindId
+from infra.kubernetes.readiness import Object, condition, is_true, pod_troubles, progress, status
 
-# Kinds whose controllers say how many of their pods are available.
-WORKLOADS: Final = ("deployments", "daemonsets", "statefulsets")
+WORKLOADS: Final = {"deployments": "Deployment", "daemonsets": "DaemonSet", "statefulsets": "StatefulSet"}
+"""Kinds whose controllers say how many of their pods are available, by their plural."""
 _PRESSURES: Final = ("DiskPressure", "MemoryPressure", "PIDPressure", "NetworkUnavailable")
 _LONGEST_REASON: Final = 300
 _FAILED_TO_START: Final = frozenset({"CreateContainerConfigError", "CreateContainerError"})
@@ -46,13 +47,13 @@ def lacks(snapshot: Snapshot, expected_nodes: Mapping[str, float]) -> list[str]:
 
     Args:
         snapshot: The cluster.
-        expected_nodes: When each node's machine was started, in seconds since 1970; 0 where that isn't known. For
-            almost a minute after a machine has gone, its node still counts as Ready.
+        expected_nodes: The nodes that count, with when each one's machine was started, in seconds since 1970; 0
+            where that isn't known. For almost a minute after a machine has gone, its node still counts as Ready.
     """
     return [
         *_missing_nodes(snapshot.nodes, expected_nodes),
         *_silent_nodes(snapshot, expected_nodes),
-        *_node_problems(snapshot.nodes),
+        *_node_problems(node for node in snapshot.nodes if _name(node) in expected_nodes),
         *_workload_problems(snapshot),
         *_stray_pods(snapshot),
         *(f"webhook {name} can't be called: {why}" for name, why in sorted(snapshot.webhooks.items())),
@@ -81,54 +82,32 @@ def _seconds(time: str) -> float:
 
 def _node_problems(nodes: Iterable[Object]) -> Iterator[str]:
     for node in nodes:
-        conditions = {one["type"]: one for one in node.get("status", {}).get("conditions", [])}
-        ready = conditions.get("Ready", {"status": "Unknown", "reason": "NoStatusYet"})
         for pressure in _PRESSURES:
-            found = conditions.get(pressure)
-            if found and found["status"] == "True":
-                yield _said(f"node {_name(node)} has {pressure}", found)
-        if ready["status"] != "True":
-            yield _said(f"node {_name(node)} is not Ready", ready)
+            if is_true(node, pressure):
+                yield _described(f"node {_name(node)} has {pressure}", condition(node, pressure))
+        ready = condition(node, "Ready") or {"reason": "NoStatusYet"}
+        if ready.get("status") != "True":
+            yield _described(f"node {_name(node)} is not Ready", ready)
         if node.get("spec", {}).get("unschedulable"):
             yield f"node {_name(node)} is cordoned (kubectl uncordon {_name(node)})"
 
 
-def _said(what: str, condition: Object) -> str:
+def _described(what: str, condition: Object) -> str:
     detail = ": ".join(part for part in (condition.get("reason"), condition.get("message")) if part)
     return _short(f"{what}: {detail}" if detail else what)
 
 
 def _workload_problems(snapshot: Snapshot) -> Iterator[str]:
     for workload in snapshot.workloads:
-        wanted, available = _counts(workload)
-        if available >= wanted and _is_observed(workload):
+        state = progress(KindId("apps/v1", workload["kind"]), workload)
+        if state.ready:
             continue
-        what = f"{workload['kind'].lower()} {_path(workload)}: {available} of {wanted} available"
+        what = f"{workload['kind'].lower()} {_path(workload)} waits for {state.waiting_for}"
         pods = [pod for pod in snapshot.pods if _belongs(pod, workload)]
         reasons = {_reason(pod, snapshot.events) for pod in pods} - {""}
         if not reasons:
             reasons = {_newest_warning(workload, snapshot.events)} - {""}
         yield _short(f"{what}: {'; '.join(sorted(reasons))}" if reasons else what)
-
-
-def _counts(workload: Object) -> tuple[int, int]:
-    spec, status = workload.get("spec", {}), workload.get("status", {})
-    if workload["kind"] == "DaemonSet":
-        updated = min(status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0))
-        return status.get("desiredNumberScheduled", 0), updated
-    updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
-    # While a new version doesn't come up, a deployment keeps pods of the old one, which are available, too.
-    old = max(0, status.get("replicas", 0) - updated)
-    return spec.get("replicas", 1), max(0, min(updated, available - old))
-
-
-def _is_observed(workload: Object) -> bool:
-    """Return whether the controller has seen the newest version; before, its counts are the old one's."""
-    observed, newest = (
-        workload.get("status", {}).get("observedGeneration", 0),
-        workload["metadata"].get("generation", 0),
-    )
-    return int(observed) >= int(newest)
 
 
 def _belongs(pod: Object, workload: Object) -> bool:
@@ -160,23 +139,13 @@ def _reason(pod: Object, events: Iterable[Object]) -> str:
 
 def pod_problem(pod: Object) -> str:
     """Return why a pod isn't running and ready; empty if it is, or has done its work."""
-    status, name = pod.get("status", {}), pod["metadata"]["name"]
-    phase = status.get("phase", "Pending")
+    phase = status(pod).get("phase", "Pending")
     if phase == "Succeeded":
         return ""
-    for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
-        reason = _container_problem(container)
-        if reason:
-            return f"pod {name}, container {container['name']}: {reason}"
-    if phase == "Failed":
-        return f"pod {name} failed: {status.get('reason', '')} {status.get('message', '')}".rstrip()
-    conditions = {one["type"]: one for one in status.get("conditions", [])}
-    scheduled = conditions.get("PodScheduled", {})
-    if scheduled.get("status") == "False":
-        return f"pod {name} is not scheduled: {scheduled.get('message', scheduled.get('reason', ''))}"
-    if conditions.get("Ready", {}).get("status") == "True":
-        return ""
-    return f"pod {name} is {phase}{_NOT_READY}"
+    troubles = pod_troubles(pod)
+    if troubles:
+        return troubles[0]
+    return "" if is_true(pod, "Ready") else f"pod {_name(pod)} is {phase}{_NOT_READY}"
 
 
 def stalled(snapshot: Snapshot) -> list[Object]:
@@ -213,7 +182,8 @@ def _is_stalled(pod: Object, networkless: set[str], failed: set[str]) -> bool:
         return True
     if any("running" in state for state in containers):
         return not _is_ready(pod)
-    return metadata.get("uid") in failed and _node_of(pod) not in networkless and not _has_sandbox(pod)
+    has_sandbox = is_true(pod, "PodReadyToStartContainers")
+    return metadata.get("uid") in failed and _node_of(pod) not in networkless and not has_sandbox
 
 
 def _is_sandbox_failure(event: Object) -> bool:
@@ -225,40 +195,17 @@ def _node_of(pod: Object) -> str:
 
 
 def _is_ready(pod: Object) -> bool:
-    return pod.get("status", {}).get("phase") == "Succeeded" or _condition(pod, "Ready") == "True"
-
-
-def _has_sandbox(pod: Object) -> bool:
-    return _condition(pod, "PodReadyToStartContainers") == "True"
-
-
-def _condition(thing: Object, name: str) -> str:
-    found = [one for one in thing.get("status", {}).get("conditions", []) if one["type"] == name]
-    return str(found[0]["status"]) if found else "Unknown"
-
-
-def _container_problem(container: Object) -> str:
-    state = container.get("state", {})
-    waiting, terminated = state.get("waiting"), state.get("terminated")
-    last = container.get("lastState", {}).get("terminated")
-    if waiting:
-        reason = waiting.get("reason", "waiting")
-        if reason in ("PodInitializing", "ContainerCreating"):
-            return ""
-        said = f"{reason}: {waiting['message']}" if waiting.get("message") else reason
-        return f"{said} (last exit code {last.get('exitCode')})" if last else said
-    if terminated and terminated.get("exitCode", 0) != 0:
-        message = terminated.get("message") or terminated.get("reason", "")
-        return f"exit code {terminated['exitCode']}: {message}".rstrip(": ")
-    return ""
+    return status(pod).get("phase") == "Succeeded" or is_true(pod, "Ready")
 
 
 def _newest_warning(thing: Object, events: Iterable[Object]) -> str:
     """Return the newest warning about an object."""
-    found = [
-        one for one in events if one.get("involvedObject", {}).get("uid") == thing["metadata"].get("uid", "-")
+    warnings = [
+        event
+        for event in events
+        if event.get("involvedObject", {}).get("uid") == thing["metadata"].get("uid", "-")
     ]
-    return str(max(found, key=_time).get("message", "")) if found else ""
+    return str(max(warnings, key=_time).get("message", "")) if warnings else ""
 
 
 def _time(event: Object) -> str:

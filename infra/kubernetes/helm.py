@@ -7,7 +7,6 @@ import json
 import shutil
 import signal
 import subprocess
-import threading
 import time
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from infra.errors import Interrupted, UserError
 from infra.kubernetes.memory_file import MemoryFile
+from infra.model.work import Work
 
 if TYPE_CHECKING:
     from infra.kubernetes.api import ClusterApi
@@ -77,13 +77,13 @@ def find_helm(environment: Mapping[str, str]) -> str:
     bundle = find_bundle()
     if bundle is not None and bundle.helm.exists():
         return str(bundle.helm)
-    found = shutil.which("helm", path=environment.get("PATH"))
-    if found is None:
+    path = shutil.which("helm", path=environment.get("PATH"))
+    if path is None:
         raise UserError(
             "azlocal makes Helm releases with the helm program, and there is none: `azlocal image build` brings "
             f"one, or put helm on PATH, or name it in {VARIABLE}"
         )
-    return found
+    return path
 
 
 @dataclass(frozen=True)
@@ -100,56 +100,54 @@ class Helm:
     environment: Mapping[str, str]
     settings: Mapping[str, str]
 
-    def status(self, namespace: str, name: str, cancelled: threading.Event) -> Deployed | None:
+    def status(self, namespace: str, name: str, work: Work) -> Deployed | None:
         """Return a release, None where helm says that there is none of that name."""
         where = [name, "--namespace", namespace, "--output", "json"]
         try:
-            said = json.loads(self.run(["status", *where], cancelled))
-            return _read(said, json.loads(self.run(["get", "metadata", *where], cancelled)))
+            release = json.loads(self.run(["status", *where], work))
+            return _read(release, json.loads(self.run(["get", "metadata", *where], work)))
         except HelmFailed as error:
             if "release: not found" in str(error):
                 return None
             raise
 
-    def is_labelled(self, release: Deployed, label: str, value: str, cancelled: threading.Event) -> bool:
+    def is_labelled(self, release: Deployed, label: str, value: str, work: Work) -> bool:
         """Return whether a release's last revision was given that label."""
         command = ["list", "--all", "--namespace", release.namespace, "--filter", f"^{release.name}$"]
         command += ["--selector", f"{label}={value}", "--output", "json"]
-        return bool(json.loads(self.run(command, cancelled)))
+        return bool(json.loads(self.run(command, work)))
 
-    def releases(self, name: str, cancelled: threading.Event) -> list[Release]:
+    def releases(self, name: str, work: Work) -> list[Release]:
         """Return the releases of that name in all namespaces, in whatever state they are."""
         command = ["list", "--all", "--all-namespaces", "--filter", f"^{name}$", "--output", "json"]
         return [
-            Release(one["name"], one["namespace"], one["status"], one["chart"])
-            for one in json.loads(self.run(command, cancelled) or "[]")
+            Release(release["name"], release["namespace"], release["status"], release["chart"])
+            for release in json.loads(self.run(command, work) or "[]")
         ]
 
-    def values(self, namespace: str, name: str, cancelled: threading.Event) -> dict[str, Any]:
+    def values(self, namespace: str, name: str, work: Work) -> dict[str, Any]:
         """Return the values that a release was given, without its chart's own."""
-        said = self.run(["get", "values", name, "--namespace", namespace, "--output", "json"], cancelled)
-        found: dict[str, Any] = _whole(json.loads(said) or {})
-        return found
+        output = self.run(["get", "values", name, "--namespace", namespace, "--output", "json"], work)
+        values: dict[str, Any] = _with_integers(json.loads(output) or {})
+        return values
 
     def run(
         self,
         arguments: Sequence[str],
-        cancelled: threading.Event,
+        work: Work,
         *,
         stdin: str = "",
         hidden: Sequence[str] = (),
         meanwhile: Callable[[], None] = lambda: None,
-        deadline: float = float("inf"),
     ) -> str:
         """Run helm and return what it printed.
 
         Args:
             arguments: never a secret: the process list shows them.
-            cancelled: stops helm, as Ctrl-C does.
+            work: stops helm, as Ctrl-C does; helm itself waits for ever on a registry that doesn't answer.
             stdin: values, for `--values -`.
             hidden: strings that an error message must not repeat.
             meanwhile: called twice a second.
-            deadline: on the monotonic clock; helm itself waits for ever on a registry that doesn't answer.
 
         Raises:
             HelmFailed: it ended with an error.
@@ -163,10 +161,10 @@ class Helm:
                     break
                 except subprocess.TimeoutExpired:
                     text = None  # it has it
-                    if cancelled.is_set():
+                    if work.cancelled.is_set():
                         _end(process)
                         raise Interrupted(f"helm {arguments[0]}: stopped on request") from None
-                    if time.monotonic() >= deadline:
+                    if not work.remaining:
                         _end(process)
                         raise HelmFailed(f"helm {arguments[0]} didn't end in time and was stopped") from None
                     meanwhile()
@@ -177,11 +175,11 @@ class Helm:
     @contextmanager
     def _started(self, arguments: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
         program = find_helm(self.environment)
-        # A helm that outlives us would go on with what the next run begins anew.
+        # A helm that outlives us would go on with what the next run starts over.
         keeper = shutil.which("setpriv")
         prefix = [keeper, "--pdeathsig", "TERM"] if keeper else []
         config = MemoryFile("kubeconfig", json.dumps(self.kubeconfig).encode())
-        kept = {name: value for name, value in self.environment.items() if not name.startswith("PULUMI_")}
+        inherited = {name: value for name, value in self.environment.items() if not name.startswith("PULUMI_")}
         try:
             with subprocess.Popen(
                 [*prefix, program, *arguments],
@@ -189,7 +187,7 @@ class Helm:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
-                env=kept | dict(self.settings) | {"KUBECONFIG": config.path},
+                env=inherited | dict(self.settings) | {"KUBECONFIG": config.path},
                 pass_fds=(config.descriptor,),
                 start_new_session=True,
             ) as process:
@@ -199,9 +197,9 @@ class Helm:
         finally:
             config.close()
 
-    def show_chart(self, arguments: Sequence[str], cancelled: threading.Event) -> str:
+    def show_chart(self, arguments: Sequence[str], work: Work) -> str:
         """Return the Chart.yaml of a chart in a repository or registry."""
-        return self.run(["show", "chart", *arguments], cancelled)
+        return self.run(["show", "chart", *arguments], work)
 
 
 def stored_release(records: Iterable[Mapping[str, Any]]) -> Deployed | None:
@@ -219,8 +217,11 @@ def stored_releases(records: Iterable[Mapping[str, Any]]) -> list[Release]:
     newest: dict[tuple[str, str], Mapping[str, Any]] = {}
     for record in sorted(records, key=_revision):
         newest[record["metadata"]["namespace"], record["metadata"]["labels"]["name"]] = record
-    found = [_stored(record) for record in newest.values()]
-    return [Release(one.name, one.namespace, one.status, f"{one.chart}-{one.chart_version}") for one in found]
+    stored = [_stored(record) for record in newest.values()]
+    return [
+        Release(release.name, release.namespace, release.status, f"{release.chart}-{release.chart_version}")
+        for release in stored
+    ]
 
 
 def forget_release(api: ClusterApi, namespace: str, name: str) -> None:
@@ -242,10 +243,10 @@ def _revision(record: Mapping[str, Any]) -> int:
 def _stored(record: Mapping[str, Any]) -> Deployed:
     # Encoded twice: by helm, and by the API as every Secret's data.
     content = b64decode(b64decode(record["data"]["release"]))
-    said = json.loads(gzip.decompress(content) if content.startswith(_GZIP) else content)
-    chart = (said.get("chart") or {}).get("metadata") or {}
+    release = json.loads(gzip.decompress(content) if content.startswith(_GZIP) else content)
+    chart = (release.get("chart") or {}).get("metadata") or {}
     summary = {"chart": chart.get("name"), "version": chart.get("version"), "appVersion": chart.get("appVersion")}
-    return _read(said, summary)
+    return _read(release, summary)
 
 
 def _end(process: subprocess.Popen[str]) -> None:
@@ -261,8 +262,8 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 def _error_of(stderr: str) -> str:
     """Return helm's error without the warnings before it."""
-    _, found, error = stderr.rpartition("Error: ")
-    return error.strip() if found else stderr.strip()
+    _, marker, error = stderr.rpartition("Error: ")
+    return error.strip() if marker else stderr.strip()
 
 
 def _hide(text: str, hidden: Sequence[str]) -> str:
@@ -271,26 +272,26 @@ def _hide(text: str, hidden: Sequence[str]) -> str:
     return text
 
 
-def _read(said: Mapping[str, Any], summary: Mapping[str, Any]) -> Deployed:
-    info = said.get("info") or {}
+def _read(release: Mapping[str, Any], summary: Mapping[str, Any]) -> Deployed:
+    info = release.get("info") or {}
     return Deployed(
-        name=said["name"],
-        namespace=said["namespace"],
-        revision=int(said.get("version", 0)),
+        name=release["name"],
+        namespace=release["namespace"],
+        revision=int(release.get("version", 0)),
         status=str(info.get("status")),
         description=str(info.get("description") or ""),
         chart=str(summary.get("chart") or ""),
         chart_version=str(summary.get("version") or ""),
         app_version=str(summary.get("appVersion") or ""),
-        values=_whole(said.get("config") or {}),
-        manifest=str(said.get("manifest") or ""),
+        values=_with_integers(release.get("config") or {}),
+        manifest=str(release.get("manifest") or ""),
     )
 
 
-def _whole(value: Any) -> Any:
+def _with_integers(value: Any) -> Any:
     """Return the value with 1.0 as 1, the way properties come from the engine."""
     if isinstance(value, dict):
-        return {key: _whole(item) for key, item in value.items()}
+        return {key: _with_integers(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_whole(item) for item in value]
+        return [_with_integers(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -41,12 +41,12 @@ def select_cluster(text: str, context: str) -> str:
         UserError: There is no such context.
     """
     content = yaml.safe_load(text)
-    found = {one["name"]: one["context"] for one in content["contexts"]}
-    if context not in found:
-        raise UserError(f"there is no cluster {context!r}; there are {', '.join(sorted(found)) or 'none'}")
-    names = {"clusters": found[context]["cluster"], "users": found[context]["user"], "contexts": context}
+    contexts = {entry["name"]: entry["context"] for entry in content["contexts"]}
+    if context not in contexts:
+        raise UserError(f"there is no cluster {context!r}; there are {', '.join(sorted(contexts)) or 'none'}")
+    names = {"clusters": contexts[context]["cluster"], "users": contexts[context]["user"], "contexts": context}
     chosen = {
-        key: [one for one in content[key] if one["name"] == names[key]] if key in names else value
+        key: [entry for entry in content[key] if entry["name"] == names[key]] if key in names else value
         for key, value in content.items()
     }
     return go_yaml(chosen | {"current-context": context})
@@ -81,7 +81,7 @@ def merged_contexts(path: Path, names: Iterable[str]) -> list[str]:
     Raises:
         UserError: What is there is no kubeconfig.
     """
-    listed = {one.get("name"): one.get("context") or {} for one in _read(path).get("contexts") or []}
+    listed = {entry.get("name"): entry.get("context") or {} for entry in _read(path).get("contexts") or []}
     return [
         name
         for name in names
@@ -99,7 +99,7 @@ def remove_from_file(path: Path, names: Iterable[str]) -> None:
     users = {user_of(name) for name in gone}
     for key in _LISTS:
         named = users if key == "users" else gone
-        content[key] = [one for one in content.get(key) or [] if one["name"] not in named]
+        content[key] = [entry for entry in content.get(key) or [] if entry["name"] not in named]
     if content.get("current-context") in gone:
         content["current-context"] = ""
     _rewrite(path, content)
@@ -163,8 +163,8 @@ def in_memory(config: Mapping[str, Any], files: list[MemoryFile]) -> dict[str, A
 def _merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     merged = {"apiVersion": "v1", "kind": "Config"} | old
     for key in _LISTS:
-        names = {one["name"] for one in new.get(key) or []}
-        kept = [one for one in old.get(key) or [] if one["name"] not in names]
-        merged[key] = [*kept, *(new.get(key) or [])]
+        names = {entry["name"] for entry in new.get(key) or []}
+        others = [entry for entry in old.get(key) or [] if entry["name"] not in names]
+        merged[key] = [*others, *(new.get(key) or [])]
     merged.setdefault("current-context", new.get("current-context", ""))
     return merged

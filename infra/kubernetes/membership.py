@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-import time
 from base64 import b64encode
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from infra.kubernetes.api import ClusterApi, ClusterError, Object
+from infra.errors import UserError
+from infra.kubernetes.api import ApiError, ClusterApi, Conflict, NotFound, Object
+from infra.model.work import Work
 
 _JOIN_PERIOD: Final = timedelta(hours=2)
-_DRAIN_SECONDS: Final = 60.0
 _SECRETS: Final = "/api/v1/namespaces/kube-system/secrets"
+
+
+CORDONED: Final = "azlocal.io/cordoned"
+"""The annotation of a node that azlocal, and not a user, has cordoned; its value is the label that it set, too."""
+_NO_SERVICES: Final = "node.kubernetes.io/exclude-from-external-load-balancers"
+"""The label by which nodes hold no addresses of services (k8s.io/api/core/v1, LabelNodeExcludeBalancers).
+
+MetalLB's speakers on others announce them at once, where a speaker that is gone would first have to be missed.
+"""
+
+
+class Blocked(UserError):
+    """A node can't be drained in time: a disruption budget allows no eviction, or a pod doesn't end."""
+
+    def __init__(self, node: str, reasons: Iterable[str]) -> None:
+        super().__init__(
+            f"node {node} can't be drained: {'; '.join(reasons)}. Where a disruption budget allows no eviction, "
+            "run one replica more, or change the budget (`kubectl get pdb --all-namespaces`), and run `pulumi up` "
+            "again"
+        )
 
 
 def admit_nodes(api: ClusterApi, token: str) -> None:
@@ -42,78 +61,120 @@ def admit_nodes(api: ClusterApi, token: str) -> None:
     }
     try:
         api.send("POST", _SECRETS, body)
-    except ClusterError as error:
-        if not error.is_conflict:
-            raise
+    except Conflict:
         api.send("PUT", f"{_SECRETS}/{name}", body)
 
 
 def dismiss_token(api: ClusterApi, token: str) -> None:
     """Let nobody join with the bootstrap token any more; nodes that have joined have keys of their own."""
-    try:
-        api.send("DELETE", f"{_SECRETS}/{_secret_of(token)}")
-    except ClusterError as error:
-        if not error.is_missing:
-            raise
+    api.delete(f"{_SECRETS}/{_secret_of(token)}")
 
 
 def _secret_of(token: str) -> str:
     return f"bootstrap-token-{token.partition('.')[0]}"
 
 
-def remove_nodes(
-    api: ClusterApi, names: Iterable[str], cancelled: threading.Event, *, drain: bool = True
-) -> list[str]:
-    """Cordon, empty and forget nodes whose machines are about to go; return those that were there.
+def forget(api: ClusterApi, node: str) -> None:
+    """Delete a Node object, and then the pods that are bound to it: its machine goes.
 
-    Args:
-        api: The cluster.
-        names: The nodes.
-        cancelled: Set when the run is to end.
-        drain: Wait until their pods have left; on a machine that runs no more, nobody would tell of that.
+    A node that comes back under the name would take for its own what it finds there: pods that a DaemonSet bound,
+    Ready by what its predecessor's kubelet said.
     """
-    removed = []
-    for name in sorted(names):
-        cordon = {"spec": {"unschedulable": True}}
-        try:
-            api.send("PATCH", f"/api/v1/nodes/{name}", cordon, content_type="application/merge-patch+json")
-        except ClusterError as error:
-            if error.is_missing:
-                continue
-            raise
-        if drain:
-            _evict(api, name, cancelled)
-        api.send("DELETE", f"/api/v1/nodes/{name}")
-        removed.append(name)
-    return removed
-
-
-def _evict(api: ClusterApi, node: str, cancelled: threading.Event) -> None:
-    """Ask pods to leave, and give them a minute; what a disruption budget holds back goes with the node."""
-    deadline = time.monotonic() + _DRAIN_SECONDS
-    while leaving := _movable_pods(api, node):
-        for pod in leaving:
-            if not pod["metadata"].get("deletionTimestamp"):
-                _ask_to_leave(api, pod["metadata"]["namespace"], pod["metadata"]["name"])
-        if time.monotonic() >= deadline or cancelled.wait(1):
-            return
+    api.delete(f"/api/v1/nodes/{node}")
+    for pod in api.items("/api/v1/pods", fieldSelector=f"spec.nodeName={node}"):
+        path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
+        api.delete(path, gracePeriodSeconds="0")
 
 
 def _movable_pods(api: ClusterApi, node: str) -> list[Object]:
     """Return a node's pods, less those that belong to every node or to this one."""
-    return [
-        pod
-        for pod in api.items("/api/v1/pods", fieldSelector=f"spec.nodeName={node}")
-        if not {owner["kind"] for owner in pod["metadata"].get("ownerReferences", [])} & {"DaemonSet", "Node"}
-    ]
+    return [pod for pod in api.items("/api/v1/pods", fieldSelector=f"spec.nodeName={node}") if is_movable(pod)]
 
 
-def _ask_to_leave(api: ClusterApi, namespace: str, name: str) -> None:
+def is_movable(pod: Object) -> bool:
+    """Return whether a pod leaves a node that is drained: it belongs neither to every node nor to this one."""
+    owners = {owner["kind"] for owner in pod["metadata"].get("ownerReferences", [])}
+    is_over = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+    return not is_over and not owners & {"DaemonSet", "Node"}
+
+
+def cordon(api: ClusterApi, node: str) -> None:
+    """Have nothing scheduled on a node and no service announced from it, and note that azlocal did that."""
+    path = f"/api/v1/nodes/{node}"
+    stands = api.find(path)
+    if stands is None:
+        return
+    marks: Object = {}
+    if CORDONED not in (stands["metadata"].get("annotations") or {}):
+        marks = {"annotations": {CORDONED: "true"}}
+        if _NO_SERVICES not in (stands["metadata"].get("labels") or {}):  # kubeadm's control planes have it
+            marks = {"annotations": {CORDONED: _NO_SERVICES}, "labels": {_NO_SERVICES: ""}}
+    with contextlib.suppress(NotFound):
+        api.merge(path, {"metadata": marks, "spec": {"unschedulable": True}})
+
+
+def uncordon(api: ClusterApi, names: Iterable[str]) -> list[str]:
+    """Take back azlocal's own cordons of nodes that stay; return whose."""
+    stay = set(names)
+    how = {
+        node["metadata"]["name"]: value
+        for node in api.items("/api/v1/nodes")
+        if (value := (node["metadata"].get("annotations") or {}).get(CORDONED))
+        and node["metadata"]["name"] in stay
+    }
+    for name, value in how.items():
+        marks: Object = {"annotations": {CORDONED: None}}
+        if value == _NO_SERVICES:
+            marks |= {"labels": {_NO_SERVICES: None}}
+        api.merge(f"/api/v1/nodes/{name}", {"metadata": marks, "spec": {"unschedulable": None}})
+    return [*how]
+
+
+def drain(api: ClusterApi, node: str, work: Work, *, silent: bool = False) -> None:
+    """Cordon a node and evict its pods, as disruption budgets allow.
+
+    Args:
+        api: The cluster.
+        node: The node.
+        work: Until when its pods may take.
+        silent: Its kubelet says nothing: nobody waits until the pods have ended.
+
+    Raises:
+        Blocked: Pods are still there at the end.
+        Interrupted: It was cancelled.
+    """
+    cordon(api, node)
+    while leaving := _movable_pods(api, node):
+        refused = {}
+        for pod in leaving:
+            namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+            if not pod["metadata"].get("deletionTimestamp") and (why := _ask_to_leave(api, namespace, name)):
+                refused[f"{namespace}/{name}"] = why
+        if silent and not refused:
+            return
+        if not work.remaining:
+            raise Blocked(node, [f"{pod}: {why}" for pod, why in refused.items()] or [_names(leaving)])
+        text = f"draining {node}: {_names(leaving)}"
+        work.status(text)
+        work.wait(1, text)
+
+
+def _names(pods: Iterable[Object]) -> str:
+    return ", ".join(f"{pod['metadata']['namespace']}/{pod['metadata']['name']}" for pod in pods)
+
+
+def _ask_to_leave(api: ClusterApi, namespace: str, name: str) -> str:
+    """Ask a pod to leave; return why it doesn't, where the API server says that: a disruption budget."""
     eviction = {
         "apiVersion": "policy/v1",
         "kind": "Eviction",
         "metadata": {"name": name, "namespace": namespace},
     }
-    # Refused means: not now (a budget), or gone already.
-    with contextlib.suppress(ClusterError):
+    try:
         api.send("POST", f"/api/v1/namespaces/{namespace}/pods/{name}/eviction", eviction)
+    except NotFound:
+        return ""
+    except ApiError as error:
+        causes = [str(cause.get("message")) for cause in error.details.get("causes") or []]
+        return " ".join((error.message, *causes))
+    return ""

@@ -1,4 +1,4 @@
-"""A cluster's identity: its certificate authorities, service-account key and bootstrap token, made here.
+"""A cluster's identity: its authorities, service-account key, encryption key and bootstrap token, made here.
 
 Made before any machine is: so every node can check the cluster from its first boot, all boot at once, and the
 kubeconfig is known before the API server answers. Names and paths are kubeadm's (kubernetes.io: PKI certificates
@@ -11,16 +11,26 @@ import hashlib
 import secrets
 import string
 from base64 import b64encode
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from infra.certificates import (
+    CLIENT,
+    KeyPair,
+    alternative_names,
+    certificate_pem,
+    issue,
+    key_pem,
+    load_key,
+    new_key,
+    usage,
+    x509_name,
+)
 from infra.go_yaml import go_yaml
 from infra.kubernetes.kubeconfig import user_of
 
@@ -33,17 +43,13 @@ PKI_FILES: Final = (
     *("front-proxy-ca.crt", "front-proxy-ca.key", "sa.key", "sa.pub"),
 )
 """What every control plane of a cluster starts from, by path under /etc/kubernetes/pki."""
+# Of the service-account key; kubeadm's has as many.
+_SIGNER_BITS: Final = 2048
+# Of a key of Kubernetes' `secretbox`.
+_ENCRYPTION_BYTES: Final = 32
 _TOKEN_ALPHABET: Final = string.ascii_lowercase + string.digits
 # kubeadm binds this group to cluster-admin; unlike system:masters, an administrator can take that away again.
 _ADMINISTRATORS: Final = "kubeadm:cluster-admins"
-
-
-@dataclass(frozen=True)
-class KeyPair:
-    """A certificate with its private key, both PEM."""
-
-    certificate: str
-    key: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -55,19 +61,23 @@ class ClusterPki:
         ca_hash: kubeadm's pin of its public key, `sha256:<hex of the key's SPKI>`.
         token: A bootstrap token, `id.secret`.
         files: Every certificate and key that a control plane starts from, by path under /etc/kubernetes/pki.
+        encryption_keys: Of Secrets in etcd, 32 bytes each in base64, the one in use first; none: they aren't
+            encrypted there.
     """
 
     ca: KeyPair
     ca_hash: str
     token: str = field(repr=False)
     files: dict[str, str] = field(repr=False)
+    encryption_keys: tuple[str, ...] = field(default=(), repr=False)
 
 
 def generate_pki() -> ClusterPki:
     """Make a new identity."""
-    ca = _authority("kubernetes", ["kubernetes"])
-    etcd, front_proxy = _authority("etcd-ca", ["etcd-ca"]), _authority("front-proxy-ca", ["front-proxy-ca"])
-    signer = _new_key()
+    ca = _authority("kubernetes")
+    etcd, front_proxy = _authority("etcd-ca"), _authority("front-proxy-ca")
+    # Microsoft Entra exchanges tokens of pods only where RSA signs them (RS256), as kubeadm's own key does, too.
+    signer = rsa.generate_private_key(public_exponent=65537, key_size=_SIGNER_BITS)
     return ClusterPki(
         ca=ca,
         ca_hash=_pin(ca),
@@ -79,23 +89,26 @@ def generate_pki() -> ClusterPki:
             "sa.key": _private_pem(signer),
             "sa.pub": _public_pem(signer),
         },
+        encryption_keys=(b64encode(secrets.token_bytes(_ENCRYPTION_BYTES)).decode("ascii"),),
     )
 
 
-def restore_pki(files: dict[str, str]) -> ClusterPki:
+def restore_pki(files: dict[str, str], encryption_keys: tuple[str, ...] = ()) -> ClusterPki:
     """Return the identity of a cluster that stands, from what a control plane of it has.
 
     The bootstrap token isn't among it: a new one is drawn, which the cluster learns when nodes are to join.
 
     Args:
         files: As `ClusterPki.files`.
+        encryption_keys: As `ClusterPki.encryption_keys`.
 
     Raises:
         KeyError: One that every control plane has is missing.
         ValueError: The authority's certificate can't be read.
     """
     ca = KeyPair(files["ca.crt"], files["ca.key"])
-    return ClusterPki(ca=ca, ca_hash=_pin(ca), token=_token(), files={name: files[name] for name in PKI_FILES})
+    required = {name: files[name] for name in PKI_FILES}
+    return ClusterPki(ca=ca, ca_hash=_pin(ca), token=_token(), files=required, encryption_keys=encryption_keys)
 
 
 def administrator_kubeconfig(name: str, server: str, ca: KeyPair) -> str:
@@ -106,18 +119,34 @@ def administrator_kubeconfig(name: str, server: str, ca: KeyPair) -> str:
         server: `https://address:port`.
         ca: The cluster's authority.
     """
-    key = _new_key()
-    certificate = _sign(
-        x509.Name(
-            [
-                x509.NameAttribute(NameOID.ORGANIZATION_NAME, _ADMINISTRATORS),
-                x509.NameAttribute(NameOID.COMMON_NAME, "azlocal-administrator"),
-            ]
-        ),
+    key = new_key()
+    certificate = _issue(
+        x509_name("azlocal-administrator", _ADMINISTRATORS),
         key,
-        ca,
+        x509.load_pem_x509_certificate(ca.certificate.encode()).subject,
+        load_key(ca.key),
+        x509.BasicConstraints(ca=False, path_length=None),
+        CLIENT,
     )
     return kubeconfig(name, server, ca.certificate, KeyPair(certificate, _private_pem(key)))
+
+
+def etcd_client(keys: dict[str, str]) -> KeyPair:
+    """Return a certificate of a client of a cluster's etcd, signed by etcd's own authority.
+
+    Args:
+        keys: As `ClusterPki.files`.
+    """
+    key = new_key()
+    certificate = _issue(
+        x509_name("azlocal"),
+        key,
+        x509.load_pem_x509_certificate(keys["etcd/ca.crt"].encode()).subject,
+        load_key(keys["etcd/ca.key"]),
+        x509.BasicConstraints(ca=False, path_length=None),
+        CLIENT,
+    )
+    return KeyPair(certificate, _private_pem(key))
 
 
 def kubeconfig(name: str, server: str, ca_certificate: str, client: KeyPair) -> str:
@@ -170,77 +199,41 @@ def _pin(ca: KeyPair) -> str:
     return f"sha256:{hashlib.sha256(info).hexdigest()}"
 
 
-def _authority(common_name: str, dns_names: Iterable[str]) -> KeyPair:
-    key, name = _new_key(), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-    usage = x509.KeyUsage(
-        digital_signature=True,
-        key_encipherment=True,
-        key_cert_sign=True,
-        content_commitment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
+def _authority(common_name: str) -> KeyPair:
+    key, subject = new_key(), x509_name(common_name)
+    certificate = _issue(
+        subject,
+        key,
+        subject,
+        key,
+        x509.BasicConstraints(ca=True, path_length=None),
+        usage("digital_signature", "key_encipherment", "key_cert_sign"),
+        x509.SubjectKeyIdentifier.from_public_key(key.public_key()),
+        alternative_names([common_name]),
     )
-    certificate = (
-        _builder(name, name, key)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(usage, critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(one) for one in dns_names]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    return KeyPair(_certificate_pem(certificate), _private_pem(key))
+    return KeyPair(certificate, _private_pem(key))
 
 
-def _sign(subject: x509.Name, key: ec.EllipticCurvePrivateKey, ca: KeyPair) -> str:
-    """Sign a client's certificate."""
-    issuer = x509.load_pem_x509_certificate(ca.certificate.encode())
-    signer = serialization.load_pem_private_key(ca.key.encode(), password=None)
-    if not isinstance(signer, ec.EllipticCurvePrivateKey):
-        raise TypeError("a cluster's authority has an elliptic-curve key")
-    certificate = (
-        _builder(subject, issuer.subject, key)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-        .sign(signer, hashes.SHA256())
-    )
-    return _certificate_pem(certificate)
-
-
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def _issue(
+    subject: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    issuer: x509.Name,
+    signer: ec.EllipticCurvePrivateKey,
+    *extensions: x509.ExtensionType,
+) -> str:
     now = datetime.now(UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _CLOCK_SKEW)
-        .not_valid_after(now + _LIFETIME)
+    return certificate_pem(
+        issue(subject, key.public_key(), issuer, signer, now - _CLOCK_SKEW, now + _LIFETIME, *extensions)
     )
 
 
-def _new_key() -> ec.EllipticCurvePrivateKey:
-    return ec.generate_private_key(ec.SECP256R1())
+def _private_pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> str:
+    return key_pem(key, serialization.PrivateFormat.TraditionalOpenSSL)  # as kubeadm writes it
 
 
-def _private_pem(key: ec.EllipticCurvePrivateKey) -> str:
-    return key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.TraditionalOpenSSL,
-        serialization.NoEncryption(),
-    ).decode("ascii")
-
-
-def _public_pem(key: ec.EllipticCurvePrivateKey) -> str:
+def _public_pem(key: rsa.RSAPrivateKey) -> str:
     return (
         key.public_key()
         .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
         .decode("ascii")
     )
-
-
-def _certificate_pem(certificate: x509.Certificate) -> str:
-    return certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")

@@ -8,8 +8,8 @@ from typing import Any
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Return values with others laid over them, as Helm merges several values files: mappings key by key."""
-    found = dict(base)
+    values = dict(base)
     for key, value in over.items():
-        below = found.get(key)
-        found[key] = merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
-    return found
+        below = values.get(key)
+        values[key] = merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return values

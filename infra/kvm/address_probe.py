@@ -49,10 +49,10 @@ def find_holders(
             answering[address] = f"answered for by {' and '.join(strangers)}"
     defined = dict(_defined(session, own_macs))
     return [
-        Holder(address, found[address])
+        Holder(address, holders[address])
         for address in addresses
-        for found in (answering, defined)
-        if address in found
+        for holders in (answering, defined)
+        if address in holders
     ]
 
 
@@ -69,8 +69,8 @@ def answers(shell: Shell, bridge: str, addresses: Collection[str]) -> Mapping[st
     if done.exit_code != 0:
         reason = done.stderr.strip().rpartition("\n")[2]  # the last line of Python's traceback
         raise HostError(f"{shell.host}: addresses can't be probed on {bridge}: {reason}")
-    found: Mapping[str, list[str]] = json.loads(done.stdout)
-    return found
+    macs_by_address: Mapping[str, list[str]] = json.loads(done.stdout)
+    return macs_by_address
 
 
 def _defined(session: HostSession, own_macs: Collection[str]) -> Iterator[tuple[str, str]]:

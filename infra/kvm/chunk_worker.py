@@ -49,22 +49,22 @@ class ImageFile:
 
     def compare(self) -> Iterator[tuple[int, str]]:
         """Yield each chunk's number and hash, as the host reads them."""
-        with self._told({"do": "compare"}) as lines:
+        with self._lines_for({"do": "compare"}) as lines:
             for line in lines:
-                number, _, found = line.partition(" ")
-                yield int(number), found
+                number, _, digest = line.partition(" ")
+                yield int(number), digest
 
     def take(self, source: Path, wanted: Mapping[int, str]) -> Iterator[tuple[int, bool]]:
         """Send chunks of a file here; yield the number of each, and whether it had the wanted hash."""
         with source.open("rb") as file:
             sent = chunks.frames(file.fileno(), self.size, wanted)
-            with self._told({"do": "take", "wanted": dict(wanted)}, sent) as lines:
+            with self._lines_for({"do": "take", "wanted": dict(wanted)}, sent) as lines:
                 yield from map(_outcome, lines)
 
     def fetch(self, offer: Offer, wanted: Mapping[int, str]) -> Iterator[tuple[int, bool]]:
         """Have the host fetch chunks from another one; yield as `take` does."""
         order = {"address": offer.address, "port": offer.port, "token": offer.token}
-        with self._told({"do": "fetch", "wanted": dict(wanted), **order}) as lines:
+        with self._lines_for({"do": "fetch", "wanted": dict(wanted), **order}) as lines:
             yield from map(_outcome, lines)
 
     @contextmanager
@@ -77,17 +77,17 @@ class ImageFile:
         """
         token = secrets.token_hex(16)
         order = {"do": "serve", "numbers": list(numbers), "address": address, "token": token}
-        with self._told(order) as lines:
-            port, _, found = next(lines).partition(" ")
-            yield Offer(found, int(port), token)
+        with self._lines_for(order) as lines:
+            port, _, own_address = next(lines).partition(" ")
+            yield Offer(own_address, int(port), token)
 
     @contextmanager
-    def _told(self, order: Mapping[str, Any], following: Iterable[bytes] = ()) -> Iterator[Iterator[str]]:
+    def _lines_for(self, order: Mapping[str, Any], following: Iterable[bytes] = ()) -> Iterator[Iterator[str]]:
         """Give the host an order; yield the lines that it tells."""
-        said = json.dumps({"path": self.path, "size": self.size, **order}).encode() + b"\n"
+        request = json.dumps({"path": self.path, "size": self.size, **order}).encode() + b"\n"
         try:
             with self.shell.start(["python3", "-I", "-c", _LOAD, str(len(_PROGRAM))]) as process:
-                yield self._heard(process.lines(chain([_PROGRAM, said], following), patience=_PATIENCE_SECONDS))
+                yield self._heard(process.lines(chain([_PROGRAM, request], following), patience=_PATIENCE_SECONDS))
         except CommandError as error:
             if error.exit_code == _NO_PYTHON:
                 raise HostError(

@@ -172,16 +172,16 @@ def _write(file: int, start: int, content: bytearray) -> None:
 
 def _runs(content: bytearray) -> list[tuple[bool, int, int]]:
     """Return where runs of blocks lie that are zeros, and that aren't."""
-    found: list[tuple[bool, int, int]] = []
+    runs: list[tuple[bool, int, int]] = []
     nothing = bytes(_BLOCK)
     for offset in range(0, len(content), _BLOCK):
         end = min(offset + _BLOCK, len(content))
         zeros = content[offset:end] == (nothing if end - offset == _BLOCK else nothing[: end - offset])
-        if found and found[-1][0] == zeros:
-            found[-1] = (zeros, found[-1][1], end)
+        if runs and runs[-1][0] == zeros:
+            runs[-1] = (zeros, runs[-1][1], end)
         else:
-            found.append((zeros, offset, end))
-    return found
+            runs.append((zeros, offset, end))
+    return runs
 
 
 def _put(file: int, offset: int, data: memoryview) -> None:
@@ -228,8 +228,8 @@ def compare(order: dict[str, Any]) -> None:
     """Give the image its size, then tell each chunk's hash."""
     with _opened(order, os.O_RDWR) as file:
         set_size(file, order["size"])
-        for number, found in hashes(file, order["size"]):
-            _tell(f"{number} {found}")
+        for number, digest in hashes(file, order["size"]):
+            _tell(f"{number} {digest}")
 
 
 def main() -> None:
@@ -253,7 +253,7 @@ def _take_in(stream: Read, order: dict[str, Any]) -> None:
             raise EOFError("the image ends before its end")
         return data
 
-    wanted = {int(number): found for number, found in order["wanted"].items()}
+    wanted = {int(number): digest for number, digest in order["wanted"].items()}
     with _opened(order, os.O_RDWR) as file:
         set_size(file, order["size"])
         for number, good in receive(read, file, order["size"], wanted):

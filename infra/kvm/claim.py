@@ -1,7 +1,7 @@
 """Whose an instance on a host is: a file beside its storage directory that names the state which made it.
 
 The mark on libvirt's objects (ownership.py) is drawn from the names of instance and stack. A second checkout,
-another user, or a stack made anew after its state was lost has the same. The claim names the state itself, by an
+another user, or a stack made again after its state was lost has the same. The claim names the state itself, by an
 id that is drawn at random and kept in the state alone. It is made before anything of the instance, and goes last.
 """
 
@@ -45,13 +45,13 @@ class Claim:
         Raises:
             NotOurs: it is another state's, or the file there can't be read.
         """
-        found = read_claim(shell, directory)
-        if found is None and self._place(shell, directory):
+        claim = read_claim(shell, directory)
+        if claim is None and self._place(shell, directory):
             return True
-        found = found or read_claim(shell, directory)
-        if found is not None and found.id == self.id:
+        claim = claim or read_claim(shell, directory)
+        if claim is not None and claim.id == self.id:
             return False
-        raise NotOurs(f"{shell.host}: {found.refusal() if found else f'{claim_file(directory)} came and went'}")
+        raise NotOurs(f"{shell.host}: {claim.refusal() if claim else f'{claim_file(directory)} came and went'}")
 
     def renew(self, shell: Shell, directory: str) -> None:
         """Put this claim in another's place."""

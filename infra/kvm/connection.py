@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from typing import Final, Literal
@@ -12,7 +12,8 @@ from urllib.parse import quote, urlsplit
 
 import libvirt
 
-from infra.kvm.errors import HostError, HostUnreachable, Interrupted, is_connection_lost
+from infra.kvm.errors import HostError, HostUnreachable, is_connection_lost
+from infra.model.work import Work
 from infra.ssh import Shared, Shell, ShellError, SshError, root_shell
 
 OPERATIONS_PER_HOST: Final = 8
@@ -32,7 +33,7 @@ class Hypervisors:
         self._shared = {name: _shared(libvirt_uri(connection, name)) for name in ("qemu", "lxc")}
 
     def driver(self, name: Driver) -> libvirt.virConnect:
-        """Return the connection to a driver; one that broke is opened anew.
+        """Return the connection to a driver; one that broke is opened again.
 
         Raises:
             HostUnreachable: libvirt doesn't answer there.
@@ -40,7 +41,7 @@ class Hypervisors:
         return self._shared[name].get()
 
     def forget(self) -> None:
-        """Connect anew at the next use."""
+        """Reconnect at the next use."""
         for shared in self._shared.values():
             shared.forget()
 
@@ -52,7 +53,7 @@ class HostSession:
         """Make a session.
 
         Args:
-            starting: held while a container starts; one per host (see `machines.start`).
+            starting: held while a container starts; one per host (see `Container.start`).
             hypervisors: what it reaches them by; others may use that at the same time.
         """
         self.connection = connection
@@ -64,24 +65,27 @@ class HostSession:
     @property
     def qemu(self) -> libvirt.virConnect:
         """Return the connection to QEMU, which also serves networks and storage."""
-        return self._driver("qemu")
+        return self.hypervisor("qemu")
 
     @property
     def lxc(self) -> libvirt.virConnect:
         """Return the connection to LXC on the same host."""
-        return self._driver("lxc")
+        return self.hypervisor("lxc")
+
+    def hypervisor(self, driver: Driver) -> libvirt.virConnect:
+        """Return the connection to a driver: the same to the end, even if it breaks.
+
+        Nothing is gone on with on a host that may have restarted.
+        """
+        if driver not in self._used:
+            self._used[driver] = self.hypervisors.driver(driver)
+        return self._used[driver]
 
     def connect_anew(self) -> None:
         """Log in again at the next use, for this caller and all later ones."""
         self.shell.close()
         self._used.clear()
         self.hypervisors.forget()
-
-    def _driver(self, name: Driver) -> libvirt.virConnect:
-        # The same to the end, even if it breaks: nothing is gone on with on a host that may have restarted.
-        if name not in self._used:
-            self._used[name] = self.hypervisors.driver(name)
-        return self._used[name]
 
 
 def _shared(uri: str) -> Shared[libvirt.virConnect]:
@@ -146,16 +150,15 @@ class Hosts:
             return connection in self._lost
 
     @contextmanager
-    def session(
-        self, connection: str, cancelled: threading.Event, status: Callable[[str], None]
-    ) -> Iterator[HostSession]:
+    def session(self, connection: str, work: Work) -> Iterator[HostSession]:
         """Lend a session on a host, waiting while the host has its share of work.
 
         Raises:
             HostUnreachable: the host can't be logged in to, or the connection broke on the way.
             Interrupted: the run was cancelled while waiting.
+            DeadlineExceeded: the time for it was over by then.
         """
-        with self._slot(connection, cancelled, status):
+        with self._slot(connection, work):
             session = self._take(connection)
             try:
                 yield session
@@ -188,13 +191,13 @@ class Hosts:
             raise HostUnreachable(str(error)) from error
 
     @contextmanager
-    def _slot(self, connection: str, cancelled: threading.Event, status: Callable[[str], None]) -> Iterator[None]:
+    def _slot(self, connection: str, work: Work) -> Iterator[None]:
         with self._lock:
             slot = self._slots.setdefault(connection, threading.BoundedSemaphore(self._per_host))
         while not slot.acquire(timeout=0.5):
-            status(f"waiting for a turn on {connection} ({self._per_host} operations at once)")
-            if cancelled.is_set():
-                raise Interrupted(f"{connection}: stopped on request before anything was done")
+            text = f"waiting for a turn on {connection} ({self._per_host} operations at once)"
+            work.status(text)
+            work.check(text)
         try:
             yield
         finally:

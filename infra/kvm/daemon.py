@@ -13,10 +13,8 @@ from __future__ import annotations
 import grp
 import os
 import shutil
-import signal
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -25,12 +23,11 @@ from typing import Final
 
 import libvirt
 
+from infra.background import Background, StillRuns, wait_for
 from infra.files import locked
 from infra.kvm.errors import HostError
 from infra.kvm.mounts import Mount, parse_mounts
-
-QEMU: Final = "qemu:///system"
-LXC: Final = "lxc:///system"
+from infra.model.local_libvirt import LXC, QEMU
 
 _OWN_FOLDER: Final = Path("/run/azlocal")
 _SYSTEMD: Final = Path("/run/systemd/system")
@@ -38,11 +35,12 @@ _LOG_SOCKET: Final = Path("/run/libvirt/virtlogd-sock")
 _UNIFIED: Final = "/sys/fs/cgroup/unified"
 _KVM: Final = Path("/dev/kvm")
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_DAEMONS: Final = ("libvirtd", "virtlogd")
 _READY_SECONDS: Final = 30.0
 _END_SECONDS: Final = 20.0
 _LOG_TAIL: Final = 1500
 _LOG_BYTES: Final = 4 << 20
-"""A daemon's log that has grown beyond this is begun anew, the old one's end beside it: /run is memory."""
+"""A daemon's log that has grown beyond this is started over, the old one's end beside it: /run is memory."""
 _WITHOUT_UNIFIED: Final = ("sh", "-ec", 'umount "$0"; exec "$@"', _UNIFIED)
 _MODULAR: Final = ("virtqemud", "virtlxcd", "virtnetworkd", "virtstoraged", "virtlogd")
 
@@ -54,30 +52,22 @@ class DaemonError(HostError):
 
 
 @dataclass(frozen=True)
-class Daemon:
-    """A daemon that runs because we started it."""
-
-    name: str
-    pid: int
-
-
-@dataclass(frozen=True)
 class Status:
     """How libvirt stands on this machine.
 
     Attributes:
         unanswered: the hypervisors' URIs that don't answer, each with the reason.
-        own: the daemons that azlocal started.
+        own: the numbers of the daemons that azlocal started, by name.
     """
 
     unanswered: dict[str, str]
-    own: tuple[Daemon, ...]
+    own: dict[str, int]
     under_systemd: bool
 
 
 def status() -> Status:
     """Return how libvirt stands."""
-    return Status(unanswered(), tuple(own_daemons()), _SYSTEMD.is_dir())
+    return Status(unanswered(), own_daemons(), _SYSTEMD.is_dir())
 
 
 def start(say: Say) -> None:
@@ -86,7 +76,8 @@ def start(say: Say) -> None:
     Raises:
         DaemonError: they still don't answer.
     """
-    _rotate_logs()
+    for name in _DAEMONS:  # each `make up` starts libvirt
+        _daemon(name).cut_log(_LOG_BYTES)
     if not unanswered():
         return
     if _SYSTEMD.is_dir():
@@ -114,9 +105,9 @@ def stop(say: Say) -> None:
             say(f"libvirtd goes on, since it is in use: {', '.join(left)}")
             return
         ended = []
-        for daemon in own_daemons():
-            _end(daemon)
-            ended.append(f"{daemon.name} ({daemon.pid})")
+        for name, pid in own_daemons().items():
+            _end(name, pid)
+            ended.append(f"{name} ({pid})")
         say(f"stopped {' and '.join(ended)}")
 
 
@@ -136,34 +127,25 @@ def unanswered() -> dict[str, str]:
 def in_use() -> list[str]:
     """Return what runs: domains and networks, whoever made them."""
     _quiet()
-    found = []
+    running = []
     try:
         with closing(libvirt.open(QEMU)) as qemu, closing(libvirt.open(LXC)) as lxc:
             for driver in (qemu, lxc):
                 domains = driver.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
-                found += [f"machine {domain.name()}" for domain in domains]
+                running += [f"machine {domain.name()}" for domain in domains]
             networks = qemu.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE)
-            found += [f"network {network.name()}" for network in networks]
+            running += [f"network {network.name()}" for network in networks]
     except libvirt.libvirtError as error:
         raise DaemonError(
             f"this machine: libvirtd doesn't tell what runs ({error}), so it isn't stopped. "
             "Look with `azlocal hypervisor status` and `ps`."
         ) from error
-    return found
+    return running
 
 
-def own_daemons() -> list[Daemon]:
+def own_daemons() -> dict[str, int]:
     """Return our daemons that run, libvirtd first: it needs the other one to the end."""
-    found = []
-    for name in ("libvirtd", "virtlogd"):
-        try:
-            pid = int(_pid_file(name).read_text())
-            arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        except (FileNotFoundError, ProcessLookupError, ValueError):
-            continue
-        if os.fsencode(_pid_file(name)) in arguments:  # else the number is another process's by now
-            found.append(Daemon(name, pid))
-    return found
+    return {name: pid for name in _DAEMONS if (pid := _daemon(name).pid) is not None}
 
 
 def mounts_to_share(mounts: list[Mount]) -> list[str]:
@@ -211,13 +193,13 @@ def _start_own(say: Say) -> None:
         _wait_for_socket(_spawn("virtlogd", []))
         started.append("virtlogd")
     libvirtd = None
-    if not any(daemon.name == "libvirtd" for daemon in own_daemons()):  # a killed start may have left it
+    if _daemon("libvirtd").pid is None:  # a killed start may have left it
         apart = (
             ["unshare", "--mount", "--propagation", "slave", *_WITHOUT_UNIFIED] if hides_unified(mounts) else []
         )
         libvirtd = _spawn("libvirtd", apart)
         started.append("libvirtd")
-    _wait_until_answered(libvirtd, f"its log is {_log_file('libvirtd')}")
+    _wait_until_answered(libvirtd, f"its log is {_daemon('libvirtd').log_file}")
     did = f"started {' and '.join(started)}" if started else "waited for libvirtd"
     say(f"{did}, since libvirt didn't answer and no systemd runs here")
 
@@ -243,60 +225,51 @@ def _spawn(name: str, prefix: list[str]) -> subprocess.Popen[bytes]:
             f"this machine: {name} isn't installed: `apt-get install libvirt-daemon-system "
             "libvirt-daemon-driver-lxc` (`make setup` does)"
         )
-    argv = [*prefix, program, "--pid-file", str(_pid_file(name))]
-    _log_file(name).unlink(missing_ok=True)  # an older daemon, not yet gone, may still write to it
-    with _log_file(name).open("ab") as log:  # appended to, so that what is cut off under it is gone
-        return subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd="/",
-            env={"PATH": _PATH, "LC_ALL": "C"},
-            start_new_session=True,
-        )
+    daemon = _daemon(name)
+    daemon.log_file.unlink(missing_ok=True)  # an older daemon, not yet gone, may still write to it
+    argv = [*prefix, program, "--pid-file", str(daemon.pid_file)]
+    return daemon.start(argv, {"PATH": _PATH, "LC_ALL": "C"})
 
 
 def _wait_for_socket(virtlogd: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + _READY_SECONDS
-    while not _listens(_LOG_SOCKET):
-        if virtlogd.poll() is not None or time.monotonic() > deadline:
-            raise DaemonError(f"this machine: virtlogd doesn't start: {_log_tail('virtlogd')}")
-        time.sleep(0.02)
+    if wait_for(lambda: _listens(_LOG_SOCKET), lambda: virtlogd.poll() is not None, _READY_SECONDS):
+        raise DaemonError(f"this machine: virtlogd doesn't start: {_daemon('virtlogd').log_tail()}")
 
 
 def _wait_until_answered(libvirtd: subprocess.Popen[bytes] | None, more: str) -> None:
-    deadline = time.monotonic() + _READY_SECONDS
-    while reasons := unanswered():
-        ended = libvirtd is not None and libvirtd.poll() is not None
-        if ended or time.monotonic() > deadline:
-            found = "; ".join(f"{uri}: {reason}" for uri, reason in reasons.items())
-            log = "" if _SYSTEMD.is_dir() else _log_tail("libvirtd")
-            hint = " Is libvirt-daemon-driver-lxc installed?" if set(reasons) == {LXC} else ""
-            what = "libvirtd ended again" if ended else f"libvirt doesn't answer after {_READY_SECONDS:.0f} s"
-            raise DaemonError(f"this machine: {what}: {found}.{hint} {log} ({more})")
-        time.sleep(0.05)
+    reasons: dict[str, str] = {}
+
+    def answers() -> bool:
+        reasons.clear()
+        reasons.update(unanswered())
+        return not reasons
+
+    wrong = wait_for(answers, lambda: libvirtd is not None and libvirtd.poll() is not None, _READY_SECONDS)
+    if wrong is not None:
+        who = "libvirtd" if libvirtd else "libvirt"
+        shown = "; ".join(f"{uri}: {reason}" for uri, reason in reasons.items())
+        log = "" if _SYSTEMD.is_dir() else _daemon("libvirtd").log_tail()
+        hint = " Is libvirt-daemon-driver-lxc installed?" if set(reasons) == {LXC} else ""
+        raise DaemonError(f"this machine: {who} {wrong}: {shown}.{hint} {log} ({more})")
 
 
-def _end(daemon: Daemon) -> None:
-    os.kill(daemon.pid, signal.SIGTERM)
-    deadline = time.monotonic() + _END_SECONDS
-    while daemon in own_daemons():
-        if time.monotonic() > deadline:
-            raise DaemonError(
-                f"this machine: {daemon.name} ({daemon.pid}) doesn't end within {_END_SECONDS:.0f} s after "
-                f"SIGTERM: {_log_tail(daemon.name)}"
-            )
-        time.sleep(0.02)
+def _end(name: str, pid: int) -> None:
+    try:
+        _daemon(name).stop(_END_SECONDS)
+    except StillRuns:
+        raise DaemonError(
+            f"this machine: {name} ({pid}) doesn't end within {_END_SECONDS:.0f} s after SIGTERM: "
+            f"{_daemon(name).log_tail()}"
+        ) from None
 
 
 def grant_kvm() -> None:
     """Give /dev/kvm the permissions that udev gives it: QEMU runs as a user of its own."""
     try:
-        found, group = _KVM.stat(), grp.getgrnam("kvm").gr_gid
+        about, group = _KVM.stat(), grp.getgrnam("kvm").gr_gid
     except (FileNotFoundError, KeyError):
         return
-    if found.st_mode & 0o006 != 0o006 and (found.st_gid != group or found.st_mode & 0o060 != 0o060):
+    if about.st_mode & 0o006 != 0o006 and (about.st_gid != group or about.st_mode & 0o060 != 0o060):
         os.chown(_KVM, -1, group)
         _KVM.chmod(0o660)
 
@@ -320,22 +293,6 @@ def _run(argv: list[str]) -> None:
         raise DaemonError(f"this machine: `{' '.join(argv)}` failed: {done.stderr.strip()}")
 
 
-def _rotate_logs() -> None:
-    """Cut the logs that became big; the last part stays. Each `make up` starts libvirt, so each looks."""
-    for name in ("libvirtd", "virtlogd"):
-        log = _log_file(name)
-        try:
-            # What it occupies: where an older version of ours opened it, it keeps its length as a hole.
-            if log.stat().st_blocks * 512 <= _LOG_BYTES:
-                continue
-            with log.open("r+b") as file:
-                file.seek(-_LOG_BYTES, os.SEEK_END)
-                log.with_suffix(".log.1").write_bytes(file.read())
-                file.truncate(0)
-        except (FileNotFoundError, PermissionError):
-            continue  # there is none, or it is for root to cut
-
-
 def _listens(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as probe:
         return probe.connect_ex(str(path)) == 0
@@ -346,17 +303,6 @@ def _quiet() -> None:
     libvirt.registerErrorHandler(lambda _context, _error: None, None)
 
 
-def _pid_file(name: str) -> Path:
-    return _OWN_FOLDER / f"{name}.pid"
-
-
-def _log_file(name: str) -> Path:
-    return _OWN_FOLDER / f"{name}.log"
-
-
-def _log_tail(name: str) -> str:
-    try:
-        text = _log_file(name).read_text(errors="replace").strip()
-    except FileNotFoundError:
-        return "no log"
-    return f"its log ends: {text[-_LOG_TAIL:]}" if text else "its log is empty"
+def _daemon(name: str) -> Background:
+    pid_file = _OWN_FOLDER / f"{name}.pid"
+    return Background(pid_file, _OWN_FOLDER / f"{name}.log", (frozenset({str(pid_file)}),))

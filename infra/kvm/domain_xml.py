@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from lxml import etree
 from lxml.builder import E, ElementMaker
 
-MachineType = Literal["vm", "container", "emulated"]
+from infra.kvm.ownership import Mark
+from infra.model.machine import MachineType
+from infra.model.machine_traits import TRAITS
 
 METADATA_NAMESPACE: Final = "urn:azlocal:machine:1"
 _METADATA: Final = ElementMaker(namespace=METADATA_NAMESPACE, nsmap={"azlocal": METADATA_NAMESPACE})
@@ -29,34 +31,41 @@ _WITHHELD: Final = (
 _NEED_XSAVE: Final = ("avx", "avx2", "f16c", "fma", "vaes", "vpclmulqdq", "pku")
 """Of what QEMU emulates (Linux: arch/x86/kernel/cpu/cpuid-deps.c)."""
 
-_DRIVERS: Final[Mapping[str, MachineType]] = {"lxc": "container", "kvm": "vm", "qemu": "emulated"}
+_TYPES: Final[Mapping[str, MachineType]] = {traits.domain_type: name for name, traits in TRAITS.items()}
+_HOLE_BYTES: Final = 4096
+"""How long a container's description is: libvirt_lxc, as it reads it, leaves a hole of that size in its heap.
+
+It starts a container's first process on a stack of four pages, which lies on that heap (libvirt 9.0,
+src/lxc/lxc_container.c: lxcContainerStart). libblkid, asked there for the file system on the root's loop device,
+takes three buffers of PATH_MAX (util-linux 2.38, lib/sysfs.c: sysfs_blkdev_get_wholedisk): the stack grows more
+than a KiB into what lies below it. Where that is the path of the console, as with root files whose paths had 37 to
+39 characters (those of stacks of one or two letters), the process dies by SIGSEGV, and libvirt says "Timed out
+while reading log output". Small strings go into the hole instead; with 1 to 12 KiB of it, each that was tried
+started.
+"""
+_DESCRIPTION: Final = (
+    "A container of azlocal's. The spaces behind keep libvirt_lxc's stack off its strings.".ljust(_HOLE_BYTES)
+)
 
 
 @dataclass(frozen=True)
 class MachineDefinition:
-    """A machine, decided down to its paths on the host.
+    """A machine, decided but for where its files lie on the host.
 
     Attributes:
-        memory_ceiling_mib: how far a container's memory can be raised while it runs.
-        seed_path: a container's folder; a VM's ISO, None once it has been read and wiped.
-        record: what can't be read back from the rest of the XML; plain data without secrets.
+        name: The domain's name.
+        mark: Who it belongs to.
+        record: What can't be read back from the rest of the XML; plain data without secrets.
     """
 
     name: str
-    uuid: str
-    machine_type: MachineType
+    mark: Mark
     vcpus: int
     memory_mib: int
-    memory_ceiling_mib: int
     network: str
     mac_address: str
-    disk_path: str
-    seed_path: str | None
     secure_boot: bool
     tpm: bool
-    instance: str
-    stack: str
-    urn: str
     record: Mapping[str, Any]
 
 
@@ -80,38 +89,13 @@ class DomainView:
     record: Mapping[str, Any]
 
 
-def to_xml(machine: MachineDefinition) -> str:
-    """Return the domain's XML."""
-    body = _container(machine) if machine.machine_type == "container" else _virtual_machine(machine)
-    return etree.tostring(body, encoding="unicode")
-
-
-def _identity(machine: MachineDefinition) -> list[Any]:
-    return [
-        E.name(machine.name),
-        E.uuid(machine.uuid),
-        E.metadata(
-            _METADATA.machine(
-                _METADATA.owner(instance=machine.instance, stack=machine.stack, urn=machine.urn),
-                _METADATA.record(json.dumps(machine.record, sort_keys=True)),
-            )
-        ),
-    ]
-
-
-def _interface(machine: MachineDefinition) -> Any:
-    interface = E.interface(E.mac(address=machine.mac_address), E.source(network=machine.network), type="network")
-    if machine.machine_type != "container":
-        interface.append(E.model(type="virtio"))
-    return interface
-
-
-def _container(machine: MachineDefinition) -> Any:
-    """A system container: libvirt_lxc attaches and releases the loop device of the root file itself."""
-    return E.domain(
+def container_xml(machine: MachineDefinition, disk: str, seed: str | None, *, memory_ceiling_mib: int) -> str:
+    """Return a system container's domain: libvirt_lxc attaches and releases the loop device of its root itself."""
+    domain = E.domain(
         *_identity(machine),
+        E.description(_DESCRIPTION),
         # libvirt refuses to raise <memory> of a running container; what it holds a start to is the hard limit.
-        E.memory(str(machine.memory_ceiling_mib), unit="MiB"),
+        E.memory(str(memory_ceiling_mib), unit="MiB"),
         E.currentMemory(str(machine.memory_mib), unit="MiB"),
         E.memtune(E.hard_limit(str(machine.memory_mib), unit="MiB")),
         E.vcpu(str(machine.vcpus)),
@@ -125,13 +109,13 @@ def _container(machine: MachineDefinition) -> Any:
         E.devices(
             E.filesystem(
                 E.driver(type="loop", format="raw"),
-                E.source(file=machine.disk_path),
+                E.source(file=disk),
                 E.target(dir="/"),
                 type="file",
                 accessmode="passthrough",
             ),
             E.filesystem(
-                E.source(dir=machine.seed_path),
+                E.source(dir=seed),
                 E.target(dir="/var/lib/cloud/seed/nocloud"),
                 E.readonly(),
                 type="mount",
@@ -142,9 +126,22 @@ def _container(machine: MachineDefinition) -> Any:
         ),
         type="lxc",
     )
+    return etree.tostring(domain, encoding="unicode")
 
 
-def _virtual_machine(machine: MachineDefinition) -> Any:
+def vm_xml(machine: MachineDefinition, disk: str, seed: str | None) -> str:
+    """Return the domain of a KVM guest."""
+    return _virtual_machine(machine, disk, seed, E.cpu(mode="host-model"), "kvm")
+
+
+def emulated_vm_xml(machine: MachineDefinition, disk: str, seed: str | None) -> str:
+    """Return the domain of a guest whose processor QEMU emulates."""
+    return _virtual_machine(machine, disk, seed, _emulated_cpu(), "qemu")
+
+
+def _virtual_machine(
+    machine: MachineDefinition, disk: str, seed: str | None, cpu: etree._Element, domain_type: str
+) -> str:
     """A UEFI guest as Azure Local's machines are: q35, Secure Boot and vTPM where the host has them."""
     secure = "yes" if machine.secure_boot else "no"
     features = [E.acpi(), E.apic()]
@@ -153,14 +150,14 @@ def _virtual_machine(machine: MachineDefinition) -> Any:
     devices = [
         E.disk(
             E.driver(name="qemu", type="qcow2", discard="unmap"),
-            E.source(file=machine.disk_path),
+            E.source(file=disk),
             E.target(dev="vda", bus="virtio"),
             type="file",
             device="disk",
         ),
-        _seed_drive(machine.seed_path),
+        _seed_drive(seed),
         E.controller(type="scsi", model="virtio-scsi"),
-        _interface(machine),
+        _interface(machine, E.model(type="virtio")),
         E.serial(E.target(port="0"), type="pty"),
         E.console(E.target(type="serial", port="0"), type="pty"),
         E.rng(E.backend("/dev/urandom", model="random"), model="virtio"),
@@ -168,7 +165,7 @@ def _virtual_machine(machine: MachineDefinition) -> Any:
     ]
     if machine.tpm:
         devices.append(E.tpm(E.backend(type="emulator", version="2.0"), model="tpm-crb"))
-    return E.domain(
+    domain = E.domain(
         *_identity(machine),
         E.memory(str(machine.memory_mib), unit="MiB"),
         E.vcpu(str(machine.vcpus)),
@@ -182,13 +179,34 @@ def _virtual_machine(machine: MachineDefinition) -> Any:
             firmware="efi",
         ),
         E.features(*features),
-        _emulated_cpu() if machine.machine_type == "emulated" else E.cpu(mode="host-model"),
+        cpu,
         E.clock(offset="utc"),
         E.on_poweroff("destroy"),
         E.on_reboot("restart"),
         E.on_crash("destroy"),
         E.devices(*devices),
-        type="qemu" if machine.machine_type == "emulated" else "kvm",
+        type=domain_type,
+    )
+    return etree.tostring(domain, encoding="unicode")
+
+
+def _identity(machine: MachineDefinition) -> list[Any]:
+    mark = machine.mark
+    return [
+        E.name(machine.name),
+        E.uuid(mark.uuid("domain", machine.name)),
+        E.metadata(
+            _METADATA.machine(
+                _METADATA.owner(instance=mark.instance, stack=mark.stack, urn=mark.urn),
+                _METADATA.record(json.dumps(machine.record, sort_keys=True)),
+            )
+        ),
+    ]
+
+
+def _interface(machine: MachineDefinition, *model: etree._Element) -> Any:
+    return E.interface(
+        E.mac(address=machine.mac_address), E.source(network=machine.network), *model, type="network"
     )
 
 
@@ -232,7 +250,7 @@ def from_xml(xml: str) -> DomainView:
     return DomainView(
         name=root.findtext("name", ""),
         uuid=root.findtext("uuid", ""),
-        machine_type=_DRIVERS.get(root.get("type", ""), "vm"),
+        machine_type=_TYPES.get(root.get("type", ""), "vm"),
         vcpus=int(quota) // int(root.findtext("cputune/period", str(CPU_PERIOD)))
         if quota
         else int(root.findtext("vcpu", "0")),
@@ -300,8 +318,8 @@ def relocated(xml: str, disk: str, record: Mapping[str, Any]) -> str:
 
 
 def _attribute(parent: Any, child: str, name: str) -> str | None:
-    found = parent.find(child) if parent is not None else None
-    value: str | None = found.get(name) if found is not None else None
+    element = parent.find(child) if parent is not None else None
+    value: str | None = element.get(name) if element is not None else None
     return value
 
 

@@ -6,9 +6,9 @@ from typing import Final
 
 import libvirt
 
-from infra.errors import Interrupted, UserError
+from infra.errors import UserError
 
-__all__ = ["HostError", "HostUnreachable", "Interrupted", "NotOurs", "is_connection_lost", "is_missing"]
+__all__ = ["HostError", "HostUnreachable", "NotOurs", "is_connection_lost", "is_missing"]
 
 
 class HostError(UserError):

@@ -7,16 +7,19 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import urlsplit
 
 from infra.kvm import chunks
 from infra.kvm.chunk_worker import ImageFile
 from infra.kvm.connection import Hosts
 from infra.kvm.errors import HostError
-from infra.kvm.spread import FROM_HERE_AT_ONCE, HERE, Spreads
+from infra.kvm.spread import HERE, Spreads
+from infra.model.host import ImageNeighbour
+from infra.model.local_libvirt import QEMU
+from infra.model.work import Work
 from infra.ssh import CommandError, LocalShell, Shell, ShellError
 
 _SIDE_SUFFIX: Final = ".chunks"
@@ -25,28 +28,6 @@ _ROUNDS: Final = 4
 _LOOK_SECONDS: Final = 20.0
 _COPY_SECONDS: Final = 900.0
 _TURN_SECONDS: Final = 0.25
-
-
-class Talk(Protocol):
-    """Whoever waits for the image."""
-
-    def check_cancelled(self) -> None:
-        """Raise when it is no longer wanted."""
-
-    def status(self, text: str) -> None:
-        """Show how far it is."""
-
-    def info(self, text: str) -> None:
-        """Say something that must be read."""
-
-
-@dataclass(frozen=True)
-class Neighbour:
-    """Another host of the instance; `address` is where hosts reach it, None for where we do."""
-
-    name: str
-    connection: str
-    address: str | None
 
 
 @dataclass(frozen=True)
@@ -80,7 +61,7 @@ class ImageCopies:
         self.spreads = Spreads()
 
     def bring(
-        self, source: Path, target: Target, neighbours: Sequence[Neighbour], complete: str, talk: Talk
+        self, source: Path, target: Target, neighbours: Sequence[ImageNeighbour], complete: str, work: Work
     ) -> None:
         """Make a volume equal to a file here: what it has already stays, what differs is sent.
 
@@ -89,13 +70,13 @@ class ImageCopies:
             target: the volume.
             neighbours: hosts from which it may come, too.
             complete: the name of the volume by whose presence a neighbour tells that it has the image whole.
-            talk: who waits.
+            work: who waits.
 
         Raises:
             HostError: it can't be done; what arrived stays, and the next attempt goes on from there.
         """
-        copy = _Copy(source, target, self._hashes(source, talk), talk)
-        by_connection = {one.connection: one for one in neighbours}
+        copy = _Copy(source, target, self._hashes(source, work), work)
+        by_connection = {neighbour.connection: neighbour for neighbour in neighbours}
         for _ in range(_ROUNDS):
             missing = copy.missing()
             if not missing:
@@ -115,43 +96,41 @@ class ImageCopies:
                 try:
                     self._offer_if(copy.fetch(missing, neighbour, self._hosts.shell(chosen), path), target)
                 except (HostError, ShellError) as error:
-                    talk.info(f"the node image comes from this machine and not from {neighbour.name}: {error}")
+                    work.info(f"the node image comes from this machine and not from {neighbour.name}: {error}")
         raise HostError(
             f"{target.shell.host}: {target.path} isn't what was written to it, {_ROUNDS} times over: the disk "
             f"there is damaged, or {source} changes meanwhile (`azlocal image verify` reads it)"
         )
 
-    def _offer_if(self, whole: bool, target: Target) -> None:
+    def _offer_if(self, is_complete: bool, target: Target) -> None:
         """Let others fetch it from a host while that is checked once more: they check what they get themselves."""
-        if whole:
+        if is_complete:
             self.spreads.has(target.content, target.connection, target.path)
 
     def _source(
-        self, target: Target, neighbours: Mapping[str, Neighbour], copy: _Copy
+        self, target: Target, neighbours: Mapping[str, ImageNeighbour], copy: _Copy
     ) -> AbstractContextManager[str]:
         if not is_remote(target.connection):
             return nullcontext(HERE)  # no link that others need
 
-        def tick() -> None:
-            copy.tell(f"waiting for a host that has it ({FROM_HERE_AT_ONCE} get it from this machine at once)")
+        return self.spreads.source(target.content, target.connection, list(neighbours), copy.work)
 
-        return self.spreads.source(target.content, target.connection, list(neighbours), tick)
-
-    def _ask(self, target: Target, neighbours: Mapping[str, Neighbour], complete: str, copy: _Copy) -> None:
+    def _ask(self, target: Target, neighbours: Mapping[str, ImageNeighbour], complete: str, copy: _Copy) -> None:
         def path_on(connection: str) -> str | None:
             shell = self._hosts.shell(connection)
-            found = [_volume_path(shell, target.pool, name) for name in (complete, target.volume)]
-            return found[1] if all(found) else None
+            paths = [_volume_path(shell, target.pool, name) for name in (complete, target.volume)]
+            return paths[1] if all(paths) else None
 
-        self.spreads.ask(target.content, list(neighbours), lambda: copy.tell("asking who has it"), path_on)
+        self.spreads.ask(target.content, list(neighbours), path_on, copy.work)
 
-    def _hashes(self, source: Path, talk: Talk) -> Mapping[int, str]:
+    def _hashes(self, source: Path, work: Work) -> Mapping[int, str]:
         """Read the file once, however many hosts get it, and keep what was found beside it for later runs.
 
         A file that was damaged meanwhile arrives nowhere: what is sent has other hashes.
         """
+        text = "node image: reading it here"
         while not self._reading.acquire(timeout=_TURN_SECONDS):
-            talk.check_cancelled()
+            work.check(text)
         try:
             with source.open("rb") as file:
                 about = source.stat()
@@ -159,14 +138,14 @@ class ImageCopies:
                 if key not in self._known:
                     self._known[key] = _kept_hashes(source, key[1:])
                 if not self._known[key]:
-                    found = {}
+                    hashes = {}
                     count = chunks.chunk_count(about.st_size)
-                    for number, one in chunks.hashes(file.fileno(), about.st_size):
-                        talk.check_cancelled()
-                        talk.status(f"node image: reading it here, {number * 100 // count} %")
-                        found[number] = one
-                    self._known[key] = found
-                    _keep_hashes(source, key[1:], found)
+                    for number, digest in chunks.hashes(file.fileno(), about.st_size):
+                        work.check(text)
+                        work.status(f"{text}, {number * 100 // count} %")
+                        hashes[number] = digest
+                    self._known[key] = hashes
+                    _keep_hashes(source, key[1:], hashes)
                 return self._known[key]
         finally:
             self._reading.release()
@@ -174,15 +153,15 @@ class ImageCopies:
 
 def _kept_hashes(source: Path, stamp: tuple[int, int]) -> Mapping[int, str]:
     try:
-        kept = json.loads(_side_file(source).read_text(encoding="ascii"))
+        stored = json.loads(_side_file(source).read_text(encoding="ascii"))
     except (OSError, ValueError):
         return {}
-    return dict(enumerate(kept["chunks"])) if (kept["size"], kept["modified"]) == stamp else {}
+    return dict(enumerate(stored["chunks"])) if (stored["size"], stored["modified"]) == stamp else {}
 
 
-def _keep_hashes(source: Path, stamp: tuple[int, int], found: Mapping[int, str]) -> None:
+def _keep_hashes(source: Path, stamp: tuple[int, int], hashes: Mapping[int, str]) -> None:
     size, modified = stamp
-    content = {"size": size, "modified": modified, "chunks": [found[number] for number in range(len(found))]}
+    content = {"size": size, "modified": modified, "chunks": [hashes[number] for number in range(len(hashes))]}
     with suppress(ShellError):  # somebody else's folder: then it is read again next time
         LocalShell().write_file(str(_side_file(source)), json.dumps(content).encode(), mode=0o644)
 
@@ -192,22 +171,27 @@ def _side_file(source: Path) -> Path:
 
 
 class _Copy:
-    """One image on its way to one host."""
+    """One image on its way to one host.
 
-    def __init__(self, source: Path, target: Target, wanted: Mapping[int, str], talk: Talk) -> None:
-        self._source, self._wanted, self._talk = source, wanted, talk
+    Attributes:
+        work: Who waits for it: what is told there shows that it is of this image, and since when.
+    """
+
+    def __init__(self, source: Path, target: Target, wanted: Mapping[int, str], work: Work) -> None:
+        self.work = replace(work, status=self._tell)
+        self._source, self._wanted, self._status = source, wanted, work.status
         self._file = ImageFile(target.shell, target.path, source.stat().st_size, self._tick)
-        self._data = sum(1 for found in wanted.values() if found != chunks.ZEROS)
+        self._data = sum(1 for digest in wanted.values() if digest != chunks.ZEROS)
         self._started = time.monotonic()
         self._text = "looking at what the host has"
 
     def missing(self) -> dict[int, str]:
         """Return the chunks that the host doesn't have as they should be."""
-        found: dict[int, str] = {}
-        for number, one in self._file.compare():
-            found[number] = one
-            self._text = f"checking it there, {len(found) * 100 // len(self._wanted)} %"
-        return {number: one for number, one in self._wanted.items() if found.get(number) != one}
+        hashes: dict[int, str] = {}
+        for number, digest in self._file.compare():
+            hashes[number] = digest
+            self._text = f"checking it there, {len(hashes) * 100 // len(self._wanted)} %"
+        return {number: digest for number, digest in self._wanted.items() if hashes.get(number) != digest}
 
     def is_untouched(self, missing: Mapping[int, str]) -> bool:
         """Return whether none of the image's data is there yet."""
@@ -232,29 +216,27 @@ class _Copy:
         """Send chunks from here; return whether all of them arrived as they should be."""
         return self._follow(self._file.take(self._source, missing), missing, "this machine")
 
-    def fetch(self, missing: Mapping[int, str], neighbour: Neighbour, shell: Shell, path: str) -> bool:
+    def fetch(self, missing: Mapping[int, str], neighbour: ImageNeighbour, shell: Shell, path: str) -> bool:
         """Have the host fetch chunks from another one; return whether all arrived as they should be."""
         theirs = ImageFile(shell, path, self._file.size, self._tick)
         with theirs.serving(missing, neighbour.address) as offer:
             return self._follow(self._file.fetch(offer, missing), missing, neighbour.name)
-
-    def tell(self, text: str) -> None:
-        """Show how far it is, unless it is no longer wanted."""
-        self._text = text
-        self._tick()
 
     def _follow(self, outcomes: Iterable[tuple[int, bool]], missing: Mapping[int, str], name: str) -> bool:
         left = dict(missing)
         for number, good in outcomes:
             if good:
                 del left[number]
-            there = self._data - sum(1 for found in left.values() if found != chunks.ZEROS)
+            there = self._data - sum(1 for digest in left.values() if digest != chunks.ZEROS)
             self._text = f"{there * 100 // max(1, self._data)} % from {name}"
         return not left
 
     def _tick(self) -> None:
-        self._talk.check_cancelled()
-        self._talk.status(f"node image: {self._text}, {time.monotonic() - self._started:.0f} s")
+        self.work.check(f"node image: {self._text}")
+        self.work.status(self._text)
+
+    def _tell(self, text: str) -> None:
+        self._status(f"node image: {text}, {time.monotonic() - self._started:.0f} s")
 
 
 def is_remote(connection: str) -> bool:
@@ -265,11 +247,11 @@ def is_remote(connection: str) -> bool:
 def _volume_path(shell: Shell, pool: str, volume: str) -> str | None:
     """Return a volume's path; None when the host doesn't have it, or can't be asked: others can send it, too."""
     try:
-        asked = shell.run(
-            ["virsh", "--quiet", "--connect", "qemu:///system", "vol-path", "--pool", pool, volume],
+        done = shell.run(
+            ["virsh", "--quiet", "--connect", QEMU, "vol-path", "--pool", pool, volume],
             timeout=_LOOK_SECONDS,
             check=False,
         )
     except ShellError:
         return None
-    return asked.stdout.strip() if asked.exit_code == 0 else None
+    return done.stdout.strip() if done.exit_code == 0 else None

@@ -22,8 +22,8 @@ def raise_shared_limits(shell: Shell) -> list[str]:
     changed = []
     for name, least in _LEAST.items():
         path = f"/proc/sys/{name.replace('.', '/')}"
-        found = int(shell.run(["cat", path]).stdout)
-        if found < least:
+        value = int(shell.run(["cat", path]).stdout)
+        if value < least:
             shell.run(["tee", path], input=f"{least}\n".encode())
-            changed.append(f"{name} from {found} to {least}")
+            changed.append(f"{name} from {value} to {least}")
     return changed

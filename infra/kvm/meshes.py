@@ -19,6 +19,7 @@ from typing import Any, Final
 from infra.kvm.errors import HostError
 from infra.kvm.network_hook import HookCommand, install_hook, remove_hook
 from infra.kvm.ownership import Mark
+from infra.model.network import Tunnel
 from infra.ssh import Shell
 
 PORT: Final = 4789
@@ -29,21 +30,6 @@ _OUR_BRIDGES: Final = "azl-*"
 _TABLE_FAMILY: Final = "ip"
 # In bits from the UDP header on: behind it, VXLAN's flags and three reserved bytes.
 _VNI_FIELD: Final = {"payload": {"base": "th", "offset": 96, "len": 24}}
-
-
-@dataclass(frozen=True)
-class Tunnel:
-    """A host's end of a mesh.
-
-    Attributes:
-        vni: The network's number in the mesh.
-        local: The address that the other hosts send to.
-        peers: Those of the other hosts, sorted.
-    """
-
-    vni: int
-    local: str
-    peers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -58,12 +44,12 @@ def ensure_tunnel(shell: Shell, name: str, mark: Mark, bridge: str, mtu: int, wa
     """Bring the device and its guard to what is wanted; machines notice nothing of a changed peer."""
     _nft(shell, _guard_rules(_guard(mark, name), wanted))
     device = _device(mark, name)
-    found = read_tunnel(shell, name, mark)
-    if found is not None and (found.vni, found.local) != (wanted.vni, wanted.local):
+    tunnel = read_tunnel(shell, name, mark)
+    if tunnel is not None and (tunnel.vni, tunnel.local) != (wanted.vni, wanted.local):
         _delete_device(shell, device)
-        found = None
-    _batch(shell, "ip", [*([] if found else [_made(device, wanted)]), _joined(device, bridge, mtu)])
-    known = set(found.peers) if found else set()
+        tunnel = None
+    _batch(shell, "ip", [*([] if tunnel else [_made(device, wanted)]), _joined(device, bridge, mtu)])
+    known = set(tunnel.peers) if tunnel else set()
     entries = [
         _sent_to(device, peer, action)
         for action, peers in (("append", set(wanted.peers) - known), ("delete", known - set(wanted.peers)))
@@ -82,7 +68,7 @@ def read_tunnel(shell: Shell, name: str, mark: Mark) -> Tunnel | None:
     link = json.loads(shown.stdout)[0]
     settings = link.get("linkinfo", {}).get("info_data", {})
     entries = json.loads(shell.run(["bridge", "-json", "fdb", "show", "dev", device]).stdout)
-    return Tunnel(
+    return Tunnel.model_construct(  # as it stands, whatever that is
         vni=int(settings.get("id", 0)),
         local=str(settings.get("local", "")),
         peers=tuple(sorted(entry["dst"] for entry in entries if _is_for_all(entry))),

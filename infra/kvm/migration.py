@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import random
-import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,12 +16,12 @@ from typing import Any, Final
 
 import libvirt
 
-from infra.kvm import machines
-from infra.kvm.connection import HostSession
+from infra.errors import Interrupted
 from infra.kvm.domain_xml import drives_of, relocated
-from infra.kvm.errors import HostError, Interrupted
-from infra.kvm.ownership import Mark
+from infra.kvm.errors import HostError
 from infra.kvm.storage import COMPLETE, Volume, create_volume, find_volume, open_pool
+from infra.kvm.vm import Vm
+from infra.model.work import Work
 from infra.ssh import Shell, ShellError, port_tunnel
 
 _FLAGS: Final = (
@@ -39,21 +38,6 @@ _MIB: Final = 1 << 20
 
 
 @dataclass(frozen=True)
-class Passage:
-    """What a migration changes of a machine.
-
-    Attributes:
-        pool: the storage pool on the host that it comes to.
-        record: what is recorded of it there.
-        mark: whose it is.
-    """
-
-    pool: str
-    record: Mapping[str, Any]
-    mark: Mark
-
-
-@dataclass(frozen=True)
 class _Room:
     """The disk that is copied into: its path, and whether it lies on the same image as the one that is copied."""
 
@@ -62,53 +46,37 @@ class _Room:
 
 
 def migrate(
-    source: HostSession,
-    target: HostSession,
-    domain: libvirt.virDomain,
-    passage: Passage,
-    cancelled: threading.Event,
-    status: Callable[[str], None],
+    source: Vm,
+    target: Vm,
+    record: Mapping[str, Any],
+    work: Work,
 ) -> None:
     """Bring a running VM to another host. The old host keeps its definition and disk, shut off, to be removed.
 
     Args:
-        source: the host that it runs on.
-        target: the host that it comes to, which has nothing of it but what an interrupted migration left.
-        domain: the VM on its old host.
-        passage: what changes.
-        cancelled: stops it; the VM then stays where it is.
-        status: told how far it is.
+        source: the VM on the host that it runs on.
+        target: the VM on the host that it comes to, which has of it what an interrupted migration left at most.
+        record: what is recorded of it there.
+        work: is told how far it is; where it is cancelled, the VM stays where it is.
 
     Raises:
         HostError: it can't be done, and the VM runs on where it was, with nothing left of it on the other host.
         Interrupted: the run was cancelled; likewise.
     """
-    name = domain.name()
+    name, there, here = source.name, source.host.connection, target.host.connection
     try:
-        room = _make_room(target, passage.pool, domain)
-        _carry(source, target, domain, room, passage, cancelled, status)
+        room = _make_room(target, source.domain)
+        _carry(source, target, room, record, work)
     except Exception as error:
-        kept = _after_failure(target, domain, passage)
-        if cancelled.is_set():
-            raise Interrupted(f"stopped on request; {name} {kept}; the next `pulumi up` migrates it") from error
+        outcome = _after_failure(source, target)
+        if work.cancelled.is_set():
+            raise Interrupted(f"stopped on request; {name} {outcome}; the next `pulumi up` migrates it") from error
         raise HostError(
-            f"{name} didn't migrate from {source.connection} to {target.connection}: {error}. It {kept}. "
-            "Mend that and run `pulumi up` again, with `drain: live` as it is: without that it would be made anew "
+            f"{name} didn't migrate from {there} to {here}: {error}. It {outcome}. "
+            "Fix that and run `pulumi up` again, with `drain: live` as it is: without that it would be replaced "
             "there, without its data, unless azlocal:placement.pins has it on its old host"
         ) from error
-    retire(domain, target.connection)
-
-
-def retire(domain: libvirt.virDomain, where: str) -> None:
-    """Keep what a migration left on the old host from ever starting: its disk is no more the machine's."""
-    domain.setAutostart(False)
-    domain.setMetadata(
-        libvirt.VIR_DOMAIN_METADATA_DESCRIPTION,
-        f"Migrated to {where}: azlocal removes this definition and its old disk. Don't start it.",
-        None,
-        None,
-        libvirt.VIR_DOMAIN_AFFECT_CONFIG,
-    )
+    source.retire(here)
 
 
 def describe_progress(stats: Mapping[str, Any]) -> str:
@@ -129,32 +97,31 @@ def choose_ports(taken: Collection[int]) -> tuple[int, int]:
     return memory, disk
 
 
-def _make_room(target: HostSession, pool_name: str, domain: libvirt.virDomain) -> _Room:
+def _make_room(target: Vm, domain: libvirt.virDomain) -> _Room:
     """Make the disk that is copied into. Where the host has the machine's image, that needn't be copied."""
     drives = drives_of(domain.XMLDesc())
-    pool = open_pool(target.qemu, pool_name)
+    pool = open_pool(target.host.qemu, target.pool)
     image = posixpath.basename(drives.image or "")
-    whole = image and find_volume(pool, image + COMPLETE)
-    base = find_volume(pool, image) if whole else None
-    name = machines.disk_volume_name(domain.name(), "vm")
+    complete = image and find_volume(pool, image + COMPLETE)
+    base = find_volume(pool, image) if complete else None
     capacity = domain.blockInfo(drives.disk)[0]
-    volume = create_volume(pool, Volume(name, capacity, "qcow2", backing=base.path() if base else None))
+    backing = base.path() if base else None
+    volume = create_volume(pool, Volume(target.disk_name, capacity, "qcow2", backing=backing))
     return _Room(volume.path(), base is not None)
 
 
 def _carry(
-    source: HostSession,
-    target: HostSession,
-    domain: libvirt.virDomain,
+    source: Vm,
+    target: Vm,
     room: _Room,
-    passage: Passage,
-    cancelled: threading.Event,
-    status: Callable[[str], None],
+    record: Mapping[str, Any],
+    work: Work,
 ) -> None:
-    ports = choose_ports(_listening(source.shell) | _listening(target.shell))
-    kept = libvirt.VIR_DOMAIN_XML_SECURE | libvirt.VIR_DOMAIN_XML_MIGRATABLE
-    runs = relocated(domain.XMLDesc(kept), room.path, passage.record)
-    starts = relocated(domain.XMLDesc(kept | libvirt.VIR_DOMAIN_XML_INACTIVE), room.path, passage.record)
+    domain, shells = source.domain, (source.host.shell, target.host.shell)
+    ports = choose_ports(set().union(*map(_listening, shells)))
+    xml_flags = libvirt.VIR_DOMAIN_XML_SECURE | libvirt.VIR_DOMAIN_XML_MIGRATABLE
+    runs = relocated(domain.XMLDesc(xml_flags), room.path, record)
+    starts = relocated(domain.XMLDesc(xml_flags | libvirt.VIR_DOMAIN_XML_INACTIVE), room.path, record)
     parameters = {
         libvirt.VIR_MIGRATE_PARAM_URI: f"tcp://127.0.0.1:{ports[0]}",
         libvirt.VIR_MIGRATE_PARAM_LISTEN_ADDRESS: "127.0.0.1",
@@ -165,42 +132,37 @@ def _carry(
     flags = _FLAGS | (
         libvirt.VIR_MIGRATE_NON_SHARED_INC if room.has_image else libvirt.VIR_MIGRATE_NON_SHARED_DISK
     )
-    with port_tunnel(source.shell, target.shell, {port: port for port in ports}), ThreadPoolExecutor(1) as thread:
-        job = thread.submit(domain.migrate3, target.qemu, parameters, flags)
-        _watch(domain, job, cancelled, status)
+    with port_tunnel(*shells, {port: port for port in ports}), ThreadPoolExecutor(1) as thread:
+        job = thread.submit(domain.migrate3, target.host.qemu, parameters, flags)
+        _watch(domain, job, work)
         job.result().setAutostart(True)
 
 
-def _watch(
-    domain: libvirt.virDomain,
-    job: Future[libvirt.virDomain],
-    cancelled: threading.Event,
-    status: Callable[[str], None],
-) -> None:
+def _watch(domain: libvirt.virDomain, job: Future[libvirt.virDomain], work: Work) -> None:
     """Tell how far the migration is until it ends; end it when the run is cancelled."""
     while not wait([job], timeout=_TURN_SECONDS).done:
         # Between its phases a migration has no job to tell of or to abort; then the next turn does.
         with suppress(libvirt.libvirtError):
-            if cancelled.is_set():
+            if work.cancelled.is_set():
                 domain.abortJob()
             else:
-                status(describe_progress(domain.jobStats()))
+                work.status(describe_progress(domain.jobStats()))
 
 
-def _after_failure(target: HostSession, domain: libvirt.virDomain, passage: Passage) -> str:
+def _after_failure(source: Vm, target: Vm) -> str:
     """Remove what a failed migration left on the new host; return what became of the machine."""
     try:
-        state, _ = domain.state()
+        state, _ = source.domain.state()
     except libvirt.libvirtError as error:
         return f"may run on either host: the old one doesn't answer ({error})"
     if state != libvirt.VIR_DOMAIN_RUNNING:
         return "doesn't run where it was: see with `virsh list --all` on both hosts which of them has it"
     try:
-        machines.remove_machine(target, passage.pool, domain.name(), "vm", passage.mark)
+        target.remove()
         # libvirt makes it for whoever comes, and leaves it when nobody does.
-        firmware = drives_of(domain.XMLDesc()).firmware
+        firmware = drives_of(source.domain.XMLDesc()).firmware
         if firmware:
-            target.shell.remove_tree(firmware)
+            target.host.shell.remove_tree(firmware)
     except (libvirt.libvirtError, HostError, ShellError) as error:
         return f"runs on where it was; what came to the other host is removed by the next try ({error})"
     return "runs on where it was"

@@ -38,10 +38,10 @@ class HookCommand:
 def install_hook(shell: Shell, network: str, mark: Mark, commands: Iterable[HookCommand]) -> None:
     """Have a host run commands when the network is started."""
     path, script = _path(mark, network), _script(network, commands)
-    found = read_if_there(shell, path)
-    if found == script:
+    content = read_if_there(shell, path)
+    if content == script:
         return
-    if found is None:
+    if content is None:
         shell.make_directory(FOLDER)
     shell.write_file(path, script, mode=0o755)
 
@@ -69,7 +69,7 @@ def _script(network: str, commands: Iterable[HookCommand]) -> bytes:
     ]
     for command in commands:
         call = shlex.join(command.argv) + (" 2>/dev/null" if command.may_fail else "")
-        given = [f"{call} <<'{_END}'", *command.input.splitlines(), _END] if command.input else [call]
-        lines += given
+        call_lines = [f"{call} <<'{_END}'", *command.input.splitlines(), _END] if command.input else [call]
+        lines += call_lines
     # Where a hook fails, libvirt takes the network down again, and with it machines that need no other host.
     return "\n".join([*lines, "exit 0", ""]).encode()

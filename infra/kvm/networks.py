@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
-from typing import Literal
 
 import libvirt
 from lxml import etree
@@ -15,8 +14,7 @@ from infra.kvm.connection import HostSession
 from infra.kvm.errors import NotOurs, is_missing
 from infra.kvm.meshes import remove_mesh
 from infra.kvm.ownership import Mark
-
-NetworkMode = Literal["nat", "bridge", "mesh"]
+from infra.model.network import NetworkMode
 
 
 @dataclass(frozen=True)

@@ -38,9 +38,9 @@ class Mark:
         value = value & ~(0b11 << 62) | 0b10 << 62  # variant
         return str(uuid.UUID(int=value))
 
-    def owns(self, kind: ObjectKind, name: str, found: str) -> bool:
+    def owns(self, kind: ObjectKind, name: str, object_uuid: str) -> bool:
         """Return whether an object with this name and UUID was made for this owner."""
-        return found.lower() == self.uuid(kind, name)
+        return object_uuid.lower() == self.uuid(kind, name)
 
     def refusal(self, kind: ObjectKind, name: str, where: str) -> str:
         """Say why an object is left alone, and what to do."""

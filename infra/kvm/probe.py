@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import posixpath
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -19,12 +19,11 @@ import libvirt
 from lxml import etree
 from lxml.builder import E
 
-from infra.kvm.domain_xml import MachineType
 from infra.kvm.errors import HostError, HostUnreachable, is_missing
 from infra.kvm.storage import Volume, create_volume, download_bytes, open_pool, remove_volume, upload_bytes
+from infra.model.machine import MachineType, RequestedMachineType
+from infra.model.machine_traits import TRAITS, candidates
 from infra.ssh import Shell, ShellError
-
-RequestedMachineType = Literal["auto", "vm", "container", "emulated"]
 
 SHARED_WITH_HOST: Final = (
     "containers share their host's kernel and root: who is root in one, or may make privileged pods in a cluster, "
@@ -42,12 +41,6 @@ _MARK_OFFSET: Final = 0x1B0
 _START_REFUSED: Final = frozenset(
     {libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_ERR_OPERATION_FAILED, libvirt.VIR_ERR_CONFIG_UNSUPPORTED}
 )
-_LISTED_AS: Final[dict[MachineType, str]] = {"vm": "kvm", "emulated": "qemu", "container": "lxc"}
-_INSTALL: Final[dict[MachineType, str]] = {
-    "vm": "load kvm_intel or kvm_amd (virtualisation switched on in the firmware), then restart libvirtd",
-    "emulated": "install qemu-system-x86",
-    "container": "install libvirt-daemon-driver-lxc, then restart libvirtd",
-}
 
 
 @dataclass(frozen=True)
@@ -85,18 +78,27 @@ def choose_machine_type(
         HostError: what was asked for can't run there, or nothing can.
     """
 
-    def look(machine_type: MachineType) -> Verdict:
-        if machine_type != "vm" or requested != "auto":
-            return _look(machine_type, qemu, lxc, pool_name)
-        device = _device(shell)
+    def boots() -> Verdict:
+        device = _device(shell) if len(candidates(requested)) > 1 else ""
         if device and _recalled(shell) == device:
             return _HUNG
-        verdict = _look(machine_type, qemu, lxc, pool_name)
+        verdict = probe_kvm(qemu, pool_name)
         if device and verdict == _HUNG:
             _remember(shell, device)
         return verdict
 
-    return resolve_machine_type(requested, look, qemu.getHostname())
+    def has_lxc() -> Verdict:
+        try:
+            return _listed(lxc(), "container")
+        except HostUnreachable as error:
+            return Verdict(False, str(error))
+
+    looks: Mapping[MachineType, Callable[[], Verdict]] = {
+        "vm": boots,
+        "container": has_lxc,
+        "emulated": lambda: _listed(qemu, "emulated"),
+    }
+    return resolve_machine_type(requested, lambda machine_type: looks[machine_type](), qemu.getHostname())
 
 
 def _device(shell: Shell) -> str:
@@ -128,15 +130,15 @@ def resolve_machine_type(
     Raises:
         HostError: none of the types in question can run; the message has each one's reason.
     """
-    candidates: tuple[MachineType, ...] = ("vm", "container") if requested == "auto" else (requested,)
+    types = candidates(requested)
     refused: list[str] = []
-    for machine_type in candidates:
+    for machine_type in types:
         verdict = look(machine_type)
         if verdict.works:
-            warned = [SHARED_WITH_HOST] if machine_type == "container" else []
+            warned = [SHARED_WITH_HOST] if TRAITS[machine_type].shares_kernel else []
             return machine_type, "; ".join([*refused, verdict.reason, *warned])
         refused.append(f"no {machine_type}: {verdict.reason}")
-    remedy = "emulated, which is slow" if requested == "auto" else "auto"
+    remedy = "emulated, which is slow" if len(types) > 1 else "auto"
     raise HostError(
         f"{host}: machines can't run there as azlocal:machineType {requested} wants: {'; '.join(refused)}. "
         f"Repair that, or set azlocal:machineType to {remedy}."
@@ -219,24 +221,11 @@ def lists_type(capabilities: str, domain_type: str) -> bool:
     return root.find(path) is not None
 
 
-def _look(
-    machine_type: MachineType, qemu: libvirt.virConnect, lxc: Callable[[], libvirt.virConnect], pool_name: str
-) -> Verdict:
-    if machine_type == "vm":
-        return probe_kvm(qemu, pool_name)
-    if machine_type == "emulated":
-        return _listed(qemu, "emulated")
-    try:
-        return _listed(lxc(), "container")
-    except HostUnreachable as error:
-        return Verdict(False, str(error))
-
-
 def _listed(connection: libvirt.virConnect, machine_type: MachineType) -> Verdict:
-    domain_type = _LISTED_AS[machine_type]
+    domain_type, remedy = TRAITS[machine_type].domain_type, TRAITS[machine_type].installed_by
     if lists_type(connection.getCapabilities(), domain_type):
         return Verdict(True, f"libvirt lists {domain_type}")
-    return Verdict(False, f"libvirt there lists no {domain_type} for {_ARCHITECTURE}: {_INSTALL[machine_type]}")
+    return Verdict(False, f"libvirt there lists no {domain_type} for {_ARCHITECTURE}: {remedy}")
 
 
 @contextmanager

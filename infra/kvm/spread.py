@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
+from infra.model.work import Work
+
 HERE: Final = "here"
 """The source that is the machine azlocal runs on; hosts are called by their connections, which no such word is."""
 
@@ -21,7 +23,6 @@ FROM_A_HOST_AT_ONCE: Final = 1
 
 _TURN_SECONDS: Final = 0.25
 
-Tick = Callable[[], None]
 _Answer = TypeVar("_Answer")
 
 
@@ -44,8 +45,8 @@ class Spread:
             receiver: the host.
             neighbours: those it may get it from, beside this machine.
         """
-        able = [one for one in neighbours if one in self.holders and one != receiver]
-        free = [one for one in able if self.sending[one] < FROM_A_HOST_AT_ONCE]
+        able = [host for host in neighbours if host in self.holders and host != receiver]
+        free = [host for host in able if self.sending[host] < FROM_A_HOST_AT_ONCE]
         source = free[0] if free else HERE if self.sending[HERE] < FROM_HERE_AT_ONCE else None
         if source is not None:
             self.sending[source] += 1
@@ -81,38 +82,38 @@ class Spreads:
 
     def has(self, content: str, host: str, path: str) -> None:
         """Note that a host has an image whole, and where: others may get it there."""
-        found = self._content(content)
-        with found.changed:
-            found.asked.add(host)
-            found.paths[host] = path
-            found.spread.holders.add(host)
-            found.changed.notify_all()
+        image = self._content(content)
+        with image.changed:
+            image.asked.add(host)
+            image.paths[host] = path
+            image.spread.holders.add(host)
+            image.changed.notify_all()
 
     def lost(self, content: str, host: str) -> None:
         """Note that a host doesn't have it (any more)."""
-        found = self._content(content)
-        with found.changed:
-            found.asked.add(host)
-            found.spread.holders.discard(host)
+        image = self._content(content)
+        with image.changed:
+            image.asked.add(host)
+            image.spread.holders.discard(host)
 
     def path(self, content: str, host: str) -> str:
         """Return where a host that has an image has it."""
         return self._content(content).paths[host]
 
-    def ask(self, content: str, hosts: Collection[str], tick: Tick, path_on: Callable[[str], str | None]) -> None:
+    def ask(self, content: str, hosts: Collection[str], path_on: Callable[[str], str | None], work: Work) -> None:
         """Learn which hosts have an image from before; each is asked once, and all wait for the answers.
 
         Args:
             content: the image.
             hosts: the hosts.
-            tick: called several times a second; may raise.
             path_on: returns the image's path on a host, None when it doesn't have it.
+            work: who waits for the answers.
         """
-        found = self._content(content)
-        with found.changed:
-            mine = [host for host in hosts if host not in found.asked]
-            found.asked.update(mine)
-            found.unanswered += len(mine)
+        image = self._content(content)
+        with image.changed:
+            mine = [host for host in hosts if host not in image.asked]
+            image.asked.update(mine)
+            image.unanswered += len(mine)
 
         def answer(host: str) -> None:
             path = path_on(host)
@@ -121,41 +122,43 @@ class Spreads:
 
         with _threads(len(mine)) as pool:
             for future in [pool.submit(answer, host) for host in mine]:
-                future.add_done_callback(lambda _: found.answered())
-            _wait(found, tick, lambda: found.unanswered == 0 or None)
+                future.add_done_callback(lambda _: image.answered())
+            _wait(image, work, "asking who has it", lambda: image.unanswered == 0 or None)
 
     @contextmanager
-    def source(self, content: str, receiver: str, neighbours: Collection[str], tick: Tick) -> Iterator[str]:
+    def source(self, content: str, receiver: str, neighbours: Collection[str], work: Work) -> Iterator[str]:
         """Lend a source (a host or `HERE`), waiting until one has time.
 
         Args:
             content: the image.
             receiver: who needs it.
             neighbours: the hosts it may come from.
-            tick: called several times a second while waiting; may raise.
+            work: who waits for it.
         """
-        found = self._content(content)
-        source = _wait(found, tick, lambda: found.spread.choose(receiver, neighbours))
+        image = self._content(content)
+        text = f"waiting for a host that has it ({FROM_HERE_AT_ONCE} get it from this machine at once)"
+        source = _wait(image, work, text, lambda: image.spread.choose(receiver, neighbours))
         try:
             yield source
         finally:
-            with found.changed:
-                found.spread.release(source)
-                found.changed.notify_all()
+            with image.changed:
+                image.spread.release(source)
+                image.changed.notify_all()
 
     def _content(self, content: str) -> _Content:
         with self._lock:
             return self._contents.setdefault(content, _Content())
 
 
-def _wait(found: _Content, tick: Tick, answer: Callable[[], _Answer | None]) -> _Answer:
+def _wait(image: _Content, work: Work, text: str, answer: Callable[[], _Answer | None]) -> _Answer:
     while True:
-        with found.changed:
+        with image.changed:
             ready = answer()
             if ready is not None:
                 return ready
-            found.changed.wait(_TURN_SECONDS)
-        tick()
+            image.changed.wait(_TURN_SECONDS)
+        work.check(text)
+        work.status(text)
 
 
 @contextmanager

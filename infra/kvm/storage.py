@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import libvirt
 from lxml import etree
@@ -13,8 +13,7 @@ from lxml.builder import E
 
 from infra.kvm.errors import HostError, NotOurs, is_connection_lost, is_missing
 from infra.kvm.ownership import Mark
-
-Format = Literal["raw", "qcow2"]
+from infra.model.image import DiskFormat
 
 COMPLETE: Final = ".complete"
 """Ends the name of an empty volume beside an image that is whole: libvirt can neither rename nor label one."""
@@ -26,7 +25,7 @@ class Volume:
 
     name: str
     capacity: int
-    format: Format
+    format: DiskFormat
     backing: str | None = None
 
     def to_xml(self) -> str:
@@ -131,6 +130,12 @@ def find_volume(pool: libvirt.virStoragePool, name: str) -> libvirt.virStorageVo
         raise
 
 
+def capacity_of(volume: libvirt.virStorageVol) -> int:
+    """Return the size that a volume shows, in bytes."""
+    capacity: int = volume.info()[1]
+    return capacity
+
+
 def overlays_of(pool: libvirt.virStoragePool, name: str) -> list[str]:
     """Return the volumes that only hold what differs from this one."""
     base = find_volume(pool, name)
@@ -170,16 +175,12 @@ def create_volume(pool: libvirt.virStoragePool, volume: Volume) -> libvirt.virSt
     return pool.createXML(volume.to_xml())
 
 
-def clone_volume(pool: libvirt.virStoragePool, volume: Volume, source: str) -> libvirt.virStorageVol:
+def clone_volume(
+    pool: libvirt.virStoragePool, volume: Volume, source: libvirt.virStorageVol
+) -> libvirt.virStorageVol:
     """Copy a raw volume by reference (reflink): at once, and sharing blocks until they are written."""
     remove_volume(pool, volume.name)
-    original = find_volume(pool, source)
-    if original is None:
-        raise HostError(
-            f"{pool.name()}: image volume {source!r} is gone; "
-            "`pulumi refresh` and then `pulumi up` upload it again"
-        )
-    return pool.createXMLFrom(volume.to_xml(), original, libvirt.VIR_STORAGE_VOL_CREATE_REFLINK)
+    return pool.createXMLFrom(volume.to_xml(), source, libvirt.VIR_STORAGE_VOL_CREATE_REFLINK)
 
 
 @contextmanager

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sys
 
+from infra import __version__
+from infra.plugin.engine import GrpcEngineLog
+from infra.plugin.process import serve
 from infra.provider.kinds import all_kinds
-from infra.provider.process import serve
+from infra.provider.servicer import Servicer
 
 if __name__ == "__main__":
-    serve(all_kinds(), sys.argv[1:])
+    serve(lambda log: Servicer(__version__, all_kinds(), GrpcEngineLog, log), sys.argv[1:])

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
-from infra.provider.operation import Operation
+from infra.model.base import Model
+from infra.plugin.operation import Operation
 from infra.resources.changes import Changes as Changes
-from infra.resources.contract import Contract, Fault, Model
+from infra.resources.contract import Contract, Fault
 
 InputsT = TypeVar("InputsT", bound=Model)
 StateT = TypeVar("StateT", bound=Model)
@@ -40,6 +41,10 @@ class Kind(ABC, Generic[InputsT, StateT]):
     """
 
     contract: ClassVar[Contract]
+
+    def made(self, state: StateT) -> Made[StateT]:
+        """Return what stands under the id that its contract gives it."""
+        return Made(self.contract.id_of(state.to_wire()), state)
 
     def check(self, inputs: dict[str, Any], unknown: frozenset[str]) -> list[Fault]:
         """Check what needs more than one property, and fill in derived inputs in place."""

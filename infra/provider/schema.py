@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from infra.resources.contract import Contract, Model, OnChange
+from infra.model.base import Model
+from infra.resources.contract import Contract, OnChange
 
 
 def package_schema(version: str, contracts: Iterable[Contract]) -> dict[str, Any]:
@@ -40,13 +41,13 @@ def _properties(model: type[Model], contract: Contract, types: dict[str, Any]) -
             "properties": {key: _type(value) for key, value in definition["properties"].items()},
             "required": definition.get("required", []),
         }
-    found = {name: _type(value) for name, value in schema["properties"].items()}
-    for name, prop in found.items():
+    properties = {name: _type(value) for name, value in schema["properties"].items()}
+    for name, prop in properties.items():
         if name in contract.secrets:
             prop["secret"] = True
         if name in contract.properties and contract.properties[name].on_change is OnChange.REPLACE:
             prop["replaceOnChanges"] = True
-    return found
+    return properties
 
 
 def _required(model: type[Model]) -> list[str]:

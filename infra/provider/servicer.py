@@ -16,12 +16,12 @@ import grpc
 from google.protobuf import empty_pb2
 from pydantic import ValidationError
 
-from infra.provider.engine import EngineLog
+from infra.plugin.engine import EngineLog
+from infra.plugin.proto import provider_pb2
+from infra.plugin.protocol import Plugin, abort_init_failed
+from infra.plugin.values import UNKNOWN, Properties, decode, encode
 from infra.provider.kind import InitFailed, Kind, Made
-from infra.provider.plugin import Plugin, abort_init_failed
-from infra.provider.proto import provider_pb2
 from infra.provider.schema import package_schema
-from infra.provider.values import UNKNOWN, Properties, decode, encode
 from infra.resources.changes import diff
 from infra.resources.contract import OnChange
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from infra.guest.api_server import PodSecurity
 from infra.kubernetes.pki import ClusterPki
+from infra.model.node import PodSecurity
 
 
 @dataclass(frozen=True)
@@ -16,12 +16,10 @@ class StandingCluster:
     Attributes:
         pki: its authorities, keys, and a new token.
         pod_security: the level it was founded with; None where it has none.
-        unicast_vrrp: its control planes hold the address by VRRP among themselves; None where by multicast.
     """
 
     pki: ClusterPki
     pod_security: PodSecurity | None
-    unicast_vrrp: bool | None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from infra.resources.contract import REPLACE, UPDATE, Contract, Model
+from infra.model.base import Model
+from infra.resources.contract import REPLACE, UPDATE, Contract
 
 
 class ArcEmulatorInputs(Model):

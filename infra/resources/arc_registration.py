@@ -10,8 +10,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from infra.model.base import Model
 from infra.resources.azure_access import AzureAccess
-from infra.resources.contract import IGNORE, REPLACE, Contract, Model
+from infra.resources.contract import IGNORE, REPLACE, Contract
 
 
 class ArcRegistrationInputs(Model):

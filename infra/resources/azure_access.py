@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
-from infra.resources.contract import Model
-
-CloudName = Literal["AzureCloud", "AzureUSGovernment", "AzureChinaCloud", "custom", "emulator"]
+from infra.model.azure import CloudName
+from infra.model.base import Model
 
 
 class AzureAccess(Model):

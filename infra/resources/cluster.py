@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Secret
+from infra.model.base import Model
+from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Secret
 from infra.resources.control_plane import Member
 
 

@@ -1,4 +1,4 @@
-"""A cluster's identity: its authorities, service-account key, bootstrap token and kubeconfig."""
+"""A cluster's identity: its authorities, service-account key, encryption keys, bootstrap token, kubeconfig."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from infra.guest.api_server import PodSecurity
-from infra.resources.contract import IGNORE, REPLACE, Contract, Model, Secret
+from infra.model.base import Model
+from infra.model.node import PodSecurity
+from infra.resources.contract import IGNORE, REPLACE, Contract, Secret
 
 
 class ClusterIdentityInputs(Model):
@@ -33,23 +34,26 @@ class ClusterIdentityState(ClusterIdentityInputs):
     keys: Annotated[dict[str, str], Secret()] = Field(
         description="Certificates and keys of the control plane by path under /etc/kubernetes/pki"
     )
-    # No input: what a cluster of 0.1.0 doesn't have isn't taken from the program.
+    encryption_keys: Annotated[tuple[str, ...] | None, Secret()] = Field(
+        default=None,
+        description="Keys of Secrets in etcd, the one in use first; absent: the cluster was founded without",
+    )
     unicast_vrrp: bool | None = Field(
-        default=None, description="Its control planes hold the address by VRRP among themselves, not by multicast"
+        default=None, description="Only in states in which control planes spoke VRRPv2; without effect"
     )
     kubeconfig: Annotated[str, Secret()] = Field(description="An administrator's kubeconfig")
 
 
 def _unsettled(state: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-    """Return whether the program asks for another level than the cluster was founded with, which it keeps."""
-    return state.get("podSecurity") not in (None, news.get("podSecurity"))
+    """Return whether something is to be said of a cluster: it keeps what it was founded with, or without."""
+    return state.get("podSecurity") not in (None, news.get("podSecurity")) or not state.get("encryptionKeys")
 
 
 CLUSTER_IDENTITY = Contract(
     "azlocal:index:ClusterIdentity",
     ClusterIdentityInputs,
     ClusterIdentityState,
-    "A cluster's CAs, service-account key, bootstrap token and kubeconfig.",
+    "A cluster's CAs, service-account key, encryption keys, bootstrap token and kubeconfig.",
     "{instance}/{cluster}",
     unsettled=_unsettled,
 )

@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from infra.model.base import Model
 from infra.resources.azure_access import AzureAccess
-from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Secret
+from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Secret
 
 
 class ProxySettings(Model):
@@ -47,7 +48,9 @@ class ConnectedClusterInputs(Model):
     resource_group: Annotated[str, REPLACE] = Field(description="Made if need be")
     name: Annotated[str, REPLACE]
     location: Annotated[str, REPLACE] = Field(description="The region; a move is a new connection")
-    cluster_uid: Annotated[str, REPLACE] = Field(description="Which cluster it is: one made anew isn't the same")
+    cluster_uid: Annotated[str, REPLACE] = Field(
+        description="Which cluster it is: a re-created one isn't the same"
+    )
     kubeconfig: Annotated[str, UPDATE, Secret()]
     tags: Annotated[dict[str, str], UPDATE] = Field(default_factory=dict)
     distribution: Annotated[str, UPDATE] = "generic"

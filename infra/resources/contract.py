@@ -10,11 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, get_args
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
+from pydantic_core import to_jsonable_python
+
+from infra.model.base import Model
 
 
 class OnChange(StrEnum):
@@ -36,27 +39,6 @@ class Secret:
 UPDATE = OnChange.UPDATE
 REPLACE = OnChange.REPLACE
 IGNORE = OnChange.IGNORE
-
-
-class Model(BaseModel):
-    """Base of all inputs and outputs: snake_case here, camelCase on the wire, unknown keys refused.
-
-    A validator is built when it is first needed: the program needs none, a plugin those of the kinds it serves.
-    """
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        extra="forbid",
-        frozen=True,
-        strict=False,
-        defer_build=True,
-        hide_input_in_errors=True,  # an input may be a secret
-    )
-
-    def to_wire(self) -> dict[str, Any]:
-        """Return the properties as plain JSON-like data under their wire names."""
-        return self.model_dump(mode="json", by_alias=True)
 
 
 @dataclass(frozen=True)
@@ -99,14 +81,21 @@ class InputProperty:
             secret = secret or self.secret
             return value, [self._fault(detail, secret) for detail in error.errors(include_url=False)]
 
+    def with_defaults(self, value: Any) -> Any:
+        """Fill in what a model's value leaves out, where it can't be validated, since something in it is unknown.
+
+        Without, each default would differ from what stands, and be told as a reason for what follows.
+        """
+        return _with_defaults(self.field.annotation, value)
+
     def _fault(self, detail: Mapping[str, Any], secret: bool) -> Fault:
         # A place inside is made of keys, which are the secret's, too.
         where = ".".join([self.name, *(() if secret else (str(part) for part in detail["loc"]))])
         shown = "" if secret else f", got {detail['input']!r:.120}"
         # Of a pattern pydantic shows the regular expression.
         is_pattern = detail["type"] == "string_pattern_mismatch"
-        said = "this text isn't possible here" if is_pattern else detail["msg"].lower()
-        return Fault(where, f"{where}: {said}{shown}", secret)
+        reason = "this text isn't possible here" if is_pattern else detail["msg"].lower()
+        return Fault(where, f"{where}: {reason}{shown}", secret)
 
 
 @dataclass(frozen=True)
@@ -184,7 +173,7 @@ class Contract:
 
         Args:
             news: what the program set, plain data.
-            unknown: the names whose values the engine doesn't know yet; they pass unchecked.
+            unknown: the names whose values the engine doesn't know yet, or not all of; they pass unchecked.
             secret: the names whose values the program calls secrets; faults don't show them.
         """
         faults = [
@@ -195,16 +184,31 @@ class Contract:
         checked: dict[str, Any] = {}
         for name, prop in self.properties.items():
             if name in unknown:
-                checked[name] = news[name]
+                checked[name] = prop.with_defaults(news[name])
             elif name in news and not (news[name] is None and not prop.field.is_required()):
-                checked[name], found = prop.check(news[name], secret=name in secret)
-                faults.extend(found)
+                checked[name], property_faults = prop.check(news[name], secret=name in secret)
+                faults.extend(property_faults)
             elif prop.field.is_required():
                 faults.append(Fault(name, f"{name}: {self.token} needs it and it is not set"))
             else:
                 default = prop.field.get_default(call_default_factory=True)
                 checked[name] = prop.adapter.dump_python(default, mode="json", by_alias=True)
         return checked, faults
+
+
+def _with_defaults(annotation: Any, value: Any) -> Any:
+    kinds = (annotation, *get_args(annotation))
+    model = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Model)), None)
+    if model is None or not isinstance(value, Mapping):
+        return value
+    filled = dict(value)
+    for name, field in model.model_fields.items():
+        wire = _wire_name(name, field)
+        if wire in filled:
+            filled[wire] = _with_defaults(field.annotation, filled[wire])
+        elif not field.is_required():
+            filled[wire] = to_jsonable_python(field.get_default(call_default_factory=True), by_alias=True)
+    return filled
 
 
 def _wire_name(name: str, field: FieldInfo) -> str:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Secret
+from infra.model.base import Model
+from infra.model.node import NodeRole
+from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Secret
 
 
 class Member(Model):
     """A machine of a cluster."""
 
     name: str = Field(description="Of the machine, and of its node")
-    role: Literal["controlPlane", "worker"]
+    role: NodeRole
     address: str
-    ssh_host_key: str = Field(description="Another one means that the machine was made anew")
+    ssh_host_key: str = Field(description="Another one means that the machine was replaced")
     started: int = Field(default=0, description="When the machine was last started, in seconds since 1970")
 
 
@@ -50,12 +52,21 @@ class ControlPlaneState(ControlPlaneInputs):
     certificates_end: str | None = Field(
         default=None, description="When the first certificate of its API servers ends, as RFC 3339 has it"
     )
+    vrrp_version: int | None = Field(
+        default=None, description="The version of VRRP by which its machines hold its address; absent: 2"
+    )
+
+
+VRRP_VERSION: Final = 3
+"""The version of VRRP that control planes speak (infra.guest.keepalived)."""
 
 
 def _unsettled(state: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-    """Return whether certificates end soon, or nobody has seen when: as in a state of 0.1.0."""
+    """Return whether certificates end soon or at an unknown time, or VRRPv2 is spoken: as in a state of 0.1.0."""
     from infra.kubernetes.certificates import is_due
 
+    if state.get("vrrpVersion") != VRRP_VERSION:
+        return True
     end = state.get("certificatesEnd")
     return end is None or is_due(datetime.fromisoformat(end), datetime.now(UTC))
 

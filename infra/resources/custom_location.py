@@ -6,8 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from infra.model.base import Model
 from infra.resources.azure_access import AzureAccess
-from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model
+from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract
 
 
 class CustomLocationInputs(Model):

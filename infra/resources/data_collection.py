@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-from infra.resources.azure_access import AzureAccess
-from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model
+from infra.model.azure import CollectedData
+from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract
+from infra.resources.on_cluster import OnCluster
 
 ASSOCIATION_NAMES: Final = {
     "logs": "ContainerInsightsExtension",
@@ -30,14 +31,11 @@ def _is_object(text: str) -> str:
 JsonObject = Annotated[str, AfterValidator(_is_object)]
 
 
-class DataCollectionInputs(Model):
+class DataCollectionInputs(OnCluster):
     """What the program says of a collection."""
 
-    access: Annotated[AzureAccess, IGNORE]
-    cluster_id: Annotated[str, REPLACE] = Field(description="The connected cluster's ARM id")
-    connection: Annotated[str, REPLACE] = Field(description="The agents' public key: a new connection has nothing")
     name: Annotated[str, REPLACE] = Field(description="The association's, which the extension's agents ask for")
-    collects: Annotated[Literal["logs", "metrics"], REPLACE]
+    collects: Annotated[CollectedData, REPLACE]
     workspace_id: Annotated[str, REPLACE] = Field(
         description="ARM id: of a Log Analytics workspace for logs, of an Azure Monitor workspace for metrics"
     )

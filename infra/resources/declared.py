@@ -6,14 +6,35 @@ without it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
 
 import pulumi
 
+from infra.model.machine import MachineType
+from infra.model.node import PodSecurity
 from infra.resources.address_probe import ADDRESS_PROBE
 from infra.resources.arc_emulator import ARC_EMULATOR
 from infra.resources.arc_registration import ARC_REGISTRATION
+from infra.resources.arguments import (
+    AddressProbeArgs,
+    ArcEmulatorArgs,
+    ArcRegistrationArgs,
+    ClusterArgs,
+    ClusterIdentityArgs,
+    ConnectedClusterArgs,
+    ControlPlaneArgs,
+    CustomLocationArgs,
+    DataCollectionArgs,
+    ExtensionArgs,
+    FluxConfigurationArgs,
+    HostArgs,
+    ImageArgs,
+    MachineArgs,
+    NetworkArgs,
+    NodePlacementArgs,
+    StackIdentityArgs,
+)
 from infra.resources.cluster import CLUSTER
 from infra.resources.cluster_identity import CLUSTER_IDENTITY
 from infra.resources.connected_cluster import CONNECTED_CLUSTER
@@ -30,20 +51,20 @@ from infra.resources.network import NETWORK
 from infra.resources.node_placement import NODE_PLACEMENT
 from infra.resources.stack_identity import STACK_IDENTITY
 
+Args = TypeVar("Args", bound=Mapping[str, object])
 
-class Resource(pulumi.CustomResource):
+
+class Resource(pulumi.CustomResource, Generic[Args]):
     """A resource in the program: inputs by their Python names, outputs as attributes."""
 
     contract: ClassVar[Contract]
 
-    def __init__(
-        self, resource_name: str, opts: pulumi.ResourceOptions | None = None, /, **inputs: pulumi.Input[Any]
-    ) -> None:
+    def __init__(self, resource_name: str, inputs: Args, opts: pulumi.ResourceOptions | None = None) -> None:
         unknown = inputs.keys() - self.contract.inputs.model_fields.keys()
         if unknown:
             raise TypeError(f"{self.contract.token} has no input {', '.join(sorted(unknown))}")
         # A property that isn't named here would not become an attribute.
-        properties: dict[str, Any] = dict.fromkeys(self.contract.state.model_fields) | inputs
+        properties: dict[str, Any] = dict.fromkeys(self.contract.state.model_fields) | dict(inputs)
         if self.deletes_first(inputs):
             opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(delete_before_replace=True))
         super().__init__(self.contract.token, resource_name, properties, opts)
@@ -65,13 +86,13 @@ class Resource(pulumi.CustomResource):
         return self.contract.python_names.get(prop, prop)
 
 
-class AddressProbe(Resource):
+class AddressProbe(Resource[AddressProbeArgs]):
     """A probe of one network."""
 
     contract = ADDRESS_PROBE
 
 
-class ArcEmulator(Resource):
+class ArcEmulator(Resource[ArcEmulatorArgs]):
     """The emulator of one instance."""
 
     contract = ARC_EMULATOR
@@ -81,21 +102,21 @@ class ArcEmulator(Resource):
     url: pulumi.Output[str]
 
 
-class ArcRegistration(Resource):
+class ArcRegistration(Resource[ArcRegistrationArgs]):
     """The registration of one cluster."""
 
     contract = ARC_REGISTRATION
     name: pulumi.Output[str]
 
 
-class Cluster(Resource):
+class Cluster(Resource[ClusterArgs]):
     """One cluster of the instance."""
 
     contract = CLUSTER
     ready: pulumi.Output[bool]
 
 
-class ClusterIdentity(Resource):
+class ClusterIdentity(Resource[ClusterIdentityArgs]):
     """The identity of one cluster."""
 
     contract = CLUSTER_IDENTITY
@@ -103,12 +124,12 @@ class ClusterIdentity(Resource):
     ca_hash: pulumi.Output[str]
     token: pulumi.Output[str]
     keys: pulumi.Output[dict[str, str]]
+    encryption_keys: pulumi.Output[Sequence[str] | None]
     kubeconfig: pulumi.Output[str]
-    pod_security: pulumi.Output[str | None]
-    unicast_vrrp: pulumi.Output[bool | None]
+    pod_security: pulumi.Output[PodSecurity | None]
 
 
-class ConnectedCluster(Resource):
+class ConnectedCluster(Resource[ConnectedClusterArgs]):
     """One cluster in Azure Arc."""
 
     contract = CONNECTED_CLUSTER
@@ -117,7 +138,7 @@ class ConnectedCluster(Resource):
     agent_version: pulumi.Output[str | None]
 
 
-class ControlPlane(Resource):
+class ControlPlane(Resource[ControlPlaneArgs]):
     """The control plane of one cluster."""
 
     contract = CONTROL_PLANE
@@ -126,53 +147,53 @@ class ControlPlane(Resource):
     cluster_uid: pulumi.Output[str]
 
 
-class CustomLocation(Resource):
+class CustomLocation(Resource[CustomLocationArgs]):
     """One custom location."""
 
     contract = CUSTOM_LOCATION
 
 
-class DataCollection(Resource):
+class DataCollection(Resource[DataCollectionArgs]):
     """What Azure Monitor collects of a connected cluster."""
 
     contract = DATA_COLLECTION
     workspace_key: pulumi.Output[str | None]
 
 
-class Extension(Resource):
+class Extension(Resource[ExtensionArgs]):
     """One extension of a connected cluster."""
 
     contract = EXTENSION
     provisioning_state: pulumi.Output[str]
 
 
-class FluxConfiguration(Resource):
+class FluxConfiguration(Resource[FluxConfigurationArgs]):
     """One Flux configuration of a connected cluster."""
 
     contract = FLUX_CONFIGURATION
     compliance_state: pulumi.Output[str | None]
 
 
-class Host(Resource):
+class Host(Resource[HostArgs]):
     """A host of the instance."""
 
     contract = HOST
     connection: pulumi.Output[str]
     pool: pulumi.Output[str]
-    machine_type: pulumi.Output[str]
+    machine_type: pulumi.Output[MachineType]
     machine_type_reason: pulumi.Output[str]
     secure_boot: pulumi.Output[bool]
     tpm: pulumi.Output[bool]
 
 
-class Image(Resource):
+class Image(Resource[ImageArgs]):
     """The node image on one host."""
 
     contract = IMAGE
     volume: pulumi.Output[str]
 
 
-class Machine(Resource):
+class Machine(Resource[MachineArgs]):
     """A machine of the instance."""
 
     contract = MACHINE
@@ -185,20 +206,20 @@ class Machine(Resource):
         return super().deletes_first(inputs) and not inputs.get("migrates_from")
 
 
-class Network(Resource):
+class Network(Resource[NetworkArgs]):
     """A network of the instance on one host."""
 
     contract = NETWORK
     name: pulumi.Output[str]
 
 
-class NodePlacement(Resource):
+class NodePlacement(Resource[NodePlacementArgs]):
     """The hosts of one cluster's workers."""
 
     contract = NODE_PLACEMENT
 
 
-class StackIdentity(Resource):
+class StackIdentity(Resource[StackIdentityArgs]):
     """Who the instance belongs to on its hosts."""
 
     contract = STACK_IDENTITY

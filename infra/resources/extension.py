@@ -6,17 +6,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from infra.resources.azure_access import AzureAccess
-from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Secret
+from infra.resources.contract import REPLACE, UPDATE, Contract, Secret
+from infra.resources.on_cluster import OnCluster
 
 
-class ExtensionInputs(Model):
+class ExtensionInputs(OnCluster):
     """What the program says of an extension."""
 
-    access: Annotated[AzureAccess, IGNORE]
-    cluster_id: Annotated[str, REPLACE] = Field(description="The connected cluster's ARM id")
-    connection: Annotated[str, REPLACE] = Field(description="The agents' public key: a new connection has nothing")
-    name: Annotated[str, REPLACE]
     extension_type: Annotated[str, REPLACE]
     release_train: Annotated[str, REPLACE] = "Stable"
     release_namespace: Annotated[str | None, REPLACE] = Field(default=None, description="Scope cluster")

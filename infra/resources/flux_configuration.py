@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from infra.resources.azure_access import AzureAccess
-from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Secret
+from infra.model.base import Model
+from infra.resources.contract import REPLACE, UPDATE, Contract, Secret
+from infra.resources.on_cluster import OnCluster
 
 
 class RepositoryRef(Model):
@@ -45,13 +46,9 @@ class Kustomization(Model):
     wait: bool = True
 
 
-class FluxConfigurationInputs(Model):
+class FluxConfigurationInputs(OnCluster):
     """What the program says of a Flux configuration."""
 
-    access: Annotated[AzureAccess, IGNORE]
-    cluster_id: Annotated[str, REPLACE] = Field(description="The connected cluster's ARM id")
-    connection: Annotated[str, REPLACE] = Field(description="The agents' public key: a new connection has nothing")
-    name: Annotated[str, REPLACE]
     namespace: Annotated[str, REPLACE] = "default"
     scope: Annotated[Literal["cluster", "namespace"], REPLACE] = "cluster"
     suspend: Annotated[bool, UPDATE] = False

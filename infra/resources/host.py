@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
-from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model
-
-RequestedMachineType = Literal["auto", "vm", "container", "emulated"]
-MachineType = Literal["vm", "container", "emulated"]
-
-
-class Bridge(Model):
-    """A bridge on the host's uplink."""
-
-    name: str = Field(max_length=15, description="The interface")
-    vlan: int = Field(ge=0, le=4094, description="802.1Q id, 0 for untagged")
+from infra.model.base import Model
+from infra.model.host import Bridge
+from infra.model.machine import MachineType, RequestedMachineType
+from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract
 
 
 class HostInputs(Model):

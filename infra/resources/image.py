@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
-from infra.resources.contract import IGNORE, REPLACE, Contract, Model
-from infra.resources.host import MachineType
+from infra.model.base import Model
+from infra.model.host import ImageNeighbour
+from infra.model.image import DiskFormat
+from infra.model.machine import MachineType
+from infra.resources.contract import IGNORE, REPLACE, Contract
 
 
 class Artifact(Model):
@@ -15,18 +18,8 @@ class Artifact(Model):
 
     path: str
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    format: Literal["raw", "qcow2"]
+    format: DiskFormat
     virtual_size: int = Field(gt=0, description="Bytes the guest sees")
-
-
-class ImageNeighbour(Model):
-    """Another host of the instance, from which the image may come once it is there."""
-
-    name: str
-    connection: str = Field(description="libvirt URI of that host")
-    address: str | None = Field(
-        default=None, description="Where other hosts reach it; absent: the address at which it is logged in to"
-    )
 
 
 class ImageInputs(Model):

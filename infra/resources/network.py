@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
-from infra.resources.contract import REPLACE, UPDATE, Contract, Model
-
-
-class Tunnel(Model):
-    """A host's end of a VXLAN mesh."""
-
-    vni: int = Field(ge=1, lt=2**24, description="VXLAN network identifier")
-    local: str = Field(description="The address that the other hosts send to")
-    peers: list[str] = Field(description="Those of the other hosts, sorted")
+from infra.model.base import Model
+from infra.model.network import NetworkMode, Tunnel
+from infra.resources.contract import REPLACE, UPDATE, Contract
 
 
 class NetworkInputs(Model):
@@ -24,7 +18,7 @@ class NetworkInputs(Model):
     connection: Annotated[str, REPLACE] = Field(description="libvirt URI of the host")
     name: Annotated[str, REPLACE] = Field(description="The network's name in libvirt")
     bridge: Annotated[str, REPLACE] = Field(max_length=15, description="The bridge device, at most 15 characters")
-    mode: Annotated[Literal["nat", "bridge", "mesh"], REPLACE] = Field(
+    mode: Annotated[NetworkMode, REPLACE] = Field(
         description="nat: libvirt makes the bridge and holds the gateway on it; bridge: it stands on the host; "
         "mesh: VXLAN joins it to the other hosts'"
     )

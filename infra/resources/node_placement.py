@@ -6,7 +6,21 @@ from typing import Annotated
 
 from pydantic import Field
 
-from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Secret
+from infra.model.base import Model
+from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Secret
+
+
+class Spare(Model):
+    """A machine that stands only while the only control plane is replaced, in all else as that one."""
+
+    name: str
+    address: str = Field(description="Static IPv4 address with its prefix length, 10.0.0.5/24")
+    mac_address: str = Field(pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")
+
+    @property
+    def host_address(self) -> str:
+        """Return the address without its prefix length."""
+        return self.address.partition("/")[0]
 
 
 class NodePlacementInputs(Model):
@@ -21,6 +35,33 @@ class NodePlacementInputs(Model):
     )
     live: Annotated[list[str], IGNORE] = Field(
         default_factory=list, description="libvirt URIs of hosts that drain live: nodes leave them as they run"
+    )
+    # What the plugin knows a cluster by before it makes, replaces or removes one of its machines.
+    control_planes: Annotated[dict[str, str], IGNORE] = Field(
+        default_factory=dict, description="Address of each control plane, by its name"
+    )
+    etcd_keys: Annotated[dict[str, str], IGNORE, Secret()] = Field(
+        default_factory=dict, description="The authority of the cluster's etcd, which lets the plugin in"
+    )
+    token: Annotated[str | None, IGNORE, Secret()] = Field(
+        default=None, description="The bootstrap token, by which machines that are replaced join"
+    )
+    identity_files: Annotated[list[str], IGNORE] = Field(
+        default_factory=list, description="Private keys that may log in to the machines"
+    )
+    namespaces: Annotated[list[str], IGNORE] = Field(
+        default_factory=list,
+        description="Whose workloads run elsewhere before a machine that left is removed",
+    )
+    version: Annotated[str, UPDATE] = Field(
+        default="", description="Kubernetes version that all nodes are to have, without the v"
+    )
+    archives: Annotated[dict[str, str], IGNORE] = Field(
+        default_factory=dict,
+        description="Each image of that version's bundle as an OCI archive on this machine, by name and tag",
+    )
+    spare: Annotated[Spare | None, IGNORE] = Field(
+        default=None, description="What the only control plane's place is taken by while it is replaced"
     )
 
 

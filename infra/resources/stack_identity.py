@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from infra.resources.contract import REPLACE, Contract, Model
+from infra.model.base import Model
+from infra.resources.contract import REPLACE, Contract
 
 
 class StackIdentityInputs(Model):

@@ -8,19 +8,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from infra.model.azure import CloudName
 from infra.spec.arc_extensions import ExtensionSpec, KnownExtensions, SettingsMap
 from infra.spec.findings import KeyPath
-from infra.spec.forms import ARM_ID, GUID, HTTPS_URL, NAMESPACE, OBJECT_NAME
+from infra.spec.forms import ARC_GATEWAY, GUID, HTTPS_URL, NAMESPACE, OBJECT_NAME, PRIVATE_LINK_SCOPE, Example
 from infra.spec.types import Address, Boolean, Integer, Minutes, Model, Name
 
 DEFAULT_ARC_TIMEOUT_MINUTES = 20  # what `az connectedk8s connect` allows Helm (§1.8)
 
-CloudName = Literal["AzureCloud", "AzureUSGovernment", "AzureChinaCloud", "custom", "emulator"]
-
 Guid = Annotated[str, GUID]
 Url = Annotated[str, HTTPS_URL]
 Seconds = Annotated[Integer, Field(ge=1, le=9_223_372_036)]  # what Go, in which Flux is written, has as a duration
-ArmId = Annotated[str, ARM_ID]
 Tags = dict[str, str]
 
 
@@ -34,7 +32,7 @@ class AzureRbac(Model):
 class OidcIssuer(Model):
     """The cluster as an OpenID Connect issuer (§1.10)."""
 
-    enabled: Boolean = Field(False, description="Switched off again, the cluster is connected anew.")
+    enabled: Boolean = Field(False, description="Switched off again, the cluster is connected again.")
     self_hosted_issuer_url: Url | None = Field(None, description="Your own issuer; absent: one that Azure hosts.")
 
 
@@ -69,7 +67,7 @@ class GitRepository(Model):
     """A Git repository as Flux's source."""
 
     url: str = Field(description="http(s):// or ssh:// address.")
-    repository_ref: RepositoryRef = Field(RepositoryRef(branch="main"))
+    repository_ref: RepositoryRef = Field(RepositoryRef.model_construct(branch="main"))
     sync_interval_in_seconds: Seconds = Field(600)
     timeout_in_seconds: Seconds = Field(600)
     https_user: str | None = Field(None, description="Its key is a protected setting, httpsKey.")
@@ -89,7 +87,7 @@ class Kustomization(Model):
     timeout_in_seconds: Seconds = Field(600)
     retry_interval_in_seconds: Seconds | None = Field(None)
     prune: Boolean = Field(True, description="Remove what the source no longer has, and all of it in the end.")
-    force: Boolean = Field(False, description="Make objects anew whose change Kubernetes refuses.")
+    force: Boolean = Field(False, description="Replace objects whose change Kubernetes refuses.")
     wait: Boolean = Field(True, description="Ready when what was applied is.")
 
 
@@ -103,7 +101,9 @@ class FluxConfiguration(Model):
     scope: Literal["cluster", "namespace"] = Field("cluster")
     suspend: Boolean = Field(False)
     git_repository: GitRepository
-    kustomizations: dict[Annotated[Name, OBJECT_NAME], Kustomization] = Field({"kustomization-1": Kustomization()})
+    kustomizations: dict[Annotated[Name, OBJECT_NAME], Kustomization] = Field(
+        {"kustomization-1": Kustomization.model_construct()}
+    )
     configuration_protected_settings: SettingsMap = Field(
         {},
         description="sshPrivateKey, httpsKey: the name of the secret `arc:<name>` in the stack's configuration.",
@@ -115,7 +115,9 @@ class ClusterArc(Model):
 
     enabled: Boolean = Field(True, description="false: this cluster isn't connected.")
     name: Name | None = Field(None, description="Of the Azure resource; absent: <instance>-<cluster>.")
-    location: Name | None = Field(None, description="Absent: the instance's. `azlocal arc move` writes it.")
+    location: Annotated[Name, Example("eastus")] | None = Field(
+        None, description="Absent: the instance's. `azlocal arc move` writes it."
+    )
     tags: Tags = Field({}, description="Beside the stack's.")
     distribution: Name = Field("generic", description="What kind of Kubernetes Azure shows.")
     infrastructure: Name = Field("azure_stack_hci", description="What Azure shows that it runs on.")
@@ -125,12 +127,14 @@ class ClusterArc(Model):
     cluster_connect: Boolean = Field(
         True, description="Reach the API server through Azure; off over a private link."
     )
-    azure_rbac: AzureRbac = Field(AzureRbac())
-    oidc_issuer: OidcIssuer = Field(OidcIssuer())
+    azure_rbac: AzureRbac = Field(AzureRbac.model_construct())
+    oidc_issuer: OidcIssuer = Field(OidcIssuer.model_construct())
     workload_identity: Boolean = Field(False, description="Needs the OIDC issuer.")
-    custom_locations_feature: CustomLocationsFeature = Field(CustomLocationsFeature())
+    custom_locations_feature: CustomLocationsFeature = Field(CustomLocationsFeature.model_construct())
     extensions: tuple[ExtensionSpec, ...] = Field((), description="Extensions as Azure's API has them.")
-    known_extensions: KnownExtensions = Field(KnownExtensions(), description="The usual ones, by what they are.")
+    known_extensions: KnownExtensions = Field(
+        KnownExtensions.model_construct(), description="The usual ones, by what they are."
+    )
     flux_configurations: tuple[FluxConfiguration, ...] = Field((), description="GitOps; installs Flux.")
     custom_locations: tuple[CustomLocation, ...] = Field(())
     timeout_minutes: Minutes = Field(
@@ -139,15 +143,26 @@ class ClusterArc(Model):
 
     def written_extensions(self) -> Iterator[tuple[KeyPath, ExtensionSpec]]:
         """Return the extensions that are written, each with its place below `arc:`."""
-        yield from ((("extensions", index), one) for index, one in enumerate(self.extensions))
-        yield from ((("knownExtensions", key), one) for key, one in self.known_extensions.chosen())
+        yield from ((("extensions", index), extension) for index, extension in enumerate(self.extensions))
+        yield from ((("knownExtensions", key), extension) for key, extension in self.known_extensions.chosen())
+
+    def files(self) -> Iterator[tuple[KeyPath, str]]:
+        """Yield the files of this machine that are named, each with its place below `arc:`."""
+        for index, configuration in enumerate(self.flux_configurations):
+            git = configuration.git_repository
+            for key, written in (
+                ("httpsCAFile", git.https_ca_file),
+                ("sshKnownHostsFile", git.ssh_known_hosts_file),
+            ):
+                if written is not None:
+                    yield ("fluxConfigurations", index, "gitRepository", key), written
 
     def all_extensions(self) -> tuple[ExtensionSpec, ...]:
         """Return every extension once: the written ones, the usual ones, and Flux where GitOps needs it."""
-        found = [one for _, one in self.written_extensions()]
-        if self.flux_configurations and not any(one.is_flux for one in found):
-            found.append(KnownExtensions.default_flux())
-        return tuple(found)
+        extensions = [extension for _, extension in self.written_extensions()]
+        if self.flux_configurations and not any(extension.is_flux for extension in extensions):
+            extensions.append(KnownExtensions.default_flux())
+        return tuple(extensions)
 
 
 class ArcSpec(Model):
@@ -176,6 +191,14 @@ class ArcSpec(Model):
         None,
         description="PEM file of the authorities that the netplan's proxy, or a TLS inspection, signs with.",
     )
-    private_link_scope: ArmId | None = Field(None, description="A Microsoft.HybridCompute/privateLinkScopes id.")
-    gateway: ArmId | None = Field(None, description="A Microsoft.HybridCompute/gateways id.")
+    private_link_scope: Annotated[str, PRIVATE_LINK_SCOPE] | None = Field(
+        None, description="A Microsoft.HybridCompute/privateLinkScopes id."
+    )
+    gateway: Annotated[str, ARC_GATEWAY] | None = Field(None, description="A Microsoft.HybridCompute/gateways id.")
     tags: Tags = Field({}, description="On every Azure resource.")
+
+    def files(self) -> Iterator[tuple[KeyPath, str]]:
+        """Yield the files of this machine that are named, each with its place below `arc:`."""
+        for key, written in (("caFile", self.ca_file), ("proxyCaFile", self.proxy_ca_file)):
+            if written is not None:
+                yield (key,), written

@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from infra.spec.forms import EXTENSION_NAME
+from infra.model.azure import CollectedData
+from infra.spec.forms import BLOB_CONTAINER, DURATION, EXTENSION_NAME, GUID, STORAGE_ACCOUNT
 from infra.spec.types import Boolean, Model, Name
 
 FLUX_TYPE = "microsoft.flux"
@@ -89,7 +90,7 @@ class DataCollection:
         settings: Container Insights' `dataCollectionSettings`, JSON; None: Azure's own.
     """
 
-    collects: Literal["logs", "metrics"]
+    collects: CollectedData
     workspace_id: str
     is_workspace: bool
     settings: str | None = None
@@ -102,7 +103,7 @@ class ExtensionSpec(Model):
     extension_type: Name = Field(description="microsoft.flux and its like; upper and lower case are the same.")
     release_train: Name = Field("Stable")
     version: Name | None = Field(None, description="Pins it, and so switches the upgrades of minor versions off.")
-    scope: Scope = Field(Scope())
+    scope: Scope = Field(Scope.model_construct())
     configuration_settings: dict[str, str] = Field({})
     configuration_protected_settings: SettingsMap = Field(
         {}, description="By setting, the name of the secret `arc:<name>` in the stack's configuration."
@@ -227,7 +228,7 @@ class KeyVaultSecretsProvider(_Known):
     """Azure Key Vault's provider for the Secrets Store CSI driver."""
 
     enable_secret_rotation: Boolean = Field(False)
-    rotation_poll_interval: str | None = Field(None, description="2m and its like.")
+    rotation_poll_interval: Annotated[str, DURATION] | None = Field(None, description="2m and its like.")
     sync_secret: Boolean = Field(False, description="Also as Kubernetes secrets.")
 
     def extension(self) -> ExtensionSpec:
@@ -255,7 +256,7 @@ class Flux(_Known):
 class Networking(_Known):
     """MetalLB, managed by Azure (§4.4); azlocal's own has to be off: addOns.metallb.enabled: false."""
 
-    k8s_runtime_fpa_object_id: str = Field(
+    k8s_runtime_fpa_object_id: Annotated[str, GUID] = Field(
         alias="k8sRuntimeFpaObjectId",
         description="Object id of the service principal of 087fca6e-4606-4d41-b3f6-5ebdf75b8b4c.",
     )
@@ -269,11 +270,11 @@ class Networking(_Known):
 class Backup(_Known):
     """Azure Backup for Kubernetes, into a blob container."""
 
-    storage_account: str
-    blob_container: str
-    storage_account_resource_group: str
-    storage_account_subscription_id: str
-    tenant_id: str
+    storage_account: Annotated[str, STORAGE_ACCOUNT]
+    blob_container: Annotated[str, BLOB_CONTAINER]
+    storage_account_resource_group: Name
+    storage_account_subscription_id: Annotated[str, GUID]
+    tenant_id: Annotated[str, GUID]
 
     def extension(self) -> ExtensionSpec:
         """Return it as Azure's API has it."""

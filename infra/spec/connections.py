@@ -11,7 +11,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-LOCAL_CONNECTION: Final = "qemu:///system"
+from infra.model.local_libvirt import QEMU
+
 SSH_PORT: Final = 22
 
 _PORT: Final = (
@@ -22,9 +23,11 @@ _REMOTE: Final = rf"qemu\+ssh://({_NAME}@)?({_NAME}|\[[0-9a-fA-F.]*:[0-9a-fA-F:.
 _PARTS: Final = re.compile(
     r"qemu\+ssh://((?P<user>[^@]+)@)?(\[(?P<six>[^\]]+)\]|(?P<host>[^:]+))(:(?P<port>\d+))?/system"
 )
-CONNECTION_PATTERN: Final = f"^({LOCAL_CONNECTION}|{_REMOTE})$"
-_IS_CONNECTION: Final = re.compile(f"{LOCAL_CONNECTION}|{_REMOTE}", re.ASCII)
+CONNECTION_PATTERN: Final = f"^({QEMU}|{_REMOTE})$"
+_IS_CONNECTION: Final = re.compile(f"{QEMU}|{_REMOTE}", re.ASCII)
 _IS_NAME: Final = re.compile(_NAME, re.ASCII)
+_IS_NUMBER: Final = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*", re.ASCII)
+_FOUR_NUMBERS: Final = "four numbers of 0-255, without leading zeros"
 
 _CONFIG: Final = "in ~/.ssh/config, which azlocal and libvirt both follow"
 _PARAMETERS: Final = {
@@ -73,8 +76,8 @@ class Connection:
 
     @property
     def address(self) -> IPv4Address | IPv6Address | None:
-        """Return the address that it names; None for a name, and for this machine's own socket."""
-        return _unmapped(literal_address(self.host or ""))
+        """Return the address that ssh takes it for; None for a name, and for this machine's own socket."""
+        return numeric_address(self.host or "")
 
     @property
     def is_forwarded(self) -> bool:
@@ -85,7 +88,7 @@ class Connection:
     def machine(self) -> tuple[str, int]:
         """Return what is the same for two ways of writing one machine, whoever logs in."""
         host = (self.host or "localhost").lower().rstrip(".")
-        address = _unmapped(literal_address(host))
+        address = numeric_address(host)
         host = "localhost" if is_this_machine(host) else str(address or host)
         return host, self.port or SSH_PORT
 
@@ -97,12 +100,12 @@ def read_connection(text: str) -> Connection:
     Raises:
         ValueError: It is another one.
     """
-    if text == LOCAL_CONNECTION:
+    if text == QEMU:
         return Connection(None)
-    found = _PARTS.fullmatch(text)
-    if found is None:
+    match = _PARTS.fullmatch(text)
+    if match is None:
         raise ValueError(f"{text} is no connection")
-    return Connection(found["six"] or found["host"], found["user"], int(found["port"]) if found["port"] else None)
+    return Connection(match["six"] or match["host"], match["user"], int(match["port"]) if match["port"] else None)
 
 
 def connection_fault(text: str) -> tuple[str, str] | None:
@@ -146,13 +149,69 @@ def host_name_fault(host: str) -> str | None:
             return "no machine has such an address (RFC 4291 §2.5.2, §2.7)"
         return "a link-local address leads nowhere without a zone" if address.is_link_local else None
     labels = host.removesuffix(".").split(".")
-    if len(labels) == 4 and all(label.isdecimal() for label in labels) and literal_address(host) is None:
-        return "it is no IPv4 address: four numbers of 0-255, without leading zeros"
     if not all(labels):
         return "it has an empty part between dots"
+    if all(map(_IS_NUMBER.fullmatch, labels)):
+        return _number_fault(host, labels)
     if max(map(len, labels)) > 63 or len(host) > 253:
         return "a name has at most 253 characters, 63 between dots"
     return None
+
+
+def _number_fault(host: str, labels: list[str]) -> str | None:
+    address = numeric_address(host)
+    if address is None:
+        return f"it is no IPv4 address: {_FOUR_NUMBERS}"
+    if any(len(label) > 1 and label.startswith("0") and label.isdecimal() for label in labels):
+        return f"ssh reads numbers with leading zeros as octal, and goes to {address}"
+    if host.endswith("."):
+        return f"no address ends in a dot, and no name in a number: ssh finds nobody there, but at {address}"
+    return None
+
+
+def written_short(host: str) -> IPv4Address | None:
+    """Return the IPv4 address that ssh takes a host for which isn't written as four decimal numbers."""
+    address = numeric_address(host)
+    return address if isinstance(address, IPv4Address) and literal_address(host) is None else None
+
+
+def reads_as_number(host: str) -> bool:
+    """Tell whether a host is neither a name nor an address: some programs read its numbers, others ask for it.
+
+    A name's last part is no number (WHATWG URL §3.5, "ends in a number").
+    """
+    return literal_address(host) is None and bool(_IS_NUMBER.fullmatch(host.removesuffix(".").rpartition(".")[2]))
+
+
+def url_host_fault(host: str) -> str | None:
+    """Return why programs find nothing by a URL's host that is no address; None where they may.
+
+    Sources: RFC 1123 §2.1 and RFC 952 for names; underscores are common, and names of other scripts are converted.
+    """
+    if reads_as_number(host):
+        return "it is neither a name nor an IPv4 address of four numbers"
+    if any(label.startswith("-") or label.endswith("-") for label in host.split(".")):
+        return "a name has no hyphen at the ends, nor beside a dot"
+    if host.isascii() and not _IS_NAME.fullmatch(host) and ":" not in host and not host.startswith("."):
+        return "it has characters that no name has"
+    return host_name_fault(host)
+
+
+def numeric_address(host: str) -> IPv4Address | IPv6Address | None:
+    """Return the address that a text is to programs which ask getaddrinfo(3), ssh among them; None for a name.
+
+    They take it in fewer numbers, and in hexadecimal or octal ones: 10.1, 0x7f.1, 2130706433 (inet_aton(3)).
+    """
+    bare = host.removesuffix(".")
+    literal = literal_address(bare)
+    if literal is not None or not all(map(_IS_NUMBER.fullmatch, bare.split("."))):
+        return _unmapped(literal)
+    from socket import inet_aton  # few hosts are written in numbers that need it: no plan waits for the others
+
+    try:
+        return IPv4Address(inet_aton(bare))
+    except OSError:
+        return None
 
 
 def literal_address(host: str) -> IPv4Address | IPv6Address | None:
@@ -175,11 +234,9 @@ def is_this_machine(host: str) -> bool:
     RFC 1122 §3.2.1.3, RFC 4291 §2.5.
     """
     name = host.lower().removesuffix(".")
-    address = _unmapped(literal_address(name))
+    address = numeric_address(name)
     if address is not None:
         return address.is_loopback or address.is_unspecified
-    if name.startswith("127.") and all(part.isdecimal() for part in name.split(".")):
-        return True  # inet_aton(3) takes 127.1 for 127.0.0.1
     return name.removesuffix(".localdomain") in _OWN_NAMES or name.endswith(".localhost")
 
 
@@ -195,7 +252,7 @@ def _wrong_scheme(parts: SplitResult) -> tuple[str, str] | None:
     driver, _, transport = parts.scheme.partition("+")
     remedy = f"write qemu+ssh://root@{_target(parts)}/system"
     if not parts.scheme:
-        return "it names no driver and no way", f"{remedy}, or {LOCAL_CONNECTION} for this machine"
+        return "it names no driver and no way", f"{remedy}, or {QEMU} for this machine"
     if driver != "qemu":
         return f"azlocal's machines run under libvirt's driver qemu, not {driver}", remedy
     if not transport:
@@ -205,7 +262,10 @@ def _wrong_scheme(parts: SplitResult) -> tuple[str, str] | None:
 
 def _target(parts: SplitResult) -> str:
     """Return the host that somebody meant, fit for a connection; an example where there is none."""
-    name = parts.netloc.rpartition("@")[2]
+    is_in_path = "@" in parts.path or not parts.path.startswith("/")  # slashes are missing, or the scheme is
+    written = parts.path.rpartition("//")[2].lstrip("/").partition("/")[0] if is_in_path else ""
+    bare = parts.netloc or written
+    name = bare.rpartition("@")[2]
     host = (_bracketed(name)[0] if name.startswith("[") else name.partition(":")[0]).lower()
     is_address = host.startswith("[") and literal_address(host[1:-1]) is not None and "%" not in host
     return host if is_address or _IS_NAME.fullmatch(host) else "192.0.2.11"
@@ -216,7 +276,12 @@ def _wrong_user(parts: SplitResult) -> tuple[str, str] | None:
     if not at or _IS_NAME.fullmatch(login):
         return None
     if ":" in login:
-        return "it has a password, and azlocal logs in by keys", "remove it; `ssh-copy-id` installs your key there"
+        user = login.partition(":")[0]
+        way = f"qemu+ssh://{user if _IS_NAME.fullmatch(user) else 'root'}@{_target(parts)}/system"
+        return (
+            "it has a password, and azlocal logs in by keys",
+            f"write {way}; `ssh-copy-id` installs your key there",
+        )
     if not login:
         way = f"qemu+ssh://root@{_target(parts)}/system"
         return "there is an @ and no user before it", f"write {way}, or leave the @ out"
@@ -229,7 +294,8 @@ def _wrong_host(parts: SplitResult) -> tuple[str, str] | None:
     name = parts.netloc.rpartition("@")[2]
     host, colon, port = name.partition(":") if not name.startswith("[") else _bracketed(name)
     if not host or host == "[]":
-        return "it names no host", f"name one, or write {LOCAL_CONNECTION} for this machine"
+        way = f"write qemu+ssh://root@{_target(parts)}/system"
+        return "no host stands behind ssh://", f"{way}, or {QEMU} for this machine"
     if name.count(":") > 1 and not name.startswith("["):
         if isinstance(literal_address(name), IPv6Address):
             return "an IPv6 address stands in brackets", f"write qemu+ssh://root@[{name}]/system"
@@ -240,8 +306,8 @@ def _wrong_host(parts: SplitResult) -> tuple[str, str] | None:
         what = "begins with a hyphen or a dot" if host[0] in "-." else "has characters that no host name has"
         return f"the host's name {what}", f"use letters, digits and . _ -, or give it such a name {_CONFIG}"
     if colon and not re.fullmatch(_PORT, port, re.ASCII):
-        said = f"{port} is no port" if port else "there is a colon and no port behind it"
-        return said, f"write a number of 1-65535, or leave the colon out for port {SSH_PORT}"
+        reason = f"{port} is no port" if port else "there is a colon and no port behind it"
+        return reason, f"write a number of 1-65535, or leave the colon out for port {SSH_PORT}"
     return None
 
 
@@ -253,7 +319,7 @@ def _bracketed(name: str) -> tuple[str, str, str]:
 def _wrong_path(parts: SplitResult) -> tuple[str, str] | None:
     if parts.path == "/system":
         return None
-    right = f"qemu+ssh://{parts.netloc}/system" if parts.netloc else LOCAL_CONNECTION
+    right = f"qemu+ssh://{parts.netloc}/system" if parts.netloc else QEMU
     if parts.path == "/session":
         return "a user's own session has neither bridges nor networks", f"write {right}"
     return f"the path is {parts.path or 'missing'}, and the system's libvirtd is /system", f"write {right}"
@@ -262,13 +328,13 @@ def _wrong_path(parts: SplitResult) -> tuple[str, str] | None:
 def _wrong_parameters(parts: SplitResult, text: str) -> tuple[str, str] | None:
     if not set(text) & set("?#"):
         return None
-    given = dict(parse_qsl(parts.query, keep_blank_values=True))
+    parameters = dict(parse_qsl(parts.query, keep_blank_values=True))
     host = _target(parts).strip("[]")
-    if not given or parts.scheme == "qemu" or not given.keys() <= _PARAMETERS.keys():
+    if not parameters or parts.scheme == "qemu" or not parameters.keys() <= _PARAMETERS.keys():
         return "azlocal makes libvirt's parameters itself", "leave out what stands behind /system"
-    reasons = [f"{key}: {_PARAMETERS[key][0]}" for key in given]
+    reasons = [f"{key}: {_PARAMETERS[key][0]}" for key in parameters]
     remedies = [
         _PARAMETERS[key][1].format(value=value or "PATH", host=host, target=f"{parts.username or 'root'}@{host}")
-        for key, value in given.items()
+        for key, value in parameters.items()
     ]
     return "; ".join(reasons), "; ".join(remedies)

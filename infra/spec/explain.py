@@ -3,13 +3,13 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from infra.spec.findings import Finding, KeyPath, shown, shown_key
+from infra.spec.near import nearest
 from infra.spec.places import Limits, is_sensitive, keys_at, limits_at
 from infra.spec.tree import Document, plain_value
 
@@ -27,13 +27,13 @@ _LONGEST_ADVISED = 60  # characters of a text that a remedy repeats
 
 def explain(errors: Iterable[ErrorDetails], model: type[BaseModel], document: Document) -> list[Finding]:
     """Return a finding for each error, in the order of the file."""
-    found = []
+    placed = []
     for error in errors:
         path = _real_path(error["loc"], document)
         rule, message, remedy = _describe(error, model, document.text(path))
         line = document.line(path) or 0
-        found.append((line, Finding(rule, "error", document.where(path), message, remedy)))
-    return [finding for _, finding in sorted(found, key=lambda pair: pair[0])]
+        placed.append((line, Finding(rule, "error", document.where(path), message, remedy)))
+    return [finding for _, finding in sorted(placed, key=lambda pair: pair[0])]
 
 
 def _real_path(loc: tuple[str | int, ...], document: Document) -> KeyPath:
@@ -59,7 +59,7 @@ def _describe(error: ErrorDetails, model: type[BaseModel], text: str | None) -> 
     context: Mapping[str, Any] = error.get("ctx") or {}
     kind, value = error["type"], error["input"]
     is_secret = is_sensitive(model, error["loc"])
-    said = "what isn't repeated here" if is_secret else _said(value, text)
+    shown_value = "what isn't repeated here" if is_secret else _value_text(value, text)
     limits = limits_at(model, error["loc"])
     if "remedy" in context:
         # What no name may have is refused before the form that this name has.
@@ -69,31 +69,63 @@ def _describe(error: ErrorDetails, model: type[BaseModel], text: str | None) -> 
     if "form" in context:
         remedy = f"write it as {context['form'].example}" if is_secret else _as_form(context["form"], value, text)
         if isinstance(value, str):
-            return "wrong-value", f"{said} is not {context['expected']}", remedy
-        return "wrong-type", f"expected {context['expected']}; found {said}", remedy
+            return "wrong-value", f"{shown_value} is not {context['expected']}", remedy
+        return "wrong-type", f"expected {context['expected']}; found {shown_value}", remedy
     if kind == "extra_forbidden":
         return _unknown_key(str(error["loc"][-1]), keys_at(model, error["loc"][:-1]))
     if kind == "missing":
         return "missing-key", f"the key '{error['loc'][-1]}' is missing", "add it"
     if kind in _EXPECTED:
-        one = limits_at(model, (*error["loc"], 0))  # what a list's entries are, where it expects one
-        if _EXPECTED[kind] == "a list" and one.low is not None and isinstance(value, int) and one.holds(value):
-            return "wrong-type", f"expected a list, found {said}", f"write a list, even of one: [{value}]"
-        return _wrong_type(_EXPECTED[kind], value, None if is_secret else text, said, limits)
+        of_entries = limits_at(model, (*error["loc"], 0))  # what a list's entries are, where it expects one
+        if (
+            _EXPECTED[kind] == "a list"
+            and of_entries.low is not None
+            and isinstance(value, int)
+            and of_entries.holds(value)
+        ):
+            return "wrong-type", f"expected a list, found {shown_value}", f"write a list, even of one: [{value}]"
+        if value is None and _EXPECTED[kind] == "a list":
+            return (
+                "wrong-type",
+                f"expected a list, found {shown_value}",
+                "write [] where it is empty, or leave the key out",
+            )
+        if keys := keys_at(model, error["loc"] if _EXPECTED[kind] == "a mapping" else (*error["loc"], 0)):
+            what = "its keys" if _EXPECTED[kind] == "a mapping" else "a list, each entry with its keys"
+            return (
+                "wrong-type",
+                f"expected {_EXPECTED[kind]}, found {shown_value}",
+                f"write {what}: {', '.join(keys)}",
+            )
+        return _wrong_type(_EXPECTED[kind], value, None if is_secret else text, shown_value, limits)
     if kind == "literal_error":
         allowed = str(context.get("expected"))
-        return "wrong-value", f"{said} is not one of {allowed}", f"write {_near(value, allowed) or allowed}"
-    return "wrong-value", *_beyond(kind, said, context, limits)
+        return "wrong-value", f"{shown_value} is not one of {allowed}", _choose(value, allowed, limits.refused)
+    return "wrong-value", *_beyond(kind, shown_value, context, limits)
 
 
-def _near(value: object, allowed: str) -> str | None:
-    """Return the one of several values that is meant: pydantic lists them as `'a', 'b' or 'c'`."""
-    by_lower = {one.lower(): one for one in re.findall("'([^']*)'", allowed)}
-    near = get_close_matches(str(value).strip().lower(), by_lower, n=1, cutoff=0.8)
-    return by_lower[near[0]] if near else None
+def _choose(value: object, allowed: str, refused: tuple[str, ...]) -> str:
+    """Say which of several values to write: the one that is meant, else any.
+
+    Args:
+        value: What stands there.
+        allowed: What the model takes, as pydantic lists it: `'a', 'b' or 'c'`.
+        refused: Those of them that a rule refuses.
+    """
+    by_lower = {choice.lower(): choice for choice in re.findall("'([^']*)'", allowed) if choice not in refused}
+    near = nearest(str(value).strip().lower(), by_lower, 0.8)
+    if near is not None:
+        return f"write {_as_text(by_lower[near])}"
+    *others, last = map(_as_text, by_lower.values())
+    return f"write {', '.join(others)} or {last}" if others else f"write {last}"
 
 
-def _said(value: object, text: str | None) -> str:
+def _as_text(choice: str) -> str:
+    """Return what YAML reads as this text: with quotes where it would be true or false without them."""
+    return f'"{choice}"' if choice.lower() in {"true", "false"} else choice
+
+
+def _value_text(value: object, text: str | None) -> str:
     """Describe a value; a number as it is written, for 1.30 is read as 1.3."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return text if is_number and text and len(text) <= _LONGEST_ADVISED else shown(value)
@@ -107,31 +139,40 @@ def _as_form(form: Any, value: object, text: str | None) -> str:
     return str(form.remedy(written))
 
 
-def _beyond(kind: str, said: str, context: Mapping[str, Any], limits: Limits) -> tuple[str, str]:
+def _beyond(kind: str, shown_value: str, context: Mapping[str, Any], limits: Limits) -> tuple[str, str]:
     """Describe a value outside its bounds."""
     if kind == "greater_than_equal":
-        return f"{said} is less than {context['ge']}", f"write {limits.words}"
+        return f"{shown_value} is less than {context['ge']}", f"write {limits.words}"
     if kind == "less_than_equal":
-        return f"{said} is more than {context['le']}", f"write {limits.words}"
+        return f"{shown_value} is more than {context['le']}", f"write {limits.words}"
     if kind in {"string_too_short", "string_too_long"}:
         least, most = context.get("min_length"), context.get("max_length")
-        found = f"this is shorter than {least} characters" if least else f"{said} has more than {most} characters"
-        found = "this is empty" if least == 1 else found
-        return found, f"write it as {limits.form.example}" if limits.form else "write another"
-    return f"{said} is not possible here", "correct the value"
+        message = (
+            f"this is shorter than {least} characters"
+            if least
+            else f"{shown_value} has more than {most} characters"
+        )
+        message = "this is empty" if least == 1 else message
+        example = limits.example or (limits.form.example if limits.form else None)
+        return message, f"write it as {example}" if example else "write another"
+    return f"{shown_value} is not possible here", "correct the value"
 
 
-def _wrong_type(expected: str, value: object, text: str | None, said: str, limits: Limits) -> tuple[str, str, str]:
+def _wrong_type(
+    expected: str, value: object, text: str | None, shown_value: str, limits: Limits
+) -> tuple[str, str, str]:
     remedy = f"write {expected}"
     if expected == "text":
         is_scalar = isinstance(value, bool | int | float)
-        if is_scalar and (limits.form is None or limits.form.fits(text or "")):
+        if limits.example is not None:
+            remedy = f"write it as {limits.example}"
+        elif is_scalar and (limits.form is None or limits.form.fits(text or "")):
             remedy = "put it in quotes"
         elif limits.form is not None:
             is_empty = value is None and limits.form.fits("")
             remedy = 'write "" where it is empty' if is_empty else f"write it as {limits.form.example}"
     elif expected == "a whole number":
-        number = _whole(value)
+        number = _whole_number(value)
         if number is not None and limits.holds(number):
             remedy = f"write {number}"
         elif limits.low is not None or limits.high is not None:
@@ -140,10 +181,10 @@ def _wrong_type(expected: str, value: object, text: str | None, said: str, limit
             remedy += ", without quotes"
     elif expected == "a list" and text and shown(text) == f"'{text}'":  # short, and without a login
         remedy = f"write a list, even of one: [{json.dumps(text, ensure_ascii=False)}]"
-    return "wrong-type", f"expected {expected}, found {said}", remedy
+    return "wrong-type", f"expected {expected}, found {shown_value}", remedy
 
 
-def _whole(value: object) -> int | None:
+def _whole_number(value: object) -> int | None:
     """Return the whole number that is meant by a text, in any base that YAML or Go write, or by a fraction."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
@@ -156,7 +197,7 @@ def _whole(value: object) -> int | None:
 
 def _unknown_key(key: str, known: list[str]) -> tuple[str, str, str]:
     lowered = {name.lower(): name for name in known}
-    near = get_close_matches(key.lower(), lowered, n=1, cutoff=0.6)
-    hint = f"did you mean '{lowered[near[0]]}'? " if near else ""
+    near = nearest(key.lower(), lowered, 0.6)
+    hint = f"did you mean '{lowered[near]}'? " if near is not None else ""
     choice = ", ".join(sorted(known)) or "none"
     return "unknown-key", f"the key '{shown_key(key)}' is unknown", f"{hint}keys here: {choice}"

@@ -71,7 +71,7 @@ def without_login(text: str) -> str:
     A user alone is shown where that is all that such a URL can have: `qemu+ssh://root@node1/system`.
     """
     before, at, after = text.rpartition("@")
-    scheme = found[0] if (found := _SCHEME.match(before)) else ""
+    scheme = match[0] if (match := _SCHEME.match(before)) else ""
     login = before[len(scheme) :]
     is_secret = bool(at) and (":" in login or scheme.lower() in ("http://", "https://"))
     return f"{scheme}***@{after}" if is_secret else text

@@ -66,6 +66,24 @@ class Form:
         return {**handler(schema), "pattern": f"^({self.pattern})$", **examples}
 
 
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Marks a text whose form a check of its own knows: what somebody is told who wrote no text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Marks choices of a key that a rule refuses all the same, so that no remedy names them.
+
+    Attributes:
+        choices: Azure's names of what it has, and azlocal can't make.
+    """
+
+    choices: tuple[str, ...]
+
+
 ANY_NAME = Form(
     r"[^/]*[^/\s][^/]*", "a name: letters, digits and hyphens, no /", "name-1", by_rule=True, is_generic=True
 )
@@ -102,7 +120,7 @@ _YEAR_AND_MONTH = "[0-9]{2}(0[1-9]|1[0-2])"
 
 
 def _release(text: str) -> str:
-    digits = "".join(one for one in text if one in "0123456789")
+    digits = "".join(character for character in text if character in "0123456789")
     meant = digits[-4:] if len(digits) in (4, 6) else ""
     return f'write "{meant}"' if re.fullmatch(_YEAR_AND_MONTH, meant) else 'write it as "2602"'
 
@@ -123,12 +141,18 @@ NIC_NAME = Form(
 DIRECT = Form(r"[^\s,]{1,253}", "a name, address or prefix: 1-253 characters, no space or comma", "192.0.2.0/24")
 GUID = Form("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "a GUID", "00000000-0000-0000-0000-000000000000")
 HTTPS_URL = Form(r"https://[^\s/]+(/\S*)?", "an https:// address", "https://management.example.net")
-ARM_ID = Form(
-    rf"/{_any_case('subscriptions')}/[^/\s]+/{_any_case('resourceGroups')}/[^/\s]+/{_any_case('providers')}/\S+",
-    "the id of an Azure resource",
-    "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/lab/providers/"
-    "Microsoft.HybridCompute/privateLinkScopes/lab",
-)
+
+
+def _of_hybrid_compute(kind: str) -> Form:
+    """Return the form of the id of a resource of Microsoft.HybridCompute, as `az connectedk8s` has it."""
+    group = rf"/{_any_case('subscriptions')}/{GUID.pattern}/{_any_case('resourceGroups')}/[-_.()\w]+"
+    provider = rf"/{_any_case('providers')}/{_any_case('Microsoft.HybridCompute')}/{_any_case(kind)}/[-_\w]+"
+    start = f"/subscriptions/{GUID.example}/resourceGroups/lab/providers/Microsoft.HybridCompute"
+    return Form(group + provider, f"the id of a resource Microsoft.HybridCompute/{kind}", f"{start}/{kind}/lab")
+
+
+PRIVATE_LINK_SCOPE = _of_hybrid_compute("privateLinkScopes")
+ARC_GATEWAY = _of_hybrid_compute("gateways")
 EXTENSION_NAME = Form(
     "[a-zA-Z0-9][a-zA-Z0-9.-]{0,252}",
     "an extension's name: 1-253 letters, digits, - and ., a letter or digit first",
@@ -157,4 +181,15 @@ RESOURCE_GROUP = Form(
     "the name of a resource group: 1-90 letters, digits, hyphens, underscores, parentheses and inner dots",
     "azure-local",
     by_rule=True,
+)
+STORAGE_ACCOUNT = Form(
+    "[a-z0-9]{3,24}", "the name of a storage account: 3-24 lower-case letters and digits", "azurelocalbackup"
+)
+BLOB_CONTAINER = Form(
+    "[a-z0-9](-?[a-z0-9]){2,62}",
+    "the name of a blob container: 3-63 lower-case letters, digits and single inner hyphens",
+    "cluster-a",
+)
+DURATION = Form(
+    r"([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+", "a time as Go writes it: numbers with ms, s, m or h behind each", "2m"
 )

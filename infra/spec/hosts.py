@@ -1,7 +1,8 @@
 """hosts/<site>.yaml: the physical nodes and extra VM sizes. The hardware team's file.
 
-Sources (azure_local_facts.md §0): SCALE, SYS, DASYS (1-16 machines, 64 of a disaggregated instance), SCALE §1.2
-for the sizes that exist already.
+Sources (azure_local_facts.md §0): SCALE, SYS, DASYS (1-16 machines, 64 of a disaggregated instance; 512 logical
+processors, 24 TB of memory and 2,048 virtual processors a host, 4 PB of storage a system, 64 TB a volume), SCALE
+§1.2 for the sizes that exist already.
 """
 
 from ipaddress import IPv4Address
@@ -9,18 +10,21 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from infra.model.local_libvirt import QEMU
 from infra.spec.connections import (
     CONNECTION_PATTERN,
-    LOCAL_CONNECTION,
     Connection,
     connection_fault,
     read_connection,
 )
 from infra.spec.findings import shown
-from infra.spec.forms import HOST_NAME, NIC_NAME
+from infra.spec.forms import HOST_NAME, NIC_NAME, Example
 from infra.spec.types import Address, Boolean, Integer, Model, Name, fault, published
 
 DEFAULT_STORAGE_DIRECTORY = "/var/lib/azlocal"
+_OF_THE_KERNEL = frozenset({"proc", "sys", "dev"})  # hier(7)
+_LONGEST_NAME = 255  # limits.h: NAME_MAX
+_LONGEST_FOLDER = 2048  # half of PATH_MAX: azlocal's own folders and files are below it
 
 
 def _check_connection(text: str) -> str:
@@ -32,9 +36,20 @@ def _check_connection(text: str) -> str:
 
 
 def _check_folder(text: str) -> str:
-    if not text.startswith("/") or not text.isprintable() or ".." in text.split("/"):
-        raise fault("bad-folder", f"{shown(text)} is not an absolute path", "write it as /var/lib/azlocal")
-    return text
+    parts = [part for part in text.split("/") if part not in ("", ".")]
+    if not text.startswith("/"):
+        why = "is not an absolute path"
+    elif ".." in parts:
+        why = "goes up by `..`"
+    elif not text.isprintable():
+        why = "has characters that can't be seen"
+    elif len(text.encode()) > _LONGEST_FOLDER or any(len(part.encode()) > _LONGEST_NAME for part in parts):
+        why = f"has more than {_LONGEST_NAME} bytes in a name, or {_LONGEST_FOLDER} in all"
+    elif parts and parts[0] in _OF_THE_KERNEL:
+        why = f"is the kernel's: no file is kept under /{parts[0]}"
+    else:
+        return text
+    raise fault("bad-folder", f"{shown(text)} {why}", f"write it as {DEFAULT_STORAGE_DIRECTORY}")
 
 
 def _read_drain(value: object) -> object:
@@ -43,7 +58,7 @@ def _read_drain(value: object) -> object:
     raise fault(
         "wrong-value",
         f"{shown(value)} is not one of true, false, live",
-        "write `drain: live` to migrate VMs as they run, `drain: true` to make machines anew on other hosts",
+        "write `drain: live` to migrate VMs as they run, `drain: true` to re-create machines on other hosts",
     )
 
 
@@ -56,9 +71,12 @@ class HostSpec(Model):
     """One machine that runs KVM or, where it can't, containers. Sizes absent here are asked of the host."""
 
     name: Annotated[Name, HOST_NAME] = Field(description="Short host name, lower case.")
-    connection: Annotated[str, AfterValidator(_check_connection), published(pattern=CONNECTION_PATTERN)] = Field(
-        description="qemu:///system for this machine, else qemu+ssh://user@address/system."
-    )
+    connection: Annotated[
+        str,
+        AfterValidator(_check_connection),
+        published(pattern=CONNECTION_PATTERN),
+        Example("qemu+ssh://root@192.0.2.11/system, or qemu:///system for this machine"),
+    ] = Field(description="qemu:///system for this machine, else qemu+ssh://user@address/system.")
     management_address: Address | None = Field(
         None, description="The host's address in the infrastructure network; optional for this machine."
     )
@@ -70,7 +88,7 @@ class HostSpec(Model):
     memory_gib: Annotated[Integer, Field(ge=1, le=24 * 1024)] | None = Field(
         None, alias="memoryGiB", description="Memory in GiB."
     )
-    disk_gib: Annotated[Integer, Field(ge=1)] | None = Field(
+    disk_gib: Annotated[Integer, Field(ge=1, le=4 * 1024 * 1024)] | None = Field(
         None,
         alias="diskGiB",
         description="Room for machines and images in GiB; disks are thin, so more is a warning and no fault.",
@@ -82,8 +100,8 @@ class HostSpec(Model):
         None,
         description="Where other hosts reach this one for VXLAN; absent: the address that connection names.",
     )
-    storage_directory: Annotated[str, AfterValidator(_check_folder)] | None = Field(
-        None, description="Where azlocal keeps its files on the host; /var/lib/azlocal when absent."
+    storage_directory: Annotated[str, AfterValidator(_check_folder), Example(DEFAULT_STORAGE_DIRECTORY)] | None = (
+        Field(None, description="Where azlocal keeps its files on the host; /var/lib/azlocal when absent.")
     )
     local_availability_zone: Name | None = Field(
         None, description="The zone, usually a room or rack, of a host of a rack-aware instance."
@@ -96,7 +114,7 @@ class HostSpec(Model):
     drain: Drain = Field(
         False,
         description="No machine is placed here; those that are here move to other hosts with the next `up`: made "
-        "anew there (true), or, VMs only, migrated as they run with memory and disk (live).",
+        "again there (true), or, VMs only, migrated as they run with memory and disk (live).",
     )
     lost: Boolean = Field(
         False,
@@ -116,7 +134,7 @@ class HostSpec(Model):
     @property
     def is_local(self) -> bool:
         """Tell whether this is the machine that azlocal runs on."""
-        return self.connection == LOCAL_CONNECTION
+        return self.connection == QEMU
 
     @property
     def is_prepared(self) -> bool:

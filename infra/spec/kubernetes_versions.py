@@ -8,16 +8,17 @@ import re
 from functools import cache
 from pathlib import Path
 
+from infra.model.versions import BUILT
 from infra.spec.forms import Form
 
-BUILT_VERSIONS = ("1.34.4",)
-"""What the node image can carry, the default first; a test holds it to infra.image's."""
+BUILT_VERSIONS = tuple(built.version for built in BUILT)
+"""What node images can carry, the default first."""
 
 DEFAULT_KUBERNETES_VERSION = BUILT_VERSIONS[0]
 
 _FILE = Path(__file__).with_name("kubernetes_versions.json")
 _NUMBER = "(0|[1-9][0-9]{0,4})"
-_MINOR = re.compile(rf"\s*[vV]?\s*({_NUMBER}\.{_NUMBER})(?![0-9])")
+_MINOR = re.compile(rf"[^0-9]*({_NUMBER}\.{_NUMBER})(?![0-9])")
 
 
 @cache
@@ -39,15 +40,17 @@ def version_key(version: str) -> tuple[int, ...]:
 
 def _advise(text: str) -> str:
     """Say what to write instead of what is no version: one that has a future here or on Azure Local."""
-    known = sorted({*BUILT_VERSIONS, *(one for some in offered().values() for one in some)}, key=version_key)
+    known = sorted(
+        {*BUILT_VERSIONS, *(version for some in offered().values() for version in some)}, key=version_key
+    )
     plain = text.strip().removeprefix("v").removeprefix("V").strip()
     if plain in known:
         return f"write {plain}"
     minor = _MINOR.match(text)
-    patches = [one for one in known if minor and one.startswith(f"{minor[1]}.")]
-    built = [one for one in patches if one in BUILT_VERSIONS] or [DEFAULT_KUBERNETES_VERSION]
+    patches = [version for version in known if minor and version.startswith(f"{minor[1]}.")]
+    built = [version for version in patches if version in BUILT_VERSIONS] or [DEFAULT_KUBERNETES_VERSION]
     advice = f"write {built[-1]}, which azlocal builds"
-    others = [one for one in patches if one not in built]
+    others = [version for version in patches if version not in built]
     if patches and minor:
         return f"{advice}; Azure Local has {', '.join(others)} of {minor[1]}" if others else advice
     newest = max(offered())

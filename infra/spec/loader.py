@@ -2,31 +2,28 @@
 
 import re
 from collections.abc import Container, Iterator
-from dataclasses import dataclass
-from ipaddress import IPv4Interface
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Literal
 
-from pydantic import ValidationError
-
-from infra.spec.explain import explain
+from infra.model.network import NetworkMode
 from infra.spec.findings import Finding, KeyPath, SpecError, key_path, shown
 from infra.spec.forms import SITE_NAME
 from infra.spec.hosts import HostsFile, HostSpec
 from infra.spec.machine_names import plan_name
+from infra.spec.neighbours import Neighbour, SharedHost, look_around, network_mode
 from infra.spec.netplan import Netplan
+from infra.spec.reading import addresses_lock, hosts_lock, local_file, validate
 from infra.spec.ssh_keys import absent_key_files, unusable_key_files
 from infra.spec.stack import StackConfig
 from infra.spec.tree import Document, Node, read_document
-from infra.spec.types import Model
 from infra.spec.vm_sizes import VmSize, vm_sizes
 
 NAMESPACE = "azlocal:"
 FileKind = Literal["stack", "hosts", "netplan"]
-NetworkMode = Literal["nat", "bridge", "mesh"]
 
+_MOST_LISTED = 8
 _STACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
-_Model = TypeVar("_Model", bound=Model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,32 +41,12 @@ class Sources:
         return (self.hosts if file == "hosts" else self.netplan).where(path)
 
 
-LOCK_ENDING: Final = ".lock.yaml"
-
-
-def addresses_lock(directory: Path, site: str) -> Path:
-    """Return where a site's addresses are recorded, in a project's folder."""
-    return directory / "netplans" / f"{site}{LOCK_ENDING}"
-
-
-def hosts_lock(directory: Path, site: str) -> Path:
-    """Return where it is recorded which host each of a site's machines is on, in a project's folder."""
-    return directory / "hosts" / f"{site}{LOCK_ENDING}"
-
-
 @dataclass(frozen=True, slots=True)
-class Neighbour:
-    """Another site of the project, where libvirt makes networks of its own on a machine of this one.
+class Sibling:
+    """Another stack of the site, as its file is."""
 
-    Attributes:
-        site: Its name.
-        host: What this site calls the machine.
-        prefixes: Its networks there: name and subnet.
-    """
-
-    site: str
-    host: str
-    prefixes: tuple[tuple[str, IPv4Interface], ...]
+    name: str
+    config: StackConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +61,10 @@ class InstanceSpec:
         sources: Where every value stands.
         directory: The project's folder; relative paths in the files start there.
         absent_keys: Which of `sshPublicKeys` name files that weren't here when the stack's file was read.
-        neighbours: Other sites with NAT networks on the same machines.
+        neighbours: Other sites with networks on the same machines: libvirt's own, or VLANs of one uplink.
+        absent_files: Where the stack's file names other files that weren't here either, and their names.
+        shared_hosts: Other sites that have a host in common with this one.
+        siblings: The other stacks of the site that have a file.
     """
 
     name: str
@@ -95,6 +75,9 @@ class InstanceSpec:
     directory: Path = Path()
     absent_keys: tuple[int, ...] = ()
     neighbours: tuple[Neighbour, ...] = ()
+    absent_files: tuple[tuple[KeyPath, str], ...] = ()
+    shared_hosts: tuple[SharedHost, ...] = ()
+    siblings: tuple[Sibling, ...] = ()
 
     @property
     def site(self) -> str:
@@ -127,7 +110,7 @@ class InstanceSpec:
 
     def network_mode(self, host: HostSpec) -> NetworkMode:
         """Return how a host carries the networks."""
-        return _network_mode(host, self.hosts, self.netplan)
+        return network_mode(host, self.hosts, self.netplan)
 
     def holds_gateways(self, host: HostSpec) -> bool:
         """Tell whether a host's bridges have the gateways' addresses."""
@@ -139,12 +122,12 @@ class InstanceSpec:
 
         Of two for one machine the first counts, and a rule says so.
         """
-        found: dict[str, str] = {}
+        pins: dict[str, str] = {}
         for name, host in self.stack.placement.pins.items():
             owner = plan_name(name, self.name, machines)
             if owner is not None:
-                found.setdefault(owner, host)
-        return found
+                pins.setdefault(owner, host)
+        return pins
 
     def vm_sizes(self) -> dict[str, VmSize]:
         """Return every VM size that a machine of this instance can have."""
@@ -167,51 +150,58 @@ def load_instance(stack: str, directory: Path) -> InstanceSpec:
         raise SpecError(findings)
     hosts_document = read_document(directory / "hosts" / f"{site}.yaml", f"hosts/{site}.yaml")
     netplan_document = read_document(directory / "netplans" / f"{site}.yaml", f"netplans/{site}.yaml")
-    hosts, hosts_findings = _validate(HostsFile, hosts_document)
-    netplan, netplan_findings = _validate(Netplan, netplan_document)
+    hosts, hosts_findings = validate(HostsFile, hosts_document)
+    netplan, netplan_findings = validate(Netplan, netplan_document)
     findings = [*findings, *hosts_findings, *netplan_findings]
     if findings or config is None or hosts is None or netplan is None:
         raise SpecError(findings)
     sources = Sources(document, hosts_document, netplan_document)
     absent = absent_key_files(config.ssh_public_keys, directory)
-    neighbours = tuple(_neighbours(site, hosts, netplan, directory))
-    return InstanceSpec(stack, config, hosts, netplan, sources, directory, absent, neighbours)
+    neighbours, shared_hosts = look_around(site, hosts, netplan, directory)
+    return InstanceSpec(
+        stack,
+        config,
+        hosts,
+        netplan,
+        sources,
+        directory,
+        absent,
+        neighbours,
+        absent_files=tuple(absent_files(config, directory)),
+        shared_hosts=shared_hosts,
+        siblings=tuple(_siblings(stack, site, directory)),
+    )
 
 
-def _neighbours(site: str, hosts: HostsFile, netplan: Netplan, directory: Path) -> Iterator[Neighbour]:
-    """Yield the other sites with NAT networks on this site's machines; of files that can't be read, none."""
-    own = {one.way.machine: one.name for one in hosts.hosts if _network_mode(one, hosts, netplan) == "nat"}
-    for path in sorted((directory / "hosts").glob("*.yaml")) if own else ():
-        if path.name.endswith(LOCK_ENDING) or path.stem == site:
+def _siblings(stack: str, site: str, directory: Path) -> Iterator[Sibling]:
+    """Yield the other stacks of a site; none of a file that can't be read, as the stack's own plan says why."""
+    names_site = re.compile(rf"\bsite['\"]?\s*:\s*['\"]?{re.escape(site)}(?![-\w])")
+    for name in stack_names(directory):
+        path = directory / f"Pulumi.{name}.yaml"
+        try:  # a glance, since most stacks are of other sites
+            is_of_site = name != stack and names_site.search(path.read_text(encoding="utf-8", errors="replace"))
+        except OSError:
             continue
-        others, _ = _validate(HostsFile, read_document(path, f"hosts/{path.name}"))
-        plan = load_netplan(path.stem, directory) if others else None
-        if others is None or plan is None:
-            continue
-        prefixes = [("infrastructure", plan.infrastructure.address_prefix)]
-        prefixes += [(one.name, one.address_prefix) for one in plan.logical_networks]
-        for one in others.hosts:
-            if one.way.machine in own and _network_mode(one, others, plan) == "nat":
-                yield Neighbour(path.stem, own[one.way.machine], tuple(prefixes))
+        if is_of_site:
+            config, _ = validate(StackConfig, _stack_document(read_document(path, path.name)))
+            if config is not None and config.site == site:
+                yield Sibling(name, config)
 
 
-def _network_mode(host: HostSpec, hosts: HostsFile, netplan: Netplan) -> NetworkMode:
-    """Return how a host carries the networks.
-
-    A host that is alone has its end of a mesh, too, if others could reach it: so machines keep their networks when
-    a second host comes, or goes.
-    """
-    if netplan.transport == "vxlan" and (len(hosts.hosts) > 1 or host.underlay_address):
-        return "mesh"
-    return "bridge" if host.uplink else "nat"
-
-
-def load_netplan(site: str, directory: Path) -> Netplan | None:
-    """Read netplans/<site>.yaml alone; None where there is none, or none that can be read."""
-    path = directory / "netplans" / f"{site}.yaml"
-    if not path.exists():
-        return None
-    return _validate(Netplan, read_document(path, f"netplans/{site}.yaml"))[0]
+def absent_files(config: StackConfig, directory: Path) -> Iterator[tuple[KeyPath, str]]:
+    """Yield where the stack's file names files that aren't here; `up` may run where they are."""
+    if config.arc is None:
+        return
+    named = [(("arc", *place), written) for place, written in config.arc.files()]
+    for index, cluster in enumerate(config.clusters):
+        named += [(("clusters", index, "arc", *place), written) for place, written in cluster.arc.files()]
+    for path, written in named:
+        try:
+            is_here = local_file(directory, written).is_file()
+        except (OSError, RuntimeError, ValueError):  # RuntimeError: no such home; ValueError: a zero byte
+            is_here = False
+        if not is_here:
+            yield path, written
 
 
 def load_stack(stack: str, directory: Path) -> tuple[StackConfig, Document, HostsFile | None]:
@@ -229,7 +219,7 @@ def load_stack(stack: str, directory: Path) -> tuple[StackConfig, Document, Host
     path = directory / "hosts" / f"{site}.yaml"
     hosts = None
     if site is not None and path.exists():
-        hosts, faults = _validate(HostsFile, read_document(path, f"hosts/{site}.yaml"))
+        hosts, faults = validate(HostsFile, read_document(path, f"hosts/{site}.yaml"))
         findings = [*findings, *faults]
     if findings or config is None:
         raise SpecError(findings)
@@ -241,27 +231,38 @@ def _read_stack(stack: str, directory: Path) -> tuple[Document, StackConfig | No
         message = f"{shown(stack)} can't be a stack's name"
         raise SpecError([Finding("bad-name", "error", "STACK", message, "use letters, digits and hyphens")])
     document = _stack_document(read_document(directory / f"Pulumi.{stack}.yaml", f"Pulumi.{stack}.yaml"))
-    config, findings = _validate(StackConfig, document)
+    if [fault.rule for fault in document.faults] == ["missing-file"]:
+        raise SpecError([replace(document.faults[0], remedy=_other_stacks(stack, directory))])
+    config, findings = validate(StackConfig, document)
     for index, why, remedy in unusable_key_files(config.ssh_public_keys if config else (), directory):
         place = document.where(("sshPublicKeys", index))
         findings.append(Finding("bad-ssh-key", "error", place, why, remedy))
     return document, config, findings
 
 
+def stack_names(directory: Path) -> list[str]:
+    """Return the names of the stacks that have a file in a project's folder, sorted."""
+    files = directory.glob("Pulumi.*.yaml")
+    return sorted(path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in files)
+
+
+def _other_stacks(stack: str, directory: Path) -> str:
+    """Say what to do where a stack has no file: name one that has, the one that is meant first."""
+    known = stack_names(directory)
+    meant = stack.lower().removeprefix("pulumi.").removesuffix(".yaml")
+    if meant in known:
+        return f"name the stack {meant}"
+    listed = ", ".join(known[:_MOST_LISTED]) + (", …" if len(known) > _MOST_LISTED else "")
+    return (
+        f"create it, or name one of the stacks here: {listed}"
+        if known
+        else "create it, or name its folder with -C"
+    )
+
+
 def _site_of(document: Document) -> str | None:
     site = document.root.value.get("site") if document.root else None
     return site if isinstance(site, str) and SITE_NAME.fits(site) else None
-
-
-def _validate(model: type[_Model], document: Document) -> tuple[_Model | None, list[Finding]]:
-    """Return the model, or what is wrong: the YAML's faults and the values' together."""
-    faults = list(document.faults)
-    if document.root is None:
-        return None, faults
-    try:
-        return model.model_validate(document.root.value, by_alias=True, by_name=False), faults
-    except ValidationError as error:
-        return None, [*faults, *explain(error.errors(include_url=False), model, document)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,9 +287,9 @@ def _stack_document(document: Document) -> Document:
     config = document.root.children.get("config")
     if config is None or not isinstance(config.value, dict):
         place = document.where(("config",))
-        found = "there is no `config`" if config is None else f"`config` is {shown(config.value)}"
+        what = "there is no `config`" if config is None else f"`config` is {shown(config.value)}"
         remedy = f"write the instance under `config:`, its keys with `{NAMESPACE}` before them"
-        finding = Finding("missing-key", "error", place, found, remedy)
+        finding = Finding("missing-key", "error", place, what, remedy)
         return Document(document.name, None, (*document.faults, finding))
     ours = Node({}, config.line)
     faults = list(document.faults)

@@ -23,20 +23,20 @@ def spellings(text: str, instance: str) -> Iterator[str]:
 
 def plan_name(text: str, instance: str, known: Container[str]) -> str | None:
     """Return the plan's name of what a text names in any of the three ways; None where it names nothing."""
-    return next((one for one in spellings(text, instance) if one in known), None)
+    return next((spelling for spelling in spellings(text, instance) if spelling in known), None)
 
 
-def mac_addresses(machines: Iterable[str]) -> dict[str, str]:
-    """Return a MAC address for each machine name, drawn from the name; all are different."""
-    found: dict[str, str] = {}
-    taken: set[str] = set()
+def mac_addresses(machines: Iterable[str], others: Iterable[str] = ()) -> dict[str, str]:
+    """Return a MAC address for each machine name, drawn from the name; all are different, from `others` too."""
+    macs: dict[str, str] = {}
+    taken = set(others)
     for name in sorted(machines):
         attempt = 0
         while (mac := _mac(name, attempt)) in taken:
             attempt += 1
         taken.add(mac)
-        found[name] = mac
-    return found
+        macs[name] = mac
+    return macs
 
 
 def _mac(name: str, attempt: int) -> str:

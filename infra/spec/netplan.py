@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 from infra.spec.findings import shown
-from infra.spec.forms import DIRECT, NETWORK_NAME, OWNER
+from infra.spec.forms import DIRECT, NETWORK_NAME, OWNER, Example, Refused
 from infra.spec.types import Address, Integer, Model, Name, Prefix, Sensitive, fault, published
 
 _DHCP = "What a DHCP server of this subnet hands out, its exclusions taken off; nothing is planned there."
@@ -28,18 +28,39 @@ def proxy_host(url: str) -> str | None:
         return None
 
 
+def _proxy_fault(url: str) -> str:
+    """Say what is wrong with a proxy's URL, without a word of it."""
+    if "://" not in url:
+        return "http:// is missing before the host"
+    if not url.lower().startswith(("http://", "https://")):
+        return "only proxies of HTTP are used, by http:// or https://"
+    if not url.isprintable() or " " in url:
+        return "it has a space, or a character that can't be seen"
+    try:
+        parts = urlsplit(url)
+        if "@" in parts.path + parts.query + parts.fragment:
+            return "the login has a character that must be encoded"
+        if not parts.hostname:
+            return "it names no host"
+        return "0 is no port" if parts.port == 0 else "it can't be read"
+    except ValueError:
+        return "its port is no number of 1-65535" if ":" in url.partition("://")[2] else "it can't be read"
+
+
 def _check_proxy(url: str) -> str:
     if not proxy_host(url):
         raise fault(
             "bad-proxy",
-            "this is not a proxy's URL (it isn't repeated here, since it may have a password)",
+            f"this is not a proxy's URL: {_proxy_fault(url)} (it isn't repeated, since it may have a password)",
             "write it as http://proxy.example:8080 or http://user:password@proxy.example:8080; in a password, "
             "%2F stands for /, %40 for @",
         )
     return url
 
 
-ProxyUrl = Annotated[str, AfterValidator(_check_proxy), published(pattern="^https?://")]
+ProxyUrl = Annotated[
+    str, AfterValidator(_check_proxy), published(pattern="^https?://"), Example("http://proxy.example:8080")
+]
 
 
 class AddressPool(Model):
@@ -81,7 +102,9 @@ class LogicalNetwork(Model):
     name: Annotated[Name, NETWORK_NAME] = Field(description="2-64 characters; it can't be renamed later.")
     vm_switch_name: Name | None = Field(None, description="Azure's virtual switch; not needed here.")
     vlan: Annotated[Integer, published(0, 4094)] = Field(0, description="VLAN id; 0 is untagged.")
-    ip_allocation_method: Literal["Static", "Dynamic"] = Field("Static", description="AKS takes Static only.")
+    ip_allocation_method: Annotated[Literal["Static", "Dynamic"], Refused(("Dynamic",))] = Field(
+        "Static", description="AKS takes Static only."
+    )
     address_prefix: Prefix = Field(description="The subnet, e.g. 10.220.32.0/24.")
     gateway: Address = Field(description="Default gateway, inside the prefix.")
     dns_servers: tuple[Address, ...] = Field((), description="DNS servers of the machines in it.")

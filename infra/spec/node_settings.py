@@ -7,10 +7,10 @@ tests/guest/test_kubernetes_accepts.py asks the bundle's kubelet the same.
 
 import re
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from infra.spec.findings import shown
 from infra.spec.forms import Form
+from infra.spec.near import nearest
 
 NO_SCHEDULE, PREFER_NO_SCHEDULE, NO_EXECUTE = "NoSchedule", "PreferNoSchedule", "NoExecute"
 EFFECTS = (NO_SCHEDULE, PREFER_NO_SCHEDULE, NO_EXECUTE)
@@ -99,9 +99,9 @@ def near_taint(text: str) -> str:
     """Return a taint that may be meant, or an example of one."""
     compact = "".join(text.split())
     pair, _, effect = compact.rpartition(":")
-    by_lower = {one.lower(): one for one in EFFECTS}
-    near = get_close_matches(effect.lower(), by_lower, n=1, cutoff=0.7)
-    for candidate in (f"{pair}:{by_lower[near[0]]}" if near else "", f"{compact}:{NO_SCHEDULE}"):
+    by_lower = {known.lower(): known for known in EFFECTS}
+    near = nearest(effect.lower(), by_lower, 0.7)
+    for candidate in (f"{pair}:{by_lower[near]}" if near is not None else "", f"{compact}:{NO_SCHEDULE}"):
         try:
             return str(parse_taint(candidate))
         except ValueError:

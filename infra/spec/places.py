@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from infra.spec.findings import KeyPath
-from infra.spec.forms import Form
+from infra.spec.forms import Example, Form, Refused
 from infra.spec.types import Sensitive
 
 
@@ -22,11 +22,15 @@ class Limits:
         low: The least value; None where there is none.
         high: The greatest value; None where there is none.
         form: The form of a text.
+        example: One of a text that has none.
+        refused: Choices that a rule refuses all the same.
     """
 
     low: int | None = None
     high: int | None = None
     form: Form | None = None
+    example: str | None = None
+    refused: tuple[str, ...] = ()
 
     def holds(self, value: int) -> bool:
         """Tell whether a number keeps within the bounds."""
@@ -45,25 +49,31 @@ def limits_at(model: type[BaseModel], path: KeyPath) -> Limits:
     low: int | None = None
     high: int | None = None
     form: Form | None = None
-    for one in _said_of(_at(model, path)):
-        match one:
+    example: str | None = None
+    refused: tuple[str, ...] = ()
+    for annotation in _said_of(_at(model, path)):
+        match annotation:
             case Ge(ge=bound):
                 low = int(str(bound))
             case Le(le=bound):
                 high = int(str(bound))
             case Form():
-                form = one
+                form = annotation
+            case Example():
+                example = annotation.text
+            case Refused():
+                refused = annotation.choices
             case FieldInfo(json_schema_extra=dict() as extra):
-                low, high = _whole(extra.get("minimum"), low), _whole(extra.get("maximum"), high)
-    return Limits(low, high, form)
+                low, high = _whole_number(extra.get("minimum"), low), _whole_number(extra.get("maximum"), high)
+    return Limits(low, high, form, example, refused)
 
 
 def is_sensitive(model: type[BaseModel], path: KeyPath) -> bool:
     """Return whether a place lies at or below a key that may hold a password."""
     return any(
-        isinstance(one, Sensitive)
+        isinstance(annotation, Sensitive)
         for length in range(1, len(path) + 1)
-        for one in _said_of(_at(model, path[:length]))
+        for annotation in _said_of(_at(model, path[:length]))
     )
 
 
@@ -104,15 +114,15 @@ def _fields(annotation: Any) -> dict[str, FieldInfo]:
 def _said_of(annotation: Any) -> Iterator[object]:
     """Yield all that is said of a value beside its type, the outermost last."""
     if get_origin(annotation) is Annotated:
-        inner, *said = get_args(annotation)
+        inner, *annotations = get_args(annotation)
         yield from _said_of(inner)
-        for one in said:
-            yield one
-            if isinstance(one, FieldInfo):
-                yield from one.metadata
+        for extra in annotations:
+            yield extra
+            if isinstance(extra, FieldInfo):
+                yield from extra.metadata
     elif get_origin(annotation) in {Union, types.UnionType}:
-        for one in get_args(annotation):
-            yield from _said_of(one)
+        for member in get_args(annotation):
+            yield from _said_of(member)
 
 
 def _bare(annotation: Any) -> Any:
@@ -122,10 +132,10 @@ def _bare(annotation: Any) -> Any:
         if origin is Annotated:
             annotation = get_args(annotation)[0]
         elif origin in {Union, types.UnionType}:
-            annotation = next(one for one in get_args(annotation) if one is not type(None))
+            annotation = next(member for member in get_args(annotation) if member is not type(None))
         else:
             return annotation
 
 
-def _whole(value: object, otherwise: int | None) -> int | None:
+def _whole_number(value: object, otherwise: int | None) -> int | None:
     return value if isinstance(value, int) else otherwise

@@ -54,9 +54,9 @@ def _tidied(schema: Any) -> Any:
         return [_tidied(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    found = {key: _tidied(value) for key, value in schema.items() if key != "title" or not isinstance(value, str)}
-    if isinstance(found.get("patternProperties"), dict) and "properties" not in found:
-        ((pattern, value),) = found.pop("patternProperties").items()
-        found["propertyNames"] = {**found.get("propertyNames", {}), "pattern": pattern}
-        found["additionalProperties"] = value
-    return found
+    tidied = {key: _tidied(value) for key, value in schema.items() if key != "title" or not isinstance(value, str)}
+    if isinstance(tidied.get("patternProperties"), dict) and "properties" not in tidied:
+        ((pattern, value),) = tidied.pop("patternProperties").items()
+        tidied["propertyNames"] = {**tidied.get("propertyNames", {}), "pattern": pattern}
+        tidied["additionalProperties"] = value
+    return tidied

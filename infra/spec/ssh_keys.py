@@ -6,6 +6,7 @@ A key is what `ssh-keygen -l` takes for one and sshd lets somebody in by (sshkey
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -29,6 +30,7 @@ _LIKE_A_TYPE: Final = ("ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-")
 _QUOTES: Final = ("'", '"')
 _LIKE_A_BLOB: Final = "AAAA"  # the length of the type's name, which begins every key, in base64
 _RSA_BITS: Final = (1024, 16_384)  # sshkey.h: SSH_RSA_MINIMUM_MODULUS_SIZE; sshbuf.h: SSHBUF_MAX_BIGNUM
+_FINGERPRINT: Final = re.compile(r"([0-9]+ )?(SHA256:|MD5:|([0-9a-f]{2}:){15}[0-9a-f]{2})")
 _REMEDY = "give the text of a .pub file (`ssh-ed25519 AAAA… you@host`), or its path"
 
 
@@ -95,11 +97,15 @@ def check_public_key(text: str) -> str:
     if not text or not text.replace("\t", " ").isprintable():
         raise fault("bad-ssh-key", f"{shown(text)} is no public key", _REMEDY)
     words = text.split()
+    if text.startswith("#"):
+        raise fault("bad-ssh-key", f"{shown(text)} is a comment, and no key", _REMEDY)
+    if _FINGERPRINT.match(text):
+        raise fault("bad-ssh-key", f"{shown(text)} is a key's fingerprint, by which nobody logs in", _REMEDY)
     if len(words) > 1 and words[0].lower().startswith(_LIKE_A_TYPE):
         reason = key_fault(text)
         if reason is not None:
             raise fault("bad-ssh-key", f"{shown(text)} {reason}", _REMEDY)
-        if any(one in _KEY_TYPES and blob.startswith(_LIKE_A_BLOB) for one, blob in pairwise(words[2:])):
+        if any(word in _KEY_TYPES and blob.startswith(_LIKE_A_BLOB) for word, blob in pairwise(words[2:])):
             message = f"{shown(text)} has two keys on one line; the second would be its comment"
             raise fault("bad-ssh-key", message, "write one key an entry of the list")
     elif "://" in text:
@@ -109,6 +115,9 @@ def check_public_key(text: str) -> str:
         raise fault("bad-ssh-key", message, "give the key alone, from its type on")
     elif words[0].startswith(_LIKE_A_BLOB):
         raise fault("bad-ssh-key", f"{shown(text)} is a key without its type", _REMEDY)
+    elif any(word.startswith(_LIKE_A_BLOB) for word in words[1:]):
+        reason = "has a key behind other words than its type"
+        raise fault("bad-ssh-key", f"{shown(text)} {reason}", _REMEDY)
     elif words[0] in (*_KEY_TYPES, "ssh-dss"):
         raise fault("bad-ssh-key", f"{shown(text)} is a type without a key", _REMEDY)
     return text

@@ -4,14 +4,18 @@ Sources (azure_local_facts.md §0): SCALE and API-GA for counts and sizes, API-T
 what autoscaling and `hostIP` do to the address plan.
 """
 
+from ipaddress import IPv4Interface
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from infra.model.image import NodeImageKind
+from infra.model.machine import RequestedMachineType
+from infra.model.node import PodSecurity
 from infra.spec.arc import ArcSpec, ClusterArc
 from infra.spec.findings import shown
-from infra.spec.forms import CLUSTER_NAME, POOL_NAME, RELEASE, SITE_NAME
-from infra.spec.kubernetes_versions import DEFAULT_KUBERNETES_VERSION, KUBERNETES_VERSION
+from infra.spec.forms import CLUSTER_NAME, POOL_NAME, RELEASE, SITE_NAME, Example, Refused
+from infra.spec.kubernetes_versions import DEFAULT_KUBERNETES_VERSION, KUBERNETES_VERSION, version_key
 from infra.spec.node_settings import LABEL_KEY, LABEL_VALUE, TAINT
 from infra.spec.ssh_keys import check_public_key
 from infra.spec.types import (
@@ -31,13 +35,12 @@ from infra.spec.types import (
 
 DEFAULT_VM_SIZE = "Standard_A4_v2"
 DEFAULT_MAX_PODS = 110
+MOST_PODS = 1 << 24  # the addresses of a /8, the largest pod network that kubeadm takes
 DEFAULT_TIMEOUT_MINUTES = 10
 
 _DeploymentClass = Literal["hyperconverged", "lowCapacity", "rackAware", "disaggregated", "resourceBridgeTest"]
 
 Provisioning = Literal["machines", "kubernetes"]
-
-PodSecurity = Literal["privileged", "baseline", "restricted"]
 
 OS_SKUS: dict[str, tuple[str, ...]] = {"Linux": ("CBLMariner",), "Windows": ("Windows2022", "Windows2019")}
 """Azure's names of node systems, by osType (API-GA, API-TSP `OSSKU`)."""
@@ -60,13 +63,18 @@ def _read_class(value: object) -> object:
     if product := _NOT_MODELLED.get(bare):
         own = "write arc.cloud: custom for its Resource Manager, and " if bare.startswith("disconnected") else ""
         message = f"{shown(value)}: {product} isn't modelled here; its limits and networks are others"
-        raise fault("class-not-modelled", message, f"{own}use one of: {', '.join(known)}")
-    near = next((one for one in known if one.lower() == bare), None)
+        raise fault("class-not-modelled", message, f"{own}use one of: {', '.join(_of_clusters(known))}")
+    near = next((name for name in known if name.lower() == bare), None)
     raise fault(
         "wrong-value",
         f"{shown(value)} is not one of {', '.join(known)}",
-        f"write {near}" if near else f"write one of: {', '.join(known)}",
+        f"write {near}" if near else f"write one of: {', '.join(_of_clusters(known))}",
     )
+
+
+def _of_clusters(known: tuple[str, ...]) -> list[str]:
+    """Return the classes of instances that may have clusters: one that is only tested has none."""
+    return [name for name in known if name != "resourceBridgeTest"]
 
 
 DeploymentClass = Annotated[_DeploymentClass, BeforeValidator(_read_class)]
@@ -96,11 +104,15 @@ class AgentPool(Model):
     name: Annotated[Name, POOL_NAME] = Field(description="3-12 characters, a letter first.")
     count: Annotated[Integer, published(1, 64)] = Field(1, description="Number of nodes.")
     vm_size: Name = Field(DEFAULT_VM_SIZE, description="VM size of each node.")
-    max_pods: Annotated[Integer, published(1)] = Field(DEFAULT_MAX_PODS, description="Most pods on a node.")
+    max_pods: Annotated[Integer, published(1, MOST_PODS)] = Field(
+        DEFAULT_MAX_PODS, description="Most pods on a node."
+    )
     enable_auto_scaling: Boolean = Field(False, description="Plan addresses for maxCount nodes.")
     min_count: Annotated[Integer, published(1, 64)] | None = Field(None, description="With autoscaling.")
     max_count: Annotated[Integer, published(1, 64)] | None = Field(None, description="With autoscaling.")
-    os_type: Literal["Linux", "Windows"] = Field("Linux", description="Linux; Windows nodes aren't built here.")
+    os_type: Annotated[Literal["Linux", "Windows"], Refused(("Windows",))] = Field(
+        "Linux", description="Linux; Windows nodes aren't built here."
+    )
     os_sku: Annotated[Name, published(enum=[sku for skus in OS_SKUS.values() for sku in skus])] | None = Field(
         None, alias="osSKU", description="Azure's name of the nodes' system; without effect here."
     )
@@ -112,16 +124,15 @@ class AgentPool(Model):
     @property
     def planned_nodes(self) -> int:
         """Return how many nodes the plan holds addresses for: `maxCount` where autoscaling is on."""
-        if self.enable_auto_scaling and self.max_count is not None:
-            return max(self.count, self.max_count)
-        return self.count
+        most = self.max_count if self.enable_auto_scaling and self.max_count is not None else self.count
+        return max(0, self.count, most)
 
 
 class NetworkProfile(Model):
     """Pod and service networks; AKS fixes the service network to 10.96.0.0/12 (IP)."""
 
-    pod_cidr: Prefix = Field("10.244.0.0/16", validate_default=True, description="Overlay, pods only.")
-    service_cidr: Prefix = Field("10.96.0.0/12", validate_default=True, description="ClusterIP services.")
+    pod_cidr: Prefix = Field(IPv4Interface("10.244.0.0/16"), description="Overlay, pods only.")
+    service_cidr: Prefix = Field(IPv4Interface("10.96.0.0/12"), description="ClusterIP services.")
     network_policy: Literal["calico", "Calico"] = Field("calico", description="The network plugin.")
 
 
@@ -139,7 +150,7 @@ class LoadBalancer(Model):
     @property
     def ranges(self) -> list[AddressRange]:
         """Return the hand-written ranges, in the order of the file."""
-        return [one for text in self.addresses for one in parse_ranges(text)]
+        return [span for text in self.addresses for span in parse_ranges(text)]
 
 
 class AddOn(Model):
@@ -159,16 +170,18 @@ class LoadBalancerAddOn(AddOn):
 class AddOns(Model):
     """What people want different in the add-ons that every cluster gets."""
 
-    calico: AddOn = Field(AddOn(), description="The network plugin (VXLAN).")
-    metallb: LoadBalancerAddOn = Field(LoadBalancerAddOn(), description="The load balancer (ARP).")
-    local_path_provisioner: AddOn = Field(AddOn(), description="The provisioner of volumes on node disks.")
+    calico: AddOn = Field(AddOn.model_construct(), description="The network plugin (VXLAN).")
+    metallb: LoadBalancerAddOn = Field(LoadBalancerAddOn.model_construct(), description="The load balancer (ARP).")
+    local_path_provisioner: AddOn = Field(
+        AddOn.model_construct(), description="The provisioner of volumes on node disks."
+    )
 
     def by_name(self) -> dict[str, AddOn]:
         """Return the add-ons that are wanted, by the names of their Helm releases."""
-        found: dict[str, AddOn] = {"calico": self.calico}
+        add_ons: dict[str, AddOn] = {"calico": self.calico}
         if self.metallb.enabled:
-            found["metallb"] = self.metallb
-        return {**found, "local-path-provisioner": self.local_path_provisioner}
+            add_ons["metallb"] = self.metallb
+        return {**add_ons, "local-path-provisioner": self.local_path_provisioner}
 
 
 class ClusterSpec(Model):
@@ -181,12 +194,12 @@ class ClusterSpec(Model):
         DEFAULT_KUBERNETES_VERSION, description="Patch version, e.g. 1.34.4."
     )
     logical_network: Name = Field(description="Name of a logical network of the site.")
-    control_plane: ControlPlane = Field(ControlPlane())
+    control_plane: ControlPlane = Field(ControlPlane.model_construct())
     agent_pools: Annotated[tuple[AgentPool, ...], published(minItems=1, maxItems=16)] = Field(
         description="Pools of workers, 1-16."
     )
-    network_profile: NetworkProfile = Field(NetworkProfile())
-    load_balancer: LoadBalancer = Field(LoadBalancer())
+    network_profile: NetworkProfile = Field(NetworkProfile.model_construct())
+    load_balancer: LoadBalancer = Field(LoadBalancer.model_construct())
     provisioning: Provisioning = Field(
         "kubernetes", description="How far: running machines only, for a Kubernetes of your own, or the cluster."
     )
@@ -195,12 +208,19 @@ class ClusterSpec(Model):
         description="What pods may do where their namespace says nothing (Kubernetes' Pod Security Standards). "
         "A cluster keeps what it was founded with.",
     )
-    add_ons: AddOns = Field(AddOns())
-    arc: ClusterArc = Field(ClusterArc(), description="How it is connected to Azure Arc, where the stack is.")
+    add_ons: AddOns = Field(AddOns.model_construct())
+    arc: ClusterArc = Field(
+        ClusterArc.model_construct(), description="How it is connected to Azure Arc, where the stack is."
+    )
     timeout_minutes: Minutes = Field(
         DEFAULT_TIMEOUT_MINUTES,
         description="How long `up` waits for the API server, and then for all of the cluster, until it gives up.",
     )
+
+    @property
+    def planned_nodes(self) -> int:
+        """Return how many nodes the plan holds addresses for, control planes and workers."""
+        return max(0, self.control_plane.count) + sum(pool.planned_nodes for pool in self.agent_pools)
 
 
 class PlacementSpec(Model):
@@ -230,26 +250,49 @@ class StackConfig(Model):
     azure_local_release: Annotated[str, RELEASE] | None = Field(
         None, description='Azure Local release, e.g. "2602", whose Kubernetes versions count; absent: the newest.'
     )
-    location: Name = Field("eastus", description="The Azure region of the Arc resources.")
-    machine_type: Literal["auto", "vm", "container", "emulated"] = Field(
+    location: Annotated[Name, Example("eastus")] = Field(
+        "eastus", description="The Azure region of the Arc resources."
+    )
+    machine_type: RequestedMachineType = Field(
         "auto", description="How machines run: a KVM guest where one boots, else a container."
     )
-    node_image: Literal["kubernetes", "plain"] = Field(
+    node_image: NodeImageKind = Field(
         "kubernetes",
         description="What machines boot. plain: without Kubernetes, a quarter of the size, and built in a minute; "
         "for clusters with provisioning: machines.",
     )
-    ssh_public_keys: tuple[Annotated[str, AfterValidator(check_public_key)], ...] = Field(
-        (), description="Who may log in to the machines: the text of a public key, or the path of its file."
-    )
+    ssh_public_keys: tuple[
+        Annotated[str, AfterValidator(check_public_key), Example("~/.ssh/id_ed25519.pub")], ...
+    ] = Field((), description="Who may log in to the machines: the text of a public key, or the path of its file.")
     probe_addresses: Boolean = Field(
         True, description="Ask on each network, before machines are made, whether somebody has their addresses."
     )
-    resource_bridge: ResourceBridge = Field(ResourceBridge())
-    placement: PlacementSpec = Field(PlacementSpec(), description="What people want of placement.")
+    resource_bridge: ResourceBridge = Field(ResourceBridge.model_construct())
+    placement: PlacementSpec = Field(PlacementSpec.model_construct(), description="What people want of placement.")
     arc: ArcSpec | None = Field(
         None, description="Which Azure the clusters are connected to; absent: they aren't."
     )
     clusters: Annotated[tuple[ClusterSpec, ...], published(maxItems=32)] = Field(
         (), description="The AKS clusters, at most 32, or 12 with autoscaling."
     )
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The node images that machines boot, `plain` or Kubernetes versions; the first: for those in no cluster.
+
+        Machines that become no nodes boot the default version's, so that an edit of a cluster's leaves them alone.
+        """
+        if self.node_image == "plain":
+            return ("plain",)
+        own = DEFAULT_KUBERNETES_VERSION
+        return (own, *sorted(set(self._node_versions().values()) - {own}, key=version_key))
+
+    def image_of(self, cluster: str | None) -> str:
+        """Return which of `images` a cluster's machines boot; None: machines in no cluster."""
+        own = self.images[0]
+        return own if own == "plain" else self._node_versions().get(cluster or "", own)
+
+    def _node_versions(self) -> dict[str, str]:
+        """Return the Kubernetes version of each cluster whose machines become nodes, by its name."""
+        made = (cluster for cluster in self.clusters if cluster.provisioning == "kubernetes")
+        return {cluster.name: cluster.kubernetes_version for cluster in made}

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-from infra.spec.loader import NAMESPACE
+from infra.spec.loader import NAMESPACE, stack_names
 from infra.spec.tree import read_document
 
 _PREFIX: Final = "Pulumi."
@@ -12,24 +12,18 @@ _PREFIX: Final = "Pulumi."
 
 def azlocal_stacks(directory: Path) -> list[str]:
     """Return the names of the stacks whose files have keys of azlocal's, sorted."""
-    return [name for name in _names(directory) if any(map(_is_ours, _config(directory, name) or ()))]
+    return [name for name in stack_names(directory) if any(map(_is_ours, _config(directory, name) or ()))]
 
 
 def stacks_of_site(directory: Path, site: str) -> list[str]:
     """Return the names of the stacks of a site, sorted; a file that isn't YAML counts where it names the site."""
-    return [name for name in _names(directory) if _is_of(directory, name, site)]
+    return [name for name in stack_names(directory) if _is_of(directory, name, site)]
 
 
 def sites(directory: Path) -> list[str]:
     """Return the sites that the project's stacks name, sorted."""
-    configs = (_config(directory, name) or {} for name in _names(directory))
+    configs = (_config(directory, name) or {} for name in stack_names(directory))
     return sorted({str(site) for config in configs if (site := config.get(f"{NAMESPACE}site")) is not None})
-
-
-def _names(directory: Path) -> list[str]:
-    return sorted(
-        path.name.removeprefix(_PREFIX).removesuffix(".yaml") for path in directory.glob("Pulumi.*.yaml")
-    )
 
 
 def _is_of(directory: Path, name: str, site: str) -> bool:

@@ -217,8 +217,8 @@ class _Folder:
                 "keep one document in the file; remove the `---`",
             )
         if not isinstance(root.value, dict):
-            found = "the file is empty" if root.value is None else f"the top level is {shown(root.value)}"
-            raise _StopError("not-a-mapping", root.line, found, "write `key: value` lines at the top level")
+            what = "the file is empty" if root.value is None else f"the top level is {shown(root.value)}"
+            raise _StopError("not-a-mapping", root.line, what, "write `key: value` lines at the top level")
         return root
 
     def _take(self, event: Any) -> None:
@@ -311,7 +311,7 @@ class _Folder:
 
     def _mergeable(self, top: _Open, node: Node) -> list[Node]:
         nodes = [node] if isinstance(node.value, dict) else list(node.children.values())
-        if nodes and all(isinstance(one.value, dict) for one in nodes):
+        if nodes and all(isinstance(entry.value, dict) for entry in nodes):
             return nodes
         self._fault(
             "bad-merge",

@@ -1,9 +1,9 @@
 """The kinds of value that the input files share, and the base of their models.
 
 A model accepts what can be read. Whether a value keeps within a published limit is a rule's business
-(`infra.addresses.rules`), so that it is reported with its source beside everything else; what `published` names
-only goes into the JSON schemas, where it helps an editor. Where no rule has a bound, the model itself has it.
-tests/spec/test_schema_bounds.py holds the schemas and what is refused together, bound by bound.
+(`infra.plan.rules`), so that it is reported with its source beside everything else; what `published`
+names only goes into the JSON schemas, where it helps an editor. Where no rule has a bound, the model itself
+has it. tests/spec/test_schema_bounds.py holds the schemas and what is refused together, bound by bound.
 """
 
 import re
@@ -25,7 +25,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from infra.spec.findings import shown
-from infra.spec.forms import ANY_NAME
+from infra.spec.forms import ANY_NAME, Example
 
 _OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _ADDRESS = rf"{_OCTET}(\.{_OCTET}){{3}}"
@@ -37,7 +37,11 @@ _IS_PREFIX = re.compile(_PREFIX, re.ASCII)
 
 
 class Model(BaseModel):
-    """Base of everything in an input file: frozen, camelCase keys, no unknown key."""
+    """Base of everything in an input file: frozen, camelCase keys, no unknown key.
+
+    What validates a model is built when it is first needed: once for a file, not for each model in it. So a
+    default that is a model is made by `model_construct()`, which takes its own defaults as they are.
+    """
 
     model_config = ConfigDict(
         frozen=True,
@@ -46,6 +50,7 @@ class Model(BaseModel):
         validate_by_name=True,
         validate_by_alias=True,
         hide_input_in_errors=True,
+        defer_build=True,
     )
 
 
@@ -65,6 +70,10 @@ def published(minimum: int | None = None, maximum: int | None = None, **more: An
     return Field(json_schema_extra={key: value for key, value in extra.items() if value is not None})
 
 
+# Words, and no example: of an address that fits nowhere here the next plan would say so.
+_NUMBERS = "four numbers from 0 to 255 with dots between"
+
+
 def _read_address(value: object) -> object:
     if isinstance(value, IPv4Address):
         return value
@@ -77,7 +86,7 @@ def _read_address(value: object) -> object:
             f"{shown(value)} is an IPv6 address",
             "give an IPv4 address; Azure Local has no other",
         )
-    remedy = f"write {meant}" if meant else "write it as 192.0.2.10"
+    remedy = f"write {meant}" if meant else f"write {_NUMBERS}"
     raise fault("bad-address", f"{shown(value)} is not an IPv4 address", remedy)
 
 
@@ -88,13 +97,13 @@ def _read_prefix(value: object) -> object:
         return IPv4Interface(value)
     parts = [_six(part.strip()) for part in value.split(",")] if isinstance(value, str) else []
     if any(parts):
-        found = f"{shown(value)} is an IPv6 prefix" if len(parts) == 1 else f"{shown(value)} has an IPv6 prefix"
-        raise fault("bad-prefix", found, "give one IPv4 prefix; Azure Local has no other")
+        what = f"{shown(value)} is an IPv6 prefix" if len(parts) == 1 else f"{shown(value)} has an IPv6 prefix"
+        raise fault("bad-prefix", what, "give one IPv4 prefix; Azure Local has no other")
     if isinstance(value, str) and _IS_ADDRESS.fullmatch(value):
-        found = f"{value} is an address, and no prefix: its length is missing"
-        raise fault("bad-prefix", found, "add the length, as in 192.0.2.0/24")
+        what = f"{value} is an address, and no prefix: its length is missing"
+        raise fault("bad-prefix", what, "add a slash and the length, from 0 to 32")
     meant = _meant_prefix(value) if isinstance(value, str) else None
-    remedy = f"write {meant}" if meant else "write it as 192.0.2.0/24"
+    remedy = f"write {meant}" if meant else f"write {_NUMBERS}, a slash, and a length from 0 to 32"
     raise fault("bad-prefix", f"{shown(value)} is not an IPv4 prefix", remedy)
 
 
@@ -181,7 +190,7 @@ def _range_remedy(text: str) -> str:
     return (
         f"write {','.join(map(str, meant))}"
         if all(meant)
-        else "write it as 192.0.2.10-192.0.2.19 or 192.0.2.16/28"
+        else "write the first and the last address with a hyphen between, or a prefix"
     )
 
 
@@ -193,8 +202,8 @@ def _meant_range(part: str) -> str | None:
         return None
     if len(ends) == 1:
         return str(_meant_prefix(part) or first) if "/" not in part or _meant_prefix(part) else None
-    said = ends[1].strip()
-    last = meant_address(f"{str(first).rpartition('.')[0]}.{said}" if said.isdecimal() else said)
+    end = ends[1].strip()
+    last = meant_address(f"{str(first).rpartition('.')[0]}.{end}" if end.isdecimal() else end)
     return None if last is None else "-".join(map(str, sorted((first, last))))
 
 
@@ -225,7 +234,7 @@ Prefix = Annotated[
     BeforeValidator(_read_prefix),
     WithJsonSchema({"type": "string", "pattern": f"^{_PREFIX}$"}),
 ]
-Ranges = Annotated[str, AfterValidator(_check_ranges)]
+Ranges = Annotated[str, AfterValidator(_check_ranges), Example("192.0.2.10-192.0.2.19")]
 Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_check_name), ANY_NAME]
 Integer = StrictInt
 Minutes = Annotated[

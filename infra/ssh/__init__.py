@@ -25,7 +25,6 @@ from infra.ssh.hostkey import (
     HostKeyWaitCancelled,
     NotSsh,
     WrongHostKey,
-    fetch_host_key,
     fingerprint,
     wait_for_host_key,
 )
@@ -68,7 +67,6 @@ __all__ = [
     "SshShell",
     "TooMuchOutput",
     "WrongHostKey",
-    "fetch_host_key",
     "fingerprint",
     "machine_shell",
     "port_tunnel",

@@ -176,11 +176,11 @@ class _Output:
         if self.end is None:
             seen = max(0, len(self.said) - _END_BYTES)
             self.said += data
-            found = self._end.search(self.said, seen)
-            if found is None:
+            match = self._end.search(self.said, seen)
+            if match is None:
                 return
-            begin, self.end, data = found.start(), found[0], bytes(self.said[found.end() :])
-            del found  # or the array can't be cut
+            begin, self.end, data = match.start(), match[0], bytes(self.said[match.end() :])
+            del match  # or the array can't be cut
             del self.said[begin:]
         self.late = (self.late + data)[-_END_BYTES:]
 
@@ -228,8 +228,8 @@ def _send(channel: paramiko.Channel, data: bytes) -> None:
             channel.sendall(data[start : start + _PIECE_BYTES])
 
 
-def _broken(host: str, argv: Sequence[str], said: str) -> str:
-    last = said.strip()[-_SAID_CHARACTERS:]
+def _broken(host: str, argv: Sequence[str], output: str) -> str:
+    last = output.strip()[-_SAID_CHARACTERS:]
     return f"{host}: the SSH connection broke during {_shown(argv)}; whether it did its work is unknown" + (
         f". The last from there: {last}" if last else ""
     )

@@ -162,7 +162,7 @@ class _Wire:
 def _pattern(principal: str) -> re.Pattern[str]:
     """Return what matches as OpenSSH's match_pattern() does."""
     wild = {"*": ".*", "?": "."}
-    return re.compile("".join(wild.get(one) or re.escape(one) for one in principal), re.DOTALL)
+    return re.compile("".join(wild.get(character) or re.escape(character) for character in principal), re.DOTALL)
 
 
 def _written(data: bytes) -> bytes:

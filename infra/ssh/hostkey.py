@@ -7,9 +7,9 @@ import binascii
 import hashlib
 import threading
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from infra.model.work import Work
 from infra.ssh.local import LocalShell
 from infra.ssh.shell import Connection, Dial
 
@@ -59,32 +59,10 @@ class WrongHostKey(HostKeyError):
         )
 
 
-def fetch_host_key(
-    address: str,
-    port: int = 22,
-    *,
-    timeout: float = _EXCHANGE_SECONDS,
-    dial: Dial | None = None,
-    cancelled: threading.Event | None = None,
-) -> str:
-    """Return the server's host key, as `ssh-ed25519 AAAA…`.
-
-    Raises:
-        HostKeyRefused: nobody listens there.
-        HostKeyTimeout: nothing answers in time.
-        NotSsh: what answers isn't SSH, or has no ed25519 key.
-        HostKeyWaitCancelled: `cancelled` was set meanwhile.
-    """
-    deadline = time.monotonic() + timeout
-    return _fetch(address, port, dial or LocalShell().dial, timeout, deadline, cancelled)
-
-
 def wait_for_host_key(
     address: str,
     expected: str,
-    deadline: float,
-    cancelled: threading.Event,
-    on_status: Callable[[str], None],
+    work: Work,
     dial: Dial | None = None,
     port: int = 22,
     grace: float = _GRACE_SECONDS,
@@ -93,13 +71,10 @@ def wait_for_host_key(
 
     Another key is borne for `grace` seconds: an earlier machine at that address may still be going down.
 
-    Args:
-        deadline: the monotonic time at which to give up.
-
     Raises:
         WrongHostKey: another key kept answering.
-        HostKeyTimeout: the deadline came; the message has what was seen last.
-        HostKeyWaitCancelled: `cancelled` was set.
+        HostKeyTimeout: the deadline came; the message has what was seen last, which is its cause.
+        HostKeyWaitCancelled: the work was cancelled.
     """
     wanted = " ".join(expected.split()[:2])
     started = time.monotonic()
@@ -108,26 +83,25 @@ def wait_for_host_key(
     while True:
         seen: HostKeyError
         try:
-            limit = min(deadline, time.monotonic() + _EXCHANGE_SECONDS)
-            found = _fetch(address, port, dial or LocalShell().dial, patience, limit, cancelled)
+            key = _fetch(address, port, dial or LocalShell().dial, patience, work.within(_EXCHANGE_SECONDS))
         except HostKeyWaitCancelled:
             raise
         except HostKeyError as error:
             seen, wrong_since = error, None
         else:
-            if found == wanted:
+            if key == wanted:
                 return
-            seen = WrongHostKey(address, wanted, found)
+            seen = WrongHostKey(address, wanted, key)
             wrong_since = wrong_since or time.monotonic()
             if time.monotonic() - wrong_since > grace:
                 raise seen
-        on_status(f"waiting for SSH: {seen}")
-        if time.monotonic() + step >= deadline:
+        work.status(f"waiting for SSH: {seen}")
+        if work.remaining <= step:
             if isinstance(seen, WrongHostKey):
                 raise seen
             waited = time.monotonic() - started
             raise HostKeyTimeout(f"no SSH within {waited:.0f} s: {seen}") from seen
-        if cancelled.wait(step):
+        if work.cancelled.wait(step):
             raise HostKeyWaitCancelled(f"{address}: stopped on request while waiting for SSH: {seen}")
         step, patience = min(step * 1.5, _LONGEST_STEP), min(patience * 1.5, _LONGEST_DIAL)
 
@@ -141,9 +115,15 @@ def fingerprint(public_key: str) -> str:
     return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
 
 
-def _fetch(
-    address: str, port: int, dial: Dial, patience: float, deadline: float, cancelled: threading.Event | None
-) -> str:
+def _fetch(address: str, port: int, dial: Dial, patience: float, work: Work) -> str:
+    """Return the key of the server that answers, as `ssh-ed25519 AAAA…`.
+
+    Raises:
+        HostKeyRefused: nobody listens there.
+        HostKeyTimeout: nothing answers in time.
+        NotSsh: what answers isn't SSH, or has no ed25519 key.
+        HostKeyWaitCancelled: the work was cancelled.
+    """
     try:
         connection = dial(address, port, timeout=patience)
     except ConnectionRefusedError as error:
@@ -160,7 +140,7 @@ def _fetch(
 
     watched = _Watched(connection)
     try:
-        key = _exchange(watched, address, deadline, cancelled)
+        key = _exchange(watched, address, work)
     except NETWORK_ERRORS as error:
         raise _explained(address, port, watched.first, error) from error
     finally:
@@ -168,9 +148,7 @@ def _fetch(
     return f"{key.get_name()} {key.get_base64()}"
 
 
-def _exchange(
-    connection: _Watched, address: str, deadline: float, cancelled: threading.Event | None
-) -> paramiko.PKey:
+def _exchange(connection: _Watched, address: str, work: Work) -> paramiko.PKey:
     import paramiko
 
     transport = paramiko.Transport(cast(Any, connection))  # it documents any object with these four methods
@@ -180,9 +158,9 @@ def _exchange(
         done = threading.Event()
         transport.start_client(event=done)
         while not done.wait(0.05) and transport.is_active():
-            if cancelled is not None and cancelled.is_set():
+            if work.cancelled.is_set():
                 raise HostKeyWaitCancelled(f"{address}: stopped on request during the key exchange")
-            if time.monotonic() > deadline:
+            if not work.remaining:
                 raise TimeoutError
         failure = transport.get_exception()
         if failure is not None:

@@ -62,7 +62,7 @@ def find_keys(files: Iterable[str], name: str) -> list[KnownKey]:
     Raises:
         SshError: the ssh-keygen command is missing, or doesn't end.
     """
-    return [found for file in files if Path(file).is_file() for found in _parse(file, _search(file, name))]
+    return [key for file in files if Path(file).is_file() for key in _parse(file, _search(file, name))]
 
 
 class KnownHost:
@@ -151,7 +151,7 @@ class KnownHost:
         forget = shlex.join(["ssh-keygen", "-R", name, "-f", expected.file])
         return (
             f"{self._target}: its host key is {shown}, but known_hosts has {_fingerprint(expected.key)} for "
-            f"{name} ({expected.place}){doubt}. If the host was installed anew, compare the fingerprint with the "
+            f"{name} ({expected.place}){doubt}. If the host was reinstalled, compare the fingerprint with the "
             f"host's own, then `{forget}` and accept it once by `{self._ssh}`"
         )
 
@@ -170,7 +170,7 @@ class KnownHost:
 def _search(file: str, name: str) -> list[str]:
     """Return what ssh-keygen prints: before each line that it finds, one that says where."""
     try:
-        found = subprocess.run(
+        done = subprocess.run(
             ["ssh-keygen", "-F", name, "-f", file],
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -180,7 +180,7 @@ def _search(file: str, name: str) -> list[str]:
         raise SshError("the ssh-keygen command is missing: install openssh-client") from error
     except subprocess.TimeoutExpired as error:
         raise SshError(f"`ssh-keygen -F` doesn't come to the end of {file}: does it hold known hosts?") from error
-    return found.stdout.decode(errors="replace").split("\n")
+    return done.stdout.decode(errors="replace").split("\n")
 
 
 def _parse(file: str, printed: Sequence[str]) -> Iterable[KnownKey]:

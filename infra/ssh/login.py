@@ -141,8 +141,8 @@ class _Proxied:
 
     def complaint(self) -> str:
         self._reaper.join(_PROXY_END_SECONDS)
-        said = self._said.decode(errors="replace").strip()[-500:]
-        return f"; the proxy says: {said}" if said else "; it was tried through the proxy of ~/.ssh/config"
+        output = self._said.decode(errors="replace").strip()[-500:]
+        return f"; the proxy says: {output}" if output else "; it was tried through the proxy of ~/.ssh/config"
 
     def _follow(self) -> None:
         self._said = self._process.communicate()[1]

@@ -59,10 +59,10 @@ class SshTarget:
 
     def arguments(self) -> list[str]:
         """Return the arguments by which the ssh command is told the same."""
-        found = ["-p", str(self.port)] if self.port else []
-        found += ["-l", self.user] if self.user else []
-        found += ["-i", self.key_file] if self.key_file else []
-        return [*found, "--", self.host]
+        arguments = ["-p", str(self.port)] if self.port else []
+        arguments += ["-l", self.user] if self.user else []
+        arguments += ["-i", self.key_file] if self.key_file else []
+        return [*arguments, "--", self.host]
 
 
 @dataclass(frozen=True)
@@ -89,11 +89,11 @@ class SshOptions:
 
     def arguments(self) -> list[str]:
         """Return the arguments by which the ssh command does exactly this, without the user's configuration."""
-        told = {"Port": str(self.port), "User": self.user, "HostKeyAlias": self.key_alias}
-        told |= {"IdentitiesOnly": None if self.use_agent else "yes", "GlobalKnownHostsFile": "none"}
-        told |= {"UserKnownHostsFile": " ".join(self.known_hosts), "ProxyCommand": self.proxy_command}
-        told |= {"ProxyJump": ",".join(self.proxy_jump)}
-        options = {name: value for name, value in told.items() if value}
+        values = {"Port": str(self.port), "User": self.user, "HostKeyAlias": self.key_alias}
+        values |= {"IdentitiesOnly": None if self.use_agent else "yes", "GlobalKnownHostsFile": "none"}
+        values |= {"UserKnownHostsFile": " ".join(self.known_hosts), "ProxyCommand": self.proxy_command}
+        values |= {"ProxyJump": ",".join(self.proxy_jump)}
+        options = {name: value for name, value in values.items() if value}
         keys = [word for file in self.identity_files for word in ("-i", file)]
         return ["-F", "none", *words(options), *keys, "--", self.hostname]
 
@@ -159,9 +159,9 @@ def resolve(target: SshTarget) -> SshOptions:
 
 def ssh_version() -> tuple[int, int]:
     """Return the version of the installed OpenSSH; of another ssh, one later than all."""
-    told = subprocess.run(["ssh", "-V"], capture_output=True, text=True, timeout=30, check=False)
-    found = re.search(r"OpenSSH_(\d+)\.(\d+)", told.stderr + told.stdout)
-    return (int(found[1]), int(found[2])) if found else (sys.maxsize, 0)
+    done = subprocess.run(["ssh", "-V"], capture_output=True, text=True, timeout=30, check=False)
+    match = re.search(r"OpenSSH_(\d+)\.(\d+)", done.stderr + done.stdout)
+    return (int(match[1]), int(match[2])) if match else (sys.maxsize, 0)
 
 
 def parse_options(text: str) -> SshOptions:
@@ -172,8 +172,8 @@ def parse_options(text: str) -> SshOptions:
         values[keyword].append(value)
 
     def last(keyword: str) -> str | None:
-        found = values.get(keyword, [])
-        return found[-1] if found and found[-1].lower() != "none" else None
+        of_keyword = values.get(keyword, [])
+        return of_keyword[-1] if of_keyword and of_keyword[-1].lower() != "none" else None
 
     only_files = last("identitiesonly") == "yes" or "none" in values.get("identityagent", [])
     files = [Path(name).expanduser() for name in values.get("identityfile", [])]

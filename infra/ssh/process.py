@@ -82,10 +82,10 @@ class Process:
             TooMuchOutput: a line has no end.
         """
         feed, pending = iter(input), memoryview(b"")
-        told, unfinished = time.monotonic(), bytearray()
-        turn = told
+        last_heard, unfinished = time.monotonic(), bytearray()
+        turn = last_heard
         stdin, stdout, stderr = (
-            _pipe(one) for one in (self._process.stdin, self._process.stdout, self._process.stderr)
+            _pipe(stream) for stream in (self._process.stdin, self._process.stdout, self._process.stderr)
         )
         with selectors.DefaultSelector() as selector:
             selector.register(stdout, selectors.EVENT_READ)
@@ -106,7 +106,7 @@ class Process:
                     data = os.read(stdout, _READ_BYTES)
                     if not data:
                         selector.unregister(stdout)
-                    told = now
+                    last_heard = now
                     ended, newline, begun = data.rpartition(b"\n")
                     unfinished += ended if newline else begun
                     if newline:
@@ -115,7 +115,7 @@ class Process:
                     if len(unfinished) > MOST_BYTES:
                         command = shlex.join(self._argv)[:_SHOWN_CHARACTERS]
                         raise TooMuchOutput(self._host, f"a line of `{command}`")
-                if now - told > patience:
+                if now - last_heard > patience:
                     raise SshError(f"{self._host}: nothing was heard from there for {patience:.0f} s")
                 if now - turn >= _TURN_SECONDS:
                     turn = now

@@ -33,7 +33,7 @@ from infra.ssh.shell import (
 _FORBIDDEN: Final = 1
 """What a server answers that administratively prohibits a channel (RFC 4254)."""
 _PART_BYTES: Final = 1 << 15
-_Found = TypeVar("_Found")
+_Result = TypeVar("_Result")
 
 
 class _Broken(SshError):
@@ -62,7 +62,7 @@ class SshShell:
         return self._options.arguments() if self._options else self._target.arguments()
 
     def login_name(self) -> str:
-        """Return who logs in; each connection is asked once: the next may be to a host that was made anew."""
+        """Return who logs in; each connection is asked once: the next may be to a host that was replaced."""
         connection = self._connected()
         if self._known_user is None or self._known_user[0] is not connection:
             self._known_user = connection, self.run(USER_NAME).stdout.strip()
@@ -174,14 +174,14 @@ class SshShell:
             raise SshError(f"{self.host}: the SSH connection broke right after the login")
         return transport
 
-    def _looking(self, what: str, action: Callable[[paramiko.SFTPClient], _Found]) -> _Found:
+    def _looking(self, what: str, action: Callable[[paramiko.SFTPClient], _Result]) -> _Result:
         """Do what changes nothing, and so may be done once more where the connection breaks meanwhile."""
         try:
             return self._with_files(what, action)
         except _Broken:
             return self._with_files(what, action)
 
-    def _with_files(self, what: str, action: Callable[[paramiko.SFTPClient], _Found]) -> _Found:
+    def _with_files(self, what: str, action: Callable[[paramiko.SFTPClient], _Result]) -> _Result:
         with self._sessions.lend(FileSession) as session:
             try:
                 return action(session.files)

@@ -32,7 +32,7 @@ class SessionPool:
     """Lends sessions. Thread-safe."""
 
     def __init__(self, host: str, connected: Callable[[], paramiko.Transport]) -> None:
-        """Lend sessions of a connection, which is opened, or opened anew, when it is needed."""
+        """Lend sessions of a connection, which is opened, or opened again, when it is needed."""
         self._host, self._connected = host, connected
         self._slots = threading.BoundedSemaphore(_SESSIONS)
         self._lock = threading.Lock()
@@ -67,19 +67,21 @@ class SessionPool:
     def _idle_one(self, kind: type[_Kind]) -> _Kind | None:
         while True:
             with self._lock:
-                found = next((one for one in reversed(self._idle) if isinstance(one, kind)), None)
-                if found is None:
+                session = next(
+                    (candidate for candidate in reversed(self._idle) if isinstance(candidate, kind)), None
+                )
+                if session is None:
                     return None
-                self._idle.remove(found)
+                self._idle.remove(session)
             with contextlib.suppress(SshError):
-                if time.monotonic() - found.idle_since > _DOUBT_SECONDS:
-                    found.ask()
-                if found.stands:
-                    return found
-            found.close()
+                if time.monotonic() - session.idle_since > _DOUBT_SECONDS:
+                    session.ask()
+                if session.stands:
+                    return session
+            session.close()
 
     def _channel(self) -> paramiko.Channel:
-        """Open a channel; a connection found dead is opened anew once, since nothing was sent over it yet."""
+        """Open a channel; a connection found dead is opened again once, since nothing was sent over it yet."""
         transport = self._connected()
         try:
             return self._open(transport)

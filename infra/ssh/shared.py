@@ -11,7 +11,7 @@ _Connection = TypeVar("_Connection")
 
 
 class Shared(Generic[_Connection]):
-    """A connection, opened by whoever needs it first, and anew when it broke. Thread-safe.
+    """A connection, opened by whoever needs it first, and again when it broke. Thread-safe.
 
     Who comes while it is being opened gets what comes of that: a host that is off keeps nobody waiting twice.
     """

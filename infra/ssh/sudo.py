@@ -113,8 +113,8 @@ class RootShell:
         if self.login() is None:
             return self._shell.exists(path)
         # `test -e` follows links, and a broken one is something as well.
-        found = self.run(["find", path, "-maxdepth", "0", "-printf", "x"], check=False)
-        return found.stdout == "x"
+        done = self.run(["find", path, "-maxdepth", "0", "-printf", "x"], check=False)
+        return done.stdout == "x"
 
     def dial(self, address: str, port: int, *, timeout: float = DIAL_SECONDS) -> Connection:
         """Open a connection as the host itself would."""
@@ -127,11 +127,11 @@ class RootShell:
     def _require_sudo(self, name: str) -> None:
         tried = self._shell.run(["sudo", "-n", "true"], check=False)
         if tried.exit_code != 0:
-            said = (tried.stderr or tried.stdout).strip()
+            output = (tried.stderr or tried.stdout).strip()
             raise LoginRefused(
                 f"{self.host}: {name} isn't root, and sudo there runs no commands for {name} without a password "
-                f"({said or 'sudo is missing'}). Log in as root, or allow it: `{name} ALL=(ALL) NOPASSWD: ALL` in "
-                f"/etc/sudoers.d/{name} (visudo)"
+                f"({output or 'sudo is missing'}). Log in as root, or allow it: `{name} ALL=(ALL) NOPASSWD: ALL` "
+                f"in /etc/sudoers.d/{name} (visudo)"
             )
 
     def _file_command(self, argv: Sequence[str], what: str, data: bytes | None = None) -> CommandResult:

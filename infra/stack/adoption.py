@@ -1,6 +1,6 @@
-"""Adopting an instance whose state was lost: a new state is written from what stands, and nothing is made anew.
+"""Adopting an instance whose state was lost: a new state is written from what stands, and nothing is replaced.
 
-What only the state knew is had again: the hosts are told anew which state has the instance, and a cluster's
+What only the state knew is had again: the hosts are told again which state has the instance, and a cluster's
 authorities and keys are read from one of its control planes. Everything else of azlocal's carries a mark, by which
 an `up` knows it again (infra/kvm/ownership.py); Helm and the API server know their objects by their own.
 """
@@ -26,9 +26,9 @@ from infra.stack.settle import resources_of
 from infra.stack.standing import StandingHost, differences, look, nodes_of, read_cluster
 
 if TYPE_CHECKING:
+    from infra.plan.topology import Topology
     from infra.spec import InstanceSpec
     from infra.stack.state import Stack
-    from infra.topology import Topology
 
 _TOKENS = (STACK_IDENTITY.token, CLUSTER_IDENTITY.token, HOST.token)
 
@@ -69,18 +69,18 @@ def find(stack: Stack) -> Adoption:
     state = _begun(stack)
     owner = state.owner(hosts)
     known = state.clusters if owner in state.owners else frozenset()
-    found = [machine for host in hosts for machine in host.machines]
-    differing = list(differences(topology, found))
+    machines = [machine for host in hosts for machine in host.machines]
+    differing = list(differences(topology, machines))
     if differing:
         raise UserError(
             "what stands isn't what the files describe, so an `up` would remove it or make it twice:\n"
-            + "\n".join(f"  - {one}" for one in differing)
+            + "\n".join(f"  - {difference}" for difference in differing)
             + f"\nBring Pulumi.{stack.name}.yaml, hosts/ and netplans/, with their .lock.yaml files, to what they "
             "were when it was made; after the adoption they can be changed again. Nothing was touched"
         )
     keys, clusters, kubeconfigs, with_nodes = identity_files(spec), {}, [], set()
     for cluster in topology.clusters:
-        nodes = nodes_of(cluster, topology.instance, found)
+        nodes = nodes_of(cluster, topology.instance, machines)
         id = CLUSTER_IDENTITY.id_of({"instance": topology.instance, "cluster": cluster.name})
         if cluster.provisioning != "kubernetes" or not nodes:
             continue
@@ -114,7 +114,7 @@ def confirm(stack: Stack, adoption: Adoption, *, yes: bool) -> None:
 
 
 def take(stack: Stack, adoption: Adoption) -> None:
-    """Tell the hosts whose the instance is now, and Helm that its releases are to be installed anew.
+    """Tell the hosts whose the instance is now, and Helm that its releases are to be reinstalled.
 
     Raises:
         UserError: a host or a cluster can't be told; the same command goes on from there.
@@ -137,11 +137,12 @@ def take(stack: Stack, adoption: Adoption) -> None:
 
 
 def _topology(spec: InstanceSpec) -> Topology:
-    from infra.planning import plan_instance, read_locks
-    from infra.topology import build_topology
+    from infra.plan.instance import plan_instance
+    from infra.plan.locks import SiteLocks
+    from infra.plan.topology import build_topology
 
-    plan = plan_instance(spec, read_locks(spec))
-    return build_topology(spec, plan.addresses, plan.placement)
+    plan = plan_instance(spec, SiteLocks.of(spec).read())
+    return build_topology(spec, plan)
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,9 @@ class _State:
 
 def _begun(stack: Stack) -> _State:
     resources = resources_of(stack.deployment()) if stack.exists() else []
-    by_type = {token: [one for one in resources if one["type"] == token] for token in _TOKENS}
-    owners = frozenset(str(one["outputs"]["uid"]) for one in by_type[STACK_IDENTITY.token] if one.get("outputs"))
-    clusters = frozenset(str(one.get("id")) for one in by_type[CLUSTER_IDENTITY.token])
+    by_type = {token: [resource for resource in resources if resource["type"] == token] for token in _TOKENS}
+    owners = frozenset(
+        str(resource["outputs"]["uid"]) for resource in by_type[STACK_IDENTITY.token] if resource.get("outputs")
+    )
+    clusters = frozenset(str(resource.get("id")) for resource in by_type[CLUSTER_IDENTITY.token])
     return _State(stack.name, owners, clusters, bool(by_type[HOST.token]))

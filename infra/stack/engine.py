@@ -12,21 +12,18 @@ import asyncio
 import contextlib
 import contextvars
 import logging
-import signal
-import subprocess
 import threading
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
-from infra.provider.proto import language_pb2, language_pb2_grpc, plugin_pb2
-from infra.pulumi_cli import missing
+from infra.plugin.proto import language_pb2, language_pb2_grpc, plugin_pb2
+from infra.stack.command import started
 from infra.stack.plugins import attached
 from infra.stack.settle import lost_hosts
 
@@ -45,8 +42,6 @@ def run(
 ) -> int:
     """Run the engine on a stack, in the caller's terminal; return its exit code.
 
-    Ctrl-C is the engine's to answer, which ends in order and keeps its state; SIGTERM is handed on to it.
-
     Args:
         stack: the stack's name.
         verb: the engine's command: up, preview, refresh, destroy.
@@ -60,14 +55,10 @@ def run(
     lost = lost_hosts(stack) if verb == "destroy" else ()
     program = _Host()
     with _served(program) as address, attached(Path.cwd(), standing, lost) as environment:
-        command = ["pulumi", verb, "--stack", stack, "--client", address, *arguments]
-        try:
-            process = subprocess.Popen(command, env=environment)
-        except FileNotFoundError as error:
-            raise missing(error) from error
-        with _handed_on(process):
+        words = (verb, "--stack", stack, "--client", address, *arguments)
+        with started(*words, environment=environment) as process:
             program.load(load)
-            return _ended(process)
+    return process.exit_code
 
 
 class _Host(language_pb2_grpc.LanguageRuntimeServicer):
@@ -166,23 +157,3 @@ def _served(host: _Host) -> Iterator[str]:
         yield f"127.0.0.1:{port}"
     finally:
         server.stop(0)
-
-
-@contextmanager
-def _handed_on(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Leave Ctrl-C to the engine, which the terminal tells as well; hand on SIGTERM, which only we get."""
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        process.send_signal(signal.SIGINT)
-
-    before = signal.signal(signal.SIGINT, lambda *_: None), signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before[0])
-        signal.signal(signal.SIGTERM, before[1])
-
-
-def _ended(process: subprocess.Popen[bytes]) -> int:
-    code = process.wait()
-    return code if code >= 0 else 128 - code

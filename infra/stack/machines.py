@@ -36,8 +36,9 @@ def log_in(outputs: Mapping[str, Any], arguments: list[str]) -> int:
         return 2
     machine = machines[arguments[0]]
     known_hosts = OWN / "known_hosts"
+    OWN.mkdir(exist_ok=True)
     known_hosts.write_text(
-        "".join(f"{one['address']} {one['sshHostKey']}\n" for one in machines.values()), encoding="ascii"
+        "".join(f"{entry['address']} {entry['sshHostKey']}\n" for entry in machines.values()), encoding="ascii"
     )
     command = ["ssh", "-o", f"UserKnownHostsFile={known_hosts}", "-o", "StrictHostKeyChecking=yes"]
     made = os.environ.get("AZLOCAL_SSH_PUBLIC_KEY_FILE", "")
@@ -70,8 +71,10 @@ def show_clusters(clusters: dict[str, dict[str, Any]]) -> None:
     table = Table(box=None, pad_edge=False)
     for column in ("cluster", "Kubernetes", "API server", "load balancer"):
         table.add_column(column)
-    for name, one in clusters.items():
-        table.add_row(name, one["kubernetesVersion"], one["endpoint"], ", ".join(one["loadBalancer"]) or "-")
+    for name, cluster in clusters.items():
+        table.add_row(
+            name, cluster["kubernetesVersion"], cluster["endpoint"], ", ".join(cluster["loadBalancer"]) or "-"
+        )
     console = Console()
     console.print(table)
     console.print("use them: make kubeconfig, then kubectl get nodes", highlight=False)
@@ -80,7 +83,7 @@ def show_clusters(clusters: dict[str, dict[str, Any]]) -> None:
 def show_connections(connected: dict[str, dict[str, Any]], azure: dict[str, Any]) -> None:
     """Print one line a connected cluster, and whether that is Azure or its emulator."""
     where = "the emulator, which stands in for Azure" if azure.get("isEmulated") else azure.get("cloud")
-    for name, one in connected.items():
-        resource, status = one["id"].rpartition("/")[2], one["connectivityStatus"]
+    for name, connection in connected.items():
+        resource, status = connection["id"].rpartition("/")[2], connection["connectivityStatus"]
         text = f"Azure Arc: cluster {name} is {status}, as {resource} of {where}"
         Console().print(text, highlight=False, soft_wrap=True)

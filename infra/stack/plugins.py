@@ -1,7 +1,7 @@
 """azlocal's own plugins, in the process of the program that a run of the engine carries out.
 
-The engine starts a process for each plugin, and ours would import anew most of what the program has imported: more
-than all their work in a run that changes nothing. It also takes plugins that are there already.
+The engine starts a process for each plugin, and ours would import again most of what the program has imported:
+more than all their work in a run that changes nothing. It also takes plugins that are there already.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from infra import __version__
 from infra.errors import UserError
 
 if TYPE_CHECKING:
-    from infra.provider.plugin import Served
+    from infra.plugin.protocol import Served
     from infra.provider.standing import Standing
 
 _ATTACHED: Final = "PULUMI_DEBUG_PROVIDERS"
@@ -45,8 +45,8 @@ def attached(
         UserError: An instance is to be adopted, and its plugin is the engine's.
     """
     environment = dict(os.environ)
-    found = [one for one in environment.get(_ATTACHED, "").split(",") if one]
-    others = {one.partition(":")[0] for one in found}
+    served = [entry for entry in environment.get(_ATTACHED, "").split(",") if entry]
+    others = {entry.partition(":")[0] for entry in served}
     with ExitStack() as stack:
         plugins = _plugins(project, environment, standing, lost)
         if standing and ("azlocal" not in plugins or "azlocal" in others):
@@ -55,10 +55,10 @@ def attached(
             )
         for name, plugin in plugins.items():
             if name not in others:
-                from infra.provider.process import listening
+                from infra.plugin.process import listening
 
-                found.append(f"{name}:{stack.enter_context(listening(plugin))}")
-        yield environment | ({_ATTACHED: ",".join(found)} if found else {})
+                served.append(f"{name}:{stack.enter_context(listening(plugin))}")
+        yield environment | ({_ATTACHED: ",".join(served)} if served else {})
 
 
 def _plugins(
@@ -66,14 +66,14 @@ def _plugins(
 ) -> dict[str, Served]:
     plugins: dict[str, Served] = {}
     if _names_ours(project):
-        from infra.provider.engine import GrpcEngineLog
+        from infra.plugin.engine import GrpcEngineLog
+        from infra.plugin.process import NoEngine
         from infra.provider.kinds import all_kinds
-        from infra.provider.process import NoEngine
         from infra.provider.servicer import Servicer
 
         plugins["azlocal"] = Servicer(__version__, all_kinds(standing, lost), GrpcEngineLog, NoEngine())
     if _would_start_stand_in(environment):
-        from infra.offline.attached import StandIns
+        from infra.kubernetes_plugin.attached import StandIns
 
         plugins["kubernetes"] = StandIns()
     return plugins
@@ -84,11 +84,13 @@ def _names_ours(project: Path) -> bool:
     content: Any = yaml.safe_load((project / "Pulumi.yaml").read_text(encoding="utf-8"))
     named = content.get("plugins", {}).get("providers", ()) if isinstance(content, dict) else ()
     folder = _CODE / "provider"
-    return any(one.get("name") == "azlocal" and (project / one["path"]).resolve() == folder for one in named)
+    return any(
+        plugin.get("name") == "azlocal" and (project / plugin["path"]).resolve() == folder for plugin in named
+    )
 
 
 def _would_start_stand_in(environment: dict[str, str]) -> bool:
     """Return whether the engine, which takes a plugin on PATH before one that it installed, would take ours."""
     name = "pulumi-resource-kubernetes"
-    found = shutil.which(name, path=environment.get("PATH"))
-    return found is not None and Path(found).resolve() == _CODE / "offline" / name
+    path = shutil.which(name, path=environment.get("PATH"))
+    return path is not None and Path(path).resolve() == _CODE / "kubernetes_plugin" / name

@@ -6,10 +6,13 @@ follow from their inputs, so the engine can be told to look whether the objects 
 plugin was killed the engine forgets the create altogether: the next `up` adopts what stands, and before a
 destroy each host that state doesn't know is imported, so that removing it sweeps what carries our mark.
 
-After a run that failed, and after a host was started anew, hosts, machines and clusters are looked at before the
+After a run that failed, and after a host was restarted, hosts, machines and clusters are looked at before the
 next `up`, which then repairs what was stopped or removed meanwhile. What is inside a cluster isn't asked for: its
 API server may be what failed. Nor is a host that is lost (`lost: true` in its file): the next `up` forgets what it
 had.
+
+The bare `pulumi up` continues after pending creates, which adopt what stands, but keeps them listed; it refuses
+a dead lock before it asks anything of ours. There the program tells what isn't settled; `azlocal settle` does it.
 """
 
 from __future__ import annotations
@@ -19,9 +22,11 @@ import socket
 from collections.abc import Container, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from infra.stack.environment import BACKEND
 from infra.stack.messages import say
 from infra.stack.state import Stack
 
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
 _OURS: Final = "azlocal:index:"
 OURS: Final = f"**{_OURS}**"
 """Matches the URN of every resource of our own kinds."""
+_ENDED: Final = ("Z", "X")
 
 
 def settle(stack: Stack, *, before_destroy: bool = False) -> None:
@@ -43,38 +49,103 @@ def settle(stack: Stack, *, before_destroy: bool = False) -> None:
         say("the run that locked this stack is gone (killed?); dropping its lock")
         stack.cancel()
     deployment = stack.deployment()
-    found = list(pending_creates(deployment))
-    failed = (
-        not before_destroy and any(is_ours(one) for one in resources_of(deployment)) and stack.last_run_failed()
-    )
-    booted = [] if before_destroy else hosts_that_booted(deployment)
+    left = Unsettled.of(stack, deployment, looks=not before_destroy)
     # Which hosts are lost is only asked where somebody will be looked at: the files take a while to read.
-    lost = lost_hosts(stack.name) if found or failed or booted else frozenset()
-    found = [(urn, id) for urn, id in found if not is_on(lost, id)]
-    if found:
-        names = ", ".join(urn.rsplit("::", 1)[-1] for urn, _ in found)
-        say(f"a killed run was making {names}; looking whether they stand")
-        pairs = [
-            word for urn, id in found for word in ("--import-pending-creates", urn, "--import-pending-creates", id)
-        ]
+    lost = lost_hosts(stack.name) if left.reasons() else frozenset()
+    left = left.without(lost)
+    if left.pending:
+        say(f"{left.reasons()[0]}; looking whether they stand")
+        pairs = [word for pair in left.pending for part in pair for word in ("--import-pending-creates", part)]
         refresh(stack, targets(deployment, lost), pairs)
     if before_destroy:
         recover_hosts(stack)
-    elif not found and (failed or booted):
-        say("the last run failed" if failed else f"{', '.join(booted)} was started anew since the last run")
+    elif not left.pending and left.reasons():
+        say(left.reasons()[0])
         say("looking what stands")
         refresh(stack, targets(deployment, lost))
 
 
+@dataclass(frozen=True)
+class Unsettled:
+    """What runs before have left for the next one to look at.
+
+    Attributes:
+        pending: URN and id of each of our resources whose create was never answered.
+        failed: whether the last run failed.
+        booted: the names of hosts that were restarted since state has seen them.
+    """
+
+    pending: tuple[tuple[str, str], ...]
+    failed: bool
+    booted: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls, stack: Stack, deployment: Mapping[str, Any], *, looks: bool = True, asks_hosts: bool = True
+    ) -> Unsettled:
+        """Return what a stack's state and its hosts show.
+
+        Args:
+            stack: the stack.
+            deployment: what its state has.
+            looks: whether it matters that the last run failed or that hosts were restarted.
+            asks_hosts: whether hosts may be asked.
+        """
+        has_ours = any(is_ours(resource) for resource in resources_of(deployment))
+        return cls(
+            tuple(pending_creates(deployment)),
+            looks and has_ours and stack.last_run_failed(),
+            tuple(hosts_that_booted(deployment)) if looks and asks_hosts else (),
+        )
+
+    def without(self, lost: frozenset[str]) -> Unsettled:
+        """Return it without what was being made on lost hosts."""
+        return replace(self, pending=tuple(pair for pair in self.pending if not is_on(lost, pair[1])))
+
+    def reasons(self) -> list[str]:
+        """Return why it isn't settled."""
+        names = ", ".join(urn.rsplit("::", 1)[-1] for urn, _ in self.pending)
+        return [
+            *([f"a killed run was making {names}"] if names else ()),
+            *(["the last run failed"] if self.failed else ()),
+            *([f"{', '.join(self.booted)} was restarted since the last run"] if self.booted else ()),
+        ]
+
+
+def remind(project: Path) -> None:
+    """Tell a user of the bare command, from within its run, what `azlocal up` would have settled before it.
+
+    State in files is read there and then; other backends aren't asked while they are at work. Hosts aren't asked
+    in a preview.
+    """
+    import pulumi
+
+    stack = Stack(pulumi.get_stack(), project, os.environ.get(BACKEND, ""))
+    if not stack.is_file():
+        return
+    left = Unsettled.of(stack, stack.deployment(), asks_hosts=not pulumi.runtime.is_dry_run())
+    if left.reasons():
+        pulumi.warn(
+            f"{'; '.join(left.reasons())}. `pulumi up` relies on what state has; `azlocal settle {stack.name}` "
+            f"before it looks what stands, and `azlocal up {stack.name}` does both"
+        )
+
+
 def hosts_that_booted(deployment: Mapping[str, Any]) -> list[str]:
-    """Return the names of hosts that were started anew since state has seen them, as far as they answer."""
-    known = [one.get("outputs") or {} for one in resources_of(deployment) if one["type"] == f"{_OURS}Host"]
-    asked = [one for one in known if one.get("bootId") and not one.get("lost")]
-    if not asked:
+    """Return the names of hosts that were restarted since state has seen them, as far as they answer."""
+    known = [
+        resource.get("outputs") or {}
+        for resource in resources_of(deployment)
+        if resource["type"] == f"{_OURS}Host"
+    ]
+    hosts = [host for host in known if host.get("bootId") and not host.get("lost")]
+    if not hosts:
         return []
-    with ThreadPoolExecutor(len(asked)) as pool:
-        found = pool.map(boot_id_of, [str(one["connection"]) for one in asked])
-        return [str(one["name"]) for one, now in zip(asked, found, strict=True) if now not in ("", one["bootId"])]
+    with ThreadPoolExecutor(len(hosts)) as pool:
+        boot_ids = pool.map(boot_id_of, [str(host["connection"]) for host in hosts])
+        return [
+            str(host["name"]) for host, now in zip(hosts, boot_ids, strict=True) if now not in ("", host["bootId"])
+        ]
 
 
 def boot_id_of(connection: str) -> str:
@@ -99,7 +170,11 @@ def targets(deployment: Mapping[str, Any], lost: frozenset[str]) -> list[str]:
     """Return the options by which only our own resources are asked for, and none of a lost host."""
     if not lost:
         return ["--target", OURS]
-    ours = [one["urn"] for one in resources_of(deployment) if is_ours(one) and not is_on(lost, one.get("id", ""))]
+    ours = [
+        resource["urn"]
+        for resource in resources_of(deployment)
+        if is_ours(resource) and not is_on(lost, resource.get("id", ""))
+    ]
     return [word for urn in ours for word in ("--target", urn)]
 
 
@@ -108,7 +183,7 @@ def lost_hosts(stack: str) -> frozenset[str]:
     from infra.spec import SpecError, load_instance
 
     try:
-        return frozenset(one.connection for one in load_instance(stack, Path.cwd()).hosts.hosts if one.lost)
+        return frozenset(host.connection for host in load_instance(stack, Path.cwd()).hosts.hosts if host.lost)
     except SpecError:
         return frozenset()  # `up` says what is wrong with the files
 
@@ -125,22 +200,26 @@ def recover_hosts(stack: Stack) -> None:
     from infra.spec import SpecError, load_instance
 
     resources = resources_of(stack.deployment())
-    known = {one.get("id") for one in resources if one["type"] == HOST.token}
-    owners = {str(one.get("outputs", {}).get("uid")) for one in resources if one["type"] == STACK_IDENTITY.token}
+    known = {resource.get("id") for resource in resources if resource["type"] == HOST.token}
+    owners = {
+        str(resource.get("outputs", {}).get("uid"))
+        for resource in resources
+        if resource["type"] == STACK_IDENTITY.token
+    }
     try:
         hosts = load_instance(stack.name, Path.cwd()).hosts.hosts
     except SpecError:
         return  # files that can't be read now don't stop a destroy of what state knows
-    for one in hosts:
-        id = HOST.id_of({"connection": one.connection, "instance": stack.name})
-        if id in known or one.lost:
+    for host in hosts:
+        id = HOST.id_of({"connection": host.connection, "instance": stack.name})
+        if id in known or host.lost:
             continue
-        claim = claim_on(one.connection, one.storage_of(stack.name))
+        claim = claim_on(host.connection, host.storage_of(stack.name))
         if not is_this_states(claim, owners):
             if claim is not None:
-                say(f"{one.name} is left alone: {claim.refusal()}")
-        elif stack.adopt(HOST.token, one.name, id):
-            say(f"{one.name} holds what a killed run left; it goes with the rest")
+                say(f"{host.name} is left alone: {claim.refusal()}")
+        elif stack.adopt(HOST.token, host.name, id):
+            say(f"{host.name} holds what a killed run left; it goes with the rest")
 
 
 def is_this_states(claim: Claim | None, owners: Container[str]) -> bool:
@@ -173,13 +252,26 @@ def is_dead(lock: dict[str, Any]) -> bool:
     """Return whether the lock's process ran on this machine and is no more; another machine's can't be judged."""
     if lock.get("hostname") != socket.gethostname():
         return False
+    pid = int(lock["pid"])
     try:
-        os.kill(int(lock["pid"]), 0)
+        os.kill(pid, 0)
     except ProcessLookupError:
         return True
     except PermissionError:
         return False
-    return False
+    return _has_ended(pid)
+
+
+def _has_ended(pid: int) -> bool:
+    """Return whether a process that is listed still has ended, as proc(5) says where there is one.
+
+    It stays listed until its parent asks for it, which the first process of many a container never does.
+    """
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return False
+    return status.rpartition(")")[2].split()[0] in _ENDED
 
 
 def resources_of(deployment: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -194,8 +286,10 @@ def is_ours(resource: dict[str, Any]) -> bool:
 
 def pending_creates(deployment: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Return URN and id of each of our resources whose create was never answered."""
-    pending = [one for one in deployment.get("pending_operations") or [] if one["type"] == "creating"]
-    ours = [one["resource"] for one in pending if is_ours(one["resource"])]
+    pending = [
+        operation for operation in deployment.get("pending_operations") or [] if operation["type"] == "creating"
+    ]
+    ours = [operation["resource"] for operation in pending if is_ours(operation["resource"])]
     if ours:
         from infra.provider.kinds import all_kinds  # only who was killed needs the contracts
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,25 +9,26 @@ from typing import TYPE_CHECKING, Final
 
 from infra.errors import UserError
 from infra.guest.api_server import FOLDER, pod_security_of
+from infra.guest.encryption import FILE, encryption_keys_of
 from infra.kubernetes.pki import PKI_FILES, restore_pki
-from infra.kvm import machines
 from infra.kvm.claim import Claim, read_claim, unclaimed
 from infra.kvm.connection import Hosts, HostSession
 from infra.kvm.domain_xml import DomainView
+from infra.kvm.machines import owned_machines
 from infra.kvm.ownership import Mark
+from infra.model.work import Work
 from infra.provider.kinds.cluster_base import logged_in
-from infra.provider.kinds.host_owner import standing_directory
+from infra.provider.kinds.host_owner import pool_name, standing_directory
 from infra.provider.standing import StandingCluster
 from infra.resources.control_plane import Member
 from infra.ssh import ShellError
 from infra.stack.messages import say
 
 if TYPE_CHECKING:
+    from infra.plan.topology import Cluster, Host, Topology
     from infra.ssh import Shell
-    from infra.topology import Cluster, Host, Topology
 
 _PKI: Final = "/etc/kubernetes/pki"
-_PEERS: Final = "/etc/keepalived/peers.conf"
 _READ_SECONDS: Final = 30.0
 
 
@@ -114,14 +114,14 @@ def look(topology: Topology, stack: str) -> list[StandingHost]:
     """
     hosts = Hosts()
     mark = Mark(topology.instance, stack, "")
-    asked = [host for host in topology.hosts if not host.is_lost]
+    to_ask = [host for host in topology.hosts if not host.is_lost]
 
     def ask(host: Host) -> StandingHost | None:
-        with hosts.session(host.connection, threading.Event(), say) as session:
+        with hosts.session(host.connection, Work(status=say)) as session:
             return _host(session, host, mark)
 
-    with ThreadPoolExecutor(len(asked) or 1) as pool:
-        return [one for one in pool.map(ask, asked) if one is not None]
+    with ThreadPoolExecutor(len(to_ask) or 1) as pool:
+        return [standing for standing in pool.map(ask, to_ask) if standing is not None]
 
 
 def _host(session: HostSession, host: Host, mark: Mark) -> StandingHost | None:
@@ -130,33 +130,36 @@ def _host(session: HostSession, host: Host, mark: Mark) -> StandingHost | None:
     claim = read_claim(session.shell, directory)
     if claim is None and standing is None:
         return None
-    found = [
-        StandingMachine(host.name, machines.persistent_view(domain), bool(domain.isActive()))
-        for domain in machines.owned_domains(session, mark)
+    machines = [
+        StandingMachine(host.name, machine.definition, machine.is_active)
+        for machine in owned_machines(session, pool_name(mark.instance), mark)
     ]
     claim = claim or unclaimed(mark.instance, mark.stack)
-    found.sort(key=lambda machine: machine.name)
-    return StandingHost(host.name, host.connection, directory, claim, tuple(found))
+    machines.sort(key=lambda machine: machine.name)
+    return StandingHost(host.name, host.connection, directory, claim, tuple(machines))
 
 
-def differences(topology: Topology, found: Iterable[StandingMachine]) -> Iterator[str]:
+def differences(topology: Topology, standing: Iterable[StandingMachine]) -> Iterator[str]:
     """Yield where what stands isn't what the files describe, so that an `up` would remove it or make it twice."""
     planned = {machine.name: machine for machine in topology.machines}
-    for one in found:
-        wanted = planned.get(one.name)
+    for machine in standing:
+        wanted = planned.get(machine.name)
         if wanted is None:
-            yield f"{one.name} stands on {one.host}, and the plan has no machine of that name"
-        elif wanted.host != one.host:
-            yield f"{one.name} stands on {one.host}, and the plan has it on {wanted.host}"
-        elif one.address and one.address != wanted.address:
-            yield f"{one.name} has the address {one.address}, and the plan gives it {wanted.address}"
-        elif topology.machine_type not in ("auto", one.view.machine_type):
-            yield f"{one.name} runs as {one.view.machine_type}, and the files ask for {topology.machine_type}"
+            yield f"{machine.name} stands on {machine.host}, and the plan has no machine of that name"
+        elif wanted.host != machine.host:
+            yield f"{machine.name} stands on {machine.host}, and the plan has it on {wanted.host}"
+        elif machine.address and machine.address != str(wanted.address):
+            yield f"{machine.name} has the address {machine.address}, and the plan gives it {wanted.address}"
+        elif topology.machine_type not in ("auto", machine.view.machine_type):
+            yield (
+                f"{machine.name} runs as {machine.view.machine_type}, and the files ask for "
+                f"{topology.machine_type}"
+            )
 
 
-def nodes_of(cluster: Cluster, instance: str, found: Iterable[StandingMachine]) -> list[StandingMachine]:
+def nodes_of(cluster: Cluster, instance: str, machines: Iterable[StandingMachine]) -> list[StandingMachine]:
     """Return the nodes of a cluster that stand."""
-    return [one for one in found if one.cluster == f"{instance}-{cluster.name}"]
+    return [machine for machine in machines if machine.cluster == f"{instance}-{cluster.name}"]
 
 
 def read_cluster(name: str, nodes: Iterable[StandingMachine], identity_files: Iterable[str]) -> StandingCluster:
@@ -171,28 +174,28 @@ def read_cluster(name: str, nodes: Iterable[StandingMachine], identity_files: It
         UserError: none runs, or the one that does can't be read; the message says what to do.
     """
     nodes, identity_files = list(nodes), tuple(identity_files)
-    planes = [one for one in nodes if one.role == "controlPlane"]
+    planes = [node for node in nodes if node.role == "controlPlane"]
     if not planes:
-        listed = ", ".join(one.name for one in nodes)
+        listed = ", ".join(node.name for node in nodes)
         raise UserError(
             f"cluster {name} has no control plane any more, and with it went what its other machines ({listed}) "
             f"know it by. Remove these by hand (`virsh destroy`, `virsh undefine --nvram`); then adopt again, and "
             f"cluster {name} is made from its beginnings"
         )
-    reasons = [f"{one.name} doesn't run: start it on {one.host}" for one in planes if not one.is_running]
-    for one in planes:
-        if not one.is_running:
+    reasons = [f"{plane.name} doesn't run: start it on {plane.host}" for plane in planes if not plane.is_running]
+    for plane in planes:
+        if not plane.is_running:
             continue
         try:
-            with logged_in(one.member, identity_files) as shell:
-                found = _read(shell)
+            with logged_in(plane.member, identity_files) as shell:
+                cluster = _read(shell)
         except (ShellError, KeyError, ValueError) as error:
-            reasons.append(f"{one.name} can't be read: {error}")
+            reasons.append(f"{plane.name} can't be read: {error}")
             continue
-        others = [node.name for node in nodes if node.ca_hash != found.pki.ca_hash]
+        others = [node.name for node in nodes if node.ca_hash != cluster.pki.ca_hash]
         if not others:
-            return found
-        reasons.append(f"{', '.join(others)} of it were made for another cluster than {one.name} holds")
+            return cluster
+        reasons.append(f"{', '.join(others)} of it were made for another cluster than {plane.name} holds")
     raise UserError(
         f"what made cluster {name} itself can be read from none of its control planes:\n"
         + "\n".join(f"  - {reason}" for reason in reasons)
@@ -201,14 +204,22 @@ def read_cluster(name: str, nodes: Iterable[StandingMachine], identity_files: It
 
 def _read(shell: Shell) -> StandingCluster:
     files = {path: _content(shell, f"{_PKI}/{path}") for path in PKI_FILES}
-    admission = f"{FOLDER}/admission.yaml"
-    is_told = shell.run(["sudo", "test", "-e", admission], check=False).exit_code == 0
-    has_peers = shell.run(["sudo", "test", "-e", _PEERS], check=False).exit_code == 0
+    admission = _content_if_any(shell, f"{FOLDER}/admission.yaml")
+    encryption = _content_if_any(shell, f"{FOLDER}/{FILE}")
     return StandingCluster(
-        restore_pki(files),
-        pod_security_of(_content(shell, admission)) if is_told else None,
-        True if has_peers else None,
+        restore_pki(files, () if encryption is None else encryption_keys_of(encryption)),
+        None if admission is None else pod_security_of(admission),
     )
+
+
+def _content_if_any(shell: Shell, path: str) -> str | None:
+    """Return a file's text; None where a cluster was founded without it.
+
+    Raises:
+        ShellError: It can't be seen whether it is there, or it can't be read.
+    """
+    is_there = ["sudo", "sh", "-c", 'if [ -e "$1" ]; then echo yes; fi', "sh", path]
+    return _content(shell, path) if shell.run(is_there, timeout=_READ_SECONDS).stdout else None
 
 
 def _content(shell: Shell, path: str) -> str:

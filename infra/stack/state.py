@@ -20,7 +20,9 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from infra.errors import UserError
-from infra.pulumi_cli import missing, stack_outputs
+from infra.stack.command import ask, stack_outputs
+from infra.stack.environment import BACKEND
+from infra.stack.messages import no_such_stack
 
 _VERSION: Final = 3
 """The form of a checkpoint that is read here; of another one the command is asked."""
@@ -30,15 +32,11 @@ _HIDDEN: Final = "[secret]"
 
 
 class EngineFailed(UserError):
-    """The engine's command ended with an error.
-
-    Attributes:
-        code: its exit code.
-    """
+    """The engine's command ended with an error, whose exit code is that of ours."""
 
     def __init__(self, text: str, code: int) -> None:
         super().__init__(text)
-        self.code = code
+        self.exit_code = code
 
 
 @dataclass(frozen=True)
@@ -58,13 +56,15 @@ class Stack:
     @classmethod
     def here(cls, name: str) -> Stack:
         """Return a stack of the project in the current folder, in the backend that the environment names."""
-        return cls(name, Path.cwd(), os.environ.get("PULUMI_BACKEND_URL", ""))
+        return cls(name, Path.cwd(), os.environ.get(BACKEND, ""))
 
     def exists(self) -> bool:
         """Return whether there is such a stack."""
-        if self._checkpoint() is not None:
-            return True
-        return self._run("stack", "select", "--stack", self.name).returncode == 0
+        return self.is_file() or self._run("stack", "select", "--stack", self.name).returncode == 0
+
+    def is_file(self) -> bool:
+        """Return whether it is in a file that is read here, without the engine's command."""
+        return self._checkpoint() is not None
 
     def select(self) -> None:
         """Make it the one that the engine's command means without --stack, and make it where there is none.
@@ -75,16 +75,25 @@ class Stack:
         if self._checkpoint() is None or not self._is_selected():
             self._answer("stack", "select", "--create", "--stack", self.name)
 
+    def require(self) -> None:
+        """Check that there is such a stack.
+
+        Raises:
+            UserError: there is none.
+        """
+        if not self.exists():
+            raise no_such_stack(self.name)
+
     def deployment(self) -> dict[str, Any]:
         """Return what `pulumi stack export` has as the deployment: resources, and operations without an end.
 
         Raises:
             EngineFailed: there is no such stack.
         """
-        found = self._checkpoint()
-        if found is None:
-            found = json.loads(self._answer("stack", "export", "--stack", self.name))["deployment"]
-        return found or {}
+        deployment = self._checkpoint()
+        if deployment is None:
+            deployment = json.loads(self._answer("stack", "export", "--stack", self.name))["deployment"]
+        return deployment or {}
 
     def outputs(self) -> dict[str, Any]:
         """Return the stack's outputs; what is secret is "[secret]".
@@ -92,10 +101,10 @@ class Stack:
         Raises:
             UserError: there is no such stack.
         """
-        found = self._checkpoint()
-        if found is None:
+        deployment = self._checkpoint()
+        if deployment is None:
             return stack_outputs(self.name, self.directory)
-        for resource in found.get("resources") or []:
+        for resource in deployment.get("resources") or []:
             if resource["type"] == "pulumi:pulumi:Stack":
                 return {name: _shown(value) for name, value in (resource.get("outputs") or {}).items()}
         return {}
@@ -174,8 +183,8 @@ class Stack:
 
     @cached_property
     def _project(self) -> str:
-        found = _NAME.search((self.directory / "Pulumi.yaml").read_text())
-        return found[1] if found else ""
+        match = _NAME.search((self.directory / "Pulumi.yaml").read_text())
+        return match[1] if match else ""
 
     @cached_property
     def _folder(self) -> Path | None:
@@ -186,17 +195,13 @@ class Stack:
         return Path(unquote(parts.path)) / ".pulumi"
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = ["pulumi", *arguments, "--non-interactive"]
-        try:
-            return subprocess.run(command, cwd=self.directory, capture_output=True, text=True, check=False)
-        except FileNotFoundError as error:
-            raise missing(error) from error
+        return ask(*arguments, directory=self.directory)
 
     def _answer(self, *arguments: str) -> str:
         done = self._run(*arguments)
         if done.returncode:
-            said = f"`pulumi {' '.join(arguments[:2])}` failed:\n{done.stdout}{done.stderr}"
-            raise EngineFailed(said, done.returncode)
+            message = f"`pulumi {' '.join(arguments[:2])}` failed:\n{done.stdout}{done.stderr}"
+            raise EngineFailed(message, done.returncode)
         return done.stdout
 
 

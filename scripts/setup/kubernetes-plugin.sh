@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Pulumi's kubernetes plugin: the official one if it is installed, on PATH, or can be downloaded; else azlocal's
-# stand-in for it (infra/offline), linked into .azlocal/bin, where the engine finds it.
+# stand-in for it (infra/kubernetes_plugin), linked into .azlocal/bin, where the engine finds it.
 set -euo pipefail
 # shellcheck source=scripts/setup/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -17,7 +17,8 @@ installed=$plugins/resource-kubernetes-v$version
 on_path() {
   local found
   while read -r found; do
-    [[ $(readlink -f "$found") == */infra/offline/$NAME ]] || { printf '%s' "$found" && return; }
+    # infra/offline: where 0.1.0 has it
+    [[ $(readlink -f "$found") == */infra/@(kubernetes_plugin|offline)/$NAME ]] || { printf '%s' "$found" && return; }
   done < <(type -aP "$NAME")
 }
 
@@ -60,6 +61,6 @@ else
 fi
 
 mkdir -p "$bin"
-ln --symbolic --force --no-dereference "$ROOT/infra/offline/$NAME" "$bin/$NAME"
+ln --symbolic --force --no-dereference "$ROOT/infra/kubernetes_plugin/$NAME" "$bin/$NAME"
 say "kubernetes plugin: $why; so taking azlocal's stand-in for $version, $bin/$NAME. (To change over later: pulumi plugin install resource kubernetes v$version, then make setup)"
 stamp_write kubernetes-plugin "$key"

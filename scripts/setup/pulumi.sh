@@ -30,14 +30,15 @@ works() {
   return "$result"
 }
 
-use() { # use FOLDER SOURCE: links the tools; SOURCE is read by scripts/stack.sh
+use() { # use FOLDER SOURCE: links the tools; SOURCE is read by infra/stack/environment.py
   local tool found
   # An older layout had a link here, and a link to a folder would be written through.
   [[ -L $bin ]] && rm "$bin"
   mkdir -p "$bin"
   for tool in "${TOOLS[@]}"; do
     found=$(PATH="$1:$PATH" command -v "$tool") || continue
-    ln --symbolic --force --no-dereference "$found" "$bin/$tool"
+    # What PATH has may be a link itself, in another checkout's .azlocal/bin, or in this one's by another path.
+    ln --symbolic --force --no-dereference "$(readlink --canonicalize-existing "$found")" "$bin/$tool"
   done
   printf '%s\n' "$2" >"$ROOT/.azlocal/pulumi-source"
   stamp_write pulumi "$key"

@@ -17,7 +17,7 @@ from typing import Any, Final
 import yaml
 from hypothesis import strategies as st
 
-from infra.planning import Plan, plan_instance
+from infra.plan.instance import Plan, plan_instance
 from infra.spec import Finding, InstanceSpec, SpecError, load_instance
 from infra.spec.forms import SITE_NAME
 from tests.instances import in_files
@@ -340,7 +340,7 @@ def _planned(content: Content, folder: Path, stack: str) -> tuple[InstanceSpec, 
     except SpecError as error:
         return error.findings
     plan = plan_instance(spec)
-    errors = [one for one in plan.addresses.findings if one.severity == "error"]
+    errors = [one for one in plan.findings if one.severity == "error"]
     return errors or (spec, plan)
 
 

@@ -9,6 +9,7 @@ import io
 import itertools
 import json
 import tarfile
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,17 +18,22 @@ from typing import Any, Final, Literal
 from pydantic import ValidationError
 
 from infra.declarations import host_inputs, identity_inputs, kubernetes_nodes, machine_inputs, network_inputs
-from infra.guest import SshHostKey, render_seed
+from infra.guest import NO_SECRETS, Seed, SshHostKey
+from infra.hosts.facts.network import Link
 from infra.kvm import meshes
-from infra.kvm.domain_xml import MachineType, to_xml
+from infra.kvm.machines import MACHINES
 from infra.kvm.networks import NetworkDefinition
 from infra.kvm.ownership import Mark
-from infra.kvm.preparation import Bridge, Wanted
+from infra.kvm.preparation import Wanted
 from infra.kvm.preparation.netplan import design_network
-from infra.kvm.preparation.parse import Link
 from infra.kvm.storage import Volume, pool_xml
-from infra.planning import Plan
-from infra.provider.kinds.machine import _first_boot, _node_secrets, definition_of
+from infra.model.host import Bridge
+from infra.model.machine import MachineType
+from infra.model.machine_traits import TRAITS
+from infra.model.node import PodSecurity
+from infra.plan.instance import Plan
+from infra.plan.topology import Machine, Topology, build_topology
+from infra.provider.kinds.machine import definition_of
 from infra.provider.kinds.network import _definition as network_definition
 from infra.resources.cluster_identity import CLUSTER_IDENTITY
 from infra.resources.contract import Contract
@@ -35,7 +41,6 @@ from infra.resources.host import HOST
 from infra.resources.machine import MACHINE, MachineInputs
 from infra.resources.network import NETWORK, NetworkInputs
 from infra.spec import InstanceSpec, SpecError, read_public_keys
-from infra.topology import Machine, Topology, build_topology
 from tests.kvm.preparation.samples import ENO2, with_links
 
 Form = Literal[
@@ -87,17 +92,17 @@ class _Place:
 
 @dataclass(frozen=True)
 class _Identity:
-    pod_security: str
+    pod_security: PodSecurity
     ca_certificate: str = "CA PEM\n"
     ca_hash: str = "sha256:abc"
     token: str = TOKEN
     keys: Mapping[str, str] = field(default_factory=lambda: {"ca.key": "KEY"})
-    unicast_vrrp: bool = True
+    encryption_keys: tuple[str, ...] = (b64encode(bytes(32)).decode("ascii"),)
 
 
 def documents(spec: InstanceSpec, plan: Plan) -> Iterator[Document]:
     """Yield everything that is handed over for a plan; of each group of machines the first and the last."""
-    topology = build_topology(spec, plan.addresses, plan.placement)
+    topology = build_topology(spec, plan)
     mark = Mark(spec.name, spec.name, "urn")
     yield from _hosts(topology, mark)
     yield from _networks(topology, mark)
@@ -140,7 +145,7 @@ def _contract(contract: Contract, inputs: Mapping[str, Any], about: str) -> Iter
 
 def _hosts(topology: Topology, mark: Mark) -> Iterator[Document]:
     for host in topology.hosts:
-        inputs = host_inputs(host, topology, "owner")
+        inputs: Any = host_inputs(host, topology, "owner")
         yield from _contract(HOST, inputs, host.name)
         yield Document(
             "storagepool",
@@ -166,9 +171,8 @@ def _networks(topology: Topology, mark: Mark) -> Iterator[Document]:
         definition: NetworkDefinition = network_definition(inputs)
         yield Document("network", definition.to_xml(mark.uuid("network", name)), network.name)
         if inputs.tunnel is not None:
-            tunnel = meshes.Tunnel(inputs.tunnel.vni, inputs.tunnel.local, tuple(inputs.tunnel.peers))
             gateway = meshes.Gateway(inputs.bridge, str(inputs.address_prefix)) if inputs.gateway else None
-            yield Document("nft", meshes.nft_rules(name, mark, tunnel, gateway), network.name)
+            yield Document("nft", meshes.nft_rules(name, mark, inputs.tunnel, gateway), network.name)
 
 
 def _machine(
@@ -199,22 +203,20 @@ def _machine(
     except ValidationError:
         return  # the contract's refusal says it
     folder = hosts[machine.host].storage_directory
-    disk = f"{inputs.name}.raw" if machine_type == "container" else f"{inputs.name}.qcow2"
+    machine_class = MACHINES[inputs.machine_type]
+    disk = f"{inputs.name}{machine_class.disk_suffix}"
     yield Document(
         "storagevol", Volume(disk, inputs.disk_gib << 30, "qcow2", f"{folder}/volumes/image").to_xml(), about
     )
-    is_container = inputs.machine_type == "container"
-    definition = definition_of(
-        inputs,
-        mark,
-        {},
+    domain = machine_class.to_xml(
+        definition_of(inputs, mark, {}),
         disk=f"{folder}/volumes/{disk}",
-        seed=f"{folder}/seeds/{inputs.name}" if is_container else f"{folder}/volumes/{inputs.name}-seed.iso",
+        seed=f"{folder}/seeds/{inputs.name}",
         host_memory_mib=_HOST_MEMORY_MIB,
     )
-    yield Document("domain", to_xml(definition), about)
-    first_boot = _first_boot(inputs.name, inputs.first_boot, machine_type, inputs.node_settings)
-    seed = render_seed(first_boot, SshHostKey("private", KEY), _node_secrets(inputs))
+    yield Document("domain", domain, about)
+    unrendered = Seed(inputs.name, inputs.first_boot, TRAITS[inputs.machine_type], inputs.node_settings)
+    seed = unrendered.render(SshHostKey("private", KEY), inputs.node_secrets or NO_SECRETS)
     yield Document("netplan", _network_config(seed["network-config"].decode()), about)
     yield Document("cloud-config", seed["user-data"].decode(), about)
     if "node.tar" not in seed:

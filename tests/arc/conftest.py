@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.arc.living import Lab, add_node, emulated
-from tests.offline.apiserver import ApiServer, helm_environment
-from tests.offline.shared import lent
+from tests.kubernetes_plugin.apiserver import ApiServer, helm_environment
+from tests.kubernetes_plugin.shared import lent
 
 
 @pytest.fixture(scope="module")

@@ -20,14 +20,14 @@ from urllib.error import HTTPError
 
 from infra.arc.azure import Azure
 from infra.arc.credentials import credential_for
-from infra.arc.emulator import daemon
-from infra.arc.emulator.environment import emulated_environment
 from infra.arc.environment import AzureEnvironment
 from infra.arc.model import AzureScope, Onboarding
-from infra.arc.patience import Bounds
-from tests.arc.emulator.local_agents import LocalAgents
-from tests.offline.apiserver import ApiServer
-from tests.offline.kubelet import pods_get_ready
+from infra.emulator import daemon
+from infra.emulator.environment import emulated_environment
+from infra.model.work import Work
+from tests.emulator.local_agents import LocalAgents
+from tests.kubernetes_plugin.apiserver import ApiServer
+from tests.kubernetes_plugin.kubelet import pods_get_ready
 
 GROUP = "lab-rg"
 _ROLES = ("clusteridentityoperator", "cluster-metadata-operator", "resource-sync-agent", "extension-manager")
@@ -71,8 +71,8 @@ class Lab:
         }
         return Onboarding(**given | more)
 
-    def bounds(self, seconds: float = 120) -> Bounds:
-        return {"deadline": time.monotonic() + seconds, "cancelled": self.cancelled, "status": self.said.append}
+    def work(self, seconds: float = 120) -> Work:
+        return Work(time.monotonic() + seconds, self.cancelled, self.said.append)
 
     def fault(self, **fault: Any) -> None:
         """Let something go wrong."""

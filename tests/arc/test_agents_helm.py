@@ -12,7 +12,7 @@ from infra.arc import agents
 from infra.arc.agents import Agents
 from infra.arc.charts import parse_chart
 from infra.arc.errors import ArcError
-from infra.arc.patience import Patience
+from infra.model.work import Work
 
 Play = Callable[[str], Agents]
 
@@ -50,7 +50,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
 
 
 def install(found: Agents) -> None:
-    found.install(CHART, {"a": 1}, ca_file=None, hidden=[CANARY], patience=Patience())
+    found.install(CHART, {"a": 1}, ca_file=None, hidden=[CANARY], work=Work())
 
 
 def calls(folder: Path) -> list[str]:
@@ -101,7 +101,7 @@ def test_a_chinese_registry_that_is_not_there_is_told_with_the_way_to_name_the_d
     wrong = parse_chart("mcr.microsoft.cn/azurearck8s/batch1/stable/azure-arc-k8sagents:1.36.1")
     found = play("echo 'Error: dial tcp: lookup mcr.microsoft.cn: no such host' >&2; exit 1")
     with pytest.raises(ArcError, match=r"https://mcr\.microsoft\.cn .*HELMREGISTRY=") as caught:
-        found.install(wrong, {}, ca_file=None, hidden=[], patience=Patience())
+        found.install(wrong, {}, ca_file=None, hidden=[], work=Work())
     assert "no such host" in caught.value.message
 
 

@@ -120,7 +120,7 @@ def test_a_failed_operation_without_an_error_tells_its_resources_statuses() -> N
             'failed to perform "FetchReference" on source: mcr.microsoft.com/c/akv:9.9.9: not found',
             "leave `version` out",
         ),
-        ("Cluster extension ... InstallState is Failed", "mend that extension first"),
+        ("Cluster extension ... InstallState is Failed", "fix that extension first"),
     ],
     ids=["local CRD", "time-out", "no such version", "failed extension"],
 )

@@ -19,10 +19,11 @@ from infra.arc.data_plane import DataPlane
 from infra.arc.environment import environment_of
 from infra.arc.errors import ArcError, ArmError, CredentialError, NotInTime
 from infra.arc.keys import make_key_pair
-from infra.arc.model import AzureRbac, AzureScope, Features, OidcIssuer, short_location
-from infra.arc.patience import Patience
+from infra.arc.model import AzureRbac, AzureScope, Features, OidcIssuer
 from infra.arc.transport import applied
 from infra.errors import Interrupted
+from infra.model.azure_regions import short_location
+from infra.model.work import Work
 from tests.arc.living import Lab
 from tests.waiting import waits_less_than
 
@@ -52,12 +53,12 @@ def waits(emulated_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds that were waited for Azure, each of which passed at once, by the emulator's clock."""
     seen: list[float] = []
 
-    def pause(patience: Patience, seconds: float, doing: str) -> None:
-        patience.check(doing)
+    def wait(work: Work, seconds: float, doing: str) -> None:
+        work.check(doing)
         seen.append(seconds)
         emulated_lab.admin("POST", "clock", {"advanceSeconds": seconds})
 
-    monkeypatch.setattr(Patience, "pause", pause)
+    monkeypatch.setattr(Work, "wait", wait)
     monkeypatch.setattr(RequestsTransport, "sleep", lambda _, seconds: seen.append(seconds))  # azure-identity's
     return seen
 
@@ -66,7 +67,7 @@ at_once = pytest.mark.usefixtures("waits")
 
 
 def put(azure: Azure, lab: Lab, name: str, **more: Any) -> dict[str, Any]:
-    return azure.put_cluster(name, cluster_body(lab.wanted(name=name, **more), KEY), **lab.bounds())
+    return azure.put_cluster(name, cluster_body(lab.wanted(name=name, **more), KEY), work=lab.work())
 
 
 @at_once
@@ -76,16 +77,16 @@ def test_a_cluster_is_made_read_changed_listed_and_deleted(azure: Azure, emulate
     assert made["properties"]["provisioningState"] == "Succeeded"
     assert made["properties"]["agentPublicKeyCertificate"] == KEY
     changed = emulated_lab.wanted(name="a", tags={"team": "x"}, azure_hybrid_benefit="True")
-    assert azure.patch_cluster("a", patch_body(changed), **emulated_lab.bounds())["tags"] == {"team": "x"}
-    azure.delete_cluster("a", **emulated_lab.bounds())
+    assert azure.patch_cluster("a", patch_body(changed), work=emulated_lab.work())["tags"] == {"team": "x"}
+    azure.delete_cluster("a", work=emulated_lab.work())
     assert azure.get_cluster("a") is None
-    azure.delete_cluster("a", **emulated_lab.bounds())  # nothing there is fine
+    azure.delete_cluster("a", work=emulated_lab.work())  # nothing there is fine
 
 
 @at_once
 def test_every_feature_is_a_request_that_azures_published_shapes_allow(azure: Azure, emulated_lab: Lab) -> None:
     link = f"{azure.scope.group_id}/providers/Microsoft.HybridCompute/privateLinkScopes/s"
-    azure.put_resource(link, "2024-07-10", {"location": "eastus"}, **emulated_lab.bounds())
+    azure.put_resource(link, "2024-07-10", {"location": "eastus"}, work=emulated_lab.work())
     features = Features(
         private_link_scope_id=link,
         oidc_issuer=OidcIssuer(True, "https://issuer"),
@@ -94,14 +95,14 @@ def test_every_feature_is_a_request_that_azures_published_shapes_allow(azure: Az
     )
     made = put(azure, emulated_lab, "full", features=features, auto_upgrade=False, agent_version="1.36.1")
     assert made["properties"]["privateLinkState"] == "Enabled"
-    azure.delete_cluster("full", **emulated_lab.bounds())
+    azure.delete_cluster("full", work=emulated_lab.work())
 
 
 def test_a_request_that_azure_would_not_take_is_refused_by_name(azure: Azure, emulated_lab: Lab) -> None:
     body = cluster_body(emulated_lab.wanted(name="odd"), KEY)
     body["properties"]["infrastructure"] = 7
     with pytest.raises(ArmError, match="infrastructure") as caught:
-        azure.put_cluster("odd", body, **emulated_lab.bounds())
+        azure.put_cluster("odd", body, work=emulated_lab.work())
     assert caught.value.status == 400
 
 
@@ -152,7 +153,7 @@ def test_an_operation_under_way_is_waited_for(azure: Azure, emulated_lab: Lab) -
     assert any("waiting for another operation" in one for one in emulated_lab.said)
     emulated_lab.fault(**busy, path="connectedClusters/c")
     with pytest.raises(ArmError, match="AnotherOperationInProgress") as caught:
-        azure.put_cluster("c", cluster_body(emulated_lab.wanted(name="c"), KEY), **emulated_lab.bounds(1))
+        azure.put_cluster("c", cluster_body(emulated_lab.wanted(name="c"), KEY), work=emulated_lab.work(1))
     assert "run again" in caught.value.remedy
 
 
@@ -167,7 +168,7 @@ def test_a_slow_operation_ends_at_the_deadline_and_says_what_took_long(azure: Az
     emulated_lab.fault(kind="slowOperation", seconds=60)
     body = cluster_body(emulated_lab.wanted(name="slow"), KEY)
     with waits_less_than(60), pytest.raises(NotInTime, match="making connected cluster slow"):
-        azure.put_cluster("slow", body, **emulated_lab.bounds(1.5))
+        azure.put_cluster("slow", body, work=emulated_lab.work(1.5))
     assert any("making connected cluster slow" in one for one in emulated_lab.said)
 
 
@@ -180,9 +181,7 @@ def test_a_wait_can_be_stopped(azure: Azure, emulated_lab: Lab) -> None:
         azure.put_cluster(
             "stopped",
             cluster_body(emulated_lab.wanted(name="stopped"), KEY),
-            deadline=begun + 60,
-            cancelled=cancelled,
-            status=emulated_lab.said.append,
+            Work(begun + 60, cancelled, emulated_lab.said.append),
         )
 
 
@@ -192,14 +191,14 @@ def test_throttling_can_be_stopped_too(azure: Azure, emulated_lab: Lab) -> None:
     threading.Timer(0.5, cancelled.set).start()
     begun = time.monotonic()
     with waits_less_than(60), pytest.raises(Interrupted):
-        azure.put_cluster("x", {"location": "eastus"}, deadline=begun + 60, cancelled=cancelled, status=print)
+        azure.put_cluster("x", {"location": "eastus"}, Work(begun + 60, cancelled, print))
 
 
 @at_once
 def test_providers_are_registered_only_when_asked(azure: Azure, emulated_lab: Lab) -> None:
     unregister(azure, EXTENDED_LOCATION)
     assert azure.provider_state(EXTENDED_LOCATION) in ("NotRegistered", "Unregistered")
-    azure.register(EXTENDED_LOCATION, **emulated_lab.bounds())
+    azure.register(EXTENDED_LOCATION, work=emulated_lab.work())
     assert azure.provider_state(EXTENDED_LOCATION) == "Registered"
 
 
@@ -212,7 +211,7 @@ def test_a_put_never_registers_a_provider_by_itself(azure: Azure, emulated_lab: 
         assert "az provider register" in caught.value.remedy
         assert azure.provider_state(KUBERNETES) in ("NotRegistered", "Unregistered")
     finally:
-        azure.register(KUBERNETES, **emulated_lab.bounds())
+        azure.register(KUBERNETES, work=emulated_lab.work())
 
 
 def unregister(azure: Azure, namespace: str) -> None:
@@ -228,18 +227,18 @@ def test_locations_are_arms_short_names(azure: Azure) -> None:
 @at_once
 def test_the_data_plane_tells_chart_and_values(azure: Azure, emulated_lab: Lab) -> None:
     plane = DataPlane(azure.environment, "eastus", azure.credential)
-    plane.check_health(Patience())
+    plane.check_health(Work())
     made = put(azure, emulated_lab, "plane")
-    settings = plane.settings(made, "stable", Patience())
+    settings = plane.settings(made, "stable", Work())
     assert settings.chart.endswith("/azure-arc-k8sagents:1.36.1")
     assert settings.values["global.resourceName"] == "plane"
-    assert plane.latest_chart("stable", Patience()) == settings.chart
-    azure.delete_cluster("plane", **emulated_lab.bounds())
+    assert plane.latest_chart("stable", Work()) == settings.chart
+    azure.delete_cluster("plane", work=emulated_lab.work())
 
 
 def test_an_older_data_plane_only_tells_the_chart(azure: Azure, emulated_lab: Lab) -> None:
     emulated_lab.fault(kind="status", statusCode=404, code="NotFound", path="GetHelmSettings", count=1)
-    settings = DataPlane(azure.environment, "eastus", azure.credential).settings({"id": "x"}, "stable", Patience())
+    settings = DataPlane(azure.environment, "eastus", azure.credential).settings({"id": "x"}, "stable", Work())
     assert settings.values == {}
     assert "azure-arc-k8sagents" in settings.chart
 
@@ -247,7 +246,7 @@ def test_an_older_data_plane_only_tells_the_chart(azure: Azure, emulated_lab: La
 def test_a_blocked_data_plane_is_named_with_its_remedy(azure: Azure) -> None:
     blocked = azure.environment.model_copy(update={"config_endpoint": "https://127.0.0.1:1"})
     with pytest.raises(ArcError, match=r"https://127\.0\.0\.1:1") as caught:
-        DataPlane(blocked, "eastus", azure.credential).check_health(Patience())
+        DataPlane(blocked, "eastus", azure.credential).check_health(Work())
     assert caught.value.rule == "data-plane-unreachable"
     assert "azlocal arc check" in caught.value.remedy
 
@@ -265,7 +264,7 @@ def test_a_data_plane_that_refuses_is_told_with_the_way_to_do_without(
 ) -> None:
     emulated_lab.fault(kind="status", statusCode=status, code=code, path="GetLatestHelmPackagePath", count=1)
     with pytest.raises(ArmError, match=f"GetLatestHelmPackagePath.*HTTP {status}") as caught:
-        DataPlane(azure.environment, "eastus", azure.credential).latest_chart("stable", Patience())
+        DataPlane(azure.environment, "eastus", azure.credential).latest_chart("stable", Work())
     assert all(word in caught.value.remedy for word in words)
 
 
@@ -278,7 +277,7 @@ def test_where_a_proxy_inspects_tls_everything_that_is_asked_says_to_name_its_ca
     with Azure(environment, emulated_lab.scope, azure.credential) as inspected, pytest.raises(ArcError) as arm:
         inspected.get_cluster("a")
     with pytest.raises(ArcError) as plane:
-        DataPlane(environment, "eastus", azure.credential).check_health(Patience())
+        DataPlane(environment, "eastus", azure.credential).check_health(Work())
     given = {f"AZURE_{name}": GUID for name in ("CLIENT_SECRET", "CLIENT_ID", "TENANT_ID")}
     with pytest.raises(ArcError) as entra:
         credential_for(environment, None, given).get_token(environment.token_scope)
@@ -317,7 +316,7 @@ def test_protected_settings_and_tokens_are_in_no_message_and_no_log(
         },
     }
     with pytest.raises(ArmError) as refused:
-        azure.put_extension("none", "x", body, **emulated_lab.bounds())
+        azure.put_extension("none", "x", body, work=emulated_lab.work())
     token = azure.credential.get_token(azure.environment.token_scope).token
     secret = emulated_lab.client["clientSecret"]
     out = capfd.readouterr()
@@ -337,5 +336,5 @@ def test_reading_while_connecting_can_be_stopped_too(azure: Azure, emulated_lab:
     cancelled = threading.Event()
     threading.Timer(0.5, cancelled.set).start()
     begun = time.monotonic()
-    with waits_less_than(60), applied(Patience(begun + 60, cancelled)), pytest.raises(Interrupted):
+    with waits_less_than(60), applied(Work(begun + 60, cancelled)), pytest.raises(Interrupted):
         azure.resource_group()

@@ -17,10 +17,9 @@ from infra.arc import diagnosis
 from infra.arc.errors import Unready
 from infra.arc.model import Features, Proxy
 from infra.arc.onboarding import connect
-from infra.arc.patience import Patience
 from infra.kubernetes.api import ClusterApi
 from tests.arc.living import Lab
-from tests.offline.kubelet import kubelet
+from tests.kubernetes_plugin.kubelet import kubelet
 
 pytestmark = pytest.mark.engine
 
@@ -64,9 +63,7 @@ def nothing_stays(lab: Lab) -> None:
 
 def test_what_pods_reach_is_no_problem(lab: Lab, tmp_path: Path) -> None:
     with pods_run(lab, tmp_path) as pods:
-        found = diagnosis.diagnose(
-            ClusterApi(lab.cluster.kubeconfig), lab.wanted(probe_image=IMAGE), Patience(**lab.bounds())
-        )
+        found = diagnosis.diagnose(ClusterApi(lab.cluster.kubeconfig), lab.wanted(probe_image=IMAGE), lab.work())
     assert found == []
     assert pods[0]["spec"]["containers"][0]["image"] == IMAGE
     nothing_stays(lab)
@@ -76,7 +73,7 @@ def test_what_pods_do_not_reach_keeps_the_cluster_from_being_connected(lab: Lab,
     proxy = Proxy(f"http://user:{CANARY}@127.0.0.1:1")
     wanted = lab.wanted(probe_image=IMAGE, features=Features(proxy=proxy))
     with pods_run(lab, tmp_path) as pods, lab.azure() as azure, pytest.raises(Unready) as caught:
-        connect(azure, wanted, **lab.bounds())
+        connect(azure, wanted, work=lab.work())
     assert "endpoint-blocked: from a pod of the cluster, 127.0.0.1:" in str(caught.value)
     assert "identity of agents" in str(caught.value)
     assert "proxy: Connection refused" in str(caught.value)
@@ -88,14 +85,12 @@ def test_what_pods_do_not_reach_keeps_the_cluster_from_being_connected(lab: Lab,
 
 def test_a_pod_that_cannot_run_keeps_nobody(lab: Lab, tmp_path: Path) -> None:
     with pods_run(lab, tmp_path, waiting="ErrImagePull"):
-        found = diagnosis.diagnose(
-            ClusterApi(lab.cluster.kubeconfig), lab.wanted(probe_image=IMAGE), Patience(**lab.bounds())
-        )
+        found = diagnosis.diagnose(ClusterApi(lab.cluster.kubeconfig), lab.wanted(probe_image=IMAGE), lab.work())
     assert found == []
     assert "endpoints weren't tried from a pod" in lab.said[-1]
     nothing_stays(lab)
 
 
 def test_without_an_image_nothing_is_tried(lab: Lab) -> None:
-    assert diagnosis.diagnose(ClusterApi(lab.cluster.kubeconfig), lab.wanted(), Patience(**lab.bounds())) == []
+    assert diagnosis.diagnose(ClusterApi(lab.cluster.kubeconfig), lab.wanted(), lab.work()) == []
     nothing_stays(lab)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.arc.emulator.environment import emulated_environment
 from infra.arc.environment import cloud_suffix, environment_of
 from infra.arc.errors import ArcError, AzureUnreachable
+from infra.emulator.environment import emulated_environment
 from tests.arc.living import Lab
 
 

@@ -33,7 +33,7 @@ class Mode:
     absent: str = ""
 
 
-AGENTS: Final = "arc/emulator/test_agent_identity.py"
+AGENTS: Final = "emulator/test_agent_identity.py"
 CHARTS: Final = "arc/test_charts.py"
 CONFLICTS: Final = "arc/test_conflicts.py"
 DOOR: Final = "arc/test_azure.py"
@@ -155,7 +155,7 @@ MODES: Final = {
     16: Mode(
         "extension: unable to get the status from the local CRD",
         (
-            "arc/emulator/test_agents_life.py::test_an_extension_whose_pods_are_never_scheduled_fails_with_helms_words",
+            "emulator/test_agents_life.py::test_an_extension_whose_pods_are_never_scheduled_fails_with_helms_words",
             f"{RESOURCES}::test_an_extension_whose_pods_do_not_run_is_told_with_where_to_look",
             f"{ERRORS}::test_what_azure_only_words_has_its_own_remedy",
         ),
@@ -164,7 +164,7 @@ MODES: Final = {
         "custom location: the extension's InstallState is Failed",
         (
             f"{RESOURCES}::test_a_custom_location_is_refused_as_long_as_its_extension_failed",
-            "arc/emulator/test_sdk.py::test_custom_location_needs_a_connected_cluster_and_its_extension",
+            "emulator/test_sdk.py::test_custom_location_needs_a_connected_cluster_and_its_extension",
         ),
     ),
     18: Mode(
@@ -229,7 +229,7 @@ MODES: Final = {
         (
             f"{FAULTS}::test_a_resource_that_somebody_made_alone_brings_no_agents_and_says_so",
             f"{CONFLICTS}::test_a_resource_that_waits_for_agents_gets_them",
-            "arc/emulator/test_sdk.py::test_resource_without_agents_can_be_onboarded_later",
+            "emulator/test_sdk.py::test_resource_without_agents_can_be_onboarded_later",
         ),
     ),
     28: Mode(
@@ -241,7 +241,7 @@ MODES: Final = {
         (
             f"{HELM}::test_helms_warnings_do_not_hide_why_an_installation_failed",
             f"{HELM}::test_warnings_alone_are_no_failure",
-            "arc/emulator/test_agent_helm.py::test_an_error_is_helms_without_its_warnings",
+            "emulator/test_agent_helm.py::test_an_error_is_helms_without_its_warnings",
         ),
     ),
     30: Mode(
@@ -256,7 +256,7 @@ MODES: Final = {
         "extension: the registry has no such version",
         (
             f"{RESOURCES}::test_a_version_that_the_registry_lacks_is_told_with_the_way_to_do_without",
-            "arc/emulator/test_agents_life.py::test_an_extension_version_that_does_not_exist_fails_as_its_chart_is_missing",
+            "emulator/test_agents_life.py::test_an_extension_version_that_does_not_exist_fails_as_its_chart_is_missing",
         ),
     ),
 }

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from infra.arc.emulator import daemon
+from infra.emulator import daemon
+from infra.plugin.operation import Operation
 from infra.provider.kind import Kind
 from infra.provider.kinds.arc_base import AzureSessions
 from infra.provider.kinds.arc_registration import ArcRegistrationKind
@@ -17,7 +18,6 @@ from infra.provider.kinds.custom_location import CustomLocationKind
 from infra.provider.kinds.data_collection import DataCollectionKind
 from infra.provider.kinds.extension import ExtensionKind
 from infra.provider.kinds.flux_configuration import FluxConfigurationKind
-from infra.provider.operation import Operation
 from infra.resources.azure_access import AzureAccess
 from tests.provider.conftest import MemoryLog
 

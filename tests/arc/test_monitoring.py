@@ -14,9 +14,9 @@ from infra.arc.azure import Azure
 from infra.arc.bodies import cluster_body, is_within
 from infra.arc.errors import ArcError
 from infra.arc.keys import make_key_pair
+from infra.plugin.operation import Operation
 from infra.provider.kinds.arc_base import AzureSessions
 from infra.provider.kinds.data_collection import DataCollectionKind
-from infra.provider.operation import Operation
 from infra.resources.azure_access import AzureAccess
 from infra.resources.data_collection import (
     ASSOCIATION_NAMES,
@@ -45,7 +45,7 @@ def azure(emulated_lab: Lab) -> Iterator[Azure]:
         found.ensure_resource_group("eastus", {})
         for name in ("a", "b"):
             found.put_cluster(
-                name, cluster_body(lab.wanted(name=name, location="westeurope"), KEY), **lab.bounds()
+                name, cluster_body(lab.wanted(name=name, location="westeurope"), KEY), work=lab.work()
             )
         yield found
 
@@ -61,9 +61,9 @@ def kind(azure: Azure, lab: Lab) -> Iterator[DataCollectionKind]:
     for cluster in ("a", "b"):
         for name in ASSOCIATION_NAMES.values():
             association = f"{azure.scope.cluster_id(cluster)}/providers/{monitoring.ASSOCIATIONS}/{name}"
-            azure.delete_resource(association, V, **lab.bounds())
+            azure.delete_resource(association, V, work=lab.work())
     for one in azure.list_resources(f"{azure.scope.group_id}/providers/Microsoft.Insights/dataCollectionRules", V):
-        azure.delete_resource(one["id"], V, **lab.bounds())
+        azure.delete_resource(one["id"], V, work=lab.work())
 
 
 def operation(log: MemoryLog | None = None) -> Operation:
@@ -150,22 +150,22 @@ def test_what_is_there_already_is_taken_over_with_its_tags(
 
 def test_what_somebody_removes_is_drift_and_repaired(lab: Lab, azure: Azure, kind: DataCollectionKind) -> None:
     made = kind.create(operation(), inputs(lab, "logs"))
-    azure.delete_resource(made.id, V, **lab.bounds())
+    azure.delete_resource(made.id, V, work=lab.work())
     seen = read(kind, made.state)
     assert seen is not None
     assert seen.complete is False
     repaired = kind.update(operation(), made.id, seen, inputs(lab, "logs"))
     assert repaired == made.state
     assert azure.get_resource(made.id, V) is not None
-    azure.delete_resource(made.id, V, **lab.bounds())
-    azure.delete_resource(made.state.rule_id, V, **lab.bounds())
+    azure.delete_resource(made.id, V, work=lab.work())
+    azure.delete_resource(made.state.rule_id, V, work=lab.work())
     assert read(kind, made.state) is None
 
 
 def test_a_rule_that_holds_for_another_cluster_stays(lab: Lab, azure: Azure, kind: DataCollectionKind) -> None:
     made = kind.create(operation(), inputs(lab, "logs"))
     other = f"{lab.scope.cluster_id('b')}/providers/{monitoring.ASSOCIATIONS}/ContainerInsightsExtension"
-    azure.put_resource(other, V, {"properties": {"dataCollectionRuleId": made.state.rule_id}}, **lab.bounds())
+    azure.put_resource(other, V, {"properties": {"dataCollectionRuleId": made.state.rule_id}}, work=lab.work())
     log = MemoryLog()
     kind.delete(operation(log), made.id, made.state)
     assert azure.get_resource(made.id, V) is None

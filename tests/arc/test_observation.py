@@ -59,7 +59,7 @@ def test_an_answer_with_little_in_it_is_read() -> None:
         (body("Offline", 31), "no contact for 31 days"),
         (body("Offline", 40, 43), "agents renew it from day 46"),
         (body("Connected", 0, 25), "hasn't worked"),
-        (body("Offline", 89, 1), "in 1 days"),
+        (body("Offline", 89, 1), "in 1 day,"),
         (body("Offline", 89, -1), "ran out"),
         (body(provisioningState="Failed"), "provisioningState Failed"),
         (body(arcAgentProfile={"agentErrors": [{"component": "guard", "message": "no"}]}), "guard: no"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ from infra.arc.errors import ArcError, AzureUnreachable, Conflict, NotInTime, Un
 from infra.arc.keys import make_key_pair
 from infra.arc.model import Features
 from infra.arc.onboarding import connect, disconnect, observe, update
-from infra.arc.patience import Bounds, Patience
 from infra.errors import Interrupted
-from infra.kubernetes.api import ClusterApi, ClusterError
+from infra.kubernetes.api import ApiError, ClusterApi
+from infra.model.work import Work
 from tests.arc.living import Lab, agents_live
 from tests.waiting import eventually
 
@@ -41,11 +42,11 @@ def apart(lab: Lab, azure: Azure) -> Iterator[None]:
     yield
     lab.admin("DELETE", "faults")
     lab.said.clear()
-    disconnect(azure, lab.scope, "a", lab.cluster.kubeconfig, force=True, **lab.bounds())
+    disconnect(azure, lab.scope, "a", lab.cluster.kubeconfig, force=True, work=lab.work())
 
 
-def stopping_at(lab: Lab, text: str) -> Bounds:
-    """Return bounds that are cancelled when some progress is told."""
+def stopping_at(lab: Lab, text: str) -> Work:
+    """Return work that is cancelled when some progress is told."""
     cancelled = threading.Event()
 
     def status(said: str) -> None:
@@ -53,7 +54,7 @@ def stopping_at(lab: Lab, text: str) -> Bounds:
         if text in said:
             cancelled.set()
 
-    return {**lab.bounds(), "cancelled": cancelled, "status": status}
+    return replace(lab.work(), cancelled=cancelled, status=status)
 
 
 def test_a_run_that_is_stopped_anywhere_goes_on_with_its_key(lab: Lab, azure: Azure, tmp_path: Path) -> None:
@@ -61,12 +62,12 @@ def test_a_run_that_is_stopped_anywhere_goes_on_with_its_key(lab: Lab, azure: Az
     lab.fault(kind="slowOperation", seconds=1, count=1)
     for text in ("making connected cluster", "asking https://", "pulling oci://", "installing", "waiting for the"):
         with pytest.raises(Interrupted):
-            connect(azure, lab.wanted(), **stopping_at(lab, text))
+            connect(azure, lab.wanted(), work=stopping_at(lab, text))
         pair = Agents(lab.cluster.kubeconfig).key_pair()
         assert pair is not None
         keys.append(pair.public)
     with agents_live(lab, tmp_path):
-        found = connect(azure, lab.wanted(), **lab.bounds())
+        found = connect(azure, lab.wanted(), work=lab.work())
     assert found.connectivity_status == "Connected"
     assert {*keys, found.public_key} == {found.public_key}
 
@@ -75,16 +76,16 @@ def test_a_gateway_is_linked_before_it_is_switched_on_and_can_be_taken_away(lab:
     azure.ensure_resource_group("eastus", {})
     gateway = f"{azure.scope.group_id}/providers/Microsoft.HybridCompute/gateways/g"
     with pytest.raises(Unready, match="there is no Arc gateway"):
-        connect(azure, lab.wanted(features=Features(gateway_id=gateway)), **lab.bounds())
+        connect(azure, lab.wanted(features=Features(gateway_id=gateway)), work=lab.work())
     body = {"location": "eastus", "properties": {"gatewayType": "Public", "allowedFeatures": ["*"]}}
-    azure.put_resource(gateway, GATEWAY_VERSION, body, **lab.bounds())
+    azure.put_resource(gateway, GATEWAY_VERSION, body, work=lab.work())
     with_it, without = lab.wanted(features=Features(gateway_id=gateway)), lab.wanted()
     with pytest.raises(Interrupted):
-        connect(azure, with_it, **stopping_at(lab, "asking https://"))
+        connect(azure, with_it, work=stopping_at(lab, "asking https://"))
     settings = f"{azure.scope.cluster_id('a')}/providers/Microsoft.HybridCompute/settings/Default"
     assert _gateway(azure, settings) == (True, gateway)
     with pytest.raises(Interrupted):
-        update(azure, with_it, without, **stopping_at(lab, "asking https://"))
+        update(azure, with_it, without, work=stopping_at(lab, "asking https://"))
     assert _gateway(azure, settings) == (False, None)
 
 
@@ -97,11 +98,11 @@ def _gateway(azure: Azure, settings: str) -> tuple[bool, str | None]:
 
 def test_helm_that_was_killed_is_no_obstacle(lab: Lab, azure: Azure, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Interrupted):
-        connect(azure, lab.wanted(), **stopping_at(lab, "waiting for the"))
+        connect(azure, lab.wanted(), work=stopping_at(lab, "waiting for the"))
     _pretend_pending(lab)
     monkeypatch.setattr("infra.arc.agents._PENDING_SECONDS", 1.0)
     with pytest.raises(Interrupted):
-        connect(azure, lab.wanted(), **stopping_at(lab, "waiting for the"))
+        connect(azure, lab.wanted(), work=stopping_at(lab, "waiting for the"))
     assert '"status":"deployed"' in lab.cluster.helm(
         "list", "--namespace", "azure-arc-release", "--output", "json"
     )
@@ -129,7 +130,7 @@ def test_agents_that_do_not_come_are_told_with_what_is_missing(
 ) -> None:
     monkeypatch.setattr(installation, "_AGENTS_SECONDS", 2.0)
     with pytest.raises(NotInTime, match=r"deployment azure-arc/.*0 of 1 available") as caught:
-        connect(azure, lab.wanted(), **lab.bounds())
+        connect(azure, lab.wanted(), work=lab.work())
     assert "kubectl get pods --namespace azure-arc" in str(caught.value)
     seen = observe(azure, lab.scope, "a", ClusterApi(lab.cluster.kubeconfig))
     assert seen is not None
@@ -161,12 +162,12 @@ def test_agents_that_do_not_come_are_told_with_the_cause_that_the_cluster_shows(
 ) -> None:
     monkeypatch.setattr(installation, "_AGENTS_SECONDS", 1.0)
     with pytest.raises(NotInTime, match="0 of 1 available"):
-        connect(azure, lab.wanted(), **lab.bounds())
+        connect(azure, lab.wanted(), work=lab.work())
     pod, *_ = lab.cluster.get("/api/v1/namespaces/azure-arc/pods")["items"]
 
     def told() -> NotInTime:
         with pytest.raises(NotInTime, match="the agents of a don't get ready") as caught:
-            connect(azure, lab.wanted(), **lab.bounds())
+            connect(azure, lab.wanted(), work=lab.work())
         return caught.value
 
     # Each is nearer to the cause than the one before it, which it therefore hides.
@@ -198,7 +199,7 @@ def test_agents_that_do_not_come_are_told_with_the_cause_that_the_cluster_shows(
 def test_a_resource_that_somebody_made_alone_brings_no_agents_and_says_so(lab: Lab, azure: Azure) -> None:
     """As Terraform's resource does (facts §9, 27)."""
     azure.ensure_resource_group("eastus", {})
-    azure.put_cluster("a", cluster_body(lab.wanted(), make_key_pair().public), **lab.bounds())
+    azure.put_cluster("a", cluster_body(lab.wanted(), make_key_pair().public), work=lab.work())
     seen = observe(azure, lab.scope, "a", ClusterApi(lab.cluster.kubeconfig))
     assert seen is not None
     assert (seen.connectivity_status, seen.agents_ready) == ("Connecting", False)
@@ -209,14 +210,14 @@ def test_a_resource_that_somebody_made_alone_brings_no_agents_and_says_so(lab: L
 def test_agents_of_another_cluster_are_not_changed(lab: Lab, azure: Azure) -> None:
     """A kubeconfig of the wrong cluster is easily given (facts §9, 12)."""
     with pytest.raises(Interrupted):
-        connect(azure, lab.wanted(), **stopping_at(lab, "waiting for the"))
+        connect(azure, lab.wanted(), work=stopping_at(lab, "waiting for the"))
     other = lab.wanted(name="b")
-    azure.put_cluster("b", cluster_body(other, make_key_pair().public), **lab.bounds())
+    azure.put_cluster("b", cluster_body(other, make_key_pair().public), work=lab.work())
     with pytest.raises(Conflict, match="agents speak as lab-rg/a") as caught:
-        update(azure, other, other, **lab.bounds())
+        update(azure, other, other, work=lab.work())
     assert caught.value.rule == "connected-elsewhere"
     assert "check whose kubeconfig that is" in caught.value.remedy
-    azure.delete_cluster("b", **lab.bounds())
+    azure.delete_cluster("b", work=lab.work())
 
 
 def test_agents_whom_azure_does_not_hear_are_told(
@@ -225,20 +226,20 @@ def test_agents_whom_azure_does_not_hear_are_told(
     monkeypatch.setattr(installation, "_CONNECTED_SECONDS", 3.0)
     lab.fault(kind="dropHeartbeats")
     with agents_live(lab, tmp_path), pytest.raises(NotInTime, match="Azure says Connecting"):
-        connect(azure, lab.wanted(), **lab.bounds())
+        connect(azure, lab.wanted(), work=lab.work())
 
 
 def test_a_chart_that_cannot_be_pulled_is_told(lab: Lab, azure: Azure, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("infra.arc.agents._BETWEEN_PULLS", 0.1)
     wanted = lab.wanted(auto_upgrade=False, agent_version="1.99.0")
     with pytest.raises(ArcError, match=r"azure-arc-k8sagents 1\.99\.0 can't be pulled") as caught:
-        connect(azure, wanted, **lab.bounds())
+        connect(azure, wanted, work=lab.work())
     assert caught.value.rule == "agents-chart-pull"
     assert "no such version: leave agentVersion out" in caught.value.remedy
     host = lab.environment.resource_manager.removeprefix("https://")
     chart = parse_chart(f"{host}/azurearck8s/batch1/stable/azure-arc-k8sagents:1.36.1")
     with pytest.raises(ArcError, match="x509") as caught:  # a certificate that nobody vouches for, as a proxy's
-        Agents(lab.cluster.kubeconfig).install(chart, {}, ca_file=None, hidden=[], patience=Patience())
+        Agents(lab.cluster.kubeconfig).install(chart, {}, ca_file=None, hidden=[], work=Work())
     assert "inspects TLS, name its CA" in caught.value.remedy
 
 
@@ -249,8 +250,8 @@ def test_a_chart_that_the_user_names_is_taken_without_asking_the_data_plane(
     monkeypatch.setenv("HELMREGISTRY", f"{host}/azurearck8s/batch1/stable/azure-arc-k8sagents:1.35.3")
     lab.fault(kind="status", path="/dp/azure-arc-k8sagents", statusCode=403, code="Forbidden")
     with pytest.raises(Interrupted):
-        connect(azure, lab.wanted(), **stopping_at(lab, "waiting for the"))
-    release = Agents(lab.cluster.kubeconfig).release(Patience())
+        connect(azure, lab.wanted(), work=stopping_at(lab, "waiting for the"))
+    release = Agents(lab.cluster.kubeconfig).release(Work())
     assert release is not None
     assert release.chart == "azure-arc-k8sagents-1.35.3"
     identity = Agents(lab.cluster.kubeconfig).identity()
@@ -260,25 +261,25 @@ def test_a_chart_that_the_user_names_is_taken_without_asking_the_data_plane(
 
 def test_a_half_removed_installation_is_refused_with_the_command(lab: Lab, azure: Azure) -> None:
     with pytest.raises(Interrupted):
-        connect(azure, lab.wanted(), **stopping_at(lab, "waiting for the"))
+        connect(azure, lab.wanted(), work=stopping_at(lab, "waiting for the"))
     lab.cluster.kubectl("-n", "azure-arc", "delete", "configmap", "azure-clusterconfig")
     lab.cluster.kubectl("-n", "azure-arc", "delete", "secret", "azure-arc-connect-privatekey")
     with pytest.raises(Conflict, match="helm uninstall azure-arc") as caught:
-        connect(azure, lab.wanted(), **lab.bounds())
+        connect(azure, lab.wanted(), work=lab.work())
     assert caught.value.rule == "agents-half-removed"
     with pytest.raises(Conflict, match="use force"):
-        disconnect(azure, lab.scope, "a", lab.cluster.kubeconfig, **lab.bounds())
+        disconnect(azure, lab.scope, "a", lab.cluster.kubeconfig, work=lab.work())
 
 
 def test_a_resource_of_another_cluster_is_not_taken_over(lab: Lab, azure: Azure) -> None:
     with pytest.raises(Interrupted):
-        connect(azure, lab.wanted(), **stopping_at(lab, "waiting for the"))
-    assert Agents(lab.cluster.kubeconfig).release(Patience()) is not None
+        connect(azure, lab.wanted(), work=stopping_at(lab, "waiting for the"))
+    assert Agents(lab.cluster.kubeconfig).release(Work()) is not None
     lab.cluster.helm("uninstall", "azure-arc", "--namespace", "azure-arc-release", "--no-hooks")
     lab.cluster.kubectl("delete", "namespace", "azure-arc", "--ignore-not-found")
-    assert Agents(lab.cluster.kubeconfig).release(Patience()) is None
+    assert Agents(lab.cluster.kubeconfig).release(Work()) is None
     with pytest.raises(Conflict, match="belongs to another cluster") as caught:
-        connect(azure, lab.wanted(), **lab.bounds())
+        connect(azure, lab.wanted(), work=lab.work())
     assert caught.value.rule == "resource-exists"
 
 
@@ -289,7 +290,7 @@ def test_a_mangled_key_is_told_before_agents_crash_on_it(lab: Lab, azure: Azure)
         r"--from-literal=privateKey=-----BEGIN RSA PRIVATE KEY-----\ncanary\n-----END RSA PRIVATE KEY-----",
     )
     with pytest.raises(ArcError, match="mangled") as caught:
-        connect(azure, lab.wanted(), **lab.bounds())
+        connect(azure, lab.wanted(), work=lab.work())
     assert "canary" not in str(caught.value)
 
 
@@ -327,7 +328,7 @@ def test_a_namespace_that_arcs_own_objects_hold_is_let_go(lab: Lab, azure: Azure
     held = {"name": "flux", "namespace": "azure-arc", "finalizers": ["agents.example/uninstall"]}
     _held_namespace(lab, {"apiVersion": "clusterconfig.azure.com/v1", "kind": "ExtensionConfig", "metadata": held})
     with pytest.raises(Interrupted):
-        connect(azure, lab.wanted(), **stopping_at(lab, "waiting for the agents"))
+        connect(azure, lab.wanted(), work=stopping_at(lab, "waiting for the agents"))
     assert any("removing extensionconfigs" in one for one in lab.said)
     assert lab.cluster.get("/api/v1/namespaces/azure-arc")["status"]["phase"] == "Active"
 
@@ -339,7 +340,7 @@ def test_a_namespace_that_somebody_elses_object_holds_is_told(
     held = {"name": "held", "namespace": "azure-arc", "finalizers": ["somebody.example/else"]}
     _held_namespace(lab, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": held})
     with pytest.raises(Conflict, match=r"somebody\.example/else") as caught:
-        connect(azure, lab.wanted(), **lab.bounds())
+        connect(azure, lab.wanted(), work=lab.work())
     assert caught.value.rule == "namespace-terminating"
     patch = json.dumps({"metadata": {"finalizers": None}})
     lab.cluster.kubectl("-n", "azure-arc", "patch", "configmap", "held", "--type=merge", "-p", patch)
@@ -349,9 +350,9 @@ def test_a_cluster_that_is_gone_leaves_nothing_in_azure_and_says_what_may_be_lef
     lab: Lab, azure: Azure
 ) -> None:
     with pytest.raises(Interrupted):
-        connect(azure, lab.wanted(), **stopping_at(lab, "waiting for the"))
+        connect(azure, lab.wanted(), work=stopping_at(lab, "waiting for the"))
     gone = json.dumps(lab.cluster.config(port=1))
-    (left,) = disconnect(azure, lab.scope, "a", gone, **lab.bounds())
+    (left,) = disconnect(azure, lab.scope, "a", gone, work=lab.work())
     assert "the cluster doesn't answer or let us in" in left
     assert "helm uninstall azure-arc" in left
     assert azure.get_cluster("a") is None
@@ -359,13 +360,13 @@ def test_a_cluster_that_is_gone_leaves_nothing_in_azure_and_says_what_may_be_lef
 
 def test_a_cluster_that_lets_us_in_no_more_is_only_given_up_by_force(lab: Lab, azure: Azure) -> None:
     with pytest.raises(Interrupted):
-        connect(azure, lab.wanted(), **stopping_at(lab, "waiting for the"))
+        connect(azure, lab.wanted(), work=stopping_at(lab, "waiting for the"))
     config = lab.cluster.config()
     config["users"] = [{"name": "admin", "user": {"token": "canary-token"}}]
-    with pytest.raises(ClusterError, match="Unauthorized"):
-        disconnect(azure, lab.scope, "a", json.dumps(config), **lab.bounds())
+    with pytest.raises(ApiError, match="Unauthorized"):
+        disconnect(azure, lab.scope, "a", json.dumps(config), work=lab.work())
     assert azure.get_cluster("a") is not None
-    (left,) = disconnect(azure, lab.scope, "a", json.dumps(config), force=True, **lab.bounds())
+    (left,) = disconnect(azure, lab.scope, "a", json.dumps(config), force=True, work=lab.work())
     assert "Unauthorized" in left
     assert "canary" not in left
     assert azure.get_cluster("a") is None
@@ -373,23 +374,23 @@ def test_a_cluster_that_lets_us_in_no_more_is_only_given_up_by_force(lab: Lab, a
 
 def test_a_cluster_that_was_removed_on_purpose_is_no_loss(lab: Lab, azure: Azure) -> None:
     with pytest.raises(Interrupted):
-        connect(azure, lab.wanted(), **stopping_at(lab, "waiting for the"))
-    assert disconnect(azure, lab.scope, "a", None, **lab.bounds()) == ()
+        connect(azure, lab.wanted(), work=stopping_at(lab, "waiting for the"))
+    assert disconnect(azure, lab.scope, "a", None, work=lab.work()) == ()
     assert azure.get_cluster("a") is None
 
 
 def test_an_azure_that_does_not_answer_keeps_the_cluster_connected_unless_forced(lab: Lab, azure: Azure) -> None:
     with pytest.raises(Interrupted):
-        connect(azure, lab.wanted(), **stopping_at(lab, "waiting for the"))
+        connect(azure, lab.wanted(), work=stopping_at(lab, "waiting for the"))
     silent = lab.environment.model_copy(update={"resource_manager": "https://127.0.0.1:1"})
     with Azure(silent, lab.scope, credential_for(lab.environment)) as away:
         with pytest.raises(AzureUnreachable, match="with force the agents are removed now") as caught:
-            disconnect(away, lab.scope, "a", lab.cluster.kubeconfig, **lab.bounds())
+            disconnect(away, lab.scope, "a", lab.cluster.kubeconfig, work=lab.work())
         assert "lab-rg/a" in str(caught.value)
         lab.cluster.get("/api/v1/namespaces/azure-arc")
         with pytest.raises(AzureUnreachable, match="the cluster doesn't answer either"):
-            disconnect(away, lab.scope, "a", json.dumps(lab.cluster.config(port=1)), force=True, **lab.bounds())
-        (left,) = disconnect(away, lab.scope, "a", lab.cluster.kubeconfig, force=True, **lab.bounds())
+            disconnect(away, lab.scope, "a", json.dumps(lab.cluster.config(port=1)), force=True, work=lab.work())
+        (left,) = disconnect(away, lab.scope, "a", lab.cluster.kubeconfig, force=True, work=lab.work())
     assert "lab-rg/a in subscription" in left
     assert "az connectedk8s delete --name a --resource-group lab-rg --force" in left
     assert lab.cluster.kubectl("get", "namespace", "azure-arc", "--ignore-not-found") == ""

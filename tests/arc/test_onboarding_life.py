@@ -17,11 +17,11 @@ from infra.arc.errors import Conflict
 from infra.arc.keys import read_key_pair
 from infra.arc.model import AzureRbac, Connected, Features, Proxy
 from infra.arc.onboarding import connect, disconnect, observe, update
-from infra.arc.patience import Patience
 from infra.kubernetes.api import ClusterApi
-from tests.arc.emulator.local_agents import LocalAgents
+from infra.model.work import Work
 from tests.arc.living import Lab, agents_live
-from tests.offline.kubelet import pods_get_ready
+from tests.emulator.local_agents import LocalAgents
+from tests.kubernetes_plugin.kubelet import pods_get_ready
 
 pytestmark = [pytest.mark.engine, pytest.mark.chain]
 
@@ -60,7 +60,7 @@ def commands() -> Iterator[list[str]]:
 def connected(lab: Lab, azure: Azure, agents: LocalAgents, commands: list[str]) -> Connected:
     """Connect once; what follows goes on from it, in this order."""
     wanted = lab.wanted(tags={"team": "lab"}, features=Features(proxy=PROXY))
-    return connect(azure, wanted, **lab.bounds())
+    return connect(azure, wanted, work=lab.work())
 
 
 def private_key(lab: Lab) -> str:
@@ -127,7 +127,7 @@ def test_no_secret_is_where_it_can_be_read(
 def test_connecting_again_changes_nothing(lab: Lab, azure: Azure, connected: Connected) -> None:
     before, body = revision(lab), azure.get_cluster("a")
     wanted = lab.wanted(tags={"team": "lab"}, features=Features(proxy=PROXY))
-    again = connect(azure, wanted, **lab.bounds())
+    again = connect(azure, wanted, work=lab.work())
     assert again.public_key == connected.public_key
     assert revision(lab) == before
     after = azure.get_cluster("a")
@@ -138,18 +138,18 @@ def test_connecting_again_changes_nothing(lab: Lab, azure: Azure, connected: Con
 
 def test_another_name_for_a_connected_cluster_is_refused(lab: Lab, azure: Azure, connected: Connected) -> None:
     with pytest.raises(Conflict, match="connected already, as lab-rg/a") as caught:
-        connect(azure, lab.wanted(name="b"), **lab.bounds())
+        connect(azure, lab.wanted(name="b"), work=lab.work())
     assert caught.value.rule == "connected-elsewhere"
     assert azure.get_cluster("b") is None
     with pytest.raises(Conflict, match="nothing was removed"):
-        disconnect(azure, lab.scope, "b", lab.cluster.kubeconfig, force=True, **lab.bounds())
+        disconnect(azure, lab.scope, "b", lab.cluster.kubeconfig, force=True, work=lab.work())
 
 
 def test_tags_and_benefit_are_changed_in_azure_alone(lab: Lab, azure: Azure, connected: Connected) -> None:
     old = lab.wanted(tags={"team": "lab"}, features=Features(proxy=PROXY))
     new = dataclasses.replace(old, tags={"stage": "x"}, azure_hybrid_benefit="True")
     before = revision(lab)
-    found = update(azure, old, new, **lab.bounds())
+    found = update(azure, old, new, work=lab.work())
     assert found.tags == {"stage": "x"}
     assert (found.body["properties"])["azureHybridBenefit"] == "True"  # type: ignore[index]
     assert revision(lab) == before
@@ -161,7 +161,7 @@ def test_features_are_changed_by_helm_alone_and_can_be_taken_back(
 ) -> None:
     old = lab.wanted(tags={"stage": "x"}, azure_hybrid_benefit="True", features=Features(proxy=PROXY))
     new = dataclasses.replace(old, features=Features(azure_rbac=AzureRbac(True, ("a", "b"))))
-    found = update(azure, old, new, **lab.bounds())
+    found = update(azure, old, new, work=lab.work())
     assert found.public_key == connected.public_key
     values = json.loads(
         lab.cluster.helm("get", "values", "azure-arc", "--namespace", "azure-arc-release", "-o", "json")
@@ -176,12 +176,12 @@ def test_a_pinned_version_is_installed_and_what_auto_upgrade_does_is_no_drift(
     lab: Lab, azure: Azure, connected: Connected
 ) -> None:
     pinned = lab.wanted(auto_upgrade=False, agent_version="1.35.3")
-    assert update(azure, lab.wanted(), pinned, **lab.bounds())
-    release = Agents(lab.cluster.kubeconfig).release(Patience())
+    assert update(azure, lab.wanted(), pinned, work=lab.work())
+    release = Agents(lab.cluster.kubeconfig).release(Work())
     assert release is not None
     assert release.chart == "azure-arc-k8sagents-1.35.3"
-    update(azure, pinned, lab.wanted(auto_upgrade=True), **lab.bounds())
-    release = Agents(lab.cluster.kubeconfig).release(Patience())
+    update(azure, pinned, lab.wanted(auto_upgrade=True), work=lab.work())
+    release = Agents(lab.cluster.kubeconfig).release(Work())
     assert release is not None
     assert release.chart == "azure-arc-k8sagents-1.35.3"  # upgrading is the agents' own business now
     assert private_key(lab)
@@ -190,10 +190,10 @@ def test_a_pinned_version_is_installed_and_what_auto_upgrade_does_is_no_drift(
 def test_agents_whose_resource_was_deleted_in_azure_are_cleaned_away_and_connected_anew(
     lab: Lab, azure: Azure, connected: Connected
 ) -> None:
-    azure.delete_cluster("a", **lab.bounds())
+    azure.delete_cluster("a", work=lab.work())
     api = ClusterApi(lab.cluster.kubeconfig)
     assert observe(azure, lab.scope, "a", api) is None
-    found = connect(azure, lab.wanted(), **lab.bounds())
+    found = connect(azure, lab.wanted(), work=lab.work())
     assert found.connectivity_status == "Connected"
     assert found.public_key != connected.public_key
     assert any("stale" in one for one in lab.said)
@@ -214,7 +214,7 @@ def test_agents_that_azure_no_longer_hears_are_offline_and_come_back(
     assert seen is not None
     assert any("no contact for 31 days" in one for one in seen.warnings)
     lab.admin("DELETE", "faults")
-    assert connect(azure, lab.wanted(), **lab.bounds()).warnings == ()
+    assert connect(azure, lab.wanted(), work=lab.work()).warnings == ()
 
 
 def test_an_agent_that_somebody_scaled_to_nothing_is_noticed_and_put_right(
@@ -225,7 +225,7 @@ def test_an_agent_that_somebody_scaled_to_nothing_is_noticed_and_put_right(
     assert seen is not None
     assert seen.agents_ready is False
     assert "agents: deployment azure-arc/metrics-agent is scaled to nothing" in seen.warnings
-    assert connect(azure, lab.wanted(), **lab.bounds()).agents_ready is True
+    assert connect(azure, lab.wanted(), work=lab.work()).agents_ready is True
 
 
 def test_extensions_leave_the_cluster_before_their_agents_do(lab: Lab, azure: Azure, connected: Connected) -> None:
@@ -234,11 +234,11 @@ def test_extensions_leave_the_cluster_before_their_agents_do(lab: Lab, azure: Az
         "properties": {"extensionType": "microsoft.policyinsights", "autoUpgradeMinorVersion": True},
     }
     with pods_get_ready(lab.cluster, "kube-system"):
-        made = azure.put_extension("a", "azurepolicy", body, **lab.bounds())
+        made = azure.put_extension("a", "azurepolicy", body, work=lab.work())
         assert made["properties"]["provisioningState"] == "Succeeded"
-        assert disconnect(azure, lab.scope, "a", lab.cluster.kubeconfig, **lab.bounds()) == ()
+        assert disconnect(azure, lab.scope, "a", lab.cluster.kubeconfig, work=lab.work()) == ()
     assert json.loads(lab.cluster.helm("list", "--all", "--all-namespaces", "--output", "json")) == []
-    assert connect(azure, lab.wanted(), **lab.bounds()).connectivity_status == "Connected"
+    assert connect(azure, lab.wanted(), work=lab.work()).connectivity_status == "Connected"
 
 
 def test_an_expired_identity_is_refused_and_a_reconnect_under_the_same_name_works(
@@ -250,12 +250,13 @@ def test_an_expired_identity_is_refused_and_a_reconnect_under_the_same_name_work
         assert seen is not None
         assert seen.connectivity_status == "Expired"
         with pytest.raises(Conflict, match="90 days"):
-            connect(azure, lab.wanted(), **lab.bounds())
-    assert disconnect(azure, lab.scope, "a", lab.cluster.kubeconfig, **lab.bounds()) == ()
+            connect(azure, lab.wanted(), work=lab.work())
+    assert disconnect(azure, lab.scope, "a", lab.cluster.kubeconfig, work=lab.work()) == ()
     assert azure.get_cluster("a") is None
     for namespace in ("azure-arc", "azure-arc-release"):
         assert lab.cluster.kubectl("get", "namespace", namespace, "--ignore-not-found") == ""
     assert "azure" not in lab.cluster.kubectl("get", "customresourcedefinitions", "--output", "name")
-    assert connect(azure, lab.wanted(), **lab.bounds()).connectivity_status == "Connected"
-    assert disconnect(azure, lab.scope, "a", lab.cluster.kubeconfig, **lab.bounds()) == ()
-    assert disconnect(azure, lab.scope, "a", lab.cluster.kubeconfig, **lab.bounds()) == ()  # nothing there is fine
+    assert connect(azure, lab.wanted(), work=lab.work()).connectivity_status == "Connected"
+    assert disconnect(azure, lab.scope, "a", lab.cluster.kubeconfig, work=lab.work()) == ()
+    # Nothing there is fine.
+    assert disconnect(azure, lab.scope, "a", lab.cluster.kubeconfig, work=lab.work()) == ()

@@ -32,7 +32,7 @@ def azure(emulated_lab: Lab) -> Iterator[Azure]:
 def unregistered(azure: Azure, emulated_lab: Lab) -> Iterator[str]:
     azure._resources.providers.unregister(EXTENDED_LOCATION)
     yield EXTENDED_LOCATION
-    azure.register(EXTENDED_LOCATION, **emulated_lab.bounds())
+    azure.register(EXTENDED_LOCATION, work=emulated_lab.work())
 
 
 def rules(azure: Azure, wanted: Onboarding) -> dict[str, str]:
@@ -128,7 +128,7 @@ def test_every_fault_is_told_at_once(azure: Azure, emulated_lab: Lab) -> None:
 def test_a_private_link_scope_elsewhere_is_told(azure: Azure, emulated_lab: Lab) -> None:
     azure.ensure_resource_group("eastus", {})
     link = f"{azure.scope.group_id}/providers/{HYBRID_COMPUTE}/privateLinkScopes/west"
-    azure.put_resource(link, "2024-07-10", {"location": "westus"}, **emulated_lab.bounds())
+    azure.put_resource(link, "2024-07-10", {"location": "westus"}, work=emulated_lab.work())
     found = rules(azure, emulated_lab.wanted(features=Features(private_link_scope_id=link)))
     assert "westus" in found["private-link-location"]
 
@@ -185,7 +185,7 @@ def test_nothing_is_made_where_something_is_missing(lab: Lab) -> None:
         Azure(environment, lab.scope, credential) as azure,
         pytest.raises(Unready, match="nothing was made") as caught,
     ):
-        connect(azure, wanted, **lab.bounds())
+        connect(azure, wanted, work=lab.work())
     assert any("AADSTS7000215" in one for one in caught.value.problems)
     assert CANARY not in str(caught.value)
     assert lab.cluster.kubectl("get", "namespace", "azure-arc", "--ignore-not-found") == ""

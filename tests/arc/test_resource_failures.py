@@ -16,16 +16,16 @@ from infra.arc.azure import Azure
 from infra.arc.bodies import cluster_body
 from infra.arc.errors import ArmError
 from infra.arc.keys import make_key_pair
+from infra.plugin.operation import Operation
 from infra.provider.kind import InitFailed
 from infra.provider.kinds.arc_base import AzureSessions
 from infra.provider.kinds.custom_location import CustomLocationKind
 from infra.provider.kinds.extension import ExtensionKind
-from infra.provider.operation import Operation
 from infra.resources.azure_access import AzureAccess
 from infra.resources.custom_location import CustomLocationInputs
 from infra.resources.extension import ExtensionInputs, ExtensionState
-from tests.arc.emulator.azure_sdk import Agents
 from tests.arc.living import GROUP, Lab
+from tests.emulator.azure_sdk import Agents
 from tests.provider.conftest import MemoryLog
 from tests.waiting import eventually
 
@@ -111,11 +111,11 @@ def azure(emulated_lab: Lab) -> Iterator[Azure]:
 
 @pytest.fixture
 def cluster(azure: Azure, emulated_lab: Lab) -> Iterator[Cluster]:
-    made = azure.put_cluster("a", cluster_body(emulated_lab.wanted(), KEY), **emulated_lab.bounds())
+    made = azure.put_cluster("a", cluster_body(emulated_lab.wanted(), KEY), work=emulated_lab.work())
     Agents(emulated_lab.folder).beat(str(made["id"]))
     yield Cluster(emulated_lab, str(made["id"]))
     emulated_lab.admin("DELETE", "faults")
-    azure.delete_cluster("a", **emulated_lab.bounds())
+    azure.delete_cluster("a", work=emulated_lab.work())
 
 
 def test_an_extension_whose_pods_do_not_run_is_told_with_where_to_look(azure: Azure, cluster: Cluster) -> None:
@@ -150,7 +150,7 @@ def test_a_custom_location_is_refused_as_long_as_its_extension_failed(cluster: C
         cluster.offer("app")
     assert caught.value.code == "ClusterExtensionNotReady"
     assert "InstallState 'Failed'" in caught.value.said
-    assert "mend that extension first" in caught.value.remedy
+    assert "fix that extension first" in caught.value.remedy
     assert "Succeeded" in caught.value.remedy
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from infra.doctor.facts import FileSystem, Preparation, Unknown
+from infra.doctor.facts import Preparation, Unknown
 from infra.doctor.wanted import WantedMachine
-from tests.doctor.planting import EVERYTHING, NO_KVM, Fault, both, fact, facts, host, instance, refused
+from infra.hosts.facts.storage import FileSystem
+from tests.doctor.planting import EVERYTHING, NO_KVM, Fault, both, fact, facts, host, instance, refused, runs
 from tests.doctor.samples import GIB, known, subject
 
 FAULTS = [
@@ -64,29 +65,27 @@ FAULTS = [
         "forbids",
         fact("access", forwarding="sshd there forbids it"),
     ),
-    Fault(
-        "old Debian", "distribution", "failed", "Debian 11", fact("system", version="11", pretty_name="Debian 11")
-    ),
+    Fault("old Debian", "distribution", "failed", "Debian 11", runs("debian", "Debian 11", version="11")),
     Fault(
         "old Ubuntu",
         "distribution",
         "failed",
         "20.04",
-        fact("system", distribution="ubuntu", version="20.04", pretty_name="Ubuntu 20.04"),
+        runs("ubuntu", "Ubuntu 20.04", version="20.04"),
     ),
     Fault(
         "other distribution",
         "distribution",
         "failed",
         "Fedora",
-        fact("system", distribution="fedora", version="42", pretty_name="Fedora 42"),
+        runs("fedora", "Fedora 42", version="42"),
     ),
     Fault(
         "Debian testing",
         "distribution",
         "warning",
         "no version",
-        fact("system", version=None, pretty_name="Debian trixie/sid"),
+        runs("debian", "Debian trixie/sid"),
     ),
     Fault("other architecture", "architecture", "failed", "aarch64", fact("processor", architecture="aarch64")),
     Fault(
@@ -94,7 +93,7 @@ FAULTS = [
         "distribution",
         "warning",
         "Proxmox",
-        fact("system", distribution="pve", alike=frozenset({"debian"}), pretty_name="Proxmox"),
+        runs("pve", "Proxmox", version="12", alike=frozenset({"debian"})),
     ),
     Fault(
         "package missing that up brings",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import IPv4Address
 
-from infra.doctor.facts import DnsAnswer, EndpointAnswer, FileSystem, LibvirtObject, PeerAnswer, ServedCertificate
+from infra.doctor.facts import DnsAnswer, EndpointAnswer, LibvirtObject, PeerAnswer, ServedCertificate
+from infra.hosts.facts.storage import FileSystem
 from tests.doctor.planting import (
     FOREIGN,
     UNTAGGED,

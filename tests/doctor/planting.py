@@ -15,6 +15,7 @@ from infra.doctor.facts import (
     LibvirtObject,
     unreached,
 )
+from infra.hosts.facts.system import Distribution
 from tests.doctor.samples import known, route, subject
 
 Plant = Callable[[Subject], Subject]
@@ -38,6 +39,10 @@ def fact(group: str, **changes: Any) -> Plant:
         return replace(one, facts=replace(one.facts, **{group: changed}))
 
     return plant
+
+
+def runs(id: str, name: str, **more: Any) -> Plant:
+    return fact("system", distribution=Distribution(id, name, **more))
 
 
 def facts(**changes: Any) -> Plant:

@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any, TypeVar
 
 from infra.doctor.checks import Result, Subject, judge_host, judge_site
 from infra.doctor.facts import (
     Access,
     BootProbe,
-    Clock,
-    Disk,
     DnsAnswer,
     EndpointAnswer,
-    FileSystem,
-    Firewall,
     HostFacts,
     Hypervisor,
     LibvirtObject,
-    Link,
-    LinkKinds,
-    Network,
     ObjectKind,
     PeerAnswer,
     Preparation,
-    Processor,
-    Route,
     ServedCertificate,
-    Storage,
-    System,
     Unknown,
 )
 from infra.doctor.packages import ALL
@@ -41,6 +30,9 @@ from infra.doctor.wanted import (
     WantedMachine,
     WantedNetwork,
 )
+from infra.hosts.facts.network import Address, Firewall, Link, LinkKinds, Network, Route
+from infra.hosts.facts.storage import Disk, FileSystem, Storage
+from infra.hosts.facts.system import Clock, Distribution, Processor, System
 from infra.kvm.ownership import Mark
 
 GIB = 1 << 30
@@ -61,23 +53,12 @@ def address(number: int) -> IPv4Address:
 
 
 def link(name: str, *addresses: str, **more: Any) -> Link:
-    plain = Link(
-        name=name,
-        kind=None,
-        mtu=1500,
-        is_up=True,
-        has_carrier=True,
-        master=None,
-        parent=None,
-        speed=10_000,
-        is_wireless=False,
-        addresses=tuple(IPv4Interface(one) for one in addresses),
-    )
+    plain = Link(name, speed=10_000, addresses=tuple(Address(one) for one in addresses))
     return replace(plain, **more)
 
 
 def route(destination: str, device: str) -> Route:
-    return Route(IPv4Network(destination), device, None)
+    return Route(IPv4Network(destination), device)
 
 
 def healthy(number: int) -> HostFacts:
@@ -88,10 +69,7 @@ def healthy(number: int) -> HostFacts:
             "x86_64", "GenuineIntel", "Intel(R) Xeon(R) Gold 6338", 64, frozenset({"vmx", "ept", "avx2"}), None
         ),
         system=System(
-            distribution="debian",
-            alike=frozenset(),
-            version="12",
-            pretty_name="Debian GNU/Linux 12 (bookworm)",
+            distribution=Distribution("debian", "Debian GNU/Linux 12 (bookworm)", version="12"),
             kernel="6.1.0-25-amd64",
             manufacturer="Dell Inc.",
             product="AX-760",

@@ -18,7 +18,9 @@ from infra.doctor.checks.base import Verdict
 from infra.doctor.facts import HostFacts, Unknown
 from infra.doctor.gather import Asked
 from infra.doctor.gather.access import reach
-from infra.doctor.gather.commands import Commands, Deadline, Unlearned, learned
+from infra.doctor.gather.commands import Commands, Unlearned, learned
+from infra.hosts.facts import Fact
+from infra.model.work import Work
 from infra.ssh import (
     CommandResult,
     HostKeyChanged,
@@ -36,7 +38,7 @@ Publish = Callable[[HostFacts], None]
 
 
 def local(seconds: float = 20) -> Commands:
-    return Commands(LocalShell(), Deadline(seconds), ())
+    return Commands(LocalShell(), Work().within(seconds), ())
 
 
 # -- commands --------------------------------------------------------------------------------------------
@@ -51,7 +53,8 @@ def test_a_command_that_fails_says_how() -> None:
     with pytest.raises(Unlearned, match="code 3: no luck"):
         local().output(["sh", "-c", "echo no luck >&2; exit 3"])
     assert local().output(["sh", "-c", "echo some; exit 3"], check=False) == "some\n"
-    assert local().output_or("else", ["false"]) == "else"
+    assert local().learn_or("else", Fact(("false",), str)) == "else"
+    assert local().learn_or(0, Fact(("echo", "7"), int)) == 7
 
 
 def test_a_command_that_hangs_is_ended() -> None:
@@ -78,7 +81,7 @@ def test_one_slow_command_loses_no_host() -> None:
 
 
 def test_a_broken_connection_is_a_lost_host() -> None:
-    commands = Commands(FakeShell(SshError("the SSH connection broke")), Deadline(5), ())
+    commands = Commands(FakeShell(SshError("the SSH connection broke")), Work().within(5), ())
     with pytest.raises(Unlearned):
         commands.output(["true"])
     assert commands.lost == "the SSH connection broke"
@@ -89,10 +92,12 @@ def test_no_time_left() -> None:
 
 
 def test_root_is_asked_for_and_refused() -> None:
-    commands = Commands(LocalShell(), Deadline(5), None)
+    commands = Commands(LocalShell(), Work().within(5), None)
     with pytest.raises(Unlearned, match="sudo wants a password"):
         commands.output(["true"], as_root=True)
-    assert Commands(LocalShell(), Deadline(5), ("env", "A=1")).output(["printenv", "A"], as_root=True) == "1\n"
+    assert (
+        Commands(LocalShell(), Work().within(5), ("env", "A=1")).output(["printenv", "A"], as_root=True) == "1\n"
+    )
 
 
 # -- access ----------------------------------------------------------------------------------------------
@@ -155,7 +160,7 @@ class FakeShell:
     ],
 )
 def test_where_the_way_ends(error: Exception, stage: str) -> None:
-    found = reach(FakeShell(error), Deadline(5))
+    found = reach(FakeShell(error), Work().within(5))
     assert (found.stage, found.message) == (stage, str(error))
 
 
@@ -166,11 +171,11 @@ def test_who_we_are_there() -> None:
         "sudo --non-interactive true": (1, ""),
         "printenv SSH_CONNECTION": (0, "192.0.2.1 5000 192.0.2.11 2222\n"),
     }
-    found = reach(FakeShell(answers=answers), Deadline(5))
+    found = reach(FakeShell(answers=answers), Work().within(5))
     assert (found.user, found.is_root, found.can_sudo) == ("ann", False, False)
     assert (found.server_address, found.forwarding) == (IPv4Address("192.0.2.11"), "sshd there forbids it")
     answers["sudo --non-interactive true"] = (0, "")
-    assert reach(FakeShell(answers=answers), Deadline(5)).acts_as_root
+    assert reach(FakeShell(answers=answers), Work().within(5)).acts_as_root
 
 
 # -- time ------------------------------------------------------------------------------------------------
@@ -290,11 +295,11 @@ def test_an_interrupt_waits_until_the_probes_have_tidied_up(monkeypatch: pytest.
     tidied = threading.Event()
 
     def gather(*arguments: object) -> None:
-        cancelled = arguments[-1]
-        assert isinstance(cancelled, threading.Event)
+        work = arguments[-1]
+        assert isinstance(work, Work)
         time.sleep(0.2)
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # as Ctrl-C does
-        assert cancelled.wait(10)
+        assert work.cancelled.wait(10)
         time.sleep(0.2)
         tidied.set()
 

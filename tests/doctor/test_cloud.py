@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from infra.arc.emulator import daemon
 from infra.doctor.cloud import outside_of
 from infra.doctor.gather.outbound import reach_endpoint
 from infra.doctor.wanted import Outside
+from infra.emulator import daemon
 from infra.spec import InstanceSpec
-from tests.addresses.arc_cases import SUBSCRIPTION
 from tests.doctor.test_outside import local
 from tests.instances import cluster, make_spec
+from tests.plan.rules.arc_cases import SUBSCRIPTION
 
 
 def spec_of(*clusters: dict[str, Any], **arc: Any) -> InstanceSpec:
@@ -45,6 +45,7 @@ def test_azures_public_cloud_by_the_regions_of_the_clusters() -> None:
         assert found[0] == "management.azure.com"
         assert "eastus.dp.kubernetesconfiguration.azure.com" in found
         assert found[-2:] == ["packages.microsoft.com", "dl.k8s.io"]
+        assert {"login.windows.net", "graph.microsoft.com", "guestnotificationservice.azure.com"} <= set(found)
     apart = spec_of(cluster("a", arc={"location": "West Europe"}), cluster("b"), cloud="AzureCloud")
     found = names(outside_of(apart))
     assert {one for one in found if ".dp." in one} == {

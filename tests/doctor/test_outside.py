@@ -17,13 +17,13 @@ import dns.message
 import dns.rcode
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from infra.doctor.gather.commands import Commands, Deadline
+from infra import certificates
+from infra.doctor.gather.commands import Commands
 from infra.doctor.gather.names import ask
 from infra.doctor.gather.outbound import reach_endpoint
 from infra.doctor.wanted import Endpoint, ProxySettings
+from infra.model.work import Work
 from infra.ssh import (
     LocalShell,
     SshShell,
@@ -36,7 +36,7 @@ NAME = "endpoint.test"
 
 
 def local() -> Commands:
-    return Commands(LocalShell(), Deadline(20), ())
+    return Commands(LocalShell(), Work().within(20), ())
 
 
 @contextmanager
@@ -72,21 +72,12 @@ def listening(serve: Callable[[socket.socket], None], address: str = "127.0.0.1"
 @pytest.fixture
 def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
     """Return a server's TLS, whose certificate this process trusts."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME), x509.IPAddress(LOOPBACK)]), False)
-        .add_extension(x509.BasicConstraints(True, None), True)
-        .sign(key, hashes.SHA256())
-    )
+    key, name, now = certificates.new_key(), certificates.x509_name(NAME), datetime.datetime.now(datetime.UTC)
+    day = datetime.timedelta(days=1)
+    names, authority = certificates.alternative_names([NAME, str(LOOPBACK)]), x509.BasicConstraints(True, None)
+    made = certificates.issue(name, key.public_key(), name, key, now - day, now + day, names, authority)
     path = tmp_path / "tls.pem"
-    encoding, nothing = serialization.Encoding.PEM, serialization.NoEncryption()
-    private = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, nothing)
-    path.write_bytes(private + certificate.public_bytes(encoding))
+    path.write_text(certificates.key_pem(key) + certificates.certificate_pem(made))
     monkeypatch.setenv("SSL_CERT_FILE", str(path))
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(path)
@@ -211,7 +202,7 @@ def test_through_ssh(context: ssl.SSLContext, tmp_path: Path) -> None:
     shell = SshShell(SshTarget("node1"), server.options)
     try:
         with listening(tls(context)) as port:
-            commands = Commands(shell, Deadline(20), ())
+            commands = Commands(shell, Work().within(20), ())
             assert reach_endpoint(commands, Endpoint("127.0.0.1", port), None).problem is None
         assert reach_endpoint(commands, Endpoint("127.0.0.1", port), None).problem
     finally:

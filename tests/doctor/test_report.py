@@ -12,7 +12,7 @@ from infra.doctor.facts import Access, unreached
 from infra.doctor.report.output import as_json, as_junit
 from infra.doctor.report.table import render_survey
 from infra.doctor.survey import HostReport, Survey
-from tests.doctor.planting import fact, refused
+from tests.doctor.planting import fact, refused, runs
 from tests.doctor.samples import subjects
 
 
@@ -84,7 +84,7 @@ def test_junit_counts_what_it_holds() -> None:
 
 
 def test_junit_holds_whatever_a_host_says() -> None:
-    nasty = fact("system", pretty_name="a\x00b\x1b[31m<&>]]>\ud800", version="1")(subjects()[0])
+    nasty = runs("debian", "a\x00b\x1b[31m<&>]]>\ud800", version="1")(subjects()[0])
     survey = surveyed([nasty])
     root = etree.fromstring(as_junit(survey).encode())
     assert "a�b�[31m<&>]]>�" in (root.findtext("testsuite/testcase/failure") or "")

@@ -12,8 +12,10 @@ from typing import Any
 
 import libvirt
 
+from infra import __version__
 from infra.kvm import image_copy
-from infra.provider import process
+from infra.plugin.engine import GrpcEngineLog
+from infra.plugin.process import serve
 from infra.provider.kinds import all_kinds
 from infra.provider.servicer import Servicer
 
@@ -60,4 +62,4 @@ image_copy._Copy.place = dying(image_copy._Copy.place, lambda _self: "place")  #
 Servicer.Create = dying(  # type: ignore[method-assign]
     Servicer.Create, lambda _self, request, _context: f"Create {request.urn.split('::')[2].rsplit(':', 1)[-1]}"
 )
-process.serve(all_kinds(), sys.argv[1:])
+serve(lambda log: Servicer(__version__, all_kinds(), GrpcEngineLog, log), sys.argv[1:])

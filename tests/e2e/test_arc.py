@@ -13,11 +13,9 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import pytest
@@ -25,10 +23,11 @@ import yaml
 
 from infra.arc.azure import Azure
 from infra.arc.credentials import credential_for
-from infra.arc.emulator.daemon import ensure_running, remove
-from infra.arc.emulator.environment import emulated_environment
 from infra.arc.model import AzureScope
-from infra.arc.patience import Bounds
+from infra.audit.leftovers import leftovers
+from infra.emulator.daemon import ensure_running, remove
+from infra.emulator.environment import emulated_environment
+from infra.model.work import Work
 from tests.arc.agents import DOCUMENTED_AGENTS
 from tests.cluster import (
     DOWN_SECONDS,
@@ -40,7 +39,6 @@ from tests.cluster import (
 )
 from tests.git_server import Repository, served
 from tests.instance import INSTANCE, address, on, projects, virsh
-from tests.leftovers import leftovers
 from tests.project import ROOT, Project
 from tests.waiting import waits_less_than
 
@@ -345,10 +343,10 @@ def azure_of(made: Made) -> Azure:
 def test_a_move_takes_everything_along_and_the_next_preview_is_empty(made: Made, repository: Repository) -> None:
     """What somebody made beside the stack, too; a move that is interrupted goes on where it was."""
     before = resource(made, "ConnectedCluster")["publicKey"]
-    bounds: Bounds = {"deadline": time.monotonic() + 120, "cancelled": Event(), "status": lambda _: None}
+    work = Work().within(120)
     with azure_of(made) as azure:
         foreign = {"properties": {"extensionType": "microsoft.policyinsights"}}
-        azure.put_extension(f"{INSTANCE}-a", "by-hand", foreign, **bounds)
+        azure.put_extension(f"{INSTANCE}-a", "by-hand", foreign, work)
     move = ("arc", "move", "a", "--to", "westeurope", "--stack", INSTANCE)
     assert "atlantis" in made.azlocal(*move[:4], "atlantis", *move[5:], code=2)
     planned = made.azlocal(*move, "--dry-run", code=2)
@@ -418,6 +416,7 @@ def test_a_lost_state_is_written_anew_from_what_stands(made: Made, tmp_path: Pat
     # As if the nodes were of an older bundle: nothing on a worker runs of this one.
     spare = next(one for one in stored_images(made, made.a.worker) if "/kube-apiserver:" in one)
     on(made.project, made.a.worker, *CTR_IMAGES, "remove", "--sync", spare)
+    encryption_keys = identity_of(made)["encryptionKeys"]
     old = Project(tmp_path / "old", INSTANCE, environment=made.project.environment)
     shutil.copytree(made.project.directory, old.directory)
     shutil.rmtree(made.project.directory / "state" / ".pulumi")
@@ -432,7 +431,8 @@ def test_a_lost_state_is_written_anew_from_what_stands(made: Made, tmp_path: Pat
         said.split()
     )
 
-    assert standing(made) == stood, "nothing was made anew"
+    assert standing(made) == stood, "nothing was replaced"
+    assert identity_of(made)["encryptionKeys"] == encryption_keys, "what etcd has encrypted can be read further on"
     assert spare in stored_images(made, made.a.worker)
     assert all(made.a.nodes().values())
     made.project.up("--expect-no-changes").expect()
@@ -444,6 +444,15 @@ def test_a_lost_state_is_written_anew_from_what_stands(made: Made, tmp_path: Pat
     assert "another state made it" in " ".join(late.output.split())
 
 
+def identity_of(made: Made) -> dict[str, Any]:
+    """Return what the state has of the cluster's identity, with what is secret there as JSON."""
+    state = json.loads(made.project.pulumi("stack", "export", "--show-secrets").expect().output)
+    (identity,) = (
+        one["outputs"] for one in state["deployment"]["resources"] if one["type"].endswith(":ClusterIdentity")
+    )
+    return {name: one.get("plaintext") if isinstance(one, dict) else one for name, one in identity.items()}
+
+
 CTR_IMAGES = ("sudo", "ctr", "--namespace", "k8s.io", "images")
 
 
@@ -453,7 +462,7 @@ def stored_images(made: Made, machine: str) -> list[str]:
 
 
 def standing(made: Made) -> dict[str, str]:
-    """Return what would differ if machines, pods, releases' objects or the connection were made anew."""
+    """Return what would differ if machines, pods, releases' objects or the connection were replaced."""
     machines = {name: virsh("domid", name) for name in (made.a.control_plane, made.a.worker)}
     pods = {
         one["metadata"]["name"]: one["metadata"]["uid"] for one in made.a.get("pods", "--all-namespaces")["items"]

@@ -14,6 +14,7 @@ import re
 import signal
 import stat
 import time
+from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,10 +24,11 @@ from typing import Any
 
 import pytest
 
-from infra.addresses import plan_addresses, read_lock
-from infra.host_networks import bridge_name
+from infra.audit.leftovers import leftovers
 from infra.image.bundle.components import CONTAINERD_VERSION, RUNC_VERSION
 from infra.image.bundle.store import find_bundle
+from infra.plan.addresses import ADDRESS_LOCK, plan_addresses
+from infra.plan.host_networks import bridge_name
 from infra.provider.kinds.cluster_base import logged_in
 from infra.provider.kinds.node_images import bring
 from infra.resources.control_plane import Member
@@ -51,7 +53,6 @@ from tests.cluster import (
     web_service,
 )
 from tests.instance import INSTANCE, address, on, power_off, projects, virsh
-from tests.leftovers import leftovers
 from tests.project import ROOT, Project, Run
 from tests.provider.test_kinds import operation
 from tests.waiting import waits_less_than
@@ -68,6 +69,8 @@ WRONG_IMAGE = {"metallb": {"values": {"controller": {"image": {"tag": "nope"}}}}
 TWO_WORKERS: dict[str, Any] = {"agentPools": [{"name": "pool1", "count": 2, "vmSize": "Node"}]}
 LATE = f"{INSTANCE}-a-pool1-1"
 """The second of them, which comes later than the others."""
+
+TOKENS = "type=bootstrap.kubernetes.io/token"
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,8 @@ def secrets(made: Made) -> dict[str, str]:
     keys, token = revealed(identity["keys"]), revealed(identity["token"])
     found = {name: pem.splitlines()[1] for name, pem in keys.items() if "PRIVATE KEY" in pem}
     assert "ca.key" in found
-    return found | {"token": token.partition(".")[2]}
+    (encryption_key,) = revealed(identity["encryptionKeys"])
+    return found | {"token": token.partition(".")[2], "encryption key": encryption_key}
 
 
 def revealed(value: Any) -> Any:
@@ -226,6 +230,40 @@ def test_seeds_are_wiped_and_nodes_keep_no_token(made: Made, secrets: dict[str, 
         assert "/etc/hostname" in control.splitlines(), "what is there is found"
 
 
+def test_etcd_has_secrets_encrypted_by_a_key_that_control_planes_alone_have(
+    made: Made, a: Kubernetes, secrets: dict[str, str]
+) -> None:
+    password = "never-in-plain-text"
+    a.kubectl("create", "secret", "generic", "encrypted", f"--from-literal=password={password}")
+    pki = "/etc/kubernetes/pki/etcd"
+    files = ["--cacert", f"{pki}/ca.crt", "--cert", f"{pki}/server.crt", "--key", f"{pki}/server.key"]
+    asked = ("sudo", "curl", "--silent", "--show-error", "--fail", *files, "--data", "@-")
+    key = b64encode(b"/registry/secrets/default/encrypted").decode("ascii")
+    said = on(
+        made.project,
+        a.control_plane,
+        *(*asked, "https://127.0.0.1:2379/v3/kv/range"),
+        stdin=json.dumps({"key": key}),
+    )
+    value = b64decode(json.loads(said)["kvs"][0]["value"])
+    assert value.startswith(b"k8s:enc:secretbox:v1:key-")
+    assert password.encode() not in value
+    read = a.get("secret", "encrypted")["data"]["password"]
+    assert b64decode(read).decode() == password
+    a.kubectl("delete", "secret", "encrypted")
+
+    file = "/etc/kubernetes/azlocal/encryption.yaml"
+    assert on(made.project, a.control_plane, "sudo", "stat", "--format=%U:%a", file).strip() == "root:600"
+    for machine, expected in ((a.control_plane, [file]), (a.worker, [])):
+        found = on(
+            made.project,
+            machine,
+            *("sudo", "grep", "-rlIsF", "-f", "-", "/etc", "/run", "/var/lib/cloud", "/root", "||", "true"),
+            stdin=f"{secrets['encryption key']}\n",
+        )
+        assert found.splitlines() == expected
+
+
 # -- what runs containers -------------------------------------------------------------------------
 
 
@@ -267,7 +305,7 @@ def test_a_node_that_lacks_an_image_of_the_bundle_is_brought_it(made: Made, a: K
     assert reference not in on(made.project, a.worker, *list_images).splitlines()
     known = made.project.outputs()["machines"][a.worker]
     member = Member(name=a.worker, role="worker", address=known["address"], ssh_host_key=known["sshHostKey"])
-    archives = {given: str(bundle.archive(name)) for name, given in bundle.images.items()}
+    archives = bundle.archives
     key = str(made.project.directory.parent / "id_ed25519")
     bring(operation("ControlPlane"), [member], archives, lambda one: logged_in(one, [key]))
     assert reference in on(made.project, a.worker, *list_images).splitlines()
@@ -573,7 +611,7 @@ def repairs(project: Project, a: Kubernetes, **cluster: Any) -> None:
 def planned_address(project: Project, owner: str) -> str:
     """Return the address that the plan gives to a machine that isn't there yet."""
     spec = load_instance(INSTANCE, project.directory)
-    plan = plan_addresses(spec, read_lock(spec.lock_path))
+    plan = plan_addresses(spec, ADDRESS_LOCK.read(spec.lock_path))
     return next(one.address for network in plan.networks for one in network.allocations if one.owner == owner)
 
 
@@ -599,7 +637,7 @@ def api_server(change: str, made: Made, *packets: str) -> None:
 
 
 def test_an_image_that_does_not_exist_is_named_and_its_events_are_kept(two_faults: Failure) -> None:
-    pulling = r"metallb-system/metallb-controller: .*(ErrImagePull|ImagePullBackOff)"
+    pulling = r"metallb-system/metallb-controller waits for .*: .*(ErrImagePull|ImagePullBackOff)"
     assert re.search(pulling, two_faults.reasons), two_faults.output
     assert "controller:nope" in two_faults.reasons
     assert "controller:nope" in (two_faults.logs / "metallb-system-events.txt").read_text()
@@ -618,6 +656,9 @@ def test_a_failure_and_its_logs_hold_no_secret(two_faults: Failure, secrets: dic
 
 
 def test_the_next_up_repairs_both(made: Made, two_faults: Failure) -> None:
+    # Two hours later: the token that the node joins with has ended, and its cleaner has removed it.
+    made.a.kubectl("delete", "secrets", "--namespace=kube-system", "--field-selector", TOKENS)
+    assert not made.a.get("secrets", "--namespace=kube-system", "--field-selector", TOKENS)["items"]
     api_server("-D", made, "-s", planned_address(made.project, "a-pool1-1"))
     repairs(made.project, made.a, **TWO_WORKERS)
     assert set(made.a.nodes()) == {made.a.control_plane, made.a.worker, LATE}
@@ -639,7 +680,7 @@ def test_a_full_disk_is_seen_by_refresh_and_told_by_up(made: Made, emptied: None
 def test_with_room_again_up_succeeds_and_forgets_a_node_that_leaves(made: Made) -> None:
     a, project = made.a, made.project
     on(project, a.worker, "sudo", "rm", "/full")
-    # kubelet itself holds the condition for five minutes more; started again, it looks anew.
+    # kubelet itself holds the condition for five minutes more; started again, it looks again.
     on(project, a.worker, "sudo", "systemctl", "restart", "kubelet")
     repairs(project, a)
     assert set(a.nodes()) == {a.control_plane, a.worker}

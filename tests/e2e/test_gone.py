@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from infra.audit.leftovers import leftovers
 from tests.instance import INSTANCE, MakeProject, virsh
-from tests.leftovers import leftovers
 from tests.project import Project
 
 pytestmark = pytest.mark.e2e

@@ -6,7 +6,6 @@ import gzip
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,9 +22,11 @@ from typer.testing import CliRunner
 
 from infra.cli import app
 from infra.kvm import clone_store, emulator_unit
-from infra.kvm.preparation import Bridge, NetworkRolledBack
+from infra.kvm.preparation import NetworkRolledBack
 from infra.kvm.preparation.guard import TRIAL_SECONDS, Trial, change_network
 from infra.kvm.preparation.netplan import Design, design_network
+from infra.model.host import Bridge
+from infra.model.work import Work
 from infra.ssh import SshError
 from tests.instance import INSTANCE, NETPLAN, address, projects
 from tests.prepared_host import UnpreparedHost, unprepared_host, wanted
@@ -35,9 +36,8 @@ from tests.waiting import eventually, waits_less_than
 pytestmark = pytest.mark.e2e
 
 BRIDGE = "azl-trial-lan"
-TRIAL = wanted("trial", Bridge(BRIDGE, 0))
+TRIAL = wanted("trial", Bridge(name=BRIDGE, vlan=0))
 SECONDS = 8.0
-NEVER = threading.Event()
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UnpreparedHost]:
 def _small_image() -> Iterator[None]:
     """Have the doctor's plans take disks that a container has room for; it makes no machine."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("infra.addresses.rules.machines.NODE_IMAGE_GIB", 4)
+        patch.setattr("infra.plan.rules.machines.NODE_IMAGE_GIB", 4)
         yield
 
 
@@ -136,7 +136,7 @@ def before_and_after(host: UnpreparedHost, trial: Trial) -> None:
     """Assert that the host is as it was before the trial."""
     facts, _ = host.look(TRIAL)
     assert facts.links.keys() == trial.facts.links.keys()
-    assert facts.links["eth0"].addresses == trial.facts.links["eth0"].addresses
+    assert facts.links["eth0"].global_addresses == trial.facts.links["eth0"].global_addresses
     assert (facts.own_netplan, facts.own_port) == (None, None)
     assert host.run("ls", "/run/netplan") == ""
     assert set(facts.routes) == set(trial.facts.routes)
@@ -144,12 +144,12 @@ def before_and_after(host: UnpreparedHost, trial: Trial) -> None:
 
 def test_a_change_that_cuts_the_host_off_is_taken_back_by_the_host(host: UnpreparedHost) -> None:
     trial = design(host)
-    right = trial.facts.links["eth0"].addresses[0].text
+    right = trial.facts.links["eth0"].global_addresses[0].text
     text = str(trial.design.netplan).replace(right, "192.0.2.77/24")
     broken = replace(trial, design=replace(trial.design, netplan=text))
     started = time.monotonic()
     with pytest.raises(NetworkRolledBack, match="is as before") as raised:
-        change_network(host.reach, broken, print, NEVER)
+        change_network(host.reach, broken, Work(status=print))
     assert SECONDS - 1 < time.monotonic() - started < SECONDS + 120
     assert "+      - 192.0.2.77/24" in str(raised.value), "the difference is shown"
     before_and_after(host, trial)
@@ -160,7 +160,7 @@ def test_what_netplan_refuses_is_taken_back_at_once(host: UnpreparedHost) -> Non
     text = "network: {version: 2, bridges: {a: 1}}\n"
     nonsense = replace(trial, design=replace(trial.design, netplan=text), seconds=600)
     with waits_less_than(600), pytest.raises(NetworkRolledBack, match="netplan refuses it"):
-        change_network(host.reach, nonsense, print, NEVER)
+        change_network(host.reach, nonsense, Work(status=print))
     before_and_after(host, trial)
 
 
@@ -174,15 +174,16 @@ def status(host: UnpreparedHost) -> str:
 
 KILLED = dedent(
     """
-    import sys, threading
+    import sys
     from dataclasses import replace
     from infra.kvm.preparation.guard import change_network
+    from infra.model.work import Work
     from tests.e2e.test_host_preparation import design
     from tests.prepared_host import UnpreparedHost
 
     host = UnpreparedHost(sys.argv[1], sys.argv[2])
     trial = replace(design(host), seconds=float(sys.argv[3]))
-    change_network(host.reach, trial, lambda text: print(text, flush=True), threading.Event())
+    change_network(host.reach, trial, Work(status=lambda text: print(text, flush=True)))
     """
 )
 
@@ -210,7 +211,7 @@ def test_a_host_that_boots_during_a_trial_has_its_old_network(host: UnpreparedHo
     kill_in_the_middle(host, 600)
     host.boot()
     facts, _ = host.look(TRIAL)
-    assert facts.links["eth0"].addresses == trial.facts.links["eth0"].addresses
+    assert facts.links["eth0"].global_addresses == trial.facts.links["eth0"].global_addresses
     assert BRIDGE not in facts.links
     assert (facts.own_netplan, facts.own_port) == (None, None)
 
@@ -218,13 +219,13 @@ def test_a_host_that_boots_during_a_trial_has_its_old_network(host: UnpreparedHo
 def test_a_run_after_a_killed_one_goes_on_at_once(host: UnpreparedHost) -> None:
     trial = design(host)
     kill_in_the_middle(host, 600)
-    change_network(host.reach, replace(trial, seconds=TRIAL_SECONDS), print, NEVER)
+    change_network(host.reach, replace(trial, seconds=TRIAL_SECONDS), Work(status=print))
     facts, _ = host.look(TRIAL)
     assert facts.own_netplan == trial.design.netplan
-    assert [one.text for one in facts.links[BRIDGE].addresses] == [
-        one.text for one in trial.facts.links["eth0"].addresses
+    assert [one.text for one in facts.links[BRIDGE].global_addresses] == [
+        one.text for one in trial.facts.links["eth0"].global_addresses
     ]
-    change_network(host.reach, Trial(facts, TRIAL, Design(stale=(BRIDGE,))), print, NEVER)
+    change_network(host.reach, Trial(facts, TRIAL, Design(stale=(BRIDGE,))), Work(status=print))
     before_and_after(host, trial)
 
 
@@ -373,7 +374,7 @@ def test_the_emulator_is_started_at_each_boot(
 
 def packed_emulator(folder: Path) -> bytes:
     """Return an archive of azlocal and of what its emulator imports."""
-    modules = "infra.cli, infra.arc.emulator.cli, infra.arc.emulator.daemon, infra.arc.emulator.server"
+    modules = "infra.cli, infra.cli.emulator, infra.emulator.daemon, infra.emulator.server"
     asked = [str(ROOT / ".venv/bin/python"), "-c", f"import sys, {modules}\n{_IMPORTED}"]
     parts = subprocess.run(asked, check=True, capture_output=True, text=True, cwd=ROOT).stdout.split("\n")
     folder.mkdir()

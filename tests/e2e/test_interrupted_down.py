@@ -6,9 +6,9 @@ from itertools import cycle
 
 import pytest
 
+from infra.audit.leftovers import leftovers
 from tests.e2e.killing import POINTS, kill_at, named
 from tests.instance import INSTANCE, MakeProject
-from tests.leftovers import leftovers
 
 pytestmark = pytest.mark.e2e
 

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import pytest
 
+from infra.audit.leftovers import leftovers
 from tests.e2e.killing import POINTS, kill_at, named
 from tests.instance import INSTANCE, MakeProject, on, power_off, virsh
-from tests.leftovers import leftovers
 from tests.project import Project
 
 pytestmark = pytest.mark.e2e

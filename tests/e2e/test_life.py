@@ -12,7 +12,8 @@ from pathlib import Path
 import libvirt
 import pytest
 
-from infra.ssh import fetch_host_key
+from infra.model.work import Work
+from infra.ssh import wait_for_host_key
 from tests.instance import INSTANCE, MakeProject, cluster, on, projects, steps, virsh
 from tests.project import Project
 
@@ -54,7 +55,7 @@ class TestCluster:
         assert set(outputs["machines"]) == {RB, CP, WORKER}
         for name, machine in outputs["machines"].items():
             assert machine["address"] == planned[name.removeprefix(f"{INSTANCE}-")]
-            assert fetch_host_key(machine["address"], timeout=10) == machine["sshHostKey"]
+            wait_for_host_key(machine["address"], machine["sshHostKey"], Work().within(10), grace=0)
             assert virsh("domstate", name) == "running"
         assert on(project, CP, "hostname") == CP
         assert on(project, CP, "sudo", "-n", "id", "-u") == "0"
@@ -82,7 +83,7 @@ class TestCluster:
         virsh("net-destroy", f"{INSTANCE}-aks", uri="qemu:///system")
         assert "active" in project.refresh().expect().output
         project.up().expect()
-        assert fetch_host_key(address, timeout=20) == project.outputs()["machines"][CP]["sshHostKey"]
+        wait_for_host_key(address, project.outputs()["machines"][CP]["sshHostKey"], Work().within(20), grace=0)
 
     def test_changes_do_what_preview_says(self, project: Project) -> None:
         born, boot = domain_uuid(CP), on(project, CP, "stat", "-c", "%Y", "/proc/1")
@@ -115,9 +116,7 @@ class TestCluster:
         keys = [str(project.directory.parent / "id_ed25519.pub"), f"{other}.pub"]
         project.edit(sshPublicKeys=keys)
         replaced = {step["op"] for step in steps(project.preview(), CP)}
-        assert "replace" in replaced, (
-            "a changed seed reaches a machine only by making it anew, and preview says so"
-        )
+        assert "replace" in replaced, "a changed seed reaches a machine only by replacing it, and preview says so"
         before = project.outputs()["machines"]
         project.up().expect()
         after = project.outputs()["machines"]
@@ -155,7 +154,7 @@ def test_another_state_of_the_same_name_touches_nothing_unless_it_is_told_to(
     assert named
     theirs.environment["AZLOCAL_TAKE_OVER"] = named[1]
     theirs.up().expect()
-    assert virsh("domid", RB) != stands, "made anew"
+    assert virsh("domid", RB) != stands, "replaced"
     refused = ours.refresh()
     assert refused.code != 0
     assert "another state made it" in " ".join(refused.output.split())

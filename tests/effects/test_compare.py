@@ -9,19 +9,23 @@ from typing import Any
 
 import pytest
 
-from infra.addresses import Lock, next_lock
-from infra.addresses.effects import EffectKind, Effects
 from infra.effects.compare import compare_records
-from infra.effects.records import ASKED, LATER, MACHINE, Record, records_of
+from infra.effects.later import ASKED, LATER
+from infra.effects.records import CONNECTION, MACHINE, Record, records_of
 from infra.errors import UserError
 from infra.kvm.connection import Hosts
-from infra.placement import PlacementLock
-from infra.planning import Locks, plan_instance
+from infra.plan.addresses import Lock, next_lock
+from infra.plan.effects import EffectKind, Effects
+from infra.plan.host_networks import bridge_name
+from infra.plan.instance import plan_instance
+from infra.plan.locks import Locks
+from infra.plan.placement import PlacementLock
+from infra.plugin.operation import Operation
+from infra.plugin.values import UNKNOWN
 from infra.provider.kinds.machine import MachineKind
-from infra.provider.operation import Operation
-from infra.provider.values import UNKNOWN
 from infra.resources import machine
 from infra.resources.changes import diff
+from infra.resources.connected_cluster import CONNECTED_CLUSTER
 from infra.resources.contract import OnChange
 from tests.instances import cluster, files, host, network, spec_of
 from tests.provider.conftest import MemoryLog
@@ -56,14 +60,14 @@ def both(
         start(content)
     spec = spec_of(content)
     plan = plan_instance(spec)
-    assert plan.addresses.ok, [str(one) for one in plan.addresses.findings]
+    assert plan.ok, [str(one) for one in plan.findings]
     lock = next_lock(plan.addresses, Lock())
     placed = PlacementLock().record(spec.name, plan.placement.places())
     changed = copy.deepcopy(content)
     edit(changed)
     after = spec_of(changed)
     found = plan_instance(after, Locks(lock, placed) if use_lock else None)
-    assert found.addresses.ok, [str(one) for one in found.addresses.findings]
+    assert found.ok, [str(one) for one in found.findings]
     before, now = records_of(spec, plan), records_of(after, found)
     assert before is not None
     assert now is not None
@@ -94,8 +98,8 @@ TABLE: dict[str, tuple[Edit, tuple[str | None, str | None, str | None, str | Non
         ("refused", None, None, None),
     ),
     "the version": (
-        lambda c: c["stack"]["clusters"][0].update(kubernetesVersion="1.33.4"),
-        ("refused", "replaced", None, None),
+        lambda c: c["stack"]["clusters"][0].update(kubernetesVersion="1.32.9"),
+        ("refused", "refused", None, None),
     ),
     "vmSize of a pool": (
         lambda c: pool(c).update(vmSize="Standard_D4s_v3"),
@@ -233,15 +237,57 @@ def test_the_plugin_answers_the_same(name: str) -> None:
             assert mine.then == text.replace(", seedDigest", "").replace(", secureBoot, tpm", ""), one
 
 
-def test_a_control_plane_that_would_go_is_refused() -> None:
+def test_a_control_plane_that_goes_gives_up_its_vote_first() -> None:
     found = effects(
         lambda c: c["stack"]["clusters"][0]["controlPlane"].update(count=1),
         lambda c: c["stack"]["clusters"][0]["controlPlane"].update(count=3),
     )
     assert said(found) == {"a-cp-1": "removed", "a-cp-2": "removed"}
-    (one,) = found.clusters
-    assert (one.kind, one.name) == ("refused", "a")
-    assert "cluster a can't give up lab-a-cp-1, lab-a-cp-2" in one.then
+    then = {effect.then for effect in found.machines}
+    assert then == {"it is drained, and gives up its vote in etcd; then its disk goes with it"}
+    assert [(effect.kind, effect.name) for effect in found.clusters] == [("patched", "a")]
+
+
+def test_of_three_control_planes_each_is_replaced_in_turn_and_a_single_one_is_not() -> None:
+    def three(content: Content) -> None:
+        content["stack"]["clusters"][0]["controlPlane"].update(count=3)
+
+    def other_keys(content: Content) -> None:
+        content["stack"].update(sshPublicKeys=[OTHER_KEY])
+
+    def three_with_other_keys(content: Content) -> None:
+        three(content)
+        other_keys(content)
+
+    changed = effects(three_with_other_keys, three)
+    plane = next(effect for effect in changed.machines if effect.name == "a-cp-0")
+    assert plane.kind == "replaced"
+    assert plane.then.endswith("it leaves etcd and joins again from an empty disk, one control plane at a time")
+    alone = next(effect for effect in effects(other_keys).machines if effect.name == "a-cp-0")
+    assert alone.kind == "refused"
+
+    def other_version(content: Content) -> None:
+        three(content)
+        content["stack"]["clusters"][0].update(kubernetesVersion="1.32.9")
+
+    version = effects(other_version, three)
+    assert next(effect for effect in version.machines if effect.name == "a-cp-0").kind == "refused"
+
+
+def test_to_the_next_version_every_node_is_replaced_the_only_control_plane_by_way_of_the_spare() -> None:
+    def version(version: str) -> Edit:
+        return lambda c: c["stack"]["clusters"][0].update(kubernetesVersion=version)
+
+    found = {effect.name: effect for effect in effects(version("1.34.4"), version("1.33.5")).machines}
+    assert {name: effect.kind for name, effect in found.items()} == {
+        "a-cp-0": "replaced",
+        "a-nodepool1-0": "replaced",
+        "a-nodepool1-1": "replaced",
+    }
+    assert "another control plane joins at the cluster's spare address first" in found["a-cp-0"].then
+    assert "after the control planes, drained, at its address" in found["a-nodepool1-0"].then
+    skipped = effects(version("1.34.4"), version("1.32.9"))
+    assert all("go to a version of 1.33 first (skipped-minor)" in effect.then for effect in skipped.machines)
 
 
 def test_machines_and_clusters_come_and_go_for_a_reason() -> None:
@@ -290,7 +336,7 @@ def test_a_cluster_is_patched_for_what_is_in_it() -> None:
         "arc.tags.a",
         "arc.location",
     }
-    assert "made anew for arc.location" in one.then
+    assert "replaced for arc.location" in one.then
     assert "geheim" not in str([record.to_json() for record in after])
 
 
@@ -317,6 +363,21 @@ def test_a_record_of_an_older_version_that_lacks_an_input_differs_in_nothing() -
     assert compare_records(older, after) == Effects()
 
 
+def test_a_record_that_spells_out_what_this_version_leaves_to_its_default_differs_in_nothing() -> None:
+    before, after = both(lambda c: None)
+    older = copy.deepcopy(before)
+    nodes = [
+        record.inputs["first_boot"]["node"]
+        for record in older
+        if record.type == MACHINE and record.about["cluster"] == "a"
+    ]
+    left_out = [node for node in nodes if "labels" not in node]
+    for node in left_out:
+        node |= {"labels": {}, "taints": []}
+    assert left_out
+    assert compare_records(older, after) == Effects()
+
+
 def test_nothing_that_a_machine_is_told_is_missing_in_its_record() -> None:
     before, _ = both(lambda c: None)
     names = {name for one in before if one.type == MACHINE for name in one.inputs}
@@ -334,7 +395,10 @@ def test_networks_of_a_cluster_can_change_without_its_machines() -> None:
     other = network(
         "10.9.0.10", "10.9.0.20", name="other", vlan=7, addressPrefix="10.9.0.0/24", gateway="10.9.0.1"
     )
-    assert effects(lambda c: c["netplan"]["logicalNetworks"].append(other)) == Effects()
+    found = effects(lambda c: c["netplan"]["logicalNetworks"].append(other))
+    assert (found.machines, found.clusters) == ((), ())
+    bridge = bridge_name("lab", "other")
+    assert {one.why for one in found.hosts} == {f"bridges none → {bridge} (VLAN 7)"}
 
 
 def test_a_network_that_is_made_anew_takes_its_machines_with_it() -> None:
@@ -346,7 +410,7 @@ def test_a_network_that_is_made_anew_takes_its_machines_with_it() -> None:
     found = effects(lambda c: c["netplan"]["logicalNetworks"][0].update(gateway="10.220.32.2"), alone)
     (worker,) = [one for one in found.machines if one.name == "b-nodepool1-0"]
     assert worker.kind == "replaced"
-    assert ("network", "lab-aks", "made anew") in {(one.name, one.before, one.after) for one in worker.settings}
+    assert ("network", "lab-aks", "replaced") in {(one.name, one.before, one.after) for one in worker.settings}
 
 
 def test_a_mesh_whose_gateway_moves_keeps_its_machines() -> None:
@@ -354,3 +418,110 @@ def test_a_mesh_whose_gateway_moves_keeps_its_machines() -> None:
         lambda c: c["netplan"].update(gatewayHost="node2"), lambda c: c["netplan"].update(transport="vxlan")
     )
     assert set(said(found).values()) == {"patched"}
+
+
+def test_another_uplink_changes_its_host_and_no_machine() -> None:
+    found = effects(lambda c: c["hosts"]["hosts"][0].update(uplink="eno2"))
+    assert (found.machines, found.clusters) == ((), ())
+    assert [(one.kind, one.name, one.why) for one in found.hosts] == [("patched", "node1", "uplink eno1 → eno2")]
+
+
+def test_another_vlan_is_another_bridge_on_each_host() -> None:
+    found = effects(lambda c: c["netplan"]["logicalNetworks"][0].update(vlan=120))
+    assert [(one.kind, one.name) for one in found.hosts] == [("patched", "node1"), ("patched", "node2")]
+    assert found.hosts[0].why == "bridges azl-lab-aks (VLAN 110) → azl-lab-aks (VLAN 120)"
+
+
+def test_another_folder_is_another_host_with_other_machines_and_the_folder_is_the_reason() -> None:
+    found = effects(lambda c: c["hosts"]["hosts"][0].update(storageDirectory="/srv/azl"))
+    why = "storageDirectory /var/lib/azlocal/lab → /srv/azl/lab"
+    assert [(one.kind, one.name, one.why) for one in found.hosts] == [("replaced", "node1", why)]
+    assert found.machines
+    assert {one.why for one in found.machines} == {
+        why.replace("storageDirectory", "storageDirectory of host node1")
+    }
+    assert {one.kind for one in found.machines} <= {"replaced", "refused"}
+
+
+def test_hosts_come_and_go() -> None:
+    found = effects(lambda c: c["hosts"]["hosts"].append(host(3, memoryGiB=128, cpus=32)))
+    assert [(one.kind, one.name, one.why) for one in found.hosts] == [("added", "node3", "new host node3")]
+
+
+SCOPE = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg/providers/Microsoft.HybridCompute"
+# a setting of `arc:`, of the stack or of cluster a; whether Azure's resource is replaced for it
+ARC_SETTINGS: dict[str, tuple[Edit, bool]] = {
+    "arc.location": (lambda c: c["stack"].update(location="westeurope"), True),
+    "arc.name": (lambda c: of_a(c).update(name="other"), True),
+    "arc.infrastructure": (lambda c: of_a(c).update(infrastructure="generic"), True),
+    "arc.subscriptionId": (
+        lambda c: c["stack"]["arc"].update(subscriptionId=SCOPE.split("/")[2][:-1] + "9"),
+        True,
+    ),
+    "arc.resourceGroup": (lambda c: c["stack"]["arc"].update(resourceGroup="other"), True),
+    "arc.privateLinkScopeId": (
+        lambda c: c["stack"]["arc"].update(privateLinkScope=f"{SCOPE}/privateLinkScopes/s"),
+        True,
+    ),
+    "arc.gatewayId": (lambda c: c["stack"]["arc"].update(gateway=f"{SCOPE}/gateways/g"), False),
+    "arc.tags.env": (lambda c: c["stack"]["arc"].update(tags={"env": "lab"}), False),
+    "arc.distribution": (lambda c: of_a(c).update(distribution="k3s"), False),
+    "arc.azureHybridBenefit": (lambda c: of_a(c).update(azureHybridBenefit="True"), False),
+    "arc.agentAutoUpgrade": (lambda c: of_a(c).update(agentAutoUpgrade=False), False),
+    "arc.releaseTrain": (lambda c: of_a(c).update(releaseTrain="preview"), False),
+    "arc.clusterConnect": (lambda c: of_a(c).update(clusterConnect=False), False),
+    "arc.azureRbac.enabled": (lambda c: of_a(c).update(azureRbac={"enabled": True}), False),
+    "arc.oidcIssuer.enabled": (lambda c: of_a(c).update(oidcIssuer={"enabled": True}), False),
+    "arc.customLocations.enabled": (
+        lambda c: of_a(c).update(customLocationsFeature={"enabled": True, "oid": SCOPE.split("/")[2]}),
+        False,
+    ),
+    "extensions.dapr": (
+        lambda c: of_a(c).update(extensions=[{"name": "dapr", "extensionType": "microsoft.dapr"}]),
+        False,
+    ),
+    "fluxConfigurations.apps": (
+        lambda c: of_a(c).update(
+            fluxConfigurations=[{"name": "apps", "gitRepository": {"url": "https://git.example/r.git"}}]
+        ),
+        False,
+    ),
+    "loadBalancer": (lambda c: c["stack"]["clusters"][0].update(loadBalancer={"count": 2}), False),
+    "addOns.calico": (
+        lambda c: c["stack"]["clusters"][0].update(addOns={"calico": {"values": {"typha": {"replicas": 2}}}}),
+        False,
+    ),
+    "proxy.httpProxy": (
+        lambda c: c["netplan"].update(proxy={"httpProxy": "http://p:80", "noProxy": ["*"]}),
+        False,
+    ),
+}
+
+
+def of_a(content: Content) -> Content:
+    found: Content = content["stack"]["clusters"][0].setdefault("arc", {})
+    return found
+
+
+@pytest.mark.parametrize("name", ARC_SETTINGS)
+def test_each_setting_of_a_cluster_and_of_its_connection_is_told(name: str) -> None:
+    edit, is_replaced = ARC_SETTINGS[name]
+
+    def connect(content: Content) -> None:
+        content["stack"]["arc"] = {"subscriptionId": SCOPE.split("/")[2], "resourceGroup": "rg"}
+
+    before, after = both(edit, connect)
+    found = compare_records(before, after)
+    (effect,) = (one for one in found.clusters if one.name == "a")
+    assert effect.kind == "patched"
+    assert name in {setting.name for setting in effect.settings}
+    assert ("is replaced for" in effect.then) == is_replaced
+    # the engine asks the contract the same
+    old, new = (
+        next(one.inputs for one in records if (one.type, one.name) == (CONNECTION, "a"))
+        for records in (before, after)
+    )
+    wire = CONNECTED_CLUSTER.wire_names
+    state, news = ({wire[key]: value for key, value in inputs.items()} for inputs in (old, new))
+    assert bool(diff(CONNECTED_CLUSTER, state, news).replaces()) == is_replaced
+    assert not found.machines, "no machine is touched for what is in a cluster or in Azure"

@@ -13,20 +13,20 @@ from lxml import html as parser
 from markdown_it import MarkdownIt
 from typer.testing import CliRunner, Result
 
-from infra.addresses.effects import Effect, Effects, Setting
-from infra.addresses.report.changes import changes_line, effect_rows
-from infra.addresses.report.markdown import render_markdown
-from infra.addresses.report.output import render
 from infra.cli import app
-from tests.addresses.report.plans import HOSTILE, grown
+from infra.plan.effects import Effect, Effects, Setting
+from infra.plan.report.addresses.changes import changes_line, effect_rows
+from infra.plan.report.addresses.markdown import render_markdown
+from infra.plan.report.addresses.output import render
 from tests.effects.test_compare import Content, instance
 from tests.instances import write_files
+from tests.plan.report.addresses.plans import HOSTILE, grown
 
 WORDS = Setting("dnsServers", "10.0.0.5", None)
 
 
 def effect(name: str, **more: Any) -> Effect:
-    found = Effect("replaced", name, "a", (WORDS,), str(WORDS), f"{name} is made anew")
+    found = Effect("replaced", name, "a", (WORDS,), str(WORDS), f"{name} is replaced")
     return replace(found, **more)
 
 

@@ -33,7 +33,7 @@ def refusal(project: Project, *, preview: bool = True) -> str:
         await run_pulumi_func(program.main)  # and wait until what it declared is made
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(program, "_project_directory", lambda: project.directory)  # which else the engine says
+        patch.setattr(program, "project_directory", lambda: project.directory)  # which else the engine says
         for name, value in {"CI": "", **project.environment}.items():
             patch.setenv(name, value)
         with pytest.raises(pulumi.RunError) as caught:  # of which the engine shows no more than its text

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from infra.plugin.operation import Operation
 from infra.provider.kind import Made
 from infra.provider.kinds.address_probe import AddressProbeKind
 from infra.provider.kinds.control_plane import ControlPlaneKind
@@ -18,9 +19,8 @@ from infra.provider.kinds.host import HostKind
 from infra.provider.kinds.image import ImageKind
 from infra.provider.kinds.machine import MachineKind
 from infra.provider.kinds.network import NetworkKind
-from infra.provider.operation import Operation
-from infra.stack.__main__ import load_program
 from infra.stack.engine import run
+from infra.stack.verbs import load_program
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB8Ht8Z3j6yDWPBHQtOp/R9rjWfvMo3MSA/K6q8D86mE"
 LEARNT: dict[type[Any], Callable[[Any], dict[str, Any]]] = {

@@ -15,13 +15,14 @@ import yaml
 from typer.testing import CliRunner
 
 from infra.cli import app
-from infra.effects.records import MACHINE
-from infra.image import find_node_image
+from infra.effects.records import HOST, MACHINE
+from tests.engine.node_image import newest_image_alone
 from tests.engine.test_preview import change, off
 from tests.project import ROOT, Project, Run, example
 
 pytestmark = [pytest.mark.engine]
 
+OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIG9iX1n8Yv9kC2r9sD7m2wqT0m5vN1uY3p4xZ6bB7cD8 me"
 Content = dict[str, Any]
 Said = dict[str, str]
 # What is in a cluster needs its API server, and nothing of it is a machine's. The engine shows nothing that goes
@@ -33,9 +34,12 @@ MACHINES_ONLY = (*(word for one in EXCLUDED for word in ("--exclude", one)), "--
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Return a stack that stands, as its state says: a cluster, one of bare machines, and the resource bridge."""
-    if find_node_image() is None:
-        pytest.skip("the node image isn't built on this machine; run `azlocal image build`")
+    try:
+        cache = newest_image_alone(tmp_path_factory.mktemp("cache"))
+    except LookupError as error:
+        pytest.skip(str(error))
     project = example(tmp_path_factory.mktemp("lab"), "lab")
+    project.environment |= cache
     off(project)
     stack = yaml.safe_load((project.directory / "Pulumi.lab.yaml").read_text())["config"]
     first, second = stack["azlocal:clusters"]
@@ -66,7 +70,7 @@ def pool(content: Content, index: int = 0) -> Content:
     return found
 
 
-STACK, NETPLAN = "Pulumi.lab.yaml", "netplans/lab.yaml"
+STACK, NETPLAN, HOSTS = "Pulumi.lab.yaml", "netplans/lab.yaml", "hosts/lab.yaml"
 Edits = Mapping[str, Callable[[Content], object]]
 # What is changed; what becomes of the machines, those aside to which nothing happens. Changes that don't meet go
 # together: a preview takes seconds.
@@ -96,7 +100,7 @@ CASES: dict[str, tuple[Edits, Said]] = {
             STACK: lambda c: clusters(c)[1].update(loadBalancer={"count": 2}),
             NETPLAN: lambda c: c["logicalNetworks"][0].update(vlan=120),
         },
-        {},
+        dict.fromkeys((f"host node{n}" for n in range(1, 5)), "patched"),
     ),
     "a DNS server": (
         {NETPLAN: lambda c: c["logicalNetworks"][0].update(dnsServers=["10.220.32.6"])},
@@ -111,6 +115,30 @@ CASES: dict[str, tuple[Edits, Said]] = {
     "podCidr": (
         {STACK: lambda c: clusters(c)[0]["networkProfile"].update(podCidr="10.60.0.0/16")},
         {"a-cp-0": "refused"},
+    ),
+    "the uplink of a host, an add-on": (
+        {
+            HOSTS: lambda c: c["hosts"][1].update(uplink="eno2"),
+            STACK: lambda c: clusters(c)[0].update(addOns={"metallb": {"values": {"speaker": {"x": 1}}}}),
+        },
+        {"host node2": "patched"},
+    ),
+    "the folder of a host": (
+        {HOSTS: lambda c: c["hosts"][0].update(storageDirectory="/srv/azl")},
+        {"host node1": "replaced", "a-nodepool1-0": "replaced", "b-cp-0": "replaced"},
+    ),
+    "Kubernetes' version, SSH keys, the type of machines": (
+        {
+            STACK: lambda c: (
+                c["config"].update({"azlocal:sshPublicKeys": [OTHER_KEY], "azlocal:machineType": "emulated"}),
+                clusters(c)[0].update(kubernetesVersion="1.33.5"),
+            )
+        },
+        {
+            **dict.fromkeys((f"host node{n}" for n in range(1, 5)), "patched"),
+            **dict.fromkeys(("rb-0", "b-cp-0", "b-nodepool1-0"), "replaced"),
+            **dict.fromkeys(("a-cp-0", "a-nodepool1-0", "a-nodepool1-1"), "refused"),  # there is no way back
+        },
     ),
     "where a machine is": (
         {STACK: lambda c: c["config"].update({"azlocal:placement": {"pins": {"rb-0": "node4"}}})},
@@ -139,16 +167,23 @@ def previewed(project: Project) -> tuple[Run, dict[str, Any]]:
 
 
 def becomes(preview: Mapping[str, Any]) -> Said:
-    """Return what a preview's steps do to each machine, in the words of `--against`."""
+    """Return what a preview's steps do to each machine and host, in the words of `--against`."""
     found: Said = {}
     told = " ".join(one["message"] for one in preview.get("diagnostics") or ())
     for step in preview["steps"]:
         old, new = step.get("oldState") or {}, step.get("newState") or {}
-        if MACHINE not in (old.get("type"), new.get("type")) or step["op"] == "same":
+        type_ = (new or old).get("type")
+        if type_ not in (MACHINE, HOST) or step["op"] == "same":
             continue
-        name = (new or old)["inputs"]["name"]
+        name = ("host " if type_ == HOST else "") + (new or old)["inputs"]["name"]
         kind = {"create": "added", "delete": "removed", "update": "patched"}.get(step["op"], "replaced")
-        if kind == "replaced" and old and new and old["inputs"]["connection"] != new["inputs"]["connection"]:
+        if (
+            type_ == MACHINE
+            and kind == "replaced"
+            and old
+            and new
+            and old["inputs"]["connection"] != new["inputs"]["connection"]
+        ):
             kind = "moved"
         if kind == "patched" and f"{name} restarts for" in told:
             kind = "restarted"
@@ -165,7 +200,8 @@ def test_the_plan_says_what_the_preview_does(lab: Project, name: str, tmp_path: 
     try:
         for file, edit in edits.items():
             change(lab.directory / file, lambda content, edit=edit: edit(content) and None)  # type: ignore[misc]
-        effects = planned(lab, tmp_path / "plan", "--against", str(saved))["changes"]["machines"]
+        changes = planned(lab, tmp_path / "plan", "--against", str(saved))["changes"]
+        effects = [*changes["machines"], *({**one, "name": f"host {one['name']}"} for one in changes["hosts"])]
         run, preview = previewed(lab)
     finally:
         for file, text in kept.items():

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.arc.emulator import daemon
-from tests.arc.emulator.azure_sdk import Azure
+from infra.emulator import daemon
+from tests.emulator.azure_sdk import Azure
 from tests.engine.refusal import refusal
 from tests.project import Project, Run, example
 

@@ -12,9 +12,10 @@ import yaml
 from typer.testing import CliRunner
 
 from infra.cli import app
-from infra.effects.records import ASKED, LATER, MACHINE
+from infra.effects.later import ASKED, LATER
+from infra.effects.records import MACHINE
 from infra.errors import UserError
-from infra.provider.values import UNKNOWN
+from infra.plugin.values import UNKNOWN
 from infra.resources import machine
 from infra.resources.changes import diff
 from infra.resources.changes.machine import decide
@@ -60,10 +61,11 @@ def test_a_plan_knows_what_the_engine_is_told_and_what_comes_of_it(tmp_path: Pat
     off(lab)
     before = machines(lab.preview())
     old = planned(lab)
-    names = machine.MACHINE.wire_names
+    names, properties = machine.MACHINE.wire_names, machine.MACHINE.properties
     for one in old["resources"]:
         if one["type"] == MACHINE:
             record = {names[name]: value for name, value in one["inputs"].items()}
+            record = {name: properties[name].with_defaults(value) for name, value in record.items()}
             told = before[one["about"]["machine"]]
             left = told.keys() - record.keys() - NOT_IN_RECORDS
             assert not left

@@ -118,8 +118,8 @@ def test_a_preview_says_which_machine_moves_where_and_why(tmp_path: Path) -> Non
     change(lab.directory / "hosts/lab.yaml", lambda c: c["hosts"][0].update(drain=True))
     run = lab.pulumi("preview").expect()
     assert "rb-0 moves from node1 to node" in run.output
-    assert "because node1 drains; it is made anew there" in run.output
-    assert "b-cp-0 is a control plane: if cluster b is built, `up` refuses to move it" in run.output
+    assert "because node1 drains; it is re-created there" in run.output
+    assert "b-cp-0 is the only control plane of cluster b: if that is built, `up` refuses to move it" in run.output
     assert lock.read_text() == before
 
 

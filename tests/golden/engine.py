@@ -18,6 +18,7 @@ from pulumi.runtime.stack import run_pulumi_func
 import infra.program
 from infra.image import Artifact, NodeImage
 from infra.image.bundle import Bundle
+from infra.model.versions import KubernetesVersion
 from infra.resources.contract import Contract
 from tests.golden.instances import VERSION
 
@@ -63,6 +64,8 @@ class Engine(Mocks):
                 made[output] = {key: f"{output} {key} of {name}" for key in _KEYS}
             elif "list" in str(field.annotation):
                 made[output] = []
+            elif "tuple" in str(field.annotation):
+                made[output] = [f"{output} of {name}"]
             elif "bool" in str(field.annotation):
                 made[output] = True
             else:
@@ -136,14 +139,14 @@ async def _main() -> None:
 def _here(project: Path) -> Iterator[None]:
     """Make this machine one that has a node image, and no Azure to ask."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(infra.program, "_project_directory", lambda: project)
+        patch.setattr(infra.program, "project_directory", lambda: project)
         patch.setattr(infra.program, "_azure_findings", lambda *_: [])
         patch.setattr(infra.program, "find_node_image", _node_image)
         patch.setenv("CI", "")
         yield
 
 
-def _node_image(kind: str) -> NodeImage:
+def _node_image(kind: str, _version: KubernetesVersion) -> NodeImage:
     artifacts = [
         Artifact(FOLDER / f"{kind}.{form}", digit * 64, form, 4 << 30, 1 << 30)  # type: ignore[arg-type]
         for form, digit in (("raw", "1"), ("qcow2", "2"))

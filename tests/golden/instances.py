@@ -66,6 +66,8 @@ def _sound(chance: random.Random) -> dict[str, dict[str, Any]]:
     }
     if arc is not None:
         stack["arc"] = arc
+        if arc.get("cloud") == "AzureChinaCloud":
+            stack["location"] = {"eastus": "chinaeast2", "westeurope": "China North 3"}[stack["location"]]
     return files(
         clusters,
         stack=stack,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from threading import Event, Lock
+from threading import Lock
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +13,7 @@ import libvirt
 import pycdlib
 from lxml import etree
 
+from infra.model.work import Work
 from infra.ssh.shell import CommandResult
 
 HOST_MEMORY_MIB = 65536
@@ -113,6 +114,9 @@ class Host:
 
     # -- libvirt
 
+    def hypervisor(self, driver: str) -> Host:
+        return self
+
     def getURI(self) -> str:
         return self.connection
 
@@ -176,7 +180,7 @@ class Hosts:
         self.last = Host("")
 
     @contextmanager
-    def session(self, connection: str, cancelled: Event, status: Callable[[str], None]) -> Iterator[Host]:
+    def session(self, connection: str, work: Work) -> Iterator[Host]:
         if connection != self.last.connection:
             self.last = Host(connection)
         yield self.last

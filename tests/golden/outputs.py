@@ -24,10 +24,10 @@ from typer.testing import CliRunner
 from infra.cli import app
 from infra.kvm.ownership import Mark
 from infra.kvm.storage import ensure_pool
+from infra.plugin.operation import Operation
 from infra.provider.kinds.host_owner import VOLUMES, pool_name
 from infra.provider.kinds.machine import MachineKind
 from infra.provider.kinds.network import NetworkKind
-from infra.provider.operation import Operation
 from infra.resources.host import HOST
 from infra.resources.machine import MACHINE
 from infra.resources.network import NETWORK
@@ -39,7 +39,7 @@ from tests.project import ROOT
 
 Output = tuple[str, str]
 
-# What is drawn anew each time: a machine's host key.
+# What is drawn again each time: a machine's host key.
 _DRAWN = (
     re.compile(r"-----BEGIN OPENSSH PRIVATE KEY-----.*?-----END OPENSSH PRIVATE KEY-----\n?", re.DOTALL),
     re.compile(rf"(?!{re.escape(PUBLIC_KEY)})ssh-ed25519 AAAA[A-Za-z0-9+/=]+"),

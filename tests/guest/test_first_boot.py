@@ -1,22 +1,24 @@
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import yaml
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key, load_ssh_public_key
 
-from infra.guest import LOGIN_USER, FirstBoot, SshHostKey, generate_host_key, render_seed, seed_digest
+from infra.guest import LOGIN_USER, Seed, SshHostKey, generate_host_key
+from infra.model.first_boot import FirstBoot
+from infra.model.machine_traits import TRAITS
+from infra.model.node import NodeSettings
 
 KEY = SshHostKey("-----BEGIN X-----\nline\n-----END X-----\n", "ssh-ed25519 AAAA")
 BOOT = FirstBoot(
     hostname="lab-a-cp-0",
-    instance_id="lab-a-cp-0-1",
     address="10.220.32.18/24",
     gateway="10.220.32.1",
-    dns_servers=("10.220.32.5",),
-    authorized_keys=("ssh-ed25519 BBBB me",),
+    dns_servers=["10.220.32.5"],
+    authorized_keys=["ssh-ed25519 BBBB me"],
 )
-SEED = render_seed(BOOT, KEY)
+UNRENDERED = Seed("lab-a-cp-0-1", BOOT, TRAITS["vm"])
+SEED = UNRENDERED.render(KEY)
 
 
 def test_meta_data() -> None:
@@ -64,27 +66,32 @@ def test_a_first_boot_fetches_nothing_and_needs_no_locales() -> None:
     assert (user_data["package_update"], user_data["package_upgrade"]) == (False, False)
 
 
-@pytest.mark.parametrize("field", ["hostname", "instance_id", "address", "gateway", "fqdn"])
+@pytest.mark.parametrize("field", ["hostname", "address", "gateway", "mtu", "dns_servers", "authorized_keys"])
 def test_the_digest_follows_every_field(field: str) -> None:
-    changed: dict[str, Any] = {field: "x"}
-    assert seed_digest(replace(BOOT, **changed)) != seed_digest(BOOT)
+    changed = BOOT.model_copy(update={field: "x"})
+    assert replace(UNRENDERED, first_boot=changed).digest() != UNRENDERED.digest()
+
+
+def test_the_digest_follows_the_name_and_not_what_replaces_no_machine() -> None:
+    assert replace(UNRENDERED, instance_id="x").digest() != UNRENDERED.digest()
+    assert replace(UNRENDERED, settings=NodeSettings(unicast_vrrp=True)).digest() == UNRENDERED.digest()
 
 
 def test_the_digest_is_that_of_machines_that_stand() -> None:
     """It is in their state, and another one replaces them: when a seed is read doesn't count."""
-    assert seed_digest(BOOT) == "5580286de64570db9dbca1e665f1b543b4d18831400716815826d618dc49a64f"
+    assert UNRENDERED.digest() == "5580286de64570db9dbca1e665f1b543b4d18831400716815826d618dc49a64f"
 
 
 def test_the_digest_is_the_same_with_another_host_key() -> None:
-    assert seed_digest(BOOT) == seed_digest(replace(BOOT))
-    assert render_seed(BOOT, generate_host_key()) != SEED
+    assert UNRENDERED.digest() == replace(UNRENDERED).digest()
+    assert UNRENDERED.render(generate_host_key()) != SEED
 
 
 def test_odd_text_stays_data() -> None:
-    odd = replace(BOOT, authorized_keys=("ssh-ed25519 AAAA: '\"\n- x #",), fqdn="{{ x }}")
-    user_data = yaml.safe_load(render_seed(odd, KEY)["user-data"])
-    assert user_data["users"][0]["ssh_authorized_keys"] == list(odd.authorized_keys)
-    assert user_data["fqdn"] == "{{ x }}"
+    odd = BOOT.model_copy(update={"authorized_keys": ["ssh-ed25519 AAAA: '\"\n- x #"], "hostname": "{{ x }}"})
+    user_data = yaml.safe_load(replace(UNRENDERED, first_boot=odd).render(KEY)["user-data"])
+    assert user_data["users"][0]["ssh_authorized_keys"] == odd.authorized_keys
+    assert (user_data["hostname"], user_data["fqdn"]) == ("{{ x }}", "{{ x }}")
 
 
 def test_a_host_key_is_a_pair_in_openssh_form_and_hides_its_secret() -> None:

@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -15,15 +14,15 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from infra.addresses import plan_addresses
-from infra.addresses.allocate import Outcome
-from infra.addresses.rules import Facts, nodes
-from infra.addresses.rules.machines import CONTROL_PLANE_VCPUS
 from infra.guest import KubernetesNode
 from infra.image.bundle import Bundle, find_bundle
+from infra.plan.rules import Facts, nodes
+from infra.plan.rules.machines import CONTROL_PLANE_VCPUS
 from infra.spec.forms import CLUSTER_NAME, POOL_NAME
 from infra.spec.node_settings import EFFECTS
-from tests.addresses.node_cases import (
+from tests.guest.test_kubernetes_node import PLANE, WORKER, arguments, documents, files, replace
+from tests.instances import checked_addresses, cluster, make_spec
+from tests.plan.rules.node_cases import (
     BAD_LABELS,
     BAD_TAINTS,
     FORBIDDEN_LABELS,
@@ -31,9 +30,7 @@ from tests.addresses.node_cases import (
     GOOD_TAINTS,
     tainted,
 )
-from tests.addresses.rule_cases import pods
-from tests.guest.test_kubernetes_node import PLANE, WORKER, arguments, documents, files
-from tests.instances import cluster, make_spec
+from tests.plan.rules.rule_cases import pods
 
 pytestmark = pytest.mark.engine
 
@@ -85,7 +82,7 @@ def is_planned(instance: Mapping[str, object]) -> bool:
     parts = dict(instance)
     clusters = parts.pop("clusters")
     assert isinstance(clusters, list)
-    return plan_addresses(make_spec(*clusters, **parts)).ok  # type: ignore[arg-type]
+    return checked_addresses(make_spec(*clusters, **parts)).ok  # type: ignore[arg-type]
 
 
 def test_kubelet_takes_the_labels_and_taints_that_the_plan_takes(bundle: Bundle) -> None:
@@ -109,7 +106,7 @@ def test_kubelet_refuses_the_taints_that_the_plan_refuses(bundle: Bundle, text: 
 def refused(**settings: object) -> set[str | int]:
     """Return which labels or taints of a pool the plan's rules refuse: keys, or places in the list."""
     asked = cluster(agentPools=[{"name": "pool1", "count": 1, **settings}])
-    facts = Facts(make_spec(asked), [], [], [], Outcome())
+    facts = Facts(make_spec(asked))
     rules = (nodes.node_label_invalid, nodes.node_label_forbidden, nodes.node_taint_invalid)
     return {fault.path[-1] for rule in rules for fault in rule(facts)}
 
@@ -169,7 +166,7 @@ def test_kubeadm_takes_whatever_names_the_plan_takes(
     bundle: Bundle, tmp_path: Path, stack: str, name: str, agents: str
 ) -> None:
     asked = cluster(name, agentPools=[{"name": agents, "count": 1}])
-    plan = plan_addresses(make_spec(asked, name=stack))
+    plan = checked_addresses(make_spec(asked, name=stack))
     if not plan.ok:
         return
     for owner, node in ((f"{name}-cp-0", PLANE), (f"{name}-{agents}-0", WORKER)):
@@ -183,7 +180,7 @@ def test_kubeadm_takes_whatever_names_the_plan_takes(
 def cidrs_planned(pod: IPv4Network, service: IPv4Network) -> bool:
     """Tell whether the plan takes the sizes of a pod and a service network, wherever they lie."""
     instance = {"clusters": [pods(str(pod), service=str(service))]}
-    parts = plan_addresses(make_spec(*instance["clusters"])).findings
+    parts = checked_addresses(make_spec(*instance["clusters"])).findings
     return not any(one.rule in {"pod-cidr-refused", "service-cidr-refused"} for one in parts)
 
 

@@ -2,37 +2,64 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import itertools
+import json
 import tarfile
 from base64 import b64decode
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import yaml
 
 from infra.arc import agents
-from infra.components.add_ons import METALLB, STORAGE, SYSTEM
-from infra.guest import FirstBoot, KubernetesNode, NodeSecrets, SshHostKey, render_seed, seed_digest
-from infra.guest.api_server import EXEMPT_NAMESPACES, PodSecurity
-from infra.guest.keepalived import ApiServerAddress, keepalived_conf
+from infra.guest import KubernetesNode, Seed, SshHostKey
+from infra.guest.api_server import EXEMPT_NAMESPACES
+from infra.guest.keepalived import ApiServerAddress
 from infra.image import recipe
 from infra.image.recipe import read_files
+from infra.model.add_ons import METALLB, STORAGE, SYSTEM
+from infra.model.base import Model
+from infra.model.first_boot import FirstBoot
+from infra.model.machine_traits import TRAITS
+from infra.model.node import NodeInputs, NodeSecrets, NodeSettings, PodSecurity
 from infra.spec.arc_extensions import KnownExtensions
+from tests.plan.rules.arc_cases import SUBSCRIPTION
+
+ModelT = TypeVar("ModelT", bound=Model)
+
+
+def replace(node: KubernetesNode, **changes: Any) -> KubernetesNode:
+    """Return the node with other inputs or settings."""
+    return dataclasses.replace(
+        node, inputs=_updated(node.inputs, changes), settings=_updated(node.settings, changes)
+    )
+
+
+def _updated(model: ModelT, changes: dict[str, Any]) -> ModelT:
+    known = type(model).model_fields
+    return model.model_copy(update={name: value for name, value in changes.items() if name in known})
+
 
 PLANE = KubernetesNode(
-    cluster="lab-a",
-    role="controlPlane",
-    version="1.34.4",
-    endpoint="10.0.0.9",
-    ca_certificate="CA PEM\n",
-    ca_hash="sha256:abc",
-    vrrp_id=7,
-    pod_cidr="10.244.0.0/16",
-    service_cidr="10.96.0.0/12",
-    image_tags={"etcd": "3.6.16-0", "coredns": "v1.14.3"},
-    in_container=True,
+    NodeInputs(
+        cluster="lab-a",
+        role="controlPlane",
+        version="1.34.4",
+        endpoint="10.0.0.9",
+        ca_certificate="CA PEM\n",
+        ca_hash="sha256:abc",
+        vrrp_id=7,
+        pod_cidr="10.244.0.0/16",
+        service_cidr="10.96.0.0/12",
+        image_tags={"etcd": "3.6.16-0", "coredns": "v1.14.3"},
+    ),
+    "lab-a-cp-0",
+    "10.0.0.18",
+    TRAITS["container"],
+    NodeSettings(),
 )
 WORKER = replace(
     PLANE,
@@ -41,23 +68,24 @@ WORKER = replace(
     taints=("gpu=yes:NoSchedule", "spot:NoExecute"),
     max_pods=50,
 )
-SECRETS = NodeSecrets("abcdef.0123456789abcdef", {"ca.key": "KEY", "etcd/ca.key": "ETCD KEY"})
+SECRETS = NodeSecrets(token="abcdef.0123456789abcdef", keys={"ca.key": "KEY", "etcd/ca.key": "ETCD KEY"})
 KEY = SshHostKey("private", "ssh-ed25519 AAAA")
 
 
-def boot(node: KubernetesNode | None, hostname: str = "lab-a-cp-0") -> FirstBoot:
-    return FirstBoot(
+def boot(node: KubernetesNode | None, hostname: str = "lab-a-cp-0") -> Seed:
+    first_boot = FirstBoot(
         hostname=hostname,
-        instance_id=hostname,
         address="10.0.0.18/24",
         gateway="10.0.0.1",
-        authorized_keys=("ssh-ed25519 BBBB",),
-        node=node,
+        dns_servers=[],
+        authorized_keys=["ssh-ed25519 BBBB"],
+        node=node.inputs if node else None,
     )
+    return Seed(hostname, first_boot, (node or PLANE).traits, node.settings if node else None)
 
 
 def files(node: KubernetesNode, secrets: NodeSecrets = SECRETS, hostname: str = "lab-a-cp-0") -> dict[str, str]:
-    archive = render_seed(boot(node, hostname), KEY, secrets)["node.tar"]
+    archive = boot(node, hostname).render(KEY, secrets)["node.tar"]
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         members = {one.name.removeprefix("etc/azlocal/node/"): one for one in tar.getmembers()}
         assert {one.mode for one in members.values()} == {0o600}
@@ -147,13 +175,10 @@ def test_the_cluster_own_parts_are_held_to_none() -> None:
             "containerInsights": {"logAnalyticsWorkspaceResourceID": "x"},
             "defender": {},
             "flux": {},
-            "backup": dict.fromkeys(
-                (
-                    *("storageAccount", "blobContainer", "storageAccountResourceGroup"),
-                    *("storageAccountSubscriptionId", "tenantId"),
-                ),
-                "x",
-            ),
+            "backup": {
+                **dict.fromkeys(("storageAccount", "blobContainer", "storageAccountResourceGroup"), "backups"),
+                **dict.fromkeys(("storageAccountSubscriptionId", "tenantId"), SUBSCRIPTION),
+            },
         }
     )
     scopes = [one.scope.cluster for _, one in extensions.chosen()]
@@ -201,12 +226,86 @@ def test_the_first_control_plane_knows_where_to_look_for_the_others() -> None:
     assert "peers" not in files(WORKER)
 
 
-def test_control_planes_of_a_new_cluster_speak_with_each_other_alone_and_those_of_0_1_0_by_multicast() -> None:
-    by_multicast = files(PLANE)["keepalived.conf"]
-    assert "unicast" not in by_multicast
-    assert "include" not in by_multicast
-    lines = [line.strip() for line in files(replace(PLANE, unicast_vrrp=True))["keepalived.conf"].splitlines()]
-    assert {"unicast_src_ip 10.0.0.18", "include /etc/keepalived/peers.conf"} <= set(lines)
+def lines(number: int = 0, **changes: Any) -> list[str]:
+    """Return the lines of a control plane's keepalived.conf."""
+    conf = files(replace(PLANE, number=number, **changes))["keepalived.conf"]
+    return [line.strip() for line in conf.splitlines()]
+
+
+def test_control_planes_speak_vrrp_3_with_each_other_alone() -> None:
+    assert {
+        "vrrp_version 3",
+        "advert_int 0.25",
+        "unicast_src_ip 10.0.0.18",
+        "include /etc/keepalived/peers.conf",
+        "virtual_router_id 7",
+        "10.0.0.9/32 dev eth0",
+    } <= set(lines())
+
+
+def test_no_control_plane_takes_the_address_from_another_and_a_fault_weighs_nothing() -> None:
+    for number in range(5):
+        assert {"state BACKUP", "nopreempt"} <= set(lines(number))
+        assert [line for line in lines(number) if line.startswith("weight")] == ["weight 0"]
+    priorities = [int(line.split()[1]) for n in range(5) for line in lines(n) if line.startswith("priority")]
+    skews = [0.25 * (256 - priority) / 256 for priority in priorities]
+    assert all(0 < priority < 255 for priority in priorities), "255 is for who owns the address"
+    assert all(later - sooner > 0.03 for sooner, later in itertools.pairwise(skews)), "no two take it together"
+
+
+def test_who_decides_of_the_address_is_told_it() -> None:
+    told = json.loads(files(PLANE)["api-endpoint.json"])
+    assert told == {"address": "10.0.0.9", "ownAddress": "10.0.0.18", "answerSeconds": 1.0}
+    slow = dataclasses.replace(PLANE, traits=TRAITS["emulated"])
+    assert json.loads(files(slow)["api-endpoint.json"])["answerSeconds"] == 5.0
+
+
+def test_an_api_server_that_is_told_to_end_serves_until_the_address_has_moved() -> None:
+    cluster = documents(files(PLANE)["init.yaml"])["ClusterConfiguration"]
+    flags = {one["name"]: one["value"] for one in cluster["apiServer"]["extraArgs"]}
+    assert (flags["shutdown-delay-duration"], flags["shutdown-send-retry-after"]) == ("5s", "true")
+
+
+OF_VERSION_2 = """global_defs {{
+  enable_script_security
+  script_user root
+}}
+vrrp_script api-server {{
+  script "/usr/lib/azlocal/api-server-answers 10.0.0.19"
+  interval 2
+  timeout 3
+  fall 3
+  rise 1
+  weight 50
+}}
+vrrp_instance control-plane {{
+  state BACKUP
+  interface enp1s0
+  virtual_router_id 7
+  priority 99
+  advert_int 1
+{unicast}  virtual_ipaddress {{
+    10.0.0.9/32 dev enp1s0
+  }}
+  track_script {{
+    api-server
+  }}
+}}
+"""
+UNICAST = "  unicast_src_ip 10.0.0.19\n  include /etc/keepalived/peers.conf\n"
+
+
+@pytest.mark.parametrize("unicast", ["", UNICAST], ids=["of 0.1.0", "with its peers"])
+def test_what_an_earlier_azlocal_wrote_is_read(unicast: str) -> None:
+    conf = OF_VERSION_2.format(unicast=unicast)
+    assert ApiServerAddress.of_version_2(conf, "10.0.0.19", is_slow=False) == ApiServerAddress(
+        address="10.0.0.9", vrrp_id=7, interface="enp1s0", own_address="10.0.0.19", number=1
+    )
+
+
+def test_what_somebody_else_wrote_is_not_guessed_at() -> None:
+    with pytest.raises(ValueError, match="isn't as azlocal wrote it"):
+        ApiServerAddress.of_version_2("vrrp_instance x {}", "10.0.0.19", is_slow=False)
 
 
 def test_a_worker_checks_the_cluster_it_joins_and_gets_no_key() -> None:
@@ -242,42 +341,30 @@ def test_labels_taints_and_pods_of_a_pool_reach_its_nodes() -> None:
 
 
 def test_only_a_container_is_asked_for_less() -> None:
-    in_vm = documents(files(replace(PLANE, in_container=False))["init.yaml"])
+    in_vm = documents(files(dataclasses.replace(PLANE, traits=TRAITS["vm"]))["init.yaml"])
     in_container = documents(files(PLANE)["init.yaml"])
-    assert "ignorePreflightErrors" not in in_vm["InitConfiguration"]["nodeRegistration"]
+    passed_over = in_vm["InitConfiguration"]["nodeRegistration"]["ignorePreflightErrors"]
+    assert passed_over == ["HTTPProxyCIDR"], "kubeadm 1.33.5 and 1.32.9, as Go compiles them today, fail there"
+    assert set(in_container["InitConfiguration"]["nodeRegistration"]["ignorePreflightErrors"]) > {*passed_over}
     assert "conntrack" not in in_vm["KubeProxyConfiguration"]
     assert in_container["KubeProxyConfiguration"]["conntrack"] == {"maxPerCore": 0, "min": 0}
 
 
 def test_keys_are_in_the_archive_and_nowhere_else_in_the_seed() -> None:
     assert files(PLANE)["pki/etcd/ca.key"] == "ETCD KEY"
-    seed = render_seed(boot(PLANE), KEY, SECRETS)
+    seed = boot(PLANE).render(KEY, SECRETS)
     for name in ("user-data", "meta-data", "network-config"):
         assert SECRETS.token.encode() not in seed[name]
         assert b"ETCD KEY" not in seed[name]
 
 
 def test_the_seed_is_taken_before_ssh_answers() -> None:
-    user_data = yaml.safe_load(render_seed(boot(PLANE), KEY, SECRETS)["user-data"])
+    user_data = yaml.safe_load(boot(PLANE).render(KEY, SECRETS)["user-data"])
     assert user_data["bootcmd"] == [["cloud-init-per", "instance", "take-seed", "/usr/lib/azlocal/take-seed"]]
-    assert "bootcmd" not in yaml.safe_load(render_seed(boot(None), KEY)["user-data"])
+    assert "bootcmd" not in yaml.safe_load(boot(None).render(KEY)["user-data"])
 
 
 def test_the_digest_knows_the_node_and_not_its_secrets() -> None:
-    assert seed_digest(boot(PLANE)) != seed_digest(boot(None))
-    assert seed_digest(boot(PLANE)) != seed_digest(boot(replace(PLANE, version="1.34.5")))
-    assert render_seed(boot(PLANE), KEY, SECRETS) == render_seed(boot(PLANE), KEY, SECRETS)
-
-
-def test_keepalived_prefers_the_first_and_trusts_only_servers_that_answer() -> None:
-    def lines(number: int) -> list[str]:
-        own = f"10.0.0.{18 + number}"
-        api = ApiServerAddress(address="10.0.0.9", vrrp_id=7, interface="eth0", own_address=own, number=number)
-        return [line.strip() for line in keepalived_conf(api).splitlines()]
-
-    assert "virtual_router_id 7" in lines(0)
-    assert "10.0.0.9/32 dev eth0" in lines(0)
-    assert "priority 100" in lines(0)
-    assert "priority 98" in lines(2)
-    assert "weight 50" in lines(2), "the last one that answers comes before the first that doesn't"
-    assert 'script "/usr/lib/azlocal/api-server-answers 10.0.0.19"' in lines(1)
+    assert boot(PLANE).digest() != boot(None).digest()
+    assert boot(PLANE).digest() != boot(replace(PLANE, version="1.34.5")).digest()
+    assert boot(PLANE).render(KEY, SECRETS) == boot(PLANE).render(KEY, SECRETS)

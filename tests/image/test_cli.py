@@ -2,21 +2,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 from typer.testing import CliRunner
 
-from infra.image import cli, needs
+from infra.cli import app
+from infra.cli import image as cli
+from infra.image import cache as image_cache
+from infra.image import needs
 from infra.image.build import build
 from infra.image.bundle import Bundle
 from infra.image.bundle.model import BUNDLE_FILE, SBOM_FILE, SUMS_FILE, render
 from infra.image.known_holes import known_holes
-from infra.image.model import ImageError
+from infra.image.model import ImageError, NodeImage
 from infra.image.places import Cache
 from infra.image.recipe import Recipe
+from infra.model.versions import BUILT, DEFAULT, KubernetesVersion
 from tests.image.conftest import FakeRunner
+from tests.instances import cluster, files, write_files
 
 
 @pytest.fixture
@@ -31,11 +37,11 @@ def filled(
 @pytest.fixture
 def in_use(filled: Cache, recipe: Recipe, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "current_recipe", lambda digest: recipe)
-    monkeypatch.setattr(cli, "find_bundle_in", lambda cache: bundle)
+    monkeypatch.setattr(cli, "find_bundle_in", lambda cache, version: bundle if version == DEFAULT else None)
 
 
 def call(*arguments: str) -> tuple[int, str]:
-    result = CliRunner().invoke(cli.app, list(arguments))
+    result = CliRunner().invoke(app, ["image", *arguments])
     return result.exit_code, result.output
 
 
@@ -48,6 +54,21 @@ def test_list_says_what_is_not_built(filled: Cache, recipe: Recipe) -> None:
 
 def test_list_shows_which_image_is_in_use(in_use: None) -> None:
     assert "yes" in call("list")[1]
+
+
+@pytest.mark.parametrize(("built", "remedy"), [(DEFAULT, False), (BUILT[1], True)])
+def test_list_says_it_where_only_another_version_is_built(
+    filled: Cache,
+    recipe: Recipe,
+    bundle: Bundle,
+    monkeypatch: pytest.MonkeyPatch,
+    built: KubernetesVersion,
+    remedy: bool,
+) -> None:
+    monkeypatch.setattr(cli, "current_recipe", lambda digest: recipe)
+    monkeypatch.setattr(cli, "find_bundle_in", lambda cache, version: bundle if version == built else None)
+    monkeypatch.setattr("infra.image.bundle.store.entries", lambda cache: [bundle])
+    assert ("azlocal image build" in call("list")[1]) == remedy
 
 
 @pytest.mark.parametrize(
@@ -75,7 +96,7 @@ def test_a_stack_says_which_image_it_needs(
 ) -> None:
     built = []
 
-    def note(_say: object, _source: object, kind: str, *, vm_disk: bool) -> NoReturn:
+    def note(_say: object, _source: object, kind: str, _version: object, *, vm_disk: bool) -> NoReturn:
         built.append((kind, vm_disk))
         raise ImageError("enough", "")
 
@@ -84,6 +105,54 @@ def test_a_stack_says_which_image_it_needs(
     Path("Pulumi.lab.yaml").write_text(f"config:\n  azlocal:site: here\n  azlocal:{text}\n")
     assert call("build", *arguments)[0] == 1
     assert built == [(kind, vm_disk)]
+
+
+@pytest.mark.parametrize(
+    ("versions", "arguments", "built"),
+    [
+        ([], ["lab"], ["1.34.4"]),
+        (["1.33.5"], ["lab"], ["1.34.4", "1.33.5"]),
+        (["1.32.9", "1.34.4", "1.32.9"], ["lab"], ["1.34.4", "1.32.9"]),
+        (["1.33.5", "1.33.4"], ["lab"], ["1.34.4", "1.33.5"]),  # the plan says that the latter is not built
+        ([], ["--kubernetes-version", "1.32.9", "--kubernetes-version", "1.33.5"], ["1.32.9", "1.33.5"]),
+    ],
+)
+def test_an_image_is_built_for_each_version_that_a_stack_s_clusters_have(
+    versions: list[str],
+    arguments: list[str],
+    built: list[str],
+    filled: Cache,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+    images = image_cache.entries(filled)
+
+    def note(_say: object, _source: object, _kind: str, version: KubernetesVersion, *, vm_disk: bool) -> NodeImage:
+        asked.append(version.version)
+        return images[0].image
+
+    monkeypatch.setattr(cli, "build_node_image", note)
+    clusters = [cluster(name=f"c{number}", kubernetesVersion=version) for number, version in enumerate(versions)]
+    write_files(tmp_path, files(clusters))
+    monkeypatch.chdir(tmp_path)
+    code, output = call("build", *arguments)
+    assert code == 0, output
+    assert asked == built
+
+
+def test_a_version_that_is_not_built_is_told_those_that_are() -> None:
+    code, output = call("build", "--kubernetes-version", "1.33.4")
+    assert code == 2
+    assert all(version in output for version in ("1.33.4", "1.34.4", "1.33.5", "1.32.9"))
+
+
+def test_it_is_said_where_upstream_no_longer_patches_a_version() -> None:
+    version = BUILT[-1]
+    assert version.support_note(version.support_ends) is None
+    note = version.support_note(version.support_ends + timedelta(days=1))
+    assert note
+    assert str(version.support_ends) in note
 
 
 @pytest.mark.parametrize(
@@ -99,7 +168,7 @@ def test_where_machines_choose_their_type_the_disk_is_made_if_one_may_be_a_vm(
 ) -> None:
     asked = []
 
-    def note(_say: object, _source: object, _kind: str, *, vm_disk: bool) -> NoReturn:
+    def note(_say: object, _source: object, _kind: str, _version: object, *, vm_disk: bool) -> NoReturn:
         asked.append(vm_disk)
         raise ImageError("enough", "")
 
@@ -178,7 +247,7 @@ def test_prune_keeps_the_plain_image_where_no_bundle_was_ever_built(
 ) -> None:
     monkeypatch.setattr(cli, "default_cache", lambda: cache)
     monkeypatch.setattr(cli, "current_recipe", lambda digest: recipe)
-    monkeypatch.setattr(cli, "find_bundle_in", lambda cache: None)
+    monkeypatch.setattr(cli, "find_bundle_in", lambda cache, version: None)
     build(recipe, None, cache, lambda line: None, runner)
     assert call("prune") == (0, "freed 0 MiB\n")
     assert cache.image(recipe.digest).exists()
@@ -196,9 +265,9 @@ def test_prune_keeps_the_image_in_use(filled: Cache, in_use: None, recipe: Recip
 
 
 def test_build_reports_an_error_and_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(progress: object, source: str, kind: str, *, vm_disk: bool) -> None:
+    def fail(progress: object, source: str, kind: str, version: object, *, vm_disk: bool) -> None:
         assert (source, kind) == ("auto", "plain")
         raise ImageError("It failed.", "Do this.")
 
     monkeypatch.setattr(cli, "build_node_image", fail)
-    assert call("build", "--plain") == (1, "It failed.\nDo this.\n")
+    assert call("build", "--plain") == (1, "error: It failed.\nDo this.\n")

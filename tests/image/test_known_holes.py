@@ -5,7 +5,7 @@ import json
 import pytest
 from packaging.version import Version
 
-from infra.image.bundle.components import COMPONENTS
+from infra.image.bundle.components import components
 from infra.image.known_holes import (
     Holes,
     Part,
@@ -41,7 +41,7 @@ def holes() -> Holes:
 
 
 @pytest.mark.parametrize(
-    ("version", "mended"),
+    ("version", "fixed"),
     [
         ("v1.1.5", "1.2.8"),
         ("1.2.8-rc.1", None),  # what comes before a version isn't before it, as PEP 440 has it
@@ -56,15 +56,15 @@ def holes() -> Holes:
         ("v0.0.0-20250101000000-0123456789ab", None),
     ],
 )
-def test_a_version_is_in_a_range_or_not(holes: Holes, version: str, mended: str | None) -> None:
+def test_a_version_is_in_a_range_or_not(holes: Holes, version: str, fixed: str | None) -> None:
     found = holes.found_in([Part("runner/program", version)])
-    assert [one.mended for one in found] == ([mended] if mended else [])
+    assert [one.fixed for one in found] == ([fixed] if fixed else [])
 
 
 def test_debian_s_versions_count_by_the_project_s_own(holes: Holes) -> None:
     (found,) = holes.found_in(parts_of_packages({"runner": "1:1.1.5+ds1-1+deb12u1", "runner-doc": "1.0-1"}))
     assert str(found) == (
-        "runner 1:1.1.5+ds1-1+deb12u1 (Debian's package: Debian may have mended it): CVE-1, high: gets out; "
+        "runner 1:1.1.5+ds1-1+deb12u1 (Debian's package: Debian may have fixed it): CVE-1, high: gets out; "
         "fixed in 1.2.8; https://example.com/1"
     )
 
@@ -88,7 +88,7 @@ def test_a_release_s_bill_names_the_image_alone(holes: Holes) -> None:
 
 
 def test_what_the_bundle_is_made_of_has_no_known_hole() -> None:
-    parts = [Part(entry.name, entry.version) for entry in COMPONENTS]
+    parts = [Part(entry.name, entry.version) for entry in components()]
     assert list(map(str, known_holes().found_in(parts))) == []
 
 
@@ -110,7 +110,7 @@ def test_the_readme_has_the_holes_that_stay() -> None:
 
 
 def test_a_hole_that_stays_is_told_with_the_reason_and_only_of_go_modules() -> None:
-    holes = parse(LIST + "    stays: nobody mended it\n")
+    holes = parse(LIST + "    stays: nobody fixed it\n")
     bill = {
         "components": [
             {"type": "library", "name": "storage", "version": "v0.0.30", "purl": "pkg:golang/storage@v0.0.30"},
@@ -118,7 +118,7 @@ def test_a_hole_that_stays_is_told_with_the_reason_and_only_of_go_modules() -> N
         ]
     }
     (found,) = holes.found_in(parts_of_bill(json.dumps(bill)))
-    assert str(found).endswith("fixed in 0.0.34; https://example.com/2. It stays: nobody mended it")
+    assert str(found).endswith("fixed in 0.0.34; https://example.com/2. It stays: nobody fixed it")
 
 
 def test_the_list_is_sound() -> None:
@@ -133,7 +133,7 @@ def test_the_list_is_sound() -> None:
 
 
 def test_what_stays_names_the_versions_that_are_built() -> None:
-    """A newer Kubernetes or Calico may have mended it: then its entry goes, or its reason is another."""
-    built = {one.version for one in COMPONENTS}
+    """A newer Kubernetes or Calico may have fixed it: then its entry goes, or its reason is another."""
+    built = {one.version for one in components()}
     named = {word.rstrip(",") for one in known_holes().entries for word in one.stays.split() if word[0] == "v"}
     assert {one for one in named if one[1].isdigit()} <= built

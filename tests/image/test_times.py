@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from infra.image import build as node_image
-from infra.image.bundle.components import COMPONENTS
+from infra.image.bundle.components import components
 from infra.image.bundle.debian import step_of
-from infra.image.bundle.images import IMAGES, trees_of
+from infra.image.bundle.images import images, trees_of
 from infra.image.places import Cache
 from infra.image.times import MEASURED, Times, in_words, remaining
 
@@ -73,5 +73,5 @@ def test_a_file_that_cannot_be_read_is_written_anew(tmp_path: Path, text: str) -
 
 
 def test_every_step_was_measured() -> None:
-    steps = {entry.name for entry in COMPONENTS} | {step_of(tree) for tree in trees_of(IMAGES)}
+    steps = {entry.name for entry in components()} | {step_of(tree) for tree in trees_of(images())}
     assert steps | {*node_image._steps(with_bundle=True, vm_disk=True), "packages"} <= set(MEASURED)

@@ -9,18 +9,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
 from pathlib import Path
 from socket import create_server
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
+from infra import certificates as made
+from infra.certificates import KeyPair
 from infra.kubernetes import certificates
 from infra.kubernetes.certificates import at_server, authority_of, due, earliest, ends_of, served_end
-from infra.kubernetes.pki import KeyPair, administrator_kubeconfig, generate_pki
+from infra.kubernetes.pki import administrator_kubeconfig, generate_pki
 
 PKI, STRANGERS = generate_pki(), generate_pki()
 NOW = datetime(2027, 9, 1, tzinfo=UTC)
@@ -48,24 +47,17 @@ def test_one_that_does_not_answer_keeps_what_was_known_of_it() -> None:
 
 def server_pair(ca: KeyPair, end: datetime) -> KeyPair:
     """Sign a server's certificate that ends then."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    signer = serialization.load_pem_private_key(ca.key.encode(), None)
-    assert isinstance(signer, ec.EllipticCurvePrivateKey)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "kube-apiserver")]))
-        .issuer_name(x509.load_pem_x509_certificate(ca.certificate.encode()).subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(end - timedelta(days=365))
-        .not_valid_after(end)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
-        .sign(signer, hashes.SHA256())
+    key = made.new_key()
+    certificate = made.issue(
+        made.x509_name("kube-apiserver"),
+        key.public_key(),
+        x509.load_pem_x509_certificate(ca.certificate.encode()).subject,
+        made.load_key(ca.key),
+        end - timedelta(days=365),
+        end,
+        made.alternative_names(["127.0.0.1"]),
     )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return KeyPair(certificate.public_bytes(serialization.Encoding.PEM).decode(), private.decode())
+    return KeyPair(made.certificate_pem(certificate), made.key_pem(key))
 
 
 @contextmanager
@@ -132,15 +124,17 @@ PROGRAMS = {
         *"containers list"*==etcd,*) echo etcd-1; echo etcd-old ;;
         *"containers list"*) ;;
         *"tasks kill"*etcd-old) exit 1 ;;
-        *"tasks kill"*"SIGTERM server-1") [ -z "$KUBELET" ] || echo server-2 >>"$ROOT/servers" ;;
+        *"tasks kill"*"SIGTERM server-1") [ "$KUBELET" != runs ] || echo server-2 >>"$ROOT/servers" ;;
         esac
     """,
+    "systemctl": 'echo "systemctl $*" >>"$CALLS"; echo server-2 >"$ROOT/servers"',
+    "openssl": '[ "$KUBELET" != ended ]',
     "sync": "",
     "sleep": "",
 }
 
 
-def run_script(root: Path, *, kubeadm: int = 0, kubelet: bool = True) -> subprocess.CompletedProcess[str]:
+def run_script(root: Path, *, kubeadm: int = 0, kubelet: str = "runs") -> subprocess.CompletedProcess[str]:
     (root / "bin").mkdir()
     for name, body in PROGRAMS.items():
         (root / "bin" / name).write_text(f"#!/bin/sh\n{body}\n")
@@ -152,7 +146,7 @@ def run_script(root: Path, *, kubeadm: int = 0, kubelet: bool = True) -> subproc
         "ROOT": str(root),
         "CALLS": str(root / "calls"),
         "KUBEADM": str(kubeadm),
-        "KUBELET": "running" if kubelet else "",
+        "KUBELET": kubelet,
     }
     return subprocess.run(
         ["sh", "-s", "--", "kind: ClusterConfiguration\nx: 'a b'"],
@@ -179,6 +173,15 @@ def test_everything_that_kubeadm_signed_is_renewed_and_restarted(tmp_path: Path)
     ]
     renewed = next(index for index, line in enumerate(calls) if line.startswith("kubeadm certs renew all"))
     assert all("kill" not in line for line in calls[:renewed])
+    assert not any(line.startswith("systemctl") for line in calls), "kubelet runs on"
+
+
+def test_a_server_that_kubelet_has_given_up_for_minutes_is_started_by_a_kubelet_that_starts_anew(
+    tmp_path: Path,
+) -> None:
+    done = run_script(tmp_path, kubelet="waits")
+    assert done.returncode == 0, done.stderr
+    assert "systemctl restart kubelet.service" in (tmp_path / "calls").read_text()
 
 
 def test_nothing_is_restarted_where_kubeadm_refuses(tmp_path: Path) -> None:
@@ -187,6 +190,8 @@ def test_nothing_is_restarted_where_kubeadm_refuses(tmp_path: Path) -> None:
 
 
 def test_a_server_that_kubelet_does_not_start_again_is_an_error(tmp_path: Path) -> None:
-    done = run_script(tmp_path, kubelet=False)
+    """And one whose own certificate has ended isn't restarted: it wouldn't come back."""
+    done = run_script(tmp_path, kubelet="ended")
     assert done.returncode == 1
+    assert "systemctl" not in (tmp_path / "calls").read_text()
     assert "journalctl --unit kubelet" in done.stderr

@@ -31,7 +31,7 @@ def test_what_a_machine_says_is_the_users_alone(tmp_path: Path) -> None:
     said = folder / "machine-cp-0.txt"
     assert "$ df -h /\ndf here\n" in said.read_text()
     assert (folder.stat().st_mode & 0o777, said.stat().st_mode & 0o777) == (0o700, 0o600)
-    assert (folder / "nodes.json").read_text() == "not to be had: no answer\n"
+    assert (folder / "nodes.json").read_text() == "could not be collected: no answer\n"
 
 
 def test_a_cluster_keeps_its_ten_newest_failures_and_touches_nothing_else(

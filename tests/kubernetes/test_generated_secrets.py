@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infra.kubernetes.api import ClusterApi, ClusterError
+from infra.kubernetes.api import ApiError, ClusterApi, Conflict
 from infra.kubernetes.generated_secrets import ensure_secret
 
 
@@ -31,7 +31,7 @@ class Secrets(ClusterApi):
         """Keep it, or refuse it."""
         self.sent.append((method, path, body or {}))
         if self.status:
-            raise ClusterError("no", self.status)
+            raise (Conflict if self.status == 409 else ApiError)("no", self.status)
         return "{}"
 
 
@@ -54,5 +54,5 @@ def test_one_that_stands_stays() -> None:
 
 
 def test_a_refusal_is_no_secret() -> None:
-    with pytest.raises(ClusterError):
+    with pytest.raises(ApiError):
         ensure_secret(Secrets(403), "s", "one", "key")

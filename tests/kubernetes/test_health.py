@@ -21,9 +21,11 @@ def deployment(available: int, replicas: int = 1, observed: int = 1) -> dict[str
         "metadata": {"name": "web", "namespace": "s", "uid": "u1", "generation": 1},
         "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "web"}}},
         "status": {
+            "replicas": replicas,
             "updatedReplicas": replicas,
             "availableReplicas": available,
             "observedGeneration": observed,
+            "conditions": [{"type": "Available", "status": "True" if available >= replicas else "False"}],
         },
     }
 
@@ -90,20 +92,21 @@ def test_a_cordoned_node_is_said_with_the_way_back() -> None:
 def test_a_workload_repeats_why_its_pod_does_not_run() -> None:
     bad = pod("Pending", containerStatuses=waiting("ErrImagePull", "nope: not found"))
     assert lacks(Snapshot([node()], [deployment(0)], [bad]), {"n1": 0}) == [
-        "deployment s/web: 0 of 1 available: pod web-1, container main: ErrImagePull: nope: not found"
+        "deployment s/web waits for its replicas: 0 of 1 available: "
+        "pod web-1, container main: ErrImagePull: nope: not found"
     ]
 
 
 def test_counts_of_an_older_version_count_for_nothing() -> None:
     assert lacks(Snapshot([node()], [deployment(1, observed=0)], [pod()]), {"n1": 0}) == [
-        "deployment s/web: 1 of 1 available"
+        "deployment s/web waits for its controller to see the change"
     ]
 
 
 def test_a_workload_without_pods_gives_the_event_instead() -> None:
     event = {"involvedObject": {"uid": "u1"}, "message": "exceeded quota"}
     assert lacks(Snapshot([node()], [deployment(0)], events=[event]), {"n1": 0}) == [
-        "deployment s/web: 0 of 1 available: exceeded quota"
+        "deployment s/web waits for its replicas: 0 of 1 available: exceeded quota"
     ]
 
 
@@ -115,7 +118,8 @@ def test_a_pod_that_is_being_made_repeats_its_newest_warning() -> None:
         {"involvedObject": {"uid": "p1"}, "message": "older", "lastTimestamp": "2026-01-01T00:00:01Z"},
     ]
     assert lacks(Snapshot([node()], [deployment(0)], [creating], events=events), {"n1": 0}) == [
-        "deployment s/web: 0 of 1 available: pod web-1 is Pending, not ready yet: no network plugin"
+        "deployment s/web waits for its replicas: 0 of 1 available: "
+        "pod web-1 is Pending, not ready yet: no network plugin"
     ]
 
 
@@ -135,7 +139,7 @@ def test_a_webhook_that_cannot_be_called_holds_everything_up() -> None:
     [
         ({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}, ""),
         ({"phase": "Succeeded"}, ""),
-        ({"phase": "Failed", "reason": "Evicted", "message": "low on disk"}, "pod p failed: Evicted low on disk"),
+        ({"phase": "Failed", "reason": "Evicted", "message": "low on disk"}, "pod p failed: Evicted: low on disk"),
         (
             {
                 "phase": "Pending",
@@ -172,8 +176,8 @@ def test_a_pod_says_what_is_wrong_with_it(status: dict[str, Any], reason: str) -
 @pytest.mark.parametrize(
     ("pods", "available", "lacking"),
     [
-        (2, 1, ["deployment s/web: 0 of 1 available"]),  # the old one is
-        (2, 2, []),  # both are, and the old one is about to go
+        (2, 1, ["deployment s/web waits for its old replicas to end (1 left)"]),  # which is what is available
+        (2, 2, ["deployment s/web waits for its old replicas to end (1 left)"]),
         (1, 1, []),
     ],
 )

@@ -6,7 +6,6 @@ import gzip
 import json
 import os
 import threading
-import time
 from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 from infra.errors import Interrupted, UserError
 from infra.kubernetes.helm import Deployed, Helm, HelmFailed, find_helm, stored_release, stored_releases
+from infra.model.work import Work
 from tests.waiting import waits_less_than
 
 Play = Callable[[str], Helm]
@@ -40,49 +40,45 @@ def play(tmp_path: Path) -> Callable[[str], Helm]:
     return written
 
 
-def never() -> threading.Event:
-    return threading.Event()
-
-
 def test_values_come_on_standard_input_and_the_kubeconfig_from_memory(play: Play) -> None:
     helm = play('cat; cat "$KUBECONFIG"; echo "$HELM_DRIVER ${PULUMI_CONFIG_PASSPHRASE-unset}"')
-    said = helm.run(["upgrade"], never(), stdin='{"a": 1}')
+    said = helm.run(["upgrade"], Work(), stdin='{"a": 1}')
     assert said == '{"a": 1}' + json.dumps(CONFIG) + "secret unset\n"
 
 
 def test_warnings_are_no_error(play: Play) -> None:
     helm = play("echo 'WARNING: Kubernetes configuration file is group-readable' >&2; echo fine")
-    assert helm.run(["list"], never()) == "fine\n"
+    assert helm.run(["list"], Work()) == "fine\n"
 
 
 def test_an_error_is_told_without_the_warnings_before_it_and_without_secrets(play: Play) -> None:
     helm = play("echo 'WARNING: group-readable' >&2; echo 'Error: no canary-1 here' >&2; exit 1")
     with pytest.raises(HelmFailed) as caught:
-        helm.run(["upgrade"], never(), hidden=["canary-1"])
+        helm.run(["upgrade"], Work(), hidden=["canary-1"])
     assert str(caught.value) == "no [secret] here"
 
 
 def test_a_helm_that_says_nothing_is_told_by_its_exit_code(play: Play) -> None:
     with pytest.raises(HelmFailed, match="helm upgrade exited 3"):
-        play("exit 3").run(["upgrade"], never())
+        play("exit 3").run(["upgrade"], Work())
 
 
 def test_it_is_stopped_on_request(play: Play) -> None:
     cancelled = threading.Event()
     threading.Timer(0.3, cancelled.set).start()
     with waits_less_than(60), pytest.raises(Interrupted, match="helm pull"):
-        play("exec sleep 60").run(["pull"], cancelled)
+        play("exec sleep 60").run(["pull"], Work(cancelled=cancelled))
 
 
 def test_it_is_stopped_when_its_time_is_over(play: Play) -> None:
     with pytest.raises(HelmFailed, match="didn't end in time"):
-        play("exec sleep 60").run(["pull"], never(), deadline=time.monotonic() + 0.3)
+        play("exec sleep 60").run(["pull"], Work().within(0.3))
 
 
 def test_the_releases_of_a_name_are_found_in_every_namespace(play: Play) -> None:
     found = [{"name": "azure-arc", "namespace": "x", "status": "failed", "chart": "c-1"}]
     (release,) = play(f"test \"$3\" = --all-namespaces && echo '{json.dumps(found)}'").releases(
-        "azure-arc", never()
+        "azure-arc", Work()
     )
     assert (release.namespace, release.status, release.chart) == ("x", "failed", "c-1")
 

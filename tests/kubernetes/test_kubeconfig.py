@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from infra.certificates import KeyPair
 from infra.errors import UserError
 from infra.kubernetes.kubeconfig import (
     merge_into_file,
@@ -15,7 +16,7 @@ from infra.kubernetes.kubeconfig import (
     remove_from_file,
     select_cluster,
 )
-from infra.kubernetes.pki import KeyPair, kubeconfig
+from infra.kubernetes.pki import kubeconfig
 
 
 def config(name: str, server: str = "https://10.0.0.1:6443") -> str:

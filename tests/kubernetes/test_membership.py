@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from infra.kubernetes.api import ClusterApi, ClusterError
+from infra.kubernetes.api import ClusterApi, Conflict, NotFound
 from infra.kubernetes.membership import admit_nodes, dismiss_token
 
 TOKEN = "abcdef.0123456789abcdef"
@@ -23,9 +23,9 @@ class Secrets(ClusterApi):
         """Keep, change or drop one."""
         name = body["metadata"]["name"] if body else path.rpartition("/")[2]
         if method == "POST" and name in self.kept:
-            raise ClusterError("there is one", 409)
+            raise Conflict("there is one", 409)
         if method in ("PUT", "DELETE") and name not in self.kept:
-            raise ClusterError("there is none", 404)
+            raise NotFound("there is none", 404)
         if method == "DELETE":
             del self.kept[name]
         else:

@@ -6,11 +6,13 @@ import hashlib
 import re
 from base64 import b64decode
 
+import jwt
 import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
-from infra.kubernetes.pki import administrator_kubeconfig, generate_pki
+from infra.kubernetes.pki import administrator_kubeconfig, generate_pki, restore_pki
 
 PKI = generate_pki()
 
@@ -42,6 +44,27 @@ def test_every_authority_may_sign_and_its_key_is_its_own() -> None:
         found.verify_directly_issued_by(found)
 
 
+def test_service_account_tokens_are_signed_as_entra_takes_them() -> None:
+    signer = serialization.load_pem_private_key(PKI.files["sa.key"].encode(), None)
+    assert isinstance(signer, rsa.RSAPrivateKey)
+    assert signer.key_size >= 2048
+    token = jwt.encode({"sub": "system:serviceaccount:default:app"}, PKI.files["sa.key"], algorithm="RS256")
+    claims = jwt.decode(token, PKI.files["sa.pub"], algorithms=["RS256"])
+    assert claims["sub"] == "system:serviceaccount:default:app"
+
+
+def test_a_cluster_that_stands_keeps_its_service_account_key() -> None:
+    """Those of 0.1.0 have one on an elliptic curve."""
+    old = PKI.files | {"sa.key": "-----BEGIN EC PRIVATE KEY-----", "sa.pub": "-----BEGIN PUBLIC KEY-----"}
+    assert restore_pki(old).files == old
+
+
+def test_each_cluster_has_an_encryption_key_of_its_own() -> None:
+    (key,) = PKI.encryption_keys
+    assert len(b64decode(key)) == 32
+    assert generate_pki().encryption_keys != PKI.encryption_keys
+
+
 def test_the_pin_is_the_one_that_kubeadm_computes() -> None:
     info = certificate("ca.crt").public_key()
     der = info.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
@@ -68,5 +91,6 @@ def test_the_kubeconfig_is_an_administrators_signed_by_the_cluster() -> None:
 
 def test_no_secret_is_in_the_objects_text() -> None:
     shown = repr(PKI)
+    assert PKI.encryption_keys[0] not in shown
     assert "PRIVATE" not in shown
     assert PKI.token not in shown

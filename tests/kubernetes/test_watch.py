@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from infra.errors import Interrupted
-from infra.kubernetes.api import ClusterApi, ClusterError, ClusterUnreachable, Object
-from infra.kubernetes.watch import NotHealthy, wait_until_answering, wait_until_healthy
+from infra.kubernetes.api import ClusterApi, ClusterUnreachable, NotFound, Object
+from infra.kubernetes.waiting import NotReady
+from infra.kubernetes.watch import wait_until_answering, wait_until_healthy
+from infra.model.work import Work
 
 
 class Objects(ClusterApi):
@@ -63,19 +65,13 @@ class Refusing(Objects):
     def send(self, method: str, path: str, *_: Any, **__: Any) -> str:
         """Refuse."""
         super().send(method, path)
-        raise ClusterError("not found", 404)
+        raise NotFound("not found", 404)
 
 
 def wait(api: ClusterApi, seconds: float, cancelled: threading.Event | None = None) -> list[str]:
     said: list[str] = []
-    wait_until_healthy(
-        api,
-        {"n1": 0},
-        ["s"],
-        deadline=time.monotonic() + seconds,
-        cancelled=cancelled or threading.Event(),
-        status=said.append,
-    )
+    work = Work(cancelled=cancelled or threading.Event(), status=said.append).within(seconds)
+    wait_until_healthy(api, {"n1": 0}, ["s"], work)
     return said
 
 
@@ -100,7 +96,7 @@ def test_a_whole_cluster_is_left_alone() -> None:
 
 
 def test_the_end_of_the_time_says_what_is_missing() -> None:
-    with pytest.raises(NotHealthy, match="pod p is Running, not ready yet"):
+    with pytest.raises(NotReady, match="pod p is Running, not ready yet"):
         wait(Objects(changes=100), seconds=0)
 
 
@@ -136,6 +132,6 @@ class Pauses(threading.Event):
 def test_a_slow_server_is_asked_less_often() -> None:
     """An emulated control plane would never get up under questions that it has no time for."""
     pauses = Pauses()
-    with pytest.raises(NotHealthy):
-        wait_until_answering(Slow(0), deadline=time.monotonic() + 1, cancelled=pauses, status=lambda _: None)
-    assert min(pauses.seconds) >= 0.4
+    with pytest.raises(NotReady):
+        wait_until_answering(Slow(0), Work(cancelled=pauses).within(1.5))
+    assert pauses.seconds[0] >= 0.4

@@ -14,6 +14,7 @@ import pytest
 
 from infra.kvm.connection import Hosts, HostSession, libvirt_uri, noticing_loss
 from infra.kvm.errors import HostUnreachable
+from infra.model.work import Work
 from tests.waiting import eventually
 
 
@@ -61,7 +62,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Opened]:
 
 
 def borrowed(hosts: Hosts, connection: str) -> AbstractContextManager[HostSession]:
-    return hosts.session(connection, threading.Event(), print)
+    return hosts.session(connection, Work(status=print))
 
 
 FAR, HERE = "qemu+ssh://root@192.0.2.1/system", "qemu:///system"

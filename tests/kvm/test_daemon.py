@@ -96,10 +96,10 @@ class Machine:
         return stdout + stderr
 
     def begin_azlocal(self, *arguments: str) -> subprocess.Popen[str]:
-        return self.begin(sys.executable, "-c", "from infra.kvm.cli import app; app()", *arguments)
+        return self.begin(sys.executable, "-m", "infra.cli", "hypervisor", *arguments)
 
     def azlocal(self, *arguments: str, code: int = 0) -> str:
-        return self.run(sys.executable, "-c", "from infra.kvm.cli import app; app()", *arguments, code=code)
+        return self.run(sys.executable, "-m", "infra.cli", "hypervisor", *arguments, code=code)
 
     def pids(self, name: str) -> list[str]:
         with self.begin("pgrep", "-x", name) as process:

@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from infra.errors import Interrupted
 from infra.kvm.chunks import CHUNK
 from infra.kvm.connection import Hosts
-from infra.kvm.errors import HostError, Interrupted
-from infra.kvm.image_copy import ImageCopies, Neighbour, Target
+from infra.kvm.errors import HostError
+from infra.kvm.image_copy import ImageCopies, Target
+from infra.model.host import ImageNeighbour
+from infra.model.work import Work
 from infra.ssh import CommandResult, LocalShell, Process, Shell
 
 COMPLETE = "image.complete"
@@ -64,17 +67,14 @@ class Said:
     infos: list[str] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
 
-    def check_cancelled(self) -> None:
-        if self.stopped.is_set():
-            raise Interrupted("stopped on request")
-
     def status(self, text: str) -> None:
         self.texts.append(text)
         if re.search(self.stop_at, text):
             self.stopped.set()
 
-    def info(self, text: str) -> None:
-        self.infos.append(text)
+    @property
+    def work(self) -> Work:
+        return Work(cancelled=self.stopped, status=self.status, info=self.infos.append)
 
     @property
     def sources(self) -> set[str]:
@@ -103,9 +103,9 @@ class Site:
         self.volume(name).touch()
         path, connection = str(self.volume(name)), self.connection(name)
         shell = FolderShell(self.root / name)
-        others = [Neighbour(one, self.connection(one), address) for one in neighbours]
+        others = [ImageNeighbour(name=one, connection=self.connection(one), address=address) for one in neighbours]
         target = Target(connection, shell, "pool", "image", path)
-        self.copies.bring(self.image, target, others, COMPLETE, said)
+        self.copies.bring(self.image, target, others, COMPLETE, said.work)
         assert self.volume(name).read_bytes() == self.image.read_bytes()
         (self.root / name / COMPLETE).touch()
         return said
@@ -154,7 +154,7 @@ def test_a_full_disk_here_is_the_hosts_error(site: Site) -> None:
     shell = FullShell(site.root / "local")
     target = Target(site.connection("local"), shell, "pool", "image", str(site.volume("local")))
     with pytest.raises(HostError, match="No space left on device"):
-        site.copies.bring(site.image, target, [], COMPLETE, Said())
+        site.copies.bring(site.image, target, [], COMPLETE, Work())
 
 
 def test_a_file_is_read_for_its_hashes_once_and_again_when_it_changes(site: Site) -> None:

@@ -7,22 +7,19 @@ from typing import cast
 import libvirt
 import pytest
 
-from infra.kvm import machines
+from infra.kvm.connection import HostSession
+from infra.kvm.container import Container
+from infra.kvm.machine import Machine
+from infra.kvm.ownership import Mark
+from infra.kvm.vm import Vm
 
 
 class Domain:
     """A domain whose destroy fails a few times."""
 
-    def __init__(self, *errors: int, driver: str = "LXC") -> None:
+    def __init__(self, *errors: int) -> None:
         self.errors = list(errors)
-        self.driver = driver
         self.done: list[tuple[str, int]] = []
-
-    def connect(self) -> Domain:
-        return self
-
-    def getType(self) -> str:
-        return self.driver
 
     def sendProcessSignal(self, process: int, signal: int) -> None:
         self.done.append(("signal", process))
@@ -38,11 +35,12 @@ class Domain:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infra.kvm.machines.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("infra.kvm.machine.time.sleep", lambda seconds: None)
 
 
-def kill(domain: Domain) -> None:
-    machines.kill(cast("libvirt.virDomain", domain))
+def kill(domain: Domain, machine_class: type[Machine] = Container) -> None:
+    no_host = cast("HostSession", None)
+    machine_class(no_host, "p", "m", Mark("i", "s", "u"), cast("libvirt.virDomain", domain)).kill()
 
 
 @pytest.mark.parametrize("error", [libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_ERR_SYSTEM_ERROR])
@@ -65,13 +63,13 @@ def test_what_does_not_pass_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("driver", "done"), [("LXC", [("signal", 1), ("destroy", 0)]), ("QEMU", [("destroy", 0)])]
+    ("machine_class", "done"), [(Container, [("signal", 1), ("destroy", 0)]), (Vm, [("destroy", 0)])]
 )
 def test_a_container_s_first_process_is_killed_before_libvirt_asks_all_to_end(
-    driver: str, done: list[tuple[str, int]]
+    machine_class: type[Machine], done: list[tuple[str, int]]
 ) -> None:
-    domain = Domain(driver=driver)
-    kill(domain)
+    domain = Domain()
+    kill(domain, machine_class)
     assert domain.done == done
 
 

@@ -15,7 +15,6 @@ from infra.kvm import network_hook
 from infra.kvm.errors import HostError
 from infra.kvm.meshes import (
     Gateway,
-    Tunnel,
     ensure_at_boot,
     ensure_gateway,
     ensure_tunnel,
@@ -25,6 +24,7 @@ from infra.kvm.meshes import (
     remove_mesh,
 )
 from infra.kvm.ownership import Mark
+from infra.model.network import Tunnel
 from infra.ssh import CommandResult, LocalShell
 
 pytestmark = [
@@ -91,7 +91,7 @@ class Lab:
 
 def tunnel(lab: Lab, host: Namespace, hosts: Sequence[Namespace] = (), vni: int = 77) -> Tunnel:
     peers = tuple(lab.underlay(one) for one in hosts or lab.hosts if one is not host)
-    return Tunnel(vni, lab.underlay(host), peers)
+    return Tunnel(vni=vni, local=lab.underlay(host), peers=peers)
 
 
 @pytest.fixture
@@ -146,7 +146,9 @@ def test_a_mesh_follows_its_hosts(lab: Lab) -> None:
     assert read_tunnel(first, "aks", MARK) == tunnel(lab, first, lab.hosts[:2])
     (device, *_) = first.run(["ip", "-brief", "link", "show", "type", "vxlan"]).stdout.split()
     first.run(["bridge", "fdb", "delete", "00:00:00:00:00:00", "dev", device, "dst", "192.0.2.2"])
-    assert read_tunnel(first, "aks", MARK) == Tunnel(77, "192.0.2.1", ()), "what was changed by hand is seen"
+    assert read_tunnel(first, "aks", MARK) == Tunnel(vni=77, local="192.0.2.1", peers=()), (
+        "what was changed by hand is seen"
+    )
 
 
 @pytest.fixture
@@ -190,7 +192,7 @@ def test_a_host_that_is_no_peer_gets_no_packet_into_the_mesh(lab: Lab) -> None:
     lab.machine(first, "aks", "10.77.0.11")
     lab.join(hosts=[first, second])
     intruder = lab.machine(stranger, "aks", "10.77.0.13")
-    ensure_tunnel(stranger, "aks", MARK, "azl-aks", MTU, Tunnel(77, "192.0.2.3", ("192.0.2.1",)))
+    ensure_tunnel(stranger, "aks", MARK, "azl-aks", MTU, Tunnel(vni=77, local="192.0.2.3", peers=("192.0.2.1",)))
     (device, *_) = first.run(["ip", "-brief", "link", "show", "type", "vxlan"]).stdout.split()
     first.run(["bridge", "fdb", "append", "00:00:00:00:00:00", "dev", device, "dst", "192.0.2.3"])
     assert intruder.misses("10.77.0.11")

@@ -10,10 +10,13 @@ from typing import Any
 import libvirt
 import pytest
 
-from infra.kvm import machines, migration
-from infra.kvm.errors import HostError, Interrupted
-from infra.kvm.migration import Passage, choose_ports, describe_progress, migrate
+from infra.errors import Interrupted
+from infra.kvm import migration
+from infra.kvm.errors import HostError
+from infra.kvm.migration import choose_ports, describe_progress, migrate
 from infra.kvm.ownership import Mark
+from infra.kvm.vm import Vm
+from infra.model.work import Work
 
 MIB = 1 << 20
 XML = "<domain type='kvm'><os><nvram>/nvram/m.fd</nvram></os></domain>"
@@ -75,7 +78,7 @@ class Target:
 
 
 def run(domain: Domain, monkeypatch: pytest.MonkeyPatch, cancelled: bool = False) -> list[str]:
-    target, stop = Target(), threading.Event()
+    target, stop, mark = Target(), threading.Event(), Mark("i", "s", "u")
 
     def fail(*_: object) -> None:
         if cancelled:
@@ -83,11 +86,12 @@ def run(domain: Domain, monkeypatch: pytest.MonkeyPatch, cancelled: bool = False
         raise HostError("the wire is cut")
 
     monkeypatch.setattr(migration, "_make_room", fail)
-    monkeypatch.setattr(machines, "remove_machine", lambda *words: target.removed.append(words[2]))
+    monkeypatch.setattr(Vm, "remove", lambda machine: target.removed.append(machine.name))
     source: Any = SimpleNamespace(connection="old")
-    passage = Passage("pool", {}, Mark("i", "s", "u"))
+    there = Vm(source, "pool", "m", mark, domain)
+    here = Vm(target, "pool", "m", mark)  # type: ignore[arg-type]
     try:
-        migrate(source, target, domain, passage, stop, print)  # type: ignore[arg-type]
+        migrate(there, here, {}, Work(cancelled=stop))
     except HostError as error:
         return [str(error), *target.removed]
     raise AssertionError("it came to an end")
@@ -123,5 +127,5 @@ def test_a_cancelled_run_aborts_the_job_until_there_is_one_to_abort() -> None:
                 raise libvirt.libvirtError("no job is active")
             job.set_exception(libvirt.libvirtError("canceled"))
 
-    migration._watch(Migrating(), job, stop, print)
+    migration._watch(Migrating(), job, Work(cancelled=stop))
     assert calls == 2

@@ -17,9 +17,9 @@ import pytest
 from lxml import etree
 
 from infra.kvm import probe
-from infra.kvm.domain_xml import MachineType
 from infra.kvm.errors import HostError
 from infra.kvm.probe import Verdict, boot_sector, lists_type, probe_domain, resolve_machine_type
+from infra.model.machine import MachineType, RequestedMachineType
 from infra.ssh import CommandResult, LocalShell
 from tests.waiting import eventually
 
@@ -97,20 +97,20 @@ class TestMemory:
         monkeypatch.setattr(probe, "_HUNG_FILE", str(tmp_path / "run" / "hung"))
         (tmp_path / "kvm").touch()
 
-        def choose(verdict: Verdict, requested: probe.RequestedMachineType = "auto") -> int:
-            looks: list[str] = []
+        def choose(verdict: Verdict, requested: RequestedMachineType = "auto") -> int:
+            boots: list[Verdict] = []
 
-            def look(machine_type: MachineType, *_: object) -> Verdict:
-                looks.append(machine_type)
-                return verdict if machine_type == "vm" else WORKS
+            def boot(*_: object) -> Verdict:
+                boots.append(verdict)
+                return verdict
 
-            monkeypatch.setattr(probe, "_look", look)
+            monkeypatch.setattr(probe, "probe_kvm", boot)
             connection = libvirt.open("test:///default")
             with contextlib.suppress(HostError):
                 probe.choose_machine_type(
                     requested, connection, lambda: connection, "p", RememberingShell(tmp_path / "kvm")
                 )
-            return looks.count("vm")
+            return len(boots)
 
         return choose
 

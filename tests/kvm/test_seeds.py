@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -11,13 +12,14 @@ from typing import Any, cast
 import libvirt
 import pytest
 
-from infra.kvm import seeds
+from infra.kvm import vm
 from infra.kvm.connection import HostSession
+from infra.kvm.container import Container
 from infra.kvm.ownership import Mark
 from infra.kvm.storage import ensure_pool, remove_pool
 from infra.ssh import CommandError, CommandResult, LocalShell
 
-POOL, MACHINE = "azlocal-seeds", "local-a-cp-0"
+POOL, MACHINE, MARK = "azlocal-seeds", "local-a-cp-0", Mark("local", "local", "urn")
 SECRET = b"a private key, and the token of joining nodes"
 
 
@@ -40,37 +42,41 @@ class Session:
 
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[HostSession]:
-    mark = Mark("local", "local", "urn")
     with_pool = libvirt.open("test:///default")
-    ensure_pool(with_pool, POOL, str(tmp_path / "volumes"), mark)
+    ensure_pool(with_pool, POOL, str(tmp_path / "volumes"), MARK)
     yield cast("HostSession", Session(with_pool))
-    remove_pool(with_pool, POOL, mark)
+    remove_pool(with_pool, POOL, MARK)
     with_pool.close()
 
 
 @pytest.fixture
-def kept(session: HostSession, tmp_path: Path) -> Path:
+def container(session: HostSession) -> Container:
+    return Container(session, POOL, MACHINE, MARK)
+
+
+@pytest.fixture
+def kept(container: Container, tmp_path: Path) -> Path:
     """A second name of a container's seed, by which one sees what becomes of its blocks."""
-    seeds.place_seed(session, POOL, MACHINE, "container", {"user-data": SECRET, "meta-data": b"{}"})
+    container.place_seed({"user-data": SECRET, "meta-data": b"{}"})
     os.link(tmp_path / "seeds" / MACHINE / "user-data", tmp_path / "kept")
     return tmp_path / "kept"
 
 
 def test_a_seed_that_goes_with_its_machine_is_overwritten_first(
-    session: HostSession, kept: Path, tmp_path: Path
+    container: Container, kept: Path, tmp_path: Path
 ) -> None:
     for _ in range(2):
-        seeds.remove_seed(session, POOL, MACHINE, "container")
+        container.remove_seed()
     assert SECRET not in kept.read_bytes()
     assert list((tmp_path / "seeds").iterdir()) == []
 
 
 def test_a_seed_that_can_not_be_overwritten_goes_and_that_is_told(
-    session: HostSession, kept: Path, tmp_path: Path
+    container: Container, kept: Path, tmp_path: Path
 ) -> None:
-    cast("Session", session).shell.lacks_shred = True
+    cast("Session", container.host).shell.lacks_shred = True
     with pytest.raises(CommandError, match="shred"):
-        seeds.remove_seed(session, POOL, MACHINE, "container")
+        container.remove_seed()
     assert list((tmp_path / "seeds").iterdir()) == []
 
 
@@ -106,10 +112,8 @@ GONE, FAILS = libvirt.VIR_ERR_NO_STORAGE_VOL, libvirt.VIR_ERR_INTERNAL_ERROR
 def test_a_vm_s_seed_is_overwritten_and_deleted_whatever_fails(
     session: HostSession, monkeypatch: pytest.MonkeyPatch, volume: Volume, fails: bool
 ) -> None:
-    monkeypatch.setattr(seeds, "find_volume", lambda pool, name: volume if name == f"{MACHINE}-seed.iso" else None)
-    if fails:
-        with pytest.raises(libvirt.libvirtError):
-            seeds.remove_seed(session, POOL, MACHINE, "vm")
-    else:
-        seeds.remove_seed(session, POOL, MACHINE, "vm")
+    monkeypatch.setattr(vm, "find_volume", lambda pool, name: volume if name == f"{MACHINE}-seed.iso" else None)
+    machine = vm.Vm(session, POOL, MACHINE, MARK)
+    with pytest.raises(libvirt.libvirtError) if fails else nullcontext():
+        machine.remove_seed()
     assert volume.calls == ["wipe", "delete"]

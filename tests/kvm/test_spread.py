@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infra.errors import Interrupted
 from infra.kvm.spread import FROM_A_HOST_AT_ONCE, FROM_HERE_AT_ONCE, HERE, Spread, Spreads
+from infra.model.work import Work
 from tests.waiting import eventually, takes_less_than
 
 HOSTS = [f"h{number}" for number in range(16)]
 
 
-def quiet() -> None:
-    """Wait on."""
+QUIET = Work()
 
 
 def test_two_get_it_from_here_and_the_others_wait() -> None:
@@ -77,7 +78,7 @@ def test_a_waiting_host_is_served_when_another_has_it() -> None:
     spreads, chosen = Spreads(), {}
 
     def bring(host: str) -> None:
-        with spreads.source("image", host, HOSTS, quiet) as source:
+        with spreads.source("image", host, HOSTS, QUIET) as source:
             chosen[host] = source
             time.sleep(0.05)
             spreads.has("image", host, f"/{host}")
@@ -92,23 +93,23 @@ def test_a_waiting_host_is_served_when_another_has_it() -> None:
 def test_a_source_is_free_again_when_its_receiver_fails() -> None:
     spreads = Spreads()
     for _ in range(5):
-        with pytest.raises(RuntimeError), spreads.source("image", "h0", [], quiet):
+        with pytest.raises(RuntimeError), spreads.source("image", "h0", [], QUIET):
             raise RuntimeError
-    with spreads.source("image", "h0", [], quiet) as source:
+    with spreads.source("image", "h0", [], QUIET) as source:
         assert source == HERE
 
 
 def test_waiting_ends_within_a_second_when_it_is_cancelled() -> None:
     spreads = Spreads()
 
-    def cancel() -> None:
-        raise InterruptedError
+    cancelled = threading.Event()
+    cancelled.set()
 
     def wait() -> None:
-        with pytest.raises(InterruptedError), spreads.source("image", "h2", [], cancel):
+        with pytest.raises(Interrupted), spreads.source("image", "h2", [], Work(cancelled=cancelled)):
             pass
 
-    with spreads.source("image", "h0", [], quiet), spreads.source("image", "h1", [], quiet):
+    with spreads.source("image", "h0", [], QUIET), spreads.source("image", "h1", [], QUIET):
         assert takes_less_than(1, wait)
 
 
@@ -124,8 +125,8 @@ def test_each_host_is_asked_once_and_everybody_hears_the_answer() -> None:
 
     def bring(host: str) -> str:
         neighbours = [one for one in HOSTS[:4] if one != host]
-        spreads.ask("image", neighbours, quiet, path_on)
-        with spreads.source("image", host, neighbours, quiet) as source:
+        spreads.ask("image", neighbours, path_on, QUIET)
+        with spreads.source("image", host, neighbours, QUIET) as source:
             return source
 
     with ThreadPoolExecutor(2) as pool:
@@ -141,7 +142,7 @@ def test_a_host_that_lost_it_is_no_source() -> None:
     spreads = Spreads()
     spreads.has("image", "h1", "/there")
     spreads.lost("image", "h1")
-    with spreads.source("image", "h0", ["h1"], quiet) as source:
+    with spreads.source("image", "h0", ["h1"], QUIET) as source:
         assert source == HERE
 
 

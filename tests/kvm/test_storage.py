@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import cast
 
 import libvirt
 import pytest
 
+from infra.kvm.connection import HostSession
+from infra.kvm.container import Container
 from infra.kvm.errors import HostError, NotOurs, is_missing
 from infra.kvm.ownership import Mark
 from infra.kvm.storage import (
     Volume,
-    clone_volume,
     create_volume,
     ensure_pool,
     find_pool,
@@ -56,8 +59,9 @@ def test_a_half_made_volume_is_replaced_and_a_missing_image_is_named(connection:
     create_volume(pool, Volume("m.raw", 1 << 20, "raw"))
     volume = create_volume(pool, Volume("m.raw", 2 << 20, "raw"))
     assert volume.info()[1] == 2 << 20
+    host = SimpleNamespace(qemu=connection, connection="test:///default")
     with pytest.raises(HostError, match=r"image-1\.raw"):
-        clone_volume(pool, Volume("n.raw", 1 << 20, "raw"), "image-1.raw")
+        Container(cast("HostSession", host), "azlocal-local", "n", MARK).create_disk("image-1.raw", 1)
     for _ in range(2):
         remove_volume(pool, "m.raw")
     assert find_volume(pool, "m.raw") is None

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from infra.lab import lab as labs
+from infra.lab.lab import Lab
 from tests.instance import require_image
-from tests.lab import lab as labs
 from tests.lab.instance import MakeInstance, instances
-from tests.lab.lab import Lab
 from tests.recording import OWN_LABS
 
 MakeLab = Callable[[int], Lab]

@@ -21,13 +21,14 @@ from infra.kvm.chunks import CHUNK
 from infra.kvm.connection import Hosts
 from infra.kvm.ownership import Mark
 from infra.kvm.storage import ensure_pool
+from infra.lab import lab as labs
+from infra.lab.host import LabHost
+from infra.lab.lab import Lab
+from infra.model.work import Work
+from infra.plugin.operation import Operation
 from infra.provider.kind import Made
 from infra.provider.kinds.image import ImageKind
-from infra.provider.operation import Operation
 from infra.resources.image import ImageInputs, ImageState
-from tests.lab import lab as labs
-from tests.lab.host import LabHost
-from tests.lab.lab import Lab
 
 VOLUMES: Final = "/var/lib/azlocal/images/volumes"
 _POOL: Final = "azlocal-images"
@@ -149,7 +150,7 @@ class Deliveries:
         delivery.seconds = time.monotonic() - started
 
     def _make_pool(self, host: LabHost) -> None:
-        with self._hosts.session(host.connection, threading.Event(), print) as session:
+        with self._hosts.session(host.connection, Work(status=print)) as session:
             session.shell.make_directory(VOLUMES)
             ensure_pool(session.qemu, _POOL, VOLUMES, Mark("images", "lab", "urn"))
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +19,14 @@ from infra.doctor.facts import HostFacts
 from infra.doctor.gather import Asked, gather
 from infra.doctor.survey import HOST_SECONDS
 from infra.doctor.wanted import WantedHost, WantedInstance
+from infra.lab import client
+from infra.lab.host import LabHost
+from infra.lab.lab import Lab
+from infra.lab.site import hosts_file, netplan, stack
+from infra.model.work import Work
 from infra.ssh import wait_for_host_key
 from tests.doctor.test_outside import NAME, coded, context, listening, name_server, tls
-from tests.lab import client
 from tests.lab.conftest import MakeLab, standing_lab
-from tests.lab.host import LabHost
-from tests.lab.lab import Lab
-from tests.lab.site import hosts_file, netplan, stack
 from tests.waiting import eventually, waits_less_than
 
 pytestmark = pytest.mark.lab
@@ -42,7 +41,7 @@ Problems = dict[str, set[str]]
 def _small_image() -> Iterator[None]:
     """Have plans take disks that the lab's hosts have room for; the doctor makes no machine."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("infra.addresses.rules.machines.NODE_IMAGE_GIB", 4)
+        patch.setattr("infra.plan.rules.machines.NODE_IMAGE_GIB", 4)
         yield
 
 
@@ -100,7 +99,7 @@ def wire(host: LabHost, address: str) -> None:
 
 
 def restart_sshd(host: LabHost) -> None:
-    """Have it read its files anew, and wait until it did."""
+    """Have it read its files again, and wait until it did."""
     host.stop_sshd()
     # A killed process takes its moment to let go of the port.
     eventually(lambda: not host.answers(), "the end of sshd", every=0.05)
@@ -284,7 +283,7 @@ def _lock_out(lab: Lab) -> None:
     client.write_known_hosts(lab.name, [one for one in lab.hosts if one is not unknown])
     off.power_off()
     key = changed.renew_host_key()
-    wait_for_host_key(str(changed.address), key, time.monotonic() + 30, threading.Event(), lambda _: None)
+    wait_for_host_key(str(changed.address), key, Work().within(30))
     (refusing.disk / "root/.ssh/authorized_keys").write_text("")
 
 
@@ -357,17 +356,16 @@ def test_a_cable_that_is_cut_while_it_looks(lab: Lab, tmp_path: Path, monkeypatc
         instance: WantedInstance,
         asked: Asked,
         publish: Callable[[HostFacts], None],
-        say: Callable[[str], None],
-        cancelled: threading.Event,
+        work: Work,
     ) -> None:
         def watch(doing: str) -> None:
             if host.name == node1.name and doing == "storage":
                 node1.cut_link()
             if host.name == node2.name and doing == "libvirt":
                 node2.run("pkill", "--signal", "STOP", "--exact", "libvirtd")
-            say(doing)
+            work.status(doing)
 
-        gather(host, instance, asked, publish, watch, cancelled)
+        gather(host, instance, asked, publish, replace(work, status=watch))
 
     monkeypatch.setattr("infra.doctor.survey.gather", cut)
     monkeypatch.setattr("infra.doctor.survey.HOST_SECONDS", 20.0)

@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.lab.host import LabHost
+from infra.lab.lab import Lab
+from infra.lab.site import hosts_file
 from tests.instance import require_image
 from tests.lab.conftest import standing_lab
-from tests.lab.host import LabHost
-from tests.lab.instance import INSTANCE, bring_image, cluster, instances, on, running
-from tests.lab.lab import Lab
-from tests.lab.site import hosts_file
-from tests.lab.traces import traces
+from tests.lab.instance import INSTANCE, bring_image, cluster, instances, on, running, traces
 from tests.project import HOST_ONLY, Project
 from tests.waiting import eventually, waits_less_than
 

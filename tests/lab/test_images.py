@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from infra.errors import Interrupted
 from infra.kvm.chunks import CHUNK
-from infra.kvm.errors import HostUnreachable, Interrupted
+from infra.kvm.errors import HostUnreachable
+from infra.lab.host import LabHost
+from infra.lab.lab import Lab
 from tests.lab.conftest import standing_lab
-from tests.lab.host import LabHost
 from tests.lab.images import VOLUMES, Deliveries, followed, make_image, sha256_of, start_process, workers
-from tests.lab.lab import Lab
 from tests.waiting import eventually, waits_less_than
 
 pytestmark = pytest.mark.lab

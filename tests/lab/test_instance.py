@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from infra.lab.lab import Lab
 from tests.lab.instance import INSTANCE, MakeInstance, cluster, on, running
-from tests.lab.lab import Lab
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.lab

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -17,15 +16,16 @@ import pytest
 
 from infra.kvm.connection import Hosts, HostSession
 from infra.kvm.errors import HostUnreachable, is_connection_lost
+from infra.lab import groups
+from infra.lab import lab as labs
+from infra.lab.client import known_hosts
+from infra.lab.host import LabHost
+from infra.lab.lab import Lab
+from infra.lab.leftovers import lab_leftovers
+from infra.lab.marks import LabError, check_name
+from infra.model.work import Work
 from infra.ssh import fingerprint, shell_for
-from tests.lab import groups
-from tests.lab import lab as labs
-from tests.lab.client import known_hosts
 from tests.lab.conftest import MakeLab, standing_lab
-from tests.lab.host import LabHost
-from tests.lab.lab import Lab
-from tests.lab.leftovers import lab_leftovers
-from tests.lab.marks import LabError, check_name
 from tests.waiting import eventually, waits_less_than
 
 ROOT = Path(__file__).parents[2]
@@ -171,7 +171,7 @@ class TestReal:
         assert all(host.answers() for host in lab.hosts)
 
     def test_what_a_killed_run_left_is_found_and_removed(self, lab_name: str, make_lab: MakeLab) -> None:
-        script = f"import tests.lab.lab as labs, os; labs.start({lab_name!r}, 2); os.kill(os.getpid(), 9)"
+        script = f"import infra.lab.lab as labs, os; labs.start({lab_name!r}, 2); os.kill(os.getpid(), 9)"
         subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False, timeout=60)
         left = "\n".join(lab_leftovers(lab_name))
         for what in ("process", "control group", "network namespace", "link", "file"):
@@ -228,4 +228,4 @@ class TestHostKeys:
 
 
 def _session(host: LabHost) -> AbstractContextManager[HostSession]:
-    return Hosts().session(host.connection, threading.Event(), lambda _text: None)
+    return Hosts().session(host.connection, Work())

@@ -7,11 +7,10 @@ import signal
 import pytest
 import yaml
 
-from tests.lab.host import LabHost
-from tests.lab.instance import INSTANCE, MakeInstance, bring_image, on
-from tests.lab.lab import Lab
-from tests.lab.site import draining
-from tests.lab.traces import traces
+from infra.lab.host import LabHost
+from infra.lab.lab import Lab
+from infra.lab.site import draining
+from tests.lab.instance import INSTANCE, MakeInstance, bring_image, on, traces
 from tests.project import Project
 from tests.waiting import eventually
 
@@ -90,5 +89,5 @@ def domains(host: LabHost) -> dict[str, str]:
 
 
 def boot(project: Project, lab: Lab) -> str:
-    """Return what the kernel draws anew each time it starts."""
+    """Return what the kernel draws again each time it starts."""
     return on(project, lab, RB, "cat /proc/sys/kernel/random/boot_id")

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import yaml
 
-from infra.host_networks import bridge_name
+from infra.lab.lab import Lab
+from infra.plan.host_networks import bridge_name
 from tests.instance import require_image
 from tests.lab.conftest import standing_lab
 from tests.lab.instance import INSTANCE, bring_image, cluster, instances, on, running
-from tests.lab.lab import Lab
 from tests.project import Project
 from tests.waiting import eventually
 

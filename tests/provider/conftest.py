@@ -14,10 +14,11 @@ from pulumi.runtime.proto import provider_pb2_grpc
 from pydantic import Field, ValidationError
 
 from infra.kvm.errors import HostError
+from infra.model.base import Model
+from infra.plugin.operation import Operation
 from infra.provider.kind import InitFailed, Kind, Made
-from infra.provider.operation import Operation
 from infra.provider.servicer import Servicer
-from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Model, Secret
+from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Secret
 
 
 class ThingInputs(Model):

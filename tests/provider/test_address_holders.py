@@ -13,7 +13,7 @@ import pytest
 
 from infra.kvm.errors import HostError
 from infra.provider.kinds import address_holders, control_plane
-from infra.provider.kinds.address_holders import tell, to_tell
+from infra.provider.kinds.address_holders import give_up, tell, to_tell
 from infra.provider.kinds.control_plane import ControlPlaneKind
 from infra.resources.control_plane import ControlPlaneInputs, ControlPlaneState, Member
 from tests.provider.test_certificate_renewal import MEMBERS, OF_0_1_0, WIRE, Recorder, Servers, in_days, use
@@ -29,8 +29,8 @@ def test_one_that_stands_learns_of_those_to_come_and_the_new_ones_know() -> None
 
 def test_nothing_is_told_where_nothing_changes() -> None:
     assert to_tell(THREE, THREE) == {}
-    anew = THREE[0].model_copy(update={"ssh_host_key": "another"})
-    assert to_tell(THREE, [anew, *THREE[1:]]) == {}, "the address is the same"
+    replaced = THREE[0].model_copy(update={"ssh_host_key": "another"})
+    assert to_tell(THREE, [replaced, *THREE[1:]]) == {}, "the address is the same"
     assert to_tell(THREE[:3], THREE) == {}, "a worker more"
 
 
@@ -94,3 +94,23 @@ def test_one_that_cannot_be_told_is_named() -> None:
 
     with pytest.raises(HostError, match="lab-a-cp-0 can't be told which control planes"):
         tell(operation("ControlPlane"), THREE, {"lab-a-cp-0": []}, login)
+
+
+def test_a_control_plane_that_leaves_gives_the_address_up() -> None:
+    shell = Recorder()
+
+    @contextmanager
+    def login(member: Member) -> Iterator[Recorder]:
+        yield shell
+
+    give_up(operation("ControlPlane"), THREE[0], login)
+    ((*sudo, script),) = shell.commands
+    assert sudo == ["sudo", "sh", "-c"]
+    handed_over, stopped = script.strip().splitlines()
+    assert handed_over.startswith("[ ! -x /usr/lib/azlocal/api-endpoint ] ||"), (
+        "an older image has no such program"
+    )
+    assert stopped == "systemctl stop keepalived.service"
+    shell.fails = "sudo"
+    with pytest.raises(HostError, match="lab-a-cp-0 can't be told to give up the cluster's address"):
+        give_up(operation("ControlPlane"), THREE[0], login)

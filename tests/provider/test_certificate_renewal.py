@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from infra.kubernetes.pki import administrator_kubeconfig, generate_pki
-from infra.kubernetes.watch import Answer, NotHealthy
+from infra.kubernetes.waiting import NotReady
+from infra.kubernetes.watch import Answer
 from infra.kvm.errors import HostError
+from infra.model.work import Work
 from infra.provider.kinds import all_kinds, certificate_ends, control_plane, renewal
 from infra.provider.kinds.control_plane import ControlPlaneKind
 from infra.provider.kinds.deferred import Deferred
@@ -40,7 +42,8 @@ WIRE: dict[str, Any] = {
     "identityFiles": [],
     "members": MEMBERS,
 }
-OF_0_1_0 = WIRE | {"version": "1.34.4", "clusterUid": "u"}
+OF_0_1_0 = WIRE | {"version": "1.34.4", "clusterUid": "u", "vrrpVersion": 3}
+"""But for the address, which is another file's (test_address_protocol.py)."""
 
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -72,6 +75,7 @@ class Servers:
         self.ends = {f"lab-a-{name.replace('_', '-')}": end for name, end in ends.items()}
         self.files: dict[str, str] = {}
         self.renewed: list[str] = []
+        self.ended: set[str] = set()
         self.asked: list[Mapping[str, str]] = []
 
     def ends_of(self, addresses: Mapping[str, str], authority: str) -> dict[str, datetime]:
@@ -82,7 +86,10 @@ class Servers:
     def logged_in(self, member: Member, identity_files: Any) -> Iterator[LocalShell]:
         yield OneFile(self.files.get(member.name))
 
-    def renew(self, op: Any, kubeconfig: str, planes: Sequence[Member], login: Any) -> None:
+    def renew(
+        self, op: Any, kubeconfig: str, planes: Sequence[Member], login: Any, ended: Collection[str]
+    ) -> None:
+        self.ended = set(ended)
         for member in planes:
             self.renewed.append(member.name)
             self.ends[member.name] = in_days(3650)
@@ -140,14 +147,14 @@ def test_the_plugin_looks_though_nothing_else_differs(
     assert (served._kind is not None) == is_change, "who has nothing to look at imports nothing"
 
 
-def test_a_control_plane_is_not_given_up_and_preview_says_so(
+def test_a_control_plane_does_not_go_in_a_run_that_knows_nothing_of_its_cluster(
     kind: ControlPlaneKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before any other is told that it holds the cluster's address alone."""
+    """Before any other is told that it holds the cluster's address alone: nobody would have it leave etcd."""
     use(monkeypatch, Servers())
     news = WIRE | {"members": [MEMBERS[0], MEMBERS[-1]]}
     changes = diff(kind.contract, OF_0_1_0, news)
-    with pytest.raises(Refused, match="cluster a can't give up lab-a-cp-1, lab-a-cp-2"):
+    with pytest.raises(Refused, match="lab-a-cp-1 can't leave cluster a in a run that leaves"):
         kind.refine(OF_0_1_0, news, changes, operation("ControlPlane"))
 
 
@@ -233,9 +240,9 @@ def test_a_control_plane_that_is_made_anew_is_not_asked_for_old_certificates(
 ) -> None:
     servers = use(monkeypatch, Servers(cp_0=in_days(400), cp_2=in_days(400)))
     log = MemoryLog()
-    anew = [one | {"sshHostKey": "another"} if one["name"] == "lab-a-cp-1" else one for one in MEMBERS]
+    replaced = [one | {"sshHostKey": "another"} if one["name"] == "lab-a-cp-1" else one for one in MEMBERS]
     old = ControlPlaneState.model_validate(OF_0_1_0)
-    inputs = ControlPlaneInputs.model_validate(WIRE | {"members": anew})
+    inputs = ControlPlaneInputs.model_validate(WIRE | {"members": replaced})
     kind.update(operation("ControlPlane", log), "lab/a", old, inputs)
     assert set(servers.asked[0]) == {"lab-a-cp-0", "lab-a-cp-2"}
     assert log.lines == []
@@ -261,6 +268,7 @@ def test_up_renews_what_is_late_and_leaves_the_others(
     old = ControlPlaneState.model_validate(OF_0_1_0 | {"certificatesEnd": in_days(-3).isoformat()})
     state = kind.update(operation("ControlPlane"), "lab/a", old, ControlPlaneInputs.model_validate(WIRE))
     assert servers.renewed == ["lab-a-cp-2", "lab-a-cp-0"]
+    assert servers.ended == {"lab-a-cp-2"}
     assert set(servers.asked[0]) == {"lab-a-cp-0", "lab-a-cp-1", "lab-a-cp-2"}, "workers have none"
     assert state.certificates_end == in_days(400).isoformat()
 
@@ -291,7 +299,7 @@ class Recorder(LocalShell):
         return CommandResult(tuple(argv), 0, "v1.34.4\n", "")
 
 
-def run_renewal(shell: Recorder) -> list[str]:
+def run_renewal(shell: Recorder, *ended: str) -> list[str]:
     seen: list[str] = []
 
     @contextmanager
@@ -300,13 +308,13 @@ def run_renewal(shell: Recorder) -> list[str]:
         yield shell
 
     planes = [Member.model_validate(one) for one in MEMBERS[:2]]
-    renewal.renew(operation("ControlPlane"), KUBECONFIG, planes, login)
+    renewal.renew(operation("ControlPlane"), KUBECONFIG, planes, login, ended)
     return seen
 
 
 def test_one_control_plane_is_back_before_the_next_is_touched(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(renewal, "wait_until_answering", lambda api, **_: asked.append(api.server))
+    monkeypatch.setattr(renewal, "wait_until_answering", lambda api, _: asked.append(api.server))
     shell = Recorder()
     assert run_renewal(shell) == ["lab-a-cp-0", "lab-a-cp-1"]
     assert asked == ["https://10.0.0.18:6443", "https://10.0.0.19:6443"], "each at its own address"
@@ -317,9 +325,19 @@ def test_one_control_plane_is_back_before_the_next_is_touched(monkeypatch: pytes
     assert "kubernetesVersion: v1.34.4" in script[-1]
 
 
+def test_those_whose_certificates_have_ended_are_waited_for_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one's etcd has no quorum before the second one has new ones."""
+    shell, renewed_before = Recorder(), []
+    monkeypatch.setattr(
+        renewal, "wait_until_answering", lambda api, _work: renewed_before.append(len(shell.commands) // 2)
+    )
+    assert run_renewal(shell, "lab-a-cp-0", "lab-a-cp-1") == ["lab-a-cp-0", "lab-a-cp-1"]
+    assert renewed_before == [2, 2]
+
+
 def test_the_others_are_left_alone_when_one_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    def silent(api: Any, **_: Any) -> None:
-        raise NotHealthy(["connection refused"])
+    def silent(api: Any, work: Work) -> None:
+        raise NotReady(["connection refused"])
 
     monkeypatch.setattr(renewal, "wait_until_answering", silent)
     shell = Recorder()

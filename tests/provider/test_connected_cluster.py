@@ -13,10 +13,10 @@ from google.protobuf import json_format
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 from pydantic import ValidationError
 
+from infra.plugin.values import decode, encode
 from infra.provider.kinds.arc_base import AzureSessions
 from infra.provider.kinds.connected_cluster import ConnectedClusterKind
 from infra.provider.servicer import Servicer
-from infra.provider.values import decode, encode
 from infra.resources.connected_cluster import CONNECTED_CLUSTER, ConnectedClusterState
 from tests.provider.conftest import MemoryLog
 
@@ -123,7 +123,7 @@ def test_an_issuer_that_is_switched_off_replaces_the_connection_and_is_announced
     found = changes(stub, {"oidcIssuer": ON}, oidcIssuer=OFF)
     assert found == ({"oidcIssuer.enabled": REPLACE}, ["oidcIssuer.enabled"])
     (said,) = [text for level, text in log.lines if level == "info"]
-    assert "Azure can't switch the OIDC issuer off; the cluster is connected anew" in said
+    assert "Azure can't switch the OIDC issuer off; the cluster is connected again" in said
 
 
 @pytest.mark.parametrize(

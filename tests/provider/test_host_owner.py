@@ -15,6 +15,7 @@ from infra.kvm.claim import TAKE_OVER, Claim, claim_file, read_claim
 from infra.kvm.errors import NotOurs
 from infra.kvm.ownership import Mark
 from infra.kvm.storage import ensure_pool, remove_pool
+from infra.plugin.operation import Operation
 from infra.provider.kinds.host_owner import (
     VOLUMES,
     Possession,
@@ -25,7 +26,6 @@ from infra.provider.kinds.host_owner import (
     imported_owner,
     take_possession,
 )
-from infra.provider.operation import Operation
 from infra.resources.host import HostInputs
 from infra.ssh import LocalShell
 from tests.provider.conftest import MemoryLog
@@ -64,8 +64,8 @@ def make_pool(session: Any, directory: str) -> None:
 
 def test_an_empty_host_is_claimed_and_stays_so(session: Any, wanted: HostInputs) -> None:
     assert check_owner(session.shell, wanted) is False
-    for anew, new in ((True, True), (True, False), (False, False)):
-        assert take_possession(OP, session, wanted, MARK, anew=anew) == Possession(is_new=new)
+    for is_unknown, new in ((True, True), (True, False), (False, False)):
+        assert take_possession(OP, session, wanted, MARK, is_unknown=is_unknown) == Possession(is_new=new)
     assert check_still_ours(session.shell, wanted) == OURS
     check_may_remove(session.shell, wanted)
     give_up_possession(session, wanted)
@@ -77,8 +77,8 @@ def test_what_another_state_made_is_refused_everywhere(session: Any, wanted: Hos
     for look in (
         lambda: check_owner(session.shell, wanted),
         lambda: check_owner(session.shell, wanted.model_copy(update={"owner": None})),
-        lambda: take_possession(OP, session, wanted, MARK, anew=True),
-        lambda: take_possession(OP, session, wanted, MARK, anew=False),
+        lambda: take_possession(OP, session, wanted, MARK, is_unknown=True),
+        lambda: take_possession(OP, session, wanted, MARK, is_unknown=False),
         lambda: check_still_ours(session.shell, wanted),
         lambda: check_may_remove(session.shell, wanted),
         lambda: check_may_remove(session.shell, wanted.model_copy(update={"owner": None})),
@@ -96,15 +96,15 @@ def test_an_instance_in_another_folder_is_another_states_too(
     claim(theirs, THEIRS)
     make_pool(session, theirs.storage_directory)
     with pytest.raises(NotOurs, match="another state made it"):
-        take_possession(OP, session, wanted, MARK, anew=True)
+        take_possession(OP, session, wanted, MARK, is_unknown=True)
     assert not Path(claim_file(wanted.storage_directory)).exists()
 
 
 def test_what_azlocal_0_1_0_made_is_another_states_unless_state_knows_it(session: Any, wanted: HostInputs) -> None:
     make_pool(session, wanted.storage_directory)
     with pytest.raises(NotOurs, match=r"azlocal 0\.1\.0 or older"):
-        take_possession(OP, session, wanted, MARK, anew=True)
-    assert take_possession(OP, session, wanted, MARK, anew=False) == Possession(is_new=True)
+        take_possession(OP, session, wanted, MARK, is_unknown=True)
+    assert take_possession(OP, session, wanted, MARK, is_unknown=False) == Possession(is_new=True)
     assert check_still_ours(session.shell, wanted) == OURS
 
 
@@ -114,9 +114,9 @@ def test_the_user_can_let_exactly_that_instance_go(
     claim(wanted, THEIRS)
     monkeypatch.setenv(TAKE_OVER, "a third one's")
     with pytest.raises(NotOurs):
-        take_possession(OP, session, wanted, MARK, anew=True)
+        take_possession(OP, session, wanted, MARK, is_unknown=True)
     monkeypatch.setenv(TAKE_OVER, THEIRS)
     assert check_owner(session.shell, wanted) is True
-    assert take_possession(OP, session, wanted, MARK, anew=True) == Possession(has_others=True)
+    assert take_possession(OP, session, wanted, MARK, is_unknown=True) == Possession(has_others=True)
     assert check_still_ours(session.shell, wanted) == OURS
-    assert take_possession(OP, session, wanted, MARK, anew=True) == Possession()
+    assert take_possession(OP, session, wanted, MARK, is_unknown=True) == Possession()

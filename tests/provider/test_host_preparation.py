@@ -9,9 +9,9 @@ import pytest
 
 from infra.kvm.connection import Hosts
 from infra.kvm.preparation import Plan, Step
+from infra.plugin.operation import Operation
 from infra.provider.kinds import host_preparation
 from infra.provider.kinds.host import HostKind
-from infra.provider.operation import Operation
 from infra.ssh import LocalShell, SshError
 from tests.kvm.preparation.samples import TAGGED, facts
 from tests.provider.conftest import MemoryLog

@@ -10,18 +10,20 @@ from typing import Any
 import libvirt
 import pytest
 
+from infra.errors import Interrupted
 from infra.kvm.connection import Hosts
-from infra.kvm.errors import HostError, Interrupted, NotOurs
+from infra.kvm.errors import HostError, NotOurs
 from infra.kvm.ownership import Mark
 from infra.kvm.storage import ensure_pool, remove_pool
+from infra.model.work import Work
+from infra.plugin.operation import Operation
+from infra.plugin.values import UNKNOWN
 from infra.provider.kind import Changes
 from infra.provider.kinds.base import mark_for
 from infra.provider.kinds.host import HostKind
 from infra.provider.kinds.image import ImageKind
 from infra.provider.kinds.machine import MachineKind
 from infra.provider.kinds.network import NetworkKind
-from infra.provider.operation import Operation
-from infra.provider.values import UNKNOWN
 from infra.resources.changes import diff
 from infra.resources.contract import OnChange
 from infra.resources.host import HostInputs
@@ -129,7 +131,7 @@ def test_a_host_is_never_given_more_work_than_its_share() -> None:
 
     def work() -> None:
         nonlocal running, most
-        with hosts.session(TEST, threading.Event(), lambda _: None):
+        with hosts.session(TEST, Work()):
             with lock:
                 running += 1
                 most = max(most, running)
@@ -155,9 +157,9 @@ def test_waiting_for_a_turn_ends_when_the_run_is_cancelled() -> None:
         cancelled.set()
 
     with (
-        hosts.session(TEST, threading.Event(), said.append),
+        hosts.session(TEST, Work(status=said.append)),
         pytest.raises(Interrupted),
-        hosts.session(TEST, cancelled, status),
+        hosts.session(TEST, Work(cancelled=cancelled, status=status)),
     ):
         pass
     assert "waiting for a turn" in said[0]
@@ -261,7 +263,7 @@ def test_a_pool_that_cannot_be_seen_into_is_not_an_image_that_is_gone(networks: 
 
 @pytest.mark.parametrize("role", ["controlPlane", "worker", None])
 def test_a_control_plane_that_is_gone_is_never_forgotten(role: str | None) -> None:
-    """Forgotten, the next `up` would make it anew, as the first machine of another cluster, and call that done."""
+    """Forgotten, the next `up` would replace it, as the first machine of another cluster, and call that done."""
     connection = libvirt.open(TEST)
     kind, log = MachineKind(Hosts()), MemoryLog()
     op = operation("Machine", log)

@@ -1,4 +1,4 @@
-"""A node holds data: what may make it anew, and what may not."""
+"""A node holds data: what may replace it, and what may not."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def test_a_plain_machine_gets_the_newer_image() -> None:
 
 
 def test_a_control_plane_is_never_made_anew_and_the_reason_is_named() -> None:
-    with pytest.raises(Refused, match=r"made anew for a change of firstBoot\.gateway, and cluster lab-a"):
+    with pytest.raises(Refused, match=r"replaced for a change of firstBoot\.gateway, and cluster lab-a"):
         spare_node(machine("controlPlane"), changes("firstBoot.gateway", "seedDigest"))
 
 
 def test_a_worker_is_made_anew_and_the_loss_is_said() -> None:
     found = changes("firstBoot.gateway", "seedDigest")
     assert spare_node(machine("worker"), found) == (
-        "m is made anew for a change of firstBoot.gateway; volumes on its disk go with it"
+        "m is replaced for a change of firstBoot.gateway; volumes on its disk go with it"
     )
     assert found.replaces() == ["firstBoot.gateway", "seedDigest"]
 
@@ -59,7 +59,7 @@ def test_a_control_plane_does_not_move_and_the_ways_out_are_named() -> None:
 
 def test_a_worker_leaves_its_cluster_before_it_moves() -> None:
     found = changes("connection", "image")
-    assert "cluster lab-a drains and forgets it, then it is made anew there" in spare_node(
+    assert "cluster lab-a drains and forgets it, then it is re-created there" in spare_node(
         machine("worker"), found
     )
     assert "connection" in found.replaces()

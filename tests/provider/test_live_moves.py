@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from infra.kvm import machines
 from infra.kvm.connection import Hosts
 from infra.kvm.domain_xml import DomainView
 from infra.kvm.errors import HostError
-from infra.provider.kinds import machine
+from infra.kvm.vm import Vm
+from infra.plugin.operation import Operation
+from infra.plugin.values import UNKNOWN
 from infra.provider.kinds.live_moves import Standing, choose_arrival, may_take_over
-from infra.provider.operation import Operation
-from infra.provider.values import UNKNOWN
+from infra.provider.kinds.machine import MachineKind
 from infra.resources.changes import Changes, Refused
 from infra.resources.changes.machine import plan_live_move
 from infra.resources.contract import OnChange
@@ -196,10 +196,10 @@ def test_what_came_back_is_not_what_was_to_be_removed(
     stands: DomainView | None, removed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
-    monkeypatch.setattr(machines, "owned_domain", lambda *_: stands)
-    monkeypatch.setattr(machines, "persistent_view", lambda domain: domain)
-    monkeypatch.setattr(machines, "remove_machine", lambda *words: calls.append(words[2]))
-    kind = machine.MachineKind(Hosts())
+    monkeypatch.setattr(Vm, "exists", stands is not None)
+    monkeypatch.setattr(Vm, "definition", stands)
+    monkeypatch.setattr(Vm, "remove", lambda machine: calls.append(machine.name))
+    kind = MachineKind(Hosts())
     monkeypatch.setattr(kind, "session", lambda *_: nullcontext())
     op = Operation("urn:pulumi:lab::azlocal::azlocal:index:Machine::m", MemoryLog(), threading.Event())
     old = MachineState(**inputs().model_dump(), uuid="u", ssh_host_key="k", migrations=1)

@@ -9,10 +9,10 @@ import pytest
 
 from infra.kvm.connection import Hosts
 from infra.kvm.errors import HostUnreachable
+from infra.plugin.operation import Operation
 from infra.provider.kind import InitFailed
 from infra.provider.kinds.host import HostKind
 from infra.provider.kinds.network import NetworkKind
-from infra.provider.operation import Operation
 from infra.resources.changes import diff
 from infra.resources.contract import OnChange
 from infra.resources.host import HostInputs

@@ -66,8 +66,8 @@ def test_a_node_gets_what_its_store_lacks(archives: dict[str, str]) -> None:
 
 
 def test_machines_made_since_have_their_images_from_their_own(archives: dict[str, str]) -> None:
-    anew = NODES[0].model_copy(update={"ssh_host_key": "another"})
-    assert standing(NODES[:2], [anew, *NODES[1:]]) == [NODES[1]]
+    replaced = NODES[0].model_copy(update={"ssh_host_key": "another"})
+    assert standing(NODES[:2], [replaced, *NODES[1:]]) == [NODES[1]]
 
 
 def test_a_node_that_does_not_take_them_is_named(archives: dict[str, str]) -> None:
@@ -120,6 +120,7 @@ def created(
     use(monkeypatch, Servers())
     monkeypatch.setattr(control_plane, "logged_in", lambda member, identity_files: stores.login(member))
     monkeypatch.setattr(control_plane, "admit_nodes", lambda api, token: None)
+    monkeypatch.setattr(control_plane, "change_protocol", lambda *_: None)  # test_address_protocol.py
     monkeypatch.setattr(control_plane, "wait_until_answering", lambda *_, **__: Answer("1.34.4", "u"))
     kind = ControlPlaneKind(Standing("owner", {}, frozenset(adopted)))
     inputs = ControlPlaneInputs.model_validate(WIRE | {"images": [OLD, NEW], "archives": archives})

@@ -1,83 +1,54 @@
-"""Workers that move to another host leave their cluster first."""
+"""What the plugin is told of a cluster before any machine of it comes, moves or goes."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
-from infra.kubernetes.api import ClusterUnreachable
-from infra.provider.kinds import node_placement
+from infra.provider.kind import Changes
 from infra.provider.kinds.node_placement import NodePlacementKind
-from infra.provider.operation import Operation
-from infra.resources.node_placement import NodePlacementInputs, NodePlacementState
-from tests.provider.conftest import MemoryLog
+from infra.provider.lives import ClusterRun, Lives
+from infra.resources.changes import Refused, diff
+from infra.resources.node_placement import NODE_PLACEMENT, NodePlacementInputs
+from tests.provider.test_kinds import operation
 
-OLD = NodePlacementState(
-    instance="lab", cluster="a", kubeconfig="k", hosts={"w0": "one", "w1": "two", "w2": "two"}
+OLD = NodePlacementInputs(
+    instance="lab",
+    cluster="a",
+    kubeconfig="k",
+    hosts={"w0": "one"},
+    control_planes={"cp0": "10.0.0.1"},
+    etcd_keys={"etcd/ca.crt": "c"},
+    version="1.33.5",
 )
 
 
-class Cluster:
-    """Stands for the cluster's API: remembers which nodes were removed, and how."""
-
-    def __init__(self, *, answers: bool = True) -> None:
-        self.answers = answers
-        self.removed: list[tuple[str, bool]] = []
-
-    def remove(
-        self, api: Any, names: Iterable[str], cancelled: threading.Event, *, drain: bool = True
-    ) -> list[str]:
-        names = sorted(names)
-        if names and not self.answers:
-            raise ClusterUnreachable("it doesn't answer")
-        self.removed += [(name, drain) for name in names]
-        return names
+def refined(old: dict[str, Any], new: NodePlacementInputs) -> tuple[Changes, ClusterRun]:
+    lives = Lives()
+    kind = NodePlacementKind(lives)
+    assert kind.check(new.to_wire(), frozenset()) == []
+    changes = diff(NODE_PLACEMENT, old, new.to_wire())
+    kind.refine(old, new.to_wire(), changes, operation("NodePlacement"))
+    run = lives.of("lab-a")
+    assert run is not None
+    return changes, run
 
 
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    cluster = Cluster()
-    monkeypatch.setattr(node_placement, "ClusterApi", lambda kubeconfig: None)
-    monkeypatch.setattr(node_placement, "remove_nodes", cluster.remove)
-    return cluster
+def test_another_version_rolls_the_cluster() -> None:
+    changes, run = refined(OLD.to_wire(), OLD.model_copy(update={"version": "1.34.4"}))
+    assert run.rolls
+    assert "version" in changes.by_path
 
 
-def update(**changes: Any) -> MemoryLog:
-    log = MemoryLog()
-    op = Operation("urn:pulumi:lab::azlocal::azlocal:index:NodePlacement::x", log, threading.Event())
-    fields = OLD.model_dump() | changes
-    state = NodePlacementKind().update(op, "lab/a", OLD, NodePlacementInputs.model_validate(fields))
-    assert state.hosts == fields["hosts"]
-    return log
+def test_a_state_of_before_says_nothing_of_the_version() -> None:
+    before = {name: value for name, value in OLD.to_wire().items() if name not in ("version", "archives", "spare")}
+    changes, run = refined(before, OLD)
+    assert not run.rolls
+    assert not changes.by_path, "an `up` that changes nothing changes nothing after an upgrade of azlocal"
 
 
-def test_who_moves_is_drained_and_who_comes_or_goes_is_not(cluster: Cluster) -> None:
-    log = update(hosts={"w0": "two", "w1": "two", "w9": "one"})
-    assert cluster.removed == [("w0", True)]
-    assert ("info", "node w0 was drained and removed from cluster a, before it moves") in log.lines
-
-
-def test_who_migrates_as_it_runs_stays_in_the_cluster(cluster: Cluster) -> None:
-    update(hosts={"w0": "three", "w1": "three", "w2": "two"}, live=["two"])
-    assert cluster.removed == [("w0", True)]
-
-
-def test_nodes_of_a_lost_host_are_forgotten_without_waiting_for_their_pods(cluster: Cluster) -> None:
-    update(hosts={"w0": "two", "w1": "three", "w2": "three"}, lost=["two"])
-    assert cluster.removed == [("w1", False), ("w2", False), ("w0", True)]
-
-
-def test_a_cluster_that_is_another_by_now_loses_no_nodes(cluster: Cluster) -> None:
-    update(hosts={"w0": "two"}, kubeconfig="other")
-    assert cluster.removed == []
-
-
-def test_a_cluster_that_went_with_its_host_stops_no_move(cluster: Cluster) -> None:
-    cluster.answers = False
-    log = update(hosts={"w0": "three"}, lost=["one"])
-    assert log.lines[-1][0] == "warning"
-    with pytest.raises(ClusterUnreachable):
-        update(hosts={"w0": "three"})
+def test_version_and_number_of_control_planes_change_one_after_the_other() -> None:
+    more = {"version": "1.34.4", "control_planes": {"cp0": "10.0.0.1", "cp1": "10.0.0.2", "cp2": "10.0.0.3"}}
+    with pytest.raises(Refused, match="change its number of control planes: make one change after the other"):
+        refined(OLD.to_wire(), OLD.model_copy(update=more))

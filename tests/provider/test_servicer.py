@@ -11,8 +11,8 @@ import pytest
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, status_pb2
 
+from infra.plugin.values import UNKNOWN, decode, encode
 from infra.provider.kind import Changes
-from infra.provider.values import UNKNOWN, decode, encode
 from tests.provider.conftest import Served
 
 URN = "urn:pulumi:dev::azlocal::azlocal:index:Instance$azlocal:test:Thing::one"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from infra.kvm.connection import Hosts
+from infra.plugin.values import UNKNOWN
 from infra.provider.kind import Changes
 from infra.provider.kinds import all_kinds
 from infra.provider.kinds.machine import MachineKind
@@ -112,17 +113,57 @@ def test_what_a_node_is_told_besides_is_no_part_of_its_digest() -> None:
     assert digest(None) == digest({"podSecurity": "restricted", "peers": ["10.0.0.19"]})
 
 
+def test_what_the_program_leaves_out_is_no_difference_where_something_is_unknown() -> None:
+    """As where another Kubernetes' image isn't built yet: its tags are unknown, and nothing can be checked."""
+    told = {name: NODE[name] for name in NODE if name not in {"maxPods", "labels", "taints"}}
+    node = told | {"version": "1.33.5", "imageTags": {"etcd": UNKNOWN, "coredns": UNKNOWN}}
+    first_boot = {name: value for name, value in INPUTS["firstBoot"].items() if name != "mtu"} | {"node": node}
+    contract = all_kinds()["azlocal:index:Machine"].contract
+    news, faults = contract.check(INPUTS | {"firstBoot": first_boot}, frozenset({"firstBoot"}))
+    assert faults == []
+    assert sorted(path for path in diff(contract, STATE, news).by_path if path.startswith("firstBoot")) == [
+        "firstBoot.node.imageTags.coredns",
+        "firstBoot.node.imageTags.etcd",
+        "firstBoot.node.version",
+    ]
+
+
 def test_a_machine_of_0_1_0_is_read() -> None:
     assert MachineKind.contract.state.model_validate(STATE).to_wire()["nodeSettings"] is None
 
 
-def test_an_identity_of_0_1_0_stays_and_nothing_is_said_of_what_it_never_knew() -> None:
+def test_an_identity_of_0_1_0_stays_and_a_preview_says_that_secrets_are_not_encrypted() -> None:
     kind, log = all_kinds()["azlocal:index:ClusterIdentity"], MemoryLog()  # as the plugin serves it
     inputs = {"instance": "lab", "cluster": "a", "endpoint": "10.0.0.9"}
     state = inputs | {"caCertificate": "CA", "caHash": "sha256:abc", "token": "t", "keys": {}, "kubeconfig": "k"}
     news, faults = kind.contract.check(inputs | {"podSecurity": "baseline"}, frozenset())
     changes = diff(kind.contract, state, news)
     kind.refine(state, news, changes, operation("ClusterIdentity", log))
-    assert (faults, changes.by_path, log.lines) == ([], {}, [])
-    kind.refine(state | {"podSecurity": "restricted"}, news, changes, operation("ClusterIdentity", log))
-    assert "cluster a keeps podSecurity restricted" in log.lines[0][1]
+    assert (faults, changes.by_path) == ([], {})
+    (text,) = [text for _, text in log.lines]
+    assert text.startswith("cluster a keeps its Secrets in etcd unencrypted"), "and nothing of podSecurity"
+
+
+@pytest.mark.parametrize(
+    ("founded_with", "said"),
+    [
+        ({"encryptionKeys": ["KEY"]}, []),
+        ({"encryptionKeys": ["KEY"], "podSecurity": "baseline"}, []),
+        ({"encryptionKeys": ["KEY"], "podSecurity": "restricted"}, ["cluster a keeps podSecurity restricted"]),
+    ],
+)
+def test_a_preview_says_what_a_cluster_keeps_of_its_beginnings(
+    founded_with: dict[str, Any], said: list[str]
+) -> None:
+    kind, log = all_kinds()["azlocal:index:ClusterIdentity"], MemoryLog()
+    inputs = {"instance": "lab", "cluster": "a", "endpoint": "10.0.0.9", "podSecurity": "baseline"}
+    state = {"caCertificate": "CA", "caHash": "sha256:abc", "token": "t", "keys": {}, "kubeconfig": "k"}
+    news, _ = kind.contract.check(inputs, frozenset())
+    kind.refine(inputs | state | founded_with, news, Changes({}), operation("ClusterIdentity", log))
+    assert [text.partition(",")[0] for _, text in log.lines] == said
+
+
+def test_a_control_plane_of_a_cluster_without_encryption_has_no_difference() -> None:
+    secrets = INPUTS["nodeSecrets"] | {"encryptionKeys": None}
+    changes, _ = planned(MachineKind(Hosts()), INPUTS | {"nodeSecrets": secrets})
+    assert changes.by_path == {}

@@ -1,4 +1,4 @@
-"""What `up` of today makes of a stack that stands by 0.1.0: only the machine that is no node is made anew.
+"""What `up` of today makes of a stack that stands by 0.1.0: only the machine that is no node is replaced.
 
 resources_of_0_1_0.json is what the code of commit 7901163 declares for the stack `local`, completed by its checks.
 Outputs that a resource takes from another are those below; the image and the bundle have other contents.
@@ -16,10 +16,12 @@ import pytest
 from infra import program
 from infra.components.instance import LoginKeys
 from infra.components.node_image import BundleFiles, NodeImageFiles
-from infra.image.bundle.images import CHARTS, IMAGES
+from infra.image.bundle.images import CHARTS, images
 from infra.image.bundle.model import Bundle
-from infra.planning import plan_instance, read_locks
+from infra.plan.instance import plan_instance
+from infra.plan.locks import SiteLocks
 from infra.provider.kinds import all_kinds
+from infra.resources.arguments import ArtifactArgs
 from infra.resources.changes import diff
 from tests.project import ROOT
 from tests.provider.conftest import MemoryLog
@@ -49,7 +51,6 @@ OUTPUTS: dict[str, Any] = {
     "kubeconfig": KUBECONFIG,
     "clusterUid": "uid",
     "version": "1.34.4",
-    "unicastVrrp": None,
     "publicKey": "PK",
     "workspaceKey": "W",
     "status": {"revision": 1},
@@ -62,7 +63,7 @@ EXPECTED = {
     "Host node1": {"owner": "update"},
     "Image node1-image": {"volume": "replace"},
     "Machine local-rb-0": {"image": "replace"},
-    "ControlPlane local-a-control-plane": {"members": "update", "images": "update"},
+    "ControlPlane local-a-control-plane": {"members": "update", "images": "update", "vrrpVersion": "update"},
     "Cluster local-a-cluster": {"members": "update", "generatedSecrets": "update"},
 }
 """What changes of azlocal's own resources; all others are as they were. rb-0 is no node, and holds no data."""
@@ -77,10 +78,10 @@ def today() -> dict[str, dict[str, Any]]:
         digest="1" * 64,
         kubernetes_version="1.34.4",
         folder=folder,
-        images={image.name: image.reference("modules") for image in IMAGES},
+        images={image.name: image.reference("modules") for image in images()},
         charts={chart.name: folder / "charts" / chart.name for chart in CHARTS},
     )
-    image = {
+    image: dict[str, ArtifactArgs] = {
         kind: {"path": f"/cache/new/{kind}", "sha256": "1" * 64, "format": "raw", "virtualSize": 1 << 30}
         for kind in ("vm", "container")
     }
@@ -88,8 +89,8 @@ def today() -> dict[str, dict[str, Any]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(program, "_node_image", lambda kind: files)
         patch.setattr(program, "_login_keys", lambda spec: LoginKeys((KEY,), ("/k",)))
-        patch.setattr(program, "_plan", lambda spec: plan_instance(spec, read_locks(spec)))
-        patch.setattr(program, "_project_directory", lambda: ROOT)
+        patch.setattr(program, "_plan", lambda spec: plan_instance(spec, SiteLocks.of(spec).read()))
+        patch.setattr(program, "project_directory", lambda: ROOT)
         patch.setattr(pulumi, "get_stack", lambda: "local")
         return declared(program.main, preview=False, **OUTPUTS)
 
@@ -114,7 +115,10 @@ def test_no_node_and_no_cluster_is_replaced(today: dict[str, dict[str, Any]]) ->
             found[f"{name} {one['name']}"] = {path: change.value for path, change in changes.by_path.items()}
         said += [text for _, text in log.lines]
     assert found == EXPECTED
-    assert [line.partition(" stays on the node image")[0] for line in said] == [
+    starts = [line.partition(" stays on the node image")[0].partition(" are to hold")[0] for line in said]
+    assert [line.partition(" unencrypted")[0] for line in starts] == [
+        "cluster a keeps its Secrets in etcd",
         "local-a-cp-0",
         "local-a-nodepool1-0",
+        "the control planes of cluster a",
     ]

@@ -52,10 +52,10 @@ def machine(tmp_path: Path) -> Machine:
     setup.mkdir(parents=True)
     for name in ("lib.sh", "kubernetes-plugin.sh"):
         shutil.copy(ROOT / "scripts" / "setup" / name, setup / name)
-    for folder in (".azlocal/stamps", "path", "infra/offline", "home"):
+    for folder in (".azlocal/stamps", "path", "infra/kubernetes_plugin", "home"):
         (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "infra" / "offline" / NAME).write_text("#!/bin/sh\n")
-    (tmp_path / "infra" / "offline" / NAME).chmod(0o755)
+    (tmp_path / "infra" / "kubernetes_plugin" / NAME).write_text("#!/bin/sh\n")
+    (tmp_path / "infra" / "kubernetes_plugin" / NAME).chmod(0o755)
     (tmp_path / "requirements.lock").write_text("pulumi-kubernetes==4.34.2 \\\n    --hash=x\n")
     made = Machine(tmp_path)
     made.program("curl", "echo 'curl: (6) Could not resolve host' >&2; exit 6")
@@ -66,7 +66,7 @@ def test_out_of_reach_the_stand_in_serves_and_the_reason_is_said(machine: Machin
     said = machine.setup()
     assert "Pulumi's downloads can't be reached ((6) Could not resolve host)" in said
     assert "taking azlocal's stand-in for 4.34.2" in said
-    assert machine.link.resolve() == machine.root / "infra" / "offline" / NAME
+    assert machine.link.resolve() == machine.root / "infra" / "kubernetes_plugin" / NAME
     assert machine.setup() == "", "nothing to do is nothing to say"
 
 
@@ -101,8 +101,9 @@ def test_the_stand_in_steps_aside(machine: Machine) -> None:
     assert not machine.link.exists()
 
 
-def test_the_stand_in_of_another_checkout_is_not_the_official_one(machine: Machine) -> None:
-    other = machine.root / "other" / "infra" / "offline" / NAME
+@pytest.mark.parametrize("folder", ["kubernetes_plugin", "offline"])
+def test_the_stand_in_of_another_checkout_is_not_the_official_one(machine: Machine, folder: str) -> None:
+    other = machine.root / "other" / "infra" / folder / NAME
     other.parent.mkdir(parents=True)
     other.write_text("#!/bin/sh\n")
     other.chmod(0o755)

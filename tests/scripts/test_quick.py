@@ -11,9 +11,9 @@ from scripts.quick import reached_tests
 
 IMPORTS = {
     "infra.spec.stack": (),
-    "infra.planning": ("infra.spec.stack",),
+    "infra.plan.instance": ("infra.spec.stack",),
     "infra.kvm.disk": (),
-    "tests.test_planning": ("infra.planning",),
+    "tests.test_planning": ("infra.plan.instance",),
     "tests.kvm.test_disk": ("infra.kvm.disk", "tests.kvm.helper"),
     "tests.kvm.test_daemon": (),
     "tests.kvm.helper": (),

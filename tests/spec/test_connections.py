@@ -1,6 +1,7 @@
 """Which libvirt addresses azlocal works with, what it says of the others, and which are one machine."""
 
 import re
+import socket
 import subprocess
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from infra.spec.connections import (
     connection_fault,
     host_name_fault,
     is_this_machine,
+    numeric_address,
     read_connection,
 )
 from infra.spec.hosts import HostsFile
@@ -69,8 +71,8 @@ REFUSED = [
     ("qemu+ssh://root@h:99999/system", "99999 is no port", "1-65535"),
     ("qemu+ssh://root@h:/system", "no port behind it", "leave the colon out"),
     ("qemu+ssh://root@h:ssh/system", "ssh is no port", "1-65535"),
-    ("qemu+ssh:///system", "names no host", "qemu:///system"),
-    ("qemu+ssh://root@/system", "names no host", "qemu:///system"),
+    ("qemu+ssh:///system", "no host stands behind", "write qemu+ssh://root@192.0.2.11/system, or qemu:///system"),
+    ("qemu+ssh://root@/system", "no host stands behind", "qemu:///system"),
     ("qemu+ssh://@h/system", "no user before it", "root@"),
     ("qemu+ssh://root@h/session", "neither bridges", "write qemu+ssh://root@h/system"),
     ("qemu+ssh://root@h", "the path is missing", "write qemu+ssh://root@h/system"),
@@ -83,7 +85,14 @@ REFUSED = [
     ("lxc+ssh://h/system", "driver qemu, not lxc", "write qemu+ssh://root@h/system"),
     ("esx://h/system", "driver qemu, not esx", "write qemu+ssh://root@h/system"),
     ("ssh://root@h", "driver qemu, not ssh", "write qemu+ssh://root@h/system"),
-    ("192.0.2.11", "names no driver", "qemu:///system for this machine"),
+    (
+        "192.0.2.11",
+        "names no driver",
+        "write qemu+ssh://root@192.0.2.11/system, or qemu:///system for this machine",
+    ),
+    ("ann@192.0.2.7:22", "names no driver", "write qemu+ssh://root@192.0.2.7/system"),
+    ("qemu+ssh//root@h7/system", "names no driver", "write qemu+ssh://root@h7/system"),
+    ("qemu+ssh:/root@h7/system", "no host stands behind ssh://", "write qemu+ssh://root@h7/system"),
     ("qemu+ssh://root@2001:db8::11/system", "stands in brackets", "qemu+ssh://root@[2001:db8::11]/system"),
     ("qemu+ssh://root@[fe80::1%25eno1]/system", "zone", "~/.ssh/config"),
     ("qemu+ssh://root@[192.0.2.11]/system", "in brackets stands an IPv6 address", "[2001:db8::11]"),
@@ -177,6 +186,9 @@ ONE_MACHINE = [
     ("qemu:///system", "qemu+ssh://root@localhost/system"),
     ("qemu:///system", "qemu+ssh://root@127.0.0.1/system"),
     ("qemu:///system", "qemu+ssh://root@[::1]/system"),
+    ("qemu:///system", "qemu+ssh://root@0x7f.1/system"),
+    ("qemu:///system", "qemu+ssh://root@2130706433/system"),
+    ("qemu+ssh://192.0.2.11/system", "qemu+ssh://192.0.523/system"),
 ]
 
 
@@ -195,6 +207,29 @@ def test_one_machine_written_two_ways(one: str, other: str) -> None:
 )
 def test_two_machines(one: str, other: str) -> None:
     assert read_connection(one).machine != read_connection(other).machine
+
+
+_NUMBERS = st.one_of(
+    st.integers(0, 2**33).map(str), st.integers(0, 2**33).map(hex), st.integers(0, 300).map(lambda n: f"0{n}")
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(_NUMBERS | st.integers(0, 260).map(str), min_size=1, max_size=5).map(".".join))
+def test_a_host_in_numbers_is_what_ssh_takes_it_for(host: str) -> None:
+    """OpenSSH asks getaddrinfo(3)."""
+    try:
+        found = socket.getaddrinfo(host, 22, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        expected: str | None = str(found[0][4][0])
+    except OSError:
+        expected = None
+    address = numeric_address(host)
+    assert (str(address) if address else None) == expected
+    assert (host_name_fault(host) is not None) == (expected is None or has_octal(host))
+
+
+def has_octal(host: str) -> bool:
+    return any(len(one) > 1 and one.startswith("0") and one.isdecimal() for one in host.split("."))
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from infra.addresses import plan_addresses
-from infra.image.bundle.components import KUBERNETES_VERSION
+from infra.image.bundle.components import component
+from infra.model.versions import BUILT
 from infra.spec import Finding, SpecError, load_instance
 from infra.spec.kubernetes_versions import BUILT_VERSIONS, is_offered, offered
-from tests.instances import cluster, files, write_files
+from tests.instances import checked_addresses, cluster, files, write_files
 
 PLACE = "clusters[0].kubernetesVersion"
+OF_1_33 = "write 1.33.5, which azlocal builds; Azure Local has 1.33.4 of 1.33"
 A_VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
@@ -23,14 +24,17 @@ def read(folder: Path, written: str) -> tuple[Finding, ...]:
     path = folder / "Pulumi.lab.yaml"
     path.write_text(path.read_text(encoding="utf-8").replace("VERSION", written), encoding="utf-8")
     try:
-        found = plan_addresses(load_instance("lab", folder)).findings
+        found = checked_addresses(load_instance("lab", folder)).findings
     except SpecError as error:
         found = tuple(error.findings)
     return tuple(one for one in found if one.path.endswith(PLACE))
 
 
-def test_what_is_said_to_be_built_is_what_the_image_is_built_of() -> None:
-    assert BUILT_VERSIONS == (KUBERNETES_VERSION,)
+def test_each_version_that_is_said_to_be_built_has_modules_of_its_own() -> None:
+    assert tuple(one.version for one in BUILT) == BUILT_VERSIONS
+    for version in BUILT:
+        modules = component("kubernetes", version).folder / "go.mod"
+        assert f"k8s.io/kubernetes {version.tag}" in modules.read_text()
 
 
 @pytest.mark.parametrize(
@@ -40,15 +44,33 @@ def test_what_is_said_to_be_built_is_what_the_image_is_built_of() -> None:
         ("1.30", "found 1.30", "1.30.3, 1.30.4, 1.30.8"),
         ("1.3", "found 1.3", "write 1.34.4, which azlocal builds; Azure Local 2607 offers 1.31.12"),
         ("1", "found 1", "write 1.34.4"),
-        ('"1.33"', "'1.33' is not a patch version", "1.33.4, 1.33.5"),
+        (
+            '"1.33"',
+            "'1.33' is not a patch version",
+            OF_1_33,
+        ),
         ("v1.33.5", "'v1.33.5' is not a patch version of Kubernetes: three numbers without a v", "write 1.33.5"),
         ("V1.33.5", "is not a patch version", "write 1.33.5"),
-        ("v1.33", "is not a patch version", "1.33.4, 1.33.5"),
+        ("v1.33", "is not a patch version", OF_1_33),
         ("v1.99.0", "is not a patch version", "write 1.34.4"),
-        ("1.33.05", "is not a patch version", "1.33.4, 1.33.5"),
-        ("1.33.5-rc.1", "is not a patch version", "1.33.4, 1.33.5"),
-        ("1.33.5+k3s1", "is not a patch version", "1.33.4, 1.33.5"),
-        ("1.33.x", "is not a patch version", "1.33.4, 1.33.5"),
+        (
+            "1.33.05",
+            "is not a patch version",
+            OF_1_33,
+        ),
+        (
+            "1.33.5-rc.1",
+            "is not a patch version",
+            OF_1_33,
+        ),
+        (
+            "1.33.5+k3s1",
+            "is not a patch version",
+            OF_1_33,
+        ),
+        ("1.33.x", "is not a patch version", OF_1_33),
+        ("~1.33", "is not a patch version", OF_1_33),
+        ('">= 1.33.0"', "is not a patch version", OF_1_33),
         ('"1.33.5 "', "is not a patch version", "write 1.33.5"),
         ("latest", "'latest' is not", "write 1.34.4"),
         ("true", "found true", "write 1.34.4"),
@@ -83,7 +105,7 @@ def test_what_nobody_runs_is_refused_with_what_runs(tmp_path: Path, version: str
 def test_what_azure_local_offers_is_sound_and_said_not_to_run_here(tmp_path: Path) -> None:
     every = {version for versions in offered().values() for version in versions}
     assert "1.33.4" in every
-    for version in ("1.33.4", "1.32.9", "1.30.14", "1.27.7"):
+    for version in ("1.33.4", "1.32.8", "1.30.14", "1.27.7"):
         assert is_offered(version)
         found = {one.rule: one for one in read(tmp_path, version)}
         assert {one.severity for one in found.values()} == {"warning"}
@@ -94,3 +116,29 @@ def test_what_azlocal_builds_runs_here(tmp_path: Path) -> None:
     (finding,) = read(tmp_path, BUILT_VERSIONS[0])
     assert (finding.rule, finding.severity) == ("kubernetes-version-newer", "warning")
     assert finding.remedy.startswith("azlocal builds it, so it runs here; ")
+
+
+@pytest.mark.parametrize(
+    ("config", "images", "of_no_cluster", "of_a", "of_b"),
+    [
+        ({}, ("1.34.4",), "1.34.4", "1.34.4", "1.34.4"),
+        ({"nodeImage": "plain"}, ("plain",), "plain", "plain", "plain"),
+        ({"a": "1.33.5"}, ("1.34.4", "1.33.5"), "1.34.4", "1.33.5", "1.34.4"),
+        ({"a": "1.32.9", "b": "1.33.5"}, ("1.34.4", "1.32.9", "1.33.5"), "1.34.4", "1.32.9", "1.33.5"),
+        # Its machines become no nodes: 0.1.0 gave them the image that it had.
+        ({"a": "1.33.5", "provisioning": "machines"}, ("1.34.4",), "1.34.4", "1.34.4", "1.34.4"),
+    ],
+)
+def test_which_node_image_a_machine_boots(
+    config: dict[str, str], images: tuple[str, ...], of_no_cluster: str, of_a: str, of_b: str, tmp_path: Path
+) -> None:
+    provisioning = config.get("provisioning", "machines" if "nodeImage" in config else "kubernetes")
+    clusters = [
+        cluster(name=name, kubernetesVersion=config.get(name, "1.34.4"), provisioning=provisioning)
+        for name in ("a", "b")
+    ]
+    stack = {"nodeImage": config["nodeImage"]} if "nodeImage" in config else {}
+    write_files(tmp_path, files(clusters, stack=stack))
+    chosen = load_instance("lab", tmp_path).stack
+    assert chosen.images == images
+    assert [chosen.image_of(name) for name in (None, "a", "b")] == [of_no_cluster, of_a, of_b]

@@ -1,4 +1,5 @@
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from infra.addresses import plan_addresses
 from infra.spec import Finding, SpecError, load_instance
 from infra.spec.stack import StackConfig
-from tests.instances import cluster, files, host, infrastructure, write_files
+from tests.instances import checked_addresses, cluster, files, host, infrastructure, write_files
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,7 +28,7 @@ def rules(folder: Path) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("stack", ["local", "lab"])
 def test_the_stacks_of_the_project_are_sound(stack: str) -> None:
-    assert plan_addresses(load_instance(stack, ROOT)).ok
+    assert checked_addresses(load_instance(stack, ROOT)).ok
 
 
 def test_every_fault_of_all_three_files_comes_at_once(tmp_path: Path) -> None:
@@ -149,9 +149,9 @@ def test_a_wrong_value_is_named(tmp_path: Path, part: str, key: str, value: Any,
         ("10.220.32.5/24", "is not an IPv4 address", "write 10.220.32.5"),
         ("::ffff:10.220.32.5", "is not an IPv4 address", "write 10.220.32.5"),
         ("::1", "is an IPv6 address", "give an IPv4 address"),
-        ("dns:53", "is not an IPv4 address", "write it as 192.0.2.10"),
-        ("10.220.32", "is not an IPv4 address", "write it as 192.0.2.10"),
-        (172521477, "172521477 is not an IPv4 address", "write it as 192.0.2.10"),
+        ("dns:53", "is not an IPv4 address", "write four numbers from 0 to 255 with dots between"),
+        ("10.220.32", "is not an IPv4 address", "write four numbers from 0 to 255 with dots between"),
+        (172521477, "172521477 is not an IPv4 address", "write four numbers from 0 to 255 with dots between"),
     ],
 )
 def test_an_address_is_told_as_it_must_be_written(tmp_path: Path, value: Any, said: str, remedy: str) -> None:
@@ -169,11 +169,15 @@ def test_an_address_is_told_as_it_must_be_written(tmp_path: Path, value: Any, sa
         ("10.60.0.0/16 ", "is not an IPv4 prefix", "write 10.60.0.0/16"),
         ("10.60.0.0/255.255.0.0", "is not an IPv4 prefix", "write 10.60.0.0/16"),
         ("010.060.0.0/16", "is not an IPv4 prefix", "write 10.60.0.0/16"),
-        ("10.60/16", "is not an IPv4 prefix", "write it as 192.0.2.0/24"),
-        ("10.60.0.0", "its length is missing", "add the length"),
+        ("10.60/16", "is not an IPv4 prefix", "write four numbers from 0 to 255 with dots between, a slash, and"),
+        ("10.60.0.0", "its length is missing", "add a slash and the length, from 0 to 32"),
         ("fd00::/48", "is an IPv6 prefix", "give one IPv4 prefix"),
         ("10.60.0.0/16, fd00::/48", "has an IPv6 prefix", "give one IPv4 prefix"),
-        ("10.60.0.0/16:80", "is not an IPv4 prefix", "write it as 192.0.2.0/24"),
+        (
+            "10.60.0.0/16:80",
+            "is not an IPv4 prefix",
+            "write four numbers from 0 to 255 with dots between, a slash, and",
+        ),
     ],
 )
 def test_a_prefix_is_told_as_it_must_be_written(tmp_path: Path, value: str, said: str, remedy: str) -> None:
@@ -192,9 +196,9 @@ def test_a_prefix_is_told_as_it_must_be_written(tmp_path: Path, value: str, said
         ("10.220.32.49-10.220.32.47", "write 10.220.32.47-10.220.32.49"),
         ("10.220.32.48/255.255.255.252", "write 10.220.32.48/30"),
         ("10.220.32.40,10.220.32.47-49", "write 10.220.32.40,10.220.32.47-10.220.32.49"),
-        ("10.220.32.48/33", "write it as 192.0.2.10-192.0.2.19"),
-        ("10.220.32.47-", "write it as 192.0.2.10-192.0.2.19"),
-        ("fd00::1-fd00::9", "write it as 192.0.2.10-192.0.2.19"),
+        ("10.220.32.48/33", "write the first and the last address with a hyphen between"),
+        ("10.220.32.47-", "write the first and the last address with a hyphen between"),
+        ("fd00::1-fd00::9", "write the first and the last address with a hyphen between"),
     ],
 )
 def test_a_range_is_told_as_it_must_be_written(tmp_path: Path, value: str, remedy: str) -> None:
@@ -218,7 +222,7 @@ def test_a_range_is_told_as_it_must_be_written(tmp_path: Path, value: str, remed
         ("placement", {"reservePercent": 10**20}, "write a whole number: 0 to 90, without quotes"),
         ("machineType", "VM", "write vm"),
         ("machineType", "emulate", "write emulated"),
-        ("machineType", "lxc", "write 'auto', 'vm', 'container' or 'emulated'"),
+        ("machineType", "lxc", "write auto, vm, container or emulated"),
     ],
 )
 def test_a_value_is_told_as_it_must_be_written(tmp_path: Path, key: str, value: Any, remedy: str) -> None:
@@ -361,7 +365,7 @@ def test_garbage_is_findings(tmp_path: Path, stack: Any, hosts: Any, netplan: An
     for name, text in (("hosts/s.yaml", hosts), ("netplans/s.yaml", netplan), ("Pulumi.lab.yaml", stack)):
         (tmp_path / name).write_bytes(as_bytes(text))
         try:
-            plan_addresses(load_instance("lab", tmp_path))
+            checked_addresses(load_instance("lab", tmp_path))
         except SpecError as error:
             assert error.findings
             assert all(
@@ -391,7 +395,7 @@ def test_one_wrong_value_anywhere_is_findings(tmp_path: Path, data: st.DataObjec
     holder[place[-1]] = data.draw(values)
     write_files(tmp_path, content)
     try:
-        plan_addresses(load_instance("lab", tmp_path))
+        checked_addresses(load_instance("lab", tmp_path))
     except SpecError as error:
         assert error.findings
         assert all(": " in finding.path or finding.path.endswith(".yaml") for finding in error.findings)
@@ -421,8 +425,156 @@ def test_other_sites_on_the_same_machine_are_seen(tmp_path: Path) -> None:
     ]
 
 
+def test_other_sites_on_the_same_uplink_are_seen(tmp_path: Path) -> None:
+    write_files(tmp_path, files([cluster()], hosts=[host(1), host(2, uplink="eno2")]))
+    (hosts, netplan) = ((tmp_path / folder / "s.yaml").read_text("utf-8") for folder in ("hosts", "netplans"))
+    sites = {
+        "same": hosts,
+        "one": hosts.replace("uplink: eno1", "uplink: 'eno9'"),
+        "others": hosts.replace("uplink: eno", "uplink: ens"),
+        "far": hosts.replace("192.0.2.", "198.51.100."),
+        "nat": hosts.replace("uplink:", "storageDirectory: /srv #"),
+    }
+    for site, text in sites.items():
+        (tmp_path / "hosts" / f"{site}.yaml").write_text(text, "utf-8")
+        (tmp_path / "netplans" / f"{site}.yaml").write_text(netplan, "utf-8")
+    (tmp_path / "netplans/same.lock.yaml").write_text(
+        "version: 1\naddresses:\n  10.220.32.20: {owner: dev/a-cp-0, use: controlPlaneNode}\n  odd: 5\n"
+        "vrrpIds:\n  dev/a: {vlan: 110, id: 7}\n  odd: {vlan: x}\n",
+        "utf-8",
+    )
+    (tmp_path / "netplans/one.lock.yaml").write_text("addresses: [", "utf-8")
+    found = load_instance("lab", tmp_path).neighbours
+    assert [(one.given, one.vrrp_ids) for one in found[:2]] == [
+        ({}, {}),
+        ({"10.220.32.20": "dev/a-cp-0"}, {(110, 7): "dev/a"}),
+    ]
+    assert [(one.site, one.host, one.uplink, one.vlans) for one in found] == [
+        ("one", "node2", "eno2", (0, 110)),
+        ("same", "node1", "eno1", (0, 110)),
+        ("same", "node2", "eno2", (0, 110)),
+    ]
+
+
 def test_a_list_of_numbers_is_told_with_a_number(tmp_path: Path) -> None:
     content = files([cluster()], infra=infrastructure(takenVrrpIds=5))
     write_files(tmp_path, content)
     (finding,) = faults(tmp_path)
     assert finding.remedy == "write a list, even of one: [5]"
+
+
+@pytest.mark.parametrize(
+    ("folder", "why"),
+    [
+        ("relative", "is not an absolute path"),
+        ("~/azlocal", "is not an absolute path"),
+        ("/var/lib/../etc", "goes up by `..`"),
+        ("/srv/a\tb", "has characters that can't be seen"),
+        ("/proc/azlocal", "no file is kept under /proc"),
+        ("//sys", "no file is kept under /sys"),
+        ("/dev/shm", "no file is kept under /dev"),
+    ],
+)
+def test_a_folder_that_keeps_nothing_is_refused_with_the_reason(tmp_path: Path, folder: str, why: str) -> None:
+    content = files([cluster()])
+    content["hosts"]["hosts"][0]["storageDirectory"] = folder
+    write_files(tmp_path, content)
+    (finding,) = faults(tmp_path)
+    assert why in finding.message
+    assert finding.remedy == "write it as /var/lib/azlocal"
+
+
+@pytest.mark.parametrize("value", [None, 5, True, 1.5, [], {}])
+@pytest.mark.parametrize(
+    ("place", "example"),
+    [
+        ("hosts[0].connection", "qemu+ssh://root@192.0.2.11/system, or qemu:///system for this machine"),
+        ("hosts[0].storageDirectory", "/var/lib/azlocal"),
+        ("proxy.httpProxy", "http://proxy.example:8080"),
+        ("config.azlocal:sshPublicKeys[0]", "~/.ssh/id_ed25519.pub"),
+        ("config.azlocal:clusters[0].loadBalancer.addresses[0]", "192.0.2.10-192.0.2.19"),
+    ],
+)
+def test_what_is_no_text_is_told_one_that_is_taken(tmp_path: Path, place: str, example: str, value: Any) -> None:
+    content = files([cluster(loadBalancer={"addresses": [value if "Balancer" in place else "10.220.32.99"]})])
+    content["stack"] |= {"sshPublicKeys": [value]} if "Keys" in place else {}
+    content["netplan"] |= {"proxy": {"httpProxy": value}} if "proxy" in place else {}
+    if place.startswith("hosts"):
+        content["hosts"]["hosts"][0] |= {place.rpartition(".")[2]: value}
+    write_files(tmp_path, content)
+    if value is None and place in {"hosts[0].storageDirectory", "proxy.httpProxy"}:
+        load_instance("lab", tmp_path)
+        return
+    (finding,) = faults(tmp_path)
+    assert (finding.path.partition(": ")[2], finding.remedy) == (place, f"write it as {example}")
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("proxy.example:3128", "http:// is missing"),
+        ("", "http:// is missing"),
+        ("socks5://proxy.example:1080", "only proxies of HTTP"),
+        ("http://proxy example:3128", "a space"),
+        ("http://proxy.example:99999", "its port is no number of 1-65535"),
+        ("http://proxy.example:0", "0 is no port"),
+        ("http://proxy.example:x", "its port is no number of 1-65535"),
+        ("http://ann:a/b@proxy.example:3128", "must be encoded"),
+        ("http://", "it names no host"),
+    ],
+)
+def test_of_a_proxy_it_is_told_what_is_wrong_and_no_word_of_it(tmp_path: Path, url: str, why: str) -> None:
+    content = files([cluster()])
+    content["netplan"]["proxy"] = {"httpProxy": url}
+    write_files(tmp_path, content)
+    (finding,) = faults(tmp_path)
+    assert why in finding.message
+    assert "ann" not in finding.message
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "remedy"),
+    [
+        ("clusters", None, "write [] where it is empty, or leave the key out"),
+        ("clusters", "a", "write a list, each entry with its keys: name, "),
+        ("resourceBridge", None, "write its keys: vmSize"),
+        ("placement", 3, "write its keys: reservePercent, headroom, pins"),
+        ("sshPublicKeys", None, "write [] where it is empty, or leave the key out"),
+    ],
+)
+def test_what_has_keys_or_entries_is_told_with_them(tmp_path: Path, key: str, value: Any, remedy: str) -> None:
+    write_files(tmp_path, files(stack={key: value}))
+    (finding,) = faults(tmp_path)
+    assert finding.remedy.startswith(remedy)
+
+
+@pytest.mark.parametrize(
+    ("stack", "remedy"),
+    [
+        ("Lab", "name the stack lab"),
+        ("lab.yaml", "name the stack lab"),
+        ("Pulumi.lab.yaml", "name the stack lab"),
+        ("nope", "create it, or name one of the stacks here: dev, lab"),
+    ],
+)
+def test_a_stack_without_a_file_is_told_with_those_that_have_one(tmp_path: Path, stack: str, remedy: str) -> None:
+    write_files(tmp_path, files())
+    (tmp_path / "Pulumi.dev.yaml").write_text("config: {}\n", "utf-8")
+    with pytest.raises(SpecError) as caught:
+        load_instance(stack, tmp_path)
+    assert [(one.rule, one.remedy) for one in caught.value.findings] == [("missing-file", remedy)]
+    with pytest.raises(SpecError) as caught:
+        load_instance(stack, tmp_path / "hosts")
+    assert caught.value.findings[0].remedy == "create it, or name its folder with -C"
+
+
+@pytest.mark.parametrize("written", ["true?", True, "TRUE", "yes"])
+def test_a_text_that_yaml_would_take_for_true_is_advised_in_quotes(tmp_path: Path, written: object) -> None:
+    content = files([cluster(arc={"azureHybridBenefit": written})])
+    write_files(tmp_path, content)
+    (finding,) = faults(tmp_path)
+    advised = re.findall('"([^"]+)"', finding.remedy)
+    assert advised, finding.remedy
+    content["stack"]["clusters"][0]["arc"]["azureHybridBenefit"] = advised[0]
+    write_files(tmp_path, content)
+    assert load_instance("lab", tmp_path).stack.clusters[0].arc.azure_hybrid_benefit == advised[0]

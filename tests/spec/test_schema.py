@@ -7,6 +7,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from infra.spec.schema import json_schemas
+from infra.spec.types import Model
 
 ROOT = Path(__file__).parents[2]
 INPUTS = sorted(
@@ -48,3 +49,17 @@ def test_editors_see_what_is_wrong(name: str, content: Any) -> None:
 def test_pulumis_own_keys_are_no_fault_in_an_editor() -> None:
     content = {"encryptionsalt": "x", "config": {"azlocal:site": "s", "aws:region": "x"}}
     assert not list(Draft202012Validator(json_schemas()["stack.schema.json"]).iter_errors(content))
+
+
+def _models(above: type[Model]) -> list[type[Model]]:
+    return [one for below in above.__subclasses__() for one in (below, *_models(below))]
+
+
+_OPTIONAL = [one for one in _models(Model) if not any(field.is_required() for field in one.model_fields.values())]
+
+
+@pytest.mark.parametrize("model", _OPTIONAL)
+def test_defaults_are_what_a_file_that_says_them_is_read_as(model: type[Model]) -> None:
+    """Nothing reads a default when it is taken."""
+    taken = model.model_construct()
+    assert model.model_validate_json(taken.model_dump_json(by_alias=True)) == taken

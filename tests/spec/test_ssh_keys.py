@@ -7,11 +7,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from infra.addresses import plan_addresses
 from infra.guest import generate_host_key
 from infra.spec import Finding, SpecError, load_instance, read_public_keys
 from infra.spec.ssh_keys import _KEY_TYPES, is_public_key
-from tests.instances import files, write_files
+from tests.instances import checked_addresses, files, write_files
 
 
 def openssh(key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey) -> str:
@@ -155,6 +154,11 @@ REFUSED = [
     (f"SSH-ED25519 {KEY.split()[1]}", "'SSH-ED25519' for a type, which OpenSSH doesn't know"),
     (f"{KEY} me {KEY}", "has two keys on one line"),
     ("https://github.com/me.keys", "azlocal fetches no keys"),
+    (f"# {KEY}", "is a comment"),
+    ("SHA256:nThbg6kXUpJWGl7E1IGOCspRomTxdCARLviKw6E5SY8", "is a key's fingerprint"),
+    ("256 SHA256:nThbg6kXUpJWGl7E1IGOCspRomTxdCARLviKw6E5SY8 me (ED25519)", "is a key's fingerprint"),
+    ("MD5:16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48", "is a key's fingerprint"),
+    ("16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48", "is a key's fingerprint"),
 ]
 
 
@@ -185,6 +189,6 @@ def test_a_file_that_is_not_here_is_told_and_refuses_no_plan(tmp_path: Path) -> 
     content = files()
     content["stack"]["sshPublicKeys"] = [KEY, "~/no/such/id.pub", "elsewhere.pub"]
     write_files(tmp_path, content)
-    found = [one for one in plan_addresses(load_instance("lab", tmp_path)).findings if "here" in one.message]
+    found = [one for one in checked_addresses(load_instance("lab", tmp_path)).findings if "here" in one.message]
     assert [(one.rule, one.severity) for one in found] == [("ssh-key-not-here", "warning")] * 2
     assert [one.path[-16:] for one in found] == ["sshPublicKeys[1]", "sshPublicKeys[2]"]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.model.work import Work
 from infra.ssh import (
     Connection,
     HostKeyRefused,
@@ -19,7 +20,6 @@ from infra.ssh import (
     HostKeyWaitCancelled,
     NotSsh,
     WrongHostKey,
-    fetch_host_key,
     fingerprint,
     wait_for_host_key,
 )
@@ -39,11 +39,15 @@ def _speaker(says: bytes, *, holds: bool) -> Iterator[int]:
         listener.listen()
 
         def serve() -> None:
-            stream, _ = listener.accept()
-            with stream:
-                stream.sendall(says)
-                if holds:
-                    done.wait(60)
+            while not done.is_set():
+                try:
+                    stream, _ = listener.accept()
+                except OSError:
+                    return
+                with stream:
+                    stream.sendall(says)
+                    if holds:
+                        done.wait(60)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
@@ -51,32 +55,29 @@ def _speaker(says: bytes, *, holds: bool) -> Iterator[int]:
             yield listener.getsockname()[1]
         finally:
             done.set()
+            listener.shutdown(socket.SHUT_RDWR)  # wakes who waits for somebody
             thread.join()
 
 
 def test_key_by_exchange_alone(server: Server) -> None:
-    assert fetch_host_key("127.0.0.1", server.port) == server.public_key
-
-
-def test_refused() -> None:
-    with pytest.raises(HostKeyRefused, match="refused"):
-        fetch_host_key("127.0.0.1", free_port())
+    wait_for_host_key("127.0.0.1", server.public_key, Work().within(15), port=server.port)
 
 
 @pytest.mark.parametrize(
-    ("says", "holds", "error", "timeout"),
+    ("says", "holds", "error"),
     [
-        (b"", False, HostKeyRefused, 30),
-        (b"", True, HostKeyTimeout, 0.5),
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", False, NotSsh, 30),
-        (b"220 mail.example ready\r\n", True, NotSsh, 0.5),
-        (b"SSH-2.0-half\r\n", False, HostKeyRefused, 30),
-        (b"SSH-2.0-half\r\n", True, HostKeyTimeout, 0.5),
+        (b"", False, HostKeyRefused),
+        (b"", True, HostKeyTimeout),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", False, NotSsh),
+        (b"220 mail.example ready\r\n", True, NotSsh),
+        (b"SSH-2.0-half\r\n", False, HostKeyRefused),
+        (b"SSH-2.0-half\r\n", True, HostKeyTimeout),
     ],
 )
-def test_what_answers_is_told_apart(says: bytes, holds: bool, error: type[Exception], timeout: float) -> None:
-    with _speaker(says, holds=holds) as port, pytest.raises(error):
-        fetch_host_key("127.0.0.1", port, timeout=timeout)
+def test_what_answers_is_told_apart(says: bytes, holds: bool, error: type[Exception]) -> None:
+    with _speaker(says, holds=holds) as port, pytest.raises(HostKeyTimeout) as caught:
+        wait_for_host_key("127.0.0.1", OTHER, Work().within(0.5), port=port)
+    assert type(caught.value.__cause__) is error
 
 
 def test_fingerprint_is_opensshs_own(tmp_path: Path) -> None:
@@ -98,9 +99,7 @@ def test_waits_until_it_answers(server: Server) -> None:
             raise failure
         return socket.create_connection((address, server.port), timeout)
 
-    wait_for_host_key(
-        "127.0.0.1", server.public_key + " comment", time.monotonic() + 10, threading.Event(), seen.append, dial
-    )
+    wait_for_host_key("127.0.0.1", server.public_key + " comment", Work(status=seen.append).within(10), dial)
     assert [text.rsplit(": ", 1)[1] for text in seen] == [
         "no SSH server listens on port 22 yet (connection refused)",
         "no answer",
@@ -109,10 +108,9 @@ def test_waits_until_it_answers(server: Server) -> None:
 
 
 def test_deadline_names_what_was_seen_last() -> None:
-    with pytest.raises(HostKeyTimeout, match=r"no SSH within \d s: 127.0.0.1: no SSH server listens"):
-        wait_for_host_key(
-            "127.0.0.1", OTHER, time.monotonic() + 0.5, threading.Event(), lambda _: None, port=free_port()
-        )
+    with pytest.raises(HostKeyTimeout, match=r"no SSH within \d s: 127.0.0.1: no SSH server listens") as caught:
+        wait_for_host_key("127.0.0.1", OTHER, Work().within(0.5), port=free_port())
+    assert type(caught.value.__cause__) is HostKeyRefused
 
 
 def test_another_machines_key_is_borne_for_a_while_then_named(server: Server) -> None:
@@ -121,9 +119,7 @@ def test_another_machines_key_is_borne_for_a_while_then_named(server: Server) ->
         wait_for_host_key(
             "127.0.0.1",
             OTHER,
-            time.monotonic() + 30,
-            threading.Event(),
-            lambda _: None,
+            Work().within(30),
             port=server.port,
             grace=0.5,
         )
@@ -137,9 +133,7 @@ def test_cancel_ends_the_wait_at_once() -> None:
         cancelled = threading.Event()
         threading.Timer(0.2, cancelled.set).start()
         with pytest.raises(HostKeyWaitCancelled):
-            wait_for_host_key(
-                "127.0.0.1", OTHER, time.monotonic() + 30, cancelled, lambda _: None, port=free_port()
-            )
+            wait_for_host_key("127.0.0.1", OTHER, Work(cancelled=cancelled).within(30), port=free_port())
 
     assert takes_less_than(1, wait)
 
@@ -148,4 +142,4 @@ def test_cancel_ends_a_silent_key_exchange() -> None:
     cancelled = threading.Event()
     threading.Timer(0.2, cancelled.set).start()
     with _speaker(b"", holds=True) as port, pytest.raises(HostKeyWaitCancelled, match="during the key exchange"):
-        wait_for_host_key("127.0.0.1", OTHER, time.monotonic() + 30, cancelled, lambda _: None, port=port)
+        wait_for_host_key("127.0.0.1", OTHER, Work(cancelled=cancelled).within(30), port=port)

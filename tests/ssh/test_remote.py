@@ -17,6 +17,7 @@ from typing import Any
 import paramiko
 import pytest
 
+from infra.model.work import Work
 from infra.ssh import (
     CommandResult,
     HostKeyChanged,
@@ -24,7 +25,7 @@ from infra.ssh import (
     LoginRefused,
     SshError,
     SshShell,
-    fetch_host_key,
+    wait_for_host_key,
 )
 from infra.ssh.options import SshOptions, SshTarget
 from tests.ports import free_port
@@ -122,7 +123,7 @@ def test_a_connection_that_broke_while_nobody_used_it_is_noticed(
 
 
 def test_each_connection_is_asked_who_logs_in(server: Server, connect: Connect) -> None:
-    """The host may have been made anew meanwhile, for somebody else."""
+    """The host may have been replaced meanwhile, for somebody else."""
     shell = connect(server.options)
     asked: list[Sequence[str]] = []
     run = shell.run
@@ -199,7 +200,7 @@ def test_a_login_that_runs_no_commands_says_why(tmp_path: Path, connect: Connect
 
 def test_dials_from_the_host(server: Server, connect: Connect) -> None:
     shell = connect(server.options)
-    assert fetch_host_key("127.0.0.1", server.port, dial=shell.dial) == server.public_key
+    wait_for_host_key("127.0.0.1", server.public_key, Work().within(15), shell.dial, server.port)
     with pytest.raises(OSError, match="node1 can't connect"):
         shell.dial("127.0.0.1", free_port())
     assert shell.run(["true"]).exit_code == 0

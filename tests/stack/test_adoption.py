@@ -11,6 +11,7 @@ import pytest
 
 from infra.errors import UserError
 from infra.guest.api_server import api_server_files, pod_security_of
+from infra.guest.encryption import encryption_file
 from infra.kubernetes.pki import generate_pki, restore_pki
 from infra.kvm.claim import Claim
 from infra.kvm.domain_xml import DomainView
@@ -22,6 +23,7 @@ from infra.resources.cluster_identity import CLUSTER_IDENTITY, ClusterIdentityIn
 from infra.resources.host import HOST
 from infra.resources.stack_identity import STACK_IDENTITY, StackIdentityInputs
 from infra.stack import adoption
+from infra.stack import standing as standing_module
 from infra.stack.standing import StandingHost, StandingMachine, differences, nodes_of, read_cluster
 from infra.stack.state import Stack
 
@@ -145,7 +147,7 @@ def test_a_state_with_hosts_of_its_own_adopts_nothing() -> None:
 @pytest.fixture
 def standing() -> Iterator[Standing]:
     pki = restore_pki(generate_pki().files)
-    yield Standing("new-owner", {"lab/a": StandingCluster(pki, "restricted", None)})
+    yield Standing("new-owner", {"lab/a": StandingCluster(pki, "restricted")})
 
 
 def test_a_standing_cluster_keeps_its_keys_and_what_it_was_founded_with(standing: Standing) -> None:
@@ -154,10 +156,47 @@ def test_a_standing_cluster_keeps_its_keys_and_what_it_was_founded_with(standing
     state = kind.create(OP, inputs).state
     pki = standing.clusters["lab/a"].pki
     assert (state.ca_hash, state.keys, state.token) == (pki.ca_hash, pki.files, pki.token)
-    assert (state.pod_security, state.unicast_vrrp) == ("restricted", None)
+    assert state.pod_security == "restricted"
+    assert state.encryption_keys is None, "it was founded without"
     other = kind.create(OP, inputs.model_copy(update={"cluster": "b"})).state
     assert other.ca_hash != pki.ca_hash
-    assert (other.pod_security, other.unicast_vrrp) == ("baseline", True)
+    assert other.pod_security == "baseline"
+    assert other.encryption_keys is not None
+
+
+def test_a_standing_cluster_keeps_the_keys_that_its_secrets_are_encrypted_with() -> None:
+    made = generate_pki()
+    again = StandingCluster(restore_pki(made.files, made.encryption_keys), "baseline")
+    kind = ClusterIdentityKind(Standing("new-owner", {"lab/a": again}))
+    inputs = ClusterIdentityInputs(instance="lab", cluster="a", endpoint="10.0.0.4")
+    assert kind.create(OP, inputs).state.encryption_keys == made.encryption_keys
+
+
+class ControlPlane:
+    """A shell of a control plane that has files, by their paths."""
+
+    def __init__(self, files: dict[str, str]) -> None:
+        self._files = files
+
+    def run(self, command: list[str], **_: Any) -> Any:
+        content = self._files.get(command[-1])
+        if command[:2] == ["sudo", "cat"]:
+            assert content is not None, f"{command[-1]} is there"
+            return SimpleNamespace(stdout=content)
+        return SimpleNamespace(stdout="" if content is None else "yes\n")
+
+
+def test_what_a_cluster_was_founded_with_is_read_from_a_control_plane() -> None:
+    made = generate_pki()
+    plane: Any = ControlPlane({f"/etc/kubernetes/pki/{path}": text for path, text in made.files.items()})
+    before = standing_module._read(plane)
+    assert (before.pki.encryption_keys, before.pod_security) == ((), None)
+    plane._files["/etc/kubernetes/azlocal/encryption.yaml"] = encryption_file(made.encryption_keys)
+    plane._files["/etc/kubernetes/azlocal/admission.yaml"] = api_server_files("1.34.4", "baseline")[
+        "admission.yaml"
+    ]
+    again = standing_module._read(plane)
+    assert (again.pki.encryption_keys, again.pod_security) == (made.encryption_keys, "baseline")
 
 
 def test_the_state_has_the_id_that_its_hosts_were_told(standing: Standing) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.certificates import KeyPair
 from infra.errors import UserError
 from infra.kubernetes.kubeconfig import merge_into_file
-from infra.kubernetes.pki import KeyPair, kubeconfig
+from infra.kubernetes.pki import kubeconfig
 from infra.stack import contexts
 from infra.stack.state import Stack
 

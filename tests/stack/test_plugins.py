@@ -42,7 +42,15 @@ def up(project: Path, plugin: Path, *options: str) -> int:
     (project / "Pulumi.yaml").write_text(_text(plugin))
 
     def program() -> None:
-        made = ClusterIdentity("a", None, instance="dev", cluster="a", endpoint="192.0.2.1")
+        made = ClusterIdentity(
+            "a",
+            {
+                "instance": "dev",
+                "cluster": "a",
+                "endpoint": "192.0.2.1",
+            },
+            None,
+        )
         pulumi.export("hash", made.ca_hash)
 
     return run("dev", "up", "--yes", "--skip-preview", "--non-interactive", *options, load=lambda: program)

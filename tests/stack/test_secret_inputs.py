@@ -29,15 +29,17 @@ def program(of_proxy: Any) -> Callable[[], None]:
     def declare() -> None:
         ConnectedCluster(
             "lab-a",
+            {
+                "access": {"cloud": "AzureCloud"},
+                "subscription_id": "00000000-0000-0000-0000-000000000001",
+                "resource_group": "lab",
+                "name": "lab-a",
+                "location": "eastus",
+                "cluster_uid": "uid",
+                "kubeconfig": pulumi.Output.secret("k"),
+                "proxy": of_proxy() if callable(of_proxy) else of_proxy,
+            },
             None,
-            access={"cloud": "AzureCloud"},
-            subscription_id="00000000-0000-0000-0000-000000000001",
-            resource_group="lab",
-            name="lab-a",
-            location="eastus",
-            cluster_uid="uid",
-            kubeconfig=pulumi.Output.secret("k"),
-            proxy=of_proxy() if callable(of_proxy) else of_proxy,
         )
 
     return declare

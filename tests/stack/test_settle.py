@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import pulumi
 import pytest
 
 from infra.kvm.claim import Claim
@@ -49,6 +52,17 @@ def test_a_lock_is_dead_only_when_its_process_on_this_machine_is_gone(tmp_path: 
     assert settle.is_dead({"pid": 2**22 + 1, "hostname": here})
     assert not settle.is_dead({"pid": os.getpid(), "hostname": here})
     assert not settle.is_dead({"pid": 2**22 + 1, "hostname": "elsewhere"})
+
+
+def test_a_process_that_ended_and_that_nobody_asks_for_is_gone() -> None:
+    ended = subprocess.Popen(["true"])
+    os.waitid(
+        os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT
+    )  # it stays listed, as under a container's first process
+    try:
+        assert settle.is_dead({"pid": ended.pid, "hostname": socket.gethostname()})
+    finally:
+        ended.wait()
 
 
 class Kept(Stack):
@@ -141,4 +155,26 @@ def test_a_host_that_was_started_anew_is_looked_at_by_a_plain_up(
     stack = Kept({"resources": [host("here", here, "another")]})
     settle.settle(stack, before_destroy=True)
     assert stack.done == []
-    assert "here was started anew" in capfd.readouterr().err
+    assert "here was restarted" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("is_preview", "told"), [(True, ""), (False, "here was restarted since the last run. ")])
+def test_who_uses_the_bare_command_is_told_what_is_not_settled(
+    is_preview: bool, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A preview asks no host."""
+    state = tmp_path / ".pulumi" / "stacks" / "toy" / "dev.json"
+    state.parent.mkdir(parents=True)
+    booted = host("here", "qemu:///system", "another")
+    state.write_text(json.dumps({"version": 3, "checkpoint": {"latest": {"resources": [booted]}}}))
+    (tmp_path / "Pulumi.yaml").write_text("name: toy\n")
+    warned: list[str] = []
+    monkeypatch.setenv("PULUMI_BACKEND_URL", tmp_path.as_uri())
+    monkeypatch.setattr(pulumi, "get_stack", lambda: "dev")
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: is_preview)
+    monkeypatch.setattr(pulumi, "warn", warned.append)
+    settle.remind(tmp_path)
+    assert [text.partition("`")[0] for text in warned] == ([told] if told else [])
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://states")
+    settle.remind(tmp_path)
+    assert len(warned) == bool(told), "another backend isn't asked"

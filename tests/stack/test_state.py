@@ -144,7 +144,7 @@ def test_what_the_engine_says_reaches_the_user(folder: Path) -> None:
     (folder / "answer").write_text("error: no such backend")
     with pytest.raises(EngineFailed, match="`pulumi stack select` failed:\nerror: no such backend") as error:
         stack(folder).select()
-    assert error.value.code == 1
+    assert error.value.exit_code == 1
     assert not stack(folder).exists()
 
 

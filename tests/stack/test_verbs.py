@@ -8,11 +8,9 @@ from typing import Any
 
 import pytest
 
-from infra.errors import UserError
 from infra.kvm import daemon
-from infra.stack import __main__ as verbs
-from infra.stack import adoption, engine, settle
-from infra.stack.state import EngineFailed, Stack
+from infra.stack import adoption, engine, settle, verbs
+from infra.stack.state import Stack
 
 
 class Noting(Stack):
@@ -34,7 +32,7 @@ class Noting(Stack):
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Notes what is called, in order; the engine fails where its last option says so."""
     noted: list[str] = []
 
@@ -49,17 +47,19 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         settle, "settle", lambda _stack, *, before_destroy: noted.append(f"settle {before_destroy}")
     )
     monkeypatch.setattr(engine, "run", run)
+    monkeypatch.chdir(tmp_path)
+    Path("Pulumi.dev.yaml").touch()
     return noted
 
 
 def test_up_has_image_hypervisor_and_order_before_it_and_shows_what_stands(calls: list[str]) -> None:
-    assert verbs.main("up", Noting(calls), ["-p", "4"]) == 0
+    assert verbs.up(Noting(calls), "-p", "4") == 0
     started = "engine up dev --yes --skip-preview --suppress-outputs -p 4"
     assert calls == ["image", "hypervisor", "select", "settle False", started, "outputs", "outputs"]
 
 
 def test_an_up_that_failed_shows_nothing_and_tells_its_code(calls: list[str]) -> None:
-    assert verbs.main("up", Noting(calls), ["--fail"]) == 3
+    assert verbs.up(Noting(calls), "--fail") == 3
     assert calls[-1].startswith("engine up")
 
 
@@ -75,53 +75,29 @@ def test_an_adoption_looks_first_and_is_an_up_that_knows_what_stands(
     monkeypatch.setattr(adoption, "find", find)
     monkeypatch.setattr(adoption, "confirm", lambda _stack, _found, *, yes: calls.append(f"confirm {yes}"))
     monkeypatch.setattr(adoption, "take", lambda _stack, _found: calls.append("take"))
-    assert verbs.main("adopt", Noting(calls), ["--yes", "-p", "4"]) == 0
+    assert verbs.adopt(Noting(calls), "-p", "4", yes=True) == 0
     started = "engine up dev --yes --skip-preview --suppress-outputs -p 4 with what stands"
     before = ["hypervisor", "find", "confirm True", "image", "take", "select", "settle False"]
     assert calls == [*before, started, "outputs", "outputs"]
 
 
 def test_down_settles_destroys_and_lets_the_hypervisor_end(calls: list[str]) -> None:
-    assert verbs.main("down", Noting(calls), []) == 0
+    assert verbs.down(Noting(calls)) == 0
     destroyed = "engine destroy dev --yes --skip-preview --suppress-outputs --continue-on-error"
     assert calls == ["outputs", "hypervisor", "settle True", destroyed, "hypervisor stops"]
 
 
 def test_the_hypervisor_goes_on_after_a_down_that_failed(calls: list[str]) -> None:
-    assert verbs.main("down", Noting(calls), ["--fail"]) == 3
+    assert verbs.down(Noting(calls), "--fail") == 3
     assert calls[-1].startswith("engine destroy")
 
 
 def test_down_of_no_stack_does_nothing(calls: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert verbs.main("down", Noting(calls, stands=False), []) == 0
+    assert verbs.down(Noting(calls, stands=False)) == 0
     assert calls == []
     assert capsys.readouterr().err == "azlocal: there is no stack 'dev', so there is nothing to take down\n"
 
 
 def test_a_preview_needs_no_hypervisor(calls: list[str]) -> None:
-    assert verbs.main("preview", Noting(calls), []) == 0
+    assert verbs.preview(Noting(calls)) == 0
     assert calls == ["image", "select", "engine preview dev --diff"]
-
-
-@pytest.mark.parametrize(
-    ("error", "code", "said"),
-    [
-        (UserError("no libvirt here"), 1, "error: no libvirt here\n"),
-        (EngineFailed("`pulumi cancel dev` failed", 255), 255, "azlocal: `pulumi cancel dev` failed\n"),
-        (EngineFailed("", 7), 7, ""),  # who failed has said so itself
-    ],
-)
-def test_an_error_is_said_and_nothing_more(
-    calls: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    error: Exception,
-    code: int,
-    said: str,
-) -> None:
-    def fail(_say: object) -> None:
-        raise error
-
-    monkeypatch.setattr(daemon, "start", fail)
-    assert verbs.main("up", Noting(calls), []) == code
-    assert capsys.readouterr().err == said

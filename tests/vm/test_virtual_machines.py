@@ -19,9 +19,11 @@ import tenacity
 import yaml
 
 from infra.kubernetes.api import ClusterApi
-from infra.kvm.preparation import Bridge, Wanted
+from infra.kvm.preparation import Wanted
 from infra.kvm.preparation.guard import Trial, change_network
 from infra.kvm.preparation.netplan import design_network
+from infra.model.host import Bridge
+from infra.model.work import Work
 from infra.ssh import RootShell, SshError
 from tests.instance import INSTANCE, address, cluster, on, projects, steps
 from tests.instance import virsh as virsh_of
@@ -39,10 +41,9 @@ CLUSTER_SECONDS = 2400
 INSIDE = ("--exclude", "**kubernetes:**", "--exclude", "**azlocal:index:Cluster::**")
 
 TRIAL_SECONDS = 400
-NEVER = threading.Event()
 VLAN, FAR_VLAN = 110, 120
 LAN, FAR_LAN = "azl-trial-lan", "azl-far-lan"
-BY_HAND = wanted("far", Bridge(FAR_LAN, FAR_VLAN), uplink="up0")
+BY_HAND = wanted("far", Bridge(name=FAR_LAN, vlan=FAR_VLAN), uplink="up0")
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,7 @@ def virsh(*command: str) -> str:
 
 @dataclass(frozen=True)
 class Identity:
-    """What a machine keeps as long as it isn't made anew; its host key is drawn where its disk is made."""
+    """What a machine keeps as long as it isn't replaced; its host key is drawn where its disk is made."""
 
     uuid: str
     ssh_host_key: str
@@ -173,7 +174,7 @@ class VlanHost(UnpreparedHost):
     @property
     def trial(self) -> Wanted:
         """Return what the first instance wants of it: a VLAN on that uplink."""
-        return wanted("trial", Bridge(LAN, VLAN), uplink=self.nic)
+        return wanted("trial", Bridge(name=LAN, vlan=VLAN), uplink=self.nic)
 
     def reach(self) -> RootShell:
         """Open a connection, in three tries if need be: an emulated host may take more than SSH's ten seconds."""
@@ -194,7 +195,7 @@ class VlanHost(UnpreparedHost):
         facts, missing = self.look(what)
         assert missing.faults == ()
         trial = Trial(facts, what, design_network(facts, what), TRIAL_SECONDS)
-        change_network(self.reach, trial, print, NEVER)
+        change_network(self.reach, trial, Work(status=print))
         return trial
 
     def run_all(self, *lines: str) -> str:
@@ -247,7 +248,7 @@ def test_a_vlan_reaches_its_network_through_a_nic_that_has_its_address_by_hand(v
     )
     vlan_host.change(BY_HAND)
     links = vlan_host.look(BY_HAND)[0].links
-    assert [one.text for one in links["up0"].addresses] == ["10.9.8.2/24"]
+    assert [one.text for one in links["up0"].global_addresses] == ["10.9.8.2/24"]
     said = vlan_host.run_all(
         f"ip address add 10.9.9.2/24 dev {FAR_LAN}",
         "ping -c 5 -W 2 10.9.9.1",
@@ -263,7 +264,7 @@ def test_an_instance_that_goes_takes_its_vlan_and_leaves_the_other_and_the_addre
     assert {FAR_LAN, f"up0.{FAR_VLAN}"}.isdisjoint(links)
     assert [(link.vlan, link.master) for link in links.values() if link.kind == "vlan"] == [(VLAN, LAN)]
     assert LAN in links
-    assert [one.text for one in links["up0"].addresses] == ["10.9.8.2/24"]
+    assert [one.text for one in links["up0"].global_addresses] == ["10.9.8.2/24"]
 
 
 # -- a cluster ------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from infra.arc.endpoints.probe import Answer, Look
 from infra.arc.endpoints.table import Endpoint
+from infra.counting import counted
 
 Status = Literal["ok", "warning", "failed", "skipped"]
 
@@ -74,13 +75,13 @@ def judge(
         now: By the clock that counts.
         private_link: Whether Arc's own names should have private addresses.
     """
-    found = [
+    findings = [
         _finding(look.place, endpoint, answer, now, private_link=private_link)
         for look in looks
         for endpoint, answer in look.answers
     ]
-    found += [Finding("", one, "skipped", _PATTERN) for one in endpoints if one.is_pattern]
-    return [*found, *(one for look in looks for one in _clock(look, now))]
+    findings += [Finding("", endpoint, "skipped", _PATTERN) for endpoint in endpoints if endpoint.is_pattern]
+    return [*findings, *(finding for look in looks for finding in _clock(look, now))]
 
 
 def _finding(
@@ -88,8 +89,8 @@ def _finding(
 ) -> Finding:
     def say(status: Status, seen: str, remedy: str = "") -> Finding:
         # Without an optional endpoint a feature fails, not the connection.
-        told: Status = "warning" if status == "failed" and not endpoint.is_required else status
-        return Finding(place, endpoint, told, seen, remedy, answer)
+        effective: Status = "warning" if status == "failed" and not endpoint.is_required else status
+        return Finding(place, endpoint, effective, seen, remedy, answer)
 
     match answer.stage:
         case "dns":
@@ -144,12 +145,12 @@ def _untrusted(endpoint: Endpoint, answer: Answer) -> tuple[str, str]:
 
 def _inspector(issuer: str) -> str:
     lowered = issuer.lower()
-    known = any(one in lowered for one in _INSPECTORS)
+    known = any(name in lowered for name in _INSPECTORS)
     return issuer.partition(", ")[0] if known else "something between the node and Azure"
 
 
 def _is_azures(issuer: str) -> bool:
-    return any(one in issuer.lower() for one in _AZURES_SIGNERS)
+    return any(signer in issuer.lower() for signer in _AZURES_SIGNERS)
 
 
 def _is_arcs(endpoint: Endpoint) -> bool:
@@ -157,7 +158,7 @@ def _is_arcs(endpoint: Endpoint) -> bool:
 
 
 def _are_private(addresses: Sequence[str]) -> bool:
-    return bool(addresses) and all(ipaddress.ip_address(one).is_private for one in addresses)
+    return bool(addresses) and all(ipaddress.ip_address(address).is_private for address in addresses)
 
 
 def _clock(look: Look, now: datetime.datetime) -> Iterator[Finding]:
@@ -168,6 +169,6 @@ def _clock(look: Look, now: datetime.datetime) -> Iterator[Finding]:
             look.place,
             None,
             "failed",
-            f"its clock is {abs(minutes)} minutes {'ahead' if minutes > 0 else 'behind'}",
+            f"its clock is {counted(abs(minutes), 'minute')} {'ahead' if minutes > 0 else 'behind'}",
             "let it keep time (NTP): Azure gives agents with a wrong clock no identity",
         )

@@ -7,7 +7,7 @@ import datetime
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 
 from cryptography import x509
@@ -15,9 +15,12 @@ from cryptography import x509
 from infra.arc.endpoints.table import Endpoint
 from infra.arc.errors import ArcError
 from infra.arc.model import Proxy
+from infra.hosts import endpoint_probe
 from infra.ssh import Shell, ShellError
 
-_PROGRAM: Final = files("infra.arc.endpoints") / "files" / "endpoint_probe.py"
+PROGRAM: Final = Path(endpoint_probe.__file__).read_text(encoding="utf-8")
+"""What runs on the node: a module that needs nothing but the standard library."""
+
 _STEP_SECONDS: Final = 5.0
 _STEPS: Final = 4
 _NO_PYTHON: Final = 127
@@ -78,20 +81,20 @@ def look_from(
     Raises:
         ArcError: The node can't be asked; the message has no secret.
     """
-    asked = [one for one in endpoints if not one.is_pattern]
-    said = _run(shell, question(asked, proxy, authorities), place or shell.host)
+    tried = [endpoint for endpoint in endpoints if not endpoint.is_pattern]
+    report = _run(shell, question(tried, proxy, authorities), place or shell.host)
     return Look(
         place or shell.host,
-        datetime.datetime.fromtimestamp(said["time"], datetime.UTC),
-        tuple((one, _answer(met)) for one, met in zip(asked, said["answers"], strict=True)),
+        datetime.datetime.fromtimestamp(report["time"], datetime.UTC),
+        tuple((endpoint, _answer(met)) for endpoint, met in zip(tried, report["answers"], strict=True)),
     )
 
 
 def question(asked: Sequence[Endpoint], proxy: Proxy | None, authorities: str) -> dict[str, Any]:
     """Return what the program is told; a secret, where a proxy has a password."""
-    trusted = [one for one in (authorities, proxy.certificate if proxy else "") if one]
+    trusted = [pem for pem in (authorities, proxy.certificate if proxy else "") if pem]
     return {
-        "endpoints": [{"name": one.name, "port": one.port} for one in asked],
+        "endpoints": [{"name": endpoint.name, "port": endpoint.port} for endpoint in asked],
         "proxy": (proxy.https or proxy.http or None) if proxy else None,
         "direct": list(proxy.no_proxy) if proxy else [],
         "authorities": "\n".join(trusted) or None,
@@ -100,7 +103,7 @@ def question(asked: Sequence[Endpoint], proxy: Proxy | None, authorities: str) -
 
 
 def _run(shell: Shell, wanted: dict[str, Any], place: str) -> dict[str, Any]:
-    command = ["python3", "-c", _PROGRAM.read_text(encoding="utf-8")]
+    command = ["python3", "-c", PROGRAM]
     try:
         seconds = (_STEPS + 2) * _STEP_SECONDS
         done = shell.run(command, input=json.dumps(wanted).encode(), timeout=seconds, check=False)
@@ -113,8 +116,8 @@ def _run(shell: Shell, wanted: dict[str, Any], place: str) -> dict[str, Any]:
     if done.exit_code != 0:
         reason = done.stderr.strip().rpartition("\n")[2]  # the last line of Python's traceback
         raise ArcError("node-probe", f"endpoints can't be tried from {place}: {reason}")
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
 
 
 def _answer(met: dict[str, Any]) -> Answer:
@@ -136,9 +139,9 @@ def _signer(certificate: str) -> tuple[str, datetime.datetime | None]:
     if not certificate:
         return "", None
     try:
-        found = x509.load_der_x509_certificate(base64.b64decode(certificate))
+        parsed = x509.load_der_x509_certificate(base64.b64decode(certificate))
     except ValueError:
         return "", None
     oids = (x509.NameOID.ORGANIZATION_NAME, x509.NameOID.COMMON_NAME)
-    parts = [str(one.value) for oid in oids for one in found.issuer.get_attributes_for_oid(oid)]
-    return ", ".join(dict.fromkeys(parts)), found.not_valid_after_utc
+    parts = [str(attribute.value) for oid in oids for attribute in parsed.issuer.get_attributes_for_oid(oid)]
+    return ", ".join(dict.fromkeys(parts)), parsed.not_valid_after_utc

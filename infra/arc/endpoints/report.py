@@ -24,7 +24,7 @@ _LOOKS: Final[dict[Status, tuple[str, str]]] = {
 
 def is_sound(findings: Sequence[Finding]) -> bool:
     """Return whether nothing failed."""
-    return not any(one.status == "failed" for one in findings)
+    return not any(finding.status == "failed" for finding in findings)
 
 
 def as_json(cluster: str, cloud: str, location: str, findings: Sequence[Finding]) -> dict[str, Any]:
@@ -34,29 +34,29 @@ def as_json(cluster: str, cloud: str, location: str, findings: Sequence[Finding]
         "cloud": cloud,
         "location": location,
         "ok": is_sound(findings),
-        "counts": dict(Counter(one.status for one in findings)),
-        "endpoints": [_endpoint(one) for one in findings if one.endpoint is not None],
+        "counts": dict(Counter(finding.status for finding in findings)),
+        "endpoints": [_endpoint(finding) for finding in findings if finding.endpoint is not None],
         "clocks": [
-            {"node": one.place, "status": one.status, "seen": one.seen, "remedy": one.remedy}
-            for one in findings
-            if one.endpoint is None
+            {"node": finding.place, "status": finding.status, "seen": finding.seen, "remedy": finding.remedy}
+            for finding in findings
+            if finding.endpoint is None
         ],
     }
 
 
-def _endpoint(one: Finding) -> dict[str, Any]:
-    endpoint, answer = one.endpoint, one.answer
+def _endpoint(finding: Finding) -> dict[str, Any]:
+    endpoint, answer = finding.endpoint, finding.answer
     if endpoint is None:
         raise AssertionError("asked for endpoints only")
     return {
-        "node": one.place,
+        "node": finding.place,
         "name": endpoint.name,
         "port": endpoint.port,
         "purpose": endpoint.purpose,
         "required": endpoint.is_required,
-        "status": one.status,
-        "seen": one.seen,
-        "remedy": one.remedy,
+        "status": finding.status,
+        "seen": finding.seen,
+        "remedy": finding.remedy,
         "stage": answer.stage if answer else None,
         "addresses": list(answer.addresses) if answer else [],
         "proxy": answer.by_proxy if answer else False,
@@ -69,15 +69,15 @@ def print_findings(title: str, findings: Sequence[Finding], console: Console) ->
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
     for heading in ("", "Endpoint", "Purpose", "Node", "Seen"):
         table.add_column(heading, overflow="fold", no_wrap=heading in ("", "Node"))
-    for one in findings:
-        sign, style = _LOOKS[one.status]
-        name = str(one.endpoint) if one.endpoint else "clock"
-        purpose = one.endpoint.purpose if one.endpoint else ""
-        table.add_row(Text(sign, style), Text(name), Text(purpose), Text(one.place or "-"), Text(one.seen))
+    for finding in findings:
+        sign, style = _LOOKS[finding.status]
+        name = str(finding.endpoint) if finding.endpoint else "clock"
+        purpose = finding.endpoint.purpose if finding.endpoint else ""
+        table.add_row(Text(sign, style), Text(name), Text(purpose), Text(finding.place or "-"), Text(finding.seen))
     console.print(table)
-    remedies = dict.fromkeys(one.remedy for one in findings if one.remedy)
+    remedies = dict.fromkeys(finding.remedy for finding in findings if finding.remedy)
     for remedy in remedies:
         console.print(Text.assemble(("→ ", "bold"), remedy))
-    counts = Counter(one.status for one in findings)
-    said = ", ".join(f"{counts[status]} {status}" for status in _LOOKS if counts[status])
-    console.print(said, style="" if is_sound(findings) else "bold red", highlight=False)
+    counts = Counter(finding.status for finding in findings)
+    summary = ", ".join(f"{counts[status]} {status}" for status in _LOOKS if counts[status])
+    console.print(summary, style="" if is_sound(findings) else "bold red", highlight=False)

@@ -69,6 +69,11 @@ _OBO: Final = {
 }
 _UPGRADE: Final = "dl.k8s.io"
 
+RESOURCE_BRIDGE: Final = {"AzureCloud": ("graph.microsoft.com", "guestnotificationservice.azure.com")}
+"""What hosts need by cloud beside what agents need (azure_local_facts.md §4.4, of the public cloud only)."""
+SOFTWARE: Final = ("packages.microsoft.com", "dl.k8s.io")
+"""Where software comes from, whichever of Azure's clouds it is."""
+
 
 @dataclass(frozen=True)
 class Endpoint:
@@ -117,12 +122,16 @@ def endpoints_of(environment: AzureEnvironment, settings: Settings) -> list[Endp
     """Return what nodes have to reach, what is required first."""
     if not environment.is_public:
         return list(_own(environment, settings))
-    found = [*_always(environment, settings), *_optional(environment, settings)]
+    endpoints = [*_always(environment, settings), *_optional(environment, settings)]
     return [
         Endpoint(
-            one.name.format(location=settings.location), one.purpose, one.port, one.is_required, one.is_azures
+            endpoint.name.format(location=settings.location),
+            endpoint.purpose,
+            endpoint.port,
+            endpoint.is_required,
+            endpoint.is_azures,
         )
-        for one in found
+        for endpoint in endpoints
     ]
 
 

@@ -37,14 +37,14 @@ __all__ = ["HOST_CHECKS", "SITE_CHECKS", "Result", "Status", "Subject", "judge_h
 
 def judge_host(subject: Subject) -> Iterator[Result]:
     """Yield the result of every check of one host."""
-    for one in HOST_CHECKS:
-        yield _result(one, subject.host.name, _verdict(partial(one.judge, subject)))
+    for check in HOST_CHECKS:
+        yield _result(check, subject.host.name, _verdict(partial(check.judge, subject)))
 
 
 def judge_site(subjects: Sequence[Subject]) -> Iterator[Result]:
     """Yield the result of every check of all hosts together."""
-    for one in SITE_CHECKS:
-        yield _result(one, None, _verdict(partial(one.judge, subjects)))
+    for check in SITE_CHECKS:
+        yield _result(check, None, _verdict(partial(check.judge, subjects)))
 
 
 def _verdict(judge: Callable[[], Verdict]) -> Verdict:
@@ -57,12 +57,12 @@ def _verdict(judge: Callable[[], Verdict]) -> Verdict:
         return warning(seen, "report it, with the host's `azlocal doctor --format json`; the other checks hold")
 
 
-def _result(one: HostCheck | SiteCheck, host: str | None, verdict: Verdict) -> Result:
+def _result(check: HostCheck | SiteCheck, host: str | None, verdict: Verdict) -> Result:
     return Result(
-        one.id,
-        one.section,
-        one.title,
-        one.source,
+        check.id,
+        check.section,
+        check.title,
+        check.source,
         host,
         verdict.status,
         printable(verdict.seen),

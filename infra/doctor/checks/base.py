@@ -166,10 +166,10 @@ def hypervisor_of(subject: Subject) -> Hypervisor:
     Raises:
         Skip: It says nothing; why is the check `libvirt`'s to tell, once.
     """
-    found = subject.facts.hypervisor
-    if isinstance(found, Unknown) and subject.facts.access.stage == "reached":
+    hypervisor = subject.facts.hypervisor
+    if isinstance(hypervisor, Unknown) and subject.facts.access.stage == "reached":
         raise Skip("libvirt there doesn't answer")
-    return known(found)
+    return known(hypervisor)
 
 
 def skip_unless(condition: object, reason: str) -> None:
@@ -184,10 +184,10 @@ def skip_unless(condition: object, reason: str) -> None:
 
 def is_coming(subject: Subject, *steps: str) -> bool:
     """Return whether `up` will prepare the host by one of these steps."""
-    found = subject.facts.preparation
-    if isinstance(found, Unknown) or found.faults or not subject.host.prepare:
+    preparation = subject.facts.preparation
+    if isinstance(preparation, Unknown) or preparation.faults or not subject.host.prepare:
         return False
-    return any(id in steps for id, _ in found.steps)
+    return any(id in steps for id, _ in preparation.steps)
 
 
 def gib(size: int) -> str:
@@ -198,12 +198,7 @@ def gib(size: int) -> str:
 
 def printable(text: str) -> str:
     """Return a text fit for a terminal and for XML: hosts may say anything, escape sequences too."""
-    return "".join(one if one.isprintable() or one == "\n" else "�" for one in text)
-
-
-def counted(number: int, noun: str) -> str:
-    """Write how many there are of something."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    return "".join(character if character.isprintable() or character == "\n" else "�" for character in text)
 
 
 def listed(names: Sequence[str], most: int = 6) -> str:

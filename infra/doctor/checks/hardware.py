@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from infra.counting import counted
 from infra.doctor.checks.base import (
     GB,
     GIB,
@@ -11,7 +12,6 @@ from infra.doctor.checks.base import (
     Subject,
     Verdict,
     check,
-    counted,
     failed,
     gib,
     known,
@@ -34,10 +34,10 @@ _MIB: Final = 1 << 20
 @check("memory", source="SYS")
 def memory(subject: Subject) -> Verdict:
     """Memory: 32 GB or more."""
-    found = known(subject.facts.system).memory_bytes
-    if found < (_LEAST_MEMORY_GIB - _FIRMWARE_GIB) * GIB:
-        return warning(f"{gib(found)}", f"Azure Local asks for {_LEAST_MEMORY_GIB} GB; a lab may do with less")
-    return ok(gib(found))
+    size = known(subject.facts.system).memory_bytes
+    if size < (_LEAST_MEMORY_GIB - _FIRMWARE_GIB) * GIB:
+        return warning(f"{gib(size)}", f"Azure Local asks for {_LEAST_MEMORY_GIB} GB; a lab may do with less")
+    return ok(gib(size))
 
 
 @check("memory-for-plan", source="BASE")
@@ -47,7 +47,7 @@ def memory_for_plan(subject: Subject) -> Verdict:
     machines = subject.host.machines
     if machines is None:
         raise Skip(subject.instance.plan_problem or "nothing is placed")
-    needed = sum(one.memory_mib for one in machines) * _MIB
+    needed = sum(machine.memory_mib for machine in machines) * _MIB
     seen = f"{gib(needed)} for {counted(len(machines), 'machine')}, of {gib(total)}"
     if needed > total:
         return failed(seen, "take smaller or fewer machines, or add a host")
@@ -64,8 +64,8 @@ def declared(subject: Subject) -> Verdict:
     if host.declared_cpus is not None:
         rows.append(("cpus", host.declared_cpus, known(subject.facts.processor).logical))
     if host.declared_memory_gib is not None:
-        found = -(-known(subject.facts.system).memory_bytes // GIB)
-        rows.append(("memoryGiB", host.declared_memory_gib, found))
+        size = -(-known(subject.facts.system).memory_bytes // GIB)
+        rows.append(("memoryGiB", host.declared_memory_gib, size))
     if host.declared_disk_gib is not None:
         holding = known(subject.facts.storage).holding(host.storage_directory)
         if holding is not None:
@@ -84,22 +84,22 @@ def declared(subject: Subject) -> Verdict:
 @check("boot-drive", source="SYS")
 def boot_drive(subject: Subject) -> Verdict:
     """Boot drive of 200 GB or more."""
-    found = [one for one in known(subject.facts.storage).disks if "/" in one.mount_points]
-    if not found:
+    disks = [disk for disk in known(subject.facts.storage).disks if "/" in disk.mount_points]
+    if not disks:
         raise Skip("no drive shows that / is on it")
-    if found[0].size < _BOOT_DRIVE:
+    if disks[0].size < _BOOT_DRIVE:
         return warning(
-            f"{found[0].name} has {gib(found[0].size)}", "Azure Local asks for 200 GB; a lab may do with less"
+            f"{disks[0].name} has {gib(disks[0].size)}", "Azure Local asks for 200 GB; a lab may do with less"
         )
-    return ok(f"{found[0].name}, {gib(found[0].size)}")
+    return ok(f"{disks[0].name}, {gib(disks[0].size)}")
 
 
 @check("data-drives", source="SYS")
 def data_drives(subject: Subject) -> Verdict:
     """Two data drives of 500 GB or more."""
-    disks = [one for one in known(subject.facts.storage).disks if "/" not in one.mount_points]
-    big = [one for one in disks if one.size >= _DATA_DRIVE]
-    seen = listed([f"{one.name} {gib(one.size)}" for one in disks]) or "none beside the boot drive"
+    disks = [disk for disk in known(subject.facts.storage).disks if "/" not in disk.mount_points]
+    big = [disk for disk in disks if disk.size >= _DATA_DRIVE]
+    seen = listed([f"{disk.name} {gib(disk.size)}" for disk in disks]) or "none beside the boot drive"
     if len(big) < _DATA_DRIVES:
         return warning(
             seen, "Azure Local asks for two of 500 GB; azlocal itself needs only the folder storageDirectory"
@@ -110,11 +110,11 @@ def data_drives(subject: Subject) -> Verdict:
 @check("tpm", source="SYS")
 def tpm(subject: Subject) -> Verdict:
     """TPM 2.0."""
-    found = known(subject.facts.system).tpm_version
-    if found is None:
+    version = known(subject.facts.system).tpm_version
+    if version is None:
         return warning("no TPM", "switch it on in the host's firmware; a lab may do without")
-    if found < 2:
-        return warning(f"TPM {found}", "Azure Local asks for a TPM 2.0; many firmwares can switch to it")
+    if version < 2:
+        return warning(f"TPM {version}", "Azure Local asks for a TPM 2.0; many firmwares can switch to it")
     return ok("TPM 2.0")
 
 

@@ -32,40 +32,40 @@ _START: Final = "`systemctl start libvirtd` on the host (on this machine: `azloc
 @check("libvirt")
 def libvirt(subject: Subject) -> Verdict:
     """libvirt answers, 8.0 or later."""
-    found = subject.facts.hypervisor
+    hypervisor = subject.facts.hypervisor
     access = subject.facts.access
-    if isinstance(found, Unknown):
-        skip_unless(access.stage == "reached", found.reason)
+    if isinstance(hypervisor, Unknown):
+        skip_unless(access.stage == "reached", hypervisor.reason)
         skip_unless(not is_coming(subject, "packages", "libvirtd"), "it isn't there yet: `pulumi up` brings it")
-        seen = found.reason.partition(". Is libvirtd running")[0]
-        return failed(seen, _libvirt_remedy(found.reason, access.user, is_root=access.is_root))
-    if found.libvirt < _LIBVIRT:
+        seen = hypervisor.reason.partition(". Is libvirtd running")[0]
+        return failed(seen, _libvirt_remedy(hypervisor.reason, access.user, is_root=access.is_root))
+    if hypervisor.libvirt < _LIBVIRT:
         return failed(
-            f"libvirt {_text(found.libvirt)}",
+            f"libvirt {_text(hypervisor.libvirt)}",
             f"upgrade to {_text(_LIBVIRT)} or later: it chooses firmware by Secure Boot's keys",
         )
-    return ok(_text(found.libvirt))
+    return ok(_text(hypervisor.libvirt))
 
 
 @check("qemu")
 def qemu(subject: Subject) -> Verdict:
     """QEMU 6.2 or later."""
-    found = hypervisor_of(subject).qemu
-    if found is None:
+    version = hypervisor_of(subject).qemu
+    if version is None:
         remedy = "apt-get install qemu-system-x86, then `systemctl restart libvirtd`"
-        if subject.instance.machine_type == "container":
+        if not subject.instance.runs_vms:
             return warning("libvirt finds no QEMU", remedy)
         return failed("libvirt finds no QEMU", remedy)
-    if found < _QEMU:
-        return failed(f"QEMU {_text(found)}", f"upgrade to {_text(_QEMU)} or later, the oldest that is tried")
-    return ok(_text(found))
+    if version < _QEMU:
+        return failed(f"QEMU {_text(version)}", f"upgrade to {_text(_QEMU)} or later, the oldest that is tried")
+    return ok(_text(version))
 
 
 @check("cpu-virtualisation", source="SYS")
 def cpu_virtualisation(subject: Subject) -> Verdict:
     """Processor has VT-x or AMD-V, with SLAT."""
     processor = known(subject.facts.processor)
-    skip_unless(subject.instance.runs_vms, _no_vms(subject))
+    skip_unless(subject.instance.runs_kvm, _no_vms(subject))
     if not processor.flags & {"vmx", "svm"}:
         return _without_kvm(subject, "neither VT-x nor AMD-V", "switch virtualisation on in the host's firmware")
     if not processor.flags & {"ept", "npt"}:
@@ -79,7 +79,7 @@ def cpu_virtualisation(subject: Subject) -> Verdict:
 def kvm_device(subject: Subject) -> Verdict:
     """/dev/kvm is there."""
     system = known(subject.facts.system)
-    skip_unless(subject.instance.runs_vms, _no_vms(subject))
+    skip_unless(subject.instance.runs_kvm, _no_vms(subject))
     if not system.kvm_device:
         remedy = "load kvm_intel or kvm_amd, with virtualisation switched on in the host's firmware"
         return _without_kvm(subject, "there is no /dev/kvm", remedy)
@@ -89,7 +89,7 @@ def kvm_device(subject: Subject) -> Verdict:
 @check("kvm-boots")
 def kvm_boots(subject: Subject) -> Verdict:
     """A guest boots under KVM."""
-    skip_unless(subject.instance.runs_vms, _no_vms(subject))
+    skip_unless(subject.instance.runs_kvm, _no_vms(subject))
     probe = known(subject.facts.boot_probe)
     if not probe.boots:
         remedy = "where the host is a virtual machine, switch on nested virtualisation in its own host"
@@ -124,20 +124,20 @@ def guest_tpm(subject: Subject) -> Verdict:
 @check("containers")
 def containers(subject: Subject) -> Verdict:
     """Machines can run as containers."""
-    found = hypervisor_of(subject).containers
+    reason = hypervisor_of(subject).containers
     skip_unless(subject.instance.runs_containers, _no_containers(subject))
-    if found is None:
+    if reason is None:
         return ok("libvirt's LXC answers")
     remedy = "apt-get install libvirt-daemon-driver-lxc, then `systemctl restart libvirtd`"
-    return _without_containers(subject, found, remedy)
+    return _without_containers(subject, reason, remedy)
 
 
 @check("cgroups")
 def cgroups(subject: Subject) -> Verdict:
     """Control groups have what containers need."""
-    found = known(subject.facts.system).cgroup_controllers
+    controllers = known(subject.facts.system).cgroup_controllers
     skip_unless(_is_container_host(subject), "machines run as VMs here")
-    missing = [name for name in _CONTROLLERS if name not in found]
+    missing = [name for name in _CONTROLLERS if name not in controllers]
     if missing:
         remedy = f"switch on in the kernel's command line: cgroup_enable={','.join(missing)}"
         return _without_containers(subject, f"the kernel has no controller {listed(missing)}", remedy)
@@ -157,14 +157,14 @@ def loop_devices(subject: Subject) -> Verdict:
 @check("inotify")
 def inotify(subject: Subject) -> Verdict:
     """inotify instances for containers."""
-    found = known(subject.facts.system).inotify_instances
+    instances = known(subject.facts.system).inotify_instances
     skip_unless(_is_container_host(subject), "machines run as VMs here")
-    if found >= _INOTIFY_INSTANCES:
-        return ok(f"{found:,}")
+    if instances >= _INOTIFY_INSTANCES:
+        return ok(f"{instances:,}")
     if subject.facts.access.acts_as_root:
-        return ok(f"{found:,}; azlocal raises them to {_INOTIFY_INSTANCES:,} with the first machine")
+        return ok(f"{instances:,}; azlocal raises them to {_INOTIFY_INSTANCES:,} with the first machine")
     return warning(
-        f"{found:,} for all containers together, used up by two small clusters",
+        f"{instances:,} for all containers together, used up by two small clusters",
         f"sysctl -w fs.inotify.max_user_instances={_INOTIFY_INSTANCES}, and in /etc/sysctl.d for the next boot",
     )
 
@@ -173,11 +173,11 @@ def _is_container_host(subject: Subject) -> bool:
     """Return whether machines become containers there: by the stack's word, or because KVM doesn't run."""
     probe = subject.facts.boot_probe
     boots = not isinstance(probe, Unknown) and probe.boots
-    return subject.instance.machine_type == "container" or (subject.instance.machine_type == "auto" and not boots)
+    return subject.instance.runs_containers and not (subject.instance.runs_kvm and boots)
 
 
 def _without_kvm(subject: Subject, seen: str, remedy: str) -> Verdict:
-    if subject.instance.machine_type == "vm":
+    if not subject.instance.runs_containers:
         return failed(seen, f"{remedy}; or set azlocal:machineType to auto, which takes containers instead")
     return warning(f"{seen}: machines run as containers instead", f"for VMs, {remedy}")
 
@@ -189,7 +189,7 @@ def _without_containers(subject: Subject, seen: str, remedy: str) -> Verdict:
 
 
 def _guest_firmware(subject: Subject, there: bool, what: str, package: str) -> Verdict:
-    skip_unless(subject.instance.machine_type != "container", "machines are containers (azlocal:machineType)")
+    skip_unless(subject.instance.runs_vms, "machines are containers (azlocal:machineType)")
     if there:
         return ok(what)
     if _is_container_host(subject):
@@ -198,15 +198,15 @@ def _guest_firmware(subject: Subject, there: bool, what: str, package: str) -> V
 
 
 def _libvirt_remedy(reason: str, user: str, *, is_root: bool) -> str:
-    said = reason.lower()
-    if "nc: command not found" in said or "nc: not found" in said or "netcat" in said:
+    lowered = reason.lower()
+    if "nc: command not found" in lowered or "nc: not found" in lowered or "netcat" in lowered:
         return "apt-get install netcat-openbsd on the host: libvirt's way through SSH ends in it"
     # Whom the socket's mode doesn't let in, polkit is asked about, over a system bus that hosts may lack.
-    if not is_root and any(words in said for words in ("permission denied", "authentication", "system bus")):
+    if not is_root and any(words in lowered for words in ("permission denied", "authentication", "system bus")):
         return f"let {user} use libvirt: `usermod --append --groups libvirt {user}`, then log in again"
-    if "no such file" in said or "connection refused" in said or "failed to connect socket" in said:
+    if "no such file" in lowered or "connection refused" in lowered or "failed to connect socket" in lowered:
         return f"apt-get install libvirt-daemon-system, then {_START}"
-    if "answer within" in said or "in time" in said:
+    if "answer within" in lowered or "in time" in lowered:
         return "`systemctl restart libvirtd` on the host; it hangs, or the host is overloaded"
     return _START
 

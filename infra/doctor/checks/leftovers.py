@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from infra.counting import counted
 from infra.doctor.checks.base import (
     Subject,
     Verdict,
     check,
-    counted,
     failed,
     hypervisor_of,
     known,
@@ -39,16 +39,16 @@ def names(subject: Subject) -> Verdict:
     mark = _mark(subject)
     wanted = _wanted_names(subject)
     foreign = [
-        f"{one.kind} {one.name}"
-        for one in hypervisor.objects
-        if (one.kind, one.name) in wanted and not mark.owns(one.kind, one.name, one.uuid)
+        f"{entry.kind} {entry.name}"
+        for entry in hypervisor.objects
+        if (entry.kind, entry.name) in wanted and not mark.owns(entry.kind, entry.name, entry.uuid)
     ]
     if foreign:
         return failed(
             f"{listed(foreign)} was not made by {subject.instance.name}",
             "rename or remove it by hand, or give the stack another name",
         )
-    return ok(f"{len(wanted)} names")
+    return ok(counted(len(wanted), "name"))
 
 
 @check("leftovers")
@@ -63,39 +63,41 @@ def leftovers(subject: Subject) -> Verdict:
 
 
 def _left_in_libvirt(subject: Subject, hypervisor: Hypervisor) -> Iterator[tuple[str, str]]:
-    pools = {one.name for one in hypervisor.objects if one.kind == "pool"}
+    pools = {pool.name for pool in hypervisor.objects if pool.kind == "pool"}
     mark = _mark(subject)
     planned = _machine_names(subject)
     own_pool = f"{POOL}{subject.instance.name}"
-    for one in hypervisor.objects:
-        if one.kind == "pool" and one.name.startswith(PROBE_POOL):
-            commands = _virsh("pool-destroy", one.name, "pool-undefine")
-            remedy = f"if no other doctor is at work: {commands} && rm -r {one.place or ''}"
-            yield f"pool {one.name} of another doctor, at work or killed", remedy
-        elif one.kind == "domain" and one.instance is not None:
-            if f"{POOL}{one.instance}" not in pools:
-                remedy = f"`make down STACK={one.instance}`, or {_virsh('undefine', one.name, nvram=True)}"
-                yield f"machine {one.name} of {one.instance}, whose storage pool is gone", remedy
-            elif mark.owns("domain", one.name, one.uuid) and planned is not None and one.name not in planned:
-                yield f"machine {one.name}, which the plan doesn't have here", "`pulumi up` removes it"
-        elif one.kind == "network" and own_pool not in pools and mark.owns("network", one.name, one.uuid):
+    for entry in hypervisor.objects:
+        if entry.kind == "pool" and entry.name.startswith(PROBE_POOL):
+            commands = _virsh("pool-destroy", entry.name, "pool-undefine")
+            remedy = f"if no other doctor is at work: {commands} && rm -r {entry.place or ''}"
+            yield f"pool {entry.name} of another doctor, at work or killed", remedy
+        elif entry.kind == "domain" and entry.instance is not None:
+            if f"{POOL}{entry.instance}" not in pools:
+                remedy = f"`make down STACK={entry.instance}`, or {_virsh('undefine', entry.name, nvram=True)}"
+                yield f"machine {entry.name} of {entry.instance}, whose storage pool is gone", remedy
+            elif mark.owns("domain", entry.name, entry.uuid) and planned is not None and entry.name not in planned:
+                yield f"machine {entry.name}, which the plan doesn't have here", "`pulumi up` removes it"
+        elif entry.kind == "network" and own_pool not in pools and mark.owns("network", entry.name, entry.uuid):
             yield (
-                f"network {one.name} without the instance's pool",
-                _virsh("net-destroy", one.name, "net-undefine"),
+                f"network {entry.name} without the instance's pool",
+                _virsh("net-destroy", entry.name, "net-undefine"),
             )
 
 
 def _left_stores(subject: Subject, hypervisor: Hypervisor) -> Iterator[tuple[str, str]]:
     """Yield stores that are mounted and in no pool of libvirt's."""
     storage = known(subject.facts.storage)
-    used = [one.place or "" for one in hypervisor.objects if one.kind == "pool"]
+    used = [pool.place or "" for pool in hypervisor.objects if pool.kind == "pool"]
     files = dict(storage.loop_files)
-    for one in storage.file_systems:
-        file = files.get(one.source)
-        if file == f"{one.target}{_STORE}" and not any(place.startswith(f"{one.target}/") for place in used):
+    for file_system in storage.file_systems:
+        file = files.get(file_system.source)
+        if file == f"{file_system.target}{_STORE}" and not any(
+            place.startswith(f"{file_system.target}/") for place in used
+        ):
             yield (
-                f"{one.target} is mounted from {file}, and no storage pool is in it",
-                f"if nothing in it is needed: umount {one.target} && rm {file}",
+                f"{file_system.target} is mounted from {file}, and no storage pool is in it",
+                f"if nothing in it is needed: umount {file_system.target} && rm {file}",
             )
 
 
@@ -107,16 +109,16 @@ def _left_links(subject: Subject) -> Iterator[tuple[str, str]]:
 
 
 def _standing(subject: Subject, hypervisor: Hypervisor) -> str:
-    pools = [one for one in hypervisor.objects if one.kind == "pool" and one.name.startswith(POOL)]
-    instances = [one.name.removeprefix(POOL) for one in pools if not one.name.startswith(PROBE_POOL)]
-    machines = sum(one.instance == subject.instance.name for one in hypervisor.objects)
+    pools = [pool for pool in hypervisor.objects if pool.kind == "pool" and pool.name.startswith(POOL)]
+    instances = [pool.name.removeprefix(POOL) for pool in pools if not pool.name.startswith(PROBE_POOL)]
+    machines = sum(entry.instance == subject.instance.name for entry in hypervisor.objects)
     others = sorted(name for name in instances if name != subject.instance.name)
-    said = []
+    parts = []
     if subject.instance.name in instances:
-        said.append(f"{subject.instance.name} stands there with {counted(machines, 'machine')}")
+        parts.append(f"{subject.instance.name} stands there with {counted(machines, 'machine')}")
     if others:
-        said.append(f"{listed(others)} {'stand' if len(others) > 1 else 'stands'} there too")
-    return "; ".join(said) or "nothing of azlocal's is there"
+        parts.append(f"{listed(others)} {'stand' if len(others) > 1 else 'stands'} there too")
+    return "; ".join(parts) or "nothing of azlocal's is there"
 
 
 def _mark(subject: Subject) -> Mark:
@@ -125,17 +127,17 @@ def _mark(subject: Subject) -> Mark:
 
 def _machine_names(subject: Subject) -> set[str] | None:
     machines: tuple[WantedMachine, ...] | None = subject.host.machines
-    return None if machines is None else {one.name for one in machines}
+    return None if machines is None else {machine.name for machine in machines}
 
 
 def _wanted_names(subject: Subject) -> set[tuple[str, str]]:
     return {
         ("pool", f"{POOL}{subject.instance.name}"),
-        *(("network", one.libvirt_name) for one in subject.host.networks),
+        *(("network", network.libvirt_name) for network in subject.host.networks),
         *(("domain", name) for name in _machine_names(subject) or ()),
     }
 
 
 def _virsh(command: str, name: str, *then: str, nvram: bool = False) -> str:
     more = " --nvram" if nvram else ""
-    return " && ".join(f"virsh {one} {name}{more}" for one in (command, *then))
+    return " && ".join(f"virsh {verb} {name}{more}" for verb in (command, *then))

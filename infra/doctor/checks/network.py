@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
+from infra.counting import counted
 from infra.doctor.checks.base import (
     Skip,
     Subject,
@@ -18,8 +19,8 @@ from infra.doctor.checks.base import (
     skip_unless,
     warning,
 )
-from infra.doctor.facts import Link, Network
 from infra.doctor.wanted import WantedNetwork
+from infra.hosts.facts.network import Link, Network
 
 _GUEST_MTU: Final = 1500
 _VXLAN_OVERHEAD: Final = 50
@@ -38,7 +39,7 @@ def management_address(subject: Subject) -> Verdict:
     skip_unless(subject.host.uplink, "the infrastructure network isn't the host's own: azlocal makes it")
     holder = network.holder(wanted)
     if holder is None:
-        has = [str(one.ip) for link in network.links for one in link.addresses if not one.is_loopback]
+        has = [str(address.ip) for link in network.links for address in link.ipv4 if not address.is_loopback]
         return failed(
             f"no interface has {wanted}; the host has {listed(has) or 'no address'}",
             f"correct managementAddress in {subject.host.where}, or give the host that address",
@@ -49,10 +50,10 @@ def management_address(subject: Subject) -> Verdict:
 @check("nics", source="SYS")
 def nics(subject: Subject) -> Verdict:
     """Two network adapters."""
-    found = [one.name for one in known(subject.facts.network).links if one.kind is None and one.name != "lo"]
-    if len(found) < _NICS:
-        return warning(listed(found) or "none", "Azure Local asks for two; a lab may do with one")
-    return ok(listed(found))
+    names = [link.name for link in known(subject.facts.network).links if not link.kind and link.name != "lo"]
+    if len(names) < _NICS:
+        return warning(listed(names) or "none", "Azure Local asks for two; a lab may do with one")
+    return ok(listed(names))
 
 
 @check("uplink")
@@ -62,7 +63,7 @@ def uplink(subject: Subject) -> Verdict:
     name = _uplink_name(subject)
     link = network.link(name)
     if link is None:
-        there = [one.name for one in network.links if one.kind is None and one.name != "lo"]
+        there = [nic.name for nic in network.links if not nic.kind and nic.name != "lo"]
         return failed(
             f"there is no interface {name}; there are {listed(there) or 'none'}",
             f"correct uplink in {subject.host.where}",
@@ -104,7 +105,7 @@ def own_connection(subject: Subject) -> Verdict:
     """
     network = known(subject.facts.network)
     link = _uplink(subject)
-    untagged = [one for one in subject.host.networks if one.mode == "bridge" and one.vlan == 0]
+    untagged = [wanted for wanted in subject.host.networks if wanted.mode == "bridge" and wanted.vlan == 0]
     if not untagged:
         return ok(f"all networks are VLANs of {link.name}, which keeps its addresses")
     bridge = untagged[0].bridge
@@ -137,7 +138,7 @@ def bridges(subject: Subject) -> Verdict:
 @check("vlans")
 def vlans(subject: Subject) -> Verdict:
     """Kernel has VLANs."""
-    tagged = [one for one in subject.host.networks if one.mode == "bridge" and one.vlan]
+    tagged = [wanted for wanted in subject.host.networks if wanted.mode == "bridge" and wanted.vlan]
     skip_unless(tagged, "no network there has a VLAN")
     if not known(subject.facts.link_kinds).vlan:
         return failed(
@@ -180,9 +181,9 @@ def route_overlap(subject: Subject) -> Verdict:
     network = known(subject.facts.network)
     clashes = list(_overlaps(subject, network))
     if not clashes:
-        return ok(f"{len(subject.host.networks)} networks, {len(network.routes)} routes")
+        return ok(f"{counted(len(subject.host.networks), 'network')}, {counted(len(network.routes), 'route')}")
     remedy = "give the network another addressPrefix in the netplan, or remove the host's route"
-    cut = [text for one, text in clashes if one.holds_gateway]
+    cut = [text for wanted, text in clashes if wanted.holds_gateway]
     if cut:
         return failed(f"{listed(cut)}: the host would lose what is there", remedy)
     return warning(f"{listed([text for _, text in clashes])}: the host answers that network elsewhere", remedy)
@@ -195,10 +196,10 @@ def address_overlap(subject: Subject) -> Verdict:
     planned = dict(subject.instance.addresses)
     ours = _our_bridges(subject)
     taken = [
-        f"{one.ip} of {planned[one.ip]} is on {link.name}"
+        f"{address.ip} of {planned[address.ip]} is on {link.name}"
         for link in network.links
-        for one in link.addresses
-        if one.ip in planned and link.name not in ours
+        for address in link.ipv4
+        if address.ip in planned and link.name not in ours
     ]
     if taken:
         return failed(
@@ -214,11 +215,11 @@ def reserved_overlap(subject: Subject) -> Verdict:
     network = known(subject.facts.network)
     skip_unless(subject.instance.reserved, "the stack has no clusters")
     inside = [
-        f"{one} ({link.name}) lies in {prefix}, the {whose}'"
+        f"{address} ({link.name}) lies in {prefix}, the {whose}'"
         for link in network.links
-        for one in link.addresses
+        for address in link.ipv4
         for prefix, whose in subject.instance.reserved
-        if one.ip in prefix
+        if address.ip in prefix
     ]
     if inside:
         return failed(
@@ -244,13 +245,13 @@ def _uplink(subject: Subject) -> Link:
 def _carried(subject: Subject, network: Network, link: Link) -> list[str]:
     """Return what of the host's own connection goes by an interface."""
     server = subject.facts.access.server_address
-    found = []
-    if server is not None and any(one.ip == server for one in link.addresses):
-        found.append(f"this SSH connection ({server})")
+    carried = []
+    if server is not None and any(address.ip == server for address in link.ipv4):
+        carried.append(f"this SSH connection ({server})")
     if link.name in network.default_devices:
-        found.append("the default route")
-    found += [f"the address {one}" for one in link.addresses if one.ip != server]
-    return found
+        carried.append("the default route")
+    carried += [f"the address {address}" for address in link.ipv4 if address.ip != server]
+    return carried
 
 
 def _underlay_mtu(subject: Subject, network: Network) -> Verdict:
@@ -281,18 +282,21 @@ def _underlay_mtu(subject: Subject, network: Network) -> Verdict:
 
 
 def _our_bridges(subject: Subject) -> set[str]:
-    return {one.bridge for one in subject.host.networks}
+    return {network.bridge for network in subject.host.networks}
 
 
 def _overlaps(subject: Subject, network: Network) -> Iterator[tuple[WantedNetwork, str]]:
     """Yield networks of ours and what of the host's own they meet, our own bridges and the uplink aside."""
-    for one in subject.host.networks:
+    for wanted in subject.host.networks:
         for route in network.routes:
-            if route.destination.prefixlen == 0 or not route.destination.overlaps(one.prefix):
+            if route.is_default or not route.destination.overlaps(wanted.prefix):
                 continue
-            if _is_ours(subject, network, route.device) or _is_management(subject, one, route.destination):
+            if _is_ours(subject, network, route.device) or _is_management(subject, wanted, route.destination):
                 continue
-            yield one, f"{one.name} {one.prefix} meets {route.destination} on {route.device or 'no interface'}"
+            yield (
+                wanted,
+                f"{wanted.name} {wanted.prefix} meets {route.destination} on {route.device or 'no interface'}",
+            )
 
 
 def _is_ours(subject: Subject, network: Network, device: str | None) -> bool:
@@ -301,7 +305,7 @@ def _is_ours(subject: Subject, network: Network, device: str | None) -> bool:
     return device in names or (link is not None and link.parent in names)
 
 
-def _is_management(subject: Subject, one: WantedNetwork, destination: IPv4Network) -> bool:
+def _is_management(subject: Subject, wanted: WantedNetwork, destination: IPv4Network | IPv6Network) -> bool:
     """Return whether it is the network that the host itself is meant to be in."""
     address = subject.host.management_address
-    return one.mode != "nat" and address is not None and address in destination and address in one.prefix
+    return wanted.mode != "nat" and address is not None and address in destination and address in wanted.prefix

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from infra.counting import counted
 from infra.doctor.checks.base import Skip, Subject, Verdict, check, failed, known, listed, ok, skip_unless, warning
 from infra.doctor.facts import ServedCertificate, Unknown
 from infra.kubernetes.certificates import RENEWED_BEFORE
@@ -14,9 +15,9 @@ _VXLAN_PORT = 4789
 @check("peers")
 def peers(subject: Subject) -> Verdict:
     """Other hosts answer from here."""
-    found = known(subject.facts.peers)
-    silent = [str(one.address) for one in found if not one.answers]
-    cut = [str(one.address) for one in found if one.answers and not one.carries]
+    answers = known(subject.facts.peers)
+    silent = [str(answer.address) for answer in answers if not answer.answers]
+    cut = [str(answer.address) for answer in answers if answer.answers and not answer.carries]
     if silent:
         return _worse(
             subject, f"no answer from {listed(silent)}", "are they on, and in one network? Is ICMP let through?"
@@ -28,7 +29,7 @@ def peers(subject: Subject) -> Verdict:
             f"packets of {planned} bytes don't reach {listed(cut)}, small ones do",
             f"carry {planned} on every switch and NIC between them, or lower underlayMtu in the netplan",
         )
-    return ok(f"{len(found)} of {len(found)}, with packets of {subject.instance.underlay_mtu} bytes")
+    return ok(f"{len(answers)} of {len(answers)}, with packets of {subject.instance.underlay_mtu} bytes")
 
 
 @check("dns", source="NETCON")
@@ -36,43 +37,51 @@ def dns(subject: Subject) -> Verdict:
     """DNS servers of the netplan answer."""
     answers = known(subject.facts.dns)
     skip_unless(answers, "libvirt itself is the only DNS server, once its networks stand")
-    silent = [f"{one.server}: {one.problem}" for one in answers if one.problem is not None]
+    silent = [f"{answer.server}: {answer.problem}" for answer in answers if answer.problem is not None]
     infrastructure = set(subject.instance.dns_servers)
     if silent:
         reach = "let the host's network reach UDP port 53 there, or correct dnsServers in the netplan"
-        if any(one.problem is not None and one.server in infrastructure for one in answers):
+        if any(answer.problem is not None and answer.server in infrastructure for answer in answers):
             return failed(listed(silent), reach)
         return warning(f"{listed(silent)} (machines of that network may reach it all the same)", reach)
-    lame = [f"{one.server}: {one.code}" for one in answers if one.code not in ("NOERROR", "NXDOMAIN")]
+    lame = [f"{answer.server}: {answer.code}" for answer in answers if answer.code not in ("NOERROR", "NXDOMAIN")]
     if lame:
         return warning(listed(lame), "the server answers, and resolves no outside names: look at its forwarders")
-    return ok(listed([str(one.server) for one in answers]))
+    return ok(listed([str(answer.server) for answer in answers]))
 
 
 @check("resolvers", source="NETCON")
 def resolvers(subject: Subject) -> Verdict:
     """Host asks the same DNS servers as the instance."""
-    found = [
-        one for one in known(subject.facts.network).resolvers if ":" not in one and not one.startswith("127.")
+    servers = [
+        server
+        for server in known(subject.facts.network).resolvers
+        if ":" not in server and not server.startswith("127.")
     ]
-    wanted = [str(one) for one in subject.instance.dns_servers]
-    skip_unless(wanted and any(one.mode == "bridge" for one in subject.host.networks), "libvirt answers DNS there")
-    if not found:
+    wanted = [str(server) for server in subject.instance.dns_servers]
+    skip_unless(
+        wanted and any(network.mode == "bridge" for network in subject.host.networks), "libvirt answers DNS there"
+    )
+    if not servers:
         raise Skip("the host's own resolver doesn't tell whom it asks")
-    if set(found) != set(wanted):
+    if set(servers) != set(wanted):
         return warning(
-            f"the host asks {listed(found)}, the netplan says {listed(wanted)}",
+            f"the host asks {listed(servers)}, the netplan says {listed(wanted)}",
             "Azure Local wants them alike, and they can't be changed later: correct the one or the other",
         )
-    return ok(listed(found))
+    return ok(listed(servers))
 
 
 @check("endpoints", source="RBURL, K8SURL")
 def endpoints(subject: Subject) -> Verdict:
     """Azure's endpoints are reached."""
     answers = known(subject.facts.endpoints)
-    untrusted = [one.name for one in answers if one.untrusted]
-    lost = [f"{one.name} ({one.problem})" for one in answers if one.problem is not None and not one.untrusted]
+    untrusted = [answer.name for answer in answers if answer.untrusted]
+    lost = [
+        f"{answer.name} ({answer.problem})"
+        for answer in answers
+        if answer.problem is not None and not answer.untrusted
+    ]
     by = " by the site's proxy" if subject.instance.proxy else ""
     if untrusted:
         return warning(
@@ -93,16 +102,16 @@ def firewall(subject: Subject) -> Verdict:
 
     Docker sets FORWARD's policy to DROP and loads br_netfilter, which sends bridged frames there too.
     """
-    found = known(subject.facts.firewall)
+    state = known(subject.facts.firewall)
     modes = {network.mode for network in subject.host.networks}
-    dropping = [one for one in found.dropping if not one.startswith("bridge ")]
-    in_bridges = [one for one in found.dropping if one.startswith("bridge ")]
+    dropping = [chain for chain in state.dropping if not chain.startswith("bridge ")]
+    in_bridges = [chain for chain in state.dropping if chain.startswith("bridge ")]
     who = _who(subject)
     if in_bridges:
         return failed(
             f"{listed(in_bridges)} drops what bridges carry{who}", "let our bridges (azl-*) through that chain"
         )
-    if dropping and found.bridge_calls_iptables and modes - {"nat"}:
+    if dropping and state.bridge_calls_iptables and modes - {"nat"}:
         return failed(
             f"{listed(dropping)} drops forwarded packets, and br_netfilter sends bridged ones there{who}",
             "`sysctl -w net.bridge.bridge-nf-call-iptables=0` (and in /etc/sysctl.d), or accept azl-* in "
@@ -120,11 +129,13 @@ def firewall(subject: Subject) -> Verdict:
 @check("vxlan-port", source="RFC 7348")
 def vxlan_port(subject: Subject) -> Verdict:
     """Host's firewall lets VXLAN in."""
-    found = known(subject.facts.firewall).refusing
-    skip_unless(any(one.mode == "mesh" for one in subject.host.networks), "no network there is a VXLAN mesh")
-    if found:
+    refusing = known(subject.facts.firewall).refusing
+    skip_unless(
+        any(network.mode == "mesh" for network in subject.host.networks), "no network there is a VXLAN mesh"
+    )
+    if refusing:
         return warning(
-            f"{listed(found)} drops what no rule accepts{_who(subject)}",
+            f"{listed(refusing)} drops what no rule accepts{_who(subject)}",
             f"let UDP {_VXLAN_PORT} in from the other hosts, e.g. `ufw allow proto udp to any port {_VXLAN_PORT}`",
         )
     return ok(f"nothing keeps UDP {_VXLAN_PORT} out")
@@ -133,34 +144,36 @@ def vxlan_port(subject: Subject) -> Verdict:
 @check("forwarding")
 def forwarding(subject: Subject) -> Verdict:
     """Host forwards between its networks."""
-    found = known(subject.facts.firewall).forwards
-    skip_unless(any(one.holds_gateway for one in subject.host.networks), "the host holds no gateway")
-    return ok("on" if found else "off; libvirt switches it on with the network")
+    forwards = known(subject.facts.firewall).forwards
+    skip_unless(any(network.holds_gateway for network in subject.host.networks), "the host holds no gateway")
+    return ok("on" if forwards else "off; libvirt switches it on with the network")
 
 
 @check("certificates")
 def certificates(subject: Subject) -> Verdict:
     """Certificates of clusters hold for another quarter of a year."""
-    found = known(subject.facts.certificates)
+    served = known(subject.facts.certificates)
     late = [
-        f"that of {one.machine} {'has ended' if one.days < 0 else f'ends in {one.days:.0f} days'}"
-        for one in found
-        if one.days < RENEWED_BEFORE.days
+        f"that of {certificate.machine} {_ends(certificate.days)}"
+        for certificate in served
+        if certificate.days < RENEWED_BEFORE.days
     ]
-    silent = [f"{name} runs, and its API server doesn't answer" for name in _silent(subject, found)]
+    silent = [f"{name} runs, and its API server doesn't answer" for name in _silent(subject, served)]
     if late or silent:
         reads = ", which reads a silent one's on its machine" if silent else ""
         return warning(listed([*late, *silent], 4), f"`make refresh`{reads}, then `make up`: it renews them")
-    skip_unless(found, "no API server of a cluster is there")
-    return ok(f"{min(one.days for one in found):,.0f} days")
+    skip_unless(served, "no API server of a cluster is there")
+    return ok(counted(round(min(certificate.days for certificate in served)), "day"))
 
 
-def _silent(subject: Subject, found: Iterable[ServedCertificate]) -> list[str]:
+def _silent(subject: Subject, served: Iterable[ServedCertificate]) -> list[str]:
     """Return the control planes that run there and told nothing."""
     hypervisor = subject.facts.hypervisor
-    runs = set() if isinstance(hypervisor, Unknown) else {one.name for one in hypervisor.objects if one.active}
-    asked = {one.name for one in subject.host.machines or () if one.api_server is not None}
-    return sorted((runs & asked) - {one.machine for one in found})
+    runs = (
+        set() if isinstance(hypervisor, Unknown) else {entry.name for entry in hypervisor.objects if entry.active}
+    )
+    expected = {machine.name for machine in subject.host.machines or () if machine.api_server is not None}
+    return sorted((runs & expected) - {certificate.machine for certificate in served})
 
 
 def _worse(subject: Subject, seen: str, remedy: str) -> Verdict:
@@ -172,3 +185,7 @@ def _who(subject: Subject) -> str:
     system = subject.facts.system
     running = [] if isinstance(system, Unknown) else sorted(system.active_units or ())
     return f" ({', '.join(running)} runs there)" if running else ""
+
+
+def _ends(days: float) -> str:
+    return "has ended" if days < 0 else f"ends in {counted(round(days), 'day')}"

@@ -6,8 +6,12 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
+from infra.counting import counted
 from infra.doctor.checks.base import GB, Skip, Subject, Verdict, failed, listed, ok, site_check, warning
-from infra.doctor.facts import Clock, Hypervisor, Network, Processor, Storage, System, Unknown
+from infra.doctor.facts import Hypervisor, Unknown
+from infra.hosts.facts.network import Network
+from infra.hosts.facts.storage import Storage
+from infra.hosts.facts.system import Clock, Processor, System
 
 _SKEW_SECONDS: Final = 2.0
 _Fact = TypeVar("_Fact")
@@ -22,27 +26,27 @@ def some_host(subjects: Sequence[Subject]) -> Verdict:
             "the hosts file names none, or gives all of them up (lost: true)",
             "name each machine that runs KVM under `hosts:`, or take `lost: true` away from one that is back",
         )
-    return ok(f"{len(subjects)} host{'s' if len(subjects) > 1 else ''}")
+    return ok(counted(len(subjects), "host"))
 
 
 @site_check("distinct-hosts")
 def distinct_hosts(subjects: Sequence[Subject]) -> Verdict:
     """Every name is another machine."""
-    groups = _groups(subjects, lambda one: _of(one.facts.system, System, lambda system: system.identity))
+    groups = _groups(subjects, lambda subject: _of(subject.facts.system, System, lambda system: system.identity))
     _several([name for names in groups.values() for name in names])
     same = [" = ".join(names) for names in groups.values() if len(names) > 1]
     if same:
         return failed(
             listed(same), "name each machine once in the hosts file: what is spread over two is lost with one"
         )
-    return ok(f"{sum(map(len, groups.values()))} machines")
+    return ok(counted(sum(map(len, groups.values())), "machine"))
 
 
 @site_check("same-cpu", source="SYS")
 def same_cpu(subjects: Sequence[Subject]) -> Verdict:
     """Same processor on all hosts."""
     groups = _groups(
-        subjects, lambda one: _of(one.facts.processor, Processor, lambda cpu: f"{cpu.vendor} {cpu.model}")
+        subjects, lambda subject: _of(subject.facts.processor, Processor, lambda cpu: f"{cpu.vendor} {cpu.model}")
     )
     return _alike(groups, f"Azure Local asks for the same processor type: {_REPLACE}")
 
@@ -54,20 +58,20 @@ def same_cpu_features(subjects: Sequence[Subject]) -> Verdict:
     A running machine moves only to a host that has what its processor showed it.
     """
     flags = {
-        one.host.name: one.facts.processor.flags
-        for one in subjects
-        if not isinstance(one.facts.processor, Unknown)
+        subject.host.name: subject.facts.processor.flags
+        for subject in subjects
+        if not isinstance(subject.facts.processor, Unknown)
     }
     _several(flags)
     common = frozenset.intersection(*flags.values())
-    more = {name: sorted(found - common) for name, found in flags.items() if found - common}
+    more = {name: sorted(own - common) for name, own in flags.items() if own - common}
     if more:
-        said = [f"only {name} has {listed(found, 4)}" for name, found in more.items()]
+        differences = [f"only {name} has {listed(extra, 4)}" for name, extra in more.items()]
         return warning(
-            listed(said, 4),
+            listed(differences, 4),
             "same firmware settings and microcode everywhere; else machines don't move while they run",
         )
-    return ok(f"{len(common)} features")
+    return ok(counted(len(common), "feature"))
 
 
 @site_check("same-model", source="SYS")
@@ -75,8 +79,8 @@ def same_model(subjects: Sequence[Subject]) -> Verdict:
     """Same manufacturer and model on all hosts."""
     groups = _groups(
         subjects,
-        lambda one: _of(
-            one.facts.system,
+        lambda subject: _of(
+            subject.facts.system,
             System,
             lambda system: f"{system.manufacturer} {system.product}" if system.manufacturer else None,
         ),
@@ -88,17 +92,20 @@ def same_model(subjects: Sequence[Subject]) -> Verdict:
 def same_versions(subjects: Sequence[Subject]) -> Verdict:
     """Same libvirt and QEMU on all hosts."""
 
-    def versions(found: Hypervisor) -> str:
-        return f"libvirt {_text(found.libvirt)}, QEMU {_text(found.qemu)}"
+    def versions(hypervisor: Hypervisor) -> str:
+        return f"libvirt {_text(hypervisor.libvirt)}, QEMU {_text(hypervisor.qemu)}"
 
-    groups = _groups(subjects, lambda one: _of(one.facts.hypervisor, Hypervisor, versions))
+    groups = _groups(subjects, lambda subject: _of(subject.facts.hypervisor, Hypervisor, versions))
     return _alike(groups, "bring all hosts to one version: a running machine doesn't move to an older QEMU")
 
 
 @site_check("host-uuid")
 def host_uuid(subjects: Sequence[Subject]) -> Verdict:
     """libvirt tells the hosts apart."""
-    groups = _groups(subjects, lambda one: _of(one.facts.hypervisor, Hypervisor, lambda found: found.host_uuid))
+    groups = _groups(
+        subjects,
+        lambda subject: _of(subject.facts.hypervisor, Hypervisor, lambda hypervisor: hypervisor.host_uuid),
+    )
     _several([name for names in groups.values() for name in names])
     same = [" = ".join(names) for names in groups.values() if len(names) > 1]
     if same:
@@ -128,22 +135,24 @@ def same_drives(subjects: Sequence[Subject]) -> Verdict:
     """Same drives on all hosts."""
 
     def drives(storage: Storage) -> str:
-        counts = Counter(round(one.size / GB) for one in storage.disks)
+        counts = Counter(round(disk.size / GB) for disk in storage.disks)
         return ", ".join(f"{count} x {size:,} GB" for size, count in sorted(counts.items())) or "none"
 
-    groups = _groups(subjects, lambda one: _of(one.facts.storage, Storage, drives))
+    groups = _groups(subjects, lambda subject: _of(subject.facts.storage, Storage, drives))
     return _alike(groups, "Azure Local asks for the same number and type of drives; a lab may mix")
 
 
 @site_check("clocks")
 def clocks(subjects: Sequence[Subject]) -> Verdict:
     """Hosts' clocks agree."""
-    found = {one.host.name: one.facts.clock for one in subjects if isinstance(one.facts.clock, Clock)}
-    _several(found)
-    first = min(found, key=lambda name: found[name].offset)
-    last = max(found, key=lambda name: found[name].offset)
-    apart = found[last].offset - found[first].offset
-    unsure = found[last].uncertainty + found[first].uncertainty
+    known_clocks = {
+        subject.host.name: subject.facts.clock for subject in subjects if isinstance(subject.facts.clock, Clock)
+    }
+    _several(known_clocks)
+    first = min(known_clocks, key=lambda name: known_clocks[name].offset)
+    last = max(known_clocks, key=lambda name: known_clocks[name].offset)
+    apart = known_clocks[last].offset - known_clocks[first].offset
+    unsure = known_clocks[last].uncertainty + known_clocks[first].uncertainty
     if apart - unsure > _SKEW_SECONDS:
         return warning(
             f"{last} is {apart:.1f} s ahead of {first}",
@@ -159,18 +168,18 @@ def _of(fact: object, kind: type[_Fact], read: Callable[[_Fact], str | None]) ->
 def _groups(subjects: Sequence[Subject], key: Callable[[Subject], str | None]) -> dict[str, list[str]]:
     """Return the hosts by what they have, those left out of which it isn't known."""
     groups: dict[str, list[str]] = defaultdict(list)
-    for one in subjects:
-        found = key(one)
-        if found is not None:
-            groups[found].append(one.host.name)
+    for subject in subjects:
+        value = key(subject)
+        if value is not None:
+            groups[value].append(subject.host.name)
     return groups
 
 
 def _alike(groups: Mapping[str, Sequence[str]], remedy: str) -> Verdict:
     _several([name for names in groups.values() for name in names])
     if len(groups) > 1:
-        said = [f"{listed(names, 4)}: {found}" for found, names in groups.items()]
-        return warning("; ".join(said[:4]), remedy)
+        parts = [f"{listed(names, 4)}: {value}" for value, names in groups.items()]
+        return warning("; ".join(parts[:4]), remedy)
     return ok(next(iter(groups)))
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from infra.doctor.checks.base import GIB, Subject, Verdict, check, counted, failed, gib, known, ok, warning
-from infra.doctor.facts import FileSystem, Storage
+from infra.counting import counted
+from infra.doctor.checks.base import GIB, Subject, Verdict, check, failed, gib, known, ok, warning
+from infra.hosts.facts.storage import FileSystem, Storage
 
 _LEAST_STORE: Final = 6 * GIB
 """A new store of 4 GiB and what is left to the host beside it (infra/kvm/clone_store.py)."""
@@ -42,7 +43,7 @@ def free_disk(subject: Subject) -> Verdict:
     if available < max(least, GIB):
         return failed(f"{where}; at least {gib(max(least, GIB))} are needed", remedy)
     disks = f"the disks of {counted(len(machines), 'machine')} may grow to"
-    most = sum(one.disk_gib for one in machines) * GIB
+    most = sum(machine.disk_gib for machine in machines) * GIB
     below = _below(storage, holding)
     if below and below.available < _margin(below):
         return warning(

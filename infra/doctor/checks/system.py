@@ -28,28 +28,29 @@ _SKEW_FAILED_SECONDS: Final = 300.0
 def distribution(subject: Subject) -> Verdict:
     """Debian 12+ or Ubuntu 22.04+."""
     system = known(subject.facts.system)
-    oldest = _OLDEST.get(system.distribution)
-    if oldest is None and system.alike & _OLDEST.keys():
-        return warning(f"{system.pretty_name}, made from a supported one", f"azlocal is tried on {_SUPPORTED}")
+    distribution = system.distribution
+    oldest = _OLDEST.get(distribution.id)
+    if oldest is None and distribution.is_supported:
+        return warning(f"{distribution.name}, made from a supported one", f"azlocal is tried on {_SUPPORTED}")
     if oldest is None:
         return failed(
-            f"{system.pretty_name}: azlocal prepares no hosts of this distribution",
+            f"{distribution.name}: azlocal prepares no hosts of this distribution",
             f"install {_SUPPORTED}, or prepare the host by hand as the README lists it",
         )
-    if system.version is None:
-        return warning(f"{system.pretty_name} has no version number", f"azlocal is tried on {_SUPPORTED}")
-    if tuple(int(part) for part in system.version.split(".")) < oldest:
-        return failed(f"{system.pretty_name}, Linux {system.kernel}", f"upgrade to {_SUPPORTED}")
-    return ok(f"{system.pretty_name}, Linux {system.kernel}")
+    if distribution.version is None:
+        return warning(f"{distribution.name} has no version number", f"azlocal is tried on {_SUPPORTED}")
+    if tuple(int(part) for part in distribution.version.split(".")) < oldest:
+        return failed(f"{distribution.name}, Linux {system.kernel}", f"upgrade to {_SUPPORTED}")
+    return ok(f"{distribution.name}, Linux {system.kernel}")
 
 
 @check("architecture", source="SYS")
 def architecture(subject: Subject) -> Verdict:
     """64-bit x86."""
-    found = known(subject.facts.processor).architecture
-    if found != "x86_64":
-        return failed(f"{found}", "take an x86-64 machine: the node image is built for no other processor")
-    return ok(found)
+    seen = known(subject.facts.processor).architecture
+    if seen != "x86_64":
+        return failed(f"{seen}", "take an x86-64 machine: the node image is built for no other processor")
+    return ok(seen)
 
 
 @check("packages")
@@ -68,14 +69,14 @@ def packages(subject: Subject) -> Verdict:
 @check("preparation")
 def preparation(subject: Subject) -> Verdict:
     """azlocal can prepare the host."""
-    found = known(subject.facts.preparation)
-    steps = "; ".join(why for _, why in found.steps)
+    planned = known(subject.facts.preparation)
+    steps = "; ".join(why for _, why in planned.steps)
     if not subject.host.prepare:
-        skip_unless(steps or found.faults, "nothing is missing")
-        what = steps or listed(found.faults)
+        skip_unless(steps or planned.faults, "nothing is missing")
+        what = steps or listed(planned.faults)
         return warning(f"missing, and not azlocal's to make: {what}", "make it by hand, or write `prepare: true`")
-    if found.faults:
-        parts = [text.partition(": ") for text in found.faults]
+    if planned.faults:
+        parts = [text.partition(": ") for text in planned.faults]
         return failed(listed([seen for seen, _, _ in parts]), "; ".join(remedy for _, _, remedy in parts))
     return ok(f"`pulumi up` will {steps}" if steps else "nothing is missing")
 
@@ -86,27 +87,27 @@ def clock(subject: Subject) -> Verdict:
 
     Certificates begin 10 minutes before they are made, and Azure's tokens bear 5 minutes.
     """
-    found = known(subject.facts.clock)
-    off = max(0.0, abs(found.offset) - found.uncertainty)
-    where = "ahead" if found.offset > 0 else "behind"
+    measured = known(subject.facts.clock)
+    off = max(0.0, abs(measured.offset) - measured.uncertainty)
+    where = "ahead" if measured.offset > 0 else "behind"
     if off > _SKEW_FAILED_SECONDS:
         return failed(
-            f"{abs(found.offset):,.0f} s {where}: nodes refuse certificates and Azure refuses tokens",
+            f"{abs(measured.offset):,.0f} s {where}: nodes refuse certificates and Azure refuses tokens",
             "set the clock: `timedatectl set-ntp true`, with an NTP server that the host reaches",
         )
     if off > _SKEW_WARNING_SECONDS:
         return warning(
-            f"{abs(found.offset):.1f} s {where}", "keep the clocks right: `timedatectl set-ntp true` on both"
+            f"{abs(measured.offset):.1f} s {where}", "keep the clocks right: `timedatectl set-ntp true` on both"
         )
-    return ok(f"within {abs(found.offset) + found.uncertainty:.2f} s")
+    return ok(f"within {abs(measured.offset) + measured.uncertainty:.2f} s")
 
 
 @check("time-sync")
 def time_sync(subject: Subject) -> Verdict:
     """Something keeps the clock right."""
-    found = known(subject.facts.clock).synchronised
-    skip_unless(found is not None, "the host has no systemd that would tell")
-    if not found:
+    synchronised = known(subject.facts.clock).synchronised
+    skip_unless(synchronised is not None, "the host has no systemd that would tell")
+    if not synchronised:
         return warning(
             "systemd says the clock isn't synchronised",
             "`apt-get install systemd-timesyncd && timedatectl set-ntp true`, with an NTP server that answers",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 from infra.doctor.facts import Access, AccessStage
-from infra.doctor.gather.commands import Deadline, Unlearned
+from infra.doctor.gather.commands import Unlearned, time_for
+from infra.model.work import Work
 from infra.ssh import (
     HostKeyChanged,
     HostKeyRevoked,
@@ -27,46 +28,46 @@ _FIRST_SECONDS = 10.0
 _SSH_PORT = 22
 
 
-def reach(shell: Shell, deadline: Deadline) -> Access:
+def reach(shell: Shell, work: Work) -> Access:
     """Log in, and see who we are there."""
     try:
-        user_id, user = _identity(shell, deadline)
+        user_id, user = _identity(shell, work)
     except SshError as error:
         return Access(_STAGES.get(type(error), "unreachable"), str(error))
     except (ShellError, Unlearned, ValueError) as error:
         return Access("unreachable", f"it let us in, and then didn't run `id`: {error}")
     over_ssh = not isinstance(shell, LocalShell)
-    server = _server(shell, deadline) if over_ssh else None
+    server = _server(shell, work) if over_ssh else None
     return Access(
         stage="reached",
         user=user,
         is_root=user_id == 0,
-        can_sudo=user_id == 0 or _can_sudo(shell, deadline),
+        can_sudo=user_id == 0 or _can_sudo(shell, work),
         over_ssh=over_ssh,
         server_address=server[0] if server else None,
         forwarding=_forwarding(shell, server[1] if server else _SSH_PORT) if over_ssh else None,
     )
 
 
-def _identity(shell: Shell, deadline: Deadline) -> tuple[int, str]:
-    number = shell.run(["id", "--user"], timeout=deadline.left(_FIRST_SECONDS)).stdout
-    name = shell.run(["id", "--user", "--name"], timeout=deadline.left(_FIRST_SECONDS), check=False).stdout
+def _identity(shell: Shell, work: Work) -> tuple[int, str]:
+    number = shell.run(["id", "--user"], timeout=time_for(work, _FIRST_SECONDS)).stdout
+    name = shell.run(["id", "--user", "--name"], timeout=time_for(work, _FIRST_SECONDS), check=False).stdout
     return int(number), name.strip() or number.strip()
 
 
-def _can_sudo(shell: Shell, deadline: Deadline) -> bool:
+def _can_sudo(shell: Shell, work: Work) -> bool:
     try:
         argv = ["sudo", "--non-interactive", "true"]
-        return shell.run(argv, timeout=deadline.left(_FIRST_SECONDS), check=False).exit_code == 0
+        return shell.run(argv, timeout=time_for(work, _FIRST_SECONDS), check=False).exit_code == 0
     except (ShellError, Unlearned):
         return False  # it waits for something nobody will give
 
 
-def _server(shell: Shell, deadline: Deadline) -> tuple[IPv4Address, int] | None:
+def _server(shell: Shell, work: Work) -> tuple[IPv4Address, int] | None:
     """Return the address and port that the SSH connection comes in at, by sshd's own word."""
     try:
-        said = shell.run(["printenv", "SSH_CONNECTION"], timeout=deadline.left(_FIRST_SECONDS), check=False)
-        words = said.stdout.split()
+        result = shell.run(["printenv", "SSH_CONNECTION"], timeout=time_for(work, _FIRST_SECONDS), check=False)
+        words = result.stdout.split()
         return IPv4Address(words[2]), int(words[3])
     except (IndexError, ValueError, ShellError, Unlearned):
         return None

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from queue import Empty, Queue
 from typing import Final, TypeVar
 
 from infra.doctor.facts import Unknown
+from infra.hosts.facts import Fact
+from infra.model.work import Work
 from infra.ssh import CommandError, CommandResult, Shell, ShellError, SshError
 
 T = TypeVar("T")
+Other = TypeVar("Other")
 
 COMMAND_SECONDS: Final = 10.0
 _NOT_FOUND: Final = 127
@@ -23,37 +25,30 @@ class Unlearned(Exception):
     """Something of a host couldn't be learned; the message says why."""
 
 
-class Deadline:
-    """When a host's time is over."""
+def time_for(work: Work, most: float) -> float:
+    """Return how many seconds something may take, `most` at best.
 
-    def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
-
-    def left(self, most: float) -> float:
-        """Return how many seconds something may take, `most` at best.
-
-        Raises:
-            Unlearned: none.
-        """
-        found = min(most, self._end - time.monotonic())
-        if found <= 0:
-            raise Unlearned("the host wasn't asked: the time was over")
-        return found
+    Raises:
+        Unlearned: none.
+    """
+    if not work.remaining:
+        raise Unlearned("the host wasn't asked: the time was over")
+    return min(most, work.remaining)
 
 
 class Commands:
     """Runs commands that change nothing; as root where the user is root or becomes it without a password."""
 
-    def __init__(self, shell: Shell, deadline: Deadline, root_prefix: tuple[str, ...] | None) -> None:
+    def __init__(self, shell: Shell, work: Work, root_prefix: tuple[str, ...] | None) -> None:
         """Make it.
 
         Args:
             shell: The host's.
-            deadline: When its time is over.
+            work: Until when the host is asked.
             root_prefix: What a command as root begins with; None when there is no way to be root.
         """
         self.shell = shell
-        self.deadline = deadline
+        self.work = work
         self.lost: str | None = None  # why the host doesn't answer any more
         self._overdue = 0
         self._root_prefix = root_prefix
@@ -79,14 +74,23 @@ class Commands:
         if result.exit_code == _NOT_FOUND:
             raise Unlearned(f"`{argv[0]}` isn't installed there")
         if check and result.exit_code != 0:
-            said = (result.stderr.strip() or result.stdout.strip())[-_SHOWN:]
-            raise Unlearned(f"`{argv[0]}` ended with code {result.exit_code}: {said}")
+            message = (result.stderr.strip() or result.stdout.strip())[-_SHOWN:]
+            raise Unlearned(f"`{argv[0]}` ended with code {result.exit_code}: {message}")
         return result.stdout
 
-    def output_or(self, other: str, argv: Sequence[str], *, as_root: bool = False) -> str:
-        """Return what a command printed, or something else when that can't be had."""
+    def learn(self, fact: Fact[T]) -> T:
+        """Return a fact.
+
+        Raises:
+            Unlearned: as `output`.
+            ValueError, KeyError, TypeError, IndexError: the command printed something it shouldn't.
+        """
+        return fact.parse(self.output(fact.argv, input=fact.input, as_root=fact.as_root, check=fact.must_succeed))
+
+    def learn_or(self, other: Other, fact: Fact[T]) -> T | Other:
+        """Return a fact, or something else where its command fails."""
         try:
-            return self.output(argv, as_root=as_root)
+            return self.learn(fact)
         except Unlearned:
             return other
 
@@ -98,7 +102,7 @@ class Commands:
             prefix = self._root_prefix
         try:
             result = self.shell.run(
-                (*prefix, *argv), input=input, timeout=self.deadline.left(seconds), check=False
+                (*prefix, *argv), input=input, timeout=time_for(self.work, seconds), check=False
             )
         except CommandError as error:
             self._overdue += 1
@@ -125,17 +129,17 @@ def within(seconds: float, ask: Callable[[], T], what: str) -> T:
     Raises:
         Unlearned: There was no answer in time.
     """
-    found: Queue[T | Exception] = Queue()
+    answers: Queue[T | Exception] = Queue()
 
     def run() -> None:
         try:
-            found.put(ask())
+            answers.put(ask())
         except Exception as error:  # noqa: BLE001  raised again by who waits
-            found.put(error)
+            answers.put(error)
 
     threading.Thread(target=run, daemon=True).start()
     try:
-        answer = found.get(timeout=seconds)
+        answer = answers.get(timeout=seconds)
     except Empty:
         raise Unlearned(f"{what} didn't answer within {seconds:.0f} s") from None
     if isinstance(answer, Exception):

@@ -14,34 +14,30 @@ from typing import Final, TypeVar
 
 from infra.doctor.facts import (
     Access,
-    Clock,
     DnsAnswer,
     EndpointAnswer,
-    Firewall,
     HostFacts,
     Hypervisor,
-    LinkKinds,
-    Network,
     PeerAnswer,
     Preparation,
-    Processor,
     ServedCertificate,
-    Storage,
-    System,
     Unknown,
     unreached,
 )
 from infra.doctor.gather import libvirt, names, outbound
 from infra.doctor.gather.access import reach
-from infra.doctor.gather.commands import COMMAND_SECONDS, Commands, Deadline, Unlearned, learned, within
+from infra.doctor.gather.commands import COMMAND_SECONDS, Commands, Unlearned, learned, time_for, within
 from infra.doctor.packages import wanted_of_host
-from infra.doctor.parse import files, system
-from infra.doctor.parse import network as network_parser
-from infra.doctor.parse import storage as storage_parser
 from infra.doctor.wanted import Endpoint, WantedHost, WantedInstance
+from infra.hosts.facts import Fact, network, storage, system
+from infra.hosts.facts.files import Files, contents, existing
+from infra.hosts.facts.network import Firewall, Network
+from infra.hosts.facts.storage import Storage
+from infra.hosts.facts.system import Clock, System
 from infra.kubernetes.certificates import served_end
 from infra.kvm.connection import HostSession, Hypervisors
 from infra.kvm.preparation import plan, read_facts
+from infra.model.work import Work
 from infra.ssh import RootShell, ShellError, SshError, shell_for
 
 _STAY_REMEDY: Final = "Does the host hang, or did its network go?"
@@ -64,10 +60,10 @@ _PING: Final = (
 
 _UNITS: Final = ("docker", "firewalld", "ufw")
 
+T = TypeVar("T")
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
 Publish = Callable[[HostFacts], None]
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +88,7 @@ def gather(
     instance: WantedInstance,
     asked: Asked,
     publish: Publish,
-    say: Say,
-    cancelled: threading.Event,
+    work: Work,
 ) -> None:
     """Ask one host everything.
 
@@ -102,27 +97,26 @@ def gather(
         instance: What it belongs to.
         asked: What to ask.
         publish: Takes the facts, each time there are more of them.
-        say: Takes what is being done.
-        cancelled: Set when nobody waits for more.
+        work: Takes what is being done; cancelled when nobody waits for more.
     """
-    deadline = Deadline(asked.seconds)
+    work = work.within(asked.seconds)
     try:
         shell = shell_for(host.connection)
     except SshError as error:
         publish(unreached(Access("unreachable", str(error)), "the host can't be logged in to"))
         return
     with closing(shell):
-        say("logging in")
-        access = reach(shell, deadline)
+        work.status("logging in")
+        access = reach(shell, work)
         if access.stage != "reached":
             publish(unreached(access, "the host can't be logged in to"))
             return
         prefix = () if access.is_root else ("sudo", "--non-interactive") if access.can_sudo else None
-        inquiry = _Inquiry(host, instance, asked, Commands(shell, deadline, prefix), _expecting(access))
+        inquiry = _Inquiry(host, instance, asked, Commands(shell, work, prefix), _expecting(access))
         for what, ask in inquiry.questions():
-            if cancelled.is_set():
+            if work.cancelled.is_set():
                 return
-            say(what)
+            work.status(what)
             inquiry.facts = ask(inquiry.facts)
             lost = inquiry.commands.lost
             if lost is not None:
@@ -149,121 +143,90 @@ class _Inquiry:
     facts: HostFacts
 
     def questions(self) -> Iterable[tuple[str, Callable[[HostFacts], HostFacts]]]:
+        packages = system.packages(self.asked.packages)
         yield "clock", lambda facts: replace(facts, clock=learned(self._clock))
-        yield "processor", lambda facts: replace(facts, processor=learned(self._processor))
+        yield "processor", lambda facts: replace(facts, processor=self._learned(system.PROCESSOR))
         yield "operating system", self._system_and_network
         yield "storage", lambda facts: replace(facts, storage=learned(self._storage))
-        yield "packages", lambda facts: replace(facts, packages=learned(self._packages))
+        yield "packages", lambda facts: replace(facts, packages=self._learned(packages))
         yield "preparation", lambda facts: replace(facts, preparation=learned(self._preparation))
-        yield "kinds of interface", lambda facts: replace(facts, link_kinds=learned(self._link_kinds))
+        yield "kinds of interface", lambda facts: replace(facts, link_kinds=self._learned(network.LINK_KINDS))
         yield "DNS servers", lambda facts: replace(facts, dns=learned(self._dns))
         yield "other hosts", lambda facts: replace(facts, peers=learned(self._peers))
         yield "endpoints", lambda facts: replace(facts, endpoints=learned(self._endpoints))
         yield "API servers", lambda facts: replace(facts, certificates=learned(self._certificates))
         yield "libvirt", self._libvirt
 
-    def _clock(self) -> Clock:
-        argv = ("timedatectl", "show", "--property=NTPSynchronized", "--value")
-        said = self.commands.output_or("", argv).strip()
-        asked = time.time()
-        printed = self.commands.output(["date", "+%s.%N"])
-        return system.clock(printed, asked, time.time(), {"yes": True, "no": False}.get(said))
+    def _learned(self, fact: Fact[T]) -> T | Unknown:
+        return learned(lambda: self.commands.learn(fact))
 
-    def _processor(self) -> Processor:
-        return system.processor(self.commands.output(["lscpu", "--json"]))
+    def _clock(self) -> Clock:
+        synchronised = self.commands.learn_or(None, system.SYNCHRONISED)
+        before = time.time()
+        there = self.commands.learn(system.TIME)
+        after = time.time()
+        return Clock(there - (before + after) / 2, (after - before) / 2, synchronised)
 
     def _system_and_network(self, facts: HostFacts) -> HostFacts:
         uplink = self.host.uplink
-        speeds = (network_parser.speed_file(uplink),) if uplink else ()
-        read = learned(
-            lambda: (self._files((*system.FILES, *network_parser.FILES, *speeds)), self._devices()),
-        )
+        names = (*system.FILES, *network.FILES, *([network.speed_file(uplink)] if uplink else ()))
+        paths = (*system.PATHS, *([network.wireless_folder(uplink)] if uplink else ()))
+        read = learned(lambda: (self.commands.learn(contents(names)), self.commands.learn(existing(paths))))
         if isinstance(read, Unknown):
             return replace(facts, system=read, network=read, firewall=read)
-        found, devices = read
+        files, there = read
         return replace(
             facts,
-            system=learned(lambda: self._system(found, devices)),
-            network=learned(lambda: self._network(found, devices)),
-            firewall=learned(lambda: self._firewall(found)),
+            system=learned(lambda: self._system(files, there)),
+            network=learned(lambda: self._network(files, there)),
+            firewall=learned(lambda: self._firewall(files)),
         )
 
-    def _files(self, paths: tuple[str, ...]) -> files.Files:
-        return files.parse(self.commands.output(files.argv(paths), check=False))
+    def _system(self, files: Files, there: frozenset[str]) -> System:
+        namespace = self.commands.learn_or("", system.NETWORK_NAMESPACE)
+        secure_boot = self.commands.learn_or(None, system.SECURE_BOOT)
+        units = self.commands.learn_or(None, system.active_units(_UNITS))
+        return system.parse_system(files, namespace, there, secure_boot, units)
 
-    def _devices(self) -> frozenset[str]:
-        paths = [system.KVM, system.LOOP_CONTROL, system.EFI]
-        if self.host.uplink:
-            paths.append(network_parser.wireless_folder(self.host.uplink))
-        return frozenset(self.commands.output(["stat", "--format=%n", "--", *paths], check=False).split())
+    def _network(self, files: Files, there: frozenset[str]) -> Network:
+        links = network.with_hardware(self.commands.learn(network.LINKS).values(), files, there)
+        return Network(tuple(links), self.commands.learn(network.ROUTES), network.resolvers(files))
 
-    def _system(self, found: files.Files, devices: frozenset[str]) -> System:
-        namespace = self.commands.output_or("", ["readlink", "/proc/self/ns/net"])
-        variable = self.commands.output_or(
-            "", ["od", "--address-radix=n", "--format=u1", system.SECURE_BOOT], as_root=True
-        )
-        secure_boot = system.efi_flag(variable) if variable.strip() else None
-        return system.system(found, namespace, devices, secure_boot, self._units())
-
-    def _units(self) -> frozenset[str] | None:
-        names = [f"{name}.service" for name in _UNITS]
-        listed = self.commands.output_or("", ["systemctl", "show", "--property=Id,ActiveState", *names])
-        return system.units(listed) if listed.strip() else None
-
-    def _network(self, found: files.Files, devices: frozenset[str]) -> Network:
-        addresses = self.commands.output(["ip", "-json", "-details", "address"])
-        routes = self.commands.output(["ip", "-json", "-4", "route"])
-        return network_parser.network(addresses, routes, found, devices)
-
-    def _firewall(self, found: files.Files) -> Firewall:
-        chains = learned(lambda: self.commands.output(["nft", "--json", "list", "chains"], as_root=True))
-        if not isinstance(chains, Unknown):
-            return network_parser.firewall(chains, "", found)
-        rules = self.commands.output(["iptables", "--wait", "5", "--list-rules"], as_root=True)
-        return network_parser.firewall(None, rules, found)
+    def _firewall(self, files: Files) -> Firewall:
+        chains = learned(lambda: self.commands.learn(network.CHAINS))
+        if isinstance(chains, Unknown):
+            chains = self.commands.learn(network.IPTABLES)
+        return network.firewall(chains, files)
 
     def _storage(self) -> Storage:
-        columns = "TARGET,SOURCE,FSTYPE,SIZE,AVAIL"
-        return storage_parser.storage(
-            self.commands.output(["findmnt", "--json", "--bytes", "--real", "--output", columns]),
-            self.commands.output_or(
-                "", ["lsblk", "--json", "--bytes", "--output", "NAME,TYPE,SIZE,MODEL,MOUNTPOINTS"]
-            ),
-            self.commands.output_or(
-                "", ["losetup", "--json", "--list", "--output", "NAME,BACK-FILE"], as_root=True
-            ),
-        )
-
-    def _packages(self) -> frozenset[str]:
-        argv = ("dpkg-query", "--show", "--showformat=${Package}\\t${db:Status-Status}\\n", *self.asked.packages)
-        return system.packages(self.commands.output(argv, check=False))
+        file_systems = self.commands.learn(storage.FILE_SYSTEMS)
+        disks = self.commands.learn_or((), storage.DISKS)
+        return Storage(disks, file_systems, self.commands.learn_or((), storage.LOOP_FILES))
 
     def _preparation(self) -> Preparation:
         access, wanted = self.facts.access, wanted_of_host(self.host, self.instance)
         if not access.acts_as_root:
             raise Unlearned("only root may ask that there, and sudo wants a password")
-        self.commands.deadline.left(COMMAND_SECONDS)
+        time_for(self.commands.work, COMMAND_SECONDS)
         shell, login = self.commands.shell, None if access.is_root else access.user
         try:
-            found = plan(read_facts(RootShell(shell) if login else shell, wanted, login), wanted)
+            planned = plan(read_facts(RootShell(shell) if login else shell, wanted, login), wanted)
         except ShellError as error:
             raise Unlearned(str(error)) from error
-        return Preparation(tuple((step.id, step.why) for step in found.steps), found.faults)
-
-    def _link_kinds(self) -> LinkKinds:
-        argv = ("unshare", "--net", "ip", "-force", "-json", "-batch", "-")
-        batch = "\n".join((*network_parser.PROBE, "")).encode()
-        return network_parser.link_kinds(self.commands.output(argv, input=batch, as_root=True, check=False))
+        return Preparation(tuple((step.id, step.why) for step in planned.steps), planned.faults)
 
     def _dns(self) -> tuple[DnsAnswer, ...]:
         servers = dict.fromkeys(
-            (*self.instance.dns_servers, *(one for network in self.host.networks for one in network.dns_servers))
+            (
+                *self.instance.dns_servers,
+                *(server for network in self.host.networks for server in network.dns_servers),
+            )
         )
         # libvirt itself answers at the gateway of a NAT network, and only once that stands.
         own = {network.gateway for network in self.host.networks if network.mode != "bridge"}
-        asked = [server for server in servers if server not in own]
-        name = next((one.name for one in self.asked.endpoints if not one.is_address), _NAME_ASKED)
-        return _at_once(lambda server: names.ask(self.commands, server, name), asked)
+        foreign = [server for server in servers if server not in own]
+        name = next((endpoint.name for endpoint in self.asked.endpoints if not endpoint.is_address), _NAME_ASKED)
+        return _at_once(lambda server: names.ask(self.commands, server, name), foreign)
 
     def _endpoints(self) -> tuple[EndpointAnswer, ...]:
         if not self.asked.endpoints:
@@ -272,28 +235,29 @@ class _Inquiry:
             raise Unlearned("endpoints are tried through sshd, which forbids it")
         proxy, authorities = self.instance.proxy, self.instance.outside.authorities
         return _at_once(
-            lambda one: outbound.reach_endpoint(self.commands, one, proxy, authorities), self.asked.endpoints
+            lambda endpoint: outbound.reach_endpoint(self.commands, endpoint, proxy, authorities),
+            self.asked.endpoints,
         )
 
     def _peers(self) -> tuple[PeerAnswer, ...]:
-        peers = [one.underlay_address for one in self.instance.hosts if one.name != self.host.name]
+        peers = [host.underlay_address for host in self.instance.hosts if host.name != self.host.name]
         addresses = [address for address in peers if address]
         if not addresses:
             raise Unlearned("the files name no other host's address")
         carries = self._pinged(addresses, self.instance.underlay_mtu - _PING_PAYLOAD)
-        answers = carries | self._pinged([one for one in addresses if one not in carries], _SMALL_PING)
-        return tuple(PeerAnswer(one, one in answers, one in carries) for one in addresses)
+        answers = carries | self._pinged([address for address in addresses if address not in carries], _SMALL_PING)
+        return tuple(PeerAnswer(address, address in answers, address in carries) for address in addresses)
 
     def _certificates(self) -> tuple[ServedCertificate, ...]:
         """Ask from here, as `up` does: a host needn't reach the machines on its bridges."""
-        asked = [one for one in self.host.machines or () if one.api_server is not None]
-        if not asked:
+        control_planes = [machine for machine in self.host.machines or () if machine.api_server is not None]
+        if not control_planes:
             raise Unlearned("no control plane of a cluster is planned there")
         now = datetime.now(UTC)
-        ends = _at_once(lambda one: served_end(str(one.api_server)), asked)
+        ends = _at_once(lambda machine: served_end(str(machine.api_server)), control_planes)
         return tuple(
-            ServedCertificate(one.name, (end - now) / timedelta(days=1))
-            for one, end in zip(asked, ends, strict=True)
+            ServedCertificate(machine.name, (end - now) / timedelta(days=1))
+            for machine, end in zip(control_planes, ends, strict=True)
             if end is not None
         )
 
@@ -316,7 +280,7 @@ class _Inquiry:
         return replace(facts, hypervisor=hypervisor, boot_probe=libvirt.boot_probe(session))
 
     def _hypervisor(self, session: HostSession) -> Hypervisor:
-        seconds = self.commands.deadline.left(_LIBVIRT_SECONDS)
+        seconds = time_for(self.commands.work, _LIBVIRT_SECONDS)
         return within(seconds, lambda: libvirt.hypervisor(session), "libvirt there")
 
 

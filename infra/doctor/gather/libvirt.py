@@ -15,10 +15,10 @@ from lxml.builder import E
 from infra.doctor.checks.leftovers import PROBE_POOL
 from infra.doctor.facts import BootProbe, Hypervisor, LibvirtObject, Unknown
 from infra.doctor.gather.commands import Unlearned, learned
+from infra.kvm.capacity import read_capacity
 from infra.kvm.connection import HostSession
 from infra.kvm.domain_xml import METADATA_NAMESPACE
 from infra.kvm.errors import HostUnreachable, is_missing
-from infra.kvm.facts import read_facts
 from infra.kvm.networks import NetworkDefinition
 from infra.kvm.probe import lists_type, probe_kvm
 from infra.kvm.storage import pool_directory
@@ -36,15 +36,15 @@ def hypervisor(session: HostSession) -> Hypervisor:
     with _explained():
         qemu = session.qemu
         capabilities = qemu.getCapabilities()
-        facts = read_facts(qemu) if lists_type(capabilities, "qemu") else None
+        capacity = read_capacity(qemu) if lists_type(capabilities, "qemu") else None
         without = _without_containers(session)
         drivers = [qemu] if without else [qemu, session.lxc]
         return Hypervisor(
             libvirt=_version(qemu.getLibVersion()),
-            qemu=_version(qemu.getVersion()) if facts else None,
+            qemu=_version(qemu.getVersion()) if capacity else None,
             host_uuid=etree.fromstring(capabilities.encode()).findtext("host/uuid", ""),
-            secure_boot=facts is not None and facts.secure_boot,
-            tpm=facts is not None and facts.tpm,
+            secure_boot=capacity is not None and capacity.secure_boot,
+            tpm=capacity is not None and capacity.tpm,
             containers=without,
             objects=tuple(_objects(qemu, drivers)),
         )
@@ -120,7 +120,9 @@ def _instance(domain: libvirt.virDomain) -> str | None:
         if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN_METADATA:
             return None
         raise
-    owner = next((one for one in etree.fromstring(mark.encode()) if etree.QName(one).localname == "owner"), None)
+    owner = next(
+        (element for element in etree.fromstring(mark.encode()) if etree.QName(element).localname == "owner"), None
+    )
     return owner.get("instance") if owner is not None else None
 
 

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from infra.doctor.checks.base import gib, printable
-from infra.doctor.facts import Hypervisor, Network, Processor, Storage, System, Unknown
+from infra.doctor.facts import Hypervisor, Unknown
 from infra.doctor.survey import HostReport
+from infra.hosts.facts.network import Network
+from infra.hosts.facts.storage import Storage
+from infra.hosts.facts.system import Processor, System
 
 _Fact = TypeVar("_Fact")
 
@@ -15,18 +18,18 @@ _Fact = TypeVar("_Fact")
 def inventory(report: HostReport) -> dict[str, str | None]:
     """Return what a host is; None where it isn't known."""
     facts, host = report.facts, report.host
-    found = {
+    values = {
         "model": _of(facts.system, _model, System),
-        "system": _of(facts.system, lambda one: one.pretty_name, System),
-        "libvirt": _of(facts.hypervisor, lambda one: _version(one.libvirt), Hypervisor),
-        "qemu": _of(facts.hypervisor, lambda one: _version(one.qemu), Hypervisor),
-        "processor": _of(facts.processor, lambda one: f"{one.logical} x {one.model}", Processor),
-        "memory": _of(facts.system, lambda one: gib(one.memory_bytes), System),
-        "freeDisk": _of(facts.storage, lambda one: _free(one, host.storage_directory), Storage),
-        "uplink": _of(facts.network, lambda one: _uplink(one, host.uplink), Network),
+        "system": _of(facts.system, lambda system: system.distribution.name, System),
+        "libvirt": _of(facts.hypervisor, lambda hypervisor: _version(hypervisor.libvirt), Hypervisor),
+        "qemu": _of(facts.hypervisor, lambda hypervisor: _version(hypervisor.qemu), Hypervisor),
+        "processor": _of(facts.processor, lambda processor: f"{processor.logical} x {processor.model}", Processor),
+        "memory": _of(facts.system, lambda system: gib(system.memory_bytes), System),
+        "freeDisk": _of(facts.storage, lambda storage: _free(storage, host.storage_directory), Storage),
+        "uplink": _of(facts.network, lambda network: _uplink(network, host.uplink), Network),
         "kvm": None if isinstance(facts.boot_probe, Unknown) else ("boots" if facts.boot_probe.boots else "no"),
     }
-    return {key: printable(value) if value else None for key, value in found.items()}
+    return {key: printable(value) if value else None for key, value in values.items()}
 
 
 def _of(fact: object, read: Callable[[_Fact], str | None], kind: type[_Fact]) -> str | None:

@@ -20,17 +20,17 @@ def as_json(survey: Survey) -> dict[str, Any]:
         "instance": survey.instance,
         "ok": survey.ok,
         "seconds": round(survey.seconds, 1),
-        "counts": dict(Counter(one.status for one in survey.results)),
+        "counts": dict(Counter(result.status for result in survey.results)),
         "hosts": [
             {
                 "name": report.host.name,
                 "connection": report.host.connection,
                 "inventory": inventory(report),
-                "checks": [_check(one) for one in report.results],
+                "checks": [_check(result) for result in report.results],
             }
             for report in survey.hosts
         ],
-        "site": [_check(one) for one in survey.site],
+        "site": [_check(result) for result in survey.site],
     }
 
 
@@ -40,39 +40,41 @@ def as_junit(survey: Survey) -> str:
     root = E.testsuites(*suites, _suite("all hosts", survey.site), name=f"azlocal doctor {survey.instance}")
     root.set("time", f"{survey.seconds:.1f}")
     for name, status in (("failures", "failed"), ("skipped", "skipped")):
-        root.set(name, str(sum(one.status == status for one in survey.results)))
+        root.set(name, str(sum(result.status == status for result in survey.results)))
     root.set("tests", str(len(survey.results)))
     text: bytes = etree.tostring(root, encoding="utf-8", xml_declaration=True, pretty_print=True)
     return text.decode()
 
 
-def _check(one: Result) -> dict[str, str]:
+def _check(result: Result) -> dict[str, str]:
     return {
-        "id": one.check,
-        "section": one.section,
-        "title": one.title,
-        "source": one.source,
-        "status": one.status,
-        "seen": one.seen,
-        "remedy": one.remedy,
+        "id": result.check,
+        "section": result.section,
+        "title": result.title,
+        "source": result.source,
+        "status": result.status,
+        "seen": result.seen,
+        "remedy": result.remedy,
     }
 
 
 def _suite(name: str, results: Iterable[Result]) -> Any:
-    cases = [_case(name, one) for one in results]
+    cases = [_case(name, result) for result in results]
     suite = E.testsuite(*cases, name=name, tests=str(len(cases)), errors="0")
     suite.set("failures", str(len(suite.findall("testcase/failure"))))
     suite.set("skipped", str(len(suite.findall("testcase/skipped"))))
     return suite
 
 
-def _case(suite: str, one: Result) -> Any:
-    case = E.testcase(name=one.check, classname=f"doctor.{suite}.{one.section}")
-    if one.status == "failed":
-        case.append(E.failure(f"{one.title}: {one.seen}\n{one.remedy}", message=one.seen, type=one.check))
-    elif one.status == "skipped":
-        case.append(E.skipped(message=one.seen))
+def _case(suite: str, result: Result) -> Any:
+    case = E.testcase(name=result.check, classname=f"doctor.{suite}.{result.section}")
+    if result.status == "failed":
+        case.append(
+            E.failure(f"{result.title}: {result.seen}\n{result.remedy}", message=result.seen, type=result.check)
+        )
+    elif result.status == "skipped":
+        case.append(E.skipped(message=result.seen))
     else:
-        said = f"{one.status}: {one.title}: {one.seen}"
-        case.append(E("system-out", f"{said}\n{one.remedy}" if one.remedy else said))
+        text = f"{result.status}: {result.title}: {result.seen}"
+        case.append(E("system-out", f"{text}\n{result.remedy}" if result.remedy else text))
     return case

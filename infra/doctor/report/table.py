@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from infra.counting import counted
 from infra.doctor.checks import Result, Status
 from infra.doctor.checks.base import listed
 from infra.doctor.report.inventory import inventory
@@ -91,8 +92,8 @@ def _inventory(survey: Survey, headings: Sequence[str]) -> Table:
     for heading in _INVENTORY:
         table.add_column(heading, overflow="fold", no_wrap=heading == "Host")
     for heading, report in zip(headings, survey.hosts, strict=True):
-        found = inventory(report)
-        cells = [Text(found[key] or "?") for key in _INVENTORY.values() if key is not None]
+        values = inventory(report)
+        cells = [Text(values[key] or "?") for key in _INVENTORY.values() if key is not None]
         number = "" if heading == report.host.name else f"{heading}  "
         table.add_row(Text.assemble(number, (report.host.name, "bold")), *cells)
     return table
@@ -104,11 +105,11 @@ def _seen(results: Iterable[Result]) -> Table:
     table.add_column("", no_wrap=True)
     table.add_column("Check", overflow="fold")
     table.add_column("Seen", overflow="fold", ratio=1)
-    for section, rows in _sections([one] for one in results).items():
+    for section, rows in _sections([result] for result in results).items():
         table.add_row("", Text(section, "bold"))
-        for (one,) in rows:
-            style = "dim" if one.status == "ok" else _LOOKS[one.status][1]
-            table.add_row(_sign(one), Text(one.title), Text(one.seen, style))
+        for (result,) in rows:
+            style = "dim" if result.status == "ok" else _LOOKS[result.status][1]
+            table.add_row(_sign(result), Text(result.title), Text(result.seen, style))
     return table
 
 
@@ -129,22 +130,24 @@ def _sections(rows: Iterable[Sequence[Result]]) -> dict[str, list[Sequence[Resul
     """Return the rows by section, without those that were skipped everywhere."""
     sections: dict[str, list[Sequence[Result]]] = defaultdict(list)
     for row in rows:
-        if any(one.status != "skipped" for one in row):
+        if any(result.status != "skipped" for result in row):
             sections[_SECTIONS.get(row[0].section, row[0].section)].append(row)
     return sections
 
 
-def _sign(one: Result) -> Text:
-    return Text(*_LOOKS[one.status])
+def _sign(result: Result) -> Text:
+    return Text(*_LOOKS[result.status])
 
 
 def _print_skipped(survey: Survey, console: Console) -> None:
-    grouped = _grouped([one for one in survey.results if one.status == "skipped"], lambda one: one.seen)
+    grouped = _grouped(
+        [result for result in survey.results if result.status == "skipped"], lambda result: result.seen
+    )
     if not grouped:
         return
     console.print(Text("Skipped", "bold"))
     for reason, ones in grouped.items():
-        checks = list(dict.fromkeys(one.title for one in ones))
+        checks = list(dict.fromkeys(result.title for result in ones))
         what = "; ".join(checks) if len(checks) <= _CHECKS_NAMED else f"{len(checks)} checks"
         _print_hanging(console, "-", Text.assemble(_hosts(survey, ones), what, (f": {reason}", "dim")), "dim")
     console.print()
@@ -152,8 +155,8 @@ def _print_skipped(survey: Survey, console: Console) -> None:
 
 def _print_remedies(survey: Survey, console: Console) -> None:
     """Print what was seen and what to do, the same of several hosts once, what failed first."""
-    wanting = [one for one in survey.results if one.status in ("failed", "warning")]
-    grouped = _grouped(wanting, lambda one: (one.status, one.title, one.seen, one.remedy))
+    wanting = [result for result in survey.results if result.status in ("failed", "warning")]
+    grouped = _grouped(wanting, lambda result: (result.status, result.title, result.seen, result.remedy))
     for (status, title, seen, remedy), ones in sorted(grouped.items(), key=lambda item: item[0][0] != "failed"):
         sign, style = _LOOKS[status]
         where = _hosts(survey, ones).removesuffix(": ")
@@ -176,7 +179,7 @@ def _print_hanging(console: Console, sign: str, text: Text, style: str = "") -> 
 
 def _hosts(survey: Survey, ones: Iterable[Result]) -> str:
     """Say of which hosts something holds, where that isn't clear."""
-    names = {one.host for one in ones if one.host is not None}
+    names = {result.host for result in ones if result.host is not None}
     if not names or len(survey.hosts) == 1:
         return ""
     if len(names) == len(survey.hosts):
@@ -188,16 +191,16 @@ def _hosts(survey: Survey, ones: Iterable[Result]) -> str:
 
 
 def _summary(survey: Survey) -> str:
-    counts = Counter(one.status for one in survey.results)
-    said = [f"{counts[status]} {status}" for status in _LOOKS if counts[status]]
-    hosts = f"{len(survey.hosts)} host{'s' if len(survey.hosts) != 1 else ''}"
+    counts = Counter(result.status for result in survey.results)
+    parts = [f"{counts[status]} {status}" for status in _LOOKS if counts[status]]
+    hosts = counted(len(survey.hosts), "host")
     return (
-        f"{survey.instance}: {hosts}, {sum(counts.values())} checks in {survey.seconds:.1f} s: {', '.join(said)}"
+        f"{survey.instance}: {hosts}, {sum(counts.values())} checks in {survey.seconds:.1f} s: {', '.join(parts)}"
     )
 
 
 def _grouped(results: Iterable[Result], key: Callable[[Result], _Key]) -> dict[_Key, list[Result]]:
     groups: dict[_Key, list[Result]] = defaultdict(list)
-    for one in results:
-        groups[key(one)].append(one)
+    for result in results:
+        groups[key(result)].append(result)
     return groups

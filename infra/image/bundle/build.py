@@ -15,8 +15,7 @@ from typing import Final, Literal
 from infra.image import tools
 from infra.image.beside import beside
 from infra.image.bundle import golang
-from infra.image.bundle.components import KUBERNETES_VERSION
-from infra.image.bundle.images import CHARTS, IMAGES
+from infra.image.bundle.images import CHARTS, images
 from infra.image.bundle.inventory import Inventory
 from infra.image.bundle.model import BUNDLE_FILE, SBOM_FILE, SUMS_FILE, Bundle, Source, render
 from infra.image.bundle.modules import Modules
@@ -27,6 +26,7 @@ from infra.image.bundle.store import choose_source, chosen_source, load, sha256_
 from infra.image.errors import ImageError
 from infra.image.folders import Progress, locked, publish, step, workplace
 from infra.image.places import Cache, default_cache
+from infra.model.versions import DEFAULT, KubernetesVersion
 
 SourceChoice = Literal["auto", "release", "modules"]
 
@@ -43,40 +43,48 @@ def build_bundle(
     progress: Progress,
     source: SourceChoice = "auto",
     around: Around = _ALONE,
+    version: KubernetesVersion = DEFAULT,
 ) -> Bundle:
-    """Return the current bundle; build it where the cache doesn't have it.
+    """Return the current bundle of a Kubernetes version; build it where the cache doesn't have it.
 
     Args:
         progress: Takes one line per step.
         source: Where it comes from; `auto` takes the bundle in use, else the official downloads where they
             answer quickly, else Go modules.
         around: What the build is a part of.
+        version: The Kubernetes version.
 
     Raises:
         ImageError: It can't be built; what is finished is kept for the next try.
     """
     cache = default_cache()
     wanted = chosen_source(cache) if source == "auto" else source
-    found = load(cache, bundle_digest(wanted)) if wanted else None
+    found = load(cache, bundle_digest(wanted, version)) if wanted else None
     if found is None:
         tools.check_tools()
         tools.check_root()
         endpoints = Endpoints.of(os.environ)
         programs = tools.Programs()
-        chosen = choose(source, endpoints, progress, programs)
+        chosen = choose(source, endpoints, progress, programs, version)
         maker = Release(endpoints) if chosen == "release" else Modules()
         meanwhile = partial(around.meanwhile, programs) if around.meanwhile else None
         with beside(meanwhile, programs.stop) if meanwhile else nullcontext():
-            found = build(chosen, maker, cache, progress, programs, golang.find_go, around)
+            found = build(chosen, maker, cache, progress, programs, golang.find_go, around, version)
     choose_source(cache, found.source)
     return found
 
 
-def choose(source: SourceChoice, endpoints: Endpoints, progress: Progress, run: tools.Runner) -> Source:
+def choose(
+    source: SourceChoice,
+    endpoints: Endpoints,
+    progress: Progress,
+    run: tools.Runner,
+    version: KubernetesVersion = DEFAULT,
+) -> Source:
     """Choose where a bundle comes from, and say why."""
     if source != "auto":
         return source
-    reason = why_unreachable(endpoints, run)
+    reason = why_unreachable(endpoints, run, version)
     if reason is None:
         progress(f"bundle: taking the projects' own downloads (release), since {endpoints.kubernetes} answers")
         return "release"
@@ -92,21 +100,25 @@ def build(
     run: tools.StoppableRunner,
     find_go: Callable[[tools.Runner], str],
     around: Around = _ALONE,
+    version: KubernetesVersion = DEFAULT,
 ) -> Bundle:
     """Build a source's bundle into a cache, unless another process does so first.
 
     Raises:
         ImageError: A step fails.
     """
-    digest = bundle_digest(source)
+    digest = bundle_digest(source, version)
     try:
         with locked(cache.bundle_lock, "building the bundle", progress):
             found = load(cache, digest)
             if found:
                 return found
             check_space(cache, source)
-            with workplace(cache.bundle_work) as work, step(progress, "bundle", f"from {source}"):
-                draft = Draft(work / "bundle", work, cache, find_go(run), progress, run, around)
+            with (
+                workplace(cache.bundle_work) as work,
+                step(progress, "bundle", f"Kubernetes {version.version}, from {source}"),
+            ):
+                draft = Draft(work / "bundle", work, cache, find_go(run), progress, run, around, version)
                 draft.folder.mkdir()
                 inventory = maker.fill(draft)
                 copy_charts(draft, source)
@@ -128,9 +140,9 @@ def _finish(draft: Draft, source: Source, digest: str, inventory: Inventory) -> 
     bundle = Bundle(
         source=source,
         digest=digest,
-        kubernetes_version=KUBERNETES_VERSION,
+        kubernetes_version=draft.version.version,
         folder=folder,
-        images={image.name: image.reference(source) for image in IMAGES},
+        images={image.name: image.reference(source) for image in images(draft.version)},
         charts={chart.name: folder / "charts" / chart.name for chart in CHARTS},
         values={chart.name: folder / "charts/values" / f"{chart.name}.yaml" for chart in CHARTS if chart.values},
         created=datetime.now(UTC).isoformat(timespec="seconds"),

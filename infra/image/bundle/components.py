@@ -6,12 +6,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Final
 
+from infra.model.versions import DEFAULT, KubernetesVersion
+
 MODULES: Final = Path(__file__).parent / "modules"
 
-KUBERNETES_VERSION: Final = "1.34.4"
 HELM_VERSION: Final = "v3.19.0"
 CALICO_VERSION: Final = "v3.28.5"
 FLUX_VERSION: Final = "v1.9.5"
@@ -27,7 +29,7 @@ class Component:
     """One upstream project.
 
     Attributes:
-        name: The folder under `modules/` whose go.mod names what to build, and the name people see.
+        name: The name people see.
         module: The Go module with the project's own sources.
         others: Further modules of the project that something is built or taken from, of the same version.
         version: The version people know it by.
@@ -37,6 +39,7 @@ class Component:
         libraries: C libraries that are linked into it, by the names that pkg-config knows. It is compiled with the
             C compiler then, and is static and position-independent, so that it runs on the nodes' Debian whatever
             this machine runs.
+        modules: The folder under `modules/` whose go.mod names what to build, where it isn't `name`.
     """
 
     name: str
@@ -47,11 +50,12 @@ class Component:
     others: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
+    modules: str = ""
 
     @property
     def folder(self) -> Path:
         """Where its go.mod and go.sum are, and Go files of our own: a main package, or a module's stand-in."""
-        return MODULES / self.name
+        return MODULES / (self.modules or self.name)
 
     @property
     def digest(self) -> str:
@@ -80,38 +84,40 @@ def _in_packages(packages: tuple[str, ...], values: Mapping[str, str]) -> dict[s
     return {f"{package}.{name}": value for package in packages for name, value in values.items()}
 
 
-_KUBERNETES_STAMP: Final = {
-    "gitVersion": f"v{KUBERNETES_VERSION}",
-    "gitMajor": "1",
-    "gitMinor": "34",
-    # A module has no git commit. Its date is when the version was published, so that builds agree.
-    "gitCommit": "",
-    "gitTreeState": "archive",
-    "buildDate": "2026-02-10T12:53:36Z",
-}
-
-FLUX_SOURCE: Final = "github.com/fluxcd/source-controller"
-FLUX_KUSTOMIZE: Final = "github.com/fluxcd/kustomize-controller"
-
-# The longest builds first: what is slow or fails is seen early. What no cluster needs to start comes last: where a
-# first build is interrupted, the next one has a cluster's own parts.
-#
-# Go compiles a package once for all components that use it in the same version, with the same versions below it.
-# So there are two families of equal versions, that a test holds together: metallb takes those of kubernetes, never
-# the other way round; local-path-provisioner, coredns and helm take those that flux needs, which are newer than
-# their own: where an older module replaces another, Go compiles it anew. containerd needs newer ones than either,
-# runc hardly any: both are compiled with their projects' own.
-COMPONENTS: Final = (
-    Component(
+def _kubernetes(version: KubernetesVersion) -> Component:
+    stamp = {
+        "gitVersion": version.tag,
+        "gitMajor": "1",
+        "gitMinor": version.minor,
+        # A module has no git commit. Its date is when the version was published, so that builds agree.
+        "gitCommit": "",
+        "gitTreeState": "archive",
+        "buildDate": version.published,
+    }
+    return Component(
         "kubernetes",
         "k8s.io/kubernetes",
-        f"v{KUBERNETES_VERSION}",
+        version.tag,
         (
             *("kubeadm", "kubelet", "kubectl"),
             *("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"),
         ),
-        _in_packages(("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"), _KUBERNETES_STAMP),
-    ),
+        _in_packages(("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"), stamp),
+        modules=f"kubernetes/{version.version}",
+    )
+
+
+FLUX_SOURCE: Final = "github.com/fluxcd/source-controller"
+FLUX_KUSTOMIZE: Final = "github.com/fluxcd/kustomize-controller"
+
+# What every Kubernetes version shares.
+#
+# Go compiles a package once for all components that use it in the same version, with the same versions below it.
+# So there are two families of equal versions, that a test holds together: metallb takes those of the default
+# kubernetes, never the other way round; local-path-provisioner, coredns and helm take those that flux needs, which
+# are newer than their own: where an older module replaces another, Go compiles it again. containerd needs newer
+# ones than either, runc hardly any: both are compiled with their projects' own.
+_SHARED: Final = (
     Component(
         "calico",
         "github.com/projectcalico/calico",
@@ -163,7 +169,7 @@ COMPONENTS: Final = (
             # What `helm template` takes for the cluster's version when none is there to be asked.
             **_in_packages(
                 ("helm.sh/helm/v3/pkg/chartutil", "helm.sh/helm/v3/pkg/lint/rules"),
-                {"k8sVersionMajor": "1", "k8sVersionMinor": "34"},
+                {"k8sVersionMajor": "1", "k8sVersionMinor": DEFAULT.minor},
             ),
         },
     ),
@@ -173,6 +179,16 @@ COMPONENTS: Final = (
 )
 
 
-def component(name: str) -> Component:
-    """Return the component of that name."""
-    return next(entry for entry in COMPONENTS if entry.name == name)
+@cache
+def components(version: KubernetesVersion = DEFAULT) -> tuple[Component, ...]:
+    """Return what a bundle of a Kubernetes version is compiled from.
+
+    The longest builds first: what is slow or fails is seen early. What no cluster needs to start comes last: where
+    a first build is interrupted, the next one has a cluster's own parts.
+    """
+    return (_kubernetes(version), *_SHARED)
+
+
+def component(name: str, version: KubernetesVersion = DEFAULT) -> Component:
+    """Return the component of that name in a bundle of a Kubernetes version."""
+    return next(entry for entry in components(version) if entry.name == name)

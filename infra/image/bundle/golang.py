@@ -25,7 +25,7 @@ def find_go(run: Runner) -> str:
     """Return the path of a Go toolchain that is new enough; fetch one where the machine has none.
 
     Raises:
-        ImageError: None is to be had.
+        ImageError: None can be found.
     """
     return run([str(_FIND_GO), OLDEST_GO]).strip()
 

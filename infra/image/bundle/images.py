@@ -6,6 +6,7 @@ Entry points, users and paths are those of the projects' own Dockerfiles, becaus
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Final
 
 from infra.image.bundle.components import (
@@ -14,7 +15,6 @@ from infra.image.bundle.components import (
     FLUX_SOURCE,
     FLUX_VERSION,
     HELM_VERSION,
-    KUBERNETES_VERSION,
 )
 from infra.image.bundle.model import Source
 from infra.image.bundle.parts import (
@@ -33,6 +33,7 @@ from infra.image.bundle.parts import (
     Text,
     Tree,
 )
+from infra.model.versions import DEFAULT, KubernetesVersion
 
 _LOCAL_PATH: Final = "local-path-provisioner"
 _SOURCE_CONTROLLER: Final = "flux-source-controller"
@@ -98,11 +99,11 @@ _APPLETS: Final = (
 )
 
 
-def _kubernetes(name: str, *, debian: bool = False, capabilities: str = "") -> Image:
+def _kubernetes(name: str, version: KubernetesVersion, *, debian: bool = False, capabilities: str = "") -> Image:
     return Image(
         name=name,
         repository=f"registry.k8s.io/{name}",
-        tag=f"v{KUBERNETES_VERSION}",
+        tag=version.tag,
         entries=(
             *(() if debian else _STATIC),
             Binary("kubernetes", name, f"usr/local/bin/{name}", capabilities),
@@ -137,29 +138,35 @@ def _flux(image: str, environment: tuple[str, ...] = ()) -> Image:
     )
 
 
-IMAGES: Final = (
-    _kubernetes("kube-apiserver", capabilities="cap_net_bind_service=+ep"),
-    _kubernetes("kube-controller-manager"),
-    _kubernetes("kube-scheduler"),
-    _kubernetes("kube-proxy", debian=True),
-    Image(
-        name="etcd",
-        repository="registry.k8s.io/etcd",
-        tag="3.6.16-0",
-        entries=(*_STATIC, Binary("etcd", "server", "usr/local/bin/etcd")),
-        release_tag="3.6.5-0",
-    ),
-    Image(
-        name="coredns",
-        repository="registry.k8s.io/coredns/coredns",
-        # Not quite the project's program: without the plugins that modules/coredns/coredns/main.go names.
-        tag="v1.14.3-azlocal",
-        entries=(*_STATIC, Binary("coredns", "coredns", "coredns", "cap_net_bind_service=+ep")),
-        entrypoint=("/coredns",),
-        user=f"{_NON_ROOT}:{_NON_ROOT}",
-        workdir="/",
-        release_tag="v1.12.1",
-    ),
+def _of_version(version: KubernetesVersion) -> tuple[Image, ...]:
+    """Return the images that differ between Kubernetes versions."""
+    return (
+        _kubernetes("kube-apiserver", version, capabilities="cap_net_bind_service=+ep"),
+        _kubernetes("kube-controller-manager", version),
+        _kubernetes("kube-scheduler", version),
+        _kubernetes("kube-proxy", version, debian=True),
+        Image(
+            name="etcd",
+            repository="registry.k8s.io/etcd",
+            tag="3.6.16-0",
+            entries=(*_STATIC, Binary("etcd", "server", "usr/local/bin/etcd")),
+            release_tag=version.release_tags["etcd"],
+        ),
+        Image(
+            name="coredns",
+            repository="registry.k8s.io/coredns/coredns",
+            # Not quite the project's program: without the plugins that modules/coredns/coredns/main.go names.
+            tag="v1.14.3-azlocal",
+            entries=(*_STATIC, Binary("coredns", "coredns", "coredns", "cap_net_bind_service=+ep")),
+            entrypoint=("/coredns",),
+            user=f"{_NON_ROOT}:{_NON_ROOT}",
+            workdir="/",
+            release_tag=version.release_tags["coredns"],
+        ),
+    )
+
+
+_SHARED: Final = (
     Image(
         name="pause",
         repository="registry.k8s.io/pause",
@@ -272,9 +279,15 @@ IMAGES: Final = (
 )
 
 
-def made_here(source: Source) -> tuple[Image, ...]:
+@cache
+def images(version: KubernetesVersion = DEFAULT) -> tuple[Image, ...]:
+    """Return the container images in a bundle of a Kubernetes version."""
+    return (*_of_version(version), *_SHARED)
+
+
+def made_here(source: Source, version: KubernetesVersion = DEFAULT) -> tuple[Image, ...]:
     """Return the images that are put together on this machine for a bundle from that source."""
-    return tuple(image for image in IMAGES if image.ours or source == "modules")
+    return tuple(image for image in images(version) if image.ours or source == "modules")
 
 
 def trees_of(images: Iterable[Image]) -> tuple[Tree, ...]:

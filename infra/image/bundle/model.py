@@ -64,6 +64,11 @@ class Bundle:
         return self.folder / "images" / f"{image}.tar"
 
     @property
+    def archives(self) -> dict[str, str]:
+        """Each image's OCI archive by the image's full reference."""
+        return {reference: str(self.archive(name)) for name, reference in self.images.items()}
+
+    @property
     def whole(self) -> bool:
         """Whether every file is there in its size."""
         try:

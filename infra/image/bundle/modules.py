@@ -12,14 +12,15 @@ from typing import Final
 from infra.image.beside import beside
 from infra.image.bundle import golang
 from infra.image.bundle.assemble import PUT_TOGETHER, assemble
-from infra.image.bundle.components import COMPONENTS, Component
+from infra.image.bundle.components import Component, components
 from infra.image.bundle.debian import install, missing, step_of
-from infra.image.bundle.images import BINARIES, IMAGES
+from infra.image.bundle.images import BINARIES, images
 from infra.image.bundle.inventory import Inventory, Program, content_of
 from infra.image.bundle.parts import Binary
 from infra.image.bundle.sources import BILL_OF_MATERIALS, Draft
 from infra.image.folders import publish, step
 from infra.image.times import in_words, remaining
+from infra.model.versions import KubernetesVersion
 
 # Kubernetes' pause is the one C program; it has no dependency but the C library.
 _PAUSE: Final = "pause"
@@ -37,15 +38,16 @@ class Modules:
         Raises:
             ImageError: A program can't be compiled or an image not be made.
         """
-        with beside(partial(install, IMAGES, draft), draft.run.stop):
-            programs = {entry.name: self._programs(draft, entry) for entry in COMPONENTS}
+        made = images(draft.version)
+        with beside(partial(install, made, draft), draft.run.stop):
+            programs = {entry.name: self._programs(draft, entry) for entry in components(draft.version)}
             programs[_PAUSE] = self._pause(draft)
         draft.binaries.mkdir()
         for component, name in BINARIES:
             shutil.copyfile(programs[component] / name, draft.binaries / name)
             (draft.binaries / name).chmod(0o755)
         draft.images.mkdir()
-        return take_inventory(programs, assemble(draft, "modules", IMAGES, programs))
+        return take_inventory(programs, assemble(draft, "modules", made, programs), draft.version)
 
     def _programs(self, draft: Draft, component: Component) -> Path:
         kept = _kept(draft, component)
@@ -69,17 +71,23 @@ class Modules:
         return folder
 
 
-def take_inventory(programs: Mapping[str, Path], packages: Mapping[str, Mapping[str, str]]) -> Inventory:
+def take_inventory(
+    programs: Mapping[str, Path], packages: Mapping[str, Mapping[str, str]], version: KubernetesVersion
+) -> Inventory:
     """List what the images and the bundle's own programs are made of.
 
     Args:
         programs: Each component's folder of programs.
         packages: Each Debian tree's packages, with versions.
+        version: The Kubernetes version.
     """
-    versions = {entry.name: entry.version for entry in COMPONENTS} | {_PAUSE: _PAUSE_VERSION}
+    versions = {entry.name: entry.version for entry in components(version)} | {_PAUSE: _PAUSE_VERSION}
     inventory = Inventory()
     held = [
-        (entry.component, entry.name) for image in IMAGES for entry in image.entries if isinstance(entry, Binary)
+        (entry.component, entry.name)
+        for image in images(version)
+        for entry in image.entries
+        if isinstance(entry, Binary)
     ]
     for component, name in dict.fromkeys([*BINARIES, *held]):
         inventory.programs[f"{component}/{name}"] = Program(
@@ -88,7 +96,7 @@ def take_inventory(programs: Mapping[str, Path], packages: Mapping[str, Mapping[
             go=component != _PAUSE,
             libraries=_libraries(programs[component]),
         )
-    for image in IMAGES:
+    for image in images(version):
         inventory.images[image.name] = content_of(
             image, packages, lambda binary: f"{binary.component}/{binary.name}"
         )
@@ -106,11 +114,12 @@ def _kept(draft: Draft, component: Component) -> Path:
 
 def _place(draft: Draft, component: Component) -> str:
     """Say how far a build has come where a component's turn is: `2 of 8; about 9 minutes remain`."""
-    index = COMPONENTS.index(component)
+    every = components(draft.version)
+    index = every.index(component)
     seconds = remaining(
         draft.times.seconds(),
-        steps=[entry.name for entry in COMPONENTS[index:] if not _kept(draft, entry).is_dir()],
-        beside=[*map(step_of, missing(IMAGES, draft)), *draft.around.meanwhile_steps],
+        steps=[entry.name for entry in every[index:] if not _kept(draft, entry).is_dir()],
+        beside=[*map(step_of, missing(images(draft.version), draft)), *draft.around.meanwhile_steps],
         after=[PUT_TOGETHER, BILL_OF_MATERIALS, *draft.around.after],
     )
-    return f"{index + 1} of {len(COMPONENTS)}; {in_words(seconds)}"
+    return f"{index + 1} of {len(every)}; {in_words(seconds)}"

@@ -18,9 +18,9 @@ from typing import Final
 
 from infra.image.beside import beside
 from infra.image.bundle.assemble import assemble
-from infra.image.bundle.components import CONTAINERD_VERSION, HELM_VERSION, KUBERNETES_VERSION, RUNC_VERSION
+from infra.image.bundle.components import CONTAINERD_VERSION, HELM_VERSION, RUNC_VERSION
 from infra.image.bundle.debian import install
-from infra.image.bundle.images import IMAGES, made_here
+from infra.image.bundle.images import images, made_here
 from infra.image.bundle.inventory import ImageContent, Inventory, Program, content_of
 from infra.image.bundle.parts import Image
 from infra.image.bundle.recipe import digest_of
@@ -29,6 +29,7 @@ from infra.image.bundle.store import sha256_of
 from infra.image.errors import ImageError
 from infra.image.folders import publish, step
 from infra.image.tools import Runner
+from infra.model.versions import DEFAULT, KubernetesVersion
 
 _KUBERNETES: Final = "https://dl.k8s.io"
 _HELM: Final = "https://get.helm.sh"
@@ -37,7 +38,6 @@ _PROGRAMS: Final = ("kubeadm", "kubelet", "kubectl")
 _CONTAINERD: Final = ("containerd", "containerd-shim-runc-v2", "ctr")
 _SECONDS_TO_ANSWER: Final = 4
 _SUMS: Final = "files/release.sums"
-_PUBLISHED: Final = tuple(image for image in IMAGES if not image.ours)
 
 # The variables' names, and what they replace; `azlocal image build --help` lists them.
 KUBERNETES_VARIABLE: Final = "AZLOCAL_KUBERNETES_MIRROR"
@@ -73,9 +73,9 @@ class Endpoints:
             github=environment.get(GITHUB_VARIABLE, _GITHUB).rstrip("/"),
         )
 
-    def program(self, name: str) -> str:
+    def program(self, name: str, version: KubernetesVersion = DEFAULT) -> str:
         """Return a Kubernetes program's address; its checksum is beside it."""
-        return f"{self.kubernetes}/v{KUBERNETES_VERSION}/bin/linux/amd64/{name}"
+        return f"{self.kubernetes}/{version.tag}/bin/linux/amd64/{name}"
 
     @property
     def helm_archive(self) -> str:
@@ -99,10 +99,10 @@ class Endpoints:
         return f"{self.runc.rpartition('/')[0]}/runc.sha256sum"
 
 
-def why_unreachable(endpoints: Endpoints, run: Runner) -> str | None:
+def why_unreachable(endpoints: Endpoints, run: Runner, version: KubernetesVersion = DEFAULT) -> str | None:
     """Return why the downloads can't be had, or None where each server of programs answers quickly."""
     for address in (
-        f"{endpoints.program('kubeadm')}.sha256",
+        f"{endpoints.program('kubeadm', version)}.sha256",
         f"{endpoints.helm_archive}.sha256sum",
         endpoints.runc_sums,
     ):
@@ -143,7 +143,7 @@ class Release:
         draft.binaries.mkdir()
         draft.images.mkdir()
         inventory = Inventory()
-        ours = made_here("release")
+        ours = made_here("release", draft.version)
         with beside(partial(install, ours, draft), draft.run.stop):
             self._published(draft, inventory)
         packages = assemble(draft, "release", ours, {"helm": draft.binaries})
@@ -153,13 +153,15 @@ class Release:
 
     def _published(self, draft: Draft, inventory: Inventory) -> None:
         for name in _PROGRAMS:
-            address = self._endpoints.program(name)
+            address = self._endpoints.program(name, draft.version)
             kept = self._download(draft, address, f"{address}.sha256")
-            self._install(draft, kept, name, f"v{KUBERNETES_VERSION}", inventory)
+            self._install(draft, kept, name, draft.version.tag, inventory)
         self._helm(draft, inventory)
         self._containerd(draft, inventory)
-        for index, image in enumerate(_PUBLISHED, 1):
-            shutil.copyfile(self._image(draft, image, index), draft.images / f"{image.name}.tar")
+        published = [image for image in images(draft.version) if not image.ours]
+        for index, image in enumerate(published, 1):
+            place = f"{index} of {len(published)}"
+            shutil.copyfile(self._image(draft, image, place), draft.images / f"{image.name}.tar")
             inventory.images[image.name] = ImageContent()
 
     def _install(self, draft: Draft, source: Path, name: str, version: str, inventory: Inventory) -> None:
@@ -190,7 +192,7 @@ class Release:
         name = address.rpartition("/")[2]
         pinned = next((found for path, found in self._sums.items() if address.endswith(f"/{path}")), None)
         # Kept apart by the pinned sum: what was downloaded without one was held to nothing but its server's word.
-        key = ["release", KUBERNETES_VERSION, address, *([pinned] if pinned else [])]
+        key = ["release", draft.version.version, address, *([pinned] if pinned else [])]
         kept = draft.cache.components / digest_of(key) / name
         if kept.is_file():
             draft.progress(f"{name}: downloaded earlier")
@@ -215,13 +217,13 @@ class Release:
         file.unlink()
         return line_of(text, name)
 
-    def _image(self, draft: Draft, image: Image, index: int) -> Path:
+    def _image(self, draft: Draft, image: Image, place: str) -> Path:
         reference = image.reference("release")
         kept = draft.cache.components / digest_of(["release", self._endpoints.images, reference]) / "image.tar"
         if kept.is_file():
             draft.progress(f"{reference}: downloaded earlier")
             return kept
-        with step(draft.progress, reference, f"downloading the image ({index} of {len(_PUBLISHED)})"):
+        with step(draft.progress, reference, f"downloading the image ({place})"):
             folder = draft.work / f"download-{image.name}"
             folder.mkdir()
             # A registry names an image's parts by their sha256, and skopeo checks them.

@@ -125,7 +125,7 @@ def _vulnerabilities(bom: Bom, holes: Holes) -> Iterable[Vulnerability]:
             id=id,
             ratings=[VulnerabilityRating(severity=VulnerabilitySeverity(severity))],
             description=f"{hole.component}: {hole.what}",
-            recommendation=f"fixed in {', '.join(sorted({one.mended for _, one in having}))}",
+            recommendation=f"fixed in {', '.join(sorted({one.fixed for _, one in having}))}",
             advisories=[VulnerabilityAdvisory(url=XsUri(hole.source))],
             analysis=_analysis(hole),
             affects=[BomTarget(ref=reference) for reference, _ in having],

@@ -12,7 +12,7 @@ import yaml
 
 from infra.image.bundle import golang
 from infra.image.bundle.components import component
-from infra.image.bundle.images import CHARTS, IMAGES
+from infra.image.bundle.images import CHARTS, images
 from infra.image.bundle.inventory import Inventory
 from infra.image.bundle.model import Source
 from infra.image.bundle.parts import OWN_CHARTS, Change
@@ -21,6 +21,7 @@ from infra.image.folders import Progress
 from infra.image.places import Cache
 from infra.image.times import Times
 from infra.image.tools import StoppableRunner
+from infra.model.versions import DEFAULT, KubernetesVersion
 
 BILL_OF_MATERIALS: Final = "bill of materials"
 
@@ -52,6 +53,7 @@ class Draft:
         progress: Takes one line per step.
         run: Runs programs.
         around: What this build is a part of.
+        version: Whose bundle it is.
     """
 
     folder: Path
@@ -61,6 +63,7 @@ class Draft:
     progress: Progress
     run: StoppableRunner
     around: Around = Around()
+    version: KubernetesVersion = DEFAULT
 
     @property
     def times(self) -> Times:
@@ -84,7 +87,7 @@ class Draft:
 
     def module(self, name: str, module: str = "") -> Path:
         """Return the unpacked sources of a component's own module, or of another one of its modules."""
-        entry = component(name)
+        entry = component(name, self.version)
         return golang.module_folder(entry, module or entry.module, self.go, self.cache, self.run)
 
 
@@ -115,7 +118,7 @@ def copy_charts(draft: Draft, source: Source) -> None:
         for change in chart.changes:
             _make(change, target)
         if chart.images:
-            _append(target / "values.yaml", {"images": _references(chart.images, source)})
+            _append(target / "values.yaml", {"images": _references(chart.images, source, draft.version)})
         if chart.values and chart.component:
             values = draft.charts / "values" / f"{chart.name}.yaml"
             values.parent.mkdir(parents=True, exist_ok=True)
@@ -133,8 +136,8 @@ def _make(change: Change, chart: Path) -> None:
     path.write_text(text.replace(change.old, change.new), encoding="utf-8")
 
 
-def _references(names: Collection[str], source: Source) -> dict[str, str]:
-    return {image.name: image.reference(source) for image in IMAGES if image.name in names}
+def _references(names: Collection[str], source: Source, version: KubernetesVersion) -> dict[str, str]:
+    return {image.name: image.reference(source) for image in images(version) if image.name in names}
 
 
 def _append(values: Path, more: dict[str, Any]) -> None:

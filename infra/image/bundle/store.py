@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Final, get_args
 
 from infra.files import replace_file
-from infra.image.bundle.components import COMPONENTS
+from infra.image.bundle.components import components as compiled_from
 from infra.image.bundle.model import BUNDLE_FILE, FORMAT_FAMILY, SUMS_FILE, Bundle, Source, parse
 from infra.image.bundle.recipe import bundle_digest
 from infra.image.errors import ImageError
 from infra.image.places import Cache, default_cache
+from infra.model.versions import BUILT, DEFAULT, KubernetesVersion
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 # Remembers which source the last build took, so that everyone on this machine means the same bundle.
@@ -22,14 +23,15 @@ _CHOICE: Final = "source"
 
 
 def find_bundle() -> Bundle | None:
-    """Return the current bundle from the user's cache; None if it has to be built."""
-    return find_bundle_in(default_cache())
+    """Return a current bundle from the user's cache, for what all versions share; None if one has to be built."""
+    cache = default_cache()
+    return next((bundle for version in BUILT if (bundle := find_bundle_in(cache, version))), None)
 
 
-def find_bundle_in(cache: Cache) -> Bundle | None:
-    """Return the current bundle of the source that was built last; None if it has to be built."""
+def find_bundle_in(cache: Cache, version: KubernetesVersion = DEFAULT) -> Bundle | None:
+    """Return a version's current bundle, of the source that was built last; None if it has to be built."""
     source = chosen_source(cache)
-    return load(cache, bundle_digest(source)) if source else None
+    return load(cache, bundle_digest(source, version)) if source else None
 
 
 def chosen_source(cache: Cache) -> Source | None:
@@ -104,7 +106,7 @@ def sha256_of(path: Path) -> str:
 def prunable(cache: Cache, keep: Container[str], *, components: bool) -> list[Path]:
     """List what a prune removes: bundles that aren't kept, and parts that no current bundle is made of."""
     bundles = [folder for folder in _folders(cache.bundles) if folder.name not in keep and _is_ours(folder)]
-    current = set() if components else {component.digest for component in COMPONENTS}
+    current = set() if components else {entry.digest for version in BUILT for entry in compiled_from(version)}
     return bundles + [folder for folder in _folders(cache.components) if folder.name not in current]
 
 

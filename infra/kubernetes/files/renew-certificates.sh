@@ -20,7 +20,7 @@ end() { # SIGNAL IDS: a list of them
     done
 }
 
-# kubelet starts anew what has ended. An API server listens no more from its signal on, and waits a minute for who
+# kubelet starts again what has ended. An API server listens no more from its signal on, and waits a minute for who
 # watches it: nobody gains by that.
 before=$(containers kube-apiserver)
 for part in etcd kube-apiserver kube-controller-manager kube-scheduler; do
@@ -28,9 +28,27 @@ for part in etcd kube-apiserver kube-controller-manager kube-scheduler; do
 done
 sleep 5
 end SIGKILL "$before"
+
+is_new() { # IDS: whether one of them wasn't there before
+    for id in $1; do
+        case " $(echo "$before" | tr '\n' ' ') " in *" $id "*) ;; *) return 0 ;; esac
+    done
+    return 1
+}
+
+# Whether kubelet's own certificate, which it renews itself, still holds: without one it would never start again.
+may_restart_kubelet() {
+    openssl x509 -noout -checkend 60 -in /var/lib/kubelet/pki/kubelet-client-current.pem >/dev/null
+}
+
 tries=0
-while [ "$(containers kube-apiserver)" = "$before" ]; do
+until is_new "$(containers kube-apiserver)"; do
     tries=$((tries + 1))
+    # What has ended again and again, as an API server whose certificates have ended, kubelet leaves alone for up to
+    # five minutes; restarted, it doesn't know of that.
+    if [ "$tries" -eq 10 ] && may_restart_kubelet; then
+        systemctl restart kubelet.service
+    fi
     if [ "$tries" -gt 600 ]; then
         echo "kubelet started no new API server within ten minutes: see journalctl --unit kubelet" >&2
         exit 1

@@ -18,7 +18,7 @@ REQUEST, REPLY = 1, 2
 
 def probe(link: str, addresses: list[str]) -> dict[str, list[str]]:
     """Ask three times, and return the hardware addresses that answered for each address."""
-    found: dict[str, set[str]] = {}
+    macs: dict[str, set[str]] = {}
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETHERTYPE)) as wire:
         wire.bind((link, ETHERTYPE))
         own: bytes = wire.getsockname()[4]
@@ -26,11 +26,11 @@ def probe(link: str, addresses: list[str]) -> dict[str, list[str]]:
             for address in addresses:
                 body = BODY.pack(1, 0x0800, 6, 4, REQUEST, own, bytes(4), bytes(6), socket.inet_aton(address))
                 wire.send(b"\xff" * 6 + own + struct.pack("!H", ETHERTYPE) + body)
-            listen(wire, time.monotonic() + (WAIT if last else APART), found)
-    return {address: sorted(found[address]) for address in addresses if address in found}
+            listen(wire, time.monotonic() + (WAIT if last else APART), macs)
+    return {address: sorted(macs[address]) for address in addresses if address in macs}
 
 
-def listen(wire: socket.socket, deadline: float, found: dict[str, set[str]]) -> None:
+def listen(wire: socket.socket, deadline: float, macs: dict[str, set[str]]) -> None:
     """Note every reply until the deadline."""
     while (left := deadline - time.monotonic()) > 0:
         wire.settimeout(left)
@@ -42,7 +42,7 @@ def listen(wire: socket.socket, deadline: float, found: dict[str, set[str]]) -> 
         if len(body) == BODY.size:
             _, _, _, _, operation, sender, address, _, _ = BODY.unpack(body)
             if operation == REPLY:
-                found.setdefault(socket.inet_ntoa(address), set()).add(":".join(f"{byte:02x}" for byte in sender))
+                macs.setdefault(socket.inet_ntoa(address), set()).add(":".join(f"{byte:02x}" for byte in sender))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,19 @@
-"""What a host has. Reading it changes nothing there; the parsers are pure and in parse.py."""
+"""What a host has, as far as its preparation goes by it. Reading it changes nothing there."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
-from infra.kvm.preparation import parse
-from infra.kvm.preparation.parse import Distribution, Link, Route
+from infra.hosts.facts import Fact, network, system
+from infra.hosts.facts.files import listing
+from infra.hosts.facts.network import Link, Route
+from infra.hosts.facts.system import Distribution
 from infra.kvm.preparation.wanted import Wanted
 from infra.ssh import Shell, read_if_there
+
+T = TypeVar("T")
 
 SECONDS: Final = 20.0
 """For one question; a host that needs longer is ill."""
@@ -26,12 +30,14 @@ LIBVIRT_SOCKETS: Final = (
 """Where a distribution has split libvirtd into one daemon for each driver."""
 
 _NETPLAN_FOLDERS: Final = ("/usr/lib/netplan", "/lib/netplan", "/etc/netplan", "/run/netplan")
-_LIBVIRT_FOLDER: Final = "/run/libvirt"
 _LIBVIRT_LISTENERS: Final = frozenset({"libvirt-sock", "virtqemud-sock"})
+_LIBVIRT_SOCKETS_THERE: Final = listing("/run/libvirt", "-maxdepth", "1", "-type", "s", "-printf", "%f\\n")
+_UNITS: Final = system.unit_files((LIBVIRT_SERVICE, "libvirtd.socket", *LIBVIRT_SOCKETS))
+_NETPLAN_FILES: Final = listing(*_NETPLAN_FOLDERS, "-maxdepth", "1", "-name", "*.yaml", "-print")
 
 
 @dataclass(frozen=True)
-class HostFacts:
+class PreparationFacts:
     """What a host has.
 
     Attributes:
@@ -69,7 +75,7 @@ class HostFacts:
     has_vlans: bool = True
 
 
-def read_facts(shell: Shell, wanted: Wanted, login: str | None = None) -> HostFacts:
+def read_facts(shell: Shell, wanted: Wanted, login: str | None = None) -> PreparationFacts:
     """Ask a host what it has.
 
     Args:
@@ -80,26 +86,23 @@ def read_facts(shell: Shell, wanted: Wanted, login: str | None = None) -> HostFa
     Raises:
         ShellError: it doesn't answer, or a question fails.
     """
-    distribution = parse.parse_os_release(_answer(shell, "cat", "/etc/os-release"))
+    distribution = _ask(shell, system.DISTRIBUTION)
     has_systemd = _is_true(shell, "test", "-d", "/run/systemd/system")
     files = _netplan_files(shell)
-    own = wanted.netplan_path
     ours = {path for path in files if path.rpartition("/")[2] == wanted.netplan_name}
-    return HostFacts(
+    return PreparationFacts(
         host=shell.host,
         distribution=distribution,
-        packages=parse.parse_packages(_answer(shell, "dpkg-query", "--show", f"--showformat={parse.DPKG_FORMAT}"))
-        if distribution.is_supported
-        else frozenset(),
+        packages=_ask(shell, system.packages()) if distribution.is_supported else frozenset(),
         user=login,
-        groups=frozenset(_answer(shell, "id", "--name", "--groups", login).split()) if login else frozenset(),
+        groups=_ask(shell, system.groups(login)) if login else frozenset(),
         has_systemd=has_systemd,
-        libvirt_listens=_libvirt_listens(shell),
-        units=_units(shell) if has_systemd else {},
+        libvirt_listens=not _LIBVIRT_LISTENERS.isdisjoint(_ask(shell, _LIBVIRT_SOCKETS_THERE)),
+        units=_ask(shell, _UNITS) if has_systemd else {},
         network_manager=has_systemd
         and _is_true(shell, "systemctl", "is-active", "--quiet", "NetworkManager.service"),
         netplan_files={path: text for path, text in files.items() if path not in ours},
-        own_netplan=files.get(own),
+        own_netplan=files.get(wanted.netplan_path),
         own_port=_text(shell, wanted.port_path),
         links=read_links(shell),
         routes=read_routes(shell),
@@ -110,21 +113,16 @@ def read_facts(shell: Shell, wanted: Wanted, login: str | None = None) -> HostFa
 
 def read_links(shell: Shell) -> dict[str, Link]:
     """Return the network interfaces by name, with their addresses."""
-    return parse.parse_links(_answer(shell, "ip", "-json", "-details", "address", "show"))
+    return _ask(shell, network.LINKS)
 
 
 def read_routes(shell: Shell) -> tuple[Route, ...]:
     """Return the main routing tables."""
-    found: list[Route] = []
-    for family in ("-4", "-6"):
-        # Without IPv6 in the kernel, there is nothing to say.
-        shown = shell.run(["ip", family, "-json", "route", "show"], timeout=SECONDS, check=family == "-4")
-        found += parse.parse_routes(shown.stdout) if shown.exit_code == 0 else []
-    return tuple(found)
+    return (*_ask(shell, network.ROUTES), *_ask(shell, network.ROUTES_IPV6))
 
 
-def _answer(shell: Shell, *argv: str) -> str:
-    return shell.run(argv, timeout=SECONDS).stdout
+def _ask(shell: Shell, fact: Fact[T]) -> T:
+    return fact.parse(shell.run(fact.argv, input=fact.input, timeout=SECONDS, check=fact.must_succeed).stdout)
 
 
 def _is_true(shell: Shell, *argv: str) -> bool:
@@ -132,29 +130,11 @@ def _is_true(shell: Shell, *argv: str) -> bool:
 
 
 def _text(shell: Shell, path: str) -> str | None:
-    found = read_if_there(shell, path)
-    return None if found is None else found.decode(errors="replace")
-
-
-def _libvirt_listens(shell: Shell) -> bool:
-    search = ["find", _LIBVIRT_FOLDER, "-maxdepth", "1", "-type", "s", "-printf", "%f\\n"]
-    names = shell.run(search, timeout=SECONDS, check=False).stdout.split()
-    return not _LIBVIRT_LISTENERS.isdisjoint(names)
-
-
-def _units(shell: Shell) -> dict[str, str]:
-    names = [LIBVIRT_SERVICE, "libvirtd.socket", *LIBVIRT_SOCKETS]
-    listed = shell.run(
-        ["systemctl", "list-unit-files", "--no-legend", "--no-pager", "--plain", *names],
-        timeout=SECONDS,
-        check=False,  # it fails where none is known
-    )
-    return parse.parse_units(listed.stdout)
+    content = read_if_there(shell, path)
+    return None if content is None else content.decode(errors="replace")
 
 
 def _netplan_files(shell: Shell) -> dict[str, str]:
-    search = ["find", *_NETPLAN_FOLDERS, "-maxdepth", "1", "-name", "*.yaml", "-print"]
-    listed = shell.run(search, timeout=SECONDS, check=False).stdout.split()  # a folder may be missing
     # /lib is a link to /usr/lib on every release that is still supported.
-    paths = sorted({path.replace("/usr/lib/", "/lib/", 1) for path in listed})
+    paths = sorted({path.replace("/usr/lib/", "/lib/", 1) for path in _ask(shell, _NETPLAN_FILES)})
     return {path: text for path in paths if (text := _text(shell, path)) is not None}

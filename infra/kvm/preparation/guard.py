@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Final
 
 from infra.errors import Interrupted
+from infra.hosts.facts.network import Link, Route
 from infra.kvm.errors import HostError
-from infra.kvm.preparation.facts import HostFacts, read_links, read_routes
+from infra.kvm.preparation.facts import PreparationFacts, read_links, read_routes
 from infra.kvm.preparation.netplan import Design
-from infra.kvm.preparation.parse import Link, Route
 from infra.kvm.preparation.wanted import Wanted
+from infra.model.work import Work
 from infra.ssh import Shell, ShellError, read_if_there
 
 TRIAL_SECONDS: Final = 90.0
@@ -38,7 +38,6 @@ _DECIDED: Final = 3
 _TOLD: Final = 1000
 """So many characters of what the host says, the last, are told."""
 
-Say = Callable[[str], None]
 Reach = Callable[[], Shell]
 """Opens a connection of its own to the host, as root; whoever calls it closes the shell."""
 
@@ -58,7 +57,7 @@ class Trial:
         seconds: How long the host waits for our word.
     """
 
-    facts: HostFacts
+    facts: PreparationFacts
     wanted: Wanted
     design: Design
     seconds: float = TRIAL_SECONDS
@@ -74,7 +73,7 @@ class Trial:
         return f"azlocal-network-{self.wanted.instance}"
 
 
-def change_network(reach: Reach, trial: Trial, say: Say, cancelled: threading.Event) -> None:
+def change_network(reach: Reach, trial: Trial, work: Work) -> None:
     """Change a host's network, and keep the change only where the host is reached by it.
 
     Raises:
@@ -92,23 +91,23 @@ def change_network(reach: Reach, trial: Trial, say: Say, cancelled: threading.Ev
         _try(first, trial)
     finally:
         first.close()
-    say(f"trying the new network; the host takes it back in {trial.seconds:.0f} s unless it answers")
-    reason = _wait_for_success(reach, trial, started + trial.seconds, cancelled)
+    work.status(f"trying the new network; the host takes it back in {trial.seconds:.0f} s unless it answers")
+    reason = _wait_for_success(reach, trial, replace(work, deadline=started + trial.seconds))
     if reason is None:
-        say("the host answers by its new network, which stays")
+        work.status("the host answers by its new network, which stays")
         return
-    say(f"{reason}; waiting for the host to take the change back")
+    work.status(f"{reason}; waiting for the host to take the change back")
     try:
         _wait_for_rollback(reach, trial, reason)
     except NetworkRolledBack as error:
-        if cancelled.is_set():
+        if work.cancelled.is_set():
             raise Interrupted(
                 f"{trial.facts.host}: stopped on request; the host has its old network again"
             ) from error
         raise
 
 
-def difference(facts: HostFacts, wanted: Wanted, design: Design) -> str:
+def difference(facts: PreparationFacts, wanted: Wanted, design: Design) -> str:
     """Return how our files would change, as a unified diff."""
     pairs = (
         (wanted.netplan_path, facts.own_netplan, design.netplan),
@@ -123,34 +122,34 @@ def difference(facts: HostFacts, wanted: Wanted, design: Design) -> str:
 
 def shortcomings(trial: Trial, links: Mapping[str, Link], routes: Iterable[Route]) -> list[str]:
     """Return what isn't as designed, or was lost: addresses and default routes that the host had before."""
-    found = [
+    deviations = [
         f"{name} isn't there"
         for name in dict.fromkeys((*trial.design.ports, *trial.design.new))
         if name not in links
     ]
-    found += [f"{name} is still there" for name in trial.design.stale if name in links]
+    deviations += [f"{name} is still there" for name in trial.design.stale if name in links]
     for bridge, port in trial.design.ports.items():
         if port in links and bridge in links:
             if links[port].master != bridge:
-                found.append(f"{port} is no port of {bridge}")
-            found += [f"{name} is down" for name in (bridge, port) if not links[name].is_up]
-    kept = {address.text for link in links.values() for address in link.addresses}
+                deviations.append(f"{port} is no port of {bridge}")
+            deviations += [f"{name} is down" for name in (bridge, port) if not links[name].is_up]
+    addresses = {address.text for link in links.values() for address in link.global_addresses}
     for link in trial.facts.links.values():
-        found += [
+        deviations += [
             f"{address.text} of {link.name} is gone"
-            for address in link.addresses
-            if (address.is_lasting or address.is_ipv4) and address.text not in kept
+            for address in link.global_addresses
+            if (address.is_lasting or address.is_ipv4) and address.text not in addresses
         ]
     gateways = _default_gateways(routes)
-    found += [
+    deviations += [
         f"the default route by {gateway} is gone"
         for gateway in sorted(_default_gateways(trial.facts.routes) - gateways)
     ]
-    return found
+    return deviations
 
 
 def _default_gateways(routes: Iterable[Route]) -> set[str]:
-    return {one.gateway for one in routes if one.destination == "default" and one.gateway}
+    return {str(route.gateway) for route in routes if route.is_default and route.gateway}
 
 
 def _end_older(shell: Shell, trial: Trial) -> None:
@@ -194,10 +193,10 @@ def _try(shell: Shell, trial: Trial) -> None:
     shell.run([*unit, "sh", f"{trial.folder}/guard.sh", "try"], timeout=_ARM_SECONDS)
 
 
-def _wait_for_success(reach: Reach, trial: Trial, deadline: float, cancelled: threading.Event) -> str | None:
+def _wait_for_success(reach: Reach, trial: Trial, work: Work) -> str | None:
     """Return None once the change is confirmed, else why it isn't."""
     reason = f"{trial.facts.host} hasn't answered since"
-    while time.monotonic() < deadline and not cancelled.wait(_PAUSE):
+    while work.remaining and not work.cancelled.wait(_PAUSE):
         try:
             shell = reach()
             try:
@@ -273,12 +272,12 @@ def _wait_for_rollback(reach: Reach, trial: Trial, reason: str) -> None:
 
 def _status(shell: Shell, trial: Trial) -> str | None:
     """Return how the trial stands; None when its folder is gone, as after a reboot."""
-    found = read_if_there(shell, f"{trial.folder}/status")
-    if found is not None:
-        return found.decode().strip()
+    content = read_if_there(shell, f"{trial.folder}/status")
+    if content is not None:
+        return content.decode().strip()
     return "started" if shell.exists(f"{trial.folder}/guard.sh") else None
 
 
 def _log(shell: Shell, trial: Trial) -> str:
-    found = read_if_there(shell, f"{trial.folder}/log")
-    return "it says nothing" if found is None else found.decode(errors="replace").strip()[-_TOLD:]
+    content = read_if_there(shell, f"{trial.folder}/log")
+    return "it says nothing" if content is None else content.decode(errors="replace").strip()[-_TOLD:]

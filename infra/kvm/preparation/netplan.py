@@ -16,8 +16,8 @@ from typing import Any, Final
 
 import yaml
 
-from infra.kvm.preparation.facts import HostFacts
-from infra.kvm.preparation.parse import merge_netplan
+from infra.kvm.preparation.facts import PreparationFacts
+from infra.kvm.preparation.netplan_files import merge_netplan
 from infra.kvm.preparation.standing import (
     Standing,
     bridge_mac,
@@ -32,7 +32,8 @@ from infra.kvm.preparation.uplink import (
     faults_of_takeover,
     find_uplink,
 )
-from infra.kvm.preparation.wanted import Bridge, Wanted
+from infra.kvm.preparation.wanted import Wanted
+from infra.model.host import Bridge
 
 _INTERFACE_LENGTH: Final = 15  # IFNAMSIZ without the final zero
 _CARRIED: Final = (
@@ -99,72 +100,82 @@ class Design:
     faults: tuple[str, ...] = ()
 
 
-def design_network(facts: HostFacts, wanted: Wanted) -> Design:
+def design_network(facts: PreparationFacts, wanted: Wanted) -> Design:
     """Decide the host's network."""
     standing = read_standing(facts, wanted)
     if standing.faults:
         return Design(faults=standing.faults)
-    used = tuple(one.name for one in wanted.bridges if is_foreign_bridge(facts, wanted, standing, one.name))
-    bridges = [one for one in wanted.bridges if one.name not in used]
+    used = tuple(
+        bridge.name for bridge in wanted.bridges if is_foreign_bridge(facts, wanted, standing, bridge.name)
+    )
+    bridges = [bridge for bridge in wanted.bridges if bridge.name not in used]
     try:
         network = merge_netplan(facts.netplan_files)
     except ValueError as error:
-        return Design(faults=(f"{error}; netplan itself can't use it either: mend the file",) if bridges else ())
-    kept = tuple(
+        return Design(faults=(f"{error}; netplan itself can't use it either: fix the file",) if bridges else ())
+    occupied = tuple(
         name
         for name in standing.bridges
-        if name not in {one.name for one in bridges} and carries_somebody(facts, standing, wanted, name)
+        if name not in {bridge.name for bridge in bridges} and carries_somebody(facts, standing, wanted, name)
     )
-    if not bridges and not kept:
+    if not bridges and not occupied:
         return Design(stale=_standing_of(facts, standing, ()), used=used)
     if not bridges:
-        return Design(netplan=facts.own_netplan, port=facts.own_port, kept=kept, used=used)
+        return Design(netplan=facts.own_netplan, port=facts.own_port, kept=occupied, used=used)
     uplink = find_uplink(facts, network, wanted.uplink or "")
     if uplink is None:
         return Design(used=used, faults=(_missing_uplink(facts, wanted),))
     faults = tuple(_faults(facts, wanted, standing, network, uplink, bridges))
     if faults:
         return Design(used=used, faults=faults)
-    return _design(facts, wanted, standing, network, uplink, bridges, kept, used)
+    return _design(facts, wanted, standing, network, uplink, bridges, occupied, used)
 
 
 def _design(
-    facts: HostFacts,
+    facts: PreparationFacts,
     wanted: Wanted,
     standing: Standing,
     network: Mapping[str, Any],
     uplink: Uplink,
     bridges: list[Bridge],
-    kept: tuple[str, ...],
+    occupied: tuple[str, ...],
     used: tuple[str, ...],
 ) -> Design:
     id = uplink.definition.id if uplink.definition else uplink.link.name
     vlans = {
-        _vlan_name(uplink, one.vlan): {"id": one.vlan, "link": id} | _NO_ADDRESSES for one in bridges if one.vlan
+        _vlan_name(uplink, bridge.vlan): {"id": bridge.vlan, "link": id} | _NO_ADDRESSES
+        for bridge in bridges
+        if bridge.vlan
     }
-    taken = next((one for one in bridges if not one.vlan and uplink.has_layer_3), None)
-    ports = {one.name: _vlan_name(uplink, one.vlan) if one.vlan else uplink.link.name for one in bridges}
-    told = {one.name: _bridge(wanted, uplink, one, id, is_taking_over=one is taken) for one in bridges}
-    for name in kept:
-        told[name] = dict(standing.bridges[name])
+    taken = next((bridge for bridge in bridges if not bridge.vlan and uplink.has_layer_3), None)
+    ports = {
+        bridge.name: _vlan_name(uplink, bridge.vlan) if bridge.vlan else uplink.link.name for bridge in bridges
+    }
+    bridge_settings = {
+        bridge.name: _bridge(wanted, uplink, bridge, id, is_taking_over=bridge is taken) for bridge in bridges
+    }
+    for name in occupied:
+        bridge_settings[name] = dict(standing.bridges[name])
         vlans |= {
-            one: dict(standing.vlans[one]) for one in told[name].get("interfaces", []) if one in standing.vlans
+            vlan: dict(standing.vlans[vlan])
+            for vlan in bridge_settings[name].get("interfaces", [])
+            if vlan in standing.vlans
         }
     content: dict[str, Any] = {"version": 2}
     if uplink.definition is None:
         content["ethernets"] = {id: dict(_uplink_settings(uplink, bridges))}
     content |= {"vlans": vlans} if vlans else {}
-    content["bridges"] = told
-    devices = (*vlans, *told)
+    content["bridges"] = bridge_settings
+    devices = (*vlans, *bridge_settings)
     return Design(
         netplan=_netplan_text(wanted, content),
-        port=_port_text(wanted, network, uplink, taken.name, vlans) if taken else _kept_port(facts, kept),
+        port=_port_text(wanted, network, uplink, taken.name, vlans) if taken else _kept_port(facts, occupied),
         ports=ports,
         new=tuple(name for name in devices if name not in facts.links),
         stale=_standing_of(facts, standing, devices),
-        kept=kept,
+        kept=occupied,
         used=used,
-        moved=tuple(one.text for one in uplink.link.addresses) if taken else (),
+        moved=tuple(address.text for address in uplink.link.global_addresses) if taken else (),
     )
 
 
@@ -181,7 +192,7 @@ def _bridge(wanted: Wanted, uplink: Uplink, bridge: Bridge, id: str, *, is_takin
 
 
 def _uplink_settings(uplink: Uplink, bridges: list[Bridge]) -> Mapping[str, Any]:
-    is_port = any(not one.vlan for one in bridges)
+    is_port = any(not bridge.vlan for bridge in bridges)
     return _NO_ADDRESSES if is_port else _LEFT_ALONE
 
 
@@ -193,7 +204,7 @@ def _vlan_name(uplink: Uplink, vlan: int) -> str:
 
 
 def _faults(
-    facts: HostFacts,
+    facts: PreparationFacts,
     wanted: Wanted,
     standing: Standing,
     network: Mapping[str, Any],
@@ -206,32 +217,33 @@ def _faults(
             "under the host"
         )
     yield from faults_of_renderer(facts, network, uplink)
-    tagged = [one for one in bridges if one.vlan]
+    tagged = [bridge for bridge in bridges if bridge.vlan]
     if tagged and not facts.has_vlans:
         yield (
-            f"its kernel has no 802.1Q VLANs (module 8021q), which {', '.join(one.name for one in tagged)} needs: "
+            "its kernel has no 802.1Q VLANs (module 8021q), which "
+            f"{', '.join(bridge.name for bridge in tagged)} needs: "
             "install the distribution's full kernel, or write `transport: vxlan` in the netplan"
         )
-    for one in bridges:
-        yield from _name_faults(facts, standing, network, uplink, wanted, one)
-        if one.vlan:
+    for bridge in bridges:
+        yield from _name_faults(facts, standing, network, uplink, wanted, bridge)
+        if bridge.vlan:
             continue
         if uplink.link.kind == "bridge":
             yield (
-                f"{uplink.link.name} is a bridge itself, so it can't be a port of {one.name}: name the NIC below "
-                "it as the uplink, or give the network a VLAN"
+                f"{uplink.link.name} is a bridge itself, so it can't be a port of {bridge.name}: name the NIC "
+                "below it as the uplink, or give the network a VLAN"
             )
-        elif uplink.link.master not in (None, one.name):
+        elif uplink.link.master not in (None, bridge.name):
             yield (
-                f"{uplink.link.name} is a port of {uplink.link.master} already, so {one.name} can't have it: name "
-                "another NIC as the uplink, or give the network a VLAN"
+                f"{uplink.link.name} is a port of {uplink.link.master} already, so {bridge.name} can't have it: "
+                "name another NIC as the uplink, or give the network a VLAN"
             )
         elif uplink.has_layer_3:
             yield from faults_of_takeover(facts, uplink)
 
 
 def _name_faults(
-    facts: HostFacts,
+    facts: PreparationFacts,
     standing: Standing,
     network: Mapping[str, Any],
     uplink: Uplink,
@@ -239,7 +251,7 @@ def _name_faults(
     bridge: Bridge,
 ) -> Iterator[str]:
     """Yield which interface of somebody else's is in the way."""
-    defined = {one.id for one in definitions(network)}
+    defined = {definition.id for definition in definitions(network)}
     names = [bridge.name, *([_vlan_name(uplink, bridge.vlan)] if bridge.vlan else [])]
     for name in names:
         if name in defined:
@@ -257,16 +269,16 @@ def _name_faults(
             )
 
 
-def _missing_uplink(facts: HostFacts, wanted: Wanted) -> str:
+def _missing_uplink(facts: PreparationFacts, wanted: Wanted) -> str:
     cards = sorted(
-        one.name for one in facts.links.values() if one.kind in ("", "bond", "veth") and one.name != "lo"
+        link.name for link in facts.links.values() if link.kind in ("", "bond", "veth") and link.name != "lo"
     )
     return (
         f"there is no interface {wanted.uplink}; it has {', '.join(cards) or 'none'}: correct `uplink` of the host"
     )
 
 
-def _standing_of(facts: HostFacts, standing: Standing, but: tuple[str, ...]) -> tuple[str, ...]:
+def _standing_of(facts: PreparationFacts, standing: Standing, but: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in (*standing.bridges, *standing.vlans) if name in facts.links and name not in but)
 
 
@@ -281,8 +293,8 @@ def _port_text(
     ridden = definition.id if definition else uplink.link.name
     others = [
         str(id)
-        for id, one in (network.get("vlans") or {}).items()
-        if isinstance(one, dict) and one.get("link") == ridden
+        for id, vlan in (network.get("vlans") or {}).items()
+        if isinstance(vlan, dict) and vlan.get("link") == ridden
     ]
     mtu = definition.settings.get("mtu") if definition else None
     sections: list[tuple[str, list[tuple[str, str]]]] = [("Match", [("Name", uplink.link.name)])]
@@ -294,9 +306,9 @@ def _port_text(
     return _heading(wanted) + "\n\n".join(blocks) + "\n"
 
 
-def _kept_port(facts: HostFacts, kept: tuple[str, ...]) -> str | None:
+def _kept_port(facts: PreparationFacts, occupied: tuple[str, ...]) -> str | None:
     lines = (facts.own_port or "").splitlines()
-    return facts.own_port if any(f"Bridge={name}" in lines for name in kept) else None
+    return facts.own_port if any(f"Bridge={name}" in lines for name in occupied) else None
 
 
 def _heading(wanted: Wanted) -> str:

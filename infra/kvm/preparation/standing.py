@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from infra.kvm.preparation.facts import HostFacts
+from infra.kvm.preparation.facts import PreparationFacts
 from infra.kvm.preparation.wanted import Wanted
 
 
@@ -29,7 +29,7 @@ class Standing:
     faults: tuple[str, ...]
 
 
-def read_standing(facts: HostFacts, wanted: Wanted) -> Standing:
+def read_standing(facts: PreparationFacts, wanted: Wanted) -> Standing:
     """Return what our own files say."""
     faults = [
         f"{path} wasn't made for instance {wanted.instance!r} of this stack, and azlocal never changes what it "
@@ -48,7 +48,7 @@ def read_standing(facts: HostFacts, wanted: Wanted) -> Standing:
     )
 
 
-def is_foreign_bridge(facts: HostFacts, wanted: Wanted, standing: Standing, name: str) -> bool:
+def is_foreign_bridge(facts: PreparationFacts, wanted: Wanted, standing: Standing, name: str) -> bool:
     """Return whether a bridge of that name stands that somebody else made: it is used and never changed."""
     link = facts.links.get(name)
     if link is None or link.kind != "bridge" or name in standing.bridges:
@@ -57,7 +57,7 @@ def is_foreign_bridge(facts: HostFacts, wanted: Wanted, standing: Standing, name
     return link.mac != bridge_mac(wanted, name) and not took_over
 
 
-def carries_somebody(facts: HostFacts, standing: Standing, wanted: Wanted, bridge: str) -> bool:
+def carries_somebody(facts: PreparationFacts, standing: Standing, wanted: Wanted, bridge: str) -> bool:
     """Return whether something is plugged into a bridge of ours beside the uplink."""
     own = {*standing.vlans, wanted.uplink, *_own_ports(standing.bridges.get(bridge, {}))}
     return any(link.master == bridge and link.name not in own for link in facts.links.values())
@@ -70,11 +70,11 @@ def bridge_mac(wanted: Wanted, bridge: str) -> str:
 
 
 def _own_ports(bridge: Mapping[str, Any]) -> list[str]:
-    return [str(one) for one in bridge.get("interfaces") or []]
+    return [str(port) for port in bridge.get("interfaces") or []]
 
 
 def _network(text: str) -> Mapping[str, Any]:
-    """Return what our file defines; one that somebody has broken defines nothing, and is written anew."""
+    """Return what our file defines; one that somebody has broken defines nothing, and is written again."""
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from infra.kvm.preparation.facts import LIBVIRT_SERVICE, LIBVIRT_SOCKETS, HostFacts
+from infra.kvm.preparation.facts import LIBVIRT_SERVICE, LIBVIRT_SOCKETS, PreparationFacts
 from infra.kvm.preparation.netplan import Design, design_network
 from infra.kvm.preparation.packages import required
 from infra.kvm.preparation.wanted import Wanted
@@ -74,7 +74,7 @@ class Plan:
     notes: tuple[str, ...] = ()
 
 
-def plan(facts: HostFacts, wanted: Wanted) -> Plan:
+def plan(facts: PreparationFacts, wanted: Wanted) -> Plan:
     """Return what is missing on a host."""
     if not facts.distribution.is_supported:
         return Plan(faults=(_foreign_distribution(facts, wanted),))
@@ -83,7 +83,7 @@ def plan(facts: HostFacts, wanted: Wanted) -> Plan:
     return Plan(steps, (*_libvirt_faults(facts), *network.faults), tuple(_notes(network)))
 
 
-def _packages(facts: HostFacts, wanted: Wanted) -> Iterator[Step]:
+def _packages(facts: PreparationFacts, wanted: Wanted) -> Iterator[Step]:
     missing = [name for name in required(wanted) if name not in facts.packages]
     if missing:
         yield Step(
@@ -95,7 +95,7 @@ def _packages(facts: HostFacts, wanted: Wanted) -> Iterator[Step]:
         )
 
 
-def _libvirtd(facts: HostFacts) -> Iterator[Step]:
+def _libvirtd(facts: PreparationFacts) -> Iterator[Step]:
     units = (LIBVIRT_SERVICE, "libvirtd.socket", *LIBVIRT_SOCKETS)
     is_enabled = any(facts.units.get(unit) == "enabled" for unit in units)
     if not facts.has_systemd or (facts.libvirt_listens and is_enabled):
@@ -111,7 +111,7 @@ def _libvirtd(facts: HostFacts) -> Iterator[Step]:
     )
 
 
-def _access(facts: HostFacts) -> Iterator[Step]:
+def _access(facts: PreparationFacts) -> Iterator[Step]:
     if facts.user is not None and _LIBVIRT_GROUP not in facts.groups:
         yield Step(
             id="access",
@@ -122,7 +122,7 @@ def _access(facts: HostFacts) -> Iterator[Step]:
         )
 
 
-def _network(facts: HostFacts, wanted: Wanted, network: Design) -> Iterator[Step]:
+def _network(facts: PreparationFacts, wanted: Wanted, network: Design) -> Iterator[Step]:
     if network.faults or _is_standing(facts, network):
         return
     yield Step(
@@ -134,7 +134,7 @@ def _network(facts: HostFacts, wanted: Wanted, network: Design) -> Iterator[Step
     )
 
 
-def _is_standing(facts: HostFacts, network: Design) -> bool:
+def _is_standing(facts: PreparationFacts, network: Design) -> bool:
     """Return whether the files and the interfaces are as designed."""
     if (facts.own_netplan, facts.own_port) != (network.netplan, network.port) or network.new or network.stale:
         return False
@@ -156,7 +156,7 @@ def _network_why(wanted: Wanted, network: Design) -> str:
     return "; ".join(parts or ["bring its interfaces back to it"]) + f" ({wanted.netplan_path})"
 
 
-def _libvirt_faults(facts: HostFacts) -> Iterator[str]:
+def _libvirt_faults(facts: PreparationFacts) -> Iterator[str]:
     if not facts.has_systemd and not facts.libvirt_listens:
         yield "libvirtd doesn't run, and there is no systemd to start it: start virtlogd and libvirtd by hand"
 
@@ -168,9 +168,11 @@ def _notes(network: Design) -> Iterator[str]:
         yield f"{bridge} isn't wanted any more and still carries machines: it goes when they are gone"
 
 
-def _foreign_distribution(facts: HostFacts, wanted: Wanted) -> str:
+def _foreign_distribution(facts: PreparationFacts, wanted: Wanted) -> str:
     bridges = (
-        f" make {', '.join(one.name for one in wanted.bridges)} on {wanted.uplink}," if wanted.bridges else ""
+        f" make {', '.join(bridge.name for bridge in wanted.bridges)} on {wanted.uplink},"
+        if wanted.bridges
+        else ""
     )
     return (
         f"it runs {facts.distribution.name}, and azlocal prepares Debian and Ubuntu only: install what Debian "

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
-from infra.kvm.preparation.facts import HostFacts
-from infra.kvm.preparation.parse import Link
+from infra.hosts.facts.network import Link
+from infra.kvm.preparation.facts import PreparationFacts
 
 _SECTIONS: Final = ("ethernets", "bonds", "bridges", "vlans")
 _GIVES_ADDRESSES: Final = ("addresses", "dhcp4", "dhcp6", "gateway4", "gateway6", "routes")
@@ -52,18 +52,23 @@ class Uplink:
     @property
     def has_layer_3(self) -> bool:
         """Return whether it has, or would have, addresses of its own."""
-        return bool(self.link.addresses) or (self.definition is not None and self.definition.gives_addresses)
+        planned = self.definition is not None and self.definition.gives_addresses
+        return planned or bool(self.link.global_addresses)
 
 
-def find_uplink(facts: HostFacts, network: Mapping[str, Any], name: str) -> Uplink | None:
+def find_uplink(facts: PreparationFacts, network: Mapping[str, Any], name: str) -> Uplink | None:
     """Return the uplink; None when the host has no such interface."""
     link = facts.links.get(name)
     if link is None:
         return None
     everything = list(definitions(network))
     # networkd goes by the first of netplan's files that is about the interface.
-    found = min((one for one in everything if describes(one, link)), key=lambda one: one.id, default=None)
-    return Uplink(link, found, tuple(pattern for one in everything for pattern in one.patterns))
+    definition = min(
+        (candidate for candidate in everything if describes(candidate, link)),
+        key=lambda candidate: candidate.id,
+        default=None,
+    )
+    return Uplink(link, definition, tuple(pattern for candidate in everything for pattern in candidate.patterns))
 
 
 def definitions(network: Mapping[str, Any]) -> Iterator[Definition]:
@@ -89,11 +94,11 @@ def describes(definition: Definition, link: Link) -> bool:
     return bool(patterns or mac) and named and (not mac or mac == link.mac.lower())
 
 
-def faults_of_renderer(facts: HostFacts, network: Mapping[str, Any], uplink: Uplink) -> Iterator[str]:
+def faults_of_renderer(facts: PreparationFacts, network: Mapping[str, Any], uplink: Uplink) -> Iterator[str]:
     """Yield why systemd-networkd can't have the uplink."""
     settings = uplink.definition.settings if uplink.definition else {}
     renderer = settings.get("renderer") or network.get("renderer")
-    unclaimed = uplink.definition is None and facts.network_manager and uplink.link.addresses
+    unclaimed = uplink.definition is None and facts.network_manager and uplink.link.global_addresses
     if renderer == "NetworkManager" or unclaimed:
         yield (
             f"{uplink.link.name} is NetworkManager's, and azlocal makes bridges by netplan with systemd-networkd: "
@@ -102,36 +107,36 @@ def faults_of_renderer(facts: HostFacts, network: Mapping[str, Any], uplink: Upl
         )
 
 
-def faults_of_takeover(facts: HostFacts, uplink: Uplink) -> Iterator[str]:
+def faults_of_takeover(facts: PreparationFacts, uplink: Uplink) -> Iterator[str]:
     """Yield why the uplink's addresses and routes can't go to an untagged bridge."""
     link, definition = uplink.link, uplink.definition
     another_way = "give the network a VLAN, or name a NIC without addresses as the uplink"
     if definition is None:
-        addresses = ", ".join(one.text for one in link.addresses)
+        addresses = ", ".join(address.text for address in link.global_addresses)
         yield (
             f"{link.name} has {addresses}, and no file of netplan says so (ifupdown? by hand?), so an untagged "
             f"network can't take it over: describe {link.name} in /etc/netplan, or {another_way}"
         )
         return
-    sharing = sorted(name for name, one in facts.links.items() if describes(definition, one))
+    sharing = sorted(name for name, other in facts.links.items() if describes(definition, other))
     if len(sharing) > 1:
         yield (
             f"netplan's definition {definition.id} is about {', '.join(sharing)} at once, so {link.name} can't be "
             f"taken over alone: give it a definition of its own in /etc/netplan, or {another_way}"
         )
     settings = definition.settings
-    told = {_bare(one) for one in settings.get("addresses", [])}
+    described = {_bare(address) for address in settings.get("addresses", [])}
     extra = [
-        one.text
-        for one in link.addresses
-        if one.is_lasting and one.text not in told and not (settings.get("dhcp4") and one.is_ipv4)
+        address.text
+        for address in link.global_addresses
+        if address.is_lasting and address.text not in described and not (settings.get("dhcp4") and address.is_ipv4)
     ]
     gateways = {route.get("via") for route in settings.get("routes", [])}
     gateways |= {settings.get("gateway4"), settings.get("gateway6")}
     extra += [
-        f"the route to {route.destination}"
+        f"the route to {'default' if route.is_default else route.destination}"
         for route in facts.routes
-        if route.device == link.name and route.protocol in _MADE_BY_HAND and route.gateway not in gateways
+        if route.device == link.name and route.protocol in _MADE_BY_HAND and _text(route.gateway) not in gateways
     ]
     if extra:
         yield (
@@ -141,8 +146,12 @@ def faults_of_takeover(facts: HostFacts, uplink: Uplink) -> Iterator[str]:
 
 
 def _match(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = settings.get("match")
-    return found if isinstance(found, dict) else {}
+    match = settings.get("match")
+    return match if isinstance(match, dict) else {}
+
+
+def _text(gateway: object) -> str | None:
+    return None if gateway is None else str(gateway)
 
 
 def _bare(address: Any) -> str:

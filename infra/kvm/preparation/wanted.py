@@ -6,22 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from infra.kvm.ownership import Mark
+from infra.model.host import Bridge
 
 NETPLAN_FOLDER: Final = "/etc/netplan"
 NETWORKD_FOLDER: Final = "/etc/systemd/network"
-
-
-@dataclass(frozen=True)
-class Bridge:
-    """A bridge onto the uplink.
-
-    Attributes:
-        name: The interface, at most 15 characters.
-        vlan: 802.1Q id; 0 for untagged.
-    """
-
-    name: str
-    vlan: int
 
 
 @dataclass(frozen=True)

@@ -13,19 +13,22 @@ from infra.provider.kinds.deferred import Deferred
 if TYPE_CHECKING:
     from infra.kvm.connection import Hosts
     from infra.provider.kinds.arc_base import AzureSessions
+    from infra.provider.lives import Lives
     from infra.provider.servicer import AnyKind
     from infra.provider.standing import Standing
 
-_CHECKING: Final = ("Host", "Network", "Image", "Machine")
+_CHECKING: Final = ("Host", "Network", "Image", "Machine", "NodePlacement")
 """Kinds that check more than their contract says: each `up` needs them."""
-_HOSTED: Final = ("AddressProbe",)
+_HOSTED: Final = ("Host", "Network", "Image", "Machine", "AddressProbe")
 _AZURE: Final = (
     *("ArcRegistration", "ConnectedCluster", "DataCollection"),
     *("Extension", "FluxConfiguration", "CustomLocation"),
 )
 _ADOPTING: Final = ("Machine", "StackIdentity", "ClusterIdentity", "ControlPlane")
 """Kinds that keep what stands of an instance that is adopted; the others' objects are known by their marks."""
-_OTHERS: Final = ("StackIdentity", "ClusterIdentity", "NodePlacement", "ControlPlane", "Cluster", "ArcEmulator")
+_LIVING: Final = ("Machine", "NodePlacement", "ControlPlane")
+"""Kinds by which a cluster's machines come and go; they share what is known of each cluster in this run."""
+_OTHERS: Final = ("StackIdentity", "ClusterIdentity", "ControlPlane", "Cluster", "ArcEmulator")
 _PREFIX: Final = "azlocal:index:"
 
 
@@ -72,8 +75,9 @@ class _Kinds(Mapping[str, "AnyKind"]):
         module = import_module(f"infra.provider.kinds.{_module(name)}")
         made: Callable[..., AnyKind] = getattr(module, f"{name}Kind")
         with self._making:
-            shared = (self._hosts,) if name in (*_CHECKING, *_HOSTED) else (self._azure,) if name in _AZURE else ()
-            kind: AnyKind = made(*shared, *((self._standing,) if name in _ADOPTING else ()))
+            shared = [self._hosts] if name in _HOSTED else [self._azure] if name in _AZURE else []
+            adopting = [self._standing] if name in _ADOPTING else []
+            kind: AnyKind = made(*shared, *adopting, **({"lives": self._lives} if name in _LIVING else {}))
             return kind
 
     @cached_property
@@ -86,6 +90,12 @@ class _Kinds(Mapping[str, "AnyKind"]):
         return hosts
 
     @cached_property
+    def _lives(self) -> Lives:
+        from infra.provider.lives import Lives
+
+        return Lives()
+
+    @cached_property
     def _azure(self) -> AzureSessions:
         from infra.provider.kinds.arc_base import AzureSessions
 
@@ -96,4 +106,4 @@ def _module(name: str) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
 
 
-_TOKENS: Final = tuple(f"{_PREFIX}{name}" for name in (*_CHECKING, *_HOSTED, *_OTHERS, *_AZURE))
+_TOKENS: Final = tuple(f"{_PREFIX}{name}" for name in dict.fromkeys((*_CHECKING, *_HOSTED, *_OTHERS, *_AZURE)))

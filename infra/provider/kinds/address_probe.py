@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from infra.counting import counted
 from infra.kvm.address_probe import find_holders
 from infra.kvm.errors import HostError
+from infra.plugin.operation import Operation
 from infra.provider.kind import Made
 from infra.provider.kinds.base import HostedKind
-from infra.provider.operation import Operation
 from infra.resources.address_probe import ADDRESS_PROBE, AddressProbeInputs, AddressProbeState
 
 
@@ -40,12 +41,12 @@ class AddressProbeKind(HostedKind[AddressProbeInputs, AddressProbeState]):
         """Do nothing: nothing was made."""
 
     def _probe(self, op: Operation, inputs: AddressProbeInputs, addresses: Mapping[str, str]) -> None:
-        op.status(f"asking on {inputs.network} who has {len(addresses)} planned addresses")
+        op.status(f"asking on {inputs.network} who has {counted(len(addresses), 'planned address')}")
         with self.session(op, inputs.connection) as session:
             holders = find_holders(session, inputs.bridge, addresses, inputs.own_macs)
         if holders:
             listed = "\n".join(
-                f"  {one.address}, planned for {addresses[one.address]}: {one.who}" for one in holders
+                f"  {holder.address}, planned for {addresses[holder.address]}: {holder.who}" for holder in holders
             )
             raise HostError(
                 f"planned addresses of network {inputs.network} are in use:\n{listed}\n"

@@ -9,11 +9,10 @@ from pathlib import Path
 from infra.arc.azure import Azure
 from infra.arc.cluster_resources import ArmId, parse_arm_id
 from infra.arc.credentials import credential_for
-from infra.arc.emulator.environment import any_environment
 from infra.arc.errors import ArcError
 from infra.arc.model import AzureScope
-from infra.arc.patience import Bounds
-from infra.provider.operation import Operation
+from infra.emulator.environment import any_environment
+from infra.plugin.operation import Operation
 from infra.resources.azure_access import AzureAccess
 
 
@@ -88,11 +87,6 @@ def connection_of(azure: Azure, cluster: str) -> str:
     """Return what tells a cluster's connection from a later one: its agents' public key."""
     properties = (azure.get_cluster(cluster) or {}).get("properties") or {}
     return str(properties.get("agentPublicKeyCertificate") or "")
-
-
-def bounds(op: Operation, seconds: float) -> Bounds:
-    """Return the bounds of an operation's waits, `seconds` long where the user set no limit."""
-    return {"deadline": op.deadline(seconds), "cancelled": op.cancelled, "status": op.status}
 
 
 def _open(access: AzureAccess, scope: AzureScope) -> Azure:

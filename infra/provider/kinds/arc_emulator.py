@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from infra.arc.emulator import daemon
+from infra.emulator import daemon
 from infra.kvm import emulator_unit
+from infra.plugin.operation import Operation
 from infra.provider.kind import Kind, Made
-from infra.provider.operation import Operation
 from infra.resources.arc_emulator import ARC_EMULATOR, ArcEmulatorInputs, ArcEmulatorState
 from infra.ssh import LocalShell
 
@@ -22,14 +22,14 @@ class ArcEmulatorKind(Kind[ArcEmulatorInputs, ArcEmulatorState]):
             f"{state.url} stands in for Azure: an emulator, with a subscription of its own. Nothing reaches "
             "Azure; `azlocal emulator --help` shows what can be done with it"
         )
-        return Made(self.contract.id_of(state.to_wire()), state)
+        return self.made(state)
 
     def read(self, op: Operation, id: str, old: ArcEmulatorState | None) -> ArcEmulatorState | None:
         """Return how it is set up; whether it runs is no difference, since whoever needs it starts it."""
-        found = daemon.status(daemon.default_folder(id))
-        if found is None:
+        status = daemon.status(daemon.default_folder(id))
+        if status is None:
             return None
-        return _state(id, found)
+        return _state(id, status)
 
     def update(self, op: Operation, id: str, old: ArcEmulatorState, inputs: ArcEmulatorInputs) -> ArcEmulatorState:
         """Have it listen at another address; it keeps what it knows."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from infra.arc.errors import AzureUnreachable
+from infra.plugin.operation import Operation
 from infra.provider.kind import Kind, Made
-from infra.provider.kinds.arc_base import AzureSessions, bounds
-from infra.provider.operation import Operation
+from infra.provider.kinds.arc_base import AzureSessions
 from infra.resources.arc_registration import ARC_REGISTRATION, ArcRegistrationInputs
 
 _SECONDS: Final = 900
@@ -23,7 +23,7 @@ class ArcRegistrationKind(Kind[ArcRegistrationInputs, ArcRegistrationInputs]):
 
     def create(self, op: Operation, inputs: ArcRegistrationInputs) -> Made[ArcRegistrationInputs]:
         """Nothing to make: the connected cluster is made with the agents' key."""
-        return Made(self.contract.id_of(inputs.to_wire()), inputs)
+        return self.made(inputs)
 
     def read(self, op: Operation, id: str, old: ArcRegistrationInputs | None) -> ArcRegistrationInputs | None:
         """Return what is known; how the connection stands, the connected cluster tells."""
@@ -45,7 +45,7 @@ class ArcRegistrationKind(Kind[ArcRegistrationInputs, ArcRegistrationInputs]):
             azure = self._sessions.session(old.access, old.subscription_id, old.resource_group)
             if azure.get_cluster(old.name) is not None:
                 op.status("deleting the connected cluster in Azure")
-                azure.delete_cluster(old.name, force=True, **bounds(op, _SECONDS))
+                azure.delete_cluster(old.name, force=True, work=op.work(_SECONDS))
         except AzureUnreachable as error:
             raise AzureUnreachable(
                 error.rule,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 from infra.kvm.connection import Hosts, HostSession
 from infra.kvm.errors import HostError, HostUnreachable
 from infra.kvm.ownership import Mark
-from infra.provider.kind import InputsT, Kind, Made, StateT
-from infra.provider.operation import Operation
+from infra.plugin.operation import Operation
+from infra.provider.kind import InputsT, Kind, StateT
 
 
 class HostedKind(Kind[InputsT, StateT]):
@@ -21,7 +22,7 @@ class HostedKind(Kind[InputsT, StateT]):
     def session(self, op: Operation, connection: str) -> AbstractContextManager[HostSession]:
         """Borrow the host; waits its turn, stops when the run is cancelled."""
         op.check_cancelled()
-        return self._hosts.session(connection, op.cancelled, op.status)
+        return self._hosts.session(connection, op.work())
 
     def delete(self, op: Operation, id: str, old: StateT) -> None:
         """Remove the object; what stood on a host that is lost is forgotten, and the host isn't asked.
@@ -33,21 +34,28 @@ class HostedKind(Kind[InputsT, StateT]):
         if self._hosts.is_lost(connection):
             op.info(f"forgotten, not removed: {connection} is lost")
             return
-        try:
+        with answering_host():
             self.remove(op, old)
-        except HostUnreachable as error:
-            raise HostUnreachable(
-                f"{error} What it has of the instance stays there. If the host is gone for good, have it in "
-                "hosts/*.yaml with `lost: true`: `pulumi up` and `make down` ask it nothing then."
-            ) from error
 
     @abstractmethod
     def remove(self, op: Operation, old: StateT) -> None:
         """Remove the object from its host and wait until it is gone; success when it already is."""
 
-    def made(self, state: StateT) -> Made[StateT]:
-        """Return what was made under the id that its contract gives it."""
-        return Made(self.contract.id_of(state.to_wire()), state)
+
+@contextmanager
+def answering_host() -> Iterator[None]:
+    """Say what to do where a host doesn't answer from which something is to go.
+
+    Raises:
+        HostUnreachable: It doesn't.
+    """
+    try:
+        yield
+    except HostUnreachable as error:
+        raise HostUnreachable(
+            f"{error} What it has of the instance stays there. If the host is gone for good, have it in "
+            "hosts/*.yaml with `lost: true`: `pulumi up` and `make down` ask it nothing then."
+        ) from error
 
 
 def parse_id(id: str, example: str) -> tuple[str, str]:

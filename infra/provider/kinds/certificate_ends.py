@@ -53,9 +53,9 @@ def look(planes: Sequence[Member], kubeconfig: str, login: Login) -> Ends:
         return Ends(seen, {})
     authority = authority_of(kubeconfig)
     with ThreadPoolExecutor(len(silent)) as pool:
-        found = list(pool.map(lambda member: _written(member, authority, login), silent))
-    read = {member.name: end for member, end in zip(silent, found, strict=True) if isinstance(end, datetime)}
-    untold = {member.name: why for member, why in zip(silent, found, strict=True) if isinstance(why, str)}
+        outcomes = list(pool.map(lambda member: _written(member, authority, login), silent))
+    read = {member.name: end for member, end in zip(silent, outcomes, strict=True) if isinstance(end, datetime)}
+    untold = {member.name: why for member, why in zip(silent, outcomes, strict=True) if isinstance(why, str)}
     return Ends(seen | read, untold)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Final
 
-from infra.kubernetes.api import ClusterApi, ClusterError, ClusterUnreachable
+from infra.kubernetes.api import ClusterApi, ClusterError
 from infra.kubernetes.generated_secrets import ensure_secret
-from infra.kubernetes.membership import admit_nodes, dismiss_token, remove_nodes
-from infra.kubernetes.watch import NotHealthy, problems, wait_until_healthy
+from infra.kubernetes.membership import admit_nodes, cordon, dismiss_token, uncordon
+from infra.kubernetes.waiting import NotReady
+from infra.kubernetes.watch import problems, wait_until_healthy
+from infra.plugin.operation import Operation
 from infra.provider.kind import InitFailed, Kind, Made
 from infra.provider.kinds.cluster_base import explain
-from infra.provider.operation import Operation
-from infra.resources.changes.machine import keep_planes
 from infra.resources.cluster import CLUSTER, ClusterInputs, ClusterState
 
 _READY_SECONDS: Final = 600
@@ -26,7 +26,7 @@ class ClusterKind(Kind[ClusterInputs, ClusterState]):
     def create(self, op: Operation, inputs: ClusterInputs) -> Made[ClusterState]:
         """Wait for everything."""
         state = self._wait(op, inputs)
-        return Made(self.contract.id_of(state.to_wire()), state)
+        return self.made(state)
 
     def read(self, op: Operation, id: str, old: ClusterState | None) -> ClusterState | None:
         """Return whether it is ready now, and what it lacks.
@@ -35,18 +35,21 @@ class ClusterKind(Kind[ClusterInputs, ClusterState]):
         """
         if old is None:
             return None
-        found = problems(ClusterApi(old.kubeconfig), _expected(old), old.namespaces)
-        if found:  # the engine shows only that it isn't ready
-            op.warning(f"cluster {old.instance}-{old.cluster} lacks: {'; '.join(found)}")
-        return old.model_copy(update={"ready": not found, "problems": found})
+        lacking = problems(ClusterApi(old.kubeconfig), _expected(old), old.namespaces)
+        if lacking:  # the engine shows only that it isn't ready
+            op.warning(f"cluster {old.instance}-{old.cluster} lacks: {'; '.join(lacking)}")
+        return old.model_copy(update={"ready": not lacking, "problems": lacking})
 
     def update(self, op: Operation, id: str, old: ClusterState, inputs: ClusterInputs) -> ClusterState:
-        """Drain and forget nodes whose machines are to go, then wait for everything."""
-        api, staying = ClusterApi(inputs.kubeconfig), {member.name for member in inputs.members}
-        leaving = {member.name: member.role for member in old.members if member.name not in staying}
-        keep_planes(inputs.cluster, (name for name, role in leaving.items() if role == "controlPlane"))
-        for name in remove_nodes(api, leaving, op.cancelled) if leaving else ():
-            op.info(f"node {name} was drained and removed from cluster {inputs.cluster}")
+        """Wait for everything; nodes whose machines go later in this run leave with them, and don't count.
+
+        None of them takes pods any more, lest those that leave the first go to the second.
+        """
+        staying = {member.name for member in inputs.members}
+        api = ClusterApi(inputs.kubeconfig)
+        for member in old.members:
+            if member.name not in staying:
+                cordon(api, member.name)
         return self._wait(op, inputs)
 
     def delete(self, op: Operation, id: str, old: ClusterState) -> None:
@@ -59,32 +62,28 @@ class ClusterKind(Kind[ClusterInputs, ClusterState]):
             InitFailed: something is missing at the end; says what, why, and where the logs are.
         """
         api, members = ClusterApi(inputs.kubeconfig), _expected(inputs)
-        with suppress(ClusterError, ClusterUnreachable):  # then the add-ons' own controllers make them, later
-            for one in inputs.generated_secrets:
-                ensure_secret(api, one.namespace, one.name, one.key)
+        with suppress(ClusterError):  # then the add-ons' own controllers make them, later
+            for secret in inputs.generated_secrets:
+                ensure_secret(api, secret.namespace, secret.name, secret.key)
+        with suppress(ClusterError):  # what a run that was interrupted began to drain, and stays
+            for name in uncordon(api, members):
+                op.info(f"{name} stays, and takes pods again")
         if inputs.token:
-            with suppress(ClusterError, ClusterUnreachable):  # the wait says what is the matter
+            with suppress(ClusterError):  # the wait says what is the matter
                 if not members.keys() <= {node["metadata"]["name"] for node in api.items("/api/v1/nodes")}:
                     admit_nodes(api, inputs.token)
         try:
-            wait_until_healthy(
-                api,
-                members,
-                inputs.namespaces,
-                deadline=op.deadline(_READY_SECONDS),
-                cancelled=op.cancelled,
-                status=op.status,
-            )
-        except NotHealthy as failure:
+            wait_until_healthy(api, members, inputs.namespaces, op.work(_READY_SECONDS))
+        except NotReady as failure:
             fields = inputs.model_dump() | {"ready": False, "problems": list(failure.reasons)}
             state = ClusterState.model_validate(fields)
             name = f"{inputs.instance}-{inputs.cluster}"
             raise InitFailed(
-                Made(self.contract.id_of(state.to_wire()), state),
+                self.made(state),
                 explain(op, name, api, failure, inputs.namespaces, inputs.members, inputs.identity_files),
             ) from failure
         if inputs.token:
-            with suppress(ClusterError, ClusterUnreachable):  # then it ends by itself, two hours later
+            with suppress(ClusterError):  # then it ends by itself, two hours later
                 dismiss_token(api, inputs.token)
         return ClusterState(**inputs.model_dump())
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from infra.errors import UserError
 from infra.guest import LOGIN_USER
 from infra.kubernetes.api import ClusterApi
 from infra.kubernetes.collect import MachineLogin, collect, default_folder
-from infra.kubernetes.watch import NotHealthy
-from infra.provider.operation import Operation
+from infra.kubernetes.waiting import NotReady
+from infra.plugin.operation import Operation
 from infra.resources.control_plane import Member
 from infra.ssh import Shell, ShellError, machine_shell
 
@@ -30,7 +28,7 @@ def explain(
     op: Operation,
     cluster: str,
     api: ClusterApi,
-    failure: NotHealthy,
+    failure: NotReady,
     namespaces: Iterable[str],
     members: Iterable[Member],
     identity_files: Iterable[str],
@@ -47,24 +45,19 @@ def explain(
     listed = "\n".join(f"  - {reason}" for reason in failure.reasons)
     return (
         f"cluster {cluster} isn't ready; it lacks:\n{listed}\nLogs of its pods and machines are in {folder}. "
-        "Mend the cause; the next `pulumi up` goes on from here. What was stopped or changed by hand, "
+        "Fix the cause, then run `pulumi up` again; it resumes from here. What was stopped or changed by hand, "
         "`pulumi refresh` finds first."
     )
 
 
-@contextlib.contextmanager
-def logged_in(member: Member, identity_files: Iterable[str]) -> Iterator[SshShell]:
-    """Open a shell on a machine, by the host key that its stack names; it logs in with the first command.
+def logged_in(member: Member, identity_files: Iterable[str]) -> contextlib.AbstractContextManager[SshShell]:
+    """Return a shell on a machine, by the host key that its stack names; it logs in with the first command.
 
     Args:
         member: The machine.
         identity_files: Private keys to try before the user's own.
     """
-    with TemporaryDirectory(prefix="azlocal-") as keys:
-        known_hosts = Path(keys) / member.name
-        shell = machine_shell(LOGIN_USER, member.address, member.ssh_host_key, known_hosts, identity_files)
-        with contextlib.closing(shell):
-            yield shell
+    return machine_shell(LOGIN_USER, member.address, member.ssh_host_key, identity_files)
 
 
 def _as_root(shell: SshShell) -> Callable[[Sequence[str]], str]:

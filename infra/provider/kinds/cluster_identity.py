@@ -7,8 +7,8 @@ from typing import Any
 
 from infra.guest import API_PORT
 from infra.kubernetes.pki import administrator_kubeconfig, generate_pki
+from infra.plugin.operation import Operation
 from infra.provider.kind import Changes, Kind, Made
-from infra.provider.operation import Operation
 from infra.provider.standing import Standing
 from infra.resources.cluster_identity import CLUSTER_IDENTITY, ClusterIdentityInputs, ClusterIdentityState
 
@@ -24,11 +24,18 @@ class ClusterIdentityKind(Kind[ClusterIdentityInputs, ClusterIdentityState]):
 
     def refine(self, state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes, op: Operation) -> None:
         """Say where a cluster keeps what it was founded with; of a cluster of 0.1.0 nothing is known."""
-        kept = state.get("podSecurity")
-        if kept and kept != news["podSecurity"] and not changes.replaces():
+        if changes.replaces():
+            return
+        level = state.get("podSecurity")
+        if level and level != news["podSecurity"]:
             op.info(
-                f"cluster {news['cluster']} keeps podSecurity {kept}, which it was founded with. A namespace can "
+                f"cluster {news['cluster']} keeps podSecurity {level}, which it was founded with. A namespace can "
                 "ask for another level: kubectl label namespace NAME pod-security.kubernetes.io/enforce=LEVEL"
+            )
+        if not state.get("encryptionKeys"):
+            op.info(
+                f"cluster {news['cluster']} keeps its Secrets in etcd unencrypted, as it was founded. A cluster "
+                "that is founded now encrypts them"
             )
 
     def create(self, op: Operation, inputs: ClusterIdentityInputs) -> Made[ClusterIdentityState]:
@@ -43,10 +50,10 @@ class ClusterIdentityKind(Kind[ClusterIdentityInputs, ClusterIdentityState]):
             ca_hash=pki.ca_hash,
             token=pki.token,
             keys=pki.files,
-            unicast_vrrp=stands.unicast_vrrp if stands else True,
+            encryption_keys=pki.encryption_keys or None,
             kubeconfig=administrator_kubeconfig(name, f"https://{inputs.endpoint}:{API_PORT}", pki.ca),
         )
-        return Made(self.contract.id_of(state.to_wire()), state)
+        return self.made(state)
 
     def read(self, op: Operation, id: str, old: ClusterIdentityState | None) -> ClusterIdentityState | None:
         """Return what the state has: there is no other copy, and so nothing to import."""

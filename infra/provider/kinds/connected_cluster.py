@@ -25,9 +25,9 @@ from infra.arc.onboarding import (
     update,
 )
 from infra.kubernetes.api import ClusterApi
+from infra.plugin.operation import Operation
 from infra.provider.kind import Changes, InitFailed, Kind, Made
-from infra.provider.kinds.arc_base import AzureSessions, bounds
-from infra.provider.operation import Operation
+from infra.provider.kinds.arc_base import AzureSessions
 from infra.resources.azure_access import AzureAccess
 from infra.resources.connected_cluster import (
     CONNECTED_CLUSTER,
@@ -62,34 +62,36 @@ class ConnectedClusterKind(Kind[ConnectedClusterInputs, ConnectedClusterState]):
         """
         if not state.get("clusterUid"):
             changes.by_path.pop("clusterUid", None)
-        anew = replaced(_compared(state), _compared(news))
+        replacing = replaced(_compared(state), _compared(news))
         for name, properties in _REPLACED.items():
-            for path in [one for one in changes.by_path if one.split(".")[0] in properties]:
-                if name in anew:
+            for path in [changed for changed in changes.by_path if changed.split(".")[0] in properties]:
+                if name in replacing:
                     changes.by_path[path] = OnChange.REPLACE
                 elif changes.by_path[path] is OnChange.REPLACE:
                     del changes.by_path[path]  # only spelled in another way
-        if "features" in anew:
+        if "features" in replacing:
             op.info(
-                f"{news.get('name')}: Azure can't switch the OIDC issuer off; the cluster is connected anew, with "
-                "a new identity, and what is declared on it is made again"
+                f"{news.get('name')}: Azure can't switch the OIDC issuer off; the cluster is connected again, "
+                "with a new identity, and what is declared on it is made again"
             )
 
     def create(self, op: Operation, inputs: ConnectedClusterInputs) -> Made[ConnectedClusterState]:
         """Connect it, or go on where an interrupted run left off, or adopt a connection of the same cluster."""
         state = self._connected(op, inputs)
-        return Made(self.contract.id_of(state.to_wire()), state)
+        return self.made(state)
 
     def read(self, op: Operation, id: str, old: ConnectedClusterState | None) -> ConnectedClusterState | None:
         """Return how the connection is: what Azure hears, and whether the agents run."""
         azure, parts = self._sessions.of(old.access if old else AzureAccess(), id)
         api = ClusterApi(old.kubeconfig) if old and old.kubeconfig else None
-        found = observe(azure, azure.scope, parts.name, api)
-        if found is None:
+        connected = observe(azure, azure.scope, parts.name, api)
+        if connected is None:
             return None
-        for warning in found.warnings:
+        for warning in connected.warnings:
             op.warning(f"{parts.name}: {warning}")
-        return _observed(old, found) if old else _imported(parts.subscription_id, parts.resource_group, found)
+        return (
+            _observed(old, connected) if old else _imported(parts.subscription_id, parts.resource_group, connected)
+        )
 
     def update(
         self, op: Operation, id: str, old: ConnectedClusterState, inputs: ConnectedClusterInputs
@@ -104,8 +106,8 @@ class ConnectedClusterKind(Kind[ConnectedClusterInputs, ConnectedClusterState]):
             AzureUnreachable: Azure doesn't answer; forgotten here, the resource would stay there for good.
         """
         azure, parts = self._sessions.of(old.access, id)
-        for one in disconnect(azure, azure.scope, parts.name, old.kubeconfig or None, **bounds(op, _SECONDS)):
-            op.warning(f"{parts.name}: {one}")
+        for leftover in disconnect(azure, azure.scope, parts.name, old.kubeconfig or None, work=op.work(_SECONDS)):
+            op.warning(f"{parts.name}: {leftover}")
 
     def _connected(
         self, op: Operation, inputs: ConnectedClusterInputs, old: ConnectedClusterState | None = None
@@ -116,21 +118,21 @@ class ConnectedClusterKind(Kind[ConnectedClusterInputs, ConnectedClusterState]):
             InitFailed: The resource stands in Azure, but the agents don't run or Azure doesn't hear them.
         """
         azure = self._sessions.session(inputs.access, inputs.subscription_id, inputs.resource_group)
-        wanted, limits = _onboarding(azure, inputs), bounds(op, _SECONDS)
+        wanted, work = _onboarding(azure, inputs), op.work(_SECONDS)
         try:
             if old is None or not old.connected:
-                found = connect(azure, wanted, **limits)
+                connected = connect(azure, wanted, work)
             if old is not None:
-                found = update(azure, _onboarding(azure, old), wanted, **limits)
+                connected = update(azure, _onboarding(azure, old), wanted, work)
         except NotInTime as error:
             stands = observe(azure, azure.scope, inputs.name, None)
             if stands is None:
                 raise
             state = _observed(_new(inputs), stands).model_copy(update={"connected": False})
-            raise InitFailed(Made(self.contract.id_of(state.to_wire()), state), str(error)) from error
-        for warning in found.warnings:
+            raise InitFailed(self.made(state), str(error)) from error
+        for warning in connected.warnings:
             op.warning(f"{inputs.name}: {warning}")
-        return _observed(_new(inputs), found)
+        return _observed(_new(inputs), connected)
 
 
 def _compared(properties: Mapping[str, Any]) -> Onboarding:
@@ -187,43 +189,43 @@ def _new(inputs: ConnectedClusterInputs) -> ConnectedClusterState:
     return ConnectedClusterState(**inputs.model_dump(), connectivity_status="Connecting", public_key="")
 
 
-def _observed(state: ConnectedClusterState, found: Connected) -> ConnectedClusterState:
+def _observed(state: ConnectedClusterState, connected: Connected) -> ConnectedClusterState:
     """Return the state with what Azure and the cluster say now; the agents' version is Azure's to change."""
     return state.model_copy(
         update={
-            "location": found.location,
-            "tags": dict(found.tags),
-            "distribution": found.distribution,
-            "infrastructure": found.infrastructure,
-            "connected": found.connectivity_status == "Connected" and found.agents_ready is not False,
-            "connectivity_status": found.connectivity_status,
-            "agent_version": found.agent_version,
-            "kubernetes_version": found.kubernetes_version,
-            "total_node_count": found.node_count,
-            "certificate_expires": _text(found.certificate_expires),
-            "last_connectivity_time": _text(found.last_connectivity),
-            "public_key": found.public_key,
-            "principal_id": found.principal_id,
-            "warnings": [*found.warnings, *found.agent_errors],
+            "location": connected.location,
+            "tags": dict(connected.tags),
+            "distribution": connected.distribution,
+            "infrastructure": connected.infrastructure,
+            "connected": connected.connectivity_status == "Connected" and connected.agents_ready is not False,
+            "connectivity_status": connected.connectivity_status,
+            "agent_version": connected.agent_version,
+            "kubernetes_version": connected.kubernetes_version,
+            "total_node_count": connected.node_count,
+            "certificate_expires": _text(connected.certificate_expires),
+            "last_connectivity_time": _text(connected.last_connectivity),
+            "public_key": connected.public_key,
+            "principal_id": connected.principal_id,
+            "warnings": [*connected.warnings, *connected.agent_errors],
         }
     )
 
 
-def _imported(subscription_id: str, resource_group: str, found: Connected) -> ConnectedClusterState:
+def _imported(subscription_id: str, resource_group: str, connected: Connected) -> ConnectedClusterState:
     """Return the state of an import: the cluster itself, and its keys, come with the next `up`."""
-    name = found.id.rpartition("/")[2]
+    name = connected.id.rpartition("/")[2]
     state = ConnectedClusterState(
         access=AzureAccess(),
         subscription_id=subscription_id,
         resource_group=resource_group,
         name=name,
-        location=found.location,
+        location=connected.location,
         cluster_uid="",
         kubeconfig="",
-        connectivity_status=found.connectivity_status,
-        public_key=found.public_key,
+        connectivity_status=connected.connectivity_status,
+        public_key=connected.public_key,
     )
-    return _observed(state, found)
+    return _observed(state, connected)
 
 
 def _text(time: datetime.datetime | None) -> str | None:

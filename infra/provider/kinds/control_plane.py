@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,19 +12,28 @@ from typing import Any, Final
 from infra.kubernetes.api import ClusterApi
 from infra.kubernetes.certificates import due, earliest, is_due
 from infra.kubernetes.membership import admit_nodes
-from infra.kubernetes.watch import NotHealthy, wait_until_answering
+from infra.kubernetes.waiting import NotReady
+from infra.kubernetes.watch import wait_until_answering
 from infra.kvm.errors import HostError
+from infra.plugin.operation import Operation
 from infra.provider.kind import Changes, InitFailed, Kind, Made
 from infra.provider.kinds.address_holders import tell, to_tell
+from infra.provider.kinds.address_protocol import change_protocol
 from infra.provider.kinds.certificate_ends import Ends, look, served
 from infra.provider.kinds.cluster_base import Login, explain, logged_in
 from infra.provider.kinds.node_images import bring, standing
 from infra.provider.kinds.renewal import renew
-from infra.provider.operation import Operation
+from infra.provider.lives import ClusterRun, Leaver, Lives
 from infra.provider.standing import Standing
-from infra.resources.changes.machine import keep_planes
+from infra.resources.changes import Refused
 from infra.resources.contract import OnChange
-from infra.resources.control_plane import CONTROL_PLANE, ControlPlaneInputs, ControlPlaneState, Member
+from infra.resources.control_plane import (
+    CONTROL_PLANE,
+    VRRP_VERSION,
+    ControlPlaneInputs,
+    ControlPlaneState,
+    Member,
+)
 from infra.ssh import Shell
 from infra.unknown import UNKNOWN
 
@@ -36,19 +45,35 @@ class ControlPlaneKind(Kind[ControlPlaneInputs, ControlPlaneState]):
 
     contract = CONTROL_PLANE
 
-    def __init__(self, standing: Standing | None = None) -> None:
-        """Make the kind; `standing` is what stands of an instance that is adopted."""
+    def __init__(self, standing: Standing | None = None, lives: Lives | None = None) -> None:
+        """Make the kind.
+
+        Args:
+            standing: What stands of an instance that is adopted.
+            lives: The clusters that stay.
+        """
+        self._lives = lives or Lives()
         self._adopted = standing.with_nodes if standing else frozenset()
 
     def refine(self, state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes, op: Operation) -> None:
-        """Refuse to give up control planes before one of them is told that it is alone; have certificates renewed.
+        """See that control planes that are to go may go, before anything is changed.
 
-        When these end, state knows; of a cluster of 0.1.0 it is seen.
+        Those that speak VRRPv2 change to version 3, and certificates that end soon are renewed. When they end,
+        state knows; of a cluster of 0.1.0 it is seen.
         """
         if changes.replaces():
             return
         if news["members"] != UNKNOWN:
-            keep_planes(state["cluster"], _plane_names(state) - _plane_names(news))
+            self._let_go(op, state, news)
+        cluster = self._lives.of(f"{state['instance']}-{state['cluster']}")
+        if cluster is not None and _is_rolling(cluster, state["version"]):
+            changes.by_path["version"] = OnChange.UPDATE
+        if state.get("vrrpVersion") != VRRP_VERSION:
+            changes.by_path["vrrpVersion"] = OnChange.UPDATE
+            op.info(
+                f"the control planes of cluster {state['cluster']} are to hold its address by VRRPv3, by which "
+                "a loss is noticed within a second, and not after four; the API is away for two seconds meanwhile"
+            )
         end = _parsed(state.get("certificatesEnd")) or _first(op, ControlPlaneState.model_validate(state))
         if end is not None and is_due(end, datetime.now(UTC)):
             changes.by_path["certificatesEnd"] = OnChange.UPDATE
@@ -57,19 +82,45 @@ class ControlPlaneKind(Kind[ControlPlaneInputs, ControlPlaneState]):
                 "control plane after the other; each API server is away for the seconds of its restart"
             )
 
+    def _let_go(self, op: Operation, state: Mapping[str, Any], news: Mapping[str, Any]) -> None:
+        """Say which control planes leave; the first one that can't is why nothing is done.
+
+        Raises:
+            Refused: One can't leave.
+        """
+        names, leaving = _plane_names(state) - _plane_names(news), []
+        for member in state["members"] if names else ():
+            if member["name"] in names:
+                leaving.append(Leaver(member["name"], "controlPlane", member["address"], member["sshHostKey"]))
+        cluster = self._lives.of(f"{state['instance']}-{state['cluster']}")
+        for leaver in leaving:
+            if cluster is None:
+                raise Refused(
+                    f"{leaver.name} can't leave cluster {state['cluster']} in a run that leaves the cluster's "
+                    "nodes out: run it without --target and --exclude"
+                )
+            if not cluster.absent and (objections := cluster.life.objections(leaver, "it isn't wanted any more")):
+                raise Refused(f"{leaver.name} can't leave cluster {state['cluster']}: {objections}")
+            op.info(
+                f"{leaver.name} leaves cluster {state['cluster']}: its pods and its vote in etcd, then its machine"
+            )
+
     def create(self, op: Operation, inputs: ControlPlaneInputs) -> Made[ControlPlaneState]:
         """Wait until it answers, and let machines join that come late: the first run may have been long ago.
 
         Nodes that are adopted may be of an older bundle than the one whose add-ons come to them.
         """
-        state = _with_end(self._wait(op, inputs), None)
-        id = self.contract.id_of(state.to_wire())
-        if id in self._adopted:
+        id = self.contract.id_of(inputs.to_wire())
+        is_adopted = id in self._adopted
+        state = _with_end(self._wait(op, inputs, None if is_adopted else VRRP_VERSION), None)
+        if is_adopted:
             try:
                 bring(op, inputs.members, inputs.archives, _login(inputs))
+                planes = _planes(inputs.members)
+                change_protocol(op, planes, planes, _login(inputs))
             except HostError as error:
-                lacking = state.model_copy(update={"images": []})
-                raise InitFailed(Made(id, lacking), str(error)) from error
+                raise InitFailed(Made(id, state.model_copy(update={"images": []})), str(error)) from error
+            state = state.model_copy(update={"vrrp_version": VRRP_VERSION})
         admit_nodes(ClusterApi(inputs.kubeconfig), inputs.token)
         return Made(id, state)
 
@@ -78,7 +129,7 @@ class ControlPlaneKind(Kind[ControlPlaneInputs, ControlPlaneState]):
         if old is None:
             return None
         planes = _planes(old.members)
-        state = _noted(old, old, _told(op, look(planes, old.kubeconfig, _login(old))))
+        state = _noted(old, old, _known_ends(op, look(planes, old.kubeconfig, _login(old))))
         end = _parsed(state.certificates_end)
         if end is not None and is_due(end, datetime.now(UTC)):
             op.warning(
@@ -92,41 +143,84 @@ class ControlPlaneKind(Kind[ControlPlaneInputs, ControlPlaneState]):
         """Renew certificates that end soon, bring nodes a newer bundle's images, let machines join."""
         login = _login(inputs)
         planes = {member.name: member for member in _planes(inputs.members)}
-        # A machine that is made anew gets new ones.
+        # A machine that is replaced gets new ones.
         stood = _planes(standing(old.members, inputs.members))
-        late = due(_told(op, look(stood, inputs.kubeconfig, login)), datetime.now(UTC))
+        ends, now = _known_ends(op, look(stood, inputs.kubeconfig, login)), datetime.now(UTC)
+        late = due(ends, now)
         if late:
-            renew(op, inputs.kubeconfig, [planes[name] for name in late], login)
+            ended = {name for name in late if ends[name] <= now}
+            renew(op, inputs.kubeconfig, [planes[name] for name in late], login, ended)
             op = replace(op, started=time.monotonic())
         if inputs.images != old.images:
             bring(op, standing(old.members, inputs.members), inputs.archives, login)
-        tell(op, planes.values(), to_tell(old.members, inputs.members), login)
-        state = self._wait(op, inputs)
+        # Those that go hold the address with the others until they have gone, and then these are told.
+        staying = {member.name for member in inputs.members}
+        going = _planes(member for member in old.members if member.name not in staying)
+        if old.vrrp_version == VRRP_VERSION:
+            tell(op, planes.values(), to_tell(old.members, [*inputs.members, *going]), login)
+            speak: int | None = VRRP_VERSION
+        else:
+            speak = _changed_protocol(op, [*stood, *going], [*planes.values(), *going], login)
+        state = self._wait(op, inputs, speak)
         admit_nodes(ClusterApi(inputs.kubeconfig), inputs.token)
+        cluster = self._lives.of(f"{inputs.instance}-{inputs.cluster}")
+        if cluster is not None and _is_rolling(cluster, old.version):
+            cluster.life.settle(op)
         return _with_end(state, old)
 
     def delete(self, op: Operation, id: str, old: ControlPlaneState) -> None:
         """Nothing to do: it goes with its machines."""
 
-    def _wait(self, op: Operation, inputs: ControlPlaneInputs) -> ControlPlaneState:
-        """Wait until the API server answers.
+    def _wait(self, op: Operation, inputs: ControlPlaneInputs, speak: int | None) -> ControlPlaneState:
+        """Wait until the API server answers; `speak` is the version of VRRP that its control planes speak.
 
         Raises:
             InitFailed: it doesn't answer in time; says where the machines' logs are.
         """
         api = ClusterApi(inputs.kubeconfig)
         try:
-            answer = wait_until_answering(
-                api, deadline=op.deadline(_READY_SECONDS), cancelled=op.cancelled, status=op.status
-            )
-        except NotHealthy as failure:
-            state = ControlPlaneState(**inputs.model_dump(), version="", cluster_uid="")
+            answer = wait_until_answering(api, op.work(_READY_SECONDS))
+        except NotReady as failure:
+            state = ControlPlaneState(**inputs.model_dump(), version="", cluster_uid="", vrrp_version=speak)
             name = f"{inputs.instance}-{inputs.cluster}"
             raise InitFailed(
-                Made(self.contract.id_of(state.to_wire()), state),
+                self.made(state),
                 explain(op, name, api, failure, ["kube-system"], inputs.members, inputs.identity_files),
             ) from failure
-        return ControlPlaneState(**inputs.model_dump(), version=answer.version, cluster_uid=answer.cluster_uid)
+        return ControlPlaneState(
+            **inputs.model_dump(),
+            version=answer.version,
+            cluster_uid=answer.cluster_uid,
+            vrrp_version=speak,
+        )
+
+
+def _changed_protocol(
+    op: Operation, stood: Collection[Member], planes: Collection[Member], login: Login
+) -> int | None:
+    """Return the version of VRRP that control planes speak now: one that can't change keeps no `up` from success.
+
+    Raises:
+        HostError: one can't, and others are to come, which speak the new version.
+    """
+    try:
+        change_protocol(op, stood, planes, login)
+    except HostError as error:
+        if len(stood) < len(planes):
+            raise
+        op.warning(str(error))
+        return None
+    return VRRP_VERSION
+
+
+def _is_rolling(cluster: ClusterRun, version: str) -> bool:
+    """Return whether a cluster's version changes, in this run or in one that was interrupted.
+
+    Args:
+        cluster: The cluster.
+        version: Of its API server, with the v, when it was last seen whole.
+    """
+    return cluster.rolls or bool(cluster.placement.version and version != f"v{cluster.placement.version}")
 
 
 def _plane_names(values: Mapping[str, Any]) -> set[str]:
@@ -144,7 +238,7 @@ def _login(inputs: ControlPlaneInputs) -> Login:
     return login
 
 
-def _told(op: Operation, ends: Ends) -> Mapping[str, datetime]:
+def _known_ends(op: Operation, ends: Ends) -> Mapping[str, datetime]:
     """Return when certificates end, having said of whose this isn't known."""
     for name, why in ends.untold.items():
         op.warning(
@@ -155,7 +249,7 @@ def _told(op: Operation, ends: Ends) -> Mapping[str, datetime]:
 
 
 def _first(op: Operation, state: ControlPlaneState) -> datetime | None:
-    seen = _told(op, look(_planes(state.members), state.kubeconfig, _login(state)))
+    seen = _known_ends(op, look(_planes(state.members), state.kubeconfig, _login(state)))
     return earliest(None, seen, ())
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from infra.arc.cluster_resources import custom_location_body
+from infra.plugin.operation import Operation
 from infra.provider.kind import Kind, Made
-from infra.provider.kinds.arc_base import AzureSessions, arm_id, bounds, connection_of
-from infra.provider.operation import Operation
+from infra.provider.kinds.arc_base import AzureSessions, arm_id, connection_of
 from infra.resources.azure_access import AzureAccess
 from infra.resources.custom_location import CUSTOM_LOCATION, CustomLocationInputs, CustomLocationState
 
@@ -25,7 +25,7 @@ class CustomLocationKind(Kind[CustomLocationInputs, CustomLocationState]):
     def create(self, op: Operation, inputs: CustomLocationInputs) -> Made[CustomLocationState]:
         """Make it; one that stands under the name is made what is wanted."""
         state = self._put(op, inputs)
-        return Made(self.contract.id_of(state.to_wire()), state)
+        return self.made(state)
 
     def read(self, op: Operation, id: str, old: CustomLocationState | None) -> CustomLocationState | None:
         """Return what Azure says of it."""
@@ -33,7 +33,7 @@ class CustomLocationKind(Kind[CustomLocationInputs, CustomLocationState]):
         body = azure.get_custom_location(parts.name)
         if body is None:
             return None
-        said = body.get("properties") or {}
+        properties = body.get("properties") or {}
         if old is None:
             old = CustomLocationState(
                 access=AzureAccess(),
@@ -41,10 +41,10 @@ class CustomLocationKind(Kind[CustomLocationInputs, CustomLocationState]):
                 resource_group=parts.resource_group,
                 name=parts.name,
                 location=str(body.get("location") or ""),
-                cluster_id=str(said.get("hostResourceId") or ""),
-                connection=connection_of(azure, arm_id(str(said.get("hostResourceId"))).name),
-                namespace=str(said.get("namespace") or ""),
-                display_name=str(said.get("displayName") or parts.name),
+                cluster_id=str(properties.get("hostResourceId") or ""),
+                connection=connection_of(azure, arm_id(str(properties.get("hostResourceId"))).name),
+                namespace=str(properties.get("namespace") or ""),
+                display_name=str(properties.get("displayName") or parts.name),
                 provisioning_state="",
             )
         return _observed(old, body)
@@ -58,7 +58,7 @@ class CustomLocationKind(Kind[CustomLocationInputs, CustomLocationState]):
     def delete(self, op: Operation, id: str, old: CustomLocationState) -> None:
         """Remove it; success when it already is gone."""
         azure, parts = self._sessions.of(old.access, id)
-        azure.delete_custom_location(parts.name, **bounds(op, _SECONDS))
+        azure.delete_custom_location(parts.name, work=op.work(_SECONDS))
 
     def _put(self, op: Operation, inputs: CustomLocationInputs) -> CustomLocationState:
         azure = self._sessions.session(inputs.access, inputs.subscription_id, inputs.resource_group)
@@ -70,17 +70,17 @@ class CustomLocationKind(Kind[CustomLocationInputs, CustomLocationState]):
             inputs.display_name,
             inputs.tags,
         )
-        found = azure.put_custom_location(inputs.name, body, **bounds(op, _SECONDS))
-        return _observed(CustomLocationState(**inputs.model_dump(), provisioning_state=""), found)
+        answer = azure.put_custom_location(inputs.name, body, work=op.work(_SECONDS))
+        return _observed(CustomLocationState(**inputs.model_dump(), provisioning_state=""), answer)
 
 
 def _observed(state: CustomLocationState, body: dict[str, Any]) -> CustomLocationState:
-    said = body.get("properties") or {}
+    properties = body.get("properties") or {}
     return state.model_copy(
         update={
-            "extension_ids": list(said.get("clusterExtensionIds") or []),
-            "display_name": str(said.get("displayName") or state.display_name),
+            "extension_ids": list(properties.get("clusterExtensionIds") or []),
+            "display_name": str(properties.get("displayName") or state.display_name),
             "tags": dict(body.get("tags") or {}),
-            "provisioning_state": str(said.get("provisioningState") or ""),
+            "provisioning_state": str(properties.get("provisioningState") or ""),
         }
     )

@@ -10,10 +10,11 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from infra.model.base import Model
+from infra.plugin.operation import Operation
 from infra.provider.kind import Changes, Kind, Made
-from infra.provider.operation import Operation
 from infra.provider.servicer import AnyKind
-from infra.resources.contract import Contract, Model
+from infra.resources.contract import Contract
 
 
 class Deferred(Kind[Any, Any]):
@@ -57,8 +58,8 @@ class Deferred(Kind[Any, Any]):
 
     def read(self, op: Operation, id: str, old: Model | None) -> Model | None:
         """Return what stands."""
-        found: Model | None = self.kind().read(op, id, old)
-        return found
+        state: Model | None = self.kind().read(op, id, old)
+        return state
 
     def update(self, op: Operation, id: str, old: Model, inputs: Model) -> Model:
         """Bring the object to the inputs."""

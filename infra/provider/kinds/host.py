@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from infra.kvm import clone_store, host_folders, machines, probe
+from infra.kvm import clone_store, host_folders, probe
 from infra.kvm.boot import boot_id
+from infra.kvm.capacity import read_capacity
 from infra.kvm.connection import HostSession
 from infra.kvm.errors import HostError
-from infra.kvm.facts import read_facts
 from infra.kvm.limits import raise_shared_limits
+from infra.kvm.machines import MACHINES, owned_machines
 from infra.kvm.networks import remove_network
 from infra.kvm.ownership import Mark
 from infra.kvm.storage import ensure_pool, find_pool, remove_pool
+from infra.model.machine import MachineType
+from infra.model.machine_traits import TRAITS, candidates
+from infra.plugin.operation import Operation
+from infra.plugin.values import UNKNOWN
 from infra.provider.kind import Changes, Made
 from infra.provider.kinds.base import HostedKind, mark_for, parse_id
 from infra.provider.kinds.host_owner import (
@@ -27,10 +32,8 @@ from infra.provider.kinds.host_owner import (
     standing_directory,
     take_possession,
 )
-from infra.provider.operation import Operation
-from infra.provider.values import UNKNOWN
 from infra.resources.contract import Fault
-from infra.resources.host import HOST, HostInputs, HostState, MachineType
+from infra.resources.host import HOST, HostInputs, HostState
 from infra.ssh import CommandError, ShellError
 
 _SEEDS: Final = f"/{host_folders.SEEDS}"
@@ -68,12 +71,12 @@ class HostKind(HostedKind[HostInputs, HostState]):
 
             foresee(op, HostInputs.model_validate(known), mark_for(op, inputs["instance"]))
         requested = inputs.get("requestedMachineType", "auto")
-        told: dict[str, Any] = {"pool": pool_name(inputs["instance"])} if "instance" in inputs else {}
+        outputs: dict[str, Any] = {"pool": pool_name(inputs["instance"])} if "instance" in inputs else {}
         if requested != "auto":
-            told["machineType"] = requested
+            outputs["machineType"] = requested
         elif old and old["requestedMachineType"] != "auto":
-            told |= {"machineType": UNKNOWN, "machineTypeReason": UNKNOWN}
-        return told
+            outputs |= {"machineType": UNKNOWN, "machineTypeReason": UNKNOWN}
+        return outputs
 
     def create(self, op: Operation, inputs: HostInputs) -> Made[HostState]:
         """Make what the host lacks, its storage directory and pool, and find out what it runs."""
@@ -85,7 +88,7 @@ class HostKind(HostedKind[HostInputs, HostState]):
         with self.session(op, inputs.connection) as session:
             check_owner(session.shell, inputs)
             make_ready(op, session, inputs, mark)
-            possession = take_possession(op, session, inputs, mark, anew=True)
+            possession = take_possession(op, session, inputs, mark, is_unknown=True)
             try:
                 _make_storage(op, session, inputs, mark)
             except (HostError, ShellError):
@@ -98,7 +101,7 @@ class HostKind(HostedKind[HostInputs, HostState]):
             op.status("finding out how machines can run here")
             chosen = _choose(session, inputs)
             _allow_containers(op, session, chosen)
-            if chosen[0] == "container":
+            if TRAITS[chosen[0]].shares_kernel:
                 op.info(f"machines on {inputs.name} are containers; {probe.SHARED_WITH_HOST}")
             return self.made(_state(session, inputs, chosen, prepared=True))
 
@@ -140,7 +143,7 @@ class HostKind(HostedKind[HostInputs, HostState]):
         with self.session(op, inputs.connection) as session:
             check_owner(session.shell, inputs)
             make_ready(op, session, inputs, mark)
-            possession = take_possession(op, session, inputs, mark, anew=False)
+            possession = take_possession(op, session, inputs, mark, is_unknown=False)
             _make_storage(op, session, inputs, mark)
             if possession.has_others:
                 _sweep(op, session, inputs, mark, "which another state made")
@@ -166,9 +169,8 @@ class HostKind(HostedKind[HostInputs, HostState]):
             # A reboot may have unmounted it or stopped the pool: what it holds is seen before it is removed.
             _make_storage(op, session, old, mark)
             _sweep(op, session, old, mark, "left by an interrupted run")
-            if old.machine_type == "container" and old.machines:
-                # Of machines that somebody removed by hand, and a refresh then from state.
-                machines.remove_control_groups(session, old.machines, mark)
+            # Of machines that somebody removed by hand, and a refresh then from state.
+            MACHINES[old.machine_type].remove_traces(session, old.machines, mark)
             host_folders.refuse_foreign(session.shell, old.storage_directory, old.instance)
             remove_pool(session.qemu, pool_name(old.instance), mark)
             host_folders.remove(session.shell, old.storage_directory, old.instance)
@@ -197,7 +199,7 @@ def _choose(session: HostSession, inputs: HostInputs) -> tuple[MachineType, str]
 
 def _allow_containers(op: Operation, session: HostSession, chosen: tuple[MachineType, str]) -> None:
     """Raise the limits that containers share; where that can't be, a few machines may work all the same."""
-    if chosen[0] != "container":
+    if not TRAITS[chosen[0]].shares_kernel:
         return
     try:
         changed = raise_shared_limits(session.shell)
@@ -211,7 +213,7 @@ def _allow_containers(op: Operation, session: HostSession, chosen: tuple[Machine
 def _state(
     session: HostSession, inputs: HostInputs, chosen: tuple[MachineType, str], *, prepared: bool
 ) -> HostState:
-    facts = read_facts(session.qemu)
+    facts = read_capacity(session.qemu)
     store = clone_store.inspect(session.shell, inputs.storage_directory)
     pool = find_pool(session.qemu, pool_name(inputs.instance))
     machine_type, reason = chosen
@@ -238,7 +240,7 @@ def _unasked(inputs: HostInputs) -> HostState:
     return HostState(
         **inputs.model_dump(),
         pool=pool_name(inputs.instance),
-        machine_type="vm" if requested == "auto" else requested,
+        machine_type=candidates(requested)[0],
         machine_type_reason="the host is lost, and wasn't asked",
         clone_store="unmounted",
         architecture="",
@@ -250,7 +252,7 @@ def _unasked(inputs: HostInputs) -> HostState:
 
 
 def _remove_strays(op: Operation, session: HostSession, inputs: HostInputs, mark: Mark) -> None:
-    """Remove machines of ours that were made anew elsewhere while the host was away, with the same addresses."""
+    """Remove machines of ours that were re-created elsewhere while the host was away, with the same addresses."""
     _remove_machines(op, session, inputs.instance, mark, frozenset(inputs.machines), "which belongs elsewhere")
 
 
@@ -266,8 +268,7 @@ def _sweep(op: Operation, session: HostSession, inputs: HostInputs, mark: Mark, 
 def _remove_machines(
     op: Operation, session: HostSession, instance: str, mark: Mark, staying: frozenset[str], why: str
 ) -> None:
-    for domain in machines.owned_domains(session, mark):
-        if domain.name() not in staying:
-            op.info(f"removing {domain.name()}, {why}")
-            machine_type = machines.persistent_view(domain).machine_type
-            machines.remove_machine(session, pool_name(instance), domain.name(), machine_type, mark)
+    for machine in owned_machines(session, pool_name(instance), mark):
+        if machine.name not in staying:
+            op.info(f"removing {machine.name}, {why}")
+            machine.remove()

@@ -11,7 +11,7 @@ from infra.kvm.connection import HostSession
 from infra.kvm.errors import NotOurs
 from infra.kvm.ownership import Mark
 from infra.kvm.storage import find_pool, pool_directory
-from infra.provider.operation import Operation
+from infra.plugin.operation import Operation
 from infra.resources.host import HostInputs
 from infra.ssh import Shell
 
@@ -56,7 +56,7 @@ class Possession:
 
 
 def take_possession(
-    op: Operation, session: HostSession, inputs: HostInputs, mark: Mark, *, anew: bool
+    op: Operation, session: HostSession, inputs: HostInputs, mark: Mark, *, is_unknown: bool
 ) -> Possession:
     """Claim the instance on a host.
 
@@ -65,7 +65,7 @@ def take_possession(
         session: the host.
         inputs: what is wanted of it.
         mark: the instance's.
-        anew: whether state knows nothing of it: then what stands there without a claim is another state's, too.
+        is_unknown: whether state knows nothing of it: what stands there without a claim is then another state's.
 
     Raises:
         NotOurs: another state has it, and nobody said that it may go.
@@ -74,12 +74,12 @@ def take_possession(
         return Possession()
     shell, standing = session.shell, standing_directory(session, mark)
     directory = standing or inputs.storage_directory
-    found = read_claim(shell, directory)
-    if found is None and standing and anew:
-        found = unclaimed(inputs.instance, mark.stack)
+    claim = read_claim(shell, directory)
+    if claim is None and standing and is_unknown:
+        claim = unclaimed(inputs.instance, mark.stack)
     ours = Claim(inputs.owner, inputs.instance, mark.stack, who_is_here())
-    if _may_go(shell, found, inputs.owner):
-        op.warning(f"{TAKE_OVER} lets instance {inputs.instance!r} go that {found.made_by if found else ''} made")
+    if _may_go(shell, claim, inputs.owner):
+        op.warning(f"{TAKE_OVER} lets instance {inputs.instance!r} go that {claim.made_by if claim else ''} made")
         ours.renew(shell, directory)
         return Possession(has_others=True)
     return Possession(is_new=ours.make(shell, directory))
@@ -91,16 +91,16 @@ def check_still_ours(shell: Shell, known: HostInputs) -> str | None:
     Raises:
         NotOurs: another state has taken the instance since.
     """
-    found = read_claim(shell, known.storage_directory)
-    if found is not None and known.owner is not None and found.id != known.owner:
-        raise NotOurs(f"{shell.host}: {found.refusal()}")
-    return known.owner if found is not None and found.id == known.owner else None
+    claim = read_claim(shell, known.storage_directory)
+    if claim is not None and known.owner is not None and claim.id != known.owner:
+        raise NotOurs(f"{shell.host}: {claim.refusal()}")
+    return known.owner if claim is not None and claim.id == known.owner else None
 
 
 def imported_owner(shell: Shell, directory: str) -> str | None:
     """Return who has the instance that a host is imported for: by that, the user takes its place."""
-    found = read_claim(shell, directory)
-    return found.id if found else None
+    claim = read_claim(shell, directory)
+    return claim.id if claim else None
 
 
 def check_may_remove(shell: Shell, known: HostInputs) -> None:
@@ -109,21 +109,21 @@ def check_may_remove(shell: Shell, known: HostInputs) -> None:
     Raises:
         NotOurs: it is another state's.
     """
-    found = read_claim(shell, known.storage_directory)
-    if found is not None and found.id != known.owner:
-        raise NotOurs(f"{shell.host}: {found.refusal()}")
+    claim = read_claim(shell, known.storage_directory)
+    if claim is not None and claim.id != known.owner:
+        raise NotOurs(f"{shell.host}: {claim.refusal()}")
 
 
 def give_up_possession(session: HostSession, inputs: HostInputs) -> None:
     """Take our claim away; that of another state stays."""
-    found = read_claim(session.shell, inputs.storage_directory)
-    if found is not None and found.id == inputs.owner:
-        found.release(session.shell, inputs.storage_directory)
+    claim = read_claim(session.shell, inputs.storage_directory)
+    if claim is not None and claim.id == inputs.owner:
+        claim.release(session.shell, inputs.storage_directory)
 
 
-def _may_go(shell: Shell, found: Claim | None, owner: str | None) -> bool:
-    if found is None or found.id == owner:
+def _may_go(shell: Shell, claim: Claim | None, owner: str | None) -> bool:
+    if claim is None or claim.id == owner:
         return False
-    if os.environ.get(TAKE_OVER) == found.id:
+    if os.environ.get(TAKE_OVER) == claim.id:
         return True
-    raise NotOurs(f"{shell.host}: {found.refusal()}")
+    raise NotOurs(f"{shell.host}: {claim.refusal()}")

@@ -10,7 +10,6 @@ from infra.kvm.connection import HostSession
 from infra.kvm.errors import NotOurs
 from infra.kvm.ownership import Mark
 from infra.kvm.preparation import (
-    Bridge,
     Plan,
     Wanted,
     difference,
@@ -19,8 +18,9 @@ from infra.kvm.preparation import (
     read_facts,
     withdraw,
 )
+from infra.model.machine_traits import may_run_containers, may_run_vms
+from infra.plugin.operation import Operation
 from infra.provider.kinds.host_owner import check_owner
-from infra.provider.operation import Operation
 from infra.resources.host import HostInputs
 from infra.ssh import RootShell, Shell, ShellError, root_shell
 
@@ -44,8 +44,7 @@ def make_ready(op: Operation, session: HostSession, inputs: HostInputs, mark: Ma
         session.shell,
         lambda: root_shell(inputs.connection),
         wanted,
-        op.status,
-        op.cancelled,
+        op.work(),
         _login(session.shell),
     )
     for text in (*(f"prepared: {step.why}" for step in done.steps), *done.notes):
@@ -57,7 +56,7 @@ def make_ready(op: Operation, session: HostSession, inputs: HostInputs, mark: Ma
 def withdraw_from(op: Operation, session: HostSession, inputs: HostInputs, mark: Mark) -> None:
     """Take our part of the host's network away; packages and libvirtd stay."""
     reach = lambda: root_shell(inputs.connection)  # noqa: E731
-    if withdraw(session.shell, reach, _wanted(inputs, mark), op.status, op.cancelled):
+    if withdraw(session.shell, reach, _wanted(inputs, mark), op.work()):
         session.shell.close()
 
 
@@ -65,8 +64,8 @@ def is_prepared(session: HostSession, inputs: HostInputs, mark: Mark) -> bool:
     """Return whether nothing is missing; a host that isn't prepared by us lacks nothing of ours."""
     if not inputs.prepare:
         return True
-    found = _look(session.shell, _wanted(inputs, mark))
-    return not found.steps and not found.faults
+    missing = _look(session.shell, _wanted(inputs, mark))
+    return not missing.steps and not missing.faults
 
 
 def foresee(op: Operation, inputs: HostInputs, mark: Mark) -> None:
@@ -76,14 +75,14 @@ def foresee(op: Operation, inputs: HostInputs, mark: Mark) -> None:
         NotOurs: another state has the instance there, and nobody said that it may go.
     """
     wanted, shell = _wanted(inputs, mark), root_shell(inputs.connection)
-    said: list[str] = []
+    sentences: list[str] = []
     problem: list[str] = []
     refusal: list[NotOurs] = []
 
     def look() -> None:
         try:
             check_owner(shell, inputs)
-            said.extend(_sentences(inputs, wanted, shell))
+            sentences.extend(_sentences(inputs, wanted, shell))
         except NotOurs as error:
             refusal.append(error)
         except ShellError as error:
@@ -100,7 +99,7 @@ def foresee(op: Operation, inputs: HostInputs, mark: Mark) -> None:
         raise refusal[0]
     if problem:
         op.info(f"what {inputs.name} lacks is unknown: {problem[0]}")
-    for text in () if problem else said:
+    for text in () if problem else sentences:
         (op.info if inputs.prepare else op.warning)(text)
 
 
@@ -114,18 +113,18 @@ def _report(op: Operation, shell: Shell, inputs: HostInputs, wanted: Wanted) -> 
 
 def _sentences(inputs: HostInputs, wanted: Wanted, shell: Shell) -> Iterator[str]:
     facts = read_facts(shell, wanted, _login(shell))
-    found = plan(facts, wanted)
+    missing = plan(facts, wanted)
     if not inputs.prepare and not facts.distribution.is_supported and not wanted.bridges:
         return  # nobody asked for it, and nothing is known about its packages
     will = "will be prepared" if inputs.prepare else "isn't prepared by azlocal, and lacks something"
-    if found.steps:
-        lines = (f"  {step.id}: {step.why}; at a destroy {step.undo}" for step in found.steps)
+    if missing.steps:
+        lines = (f"  {step.id}: {step.why}; at a destroy {step.undo}" for step in missing.steps)
         yield "\n".join((f"{inputs.name} {will}:", *lines))
-    for step in found.steps if inputs.prepare else ():
+    for step in missing.steps if inputs.prepare else ():
         if step.network:
             changed = difference(facts, wanted, step.network)
             yield f"{inputs.name}'s network will change, on trial first:\n{changed}"
-    for text in (*found.faults, *found.notes):
+    for text in (*missing.faults, *missing.notes):
         yield f"{inputs.name}: {text}"
 
 
@@ -138,12 +137,11 @@ def _login(shell: Shell) -> str | None:
 
 
 def _wanted(inputs: HostInputs, mark: Mark) -> Wanted:
-    asked = inputs.requested_machine_type
     return Wanted(
         instance=inputs.instance,
         mark=mark,
         uplink=inputs.uplink,
-        bridges=tuple(Bridge(one.name, one.vlan) for one in inputs.bridges),
-        runs_containers=asked in ("auto", "container"),
-        runs_vms=asked != "container",
+        bridges=tuple(inputs.bridges),
+        runs_containers=may_run_containers(inputs.requested_machine_type),
+        runs_vms=may_run_vms(inputs.requested_machine_type),
     )

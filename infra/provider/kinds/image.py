@@ -9,10 +9,11 @@ import libvirt
 
 from infra.kvm.connection import Hosts, HostSession
 from infra.kvm.errors import HostError, HostUnreachable
-from infra.kvm.image_copy import ImageCopies, Neighbour, Target, content_name
+from infra.kvm.image_copy import ImageCopies, Target, content_name
 from infra.kvm.storage import (
     COMPLETE,
     Volume,
+    capacity_of,
     create_volume,
     find_pool,
     find_volume,
@@ -21,10 +22,11 @@ from infra.kvm.storage import (
     remove_volume,
     usable_pool,
 )
+from infra.model.machine_traits import traits_of
+from infra.plugin.operation import Operation
+from infra.plugin.values import UNKNOWN
 from infra.provider.kind import Made
 from infra.provider.kinds.base import HostedKind, parse_id
-from infra.provider.operation import Operation
-from infra.provider.values import UNKNOWN
 from infra.resources.contract import Fault
 from infra.resources.image import IMAGE, ImageInputs, ImageState
 
@@ -41,7 +43,7 @@ class ImageKind(HostedKind[ImageInputs, ImageState]):
     def check(self, inputs: dict[str, Any], unknown: frozenset[str]) -> list[Fault]:
         """Name the volume after the content of the artefact that the host needs."""
         machine_type = inputs["machineType"]
-        field = "container" if machine_type == "container" else "vm"
+        field = traits_of(machine_type).artifact
         if unknown & {"machineType", field}:
             inputs["volume"] = UNKNOWN
             return []
@@ -112,7 +114,8 @@ class ImageKind(HostedKind[ImageInputs, ImageState]):
         self, op: Operation, session: HostSession, pool: libvirt.virStoragePool, inputs: ImageInputs
     ) -> None:
         """Make the volume what it has to be, from whatever there is of it."""
-        artifact = inputs.container if inputs.machine_type == "container" else inputs.vm
+        artifacts = {"vm": inputs.vm, "container": inputs.container}
+        artifact = artifacts[traits_of(inputs.machine_type).artifact]
         if artifact is None or inputs.volume is None:
             raise HostError("the image has no artefact for this host; run `azlocal image build`")
         source = Path(artifact.path)
@@ -125,9 +128,8 @@ class ImageKind(HostedKind[ImageInputs, ImageState]):
             pool, Volume(name, artifact.virtual_size, artifact.format)
         )
         target = Target(inputs.connection, session.shell, inputs.pool, name, volume.path())
-        others = [Neighbour(one.name, one.connection, one.address) for one in inputs.neighbours]
         try:
-            self._copies.bring(source, target, others, complete, op)
+            self._copies.bring(source, target, inputs.neighbours, complete, op.work())
         except HostUnreachable:
             raise
         except HostError:
@@ -140,4 +142,4 @@ def _state(pool: libvirt.virStoragePool, inputs: ImageInputs) -> ImageState | No
     volume = find_volume(pool, str(inputs.volume))
     if volume is None:
         return None
-    return ImageState(**inputs.model_dump(), volume_path=volume.path(), capacity=volume.info()[1])
+    return ImageState(**inputs.model_dump(), volume_path=volume.path(), capacity=capacity_of(volume))

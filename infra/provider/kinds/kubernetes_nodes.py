@@ -19,19 +19,17 @@ def lost_control_plane(machine: MachineInputs) -> str:
     cluster = machine.first_boot.node.cluster if machine.first_boot.node else ""
     return (
         f"control plane {machine.name} is gone from {machine.connection}: its domain or its disk, and with it a "
-        f"member of cluster {cluster}'s etcd. It isn't made anew by itself: without the data it would be another "
-        "cluster. Bring domain and disk back. Or, where others of the cluster run: remove its member from their "
-        "etcd (`etcdctl member remove`; or curl, /v3/cluster/member/remove), then `pulumi up --replace URN` with "
-        "its URN, and it joins them. Or, if the cluster may go, remove it from the stack's file, run `pulumi up`, "
-        "and add it again"
+        f"member of cluster {cluster}'s etcd. Where most of the others run, the next `up` removes what it left "
+        "and has it join again. Else bring domain and disk back; or, if the cluster may "
+        "go, remove it from the stack's file, run `pulumi up`, and add it again"
     )
 
 
-def refuse_other_cluster(found: Mapping[str, Any], name: str, wanted: Mapping[str, Any] | None) -> None:
-    """See that a machine which stands, and would be made anew, doesn't hold the data of another cluster.
+def refuse_other_cluster(record: Mapping[str, Any], name: str, wanted: Mapping[str, Any] | None) -> None:
+    """See that a machine which stands, and would be replaced, doesn't hold the data of another cluster.
 
     Args:
-        found: what the standing machine was told at its first boot, as its record has it.
+        record: what the standing machine was told at its first boot, as its record has it.
         name: the machine's.
         wanted: the node that it is to become, if any.
 
@@ -39,7 +37,7 @@ def refuse_other_cluster(found: Mapping[str, Any], name: str, wanted: Mapping[st
         HostError: it is a control plane with another authority than the wanted one: another state's, or what this
             state has forgotten.
     """
-    node = found.get("node") or {}
+    node = record.get("node") or {}
     if node.get("role") != "controlPlane" or node.get("caHash") == (wanted or {}).get("caHash"):
         return
     raise HostError(

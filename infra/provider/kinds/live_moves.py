@@ -10,13 +10,14 @@ from typing import Final, Literal
 
 import libvirt
 
-from infra.kvm import machines, seeds
 from infra.kvm.connection import HostSession
 from infra.kvm.domain_xml import DomainView, drives_of
 from infra.kvm.errors import HostError
-from infra.kvm.migration import Passage, migrate, retire
+from infra.kvm.machines import MACHINES
+from infra.kvm.migration import migrate
 from infra.kvm.ownership import Mark
-from infra.provider.operation import Operation
+from infra.kvm.vm import Vm
+from infra.plugin.operation import Operation
 from infra.resources.machine import MachineInputs
 from infra.ssh import DIAL_SECONDS, Connection, HostKeyError, wait_for_host_key
 
@@ -96,12 +97,12 @@ def choose_arrival(
         verb = "resume" if there.is_active else "start"
         raise HostError(
             f"{name} {state} on the host that drains live, and only what runs migrates. Run `virsh {verb} {name}` "
-            "there, and `pulumi up` again; or write `drain: true`: it is then made anew elsewhere, without data"
+            "there, and `pulumi up` again; or write `drain: true`: it is then re-created elsewhere, without data"
         )
     if not _has_same_hardware(there.view, inputs):
         raise HostError(
             f"{name} can't migrate to {target}: it was made with another network, MAC address, firmware or TPM "
-            "than it would have there. Take the change back, or write `drain: true` to have it made anew there"
+            "than it would have there. Take the change back, or write `drain: true` to have it re-created there"
         )
     return "migrate"
 
@@ -120,60 +121,49 @@ def bring(op: Operation, inputs: MachineInputs, mark: Mark, session: Session, tu
         HostError: it is there and can't be brought; it stays as it is.
         Interrupted: the run was cancelled; likewise.
     """
-    if inputs.machine_type == "container":
+    machine_class = MACHINES[inputs.machine_type]
+    if not issubclass(machine_class, Vm):
         return False
     for connection in inputs.migrates_from:
-        if connection == inputs.connection or not _has(op, session, connection, inputs, mark):
+        if connection == inputs.connection or not _has(op, session, connection, machine_class, inputs.name, mark):
             continue
         with (
             _turn(op, turn, inputs.name),
             session(op, connection) as source,
             session(op, inputs.connection) as target,
         ):
-            return _arrive(op, source, target, inputs, mark, session)
+            there = machine_class.find(source, inputs.name, mark)
+            if there is None:
+                return False  # somebody removed it since
+            return _arrive(op, there, machine_class(target, inputs.pool, inputs.name, mark), inputs, session)
     return False
 
 
-def _has(op: Operation, session: Session, connection: str, inputs: MachineInputs, mark: Mark) -> bool:
+def _has(op: Operation, session: Session, connection: str, machine_class: type[Vm], name: str, mark: Mark) -> bool:
     with session(op, connection) as host:
-        return machines.owned_domain(host, inputs.machine_type, inputs.name, mark) is not None
+        return machine_class.find(host, name, mark) is not None
 
 
-def _arrive(
-    op: Operation,
-    source: HostSession,
-    target: HostSession,
-    inputs: MachineInputs,
-    mark: Mark,
-    session: Session,
-) -> bool:
-    there = machines.owned_domain(source, inputs.machine_type, inputs.name, mark)
-    if there is None:
-        return False  # somebody removed it since
-    here = machines.owned_domain(target, inputs.machine_type, inputs.name, mark)
+def _arrive(op: Operation, there: Vm, here: Vm, inputs: MachineInputs, session: Session) -> bool:
     before = _standing(there)
-    way = choose_arrival(_standing(here) if here else None, before, inputs)
-    if here is not None and way == "take over":
+    way = choose_arrival(_standing(here) if here.exists else None, before, inputs)
+    if way == "take over":
         op.status("taking over the machine that a run which was interrupted has brought")
-        here.setAutostart(True)
-        retire(there, target.connection)
+        here.domain.setAutostart(True)
+        there.retire(here.host.connection)
         return True
-    _finish_first_boot(op, source, there, inputs, session)
-    # A definition here is of an earlier stay, which a later move left behind.
-    machines.remove_machine(target, inputs.pool, inputs.name, inputs.machine_type, mark)
+    _finish_first_boot(op, there, inputs, session)
+    here.remove()  # a definition here is of an earlier stay, which a later move left behind
     record = {**before.view.record, "pool": inputs.pool, MIGRATIONS: before.migrations + 1}
-    migrate(source, target, there, Passage(inputs.pool, record, mark), op.cancelled, op.status)
-    op.info(f"{inputs.name} migrated from {source.connection} to {target.connection} as it ran")
+    migrate(there, here, record, op.work())
+    op.info(f"{inputs.name} migrated from {there.host.connection} to {inputs.connection} as it ran")
     return True
 
 
-def _finish_first_boot(
-    op: Operation, source: HostSession, domain: libvirt.virDomain, inputs: MachineInputs, session: Session
-) -> None:
+def _finish_first_boot(op: Operation, there: Vm, inputs: MachineInputs, session: Session) -> None:
     """Wipe the seed of a machine that an earlier run didn't wait for, once it has read it: it holds keys."""
-    if not drives_of(domain.XMLDesc()).seed:
+    if not drives_of(there.domain.XMLDesc()).seed:
         return
-    record = machines.persistent_view(domain).record
     with session(op, inputs.reached_through or inputs.connection) as host:
         dial_from_there = host.shell.dial
 
@@ -182,23 +172,21 @@ def _finish_first_boot(
         try:
             return dial_from_there(address, port, timeout=timeout)
         except OSError:
-            return source.shell.dial(address, port, timeout=timeout)
+            return there.host.shell.dial(address, port, timeout=timeout)
 
     try:
         wait_for_host_key(
-            inputs.first_boot.address.partition("/")[0],
-            record["sshHostKey"],
-            deadline=op.deadline(_FIRST_BOOT_SECONDS),
-            cancelled=op.cancelled,
-            on_status=op.status,
+            inputs.first_boot.host_address,
+            there.definition.record["sshHostKey"],
+            op.work(_FIRST_BOOT_SECONDS),
             dial=dial,
         )
     except HostKeyError as error:
         raise HostError(
-            f"{inputs.name} can't leave {source.connection} live before it has finished its first boot: {error}. "
-            "Once it answers, run `pulumi up` again"
+            f"{inputs.name} can't leave {there.host.connection} live before it has finished its first boot: "
+            f"{error}. Once it answers, run `pulumi up` again"
         ) from error
-    seeds.wipe_seed(source, record["pool"], domain, inputs.machine_type)
+    there.wipe_seed()
 
 
 @contextmanager
@@ -212,12 +200,9 @@ def _turn(op: Operation, turn: threading.Lock, name: str) -> Iterator[None]:
         turn.release()
 
 
-def _standing(domain: libvirt.virDomain) -> Standing:
-    return Standing(
-        machines.persistent_view(domain),
-        bool(domain.isActive()),
-        domain.state()[0] == libvirt.VIR_DOMAIN_RUNNING,
-    )
+def _standing(machine: Vm) -> Standing:
+    is_running = machine.domain.state()[0] == libvirt.VIR_DOMAIN_RUNNING
+    return Standing(machine.definition, machine.is_active, is_running)
 
 
 def _has_same_hardware(view: DomainView, inputs: MachineInputs) -> bool:

@@ -8,24 +8,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-import libvirt
-
-from infra.guest import (
-    NO_SECRETS,
-    FirstBoot,
-    KubernetesNode,
-    NodeSecrets,
-    generate_host_key,
-    render_seed,
-    seed_digest,
-)
-from infra.kvm import machines, seeds
+from infra.guest import NO_SECRETS, Seed, generate_host_key
 from infra.kvm.connection import Hosts, HostSession, libvirt_uri
-from infra.kvm.domain_xml import DomainView, MachineDefinition
+from infra.kvm.container import Container
+from infra.kvm.domain_xml import MachineDefinition
 from infra.kvm.errors import HostError
+from infra.kvm.machine import Machine
+from infra.kvm.machines import MACHINES
 from infra.kvm.ownership import Mark
+from infra.kvm.vm import Vm
+from infra.model.first_boot import FirstBoot
+from infra.model.machine_traits import TRAITS, traits_of
+from infra.plugin.operation import Operation
+from infra.plugin.values import UNKNOWN
 from infra.provider.kind import Changes, InitFailed, Made
-from infra.provider.kinds.base import HostedKind, mark_for, parse_id
+from infra.provider.kinds.base import HostedKind, answering_host, mark_for, parse_id
 from infra.provider.kinds.kubernetes_nodes import (
     holds_cluster,
     lost_control_plane,
@@ -33,25 +30,18 @@ from infra.provider.kinds.kubernetes_nodes import (
 )
 from infra.provider.kinds.live_moves import MIGRATIONS, bring, may_take_over, migrations_of
 from infra.provider.kinds.machine_state import read_state, state_of
-from infra.provider.operation import Operation
-from infra.provider.values import UNKNOWN
+from infra.provider.lives import ClusterRun, Leaver, Lives
+from infra.resources.changes import Refused
 from infra.resources.changes.machine import decide, restarting
-from infra.resources.contract import Fault
-from infra.resources.host import MachineType
-from infra.resources.machine import (
-    MACHINE,
-    FirstBootInputs,
-    MachineInputs,
-    MachineState,
-    NodeInputs,
-    NodeSettings,
-)
+from infra.resources.contract import Fault, OnChange
+from infra.resources.machine import MACHINE, MachineInputs, MachineState
 from infra.ssh import HostKeyError, wait_for_host_key
 
 if TYPE_CHECKING:
     from infra.provider.standing import Standing
 
-_READY_SECONDS: Final[Mapping[MachineType, float]] = {"container": 180, "vm": 300, "emulated": 900}
+_BORN: Final = ("sshHostKey", MIGRATIONS)
+"""The keys in a domain's record that no input says, and that stay as they are."""
 
 
 class MachineKind(HostedKind[MachineInputs, MachineState]):
@@ -59,31 +49,78 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
 
     contract = MACHINE
 
-    def __init__(self, hosts: Hosts, standing: Standing | None = None) -> None:
-        """Make the kind; `standing` is what stands of an instance that is adopted."""
+    def __init__(self, hosts: Hosts, standing: Standing | None = None, lives: Lives | None = None) -> None:
+        """Make the kind.
+
+        Args:
+            hosts: The hosts.
+            standing: What stands of an instance that is adopted.
+            lives: The clusters whose nodes machines are.
+        """
         super().__init__(hosts)
+        self._lives = lives or Lives()
+        self._has_program = False
         self._adopts = standing is not None
         self._migrating = threading.Lock()
         self._made: set[tuple[str, str]] = set()
 
     def check(self, inputs: dict[str, Any], unknown: frozenset[str]) -> list[Fault]:
         """Fill in the digest of the seed, so that preview shows when a change reaches the machine through it."""
+        self._has_program = True
         if unknown & {"firstBoot", "name", "machineType"}:
             inputs["seedDigest"] = UNKNOWN
         else:
-            first_boot = FirstBootInputs.model_validate(inputs["firstBoot"])
-            inputs["seedDigest"] = seed_digest(_first_boot(inputs["name"], first_boot, inputs["machineType"]))
-        if inputs["machineType"] == "container":
-            inputs["secureBoot"] = inputs["tpm"] = False  # a container has no firmware
+            first_boot = FirstBoot.model_validate(inputs["firstBoot"])
+            inputs["seedDigest"] = Seed(inputs["name"], first_boot, TRAITS[inputs["machineType"]]).digest()
+        if traits_of(inputs["machineType"]).shares_kernel:
+            inputs["secureBoot"] = inputs["tpm"] = False  # it has no firmware
+        if not unknown:
+            self._plan(MachineInputs.model_validate(inputs))
         return []
 
+    def _plan(self, wanted: MachineInputs) -> None:
+        """Remember what a machine of a cluster is to be: its spare is made by that."""
+        cluster = self._lives.of_machine(wanted)
+        if cluster is not None:
+            cluster.keeper = self
+            cluster.planned[wanted.name] = wanted
+
     def refine(self, state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes, op: Operation) -> None:
-        """A disk can't shrink, a node holds data; say which changes restart the machine, which no diff shows."""
-        for said in decide(state, news, changes):
-            op.info(said)
+        """A disk can't shrink, a node holds data; say which changes restart the machine, which no diff shows.
+
+        What would cost a cluster its quorum is refused, here and so in preview.
+        """
+        node = (state.get("firstBoot") or {}).get("node") or {}
+        cluster = self._lives.of(node["cluster"]) if node else None
+        if cluster is not None:
+            cluster.note(state)
+        if state.get("lost"):
+            # `refresh` compares, too, where no program has named a cluster: it only shows what it sees.
+            if cluster is None and self._has_program:
+                raise Refused(lost_control_plane(MachineState.model_validate(state)))
+            changes.by_path["lost"] = OnChange.REPLACE
+            if not self._has_program:
+                return
+        planes, spare = (cluster.planes, cluster.placement.spare) if cluster else (1, None)
+        for text in decide(state, news, changes, planes=planes, has_spare=spare is not None):
+            op.info(text)
+        is_replaced = bool(changes.replaces()) and not changes.create_first
+        if cluster is not None and is_replaced and node.get("role") == "controlPlane" and not cluster.absent:
+            self._see_that_it_may_leave(op, MachineState.model_validate(state), cluster)
+
+    def _see_that_it_may_leave(self, op: Operation, machine: MachineState, cluster: ClusterRun) -> None:
+        """See that the others of its cluster allow that a control plane is replaced.
+
+        Raises:
+            Refused: They don't.
+        """
+        leaver = Leaver.of(machine, lost=machine.lost or self._hosts.is_lost(machine.connection))
+        op.status("looking at its cluster")
+        if leaver is not None and (objections := cluster.life.objections(leaver, "it is replaced")):
+            raise Refused(f"{machine.name} can't be replaced: {objections}")
 
     def preview(self, op: Operation, inputs: Mapping[str, Any], old: Mapping[str, Any] | None) -> dict[str, Any]:
-        """A machine that is started again reports anew: what depends on that changes, too."""
+        """A machine that is started again reports again: what depends on that changes, too."""
         if old is None:
             return {}
         starts = inputs.get("running", True) and not old.get("running")
@@ -95,59 +132,102 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
 
         From a host that drains live it comes as it runs.
         """
-        mark = mark_for(op, inputs.instance)
-        has_come = bring(op, inputs, mark, self.session, self._migrating)
+        has_come = bring(op, inputs, mark_for(op, inputs.instance), self.session, self._migrating)
         op = replace(op, started=time.monotonic())  # copying a disk takes its time, and then the wait begins
+        cluster, comer = self._lives.of_machine(inputs), Leaver.of(inputs, lost=True)
+        is_late = cluster is not None and not cluster.is_new
+        if cluster and comer and is_late and not has_come and not self._stands(op, inputs):
+            # Without a session, which others of this host may need for what is waited for.
+            cluster.life.arrive(op, comer)
+            inputs = cluster.life.beside(inputs)
+            op = replace(op, started=time.monotonic())
         with self.session(op, inputs.connection) as session:
-            domain = _wanted_domain(session, inputs, mark, whatever=self._adopts)
-            if domain is None:
-                domain = self._build(op, session, inputs, mark)
+            machine = _machine(op, session, inputs)
+            if not _stands(machine, inputs, whatever=self._adopts):
+                _build(op, machine, inputs)
             elif not has_come:
                 op.status("taking over the machine that stands")
-            state = self._settle(op, session, domain, inputs, mark)
+            state = _settle(op, machine, inputs)
         made = self.made(state)
         self._made.add((state.connection, state.name))
         self._wait(op, made)
+        if cluster and is_late:
+            cluster.note(state.to_wire())
+            cluster.life.arrived(op, inputs.name)
         return made
+
+    def make(self, op: Operation, inputs: MachineInputs) -> MachineState:
+        """Make a machine that no resource declares, or take over what stands; return it when it answers."""
+        op.status(f"making {inputs.name}")
+        with self.session(op, inputs.connection) as session:
+            machine = _machine(op, session, inputs)
+            if not _stands(machine, inputs, whatever=False):
+                _build(op, machine, inputs)
+            state = _settle(op, machine, inputs)
+        self._wait(op, self.made(state))
+        return state
+
+    def find(self, op: Operation, inputs: MachineInputs) -> MachineState | None:
+        """Return a machine that no resource declares as it stands; None where it doesn't."""
+        with self.session(op, inputs.connection) as session:
+            machine = _machine(op, session, inputs)
+            return state_of(machine, inputs) if machine.exists and not machine.is_disk_gone() else None
 
     def read(self, op: Operation, id: str, old: MachineState | None) -> MachineState | None:
         """Return the machine as it stands.
 
-        A control plane that is gone stays in state, as one that doesn't run: forgotten, it would be made anew
-        without the cluster's data, and nobody would have been told.
+        A control plane that is gone stays in state, as one that is lost: forgotten, it could found its cluster
+        again. So the next `up` knows that it joins the others, and says so where they don't allow it.
         """
         connection, name = parse_id(id, "local-a-cp-0")
         mark = mark_for(op, old.instance if old else op.stack)
-        types: tuple[MachineType, ...] = (old.machine_type,) if old else ("container", "vm")
+        classes = (MACHINES[old.machine_type],) if old else (Container, Vm)
         with self.session(op, connection) as session:
-            for machine_type in types:
-                domain = machines.owned_domain(session, machine_type, name, mark)
-                found = read_state(session, connection, domain, old) if domain is not None else None
-                if found is not None:
-                    return found
-            if old is not None and old.machine_type == "container":
-                # Whoever removed it by hand left them, and from now on nobody knows its name.
-                machines.remove_control_groups(session, [name], mark)
+            for machine_class in classes:
+                machine = machine_class.find(session, name, mark)
+                state = read_state(machine, old) if machine is not None else None
+                if state is not None:
+                    return state
+                if old is not None:
+                    # Whoever removed it by hand left them, and from now on nobody knows its name.
+                    machine_class.remove_traces(session, [name], mark)
         if old is not None and holds_cluster(old):
             op.warning(lost_control_plane(old))
-            return old.model_copy(update={"running": False, "started": 0})
+            return old.model_copy(update={"running": False, "started": 0, "lost": True})
         return None
 
     def update(self, op: Operation, id: str, old: MachineState, inputs: MachineInputs) -> MachineState:
         """Bring processors, memory, disk and power to what is wanted, restarting only where that needs it."""
-        mark = mark_for(op, inputs.instance)
         with self.session(op, inputs.connection) as session:
-            domain = machines.owned_domain(session, inputs.machine_type, inputs.name, mark)
-            if holds_cluster(old) and (domain is None or _is_diskless(session, inputs)):
+            machine = _machine(op, session, inputs)
+            if holds_cluster(old) and (not machine.exists or machine.is_disk_gone()):
                 raise HostError(lost_control_plane(old))
-            if domain is None:
-                raise HostError(
-                    f"{inputs.connection}: machine {inputs.name} is gone; run `pulumi refresh`, then `pulumi up`"
-                )
-            state = self._settle(op, session, domain, inputs, mark)
-        made = Made(id, state)
+            made = Made(id, _settle(op, machine, inputs))
         self._wait(op, made)
         return made.state
+
+    def delete(self, op: Operation, id: str, old: MachineState) -> None:
+        """Have a node leave its cluster, if that stays; then remove the machine."""
+        cluster = self._lives.of_machine(old)
+        has_replacement = (old.connection, old.name) in self._made
+        if cluster is not None and not (cluster.is_new or has_replacement or cluster.has_moved_away(old)):
+            with answering_host():
+                leaver = Leaver.of(old, lost=self._is_lost(op, old))
+            if leaver is not None and cluster.life.knows(leaver):
+                cluster.life.leave(op, leaver, "its machine goes")
+        super().delete(op, id, old)
+
+    def _is_lost(self, op: Operation, old: MachineState) -> bool:
+        """Return whether a machine is gone from its host, or with it."""
+        if old.lost or self._hosts.is_lost(old.connection):
+            return True
+        with self.session(op, old.connection) as session:
+            machine = _machine(op, session, old)
+            return not machine.exists or machine.is_disk_gone()
+
+    def _stands(self, op: Operation, inputs: MachineInputs) -> bool:
+        with self.session(op, inputs.connection) as session:
+            return _stands(_machine(op, session, inputs), inputs, whatever=self._adopts)
 
     def remove(self, op: Operation, old: MachineState) -> None:
         """Remove domain, disk, seed, NVRAM and TPM state.
@@ -158,64 +238,13 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
         if (old.connection, old.name) in self._made:
             op.info(f"{old.name} has its replacement in its place, which stays")
             return
-        mark = mark_for(op, old.instance)
         with self.session(op, old.connection) as session:
-            domain = machines.owned_domain(session, old.machine_type, old.name, mark)
-            if domain is not None and migrations_of(machines.persistent_view(domain)) > old.migrations:
+            machine = _machine(op, session, old)
+            if machine.exists and migrations_of(machine.definition) > old.migrations:
                 op.info(f"{old.name} came back to {old.connection} meanwhile, and stays")
                 return
             op.status("removing")
-            machines.remove_machine(session, old.pool, old.name, old.machine_type, mark)
-
-    @staticmethod
-    def _build(op: Operation, session: HostSession, inputs: MachineInputs, mark: Mark) -> libvirt.virDomain:
-        """Make disk, seed and definition; on failure undo all of it and report the first error."""
-        machines.remove_machine(session, inputs.pool, inputs.name, inputs.machine_type, mark)
-        host_key = generate_host_key()
-        try:
-            op.status("copying the node image")
-            machines.create_disk(
-                session, inputs.pool, inputs.name, inputs.machine_type, inputs.image, inputs.disk_gib
-            )
-            op.status("writing the cloud-init seed")
-            first_boot = _first_boot(inputs.name, inputs.first_boot, inputs.machine_type, inputs.node_settings)
-            files = render_seed(first_boot, host_key, _node_secrets(inputs))
-            seeds.place_seed(session, inputs.pool, inputs.name, inputs.machine_type, files)
-            domain = machines.define(
-                session, _definition(session, inputs, mark, {"sshHostKey": host_key.public_openssh})
-            )
-            op.status("starting")
-            machines.start(session, domain)
-        except Exception:
-            machines.remove_machine(session, inputs.pool, inputs.name, inputs.machine_type, mark)
-            raise
-        return domain
-
-    @staticmethod
-    def _settle(
-        op: Operation, session: HostSession, domain: libvirt.virDomain, inputs: MachineInputs, mark: Mark
-    ) -> MachineState:
-        """Bring a standing machine to its inputs with the least disturbance."""
-        before = machines.persistent_view(domain)
-        born = {name: before.record[name] for name in ("sshHostKey", MIGRATIONS) if name in before.record}
-        wanted = _definition(session, inputs, mark, {"sshHostKey": "", **born})
-        size = machines.disk_gib(session, inputs.pool, inputs.name, inputs.machine_type)
-        grows = size is not None and size < inputs.disk_gib
-        if not _defines(before, inputs):
-            domain = machines.define(session, wanted)
-        if not inputs.running or grows or _needs_restart(domain, inputs):
-            machines.stop(domain, op.cancelled, op.status)
-        if grows:
-            op.status(f"growing the disk to {inputs.disk_gib} GiB")
-            machines.grow_disk(session, inputs.pool, inputs.name, inputs.machine_type, inputs.disk_gib)
-        if inputs.running:
-            machines.start(session, domain)
-            live = machines.live_view(domain)
-            if live.memory_mib != inputs.memory_mib:
-                machines.set_memory(domain, inputs.memory_mib)
-            if inputs.machine_type == "container" and live.vcpus != inputs.vcpus:
-                machines.set_container_cpus(domain, inputs.vcpus)
-        return state_of(session, inputs.connection, domain, inputs)
+            machine.remove()
 
     def _wait(self, op: Operation, made: Made[MachineState]) -> None:
         """Wait until SSH answers at the planned address with the machine's own key, then wipe the seed.
@@ -225,153 +254,99 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
         Raises:
             InitFailed: it didn't; the machine stands, and the next `up` goes on waiting.
         """
-        state = made.state
+        state, machine_class = made.state, MACHINES[made.state.machine_type]
         if not state.running:
             return
-        address = state.first_boot.address.partition("/")[0]
+        address = state.first_boot.host_address
         with self.session(op, state.reached_through or state.connection) as session:
             dial = session.shell.dial
         try:
             wait_for_host_key(
                 address,
                 state.ssh_host_key,
-                deadline=op.deadline(_READY_SECONDS[state.machine_type]),
-                cancelled=op.cancelled,
-                on_status=op.status,
+                op.work(machine_class.boot_seconds),
                 dial=dial,
             )
         except HostKeyError as error:
-            driver = "lxc" if state.machine_type == "container" else "qemu"
-            console = f"virsh -c '{libvirt_uri(state.connection, driver)}' console {state.name}"
+            console = f"virsh -c '{libvirt_uri(state.connection, machine_class.driver)}' console {state.name}"
             raise InitFailed(
                 made,
                 f"{state.name} was started but isn't ready: {error}. See what it does with `{console}`. "
                 "The next `pulumi up` goes on waiting for it.",
             ) from error
         with self.session(op, state.connection) as session:
-            domain = machines.find_domain(session, state.machine_type, state.name)
-            if domain is not None:
-                seeds.wipe_seed(session, state.pool, domain, state.machine_type)
+            machine = _machine(op, session, state)
+            if machine.exists:
+                machine.wipe_seed()
 
 
-def _wanted_domain(
-    session: HostSession, inputs: MachineInputs, mark: Mark, *, whatever: bool
-) -> libvirt.virDomain | None:
-    """Return the domain that stands if it is the wanted machine; None where that is to be made.
+def _machine(op: Operation, session: HostSession, inputs: MachineInputs) -> Machine:
+    """Return the machine that inputs, or a state, are about."""
+    return MACHINES[inputs.machine_type](session, inputs.pool, inputs.name, mark_for(op, inputs.instance))
+
+
+def _stands(machine: Machine, inputs: MachineInputs, *, whatever: bool) -> bool:
+    """Return whether the wanted machine stands; where it doesn't, it is to be made.
 
     Args:
-        session: The host.
+        machine: The machine.
         inputs: What is wanted.
-        mark: Whose the domain has to be.
         whatever: An instance is adopted: what differs is in the state then, and the next `up` says what of it.
 
     Raises:
-        NotOurs: a domain of that name isn't ours.
-        HostError: it holds the data of another cluster, which making it anew would cost.
+        NotOurs: A domain of that name isn't ours.
+        HostError: It holds the data of another cluster, which replacing it would cost.
     """
-    domain = machines.owned_domain(session, inputs.machine_type, inputs.name, mark)
-    if domain is None or _is_diskless(session, inputs):
-        return None
-    view = machines.persistent_view(domain)
+    if not machine.exists or machine.is_disk_gone():
+        return False
+    view = machine.definition
     if whatever or may_take_over(view, inputs):
-        return domain
+        return True
     node = inputs.first_boot.node
     refuse_other_cluster(view.record.get("firstBoot") or {}, inputs.name, node.to_wire() if node else None)
-    return None
+    return False
 
 
-def _is_diskless(session: HostSession, inputs: MachineInputs) -> bool:
-    return machines.is_disk_gone(session, inputs.pool, inputs.name, inputs.machine_type)
+def _build(op: Operation, machine: Machine, inputs: MachineInputs) -> None:
+    """Make the machine, with a host key of its own."""
+    host_key = generate_host_key()
+    seed = Seed(inputs.name, inputs.first_boot, TRAITS[inputs.machine_type], inputs.node_settings)
+    wanted = definition_of(inputs, machine.mark, {"sshHostKey": host_key.public_openssh})
+    files = seed.render(host_key, inputs.node_secrets or NO_SECRETS)
+    machine.create(wanted, inputs.image, inputs.disk_gib, files, op.work())
 
 
-def _first_boot(
-    name: str, inputs: FirstBootInputs, machine_type: MachineType, settings: NodeSettings | None = None
-) -> FirstBoot:
-    return FirstBoot(
-        hostname=inputs.hostname,
-        address=inputs.address,
-        gateway=inputs.gateway,
-        dns_servers=tuple(inputs.dns_servers),
-        authorized_keys=tuple(inputs.authorized_keys),
-        instance_id=name,
-        node=_node(inputs.node, machine_type, settings) if inputs.node else None,
-        mtu=inputs.mtu,
-    )
+def _settle(op: Operation, machine: Machine, inputs: MachineInputs) -> MachineState:
+    """Bring a machine that stands to its inputs; return its state then."""
+    record = machine.definition.record
+    beyond_inputs = {"sshHostKey": "", **{name: record[name] for name in _BORN if name in record}}
+    wanted = definition_of(inputs, machine.mark, beyond_inputs)
+    machine.settle(wanted, inputs.disk_gib, running=inputs.running, work=op.work())
+    return state_of(machine, inputs)
 
 
-def _node(inputs: NodeInputs, machine_type: MachineType, settings: NodeSettings | None) -> KubernetesNode:
-    """Return the node; what settings don't say is as KubernetesNode has it, and so no part of a seed's digest."""
-    told = settings.model_dump(exclude_none=True) if settings else {}
-    fields = inputs.model_dump() | told | {"taints": tuple(inputs.taints), "peers": tuple(told.get("peers", ()))}
-    return KubernetesNode(**fields, in_container=machine_type == "container", is_slow=machine_type == "emulated")
-
-
-def _node_secrets(inputs: MachineInputs) -> NodeSecrets:
-    return NodeSecrets(inputs.node_secrets.token, inputs.node_secrets.keys) if inputs.node_secrets else NO_SECRETS
-
-
-def _definition(
-    session: HostSession, inputs: MachineInputs, mark: Mark, born: Mapping[str, Any]
-) -> MachineDefinition:
-    place = (session, inputs.pool, inputs.name, inputs.machine_type)
-    disk, seed = machines.disk_path(*place), seeds.seed_path(*place)
-    return definition_of(inputs, mark, born, disk=disk, seed=seed, host_memory_mib=session.qemu.getInfo()[1])
-
-
-def definition_of(
-    inputs: MachineInputs,
-    mark: Mark,
-    born: Mapping[str, Any],
-    *,
-    disk: str,
-    seed: str | None,
-    host_memory_mib: int,
-) -> MachineDefinition:
-    """Return what libvirt is told of a machine. Pure.
+def definition_of(inputs: MachineInputs, mark: Mark, beyond_inputs: Mapping[str, Any]) -> MachineDefinition:
+    """Return what a machine is to be. Pure.
 
     Args:
-        inputs: What the machine is to be.
+        inputs: What the program says of it.
         mark: Whose it is.
-        born: What its record holds that no input says.
-        disk: Its disk's path on the host.
-        seed: Its seed's path there; None once a VM's is wiped.
-        host_memory_mib: What the host has: how far the machine can grow.
+        beyond_inputs: What its record holds that no input says.
     """
     return MachineDefinition(
         name=inputs.name,
-        uuid=mark.uuid("domain", inputs.name),
-        machine_type=inputs.machine_type,
+        mark=mark,
         vcpus=inputs.vcpus,
         memory_mib=inputs.memory_mib,
-        memory_ceiling_mib=max(host_memory_mib, inputs.memory_mib),
         network=inputs.network,
         mac_address=inputs.mac_address,
-        disk_path=disk,
-        seed_path=seed,
         secure_boot=inputs.secure_boot,
         tpm=inputs.tpm,
-        instance=mark.instance,
-        stack=mark.stack,
-        urn=mark.urn,
         record={
             "pool": inputs.pool,
             "image": inputs.image,
             "firstBoot": inputs.first_boot.to_wire(),
             "seedDigest": inputs.seed_digest,
-            **born,
+            **beyond_inputs,
         },
     )
-
-
-def _defines(view: DomainView, inputs: MachineInputs) -> bool:
-    """Return whether the definition holds the wanted resources; a container's maximum is only a ceiling."""
-    maximum = view.memory_maximum_mib if inputs.machine_type != "container" else inputs.memory_mib
-    return (view.vcpus, view.memory_mib, maximum) == (inputs.vcpus, inputs.memory_mib, inputs.memory_mib)
-
-
-def _needs_restart(domain: libvirt.virDomain, inputs: MachineInputs) -> bool:
-    """A VM has its processors and its memory's maximum for one run; a container changes both while it runs."""
-    if inputs.machine_type == "container" or not domain.isActive():
-        return False
-    live = machines.live_view(domain)
-    return (live.vcpus, live.memory_maximum_mib) != (inputs.vcpus, inputs.memory_mib)

@@ -11,16 +11,17 @@ import libvirt
 from infra.kvm import meshes
 from infra.kvm.connection import HostSession
 from infra.kvm.errors import HostError, NotOurs
-from infra.kvm.machines import live_view, owned_domains
+from infra.kvm.machines import owned_machines
 from infra.kvm.network_hook import has_hook
 from infra.kvm.networks import NetworkDefinition, owned_network, remove_network
 from infra.kvm.ownership import Mark
+from infra.plugin.operation import Operation
 from infra.provider.kind import Changes, InitFailed, Made
 from infra.provider.kinds.base import HostedKind, mark_for, parse_id
-from infra.provider.operation import Operation
+from infra.provider.kinds.host_owner import pool_name
 from infra.resources.changes.network import keep_mesh
 from infra.resources.contract import Fault
-from infra.resources.network import NETWORK, NetworkInputs, NetworkState, Tunnel
+from infra.resources.network import NETWORK, NetworkInputs, NetworkState
 from infra.ssh import ShellError
 
 
@@ -72,16 +73,16 @@ class NetworkKind(HostedKind[NetworkInputs, NetworkState]):
             network = owned_network(session.qemu, name, mark)
             if network is None:
                 return None
-            found = NetworkDefinition.from_xml(network.XMLDesc())
+            definition = NetworkDefinition.from_xml(network.XMLDesc())
             inputs = NetworkInputs(
                 instance=instance,
                 connection=connection,
                 name=name,
-                bridge=found.bridge,
-                mode=found.mode,
-                address_prefix=found.address_prefix,
-                gateway=found.gateway,
-                mtu=found.mtu,
+                bridge=definition.bridge,
+                mode=definition.mode,
+                address_prefix=definition.address_prefix,
+                gateway=definition.gateway,
+                mtu=definition.mtu,
             )
             return _state(session, network, inputs, mark)
 
@@ -122,19 +123,20 @@ class NetworkKind(HostedKind[NetworkInputs, NetworkState]):
         if bool(network.autostart()) != inputs.autostart:
             network.setAutostart(inputs.autostart)
         if inputs.active and inputs.tunnel and inputs.mtu:
-            tunnel = meshes.Tunnel(inputs.tunnel.vni, inputs.tunnel.local, tuple(inputs.tunnel.peers))
-            meshes.ensure_tunnel(session.shell, inputs.name, mark, inputs.bridge, inputs.mtu, tunnel)
+            meshes.ensure_tunnel(session.shell, inputs.name, mark, inputs.bridge, inputs.mtu, inputs.tunnel)
             gateway = meshes.Gateway(inputs.bridge, str(inputs.address_prefix)) if inputs.gateway else None
             if gateway:
                 meshes.ensure_gateway(session.shell, inputs.name, mark, gateway)
             place = (inputs.name, mark, inputs.bridge, inputs.mtu)
-            meshes.ensure_at_boot(session.shell, *place, tunnel, gateway)
+            meshes.ensure_at_boot(session.shell, *place, inputs.tunnel, gateway)
 
 
 def _plug_in_machines(session: HostSession, inputs: NetworkInputs, mark: Mark) -> None:
     """Put the interfaces of our running machines back on the bridge: libvirt forgets them with the old one."""
-    for domain in owned_domains(session, mark, libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
-        view = live_view(domain)
+    for machine in owned_machines(
+        session, pool_name(mark.instance), mark, libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE
+    ):
+        view = machine.live
         if view.network == inputs.name and view.interface_device:
             session.shell.run(["ip", "link", "set", "dev", view.interface_device, "master", inputs.bridge])
 
@@ -146,8 +148,7 @@ def _definition(inputs: NetworkInputs) -> NetworkDefinition:
 def _state(session: HostSession, network: libvirt.virNetwork, inputs: NetworkInputs, mark: Mark) -> NetworkState:
     tunnel, active = None, bool(network.isActive())
     if inputs.mode == "mesh":
-        found = meshes.read_tunnel(session.shell, inputs.name, mark)
-        tunnel = Tunnel(vni=found.vni, local=found.local, peers=list(found.peers)) if found else None
+        tunnel = meshes.read_tunnel(session.shell, inputs.name, mark)
         active = active and meshes.is_guarded(session.shell, inputs.name, mark)
         active = active and has_hook(session.shell, inputs.name, mark)
         active = active and (not inputs.gateway or meshes.has_gateway(session.shell, inputs.name, mark))

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from infra.kvm.errors import HostError
+from infra.plugin.operation import Operation
 from infra.provider.kinds.cluster_base import Login
-from infra.provider.operation import Operation
 from infra.resources.control_plane import Member
 from infra.ssh import ShellError
 

@@ -1,23 +1,57 @@
-"""The NodePlacement kind: a worker that moves to another host leaves its cluster before its machine is removed."""
+"""The NodePlacement kind: what the plugin knows a cluster by, before any machine of it comes, moves or goes."""
 
 from __future__ import annotations
 
-from infra.kubernetes.api import ClusterApi, ClusterUnreachable
-from infra.kubernetes.membership import remove_nodes
-from infra.provider.kind import Kind, Made
-from infra.provider.operation import Operation
+from collections.abc import Mapping
+from typing import Any
+
+from infra.plugin.operation import Operation
+from infra.provider.kind import Changes, Kind, Made
+from infra.provider.lives import Lives
+from infra.resources.changes import Refused
+from infra.resources.contract import Fault
 from infra.resources.node_placement import NODE_PLACEMENT, NodePlacementInputs, NodePlacementState
 
 
 class NodePlacementKind(Kind[NodePlacementInputs, NodePlacementState]):
-    """The workers' hosts. Machines wait for it, so it knows of a move before they do."""
+    """A cluster that stays. Machines wait for it, so it is known before the first of them leaves."""
 
     contract = NODE_PLACEMENT
 
+    def __init__(self, lives: Lives | None = None) -> None:
+        """Make the kind; `lives` are told of each cluster that the program names."""
+        self._lives = lives or Lives()
+
+    def check(self, inputs: dict[str, Any], unknown: frozenset[str]) -> list[Fault]:
+        """Take the cluster as one that stays, before any machine of it is looked at."""
+        if not unknown & self.contract.properties.keys() and inputs["etcdKeys"]:
+            self._lives.announce(NodePlacementInputs.model_validate(inputs))
+        return []
+
+    def refine(self, state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes, op: Operation) -> None:
+        """Note that the nodes' version changes; a state of before has none, and says nothing of it.
+
+        Raises:
+            Refused: Control planes are to come or go in the same run.
+        """
+        old, new = state.get("version", ""), news.get("version", "")
+        if not old or old == new:
+            changes.by_path.pop("version", None)
+            return
+        cluster = self._lives.of(f"{state['instance']}-{state['cluster']}")
+        if cluster is not None:
+            cluster.rolls = True
+        if set(state.get("controlPlanes") or {}) != set(news.get("controlPlanes") or {}):
+            raise Refused(
+                f"cluster {state['cluster']} would go from Kubernetes {old} to {new} and change its number of "
+                "control planes: make one change after the other"
+            )
+
     def create(self, op: Operation, inputs: NodePlacementInputs) -> Made[NodePlacementState]:
-        """Note where the workers are to be."""
+        """Note where the workers are to be, and that there is no cluster yet."""
+        self._lives.begin(inputs)
         state = NodePlacementState(**inputs.model_dump())
-        return Made(self.contract.id_of(state.to_wire()), state)
+        return self.made(state)
 
     def read(self, op: Operation, id: str, old: NodePlacementState | None) -> NodePlacementState | None:
         """Return what was noted: which machines stand where, they say themselves."""
@@ -26,34 +60,8 @@ class NodePlacementKind(Kind[NodePlacementInputs, NodePlacementState]):
     def update(
         self, op: Operation, id: str, old: NodePlacementState, inputs: NodePlacementInputs
     ) -> NodePlacementState:
-        """Drain and forget the nodes that move; those of a lost host can't be drained, and are only forgotten.
-
-        Nodes that migrate as they run stay in the cluster.
-        """
-        state = NodePlacementState(**inputs.model_dump())
-        moving = {
-            name
-            for name, host in old.hosts.items()
-            if inputs.hosts.get(name, host) != host and host not in inputs.live
-        }
-        if not moving or old.kubeconfig != inputs.kubeconfig:  # else they are another cluster's by now
-            return state
-        lost = {name for name in moving if old.hosts[name] in inputs.lost}
-        api = ClusterApi(inputs.kubeconfig)
-        try:
-            op.status(f"removing {', '.join(sorted(moving))} from the cluster")
-            gone = remove_nodes(api, lost, op.cancelled, drain=False)
-            drained = remove_nodes(api, moving - lost, op.cancelled)
-        except ClusterUnreachable as error:
-            if moving != lost:
-                raise
-            op.warning(f"nodes of lost hosts stay listed in cluster {inputs.cluster}: {error}")
-            return state
-        for name in gone:
-            op.info(f"node {name} was on a lost host, and is removed from cluster {inputs.cluster}")
-        for name in drained:
-            op.info(f"node {name} was drained and removed from cluster {inputs.cluster}, before it moves")
-        return state
+        """Note what is wanted now: a node leaves with its machine."""
+        return NodePlacementState(**inputs.model_dump())
 
     def delete(self, op: Operation, id: str, old: NodePlacementState) -> None:
         """Nothing to do: it goes with its machines."""

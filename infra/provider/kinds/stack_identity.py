@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
+from infra.plugin.operation import Operation
 from infra.provider.kind import Kind, Made
-from infra.provider.operation import Operation
 from infra.resources.stack_identity import STACK_IDENTITY, StackIdentityInputs, StackIdentityState
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class StackIdentityKind(Kind[StackIdentityInputs, StackIdentityState]):
         """
         uid = self._standing.owner if self._standing else str(uuid.uuid4())
         state = StackIdentityState(**inputs.model_dump(), uid=uid)
-        return Made(self.contract.id_of(state.to_wire()), state)
+        return self.made(state)
 
     def read(self, op: Operation, id: str, old: StackIdentityState | None) -> StackIdentityState | None:
         """Return what the state has; an import names, as the id, the one that hosts know."""

@@ -55,10 +55,10 @@ def diff(contract: Contract, state: Mapping[str, Any], news: Mapping[str, Any]) 
     once it is known.
     """
     changes = Changes()
-    for one in differences(contract, state, news):
-        prop = contract.properties[one.path[0]]
+    for difference in differences(contract, state, news):
+        prop = contract.properties[difference.path[0]]
         # To the engine a secret is one whole: by a path into it, a display may show what lies there.
-        changes.by_path[one.path[0] if prop.secret else ".".join(one.path)] = prop.on_change
+        changes.by_path[difference.path[0] if prop.secret else ".".join(difference.path)] = prop.on_change
     return changes
 
 

@@ -5,19 +5,35 @@ The plugin asks it of each diff, and `azlocal plan --against` of two plans: what
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
+from infra.lifecycle.versions import missing_minors, order
+from infra.model.machine_traits import traits_of
 from infra.resources.changes import Changes, Refused
 from infra.resources.contract import OnChange
 from infra.unknown import UNKNOWN
 
 _WITH_THE_HOST: Final = frozenset({"connection", "pool"})
 _FROM_AZLOCAL: Final = frozenset({"image", "seedDigest"})
+_OF_THE_MACHINE: Final = (
+    *("connection", "pool", "machineType", "macAddress", "secureBoot", "tpm", "diskGiB"),
+    *("firstBoot.gateway", "firstBoot.dnsServers", "firstBoot.authorizedKeys", "firstBoot.mtu"),
+)
+"""Paths that say nothing of a machine's cluster."""
+_IN_TURN: Final = "it leaves etcd and joins again from an empty disk, one control plane at a time"
+_VERSION: Final = "firstBoot.node.version"
 _OF_THE_BUNDLE: Final = "firstBoot.node.imageTags"
 
 
-def decide(state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes) -> list[str]:
+def decide(
+    state: Mapping[str, Any],
+    news: Mapping[str, Any],
+    changes: Changes,
+    *,
+    planes: int = 1,
+    has_spare: bool = False,
+) -> list[str]:
     """Adjust what a diff found; return what the user should know of it.
 
     A disk can't shrink, a node holds data; some changes restart a machine, which no diff shows.
@@ -26,18 +42,24 @@ def decide(state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes) 
         state: the machine as it stands, by wire name.
         news: the wanted one.
         changes: what differs; changed in place.
+        planes: how many control planes its cluster has.
+        has_spare: whether another machine can hold the cluster's data meanwhile.
 
     Raises:
         Refused: it isn't done, since it would cost data.
     """
     if changes.touches("diskGiB") and isinstance(news["diskGiB"], int) and news["diskGiB"] < state["diskGiB"]:
         changes.by_path["diskGiB"] = OnChange.REPLACE
-    said = plan_live_move(state, news, changes) or spare_node(state, changes)
-    told = [said] if said else []
+    note = (
+        plan_live_move(state, news, changes)
+        or _upgrade(state, news, changes, planes=planes, has_spare=has_spare)
+        or spare_node(state, changes, planes=planes)
+    )
+    notes = [note] if note else []
     if restarts := restarts_for(state, news, changes):
         causes = ", ".join(f"{name} {state[name]} → {news[name]}" for name in restarts)
-        told.append(f"{news['name']} restarts for {causes}; its disk and address stay")
-    return told
+        notes.append(f"{news['name']} restarts for {causes}; its disk and address stay")
+    return notes
 
 
 def restarts_for(state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes) -> list[str]:
@@ -49,32 +71,71 @@ def restarts_for(state: Mapping[str, Any], news: Mapping[str, Any], changes: Cha
 
 def restarting(machine: Mapping[str, Any]) -> list[str]:
     """Return the properties whose change takes a restart."""
-    return ["diskGiB"] if machine["machineType"] == "container" else ["vcpus", "memoryMiB", "diskGiB"]
+    return list(traits_of(machine["machineType"]).restarted_for)
 
 
-def keep_planes(cluster: str, leaving: Iterable[str]) -> None:
-    """See that a cluster that stays gives up no control plane.
-
-    Args:
-        cluster: the cluster's name.
-        leaving: the control planes that are to go.
+def _upgrade(
+    state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes, *, planes: int, has_spare: bool
+) -> str:
+    """Return what another Kubernetes version means for a node; nothing where its version stays.
 
     Raises:
-        Refused: there are some.
+        Refused: No node goes there, or this one can't together with what else differs.
     """
-    planes = sorted(leaving)
-    if planes:
-        raise Refused(
-            f"cluster {cluster} can't give up {', '.join(planes)}: a control plane is a member of etcd, and one "
-            "that just goes may take the cluster's data with it. Restore controlPlane.count"
+    node = (state.get("firstBoot") or {}).get("node")
+    if not node or _VERSION not in changes.by_path:
+        return ""
+    name, old = state["name"], node["version"]
+    new = ((news.get("firstBoot") or {}).get("node") or {}).get("version", old)
+    if refusal := _no_way(old, new):
+        raise Refused(f"{name} can't go from Kubernetes {old} to {new}: {refusal}")
+    others = sorted(path for path in changes.replaces() if path != _VERSION and not _is_from_azlocal(path))
+    if node.get("role") != "controlPlane":
+        with_others = f" and a change of {', '.join(others)}" if others else ""
+        return (
+            f"{name} is replaced for Kubernetes {old} → {new}{with_others}, after the control planes, drained, at "
+            "its address; volumes on its disk go with it"
         )
+    if others:
+        raise Refused(
+            f"{name} goes to Kubernetes {new} alone, and would also be replaced for a change of "
+            f"{', '.join(others)}: make one change after the other"
+        )
+    if planes > 1:
+        return f"{name} is replaced for Kubernetes {old} → {new}: {_IN_TURN}"
+    if not has_spare:
+        raise Refused(
+            f"{name} is the only control plane of cluster {node.get('cluster')}, and this run doesn't know of "
+            "the spare that would hold its data meanwhile: run it without --target and --exclude"
+        )
+    return (
+        f"{name} is replaced for Kubernetes {old} → {new}: another control plane joins at the cluster's spare "
+        "address first and holds its data; it leaves when this one is back"
+    )
 
 
-def spare_node(state: Mapping[str, Any], changes: Changes) -> str:
+def _no_way(old: str, new: str) -> str:
+    """Return why a cluster doesn't go from one version to another; nothing where it does.
+
+    kubernetes.io/releases/version-skew-policy: control planes pass every minor, and nothing goes back.
+    """
+    if order(new) < order(old):
+        return "an upgrade has no way back (downgrade)"
+    if lacking := missing_minors(old, new, ()):
+        return f"a control plane passes every minor; go to a version of {lacking[0]} first (skipped-minor)"
+    return ""
+
+
+def spare_node(state: Mapping[str, Any], changes: Changes, *, planes: int = 1) -> str:
     """Keep a node that only a newer node image would replace; return what the user should know, or nothing.
 
+    Args:
+        state: the machine as it stands.
+        changes: what differs; changed in place.
+        planes: how many control planes its cluster has: one that is replaced joins the others.
+
     Raises:
-        Refused: A control plane would be replaced, and with it the cluster's data.
+        Refused: The only control plane would be replaced, and with it the cluster's data.
     """
     node = (state.get("firstBoot") or {}).get("node")
     replaced = set(changes.replaces())
@@ -89,16 +150,28 @@ def spare_node(state: Mapping[str, Any], changes: Changes) -> str:
             f"{name} stays on the node image that it was made from: it is a node with data. A new cluster, or a "
             "node that is removed and added again, gets the current one"
         )
+    is_plane, cluster = node.get("role") == "controlPlane", node.get("cluster")
+    if "lost" in replaced:
+        return f"{name} is gone from its host: what it left in cluster {cluster} is removed, then it joins again"
     if "connection" in replaced:
-        return _move(name, node)
+        in_turn = all(_is_replaced_in_turn(path) for path in by_people)
+        return _move(name, node, planes if in_turn else 1)
     causes = ", ".join(sorted(by_people))
-    if node.get("role") == "controlPlane":
+    if is_plane and planes > 1 and all(_is_replaced_in_turn(path) for path in by_people):
+        return f"{name} is replaced for a change of {causes}: {_IN_TURN}"
+    if is_plane:
         raise Refused(
-            f"{name} would be made anew for a change of {causes}, and cluster {node.get('cluster')} keeps its "
-            "data on it. Take the change back; or, if the cluster may go, remove it from the stack's file, run "
-            "`pulumi up`, and add it again"
+            f"{name} would be replaced for a change of {causes}, and cluster {cluster} keeps its data on it. Take "
+            "the change back; or, if the cluster may go, remove it from the stack's file, run `pulumi up`, and "
+            "add it again. Of three control planes, each is replaced in turn for what isn't the cluster's: its "
+            "host, firmware, MAC address, login keys and name servers"
         )
-    return f"{name} is made anew for a change of {causes}; volumes on its disk go with it"
+    return f"{name} is replaced for a change of {causes}; volumes on its disk go with it"
+
+
+def _is_replaced_in_turn(path: str) -> bool:
+    """Return whether a control plane that is replaced for this joins its cluster as it was: at its own address."""
+    return _is_from_azlocal(path) or path.startswith(_OF_THE_MACHINE)
 
 
 def _is_from_azlocal(path: str) -> bool:
@@ -112,15 +185,15 @@ def plan_live_move(state: Mapping[str, Any], news: Mapping[str, Any], changes: C
     Nothing is returned, and nothing changes, for a machine that doesn't leave such a host.
 
     Raises:
-        Refused: It can't migrate: it is a container, or would be made anew for other reasons as well.
+        Refused: It can't migrate: it is a container, or would be replaced for other reasons as well.
     """
     if "connection" not in changes.by_path or state["connection"] not in (news.get("migratesFrom") or ()):
         return ""
     source, name = state["connection"], state["name"]
-    if state["machineType"] == "container":
+    if traits_of(state["machineType"]).shares_kernel:
         raise Refused(
             f"{name} can't leave {source} live: it is a container, and only VMs migrate as they run. Write "
-            "`drain: true` for that host in hosts/*.yaml: then it is made anew elsewhere, without its data"
+            "`drain: true` for that host in hosts/*.yaml: then it is re-created elsewhere, without its data"
         )
     if (state.get("firstBoot") or {}).get("node"):
         for path in list(filter(_is_from_azlocal, changes.by_path)):
@@ -132,8 +205,8 @@ def plan_live_move(state: Mapping[str, Any], news: Mapping[str, Any], changes: C
     )
     if causes:
         raise Refused(
-            f"{name} can't leave {source} live: it would also be made anew for a change of {', '.join(causes)}. "
-            "Take that change back until it has moved; or let it be made anew elsewhere with `drain: true`"
+            f"{name} can't leave {source} live: it would also be replaced for a change of {', '.join(causes)}. "
+            "Take that change back until it has moved; or let it be re-created elsewhere with `drain: true`"
         )
     changes.create_first = True
     target = "another host" if news["connection"] == UNKNOWN else news["connection"]
@@ -148,18 +221,21 @@ def plan_live_move(state: Mapping[str, Any], news: Mapping[str, Any], changes: C
     )
 
 
-def _move(name: str, node: Mapping[str, Any]) -> str:
+def _move(name: str, node: Mapping[str, Any], planes: int) -> str:
     """Say what a move to another host means for a node."""
     cluster = node.get("cluster")
+    if node.get("role") == "controlPlane" and planes > 1:
+        return f"{name} moves to another host: {_IN_TURN}"
     if node.get("role") == "controlPlane":
         raise Refused(
-            f"{name} would move to another host, and cluster {cluster} keeps its data (etcd) on it, which isn't "
-            "carried over. With `drain: live` a VM leaves a host with all it holds. Or keep it where it is: take "
-            "the change in hosts/*.yaml back, or, on a host that drains, pin it to that host under "
-            "azlocal:placement in the stack's file. Or, if the cluster may go, or went with its host, remove it "
-            "from the stack's file, run `pulumi up`, and add it again"
+            f"{name} would move to another host, and it is the only control plane of cluster {cluster}, whose "
+            "data (etcd) isn't carried over. With `drain: live` a VM leaves a host with all it holds. Or write 3 "
+            "as controlPlane.count first, where the host still runs. Or keep it where it is: take the change in "
+            "hosts/*.yaml back, or, on a host that drains, pin it to that host under azlocal:placement in the "
+            "stack's file. Or, if the cluster may go, or went with its host, remove it from the stack's file, run "
+            "`pulumi up`, and add it again"
         )
     return (
-        f"{name} moves to another host: cluster {cluster} drains and forgets it, then it is made anew there under "
-        "its address; volumes on its disk go"
+        f"{name} moves to another host: cluster {cluster} drains and forgets it, then it is re-created there "
+        "under its address; volumes on its disk go"
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import ipaddress
 import socket
 import ssl
 import threading
@@ -14,10 +13,9 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from infra import certificates
 from infra.arc.endpoints.probe import Answer, look_from
 from infra.arc.endpoints.table import Endpoint
 from infra.arc.errors import ArcError
@@ -35,50 +33,27 @@ class Authority:
     folder: Path
 
     def __post_init__(self) -> None:
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.subject = x509.Name(
-            [
-                x509.NameAttribute(NameOID.ORGANIZATION_NAME, f"{self.name} Inc."),
-                x509.NameAttribute(NameOID.COMMON_NAME, f"{self.name} Root"),
-            ]
-        )
-        own = self._signed(self.subject, self.key, is_authority=True)
-        self.pem = own.public_bytes(serialization.Encoding.PEM).decode()
+        self.key = certificates.new_key()
+        self.subject = certificates.x509_name(f"{self.name} Root", f"{self.name} Inc.")
+        own = self._signed(self.subject, self.key, x509.BasicConstraints(ca=True, path_length=None))
+        self.pem = certificates.certificate_pem(own)
 
     def context(self) -> ssl.SSLContext:
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server")])
+        key, name = certificates.new_key(), certificates.x509_name("server")
+        signed = self._signed(name, key, certificates.alternative_names([HOST, "x.test"]))
         file = self.folder / f"{self.name}.pem"
-        file.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-            + self._signed(name, key).public_bytes(serialization.Encoding.PEM)
-        )
+        file.write_text(certificates.key_pem(key) + certificates.certificate_pem(signed))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(file)
         return context
 
     def _signed(
-        self, name: x509.Name, key: ec.EllipticCurvePrivateKey, *, is_authority: bool = False
+        self, name: x509.Name, key: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType
     ) -> x509.Certificate:
-        now = datetime.datetime.now(datetime.UTC)
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(self.subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(days=30))
-            .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+        now, month = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=30)
+        return certificates.issue(
+            name, key.public_key(), self.subject, self.key, now - month, now + month, extension
         )
-        if not is_authority:
-            names = x509.SubjectAlternativeName(
-                [x509.IPAddress(ipaddress.ip_address(HOST)), x509.DNSName("x.test")]
-            )
-            builder = builder.add_extension(names, critical=False)
-        return builder.sign(self.key, hashes.SHA256())
 
 
 @contextlib.contextmanager

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from infra.image.bundle.components import COMPONENTS, component
-from infra.image.bundle.images import CHARTS, CNI_PLUGINS, IMAGES
+from infra.image.bundle.components import Component, component, components
+from infra.image.bundle.images import CHARTS, CNI_PLUGINS, images
 from infra.image.bundle.parts import Sources
 from infra.image.bundle.sources import Draft
 from infra.image.errors import ImageError
 from infra.image.places import Cache
+from infra.model.versions import BUILT
 from tests.image.conftest import FakeRunner
 
 GO = "/fake/go"
@@ -60,12 +61,18 @@ class BundleRunner(FakeRunner):
 
     def compiled(self) -> list[str]:
         """Return the components that were compiled, in order."""
-        return [Path(call[call.index("-C") + 1]).name for call in self.calls if "build" in call]
+        return [self._built(call).name for call in self.calls if "build" in call]
+
+    @staticmethod
+    def _built(argv: list[str]) -> Component:
+        folder = Path(argv[argv.index("-C") + 1])
+        every = (entry for version in BUILT for entry in components(version))
+        return next(entry for entry in every if entry.folder == folder)
 
     def _go(self, argv: list[str]) -> str:
         if argv[1:3] == ["version", "-m"]:
             return "\n".join(json.dumps(self._information(Path(name))) for name in argv[4:])
-        built = next(entry for entry in COMPONENTS if entry.folder == Path(argv[argv.index("-C") + 1]))
+        built = self._built(argv)
         if "download" in argv:
             return json.dumps({"Dir": str(self._module(built.name, argv[-1]))})
         if built.name == self.fail:
@@ -118,7 +125,7 @@ class BundleRunner(FakeRunner):
                 if chart.component == name and own and chart.values:
                     (folder / chart.values).parent.mkdir(parents=True, exist_ok=True)
                     (folder / chart.values).write_text("vxlan: true\n")
-            for image in IMAGES:
+            for image in images():
                 for entry in image.entries:
                     if isinstance(entry, Sources) and entry.component == name and own:
                         (folder / entry.path / "service").mkdir(parents=True)

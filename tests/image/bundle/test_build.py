@@ -11,13 +11,15 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from infra.image import known_holes
 from infra.image.bundle import build as build_module
+from infra.image.bundle import store
 from infra.image.bundle.build import build, check_space, choose
 from infra.image.bundle.model import Bundle
 from infra.image.bundle.modules import Modules
 from infra.image.bundle.release import Endpoints
-from infra.image.bundle.store import choose_source, find_bundle_in, load, verify
+from infra.image.bundle.store import choose_source, find_bundle_in, load, prunable, verify
 from infra.image.errors import ImageError
 from infra.image.places import Cache
+from infra.model.versions import BUILT, DEFAULT, KubernetesVersion
 from tests.image.bundle.conftest import GO, BundleRunner
 
 GIB = 1 << 30
@@ -30,8 +32,8 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
-def make(cache: Cache, runner: BundleRunner, lines: list[str]) -> Bundle:
-    return build("modules", Modules(), cache, lines.append, runner, lambda run: GO)
+def make(cache: Cache, runner: BundleRunner, lines: list[str], version: KubernetesVersion = DEFAULT) -> Bundle:
+    return build("modules", Modules(), cache, lines.append, runner, lambda run: GO, version=version)
 
 
 def test_a_bundle_is_published_with_its_checksums(cache: Cache, runner: BundleRunner, lines: list[str]) -> None:
@@ -47,6 +49,37 @@ def test_a_bundle_is_published_with_its_checksums(cache: Cache, runner: BundleRu
     assert not cache.bundle_work.exists()
     choose_source(cache, "modules")
     assert find_bundle_in(cache) == bundle
+
+
+def test_bundles_of_two_versions_stand_side_by_side_and_share_all_but_kubernetes(
+    cache: Cache, runner: BundleRunner, lines: list[str]
+) -> None:
+    default = make(cache, runner, lines)
+    compiled = len(runner.compiled())
+    other = make(cache, runner, lines, BUILT[1])
+    assert runner.compiled()[compiled:] == ["kubernetes"]
+    assert (default.kubernetes_version, other.kubernetes_version) == (DEFAULT.version, BUILT[1].version)
+    assert default.folder != other.folder
+    assert verify(default) == verify(other) == []
+    differ = {name for name in default.images if default.images[name] != other.images[name]}
+    assert differ == {"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"}
+    choose_source(cache, "modules")
+    assert [find_bundle_in(cache, version) for version in BUILT[:2]] == [default, other]
+    keep = {default.digest, other.digest}
+    assert prunable(cache, keep, components=False) == []
+    assert prunable(cache, {default.digest}, components=False) == [other.folder]
+
+
+def test_what_any_version_has_is_found_where_the_default_is_not_built(
+    cache: Cache, runner: BundleRunner, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "default_cache", lambda: cache)
+    assert store.find_bundle() is None
+    other = make(cache, runner, lines, BUILT[1])
+    choose_source(cache, "modules")
+    assert store.find_bundle() == other
+    default = make(cache, runner, lines)
+    assert store.find_bundle() == default
 
 
 def test_the_bill_of_materials_has_modules_and_packages(

@@ -7,17 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from infra.image.bundle.components import COMPONENTS, MODULES, Component, component
+from infra.image.bundle.components import MODULES, Component, component, components
 from infra.image.bundle.golang import OLDEST_GO
 from infra.image.bundle.images import BINARIES
+from infra.model.versions import BUILT, KubernetesVersion
 from tests.project import ROOT
+
+ENTRIES = (*components(), *(component("kubernetes", version) for version in BUILT[1:]))
 
 
 def test_every_module_file_belongs_to_a_component() -> None:
-    assert {path.name for path in MODULES.iterdir()} == {entry.name for entry in COMPONENTS}
+    assert {path.name for path in MODULES.iterdir()} == {entry.name for entry in components()}
+    versions = {path.name for path in (MODULES / "kubernetes").iterdir()}
+    assert versions == {version.version for version in BUILT}
 
 
-@pytest.mark.parametrize("entry", COMPONENTS, ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: f"{entry.name}-{entry.version}")
 def test_go_mod_names_the_module_and_what_is_built(entry: Component) -> None:
     text = (entry.folder / "go.mod").read_text()
     tools = re.search(r"^tool \((.*?)^\)|^tool (\S+)$", text, re.MULTILINE | re.DOTALL)
@@ -39,7 +44,7 @@ def test_go_mod_names_the_module_and_what_is_built(entry: Component) -> None:
         assert pinned[1] == entry.version or entry.name == "calico"
 
 
-@pytest.mark.parametrize("entry", COMPONENTS, ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: f"{entry.name}-{entry.version}")
 def test_go_sum_vouches_for_the_modules(entry: Component) -> None:
     sums = (entry.folder / "go.sum").read_text()
     assert all(f"{module} v" in sums for module in (entry.module, *entry.others))
@@ -97,15 +102,17 @@ def test_runc_has_seccomp_without_which_pods_of_the_default_profile_do_not_start
 
 
 def test_the_newest_go_that_a_component_asks_for_is_looked_for() -> None:
-    asked = [re.search(r"^go (\S+)$", (entry.folder / "go.mod").read_text(), re.MULTILINE) for entry in COMPONENTS]
+    asked = [re.search(r"^go (\S+)$", (entry.folder / "go.mod").read_text(), re.MULTILINE) for entry in ENTRIES]
     versions = [tuple(map(int, found[1].split("."))) for found in asked if found]
-    assert len(versions) == len(COMPONENTS)
+    assert len(versions) == len(ENTRIES)
     assert max(versions) == tuple(map(int, OLDEST_GO.split(".")))
 
 
-def test_kubernetes_says_which_version_it_is() -> None:
-    variables = component("kubernetes").variables
-    assert variables["k8s.io/component-base/version.gitVersion"] == component("kubernetes").version
+@pytest.mark.parametrize("version", BUILT, ids=lambda version: version.version)
+def test_kubernetes_says_which_version_it_is(version: KubernetesVersion) -> None:
+    variables = component("kubernetes", version).variables
+    assert variables["k8s.io/component-base/version.gitVersion"] == component("kubernetes", version).version
+    assert variables["k8s.io/component-base/version.gitMinor"] == version.minor
     assert not any(" " in value for value in variables.values())
 
 

@@ -20,8 +20,8 @@ from infra.image.bundle.components import component
 from infra.image.places import default_cache
 from tests.git_server import Repository, served
 from tests.image.bundle.test_release import serving
-from tests.offline.apiserver import ApiServer
-from tests.offline.shared import lent
+from tests.kubernetes_plugin.apiserver import ApiServer
+from tests.kubernetes_plugin.shared import lent
 from tests.ports import free_port
 from tests.waiting import eventually
 

@@ -5,22 +5,22 @@ import tomllib
 import pytest
 import yaml
 
-from infra.image.bundle.components import COMPONENTS, FLUX_VERSION, HELM_VERSION, component
-from infra.image.bundle.images import CHARTS, EXTRAS, IMAGES, made_here, trees_of
+from infra.image.bundle.components import FLUX_VERSION, HELM_VERSION, component, components
+from infra.image.bundle.images import CHARTS, EXTRAS, images, made_here, trees_of
 from infra.image.bundle.parts import OWN_CHARTS, Binary, FromDebian, Image, Link, Sources
 from infra.image.recipe import current_recipe
 
 
 def by_name(name: str) -> Image:
-    return next(image for image in IMAGES if image.name == name)
+    return next(image for image in images() if image.name == name)
 
 
 def test_names_and_references_are_unique() -> None:
-    assert len({image.name for image in IMAGES}) == len(IMAGES)
-    assert len({image.reference("modules") for image in IMAGES}) == len(IMAGES)
+    assert len({image.name for image in images()}) == len(images())
+    assert len({image.reference("modules") for image in images()}) == len(images())
 
 
-@pytest.mark.parametrize("image", IMAGES, ids=lambda image: image.name)
+@pytest.mark.parametrize("image", images(), ids=lambda image: image.name)
 def test_everything_in_an_image_is_made_by_someone(image: Image) -> None:
     for entry in image.entries:
         if isinstance(entry, Binary) and entry.component != "pause":
@@ -33,7 +33,7 @@ def test_everything_in_an_image_is_made_by_someone(image: Image) -> None:
         assert not any(target.startswith("/") for target in targets)
 
 
-@pytest.mark.parametrize("image", [image for image in IMAGES if image.debian], ids=lambda image: image.name)
+@pytest.mark.parametrize("image", [image for image in images() if image.debian], ids=lambda image: image.name)
 def test_nothing_replaces_debian_s_links_into_usr(image: Image) -> None:
     targets = [entry.target for entry in image.entries if not isinstance(entry, Link)]
     assert not any(target.startswith(("bin/", "sbin/", "lib/")) for target in targets)
@@ -78,16 +78,16 @@ def test_flux_s_chart_says_which_flux_it_brings() -> None:
 
 def test_only_what_nobody_publishes_is_made_for_a_release() -> None:
     assert [image.name for image in made_here("release")] == ["agent-runtime"]
-    assert made_here("modules") == IMAGES
+    assert made_here("modules") == images()
     assert [tree.name for tree in trees_of(made_here("release"))] == ["python", "extras"]
-    assert [tree.name for tree in trees_of(IMAGES)] == ["base", "python", "extras"]
+    assert [tree.name for tree in trees_of(images())] == ["base", "python", "extras"]
 
 
 def test_trees_and_images_have_names_of_their_own() -> None:
     # They are tags of one layout while images are put together.
-    names = [tree.name for tree in trees_of(IMAGES)] + [image.name for image in IMAGES]
+    names = [tree.name for tree in trees_of(images())] + [image.name for image in images()]
     assert len(set(names)) == len(names)
-    assert not {entry.name for entry in COMPONENTS} & {tree.name for tree in trees_of(IMAGES)}
+    assert not {entry.name for entry in components()} & {tree.name for tree in trees_of(images())}
 
 
 def test_the_agents_runtime_says_what_is_in_it() -> None:

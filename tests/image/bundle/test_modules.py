@@ -9,14 +9,15 @@ import pytest
 import yaml
 
 from infra.image import tools
-from infra.image.bundle.components import COMPONENTS
+from infra.image.bundle.components import components
 from infra.image.bundle.debian import unpacked
 from infra.image.bundle.golang import LIBRARIES_FILE
-from infra.image.bundle.images import CHARTS, IMAGES, trees_of
+from infra.image.bundle.images import CHARTS, images, trees_of
 from infra.image.bundle.model import Source
 from infra.image.bundle.modules import Modules, take_inventory
 from infra.image.bundle.sources import Around, Draft, copy_charts
 from infra.image.errors import ImageError
+from infra.model.versions import DEFAULT
 from tests.image.bundle.conftest import BundleRunner
 from tests.waiting import eventually, waits_less_than
 
@@ -36,7 +37,7 @@ def again(draft: Draft) -> Draft:
 
 def test_every_image_and_program_is_made(draft: Draft) -> None:
     Modules().fill(draft)
-    assert {path.stem for path in draft.images.iterdir()} == {image.name for image in IMAGES}
+    assert {path.stem for path in draft.images.iterdir()} == {image.name for image in images()}
     assert {path.name for path in draft.binaries.iterdir()} == {
         *("kubeadm", "kubelet", "kubectl", "helm"),
         *("containerd", "containerd-shim-runc-v2", "ctr", "runc"),
@@ -64,7 +65,7 @@ def test_after_a_failure_only_the_rest_is_compiled(draft: Draft, runner: BundleR
     runner.fail = "metallb"
     with pytest.raises(ImageError, match="metallb"):
         Modules().fill(draft)
-    names = [entry.name for entry in COMPONENTS]
+    names = [entry.name for entry in components()]
     until = names.index("metallb")
     assert runner.compiled() == names[: until + 1]
     runner.fail = None
@@ -136,7 +137,7 @@ def test_debian_s_packages_are_fetched_once(draft: Draft, runner: BundleRunner) 
 
 
 def test_layers_have_no_traces_of_apt(draft: Draft) -> None:
-    base, python, extras = (unpacked(tree, draft) for tree in trees_of(IMAGES))
+    base, python, extras = (unpacked(tree, draft) for tree in trees_of(images()))
     for tree in (base, python):
         assert not (tree / "etc/apt").exists()
         assert (tree / "var/lib/dpkg/status").exists()
@@ -144,12 +145,12 @@ def test_layers_have_no_traces_of_apt(draft: Draft) -> None:
 
 
 def test_the_inventory_names_what_images_hold(tmp_path: Path) -> None:
-    folders = {name: tmp_path / name for name in [*(entry.name for entry in COMPONENTS), "pause"]}
+    folders = {name: tmp_path / name for name in [*(entry.name for entry in components()), "pause"]}
     extras = {"busybox-static": "2", "ca-certificates": "3", "containernetworking-plugins": "4"}
     folders["runc"].mkdir()
     (folders["runc"] / LIBRARIES_FILE).write_text('{"libseccomp": "2.5.4"}')
     packages = {"base": {"iptables": "1", "libc6": "5"}, "python": {"libc6": "6"}, "extras": extras}
-    inventory = take_inventory(folders, packages)
+    inventory = take_inventory(folders, packages, DEFAULT)
     assert inventory.images["kube-proxy"].packages == {"iptables": "1", "libc6": "5"}
     assert inventory.images["calico-cni"].packages == {"ca-certificates": "3", "containernetworking-plugins": "4"}
     # Both trees' packages have the versions of the day on which each was made.
@@ -193,6 +194,6 @@ def test_our_chart_has_the_modules_kinds_and_the_bundle_s_images(draft: Draft, s
     assert {path.stem for path in (flux / "crds").iterdir()} == {"source-controller", "kustomize-controller"}
     values = yaml.safe_load((flux / "values.yaml").read_text())
     assert values["images"] == {
-        image.name: image.reference(source) for image in IMAGES if image.name.startswith("flux-")
+        image.name: image.reference(source) for image in images() if image.name.startswith("flux-")
     }
     assert values["sourceController"]["resources"]

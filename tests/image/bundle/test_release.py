@@ -16,15 +16,16 @@ from pathlib import Path
 import pytest
 
 from infra.image import tools
-from infra.image.bundle.components import CONTAINERD_VERSION, HELM_VERSION, KUBERNETES_VERSION, RUNC_VERSION
-from infra.image.bundle.images import IMAGES
+from infra.image.bundle.components import CONTAINERD_VERSION, HELM_VERSION, RUNC_VERSION
+from infra.image.bundle.images import images
 from infra.image.bundle.release import Endpoints, Release, check_sum, line_of, pinned_sums, why_unreachable
 from infra.image.bundle.sources import Draft
 from infra.image.errors import ImageError
+from infra.model.versions import DEFAULT
 from tests.image.bundle.conftest import BundleRunner
 
 CONTENT = b"a program"
-PROGRAMS = tuple(f"v{KUBERNETES_VERSION}/bin/linux/amd64/{name}" for name in ("kubeadm", "kubelet", "kubectl"))
+PROGRAMS = tuple(f"{DEFAULT.tag}/bin/linux/amd64/{name}" for name in ("kubeadm", "kubelet", "kubectl"))
 ARCHIVE = f"helm-{HELM_VERSION}-linux-amd64.tar.gz"
 CONTAINERD = (
     f"containerd/containerd/releases/download/{CONTAINERD_VERSION}/"
@@ -109,12 +110,12 @@ def test_a_release_is_downloaded_checked_and_kept(
     assert (draft.binaries / "runc").read_bytes() == CONTENT
     assert (draft.binaries / "ctr").read_text() == "ctr"
     assert inventory.programs["runc"].version == RUNC_VERSION
-    assert {path.stem for path in draft.images.iterdir()} == {image.name for image in IMAGES}
+    assert {path.stem for path in draft.images.iterdir()} == {image.name for image in images()}
     assert inventory.images["agent-runtime"].programs == ("helm",)
     assert "ca-certificates" in inventory.images["agent-runtime"].packages
     assert not inventory.images["pause"].programs
     downloaded = [call for call in runner.calls if call[0] == "skopeo" and "docker://" in call[-2]]
-    assert len(downloaded) == len(IMAGES) - 1
+    assert len(downloaded) == len(images()) - 1
 
     runner.calls.clear()
     work = draft.work.parent / "again"
@@ -240,7 +241,7 @@ def test_one_that_does_not_answer_is_named_with_the_reason(runner: WithCurl, tmp
         pass
     reason = why_unreachable(Endpoints(kubernetes=address), runner)
     assert reason
-    assert f"{address}/v{KUBERNETES_VERSION}" in reason
+    assert f"{address}/{DEFAULT.tag}" in reason
     assert "connect" in reason.lower()
 
 

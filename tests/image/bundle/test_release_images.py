@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from infra.image import tools
-from infra.image.bundle.images import IMAGES
+from infra.image.bundle.images import images
 from infra.image.bundle.release import Endpoints, Release
 from infra.image.bundle.sources import Draft
 from infra.image.errors import ImageError
@@ -20,7 +20,7 @@ from tests.image.bundle.registry import Layout, serving_images
 
 pytestmark = pytest.mark.skipif(shutil.which("skopeo") is None, reason="needs skopeo")
 
-PAUSE = next(image for image in IMAGES if image.name == "pause")
+PAUSE = next(image for image in images() if image.name == "pause")
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def downloading(draft: Draft) -> Draft:
 
 
 def test_an_image_is_kept_under_its_upstream_name(downloading: Draft, registry: str) -> None:
-    archive = Release(Endpoints(images=registry))._image(downloading, PAUSE, 1)
+    archive = Release(Endpoints(images=registry))._image(downloading, PAUSE, "1 of 1")
     with tarfile.open(archive) as opened:
         index = opened.extractfile("index.json")
         assert index
@@ -57,11 +57,11 @@ def test_a_layer_that_is_not_what_the_manifest_says_is_refused(
     (layer,) = [path for path in layout.folder.iterdir() if b"waits" in path.read_bytes()]
     layer.write_bytes(layer.read_bytes().replace(b"waits", b"mines"))
     with pytest.raises(ImageError, match="skopeo failed"):
-        Release(Endpoints(images=registry))._image(downloading, PAUSE, 1)
+        Release(Endpoints(images=registry))._image(downloading, PAUSE, "1 of 1")
     assert not list(downloading.cache.components.rglob("*.tar"))
 
 
 def test_an_image_that_is_not_there_is_named(downloading: Draft, registry: str) -> None:
     other = dataclasses.replace(PAUSE, tag="9.9.9")
     with pytest.raises(ImageError, match="manifest"):
-        Release(Endpoints(images=registry))._image(downloading, other, 1)
+        Release(Endpoints(images=registry))._image(downloading, other, "1 of 1")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.image.bundle.components import COMPONENTS
+from infra.image.bundle.components import components
 from infra.image.bundle.model import Bundle, parse, render
 from infra.image.bundle.recipe import bundle_digest
 from infra.image.bundle.store import (
@@ -105,7 +105,7 @@ def test_verify_names_every_fault(stored: Bundle) -> None:
 def test_prune_keeps_what_is_current_and_what_is_unknown(cache: Cache, stored: Bundle) -> None:
     (cache.bundles / ("1" * 64)).mkdir()  # no bundle of ours
     (cache.bundles / "notes").mkdir()
-    compiled, old = cache.components / COMPONENTS[0].digest, cache.components / ("2" * 64)
+    compiled, old = cache.components / components()[0].digest, cache.components / ("2" * 64)
     compiled.mkdir(parents=True)
     old.mkdir()
     assert prunable(cache, {stored.digest}, components=False) == [old]

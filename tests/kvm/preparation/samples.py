@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import yaml
 
+from infra.hosts.facts.network import Address, Link, Route
+from infra.hosts.facts.system import Distribution
 from infra.kvm.ownership import Mark
-from infra.kvm.preparation import Bridge, HostFacts, Wanted
+from infra.kvm.preparation import PreparationFacts, Wanted
 from infra.kvm.preparation.netplan import Design, design_network
 from infra.kvm.preparation.packages import required
-from infra.kvm.preparation.parse import Address, Distribution, Link, Route
+from infra.model.host import Bridge
 
 MARK = Mark("lab", "lab", "urn")
 INSTALLER = "/etc/netplan/50-installer.yaml"
@@ -25,40 +28,44 @@ network:
       nameservers: {addresses: [192.0.2.53]}
       mtu: 9000
 """
-ADDRESS = Address("192.0.2.11/24", is_lasting=True, is_ipv4=True)
+ADDRESS = Address("192.0.2.11/24")
 ENO1 = Link("eno1", mac="aa:bb:cc:00:00:01", addresses=(ADDRESS,))
 ENO2 = Link("eno2", mac="aa:bb:cc:00:00:02")
-TAGGED = Bridge("azl-lab-aks", 110)
-UNTAGGED = Bridge("azl-lab-lan", 0)
+TAGGED = Bridge(name="azl-lab-aks", vlan=110)
+UNTAGGED = Bridge(name="azl-lab-lan", vlan=0)
 
 
 def wants(*bridges: Bridge, uplink: str = "eno1", **changes: Any) -> Wanted:
     return Wanted("lab", MARK, uplink if bridges else None, bridges, **changes)
 
 
-def facts(**changes: Any) -> HostFacts:
-    everything = HostFacts(
+def route(destination: str, gateway: str | None, protocol: str) -> Route:
+    return Route(ip_network(destination), "eno1", ip_address(gateway) if gateway else None, protocol)
+
+
+def facts(**changes: Any) -> PreparationFacts:
+    everything = PreparationFacts(
         host="node1",
-        distribution=Distribution("Debian GNU/Linux 12 (bookworm)", frozenset({"debian"})),
+        distribution=Distribution("debian", "Debian GNU/Linux 12 (bookworm)"),
         packages=frozenset(required(wants(TAGGED))),
         units={"libvirtd.service": "enabled"},
         netplan_files={INSTALLER: STATIC},
         links={link.name: link for link in (Link("lo"), ENO1, ENO2)},
         routes=(
-            Route("default", "192.0.2.1", "eno1", "static"),
-            Route("192.0.2.0/24", None, "eno1", "kernel"),
+            route("0.0.0.0/0", "192.0.2.1", "static"),
+            route("192.0.2.0/24", None, "kernel"),
         ),
     )
     return replace(everything, **changes)
 
 
-def with_links(*links: Link, **changes: Any) -> HostFacts:
+def with_links(*links: Link, **changes: Any) -> PreparationFacts:
     """Return the host with more interfaces, or others of the same names."""
     plain = facts(**changes)
     return replace(plain, links=dict(plain.links) | {link.name: link for link in links})
 
 
-def carried_out(before: HostFacts, wanted: Wanted) -> tuple[HostFacts, Design]:
+def carried_out(before: PreparationFacts, wanted: Wanted) -> tuple[PreparationFacts, Design]:
     """Return the host after its network's step, as the kernel would show it."""
     design = design_network(before, wanted)
     assert design.faults == ()

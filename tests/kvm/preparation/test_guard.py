@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from infra.errors import Interrupted
+from infra.hosts.facts.network import Link, Route
 from infra.kvm.errors import HostError
 from infra.kvm.preparation import NetworkRolledBack
 from infra.kvm.preparation import guard as guards
 from infra.kvm.preparation.guard import Trial, change_network, shortcomings
-from infra.kvm.preparation.parse import Link, Route
+from infra.model.work import Work
 from infra.ssh import CommandResult, FileMissing, LocalShell, SshError
 from tests.kvm.preparation.samples import ENO1, TAGGED, UNTAGGED, carried_out, facts, wants
 
@@ -81,12 +82,16 @@ class Console(LocalShell):
         if argv[0] != "ip":
             return ""
         if "route" in argv:
-            routes = [{"dst": one.destination, "gateway": one.gateway} for one in self._machine.routes]
+            routes = [
+                {"dst": str(one.destination), "gateway": one.gateway and str(one.gateway)}
+                for one in self._machine.routes
+            ]
             return json.dumps(routes if argv[1] == "-4" else [])
         return json.dumps(
             [
                 {
                     "ifname": link.name,
+                    "mtu": link.mtu,
                     "flags": ["UP"] if link.is_up else [],
                     "master": link.master,
                     "addr_info": [
@@ -138,7 +143,9 @@ def after() -> dict[str, Link]:
 def change(machine: Machine, on: Trial | None = None, cancelled: threading.Event | None = None) -> list[str]:
     said: list[str] = []
     try:
-        change_network(machine.reach, on or trial(), said.append, cancelled or threading.Event())
+        change_network(
+            machine.reach, on or trial(), Work(cancelled=cancelled or threading.Event(), status=said.append)
+        )
     finally:
         assert machine.opened == machine.closed
     return said
@@ -240,9 +247,7 @@ def test_what_was_lost_is_named(links: dict[str, Link | None], routes: tuple[Rou
 
 
 def test_addresses_that_routers_lend_may_change() -> None:
-    lent = replace(
-        ENO1, addresses=(replace(ENO1.addresses[0], text="2001:db8::1/64", is_lasting=False, is_ipv4=False),)
-    )
+    lent = replace(ENO1, addresses=(replace(ENO1.addresses[0], text="2001:db8::1/64", is_lasting=False),))
     before = replace(facts(), links={"eno1": lent})
     bare = {"eno1": replace(lent, addresses=())}
     assert (

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.hosts.facts.network import Address, Link, parse_routes
 from infra.kvm.ownership import Mark
-from infra.kvm.preparation import Bridge, HostFacts, Wanted, difference, plan
+from infra.kvm.preparation import PreparationFacts, Wanted, difference, plan
 from infra.kvm.preparation.netplan import design_network
-from infra.kvm.preparation.parse import Address, Link, Route
 from infra.kvm.preparation.standing import bridge_mac
+from infra.model.host import Bridge
 from tests.kvm.preparation.samples import (
     ADDRESS,
     ENO1,
@@ -25,6 +26,7 @@ from tests.kvm.preparation.samples import (
     UNTAGGED,
     carried_out,
     facts,
+    route,
     wants,
     with_links,
 )
@@ -35,7 +37,7 @@ def network(text: str | None) -> dict[str, Any]:
     return content
 
 
-def faults(host: HostFacts, wanted: Wanted) -> str:
+def faults(host: PreparationFacts, wanted: Wanted) -> str:
     design = design_network(host, wanted)
     assert design.netplan is None
     return " | ".join(design.faults)
@@ -94,8 +96,8 @@ def test_an_uplink_that_netplan_does_not_know_loses_nothing_to_networkd() -> Non
 def test_a_dhcp_lease_is_carried_over_by_the_same_mac_address() -> None:
     by_dhcp = {INSTALLER: "network: {ethernets: {nic: {match: {macaddress: 'AA:BB:CC:00:00:01'}, dhcp4: true}}}"}
     lease = replace(ENO1, addresses=(replace(ADDRESS, is_lasting=False),))
-    route = Route("default", "192.0.2.1", "eno1", "dhcp")
-    design = design_network(with_links(lease, netplan_files=by_dhcp, routes=(route,)), wants(UNTAGGED))
+    lent = route("0.0.0.0/0", "192.0.2.1", "dhcp")
+    design = design_network(with_links(lease, netplan_files=by_dhcp, routes=(lent,)), wants(UNTAGGED))
     bridge = network(design.netplan)["bridges"]["azl-lab-lan"]
     assert (bridge["dhcp4"], bridge["macaddress"]) == (True, ENO1.mac)
 
@@ -181,7 +183,7 @@ def test_a_hand_edited_file_shows_as_difference() -> None:
 
 
 def test_a_bridge_that_is_not_wanted_any_more_goes_when_nobody_is_on_it() -> None:
-    after, _ = carried_out(facts(), wants(TAGGED, Bridge("azl-lab-old", 120)))
+    after, _ = carried_out(facts(), wants(TAGGED, Bridge(name="azl-lab-old", vlan=120)))
     design = design_network(after, wants(TAGGED))
     assert design.stale == ("azl-lab-old", "eno1.120")
     busy = replace(after, links=dict(after.links) | {"vnet0": Link("vnet0", "tun", master="azl-lab-old")})
@@ -234,14 +236,17 @@ FOREIGN_FILE = replace(wants(TAGGED), mark=Mark("lab", "another-stack", "")).mar
             "is about eno1, eno2 at once",
         ),
         (
-            with_links(
-                replace(ENO1, addresses=(ADDRESS, Address("192.0.2.99/24", is_lasting=True, is_ipv4=True)))
-            ),
+            with_links(replace(ENO1, addresses=(ADDRESS, Address("192.0.2.99/24")))),
             wants(UNTAGGED),
             "192.0.2.99/24 beside what netplan's files say",
         ),
         (
-            facts(routes=(Route("10.0.0.0/8", "192.0.2.254", "eno1", "boot"),)),
+            facts(routes=(route("10.0.0.0/8", "192.0.2.254", "boot"),)),
+            wants(UNTAGGED),
+            "the route to 10.0.0.0/8 beside",
+        ),
+        (
+            facts(routes=parse_routes('[{"dst": "10.0.0.0/8", "gateway": "192.0.2.254", "dev": "eno1"}]')),
             wants(UNTAGGED),
             "the route to 10.0.0.0/8 beside",
         ),
@@ -264,7 +269,7 @@ FOREIGN_FILE = replace(wants(TAGGED), mark=Mark("lab", "another-stack", "")).mar
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_stands_in_the_way_is_said_with_a_remedy(host: HostFacts, wanted: Wanted, said: str) -> None:
+def test_what_stands_in_the_way_is_said_with_a_remedy(host: PreparationFacts, wanted: Wanted, said: str) -> None:
     assert said in faults(host, wanted)
 
 
@@ -281,7 +286,7 @@ def test_every_file_of_ours_says_whose_it_is() -> None:
         assert MARK.uuid("netplan", "lab") in str(text)
 
 
-def beside_another_stack(*others: Bridge) -> HostFacts:
+def beside_another_stack(*others: Bridge) -> PreparationFacts:
     """Return a host where another stack has made its bridges."""
     another = Wanted("dev", Mark("dev", "dev", "urn"), "eno1", others)
     after, design = carried_out(facts(), another)
@@ -292,10 +297,14 @@ def beside_another_stack(*others: Bridge) -> HostFacts:
 @pytest.mark.parametrize(
     ("theirs", "ours", "said"),
     [
-        (Bridge("azl-dev-aks", 110), TAGGED, "VLAN 110 of eno1 is taken by eno1.110 (a port of azl-dev-aks)"),
-        (Bridge("azl-dev-lan", 0), UNTAGGED, "eno1 is a port of azl-dev-lan already"),
-        (Bridge("azl-dev-lan", 0), TAGGED, None),
-        (Bridge("azl-dev-aks", 120), TAGGED, None),
+        (
+            Bridge(name="azl-dev-aks", vlan=110),
+            TAGGED,
+            "VLAN 110 of eno1 is taken by eno1.110 (a port of azl-dev-aks)",
+        ),
+        (Bridge(name="azl-dev-lan", vlan=0), UNTAGGED, "eno1 is a port of azl-dev-lan already"),
+        (Bridge(name="azl-dev-lan", vlan=0), TAGGED, None),
+        (Bridge(name="azl-dev-aks", vlan=120), TAGGED, None),
     ],
 )
 def test_two_stacks_share_an_uplink_where_each_has_vlans_of_its_own(

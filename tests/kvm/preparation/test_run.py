@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from infra.kvm.preparation import HostFacts, PreparationError, prepare
+from infra.hosts.facts.system import Distribution
+from infra.kvm.preparation import PreparationError, PreparationFacts, prepare
 from infra.kvm.preparation import run as runs
-from infra.kvm.preparation.parse import Distribution
+from infra.model.work import Work
 from infra.ssh import CommandError, CommandResult, LocalShell, Shell
 from tests.kvm.preparation.samples import facts, wants
 
@@ -38,7 +38,7 @@ class Host(LocalShell):
 def shows(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Return a function that has the host show these facts, one after the other; the last ones stay."""
 
-    def show(*found: HostFacts) -> None:
+    def show(*found: PreparationFacts) -> None:
         left = list(found)
         monkeypatch.setattr(runs, "read_facts", lambda *_: left.pop(0) if len(left) > 1 else left[0])
         monkeypatch.setattr(runs, "_LOCK_PAUSE", 0.0)
@@ -52,7 +52,7 @@ def nobody() -> Shell:
 
 def run(host: Host) -> tuple[list[str], list[str]]:
     said: list[str] = []
-    done = prepare(host, nobody, wants(), said.append, threading.Event(), "ann")
+    done = prepare(host, nobody, wants(), Work(status=said.append), "ann")
     return [step.id for step in done.steps], said
 
 
@@ -98,7 +98,7 @@ def test_a_step_that_did_not_take_is_no_success(shows: Callable[..., None]) -> N
 
 
 def test_a_host_that_cannot_be_prepared_is_left_alone(shows: Callable[..., None]) -> None:
-    shows(facts(distribution=Distribution("Fedora Linux 43", frozenset({"fedora"}))))
+    shows(facts(distribution=Distribution("fedora", "Fedora Linux 43")))
     host = Host()
     with pytest.raises(PreparationError, match="Fedora Linux 43"):
         run(host)

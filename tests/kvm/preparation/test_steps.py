@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from infra.hosts.facts.system import Distribution
 from infra.kvm.preparation import plan
 from infra.kvm.preparation.packages import required
-from infra.kvm.preparation.parse import Distribution
 from tests.kvm.preparation.samples import TAGGED, carried_out, facts, wants
 
 NOTHING = wants()
@@ -75,7 +75,7 @@ def test_root_needs_no_group() -> None:
 
 
 def test_another_distribution_is_told_what_to_do() -> None:
-    fedora = facts(distribution=Distribution("Fedora Linux 43", frozenset({"fedora"})), packages=frozenset())
+    fedora = facts(distribution=Distribution("fedora", "Fedora Linux 43"), packages=frozenset())
     found = plan(fedora, wants(TAGGED))
     (fault,) = found.faults
     assert found.steps == ()

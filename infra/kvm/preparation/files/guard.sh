@@ -115,7 +115,7 @@ confirm)
     keep new/netplan.yaml "$etc_netplan"
     keep new/port.network "$etc_port"
     rm -f "$run_netplan" "$run_port"
-    netplan generate >>log 2>&1 || true # it has taken the same files in /run; a boot generates anew
+    netplan generate >>log 2>&1 || true # it has taken the same files in /run; a boot generates again
     say confirmed
     systemctl stop "$timer.timer" >>log 2>&1 || true
     ;;

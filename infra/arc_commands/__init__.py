@@ -1,1 +1,0 @@
-"""A stack's Azure Arc without the engine: the prechecks before `up`, and the commands of `azlocal arc`."""

@@ -1,0 +1,1 @@
+"""Hosts, whoever needs something of them."""

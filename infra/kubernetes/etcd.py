@@ -1,0 +1,216 @@
+"""A cluster's etcd, spoken with at its members' own addresses: it answers where no API server does.
+
+By the JSON that each member serves beside gRPC (etcd.io/docs: "gRPC gateway"), with a client certificate that the
+cluster's etcd authority signs here. No tool on a node is needed, and no login to one, which may be gone.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+import urllib3
+
+from infra.certificates import KeyPair
+from infra.errors import UserError
+from infra.kubernetes.memory_file import MemoryFile
+
+PORT: Final = 2379
+_AT_ONCE: Final = 8
+_CONNECT_SECONDS: Final = 2.0
+_ANSWER_SECONDS: Final = 10.0  # a change goes through consensus, which may wait for an election
+
+
+class EtcdError(UserError):
+    """No member of etcd answers, or etcd refuses a change."""
+
+
+@dataclass(frozen=True)
+class EtcdMember:
+    """A member, as etcd's list has it.
+
+    Attributes:
+        id: etcd's number for it.
+        name: Empty until it has started.
+        address: Of its peer URL; empty where that names none.
+        learner: Without a vote.
+        url: Where it listens for clients; empty until it has started.
+    """
+
+    id: int
+    name: str
+    address: str
+    learner: bool
+    url: str
+
+
+@dataclass(frozen=True)
+class Membership:
+    """Who etcd's members are, as far as any of them tells.
+
+    Attributes:
+        members: All of them.
+        agreed: Whether a quorum agreed to the list; else a member remembers it.
+        healthy: The ids of those that answered for themselves, know a leader, and have no alarm.
+        leader: The leader's id; 0 where none is known.
+    """
+
+    members: tuple[EtcdMember, ...]
+    agreed: bool
+    healthy: frozenset[int]
+    leader: int
+
+
+class Etcd:
+    """A cluster's etcd.
+
+    Attributes:
+        urls: By machine, where its member listens for clients.
+    """
+
+    def __init__(self, urls: Mapping[str, str], authority: str, client: KeyPair) -> None:
+        """Remember where it is; nothing is asked yet.
+
+        Args:
+            urls: By machine, `https://ADDRESS:2379`.
+            authority: The certificate, PEM, that members' are checked by.
+            client: A certificate of that authority's for a client.
+        """
+        self.urls = dict(urls)
+        self._authority = authority
+        self._client = client
+
+    def membership(self) -> Membership | None:
+        """Return who the members are; None where not one of them answers."""
+        known = set(self.urls.values())
+        with self._pool() as pool, ThreadPoolExecutor(_AT_ONCE) as threads:
+            answers = [look for look in threads.map(lambda url: _look(pool, url), known) if look is not None]
+            if not answers:
+                return None
+            best = max(answers, key=lambda look: (look.agreed, len(look.members)))
+            # Members that only etcd knows: those of machines that leave at the same time.
+            others = {member.url for member in best.members if member.url} - known
+            answers += [look for look in threads.map(lambda url: _look(pool, url), others) if look is not None]
+        leaders = [look.leader for look in answers if look.leader]
+        return Membership(
+            best.members,
+            best.agreed,
+            frozenset(look.id for look in answers if look.leader and not look.alarmed),
+            leaders[0] if leaders else 0,
+        )
+
+    def remove(self, member: int) -> None:
+        """Remove a member; success where it is none any more.
+
+        Raises:
+            EtcdError: No member does it.
+        """
+        self._change("cluster/member/remove", {"ID": str(member)}, self.urls.values(), done="member not found")
+
+    def move_leader(self, leader: str, to: int) -> None:
+        """Have another member lead; only the leader can do that.
+
+        Args:
+            leader: The machine whose member leads.
+            to: The other member's id.
+
+        Raises:
+            EtcdError: It doesn't.
+        """
+        urls = [self.urls[leader]] if leader in self.urls else []
+        self._change("maintenance/transfer-leadership", {"targetID": str(to)}, urls, done="not leader")
+
+    def _change(self, call: str, body: Mapping[str, str], urls: Iterable[str], *, done: str) -> None:
+        reasons = []
+        with self._pool() as pool:
+            for url in urls:
+                try:
+                    _ask(pool, url, call, body)
+                except EtcdError as error:
+                    if done in str(error):
+                        return
+                    reasons.append(str(error))
+                else:
+                    return
+        raise EtcdError(f"etcd can't be changed ({call}): {'; '.join(reasons) or 'no member is known'}")
+
+    @contextmanager
+    def _pool(self) -> Iterator[urllib3.PoolManager]:
+        context = ssl.create_default_context(cadata=self._authority)
+        file = MemoryFile("etcd-client", f"{self._client.certificate}\n{self._client.key}".encode())
+        try:
+            context.load_cert_chain(file.path)
+        finally:
+            file.close()
+        pool = urllib3.PoolManager(
+            ssl_context=context,
+            retries=urllib3.Retry(0, redirect=0),
+            timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_ANSWER_SECONDS),
+        )
+        try:
+            yield pool
+        finally:
+            pool.clear()
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What one member says."""
+
+    id: int
+    members: tuple[EtcdMember, ...]
+    agreed: bool
+    leader: int
+    alarmed: bool
+
+
+def _look(pool: urllib3.PoolManager, url: str) -> _Look | None:
+    """Return what a member says; None where it doesn't answer."""
+    try:
+        status = _ask(pool, url, "maintenance/status", {})
+    except EtcdError:
+        return None
+    listed, agreed = _listed(pool, url)
+    return _Look(
+        id=int(status["header"]["member_id"]),
+        members=tuple(_member(entry) for entry in listed.get("members") or []),
+        agreed=agreed,
+        leader=int(status.get("leader", 0)),
+        alarmed=bool(status.get("errors")),  # NOSPACE, CORRUPT, or that it knows no leader
+    )
+
+
+def _listed(pool: urllib3.PoolManager, url: str) -> tuple[Mapping[str, Any], bool]:
+    """Return the list of members, and whether a quorum agreed to it; a learner tells none."""
+    for agreed in (True, False):
+        with suppress(EtcdError):
+            return _ask(pool, url, "cluster/member/list", {"linearizable": agreed}), agreed
+    return {}, False
+
+
+def _member(entry: Mapping[str, Any]) -> EtcdMember:
+    url = next(iter(entry.get("peerURLs") or []), "")
+    return EtcdMember(
+        id=int(entry["ID"]),
+        name=entry.get("name", ""),
+        address=urllib3.util.parse_url(url).host or "",
+        learner=bool(entry.get("isLearner")),
+        url=next(iter(entry.get("clientURLs") or []), ""),
+    )
+
+
+def _ask(pool: urllib3.PoolManager, url: str, call: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        answer = pool.request("POST", f"{url}/v3/{call}", body=json.dumps(body))
+    except urllib3.exceptions.HTTPError as error:
+        raise EtcdError(f"{url} doesn't answer: {error}") from error
+    text = answer.data.decode(errors="replace")
+    if answer.status >= 400:
+        raise EtcdError(f"{url} refuses {call}: {text.strip()[:300]}")
+    decoded: dict[str, Any] = json.loads(text)
+    return decoded

@@ -1,0 +1,6 @@
+"""libvirt's drivers on this machine, by the URIs under which each answers."""
+
+from typing import Final
+
+QEMU: Final = "qemu:///system"
+LXC: Final = "lxc:///system"

@@ -1,0 +1,1 @@
+"""Plans for people: tables, Markdown, pictures and pages; and JSON for scripts."""

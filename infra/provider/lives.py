@@ -1,0 +1,172 @@
+"""The clusters of a run: which of them stay, and what is known of their machines meanwhile.
+
+A plugin process serves one run. The program names each cluster that stays (NodePlacement) before any machine of it
+is looked at; so a machine that is removed leaves its cluster first if that was named, and where a cluster goes,
+in `destroy` or with its section of the file, nobody waits for a drain.
+
+Light, since every `up` has it: what acts on a cluster is imported when a machine of it comes or goes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from infra.model.node import NodeRole
+from infra.resources.control_plane import Member
+from infra.resources.machine import MachineInputs, MachineState
+from infra.resources.node_placement import NodePlacementInputs
+
+if TYPE_CHECKING:
+    from infra.plugin.operation import Operation
+    from infra.provider.life import ClusterLife
+
+
+@dataclass(frozen=True)
+class Leaver:
+    """A machine that leaves its cluster, or whose leavings go before it comes.
+
+    Attributes:
+        name: The machine's.
+        role: What it is in its cluster.
+        address: Its own, without the subnet's length.
+        host_key: Its SSH host key.
+        lost: It is gone already: only what it left is removed.
+    """
+
+    name: str
+    role: NodeRole
+    address: str
+    host_key: str = ""
+    lost: bool = False
+
+    @classmethod
+    def of(cls, machine: MachineInputs, *, lost: bool = False) -> Leaver | None:
+        """Return what leaves with a machine; None where it is no node."""
+        node = machine.first_boot.node
+        if node is None:
+            return None
+        host_key = machine.ssh_host_key if isinstance(machine, MachineState) else ""
+        return cls(machine.name, node.role, machine.first_boot.host_address, host_key, lost)
+
+    @property
+    def member(self) -> Member:
+        """Return the machine as those know it who log in there."""
+        return Member(name=self.name, role=self.role, address=self.address, ssh_host_key=self.host_key)
+
+
+@dataclass(frozen=True)
+class StandingMachine:
+    """A machine as state has it."""
+
+    connection: str
+    host_key: str
+    lost: bool
+    address: str = ""
+    version: str = ""
+
+
+class Keeper(Protocol):
+    """Makes and removes a machine that no resource declares: it stands only during a change."""
+
+    def make(self, op: Operation, inputs: MachineInputs) -> MachineState:
+        """Make a machine, or take over the one that stands; return it when SSH answers."""
+
+    def find(self, op: Operation, inputs: MachineInputs) -> MachineState | None:
+        """Return the machine as it stands; None where it doesn't."""
+
+    def remove(self, op: Operation, old: MachineState) -> None:
+        """Remove it with its disk."""
+
+
+@dataclass
+class ClusterRun:
+    """A cluster that stays, in this run.
+
+    Attributes:
+        placement: What the program says of it.
+        is_new: Its placement was made in this run: there is no cluster yet.
+        machines: Those that were looked at, by name.
+        absent: Machines that have left, or are to be made, and don't stand yet.
+        replaced: Machines that have left in this run, and may come back.
+        changes: Grows with each machine that comes or goes.
+        turn: Held while a control plane is changed.
+        planned: What the program says of machines that were looked at or made, by name.
+        keeper: Who makes machines.
+        rolls: The Kubernetes version of its nodes changes.
+    """
+
+    placement: NodePlacementInputs
+    is_new: bool = False
+    machines: dict[str, StandingMachine] = field(default_factory=dict)
+    absent: set[str] = field(default_factory=set)
+    replaced: set[str] = field(default_factory=set)
+    changes: int = 0
+    turn: threading.Lock = field(default_factory=threading.Lock)
+    planned: dict[str, MachineInputs] = field(default_factory=dict)
+    keeper: Keeper | None = None
+    rolls: bool = False
+
+    @property
+    def planes(self) -> int:
+        """Return how many control planes are wanted."""
+        return len(self.placement.control_planes)
+
+    @cached_property
+    def life(self) -> ClusterLife:
+        """Return what acts on the cluster."""
+        from infra.provider.life import ClusterLife
+
+        return ClusterLife(self)
+
+    def note(self, state: Mapping[str, Any]) -> None:
+        """Remember a machine, by wire name, as state has it."""
+        first_boot = state.get("firstBoot") or {}
+        self.machines[state["name"]] = StandingMachine(
+            state["connection"],
+            state.get("sshHostKey", ""),
+            bool(state.get("lost")),
+            first_boot.get("address", "").partition("/")[0],
+            (first_boot.get("node") or {}).get("version", ""),
+        )
+
+    def has_moved_away(self, machine: MachineState) -> bool:
+        """Return whether a machine's node runs elsewhere by now: it came there live, or was made there already."""
+        is_wanted = machine.name in {*self.placement.hosts, *self.placement.control_planes}
+        known = self.machines.get(machine.name)
+        stands_elsewhere = known is not None and not known.lost and known.connection != machine.connection
+        return is_wanted and stands_elsewhere
+
+
+class Lives:
+    """The clusters that stay, by `<instance>-<cluster>`, as nodes name theirs."""
+
+    def __init__(self) -> None:
+        self._clusters: dict[str, ClusterRun] = {}
+        self._lock = threading.Lock()
+
+    def announce(self, placement: NodePlacementInputs) -> None:
+        """Take a cluster as one that stays."""
+        with self._lock:
+            self._clusters.setdefault(_key(placement), ClusterRun(placement)).placement = placement
+
+    def begin(self, placement: NodePlacementInputs) -> None:
+        """Take a cluster as one that isn't there yet."""
+        self.announce(placement)
+        self._clusters[_key(placement)].is_new = True
+
+    def of(self, cluster: str) -> ClusterRun | None:
+        """Return a cluster; None where it goes, or nothing can be asked of it."""
+        return self._clusters.get(cluster)
+
+    def of_machine(self, machine: MachineInputs) -> ClusterRun | None:
+        """Return the cluster that a machine is a node of."""
+        node = machine.first_boot.node
+        return self.of(node.cluster) if node else None
+
+
+def _key(placement: NodePlacementInputs) -> str:
+    return f"{placement.instance}-{placement.cluster}"

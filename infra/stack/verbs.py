@@ -1,0 +1,162 @@
+"""What is done with a stack: the engine's runs and what goes around them, once the environment is chosen.
+
+Imports inside the functions are deliberate: what is true already costs no import, and the program's come while
+the engine starts.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+from infra.errors import UserError
+from infra.stack.messages import say
+from infra.stack.state import EngineFailed, Stack
+
+if TYPE_CHECKING:
+    from infra.provider.standing import Standing
+    from infra.stack.engine import Program
+
+
+def up(stack: Stack, *options: str) -> int:
+    """Make the instance."""
+    if not (stack.directory / f"Pulumi.{stack.name}.yaml").is_file():
+        from infra.spec.loader import stack_names
+
+        names = " ".join(stack_names(stack.directory))
+        raise UserError(f"there is no Pulumi.{stack.name}.yaml. The stacks here: {names}")
+    build_image(stack)
+    start_hypervisor()
+    stack.select()
+    settle(stack)
+    return _made(stack, *options)
+
+
+def adopt(stack: Stack, *options: str, yes: bool = False) -> int:
+    """Write a new state from what stands, as an `up` that re-creates nothing."""
+    from infra.stack import adoption
+
+    start_hypervisor()
+    to_adopt = adoption.find(stack)
+    adoption.confirm(stack, to_adopt, yes=yes)
+    build_image(stack)
+    adoption.take(stack, to_adopt)
+    stack.select()
+    settle(stack)
+    return _made(stack, *options, standing=to_adopt.standing)
+
+
+def _made(stack: Stack, *options: str, standing: Standing | None = None) -> int:
+    code = engine(stack, "up", "--yes", "--skip-preview", "--suppress-outputs", *options, standing=standing)
+    if code:
+        return code
+    from infra.stack import contexts
+
+    contexts.update(stack)
+    return show(stack)
+
+
+def down(stack: Stack, *options: str) -> int:
+    """Take everything of the instance away again."""
+    if not stack.exists():
+        say(f"there is no stack '{stack.name}', so there is nothing to take down")
+        return 0
+    from infra.stack import contexts
+
+    standing = contexts.contexts_of(stack)
+    start_hypervisor()
+    settle(stack, before_destroy=True)
+    # A host that doesn't answer keeps only what stands on itself.
+    flags = ("--yes", "--skip-preview", "--suppress-outputs", "--continue-on-error")
+    code = engine(stack, "destroy", *flags, *options)
+    if code == 0:
+        from infra.kvm import daemon
+
+        contexts.remove(standing)
+        daemon.stop(say)
+    return code
+
+
+def preview(stack: Stack, *options: str) -> int:
+    """Show what `up` would change."""
+    build_image(stack)  # the plan of the machines names the image they boot by its content
+    stack.select()
+    return engine(stack, "preview", "--diff", *options)
+
+
+def refresh(stack: Stack, *options: str) -> int:
+    """Look at the real machines."""
+    stack.require()
+    start_hypervisor()
+    return engine(stack, "refresh", "--yes", "--skip-preview", "--diff", *options)
+
+
+def outputs(stack: Stack, *options: str) -> int:
+    """Print the stack's outputs."""
+    from infra.stack.command import started
+
+    stack.require()
+    with started("stack", "output", "--stack", stack.name, *options, directory=stack.directory) as run:
+        return run.exit_code
+
+
+def show(stack: Stack) -> int:
+    """Print what was made."""
+    from infra.stack.machines import show_stack
+
+    show_stack(stack.outputs())
+    return 0
+
+
+def ssh(stack: Stack, *arguments: str) -> int:
+    """Log in to a machine."""
+    from infra.stack.machines import log_in
+
+    return log_in(stack.outputs(), list(arguments))
+
+
+def settle(stack: Stack, *, before_destroy: bool = False) -> int:
+    """Put the stack in order after a killed run."""
+    from infra.stack.settle import settle
+
+    settle(stack, before_destroy=before_destroy)
+    return 0
+
+
+def engine(stack: Stack, verb: str, *options: str, standing: Standing | None = None) -> int:
+    """Run the engine, with the program where it runs one; `standing` is what stands of an adopted instance."""
+    from infra.stack.engine import run
+
+    return run(stack.name, verb, *options, load=load_program, standing=standing)
+
+
+def build_image(stack: Stack) -> None:
+    """Have the image that the stack's machines boot; building one is another command's."""
+    from infra.image.needs import needs_of
+    from infra.spec import SpecError
+
+    try:
+        images = needs_of(stack.name, stack.directory).find()
+    except SpecError:
+        images = None  # the command says what is wrong with the files
+    if images is None:
+        code = subprocess.call(["azlocal", "image", "build", stack.name])
+        if code:
+            raise EngineFailed("", code)
+        return
+    for image in images:
+        print("\n".join(image.places()))  # noqa: T201
+
+
+def start_hypervisor() -> None:
+    """Make libvirt answer; silent where it does already."""
+    from infra.kvm import daemon
+
+    daemon.start(say)
+
+
+def load_program() -> Program:
+    """Return what declares an instance; a second of imports."""
+    from infra.program import main
+
+    return main

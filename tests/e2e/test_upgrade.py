@@ -1,0 +1,232 @@
+"""A cluster goes to the next Kubernetes version by an edit of `kubernetesVersion`, and serves all the while.
+
+One cluster of one control plane and two workers; each test is a step that goes on from the one before.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import pytest
+
+from infra.image.build import build_node_image
+from infra.model.versions import BUILT, DEFAULT
+from tests.cluster import (
+    Kubernetes,
+    eventually,
+    fetched,
+    kubernetes,
+    kubernetes_cluster,
+    load_balancer_address,
+    web_deployment,
+    web_service,
+)
+from tests.instance import INSTANCE, projects, virsh
+from tests.project import Project
+
+pytestmark = [pytest.mark.e2e, pytest.mark.full, pytest.mark.chain]  # it compiles another Kubernetes
+
+OLD = next(version for version in BUILT if int(version.minor) == int(DEFAULT.minor) - 1)
+SPARE = f"{INSTANCE}-a-spare"
+SILENCE_SECONDS = 10
+POOL = [{"name": "pool1", "count": 2, "vmSize": "Node"}]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A project with a cluster that begins at the older version."""
+
+    project: Project
+    a: Kubernetes
+
+    def versions(self) -> dict[str, str]:
+        """Return each node's version, as its kubelet says it."""
+        nodes = self.a.get("nodes")["items"]
+        return {node["metadata"]["name"]: node["status"]["nodeInfo"]["kubeletVersion"] for node in nodes}
+
+    def image(self, what: str) -> str:
+        """Return the image that a workload in kube-system runs."""
+        containers = self.a.get(what, "--namespace=kube-system")["spec"]["template"]["spec"]["containers"]
+        return str(containers[0]["image"])
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+    build_node_image(print, version=OLD, vm_disk=False)
+    with projects(tmp_path_factory.mktemp("upgrade"), shared=True) as make:
+        project = make(clusters=[kubernetes_cluster(kubernetesVersion=OLD.version, agentPools=POOL)])
+        project.up(timeout=1500).expect()
+        yield Made(project, kubernetes(project, "a"))
+
+
+def edit(made: Made, version: str) -> None:
+    made.project.edit(clusters=[kubernetes_cluster(kubernetesVersion=version, agentPools=POOL)])
+
+
+def test_it_stands_at_the_older_version_with_data_and_a_service_that_may_lose_one_replica(made: Made) -> None:
+    assert set(made.versions().values()) == {OLD.tag}
+    budget = {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": "web"},
+        "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}},
+    }
+    servers = web_deployment("web")
+    spec = servers["spec"]["template"]["spec"]
+    del spec["tolerations"]  # they would come back to a node that is cordoned
+    spec["topologySpreadConstraints"][0]["whenUnsatisfiable"] = "ScheduleAnyway"
+    # Who is asked until everybody knows that it ends, as any server that is to lose no request.
+    spec["terminationGracePeriodSeconds"] = 5
+    spec["containers"][0]["lifecycle"] = {"preStop": {"exec": {"command": ["sleep", "4"]}}}
+    made.a.apply(servers, web_service("web", "web"), budget)
+    made.a.kubectl("rollout", "status", "deployment/web", "--timeout=120s")
+    made.a.apply(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kept"}, "data": {"written": "before"}}
+    )
+    assert load_balancer_address(made.a, "web")
+
+
+@pytest.mark.parametrize(
+    ("version", "rule"), [("1.32.9", "downgrade"), ("1.35.0", "kubernetes-version")], ids=["downgrade", "unknown"]
+)
+def test_preview_refuses_where_there_is_no_way(made: Made, version: str, rule: str) -> None:
+    edit(made, version)
+    said = made.project.pulumi("preview")
+    assert said.code != 0
+    assert rule in said.output
+    assert set(made.versions().values()) == {OLD.tag}
+
+
+def test_preview_lists_every_machine_and_what_becomes_of_it(made: Made) -> None:
+    edit(made, DEFAULT.version)
+    said = made.project.pulumi("preview").expect().output
+    change = f"Kubernetes {OLD.version} → {DEFAULT.version}"
+    assert f"{made.a.control_plane} is replaced for {change}: another control plane joins" in said
+    for number in (0, 1):
+        assert f"{INSTANCE}-a-pool1-{number} is replaced for {change}, after the control planes, drained" in said
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param(lambda names: SPARE in names, id="as the spare is made"),
+        pytest.param(lambda names: f"{INSTANCE}-a-cp-0" not in names, id="as the control plane is gone"),
+    ],
+)
+def test_an_upgrade_that_is_killed_leaves_a_cluster_that_answers(
+    made: Made, point: Callable[[list[str]], bool]
+) -> None:
+    edit(made, DEFAULT.version)
+    killed = made.project.begin("up", "--yes", "--skip-preview", stack=True)
+    said: list[str] = []
+    reader = threading.Thread(target=lambda: said.extend(killed.stdout or ()))  # else it waits to be read
+    reader.start()
+
+    def reached() -> bool:
+        assert killed.poll() is None, said
+        return point(virsh("list", "--all", "--name").split())
+
+    eventually(reached, "the point is reached", 240)
+    os.killpg(killed.pid, signal.SIGKILL)
+    reader.join()
+    with killed:
+        killed.wait()
+    made.project.reap()
+    made.project.settle().expect()
+    eventually(lambda: made.a.run("get", "nodes", "--request-timeout=3s").returncode == 0, "the API answers", 60)
+    assert made.a.get("configmap", "kept")["data"] == {"written": "before"}
+
+
+def test_an_edit_brings_every_node_to_the_newer_version_and_the_cluster_serves_meanwhile(made: Made) -> None:
+    edit(made, DEFAULT.version)
+    with asked_all_the_while(made) as clients:
+        made.project.up(timeout=1500).expect()
+    assert clients.silence < SILENCE_SECONDS, str(clients)
+    assert set(made.versions().values()) == {DEFAULT.tag}
+    assert made.versions().keys() == {made.a.control_plane, *(f"{INSTANCE}-a-pool1-{n}" for n in (0, 1))}
+    assert made.a.get("configmap", "kept")["data"] == {"written": "before"}
+    assert made.image("daemonset/kube-proxy").endswith(f":{DEFAULT.tag}")
+    assert clients.lost == 0, "what the API acknowledged is there"
+    eventually(lambda: made.a.unfinished_pods() == [], "every pod runs")
+
+
+def test_nothing_is_left_of_the_machine_that_stood_in(made: Made) -> None:
+    assert SPARE not in virsh("list", "--all", "--name")
+    # With a member more that answers nobody, etcd would have no quorum, and no list.
+    etcd = made.a.kubectl("get", "pods", "--namespace=kube-system", "--selector=component=etcd", "--output=name")
+    assert etcd.split() == [f"pod/etcd-{made.a.control_plane}"]
+    made.project.up("--expect-no-changes").expect()
+
+
+@dataclass
+class Clients:
+    """What clients saw of the service and of the API.
+
+    Attributes:
+        service: When the service answered, in seconds.
+        refused: How many requests to it had no answer.
+        written: Names that the API acknowledged.
+        lost: How many of those aren't there afterwards.
+        gap: The longest time between two acknowledged writes, in seconds.
+    """
+
+    service: list[float] = field(default_factory=list)
+    refused: int = 0
+    written: dict[str, float] = field(default_factory=dict)
+    lost: int = 0
+
+    @property
+    def silence(self) -> float:
+        """Return the longest time between two answers of the service, in seconds."""
+        return max((later - sooner for sooner, later in pairwise(self.service)), default=0.0)
+
+    @property
+    def gap(self) -> float:
+        """Return the longest time without an acknowledged write, in seconds."""
+        return max((later - sooner for sooner, later in pairwise(self.written.values())), default=0.0)
+
+    def __str__(self) -> str:
+        return (
+            f"service: {len(self.service)} answers, {self.refused} without, longest silence {self.silence:.1f} s; "
+            f"API: {len(self.written)} writes, longest gap {self.gap:.1f} s, lost {self.lost}"
+        )
+
+
+@contextmanager
+def asked_all_the_while(made: Made) -> Iterator[Clients]:
+    """Ask the service ten times a second, and write into the API, until the end of the block."""
+    clients, ended = Clients(), threading.Event()
+    service = load_balancer_address(made.a, "web")
+    eventually(lambda: fetched(service), "the service answers")
+
+    def ask() -> None:
+        while not ended.wait(0.1):
+            if fetched(service):
+                clients.service.append(time.monotonic())
+            else:
+                clients.refused += 1
+
+    def write() -> None:
+        while not ended.wait(0.2):
+            name = f"written-{len(clients.written)}"
+            if made.a.run("create", "configmap", name, "--request-timeout=3s").returncode == 0:
+                clients.written[name] = time.monotonic()
+
+    threads = [threading.Thread(target=ask), threading.Thread(target=write)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield clients
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+    there = {one["metadata"]["name"] for one in made.a.get("configmaps")["items"]}
+    clients.lost = len(clients.written.keys() - there)

@@ -1,0 +1,156 @@
+"""What is told of etcd's members, and what is changed, by three real ones on the loopback."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from infra.certificates import (
+    CLIENT,
+    SERVER,
+    alternative_names,
+    certificate_pem,
+    issue,
+    key_pem,
+    load_key,
+    new_key,
+    x509_name,
+)
+from infra.kubernetes.etcd import Etcd, EtcdError, Membership
+from infra.kubernetes.pki import etcd_client, generate_pki
+from tests.kubernetes_plugin.apiserver import program
+from tests.ports import free_port
+from tests.waiting import eventually
+
+NAMES = ("cp-0", "cp-1", "cp-2")
+
+
+@dataclass
+class Members:
+    """Three members of etcd, with the certificates that kubeadm gives them."""
+
+    folder: Path
+    keys: dict[str, str]
+    clients: dict[str, str] = field(
+        default_factory=lambda: {name: f"https://127.0.0.1:{free_port()}" for name in NAMES}
+    )
+    peers: dict[str, str] = field(
+        default_factory=lambda: {name: f"https://127.0.0.1:{free_port()}" for name in NAMES}
+    )
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def start(self, name: str) -> None:
+        files = {"cert": "server.crt", "key": "server.key", "trusted-ca": "ca.crt"}
+        own = [f"--{option}-file={self.folder / file}" for option, file in files.items()]
+        peer = [f"--peer-{option}-file={self.folder / file}" for option, file in files.items()]
+        command = [
+            *(str(program("etcd")), "--name", name, "--data-dir", str(self.folder / name), "--unsafe-no-fsync"),
+            *("--listen-client-urls", self.clients[name], "--advertise-client-urls", self.clients[name]),
+            *("--listen-peer-urls", self.peers[name], "--initial-advertise-peer-urls", self.peers[name]),
+            *("--initial-cluster", ",".join(f"{each}={url}" for each, url in self.peers.items())),
+            *(*own, *peer, "--client-cert-auth", "--peer-client-cert-auth", "--log-level=error"),
+        ]
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def stop(self, name: str) -> None:
+        process = self.processes.pop(name)
+        process.kill()
+        process.wait()
+
+    @property
+    def etcd(self) -> Etcd:
+        return Etcd(self.clients, self.keys["etcd/ca.crt"], etcd_client(self.keys))
+
+
+@pytest.fixture
+def members(tmp_path: Path) -> Iterator[Members]:
+    if program("etcd") is None:
+        pytest.skip("etcd isn't built here")
+    keys, key, now = generate_pki().files, new_key(), datetime.now(UTC)
+    authority = x509.load_pem_x509_certificate(keys["etcd/ca.crt"].encode())
+    certificate = issue(
+        x509_name("cp"),
+        key.public_key(),
+        authority.subject,
+        load_key(keys["etcd/ca.key"]),
+        now - timedelta(minutes=5),
+        now + timedelta(hours=1),
+        alternative_names(["127.0.0.1"]),
+        x509.ExtendedKeyUsage([*CLIENT, *SERVER]),
+    )
+    (tmp_path / "ca.crt").write_text(keys["etcd/ca.crt"])
+    (tmp_path / "server.crt").write_text(certificate_pem(certificate))
+    (tmp_path / "server.key").write_text(key_pem(key))
+    cluster = Members(tmp_path, keys)
+    try:
+        for name in NAMES:
+            cluster.start(name)
+        eventually(lambda: len(healthy(cluster.etcd)) == 3, f"three members answer; see {tmp_path}")
+        yield cluster
+    finally:
+        for name in list(cluster.processes):
+            cluster.stop(name)
+
+
+def told(etcd: Etcd) -> Membership:
+    membership = etcd.membership()
+    assert membership is not None
+    return membership
+
+
+def healthy(etcd: Etcd) -> set[str]:
+    membership = etcd.membership()
+    return {m.name for m in membership.members if m.id in membership.healthy} if membership else set()
+
+
+def leader(etcd: Etcd) -> str:
+    membership = told(etcd)
+    return next((member.name for member in membership.members if member.id == membership.leader), "")
+
+
+def test_the_life_of_three_members(members: Members, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.kubernetes.etcd._ANSWER_SECONDS", 1.0)
+    etcd = members.etcd
+    first = told(etcd)
+    assert {member.name for member in first.members} == set(NAMES)
+    assert {member.address for member in first.members} == {"127.0.0.1"}
+    assert first.agreed
+    ids = {member.name: member.id for member in first.members}
+
+    leads = leader(etcd)
+    other, lost = sorted(set(NAMES) - {leads})
+    etcd.move_leader(leads, ids[other])
+    eventually(lambda: leader(etcd) == other, "the other one leads")
+    etcd.move_leader(leads, ids[other])  # it isn't the leader any more, which is what was wanted
+
+    members.stop(lost)
+    eventually(lambda: healthy(etcd) == {leads, other}, "who doesn't answer isn't called healthy")
+    assert told(etcd).agreed
+    etcd.remove(ids[lost])
+    etcd.remove(ids[lost])  # it is gone already
+    assert {member.name for member in told(etcd).members} == {leads, other}
+
+    alone = Etcd({leads: members.clients[leads]}, members.keys["etcd/ca.crt"], etcd_client(members.keys))
+    assert healthy(alone) == {leads, other}, "members that only etcd knows are asked, too"
+
+    members.stop(other)
+    eventually(lambda: not told(etcd).agreed, "one of two decides nothing")
+    assert {member.name for member in told(etcd).members} == {leads, other}, "but remembers who there was"
+    assert healthy(etcd) == set()
+    with pytest.raises(EtcdError, match="etcd can't be changed"):
+        etcd.remove(ids[other])
+
+    members.stop(leads)
+    assert etcd.membership() is None
+
+
+def test_who_isn_t_of_the_authority_is_told_nothing(members: Members) -> None:
+    stranger = Etcd(members.clients, members.keys["etcd/ca.crt"], etcd_client(generate_pki().files))
+    assert stranger.membership() is None
