@@ -84,15 +84,20 @@ class Stack:
         if not self.exists():
             raise no_such_stack(self.name)
 
-    def deployment(self) -> dict[str, Any]:
+    def deployment(self, *, secrets: bool = False) -> dict[str, Any]:
         """Return what `pulumi stack export` has as the deployment: resources, and operations without an end.
+
+        Args:
+            secrets: whether what is secret can be read in it, as only the engine's command can tell it.
 
         Raises:
             EngineFailed: there is no such stack.
         """
-        deployment = self._checkpoint()
+        deployment = None if secrets else self._checkpoint()
         if deployment is None:
-            deployment = json.loads(self._answer("stack", "export", "--stack", self.name))["deployment"]
+            flags = ["--show-secrets"] if secrets else []
+            answer = self._answer("stack", "export", "--stack", self.name, *flags)
+            deployment = json.loads(answer)["deployment"]
         return deployment or {}
 
     def outputs(self) -> dict[str, Any]:
