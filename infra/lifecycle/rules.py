@@ -174,9 +174,9 @@ def quorum_lost(cluster: Cluster) -> Iterator[Refusal]:
             "quorum-lost",
             f"etcd of cluster {cluster.wanted.cluster} has lost its quorum: of {counted(len(voters), 'member')}, "
             f"{listed} {'are' if len(gone) != 1 else 'is'} gone",
-            f"bring their disks back; or restore it (`azlocal restore STACK {cluster.wanted.cluster}`), from what still "
-            "stands or from a snapshot, and run `pulumi up` again; or, if the cluster may go, remove it from the "
-            "stack's file, run `pulumi up`, and add it again",
+            "bring their disks back; or restore the cluster from what still stands or from a snapshot (`azlocal "
+            f"restore STACK {cluster.wanted.cluster}`), and run `pulumi up` again; or, if it may go, remove it "
+            "from the stack's file, run `pulumi up`, and add it again",
         )
 
 

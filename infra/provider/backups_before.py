@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 
 from infra.errors import Interrupted, UserError
-from infra.kubernetes.etcd import Etcd
+from infra.kubernetes.api import ClusterError
+from infra.kubernetes.upgrade import configured_version
 from infra.kvm.errors import HostError
 from infra.lifecycle.backups import places
 from infra.plugin.operation import Operation
 from infra.provider.backups import Backups
+from infra.provider.cluster_view import ClusterView
 from infra.provider.kinds.base import mark_for
 from infra.provider.lives import ClusterRun
+from infra.resources.control_plane import Member
 from infra.ssh import ShellError
 
 _SECONDS: Final = 600.0
 
 
-def back_up(op: Operation, run: ClusterRun, etcd: Etcd, version: str, reason: str, *, is_required: bool) -> None:
+def back_up(
+    op: Operation,
+    run: ClusterRun,
+    view: ClusterView,
+    planes: Iterable[Member],
+    reason: str,
+    *,
+    is_required: bool,
+) -> None:
     """Take a snapshot, unless this run has tried to.
 
     Args:
         op: The operation.
         run: The cluster in this run.
-        etcd: The members that stand.
-        version: Of the control planes now, without the v.
+        view: It, as it is seen.
+        planes: The control planes that stand.
         reason: What it is taken before.
         is_required: Whether nothing may be changed without one.
 
@@ -36,7 +49,7 @@ def back_up(op: Operation, run: ClusterRun, etcd: Etcd, version: str, reason: st
             return
         op.status("taking a snapshot of etcd, before control planes change")
         try:
-            name = _taken(op, run, etcd, version, reason)
+            name = _taken(op, run, view, planes, reason)
         except Interrupted:
             raise
         except (UserError, ShellError) as error:
@@ -52,10 +65,13 @@ def back_up(op: Operation, run: ClusterRun, etcd: Etcd, version: str, reason: st
         run.is_backed_up = True
 
 
-def _taken(op: Operation, run: ClusterRun, etcd: Etcd, version: str, reason: str) -> str:
+def _taken(op: Operation, run: ClusterRun, view: ClusterView, planes: Iterable[Member], reason: str) -> str:
     keeper, placement = run.keeper, run.placement
     if keeper is None:
         raise HostError("no snapshot of etcd can be kept in a run that leaves the cluster's machines out")
+    etcd, version = view.etcd({plane.name: plane.address for plane in planes}), placement.version
+    with suppress(ClusterError):
+        version = configured_version(view.answering()) or version
     standing = {n: m for n, m in [*run.machines.items()] if not m.lost and n not in run.absent}
     hosts = places(
         [machine.connection for name, machine in standing.items() if name in etcd.urls],

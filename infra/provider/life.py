@@ -9,7 +9,6 @@ from typing import Final
 from infra.errors import UserError
 from infra.kubernetes.api import ClusterApi, ClusterError
 from infra.kubernetes.membership import admit_nodes, drain, forget, uncordon
-from infra.kubernetes.upgrade import configured_version
 from infra.kubernetes.waiting import NotReady
 from infra.kubernetes.watch import wait_until_healthy
 from infra.kvm.errors import HostError
@@ -252,11 +251,7 @@ class ClusterLife:
             self._run.turn.release()
 
     def _back_up(self, op: Operation, reason: str, *, is_required: bool) -> None:
-        planes = {plane.name: plane.address for plane in self._members(self._plane_names())}
-        api, version = self._view.answering(), self._placement.version
-        with suppress(ClusterError):
-            version = configured_version(api) or version
-        back_up(op, self._run, self._view.etcd(planes), version, reason, is_required=is_required)
+        back_up(op, self._run, self._view, self._members(self._plane_names()), reason, is_required=is_required)
 
     def _do(self, op: Operation, step: Step, leaver: Leaver) -> None:
         api = self._view.answering(leaver.name)

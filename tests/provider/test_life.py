@@ -39,6 +39,7 @@ class FakeCluster:
     unfinished: tuple[str, ...] = ()
     blocked: str = ""
     log: list[str] = field(default_factory=list)
+    snapshots: list[str] = field(default_factory=list)
 
     def id(self, name: str) -> int:
         return list(ADDRESSES).index(name) + 1
@@ -104,6 +105,9 @@ class FakeCluster:
         if self.unfinished:
             raise NotReady(self.unfinished)
 
+    def back_up(self, op: Any, run: Any, view: Any, planes: Any, reason: str, *, is_required: bool) -> None:
+        self.snapshots.append(f"{'required, ' if is_required else ''}{reason.partition(':')[0]}; {len(self.log)}")
+
     def tell(self, op: Any, members: Any, peers: Mapping[str, list[str]], login: Any) -> None:
         self.log.append(f"tell {dict(peers)}")
 
@@ -124,6 +128,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     for module in (life, cluster_view):
         monkeypatch.setattr(module, "ClusterApi", lambda *_: fake)
     monkeypatch.setattr(life, "drain", fake.drain)
+    monkeypatch.setattr(life, "back_up", fake.back_up)
     monkeypatch.setattr(life, "wait_until_healthy", fake.wait_until_healthy)
     monkeypatch.setattr(life, "uncordon", fake.uncordon)
     monkeypatch.setattr(life, "change_protocol", fake.change_protocol)
@@ -254,9 +259,7 @@ def test_with_quorum_lost_nothing_is_changed_and_it_is_said_what_can_be(cluster:
     run = run_of("cp-0", "cp-1", "cp-2")
     for name in ("cp-0", "cp-1"):
         run.note({"name": name, "connection": "h", "lost": True})
-    assert "bring their disks back; or, if the cluster may go" in run.life.objections(
-        plane("cp-0", lost=True), "it is replaced"
-    )
+    assert "azlocal restore STACK a" in run.life.objections(plane("cp-0", lost=True), "it is replaced")
     with pytest.raises(HostError, match="quorum-lost"):
         run.life.leave(operation(), plane("cp-0", lost=True), "its machine goes")
     assert cluster.log == []
@@ -340,3 +343,24 @@ def test_what_never_became_a_node_has_nothing_to_leave(
 
     monkeypatch.setattr(life, "logged_in", login)
     assert not run.life.knows(plane("cp-0"))
+
+
+# -- snapshots --------------------------------------------------------------------------------------
+
+
+def test_a_snapshot_comes_before_the_first_step_that_changes_a_control_plane(cluster: FakeCluster) -> None:
+    run = run_of(*ADDRESSES)
+    run.life.leave(operation(), worker("w-0"), "its machine goes")
+    assert cluster.snapshots == []
+    run = run_of("cp-0")
+    cluster.nodes["w-0"] = READY
+    cluster.log.clear()
+    run.life.leave(operation(), plane("cp-1"), "its machine goes")
+    assert cluster.snapshots[0] == "drain cp-1; 0", "not required: another one has the data, too"
+
+
+def test_one_comes_before_a_control_plane_joins(cluster: FakeCluster) -> None:
+    cluster.members.remove("cp-2")
+    del cluster.nodes["cp-2"]
+    run_of(*ADDRESSES).life.arrive(operation(), plane("cp-2", lost=True))
+    assert cluster.snapshots == ["cp-2 comes; 0"]

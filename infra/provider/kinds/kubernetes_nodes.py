@@ -21,9 +21,9 @@ def lost_control_plane(machine: MachineInputs) -> str:
     return (
         f"control plane {machine.name} is gone from {machine.connection}: its domain or its disk, and with it a "
         f"member of cluster {cluster}'s etcd. Where most of the others run, the next `up` removes what it left "
-        "and has it join again. Else bring domain and disk back; or restore the cluster from what still stands, or from a "
-        f"snapshot: `azlocal restore STACK {name}`. Or, if it may go, remove it from the stack's file, run "
-        "`pulumi up`, and add it again"
+        "and has it join again. Else bring domain and disk back; or restore the cluster from what still stands or "
+        f"from a snapshot: `azlocal restore {machine.instance} {name}`. Or, if it may go, remove it from the "
+        "stack's file, run `pulumi up`, and add it again"
     )
 
 
