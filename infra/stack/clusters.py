@@ -75,7 +75,7 @@ def clusters_of(stack: Stack) -> list[StackCluster]:
         UserError: There is no such stack; or the engine doesn't say what it has.
     """
     stack.require()
-    resources = stack.deployment(secrets=True).get("resources") or []
+    resources = stack.secret_resources()
     of = {
         kind.token: [
             (each["urn"], _plain(each.get("outputs") or {})) for each in resources if each["type"] == kind.token

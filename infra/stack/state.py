@@ -84,21 +84,26 @@ class Stack:
         if not self.exists():
             raise no_such_stack(self.name)
 
-    def deployment(self, *, secrets: bool = False) -> dict[str, Any]:
+    def deployment(self) -> dict[str, Any]:
         """Return what `pulumi stack export` has as the deployment: resources, and operations without an end.
-
-        Args:
-            secrets: whether what is secret can be read in it, as only the engine's command can tell it.
 
         Raises:
             EngineFailed: there is no such stack.
         """
-        deployment = None if secrets else self._checkpoint()
+        deployment = self._checkpoint()
         if deployment is None:
-            flags = ["--show-secrets"] if secrets else []
-            answer = self._answer("stack", "export", "--stack", self.name, *flags)
-            deployment = json.loads(answer)["deployment"]
+            deployment = json.loads(self._answer("stack", "export", "--stack", self.name))["deployment"]
         return deployment or {}
+
+    def secret_resources(self) -> list[dict[str, Any]]:
+        """Return the resources with what is secret in them, as only the engine's command tells it.
+
+        Raises:
+            EngineFailed: there is no such stack.
+        """
+        answer = self._answer("stack", "export", "--stack", self.name, "--show-secrets")
+        deployment: dict[str, Any] = json.loads(answer)["deployment"] or {}
+        return deployment.get("resources") or []
 
     def outputs(self) -> dict[str, Any]:
         """Return the stack's outputs; what is secret is "[secret]".

@@ -96,12 +96,8 @@ RESOURCES = [
 
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stack:
-    def deployment(self: Stack, *, secrets: bool = False) -> dict[str, Any]:
-        assert secrets
-        return {"resources": RESOURCES}
-
     monkeypatch.setattr(Stack, "require", lambda self: None)
-    monkeypatch.setattr(Stack, "deployment", deployment)
+    monkeypatch.setattr(Stack, "secret_resources", lambda self: RESOURCES)
     return Stack("lab", tmp_path, "")
 
 
