@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -153,11 +153,10 @@ class Backups:
             self.work.info(f"{folder.shell.host}: older snapshots can't be removed: {error}")
 
 
-def etcd_of(placement: NodePlacementInputs, planes: Iterable[str]) -> Etcd:
-    """Return the members of a cluster's etcd on some of its control planes."""
+def etcd_of(placement: NodePlacementInputs, addresses: Mapping[str, str]) -> Etcd:
+    """Return the members of a cluster's etcd on some of its control planes, whose addresses these are, by name."""
     keys = placement.etcd_keys
-    addresses = placement.control_planes
-    urls = {name: f"https://{addresses[name]}:{PORT}" for name in planes}
+    urls = {name: f"https://{address}:{PORT}" for name, address in addresses.items()}
     return Etcd(urls, keys["etcd/ca.crt"], etcd_client(keys))
 
 

@@ -16,7 +16,7 @@ from infra.kvm.ownership import Mark
 from infra.lifecycle.backups import places
 from infra.model.backup import BY_WISH, Backup
 from infra.model.work import Work
-from infra.provider.backups import Backups, etcd_of
+from infra.provider.backups import Backups
 from infra.stack.clusters import StackCluster
 from infra.stack.messages import say
 from infra.stack.state import Stack
@@ -54,7 +54,7 @@ class StackBackups:
         """
         standing = {name: plane for name, plane in cluster.planes.items() if not plane.lost}
         chosen = places([plane.connection for plane in standing.values()], cluster.hosts)
-        etcd = etcd_of(cluster.placement, standing)
+        etcd = cluster.etcd(standing)
         return self._of(cluster).take(cluster.placement, cluster.version, etcd, chosen, reason)
 
     def listed(self, cluster: StackCluster) -> list[StoredBackup]:

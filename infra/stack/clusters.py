@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from infra.errors import UserError
+from infra.kubernetes.etcd import Etcd
+from infra.provider.backups import etcd_of
 from infra.resources.control_plane import CONTROL_PLANE, Member
 from infra.resources.host import HOST
 from infra.resources.machine import MACHINE, MachineState
@@ -54,15 +56,25 @@ class StackCluster:
 
     @property
     def planes(self) -> dict[str, MachineState]:
-        """Return its control planes, by name."""
-        return {name: machine for name, machine in self.machines.items() if name in self.placement.control_planes}
+        """Return its control planes, by name; also those that are to leave, and still have what etcd holds."""
+        return {name: machine for name, machine in self.machines.items() if _is_plane(machine)}
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Return the addresses of its control planes, by name."""
+        own = {name: machine.first_boot.host_address for name, machine in self.planes.items()}
+        return {**self.placement.control_planes, **own}
+
+    def etcd(self, planes: Iterable[str]) -> Etcd:
+        """Return the members of its etcd on some control planes."""
+        return etcd_of(self.placement, {name: self.addresses[name] for name in planes})
 
     def member(self, name: str) -> Member:
         """Return a machine as those know it who log in there."""
         machine = self.machines[name]
         return Member(
             name=name,
-            role="controlPlane" if name in self.placement.control_planes else "worker",
+            role="controlPlane" if name in self.planes else "worker",
             address=machine.first_boot.host_address,
             ssh_host_key=machine.ssh_host_key,
         )
@@ -104,6 +116,10 @@ def clusters_of(stack: Stack) -> list[StackCluster]:
             )
         )
     return clusters
+
+
+def _is_plane(machine: MachineState) -> bool:
+    return machine.first_boot.node is not None and machine.first_boot.node.role == "controlPlane"
 
 
 def cluster_of(stack: Stack, name: str) -> StackCluster:

@@ -168,3 +168,24 @@ def test_a_control_plane_that_is_off_holds_up_a_restore(cluster: StackCluster) -
     refuse_what_could_come_back(cluster, {"lab-a-cp-0": "runs", "lab-a-cp-1": "gone"})
     with pytest.raises(UserError, match=r"lab-a-cp-1 of cluster a is switched off.*Nothing was"):
         refuse_what_could_come_back(cluster, {"lab-a-cp-0": "runs", "lab-a-cp-1": "off"})
+
+
+def test_a_control_plane_that_is_to_leave_is_one_still(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its member of etcd could come back, too."""
+    leaving = [*RESOURCES, machine("lab-a-cp-2", 2)]
+    monkeypatch.setattr(Stack, "secret_resources", lambda self: leaving)
+    cluster = cluster_of(stack, "a")
+    assert "lab-a-cp-2" not in cluster.placement.control_planes
+    assert cluster.addresses == {f"lab-a-cp-{number}": f"10.0.0.{number + 1}" for number in range(3)}
+
+
+def test_an_interrupted_change_is_ended_before_a_restore(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    spare = {"name": "lab-a-spare", "address": "10.0.0.7/24", "macAddress": "52:54:00:00:00:07"}
+    (placement,) = [each for each in RESOURCES if each["type"] == NODE_PLACEMENT.token]
+    outputs = {"outputs": placement["outputs"] | {"spare": spare}}
+    resources = [each if each is not placement else placement | outputs for each in RESOURCES]
+    monkeypatch.setattr(Stack, "secret_resources", lambda self: resources)
+    cluster = cluster_of(stack, "a")
+    with pytest.raises(UserError, match="lab-a-spare stands in cluster a: a change was interrupted"):
+        refuse_what_could_come_back(cluster, {"lab-a-cp-0": "gone", "lab-a-spare": "runs"})
+    refuse_what_could_come_back(cluster, {"lab-a-cp-0": "runs"})

@@ -17,7 +17,6 @@ from infra.kubernetes.membership import forget
 from infra.kubernetes.nodes import mark_plane
 from infra.kubernetes.watch import wait_until_answering, wait_until_healthy
 from infra.model.work import Work
-from infra.provider.backups import etcd_of
 from infra.provider.kinds.cluster_base import logged_in
 from infra.ssh import ShellError
 from infra.stack.backup import StackBackups
@@ -55,7 +54,7 @@ def restore(stack: Stack, name: str, wish: str | None, refound: Refound, *, yes:
     standing = look(cluster, backups.hosts, stack.name, backups.work)
     refuse_what_could_come_back(cluster, standing)
     runs = [plane for plane, how in standing.items() if how == "runs"]
-    membership = etcd_of(cluster.placement, runs).membership() if runs else None
+    membership = cluster.etcd(runs).membership() if runs else None
     has_quorum, answers = membership is not None and membership.agreed, membership is not None
     source = choose(cluster, wish, backups.listed(cluster), has_quorum=has_quorum, answers=answers)
     _confirm(cluster, standing, source, yes=yes)
@@ -95,7 +94,7 @@ def founder(cluster: StackCluster) -> str:
 
 def by_merit(cluster: StackCluster, runs: Iterable[str]) -> list[Plane]:
     """Return the control planes that stand, the one whose etcd has most first: it spares that a copy."""
-    revisions = etcd_of(cluster.placement, runs).revisions()
+    revisions = cluster.etcd(runs).revisions()
     return [Plane(cluster, name) for name in sorted(runs, key=lambda name: (-revisions.get(name, 0), name))]
 
 
@@ -105,6 +104,13 @@ def refuse_what_could_come_back(cluster: StackCluster, standing: Mapping[str, St
     Raises:
         UserError: One is; or a change of the cluster was interrupted, and its spare stands.
     """
+    spare = cluster.placement.spare
+    if spare is not None and standing.get(spare.name, "gone") != "gone":
+        raise UserError(
+            f"{spare.name} stands in cluster {cluster.name}: a change was interrupted, and it may have the data. "
+            f"`azlocal up` ends that; if it can't, remove {spare.name} (`virsh destroy`, `virsh undefine --nvram`) "
+            "and restore then. Nothing was changed"
+        )
     off = [name for name, how in standing.items() if how == "off"]
     if off:
         raise UserError(
@@ -199,7 +205,7 @@ def _join(cluster: StackCluster, joined: list[Plane], plane: Plane) -> None:
         UserError: It doesn't come.
     """
     say(f"{plane.name}: its etcd comes as a new member")
-    etcd, work = etcd_of(cluster.placement, [other.name for other in joined]), Work().within(_PROMOTE_SECONDS)
+    etcd, work = cluster.etcd([other.name for other in joined]), Work().within(_PROMOTE_SECONDS)
     # A member that is added takes part only once a leader knows that all others have seen it.
     member = _until(lambda: etcd.add_learner(plane.peer_url), work, f"{plane.name} is added to etcd")
     plane.do("join", ",".join(f"{other.name}={other.peer_url}" for other in (*joined, plane)))

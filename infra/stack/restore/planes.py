@@ -37,8 +37,11 @@ def look(cluster: StackCluster, hosts: Hosts, stack: str, work: Work) -> dict[st
         HostUnreachable: A host doesn't answer: what is on it could come back with the data of before.
     """
     standing: dict[str, Standing] = {}
-    for name in cluster.placement.control_planes:
-        machine = cluster.machines.get(name)
+    spare, planes = cluster.placement.spare, cluster.planes
+    known: dict[str, MachineState | None] = {name: planes.get(name) for name in cluster.addresses}
+    if spare is not None:  # no resource has it: it stands where the control plane does, and is as that
+        known[spare.name] = next(iter(planes.values()), None)
+    for name, machine in known.items():
         if machine is None or machine.connection not in cluster.hosts:
             standing[name] = "gone"
             continue
@@ -47,6 +50,8 @@ def look(cluster: StackCluster, hosts: Hosts, stack: str, work: Work) -> dict[st
             there = MACHINES[machine.machine_type](session, machine.pool, name, mark)
             is_gone = not there.exists or there.is_disk_gone()
             standing[name] = "gone" if is_gone else "runs" if there.is_active else "off"
+    if spare is not None and standing[spare.name] == "gone":
+        del standing[spare.name]
     return standing
 
 
@@ -57,7 +62,7 @@ class Plane:
         """Nothing is done yet."""
         self.name = name
         self.machine: MachineState = cluster.machines[name]
-        self.address = cluster.placement.control_planes[name]
+        self.address = cluster.addresses[name]
         self.peer_url = f"https://{self.address}:2380"
         self._cluster = cluster
 
