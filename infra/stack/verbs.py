@@ -180,6 +180,7 @@ def _found_again(stack: Stack, cluster: StackCluster, machine: str) -> None:
     """Make a control plane that founds its cluster again, with the keys in state, and nothing else."""
     from infra.stack.engine import run
 
+    settle(stack)
     urns = [cluster.urns[cluster.key], cluster.urns[machine]]
     if not cluster.machines[machine].lost:
         stack.refresh("--target", urns[1])

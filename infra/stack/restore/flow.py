@@ -108,8 +108,8 @@ def refuse_what_could_come_back(cluster: StackCluster, standing: Mapping[str, St
     if spare is not None and standing.get(spare.name, "gone") != "gone":
         raise UserError(
             f"{spare.name} stands in cluster {cluster.name}: a change was interrupted, and it may have the data. "
-            f"`azlocal up` ends that; if it can't, remove {spare.name} (`virsh destroy`, `virsh undefine --nvram`) "
-            "and restore then. Nothing was changed"
+            f"`azlocal up` ends it; if it can't, remove {spare.name} (`virsh destroy`, `virsh undefine --nvram`), "
+            "then restore. Nothing was changed"
         )
     off = [name for name, how in standing.items() if how == "off"]
     if off:
