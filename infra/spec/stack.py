@@ -184,6 +184,17 @@ class AddOns(Model):
         return {**add_ons, "local-path-provisioner": self.local_path_provisioner}
 
 
+class AutoUpgradeProfile(Model):
+    """What of a cluster is brought up to date without an edit (AKS: managedClusters, autoUpgradeProfile)."""
+
+    node_os_upgrade_channel: Literal["None", "NodeImage"] = Field(
+        "None",
+        alias="nodeOSUpgradeChannel",
+        description="NodeImage: `up` replaces nodes, one at a time, where azlocal has a newer image of their "
+        "Kubernetes version; volumes on their disks go. None: they keep the image that they were made from.",
+    )
+
+
 class ClusterSpec(Model):
     """One AKS cluster."""
 
@@ -209,6 +220,7 @@ class ClusterSpec(Model):
         "A cluster keeps what it was founded with.",
     )
     add_ons: AddOns = Field(AddOns.model_construct())
+    auto_upgrade_profile: AutoUpgradeProfile = Field(AutoUpgradeProfile.model_construct())
     arc: ClusterArc = Field(
         ClusterArc.model_construct(), description="How it is connected to Azure Arc, where the stack is."
     )
