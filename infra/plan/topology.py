@@ -237,7 +237,7 @@ def build_topology(spec: InstanceSpec, plan: Plan) -> Topology:
                 jumps={standing.name: standing.ssh_destination for standing in spec.hosts.hosts},
                 address=addresses[machine.owner],
                 macs=macs,
-                image=spec.stack.image_of(machine.cluster),
+                image=spec.image_of(machine.cluster, is_worker=machine.role == "worker"),
             )
         )
     return Topology(

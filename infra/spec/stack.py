@@ -297,14 +297,10 @@ class StackConfig(Model):
         if self.node_image == "plain":
             return ("plain",)
         own = DEFAULT_KUBERNETES_VERSION
-        return (own, *sorted(set(self._node_versions().values()) - {own}, key=version_key))
+        return (own, *sorted(set(self.node_versions.values()) - {own}, key=version_key))
 
-    def image_of(self, cluster: str | None) -> str:
-        """Return which of `images` a cluster's machines boot; None: machines in no cluster."""
-        own = self.images[0]
-        return own if own == "plain" else self._node_versions().get(cluster or "", own)
-
-    def _node_versions(self) -> dict[str, str]:
+    @property
+    def node_versions(self) -> dict[str, str]:
         """Return the Kubernetes version of each cluster whose machines become nodes, by its name."""
         made = (cluster for cluster in self.clusters if cluster.provisioning == "kubernetes")
         return {cluster.name: cluster.kubernetes_version for cluster in made}

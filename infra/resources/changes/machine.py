@@ -5,7 +5,7 @@ The plugin asks it of each diff, and `azlocal plan --against` of two plans: what
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -39,11 +39,13 @@ class Neighbours:
         planes: How many control planes, with this one if it is one.
         has_spare: Whether another machine can hold the data of the only control plane while that is replaced.
         rolls_images: Whether nodes are replaced for a newer node image alone.
+        passed: Kubernetes versions that can be passed on the way to another one, each in a run of its own.
     """
 
     planes: int = 1
     has_spare: bool = False
     rolls_images: bool = False
+    passed: Collection[str] = ()
 
 
 ALONE: Final = Neighbours()
@@ -91,9 +93,7 @@ def restarting(machine: Mapping[str, Any]) -> list[str]:
     return list(traits_of(machine["machineType"]).restarted_for)
 
 
-def _upgrade(
-    state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes, neighbours: Neighbours
-) -> str:
+def _upgrade(state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes, neighbours: Neighbours) -> str:
     """Return what another Kubernetes version means for a node; nothing where its version stays.
 
     Raises:
@@ -104,7 +104,7 @@ def _upgrade(
         return ""
     name, old = state["name"], node["version"]
     new = ((news.get("firstBoot") or {}).get("node") or {}).get("version", old)
-    if refusal := _no_way(old, new):
+    if refusal := _no_way(old, new, neighbours.passed):
         raise Refused(f"{name} can't go from Kubernetes {old} to {new}: {refusal}")
     others = sorted(path for path in changes.replaces() if path != _VERSION and not _is_from_azlocal(path))
     if node.get("role") != "controlPlane":
@@ -124,7 +124,9 @@ def _upgrade(
             f"{name} is the only control plane of cluster {node.get('cluster')}, and this run doesn't know of "
             "the spare that would hold its data meanwhile: run it without --target and --exclude"
         )
-    return f"{name} is replaced for Kubernetes {old} → {new}: {way}"
+    minors = missing_minors(old, new, ())
+    once_each = f", once more for {' and '.join(minors)} before, in a run of `azlocal up` each" if minors else ""
+    return f"{name} is replaced for Kubernetes {old} → {new}{once_each}: {way}"
 
 
 def _way_of_a_plane(neighbours: Neighbours) -> str:
@@ -134,15 +136,18 @@ def _way_of_a_plane(neighbours: Neighbours) -> str:
     return _BY_SPARE if neighbours.has_spare else ""
 
 
-def _no_way(old: str, new: str) -> str:
+def _no_way(old: str, new: str, passed: Collection[str]) -> str:
     """Return why a cluster doesn't go from one version to another; nothing where it does.
 
     kubernetes.io/releases/version-skew-policy: control planes pass every minor, and nothing goes back.
     """
     if order(new) < order(old):
         return "an upgrade has no way back (downgrade)"
-    if lacking := missing_minors(old, new, ()):
-        return f"a control plane passes every minor; go to a version of {lacking[0]} first (skipped-minor)"
+    if lacking := missing_minors(old, new, passed):
+        return (
+            "a control plane passes every minor. `azlocal up` does, a run for each, where azlocal builds a "
+            f"version of it; else go to a version of {lacking[0]} first (skipped-minor)"
+        )
     return ""
 
 
