@@ -218,7 +218,7 @@ def _kube_proxy(node: KubernetesNode) -> dict[str, Any]:
 def _registration(node: KubernetesNode) -> dict[str, Any]:
     labelled = dict(node.inputs.labels)
     if node.inputs.role == "worker":
-        labelled[NO_SERVICES] = JOINING
+        labelled.setdefault(NO_SERVICES, JOINING)
     labels = ",".join(f"{key}={value}" for key, value in sorted(labelled.items()))
     arguments = {
         "node-ip": node.address,
