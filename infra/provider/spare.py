@@ -1,8 +1,8 @@
 """The spare: a machine that stands on a cluster's spare address while another one is replaced.
 
-It holds the cluster's data in place of the only control plane, or runs pods in place of a worker. No resource declares
-it: it comes and goes within one run. A run that is killed meanwhile leaves it standing, and the next one finds it by
-its name. It is made where the one that it stands in for is to be, and as that one in all else.
+It holds the cluster's data in place of the only control plane, or runs pods in place of a worker. No resource
+declares it: it comes and goes within one run. A run that is killed meanwhile leaves it standing, and the next one
+finds it by its name. It is made where the one that it stands in for is to be, and as that one in all else.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ class Spare:
         spare, like, keeper = self._run.placement.spare, self._like(node), self._run.keeper
         if spare is None or like is None or keeper is None:
             raise HostError(
-                f"this run leaves out the machine of cluster {self._run.placement.cluster} whose place its spare is "
-                "to take: run it without --target and --exclude"
+                f"this run leaves out the machine of cluster {self._run.placement.cluster} whose place its spare "
+                "is to take: run it without --target and --exclude"
             )
         self._note(keeper.make(op, _as_spare(like, spare, tuple(self._run.placement.control_planes.values()))))
 
