@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from infra.model.node import NodeRole
+from infra.resources.changes.machine import Neighbours
 from infra.resources.control_plane import Member
 from infra.resources.machine import MachineInputs, MachineState
 from infra.resources.node_placement import NodePlacementInputs
@@ -70,6 +71,7 @@ class StandingMachine:
     lost: bool
     address: str = ""
     version: str = ""
+    image: str = ""
 
 
 class Keeper(Protocol):
@@ -105,6 +107,8 @@ class ClusterRun:
         rolls: The Kubernetes version of its nodes changes.
         backing_up: Held while a snapshot is taken, before control planes change.
         is_backed_up: That was tried in this run.
+        replacing: Machines that are to be replaced, and haven't come back yet.
+        surges: Whether the spare takes the pods of workers that are replaced.
     """
 
     placement: NodePlacementInputs
@@ -119,11 +123,17 @@ class ClusterRun:
     rolls: bool = False
     backing_up: threading.Lock = field(default_factory=threading.Lock)
     is_backed_up: bool = False
+    replacing: set[str] = field(default_factory=set)
+    surges: bool = True
 
-    @property
-    def planes(self) -> int:
-        """Return how many control planes are wanted."""
-        return len(self.placement.control_planes)
+    def neighbours(self, name: str) -> Neighbours:
+        """Return what a machine of it has beside it."""
+        return Neighbours(
+            planes=len(self.placement.control_planes),
+            has_spare=self.placement.spare is not None,
+            rolls_images=self.placement.rolls_images,
+            surges=name in self.placement.surging,
+        )
 
     @cached_property
     def life(self) -> ClusterLife:
@@ -141,6 +151,7 @@ class ClusterRun:
             bool(state.get("lost")),
             first_boot.get("address", "").partition("/")[0],
             (first_boot.get("node") or {}).get("version", ""),
+            state.get("image", ""),
         )
 
     def has_moved_away(self, machine: MachineState) -> bool:

@@ -28,30 +28,33 @@ _FOLDER: Final = "/var/lib/etcd-restore"
 _FIRST_BOOT: Final = "/etc/azlocal/node"
 
 Standing = Literal["runs", "off", "gone"]
+_GONE: Final[Standing] = "gone"
 
 
 def look(cluster: StackCluster, hosts: Hosts, stack: str, work: Work) -> dict[str, Standing]:
     """Return of each control plane whether it stands, as its host says.
 
+    So it is of the spare, which no resource has: where it stands as a control plane, it may have the data.
+
     Raises:
         HostUnreachable: A host doesn't answer: what is on it could come back with the data of before.
     """
-    standing: dict[str, Standing] = {}
-    spare, planes = cluster.placement.spare, cluster.planes
-    known: dict[str, MachineState | None] = {name: planes.get(name) for name in cluster.addresses}
-    if spare is not None:  # no resource has it: it stands where the control plane does, and is as that
-        known[spare.name] = next(iter(planes.values()), None)
-    for name, machine in known.items():
-        if machine is None or machine.connection not in cluster.hosts:
-            standing[name] = "gone"
-            continue
+    mark, standing = Mark(cluster.instance, stack, ""), dict.fromkeys(cluster.addresses, _GONE)
+    there = [machine for machine in cluster.machines.values() if machine.connection in cluster.hosts]
+    for machine in there:
+        if machine.name in standing:
+            with hosts.session(machine.connection, work) as session:
+                known = MACHINES[machine.machine_type](session, machine.pool, machine.name, mark)
+                if known.exists and not known.is_disk_gone():
+                    standing[machine.name] = "runs" if known.is_active else "off"
+    spare = cluster.placement.spare
+    places = {(machine.connection, machine.machine_type): machine for machine in there} if spare else {}
+    for machine in places.values():
         with hosts.session(machine.connection, work) as session:
-            mark = Mark(cluster.instance, stack, "")
-            there = MACHINES[machine.machine_type](session, machine.pool, name, mark)
-            is_gone = not there.exists or there.is_disk_gone()
-            standing[name] = "gone" if is_gone else "runs" if there.is_active else "off"
-    if spare is not None and standing[spare.name] == "gone":
-        del standing[spare.name]
+            known = MACHINES[machine.machine_type](session, machine.pool, spare.name if spare else "", mark)
+            node = (known.definition.record.get("firstBoot") or {}).get("node") or {} if known.exists else {}
+            if node.get("role") == "controlPlane":
+                standing[known.name] = "runs" if known.is_active else "off"
     return standing
 
 
