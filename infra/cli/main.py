@@ -29,6 +29,8 @@ _GROUPS = {
     "outputs": ("infra.cli.stack", "Print the stack's outputs."),
     "ssh": ("infra.cli.stack", "Log in to a machine."),
     "adopt": ("infra.cli.stack", "Go on with what stands, where its Pulumi state was lost."),
+    "backup": ("infra.cli.backup", "Take a snapshot of each cluster's etcd, list those kept, bring one here."),
+    "restore": ("infra.cli.backup", "Restore a cluster's etcd from a snapshot, as after lost quorum."),
     "settle": ("infra.cli.stack", "Put a stack in order after a run that was killed."),
     "env": ("infra.cli.stack", "Print the settings for using the bare `pulumi`."),
     "arc": ("infra.cli.arc", "See what Azure Arc needs, and how a cluster's connection is."),
