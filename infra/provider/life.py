@@ -9,6 +9,7 @@ from typing import Final
 from infra.errors import UserError
 from infra.kubernetes.api import ClusterApi, ClusterError
 from infra.kubernetes.membership import admit_nodes, drain, forget, uncordon
+from infra.kubernetes.nodes import count_pods
 from infra.kubernetes.waiting import NotReady
 from infra.kubernetes.watch import wait_until_healthy
 from infra.kvm.errors import HostError
@@ -98,6 +99,13 @@ class ClusterLife:
                 return shell.run(["sudo", "test", "-e", _FIRST_BOOT], check=False).exit_code != 0
         except ShellError:
             return True
+
+    def pods_on(self, name: str) -> int | None:
+        """Return how many pods of a node haven't ended; None where no API server answers."""
+        try:
+            return count_pods(self._view.answering(), name)
+        except ClusterError:
+            return None
 
     # -- what is done -------------------------------------------------------------------------------
 

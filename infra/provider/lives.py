@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from infra.model.node import NodeRole
+from infra.model.node import NodeMarks, NodeRole
 from infra.resources.control_plane import Member
 from infra.resources.machine import MachineInputs, MachineState
 from infra.resources.node_placement import NodePlacementInputs
@@ -67,6 +67,7 @@ class StandingMachine:
     lost: bool
     address: str = ""
     version: str = ""
+    marks: NodeMarks = NodeMarks.model_construct()
 
 
 class Keeper(Protocol):
@@ -125,12 +126,14 @@ class ClusterRun:
     def note(self, state: Mapping[str, Any]) -> None:
         """Remember a machine, by wire name, as state has it."""
         first_boot = state.get("firstBoot") or {}
+        node = first_boot.get("node") or {}
         self.machines[state["name"]] = StandingMachine(
             state["connection"],
             state.get("sshHostKey", ""),
             bool(state.get("lost")),
             first_boot.get("address", "").partition("/")[0],
-            (first_boot.get("node") or {}).get("version", ""),
+            node.get("version", ""),
+            NodeMarks.model_construct(labels=node.get("labels") or {}, taints=tuple(node.get("taints") or ())),
         )
 
     def has_moved_away(self, machine: MachineState) -> bool:

@@ -193,6 +193,7 @@ def _machine(
         network=machine.libvirt_network,
         reached_through=hosts[machine.reached_through].connection,
         authorized_keys=keys,
+        identity_files=[],
         live_hosts=[],
         kubernetes=nodes.get(machine.name),
     )

@@ -47,6 +47,7 @@ def state_of(machine: Machine, known: MachineInputs | None) -> MachineState:
         node_secrets=known.node_secrets if known else None,
         node_settings=known.node_settings if known else None,
         reached_through=known.reached_through if known else None,
+        identity_files=known.identity_files if known else [],
         vcpus=_changed(live.vcpus, persistent.vcpus, known.vcpus if known else None),
         memory_mib=_changed(live.memory_mib, persistent.memory_mib, known.memory_mib if known else None),
         disk_gib=size or (known.disk_gib if known else 0),

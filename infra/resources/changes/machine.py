@@ -11,6 +11,7 @@ from typing import Any, Final
 from infra.lifecycle.versions import missing_minors, order
 from infra.model.machine_traits import traits_of
 from infra.resources.changes import Changes, Refused
+from infra.resources.changes.patches import patch
 from infra.resources.contract import OnChange
 from infra.unknown import UNKNOWN
 
@@ -18,7 +19,7 @@ _WITH_THE_HOST: Final = frozenset({"connection", "pool"})
 _FROM_AZLOCAL: Final = frozenset({"image", "seedDigest"})
 _OF_THE_MACHINE: Final = (
     *("connection", "pool", "machineType", "macAddress", "secureBoot", "tpm", "diskGiB"),
-    *("firstBoot.gateway", "firstBoot.dnsServers", "firstBoot.authorizedKeys", "firstBoot.mtu"),
+    *("firstBoot.gateway", "firstBoot.dnsServers", "firstBoot.mtu"),
 )
 """Paths that say nothing of a machine's cluster."""
 _IN_TURN: Final = "it leaves etcd and joins again from an empty disk, one control plane at a time"
@@ -50,12 +51,15 @@ def decide(
     """
     if changes.touches("diskGiB") and isinstance(news["diskGiB"], int) and news["diskGiB"] < state["diskGiB"]:
         changes.by_path["diskGiB"] = OnChange.REPLACE
-    note = (
-        plan_live_move(state, news, changes)
-        or _upgrade(state, news, changes, planes=planes, has_spare=has_spare)
-        or spare_node(state, changes, planes=planes)
-    )
+    note, patched = plan_live_move(state, news, changes), list[str]()
+    if not note:
+        patched = patch(state, news, changes)
+        note = _upgrade(state, news, changes, planes=planes, has_spare=has_spare) or spare_node(
+            state, changes, planes=planes
+        )
     notes = [note] if note else []
+    if patched and not changes.replaces():
+        notes.append(f"{news['name']} is patched as it runs: {', '.join(patched)}")
     if restarts := restarts_for(state, news, changes):
         causes = ", ".join(f"{name} {state[name]} → {news[name]}" for name in restarts)
         notes.append(f"{news['name']} restarts for {causes}; its disk and address stay")
@@ -100,6 +104,10 @@ def _upgrade(
         raise Refused(
             f"{name} goes to Kubernetes {new} alone, and would also be replaced for a change of "
             f"{', '.join(others)}: make one change after the other"
+        )
+    if changes.touches("firstBoot.authorizedKeys"):  # the others are logged in to while this one is replaced
+        raise Refused(
+            f"{name} goes to Kubernetes {new} alone, and its login keys change: make one change after the other"
         )
     if planes > 1:
         return f"{name} is replaced for Kubernetes {old} → {new}: {_IN_TURN}"
@@ -164,7 +172,7 @@ def spare_node(state: Mapping[str, Any], changes: Changes, *, planes: int = 1) -
             f"{name} would be replaced for a change of {causes}, and cluster {cluster} keeps its data on it. Take "
             "the change back; or, if the cluster may go, remove it from the stack's file, run `pulumi up`, and "
             "add it again. Of three control planes, each is replaced in turn for what isn't the cluster's: its "
-            "host, firmware, MAC address, login keys and name servers"
+            "host, firmware, MAC address and name servers"
         )
     return f"{name} is replaced for a change of {causes}; volumes on its disk go with it"
 
