@@ -1,4 +1,4 @@
-"""The login keys in a machine's `authorized_keys`: azlocal's lines, and among them those of others, which stay."""
+"""The login keys in a machine's `authorized_keys`: azlocal's lines, beside those of others, which stay."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterable
 def with_keys(text: str, before: Iterable[str], wanted: Iterable[str]) -> str:
     """Return the file's content with other login keys.
 
-    A line is azlocal's where it begins with the type and the key of one that azlocal wrote; behind options a key is
-    somebody else's line.
+    A line is azlocal's where it begins with type and content of a key that azlocal wrote; one with options before
+    the key is somebody else's.
 
     Args:
         text: What the file has.

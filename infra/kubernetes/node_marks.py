@@ -1,8 +1,8 @@
 """Labels and taints that azlocal writes on Node objects: what is to change of them, and that change.
 
-A node that registers has them from its seed. Later ones are patched key by key, and not applied on the server side:
-what a kubelet registered is the kubelet's, which a field manager beside it can't take away. The administrator's
-kubeconfig may set what a kubelet may not.
+A node registers with them from its seed. Later ones are patched key by key, not applied on the server side: what
+a kubelet registered is the kubelet's, and no field manager beside it can take that away. The administrator may
+set what kubelets may not.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ Marks = Mapping[str, NodeMarks]
 def patch_of(node: Mapping[str, Any], before: NodeMarks, wanted: NodeMarks) -> Object | None:
     """Return the merge patch that brings a node to the wanted marks; None where nothing differs. Pure.
 
-    What azlocal didn't write before is left alone, unless it has the key of a wanted label, or key and effect of a
-    wanted taint. A label that a kubelet gives by itself isn't taken away: it would give it back only when it starts.
+    What azlocal didn't write before is left alone, unless it has the key of a wanted label, or key and effect of
+    a wanted taint. A label that kubelet gives by itself isn't taken away: it gives it again only when it starts.
 
     Args:
         node: The Node object.

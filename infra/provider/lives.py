@@ -67,7 +67,7 @@ class StandingMachine:
     lost: bool
     address: str = ""
     version: str = ""
-    marks: NodeMarks = NodeMarks.model_construct()
+    marks: NodeMarks | None = None
 
 
 class Keeper(Protocol):

@@ -80,7 +80,7 @@ def log_in(
                 options.hostname,
                 options.port,
                 options.user,
-                sock=way.socket,
+                sock=cast(Any, way.socket),  # any byte stream does
                 pkey=key,
                 # paramiko takes a list, says no stub
                 key_filename=cast(Any, [] if key else list(options.identity_files)),

@@ -87,12 +87,15 @@ class MachineTarget:
 def _private_keys(options: SshOptions) -> Iterator[paramiko.PKey]:
     """Yield the keys that a login would try, less those that only a passphrase opens."""
     import paramiko
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from paramiko.pkey import UnknownKeyType
 
+    unusable = (OSError, ValueError, TypeError, paramiko.SSHException, UnknownKeyType, UnsupportedAlgorithm)
     for path in options.identity_files:
         try:
             yield paramiko.PKey.from_path(path)
-        except (OSError, ValueError, TypeError, paramiko.SSHException, paramiko.UnknownKeyType):
-            continue  # the login itself says what is wrong with it
+        except unusable:
+            continue
     if options.use_agent:
         yield from paramiko.Agent().get_keys()
 

@@ -68,11 +68,11 @@ class ClusterKind(Kind[ClusterInputs, ClusterState]):
     def _marks_before(self, cluster: ClusterInputs) -> dict[str, NodeMarks]:
         """Return what azlocal wrote on nodes: at their registration, as their machines say, and since."""
         run = self._lives.of(f"{cluster.instance}-{cluster.cluster}")
-        told = {name: machine.marks for name, machine in run.machines.items()} if run else {}
-        none = NodeMarks()
-        return {
-            name: both(told.get(name, none), cluster.nodes.get(name, none)) for name in {**told, **cluster.nodes}
-        }
+        before = dict(cluster.nodes)
+        for name, machine in run.machines.items() if run else ():
+            if machine.marks is not None:
+                before[name] = both(machine.marks, before.get(name, machine.marks))
+        return before
 
     def delete(self, op: Operation, id: str, old: ClusterState) -> None:
         """Nothing to do: it goes with its machines."""

@@ -6,16 +6,14 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from infra.guest import LOGIN_USER, NO_SECRETS, Seed, generate_host_key
+from infra.guest import NO_SECRETS, Seed, generate_host_key
 from infra.kvm.connection import Hosts, HostSession, libvirt_uri
 from infra.kvm.container import Container
-from infra.kvm.domain_xml import MachineDefinition
 from infra.kvm.errors import HostError
 from infra.kvm.machine import Machine
 from infra.kvm.machines import MACHINES
-from infra.kvm.ownership import Mark
 from infra.kvm.vm import Vm
 from infra.model.first_boot import FirstBoot
 from infra.model.machine_traits import TRAITS, traits_of
@@ -28,22 +26,18 @@ from infra.provider.kinds.kubernetes_nodes import (
     lost_control_plane,
     refuse_other_cluster,
 )
-from infra.provider.kinds.live_moves import MIGRATIONS, bring, may_take_over, migrations_of
-from infra.provider.kinds.machine_patches import patch_machine
-from infra.provider.kinds.machine_state import read_state, state_of
+from infra.provider.kinds.live_moves import bring, may_take_over, migrations_of
+from infra.provider.kinds.machine_patches import is_as_it_was_made, patch_machine, see_that_pods_fit
+from infra.provider.kinds.machine_state import born, definition_of, read_state, state_of
 from infra.provider.lives import ClusterRun, Leaver, Lives
 from infra.resources.changes import Refused
 from infra.resources.changes.machine import decide, restarting
-from infra.resources.changes.patches import as_it_was, lowered_max_pods, too_many_pods
 from infra.resources.contract import Fault, OnChange
 from infra.resources.machine import MACHINE, MachineInputs, MachineState
-from infra.ssh import HostKeyError, MachineTarget, wait_for_host_key
+from infra.ssh import HostKeyError, wait_for_host_key
 
 if TYPE_CHECKING:
     from infra.provider.standing import Standing
-
-_BORN: Final = ("image", "firstBoot", "seedDigest", "sshHostKey", MIGRATIONS)
-"""The keys in a domain's record that tell what the machine was made from, and what has become of it since."""
 
 
 class MachineKind(HostedKind[MachineInputs, MachineState]):
@@ -104,13 +98,13 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
             if not self._has_program:
                 return
         planes, spare = (cluster.planes, cluster.placement.spare) if cluster else (1, None)
-        if changes.touches("seedDigest") and _is_patched(state, news):
+        if changes.touches("seedDigest") and is_as_it_was_made(state, news):
             changes.by_path["seedDigest"] = OnChange.UPDATE
         for text in decide(state, news, changes, planes=planes, has_spare=spare is not None):
             op.info(text)
         is_replaced = bool(changes.replaces()) and not changes.create_first
         if cluster is not None and not is_replaced and changes.touches("firstBoot.node.maxPods"):
-            self._see_that_pods_fit(op, state, news, cluster)
+            see_that_pods_fit(op, state, news, cluster)
         if cluster is not None and is_replaced and node.get("role") == "controlPlane" and not cluster.absent:
             self._see_that_it_may_leave(op, MachineState.model_validate(state), cluster)
 
@@ -124,22 +118,6 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
         op.status("looking at its cluster")
         if leaver is not None and (objections := cluster.life.objections(leaver, "it is replaced")):
             raise Refused(f"{machine.name} can't be replaced: {objections}")
-
-    def _see_that_pods_fit(
-        self, op: Operation, state: Mapping[str, Any], news: Mapping[str, Any], cluster: ClusterRun
-    ) -> None:
-        """See that a node that is to take fewer pods doesn't run more, as far as its cluster says.
-
-        Raises:
-            Refused: It does.
-        """
-        most = lowered_max_pods(state["firstBoot"], news["firstBoot"])
-        if most is None:
-            return
-        op.status("counting its pods")
-        running = cluster.life.pods_on(state["name"])
-        if running is not None and (refusal := too_many_pods(state["name"], most, running)):
-            raise Refused(refusal)
 
     def preview(self, op: Operation, inputs: Mapping[str, Any], old: Mapping[str, Any] | None) -> dict[str, Any]:
         """A machine that is started again reports again: what depends on that changes, too."""
@@ -230,45 +208,20 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
                 raise HostError(lost_control_plane(old))
             made = Made(id, _settle(op, machine, inputs))
         self._wait(op, made)
-        if made.state.first_boot == inputs.first_boot:
-            return made.state
-        return self._patch(op, made.state, old, inputs)
+        stands = made.state
+        is_patched = stands.first_boot.patched_as(inputs.first_boot) != stands.first_boot
+        return self._patch(op, stands, old, inputs) if is_patched else stands
 
     def _patch(
         self, op: Operation, stands: MachineState, old: MachineState, inputs: MachineInputs
     ) -> MachineState:
-        """Change what a machine was told at its first boot, in it and then in its record.
-
-        Args:
-            op: The operation.
-            stands: The machine.
-            old: As it was known; the keys that log in to it are among those of then.
-            inputs: What is wanted.
-
-        Raises:
-            HostError: It can't be changed; the record stays as it is, and the next `up` goes on.
-        """
-        cluster, name = self._lives.of_machine(inputs), inputs.name
-        of_cluster = cluster.placement.identity_files if cluster else []
+        """Change what a machine was told at its first boot, in it and then in its record."""
         with self.session(op, inputs.reached_through or inputs.connection) as session:
-            target = MachineTarget(
-                LOGIN_USER,
-                stands.first_boot.host_address,
-                stands.ssh_host_key,
-                tuple(dict.fromkeys((*inputs.identity_files, *old.identity_files, *of_cluster))),
-                dial=session.shell.dial,
-            )
-
-        def pods_on() -> int | None:
-            return cluster.life.pods_on(name) if cluster else None
-
-        patch_machine(op, name, target, stands.first_boot, inputs.first_boot, pods_on)
-        told = {"firstBoot": inputs.first_boot.to_wire()}
-        if _is_patched(stands.to_wire(), inputs.to_wire()):
-            told["seedDigest"] = inputs.seed_digest
+            dial = session.shell.dial
+        told = patch_machine(op, stands, old, inputs, self._lives.of_machine(inputs), dial)
         with self.session(op, inputs.connection) as session:
             machine = _machine(op, session, inputs)
-            machine.define(definition_of(inputs, machine.mark, _born(machine) | told))
+            machine.define(definition_of(inputs, machine.mark, born(machine) | told))
             return state_of(machine, inputs)
 
     def delete(self, op: Operation, id: str, old: MachineState) -> None:
@@ -383,47 +336,6 @@ def _build(op: Operation, machine: Machine, inputs: MachineInputs) -> None:
 
 def _settle(op: Operation, machine: Machine, inputs: MachineInputs) -> MachineState:
     """Bring a machine that stands to its inputs; return its state then."""
-    wanted = definition_of(inputs, machine.mark, _born(machine))
+    wanted = definition_of(inputs, machine.mark, born(machine))
     machine.settle(wanted, inputs.disk_gib, running=inputs.running, work=op.work())
     return state_of(machine, inputs)
-
-
-def _born(machine: Machine) -> dict[str, Any]:
-    record = machine.definition.record
-    return {"sshHostKey": "", **{name: record[name] for name in _BORN if name in record}}
-
-
-def _is_patched(state: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-    """Return whether a machine would find in its seed what it found once, but for what it is patched with."""
-    if UNKNOWN in (news["seedDigest"], news["firstBoot"]):
-        return False
-    first_boot = FirstBoot.model_validate(as_it_was(state, news))
-    digest = Seed(news["name"], first_boot, TRAITS[news["machineType"]]).digest()
-    return digest == state.get("seedDigest")
-
-
-def definition_of(inputs: MachineInputs, mark: Mark, beyond_inputs: Mapping[str, Any]) -> MachineDefinition:
-    """Return what a machine is to be. Pure.
-
-    Args:
-        inputs: What the program says of it.
-        mark: Whose it is.
-        beyond_inputs: What its record holds besides, or otherwise.
-    """
-    return MachineDefinition(
-        name=inputs.name,
-        mark=mark,
-        vcpus=inputs.vcpus,
-        memory_mib=inputs.memory_mib,
-        network=inputs.network,
-        mac_address=inputs.mac_address,
-        secure_boot=inputs.secure_boot,
-        tpm=inputs.tpm,
-        record={
-            "pool": inputs.pool,
-            "image": inputs.image,
-            "firstBoot": inputs.first_boot.to_wire(),
-            "seedDigest": inputs.seed_digest,
-            **beyond_inputs,
-        },
-    )

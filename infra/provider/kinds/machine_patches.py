@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import Final
+from collections.abc import Collection, Mapping
+from typing import Any, Final
 
+from infra.guest import LOGIN_USER, Seed
 from infra.guest.authorized_keys import with_keys
 from infra.kvm.errors import HostError
 from infra.model.first_boot import FirstBoot
+from infra.model.machine_traits import TRAITS
 from infra.plugin.operation import Operation
+from infra.provider.lives import ClusterRun
+from infra.resources.changes import Refused
 from infra.resources.changes.patches import KUBELETS_MAX_PODS, lowered_max_pods, too_many_pods
-from infra.ssh import MachineTarget, Shell, ShellError
+from infra.resources.machine import MachineInputs, MachineState
+from infra.ssh import Dial, MachineTarget, Shell, ShellError
+from infra.unknown import UNKNOWN
 
 _KUBELET_SECONDS: Final = 90.0
 _READ: Final = 'cat "$HOME/.ssh/authorized_keys"'
@@ -44,53 +50,85 @@ exit 1
 """
 
 
+def is_as_it_was_made(state: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+    """Return whether a machine would find in its seed what it found once, but for what it is patched with."""
+    if news["seedDigest"] == UNKNOWN:
+        return False
+    old, new = (FirstBoot.model_validate(values["firstBoot"]) for values in (state, news))
+    digest = Seed(news["name"], new.patched_as(old), TRAITS[news["machineType"]]).digest()
+    return digest == state.get("seedDigest")
+
+
+def see_that_pods_fit(
+    op: Operation, state: Mapping[str, Any], news: Mapping[str, Any], cluster: ClusterRun
+) -> None:
+    """See that a node that is to take fewer pods doesn't run more, as far as its cluster says.
+
+    Raises:
+        Refused: It does.
+    """
+    most = lowered_max_pods(state["firstBoot"], news["firstBoot"])
+    if most is None:
+        return
+    op.status("counting its pods")
+    running = cluster.life.pods_on(state["name"])
+    if running is not None and (refusal := too_many_pods(state["name"], most, running)):
+        raise Refused(refusal)
+
+
 def patch_machine(
     op: Operation,
-    name: str,
-    target: MachineTarget,
-    old: FirstBoot,
-    new: FirstBoot,
-    pods_on: Callable[[], int | None],
-) -> None:
-    """Bring a machine that runs what it was told otherwise at its first boot.
+    stands: MachineState,
+    old: MachineState,
+    inputs: MachineInputs,
+    cluster: ClusterRun | None,
+    dial: Dial,
+) -> dict[str, Any]:
+    """Bring a machine that runs what it was told otherwise at its first boot; return what its record says then.
 
     Labels and taints are no part of it: they are on the Node object (infra.kubernetes.node_marks).
 
     Args:
         op: The operation.
-        name: The machine's.
-        target: How it is logged in to.
-        old: What it was told.
-        new: What it would be told now.
-        pods_on: Returns how many pods run on the node; None where nobody says.
+        stands: The machine.
+        old: As it was known: the keys that log in to it are among those of then.
+        inputs: What is wanted.
+        cluster: Its cluster, if that is known in this run.
+        dial: Opens a connection from the host that reaches it.
 
     Raises:
         HostError: It can't be done; login keys are as they were.
     """
-    most = new.node.max_pods or KUBELETS_MAX_PODS if new.node else KUBELETS_MAX_PODS
-    has_other_number = old.node is not None and old.node.max_pods != (new.node.max_pods if new.node else None)
-    has_other_login = set(old.authorized_keys) != set(new.authorized_keys)
-    if not (has_other_number or has_other_login):
-        return
-    if lowered_max_pods(old.to_wire(), new.to_wire()):
-        _see_that_pods_fit(name, most, pods_on())
+    before, wanted, name = stands.first_boot, inputs.first_boot, inputs.name
+    numbers = [(boot.node.max_pods if boot.node else None) or KUBELETS_MAX_PODS for boot in (before, wanted)]
+    if numbers[1] < numbers[0]:
+        _see_that_pods_fit_now(name, numbers[1], cluster)
+    of_cluster = cluster.placement.identity_files if cluster else ()
+    files = dict.fromkeys((*inputs.identity_files, *old.identity_files, *of_cluster))
+    target = MachineTarget(LOGIN_USER, before.host_address, stands.ssh_host_key, tuple(files), dial=dial)
     try:
-        with target.shell() as shell:
-            if has_other_number:
-                op.status(f"maxPods becomes {most}")
-                command = ["sudo", "sh", "-euc", _SET_MAX_PODS, "set-max-pods", str(most)]
+        if numbers[0] != numbers[1]:
+            op.status(f"maxPods becomes {numbers[1]}")
+            with target.shell() as shell:
+                command = ["sudo", "sh", "-euc", _SET_MAX_PODS, "set-max-pods", str(numbers[1])]
                 shell.run(command, timeout=_KUBELET_SECONDS)
-            if has_other_login:
-                op.status("the login keys change")
-                _change_keys(name, shell, target, old.authorized_keys, new.authorized_keys)
+        if before.authorized_keys != wanted.authorized_keys:
+            op.status("the login keys change")
+            with target.shell() as shell:
+                _change_keys(name, shell, target, before.authorized_keys, wanted.authorized_keys)
     except ShellError as error:
         raise HostError(
             f"{name} can't be changed as it runs: {error}. See that it runs, and that `ssh` logs in there with a "
             "key that it has; the next `pulumi up` goes on"
         ) from error
+    told: dict[str, Any] = {"firstBoot": before.patched_as(wanted).to_wire()}
+    if is_as_it_was_made(stands.to_wire(), inputs.to_wire()):
+        told["seedDigest"] = inputs.seed_digest
+    return told
 
 
-def _see_that_pods_fit(name: str, most: int, running: int | None) -> None:
+def _see_that_pods_fit_now(name: str, most: int, cluster: ClusterRun | None) -> None:
+    running = cluster.life.pods_on(name) if cluster else None
     if running is None:
         raise HostError(
             f"maxPods of {name} can't become {most} before it is known how many pods run there: kubelet would end "

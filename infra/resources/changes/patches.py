@@ -1,13 +1,12 @@
-"""What of a machine that stands is changed as it runs, though its first boot told it: which, and in what words. Pure."""
+"""What a machine was told at its first boot and takes as it runs: which differences, and in what words. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from infra.resources.changes import Changes
 from infra.resources.contract import OnChange
-from infra.unknown import UNKNOWN
 
 _KEYS: Final = "firstBoot.authorizedKeys"
 _LABELS: Final = "firstBoot.node.labels"
@@ -38,22 +37,17 @@ def is_patched(path: str) -> bool:
     return any(path == name or path.startswith((f"{name}.", f"{name}[")) for name in _PATCHED)
 
 
-def as_it_was(state: Mapping[str, Any], news: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the wanted first boot with what is patched as it stands: whatever still differs replaces the machine."""
-    old, new = state["firstBoot"], news["firstBoot"]
-    kept = {**new, "authorizedKeys": old["authorizedKeys"]}
-    if old.get("node") and new.get("node"):
-        kept["node"] = new["node"] | {name: old["node"].get(name) for name in ("labels", "taints", "maxPods")}
-    return kept
-
-
 def lowered_max_pods(old: Mapping[str, Any], new: Mapping[str, Any]) -> int | None:
-    """Return how many pods a node is to take, where that is fewer than before; both are first boots by wire name."""
-    before, after = (
-        ((boot.get("node") or {}).get("maxPods") or KUBELETS_MAX_PODS) if boot.get("node") else None
-        for boot in (old, new)
-    )
-    return after if before and after and after < before else None
+    """Return how many pods a node is to take, where that is fewer than before.
+
+    Args:
+        old: What it was told at its first boot, by wire name.
+        new: What it would be told now.
+    """
+    if not (old.get("node") and new.get("node")):
+        return None
+    before, after = (node.get("maxPods") or KUBELETS_MAX_PODS for node in (old["node"], new["node"]))
+    return after if after < before else None
 
 
 def too_many_pods(name: str, most: int, running: int) -> str:
@@ -81,11 +75,7 @@ def _at(values: Mapping[str, Any], path: str) -> Any:
 
 def _texts(name: str, old: Any, new: Any) -> Iterator[str]:
     if name == _KEYS:
-        yield (
-            f"login keys ({_counts(old or (), new)})"
-            if isinstance(new, Iterable) and new != UNKNOWN
-            else "login keys"
-        )
+        yield "login keys"
     elif name == _LABELS:
         for key in sorted({**(old or {}), **(new or {})}):
             before, after = (old or {}).get(key), (new or {}).get(key)
@@ -96,12 +86,6 @@ def _texts(name: str, old: Any, new: Any) -> Iterator[str]:
         yield from (f"taint {text} comes" for text in new or () if text not in (old or ()))
     else:
         yield f"maxPods {old or KUBELETS_MAX_PODS} → {new or KUBELETS_MAX_PODS}"
-
-
-def _counts(old: Iterable[str], new: Iterable[str]) -> str:
-    before, after = set(old), set(new)
-    counts = {"added": len(after - before), "removed": len(before - after)}
-    return ", ".join(f"{count} {verb}" for verb, count in counts.items() if count) or "in another order"
 
 
 def _shown(value: str | None) -> str:
