@@ -50,15 +50,15 @@ def patch_of(node: Mapping[str, Any], before: NodeMarks, wanted: NodeMarks) -> O
 def _taints(old: Iterable[Object], before: NodeMarks, wanted: NodeMarks) -> list[Object]:
     missing = {_identity(taint): taint for taint in map(taint_object, wanted.taints)}
     gone = {_identity(taint_object(text)) for text in before.taints} - missing.keys()
-    kept = []
+    staying = []
     for taint in old:
         identity = _identity(taint)
         if identity in missing:
             new = missing.pop(identity)
-            kept.append(taint if taint.get("value", "") == new.get("value", "") else new)
+            staying.append(taint if taint.get("value", "") == new.get("value", "") else new)
         elif identity not in gone:
-            kept.append(taint)
-    return [*kept, *missing.values()]
+            staying.append(taint)
+    return [*staying, *missing.values()]
 
 
 def seen_marks(node: Mapping[str, Any], known: NodeMarks) -> NodeMarks:

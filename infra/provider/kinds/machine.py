@@ -28,7 +28,7 @@ from infra.provider.kinds.kubernetes_nodes import (
 )
 from infra.provider.kinds.live_moves import bring, may_take_over, migrations_of
 from infra.provider.kinds.machine_patches import is_as_it_was_made, patch_machine, see_that_pods_fit
-from infra.provider.kinds.machine_state import born, definition_of, read_state, state_of
+from infra.provider.kinds.machine_state import definition_of, history_of, read_state, state_of
 from infra.provider.lives import ClusterRun, Leaver, Lives
 from infra.resources.changes import Refused
 from infra.resources.changes.machine import decide, restarting
@@ -218,10 +218,10 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
         """Change what a machine was told at its first boot, in it and then in its record."""
         with self.session(op, inputs.reached_through or inputs.connection) as session:
             dial = session.shell.dial
-        told = patch_machine(op, stands, old, inputs, self._lives.of_machine(inputs), dial)
+        patched = patch_machine(op, stands, old, inputs, self._lives.of_machine(inputs), dial)
         with self.session(op, inputs.connection) as session:
             machine = _machine(op, session, inputs)
-            machine.define(definition_of(inputs, machine.mark, born(machine) | told))
+            machine.define(definition_of(inputs, machine.mark, history_of(machine) | patched))
             return state_of(machine, inputs)
 
     def delete(self, op: Operation, id: str, old: MachineState) -> None:
@@ -336,6 +336,6 @@ def _build(op: Operation, machine: Machine, inputs: MachineInputs) -> None:
 
 def _settle(op: Operation, machine: Machine, inputs: MachineInputs) -> MachineState:
     """Bring a machine that stands to its inputs; return its state then."""
-    wanted = definition_of(inputs, machine.mark, born(machine))
+    wanted = definition_of(inputs, machine.mark, history_of(machine))
     machine.settle(wanted, inputs.disk_gib, running=inputs.running, work=op.work())
     return state_of(machine, inputs)

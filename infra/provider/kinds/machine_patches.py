@@ -18,7 +18,7 @@ from infra.resources.machine import MachineInputs, MachineState
 from infra.ssh import Dial, MachineTarget, Shell, ShellError
 from infra.unknown import UNKNOWN
 
-_KUBELET_SECONDS: Final = 90.0
+_KUBELET_SECONDS: Final = 240.0
 _READ: Final = 'cat "$HOME/.ssh/authorized_keys"'
 _WRITE: Final = """
 umask 077
@@ -41,7 +41,7 @@ fi
 sync "$flags"
 systemctl is-active --quiet kubelet.service || exit 0
 systemctl restart kubelet.service
-for _ in $(seq 300); do
+for _ in $(seq 900); do
     ! curl --silent --fail --max-time 2 --output /dev/null http://127.0.0.1:10248/healthz || exit 0
     sleep 0.2
 done
@@ -121,10 +121,10 @@ def patch_machine(
             f"{name} can't be changed as it runs: {error}. See that it runs, and that `ssh` logs in there with a "
             "key that it has; the next `pulumi up` goes on"
         ) from error
-    told: dict[str, Any] = {"firstBoot": before.patched_as(wanted).to_wire()}
+    record: dict[str, Any] = {"firstBoot": before.patched_as(wanted).to_wire()}
     if is_as_it_was_made(stands.to_wire(), inputs.to_wire()):
-        told["seedDigest"] = inputs.seed_digest
-    return told
+        record["seedDigest"] = inputs.seed_digest
+    return record
 
 
 def _see_that_pods_fit_now(name: str, most: int, cluster: ClusterRun | None) -> None:

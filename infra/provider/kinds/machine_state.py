@@ -13,7 +13,7 @@ from infra.model.first_boot import FirstBoot
 from infra.provider.kinds.live_moves import MIGRATIONS, migrations_of
 from infra.resources.machine import MachineInputs, MachineState
 
-_BORN: Final = ("image", "firstBoot", "seedDigest", "sshHostKey", MIGRATIONS)
+_HISTORY: Final = ("image", "firstBoot", "seedDigest", "sshHostKey", MIGRATIONS)
 
 
 def read_state(machine: Machine, known: MachineState | None) -> MachineState | None:
@@ -75,10 +75,10 @@ def _changed(live: int, persistent: int, known: int | None) -> int:
     return persistent if live == known else live
 
 
-def born(machine: Machine) -> dict[str, Any]:
+def history_of(machine: Machine) -> dict[str, Any]:
     """Return what its record tells of how a machine was made, and of what has become of it since."""
     record = machine.definition.record
-    return {"sshHostKey": "", **{name: record[name] for name in _BORN if name in record}}
+    return {"sshHostKey": "", **{name: record[name] for name in _HISTORY if name in record}}
 
 
 def definition_of(inputs: MachineInputs, mark: Mark, beyond_inputs: Mapping[str, Any]) -> MachineDefinition:

@@ -67,10 +67,10 @@ def too_many_pods(name: str, most: int, running: int) -> str:
 
 
 def _at(values: Mapping[str, Any], path: str) -> Any:
-    found: Any = values
+    value: Any = values
     for part in path.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    return found
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
 
 
 def _texts(name: str, old: Any, new: Any) -> Iterator[str]:
