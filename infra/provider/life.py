@@ -123,6 +123,11 @@ class ClusterLife:
         if leaver.name not in self._staying():
             self._wait_for_what_ran_there(op, leaver)
 
+    def has_spare(self, op: Operation) -> bool:
+        """Return whether another machine stands in for the only control plane, be it since an earlier run."""
+        self._spare.look(op)
+        return self._spare.stands
+
     def settle(self, op: Operation) -> None:
         """End a rolling change, once all control planes were replaced: kube-proxy and CoreDNS; the spare goes.
 

@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from infra.model.node import NodeMarks, NodeRole
+from infra.resources.changes.machine import Neighbours
 from infra.resources.control_plane import Member
 from infra.resources.machine import MachineInputs, MachineState
 from infra.resources.node_placement import NodePlacementInputs
@@ -67,6 +68,7 @@ class StandingMachine:
     lost: bool
     address: str = ""
     version: str = ""
+    image: str = ""
     marks: NodeMarks | None = None
 
 
@@ -112,9 +114,13 @@ class ClusterRun:
     rolls: bool = False
 
     @property
-    def planes(self) -> int:
-        """Return how many control planes are wanted."""
-        return len(self.placement.control_planes)
+    def neighbours(self) -> Neighbours:
+        """Return what each of its machines has beside it."""
+        return Neighbours(
+            planes=len(self.placement.control_planes),
+            has_spare=self.placement.spare is not None,
+            rolls_images=self.placement.rolls_images,
+        )
 
     @cached_property
     def life(self) -> ClusterLife:
@@ -133,6 +139,7 @@ class ClusterRun:
             bool(state.get("lost")),
             first_boot.get("address", "").partition("/")[0],
             node.get("version", ""),
+            state.get("image", ""),
             NodeMarks.model_construct(labels=node.get("labels") or {}, taints=tuple(node.get("taints") or ())),
         )
 

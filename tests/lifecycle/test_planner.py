@@ -418,20 +418,27 @@ class Engine:
 
 
 @settings(max_examples=150, deadline=None, phases=_PHASES, suppress_health_check=[HealthCheck.too_slow])
-@given(planes=st.sampled_from([1, 3]), workers=st.integers(0, 3), data=st.data())
-def test_an_engine_that_replaces_all_machines_at_once_upgrades_a_cluster_step_by_step(
-    planes: int, workers: int, data: st.DataObject
+@given(planes=st.sampled_from([1, 3]), workers=st.integers(0, 3), is_upgrade=st.booleans(), data=st.data())
+def test_an_engine_that_replaces_all_machines_at_once_rolls_a_cluster_step_by_step(
+    planes: int, workers: int, is_upgrade: bool, data: st.DataObject
 ) -> None:
-    world, wanted = standing(planes, {"x": workers}, "1.33.5"), wanted_of(planes, {"x": workers}, "1.34.4")
+    world = standing(planes, {"x": workers}, "1.33.5" if is_upgrade else "1.34.4")
+    wanted = wanted_of(planes, {"x": workers}, "1.34.4", patch="" if is_upgrade else "-patched")
+    before = len(world.log)
     engine = Engine(world, wanted)
     for _ in range(_MOST):
         actions = data.draw(st.permutations(engine.actions()))
         if not any(action() for action in actions[:1]) and not any(action() for action in actions[1:]):
             break
     assert is_as_wanted(world, wanted), [*map(str, world.log)]
-    control_planes = [i for i, step in enumerate(world.log) if isinstance(step, FinishUpgrade)]
-    drained = [i for i, step in enumerate(world.log) if isinstance(step, Drain) and "-x-" in step.target]
-    assert all(control_planes[0] < index for index in drained), "control planes, kube-proxy and CoreDNS come first"
+    drained = [step.target for step in world.log[before:] if isinstance(step, Drain)]
+    first_worker = next((i for i, name in enumerate(drained) if "-x-" in name), len(drained))
+    late = {name for name in drained[first_worker:] if "-cp-" in name}
+    assert not late, "control planes come first"
+    if is_upgrade and workers:
+        finished = next(i for i, step in enumerate(world.log) if isinstance(step, FinishUpgrade))
+        workers_from = next(i for i, s in enumerate(world.log) if isinstance(s, Drain) and "-x-" in s.target)
+        assert finished < workers_from, "so do kube-proxy and CoreDNS"
 
 
 def test_a_single_control_plane_that_is_upgraded_is_stood_in_for_by_the_spare() -> None:
@@ -465,7 +472,7 @@ def test_a_new_worker_waits_for_control_planes_of_its_version() -> None:
     world, wanted = standing(1, {}, "1.33.5"), wanted_of(1, {"x": 1}, "1.34.4")
     (step,) = begin_worker(wanted, world.observe()).steps
     assert isinstance(step, WaitForHealth)
-    assert step.lacks == ("a-cp-0 is still to come back from 1.34.4",)
+    assert step.lacks == ("a-cp-0 is still to come back from 1.34.4 (image-1.34.4)",)
     assert begin_worker(wanted_of(1, {"x": 1}, "1.33.5"), world.observe()).is_done
 
 
