@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import tarfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,9 +14,12 @@ from typing import Any
 
 import pytest
 
+from infra.guest import Seed, generate_host_key
+from infra.guest.kubernetes_node import FOLDER
 from infra.kvm.connection import Hosts
 from infra.kvm.errors import HostError
 from infra.model.first_boot import FirstBoot
+from infra.model.machine_traits import TRAITS
 from infra.provider.kinds import machine_patches
 from infra.provider.kinds.machine import MachineKind
 from infra.provider.kinds.machine_patches import is_as_it_was_made, patch_machine
@@ -29,7 +34,6 @@ from tests.provider.test_machine_life import PLACEMENT, Life, kind_with, state
 
 A, B, MINE = "ssh-ed25519 AAAA a", "ssh-ed25519 BBBB b", "ssh-ed25519 CCCC mine"
 FLAGS = 'KUBELET_KUBEADM_ARGS="--max-pods=110 --node-ip=10.0.0.2"\n'
-JOIN = "  kubeletExtraArgs:\n  - name: max-pods\n    value: '110'\n  - name: node-ip\n    value: x\n"
 
 
 def worker(keys: Collection[str] = (A,), **node: Any) -> MachineState:
@@ -141,12 +145,22 @@ def test_labels_and_taints_need_no_login(machine: Machine) -> None:
 # -- maxPods -----------------------------------------------------------------------------------------
 
 
+def join_file(max_pods: int) -> str:
+    """Return what kubeadm joins by, as a worker's seed has it."""
+    machine = worker(maxPods=max_pods)
+    seed = Seed(machine.name, machine.first_boot, TRAITS["container"]).render(generate_host_key())
+    with tarfile.open(fileobj=io.BytesIO(seed["node.tar"])) as archive:
+        file = archive.extractfile(f"{FOLDER}/join.yaml")
+        assert file is not None
+        return file.read().decode()
+
+
 @pytest.fixture
 def node(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """Return a machine whose kubelet's files are in its folder, too."""
     home = machine.home
     (home / "flags").write_text(FLAGS)
-    (home / "join.yaml").write_text(JOIN)
+    (home / "join.yaml").write_text(join_file(110))
     script = machine_patches._SET_MAX_PODS
     script = re.sub(r"flags=\S+", f"flags={home}/flags", re.sub(r"join=\S+", f"join={home}/join.yaml", script))
     monkeypatch.setattr(machine_patches, "_SET_MAX_PODS", script)
@@ -172,7 +186,7 @@ def cluster_with(pods: int | None) -> ClusterRun:
 def test_kubelet_is_told_by_its_flag_and_starts_again(node: Machine) -> None:
     patch(worker(maxPods=None), worker(maxPods=200))
     assert (node.home / "flags").read_text() == FLAGS.replace("110", "200")
-    assert (node.home / "join.yaml").read_text() == JOIN.replace("110", "200")
+    assert (node.home / "join.yaml").read_text() == join_file(200)
     assert (node.home / "asked").read_text().split() == ["is-active", "restart"]
     (node.home / "flags").write_text(FLAGS.replace("--max-pods=110 ", ""))
     patch(worker(maxPods=200), worker(maxPods=50), cluster_with(50))
@@ -183,7 +197,7 @@ def test_kubelet_is_told_by_its_flag_and_starts_again(node: Machine) -> None:
 def test_a_machine_that_is_no_node_yet_finds_the_number_where_its_seed_left_it(node: Machine) -> None:
     (node.home / "flags").unlink()
     patch(worker(maxPods=110), worker(maxPods=50), cluster_with(0))
-    assert (node.home / "join.yaml").read_text() == JOIN.replace("110", "50")
+    assert (node.home / "join.yaml").read_text() == join_file(50)
     assert not (node.home / "asked").exists()
 
 
