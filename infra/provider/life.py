@@ -350,7 +350,7 @@ class ClusterLife:
         return {spare.name} if (spare := self._spare.leaver) else set()
 
     def _login(self, member: Member) -> AbstractContextManager[Shell]:
-        return logged_in(member, self._placement.identity_files)
+        return logged_in(member, self._run.identity_files)
 
 
 def _plane(name: str, address: str, host_key: str) -> Member:

@@ -9,6 +9,7 @@ Light, since every `up` has it: what acts on a cluster is imported when a machin
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -70,6 +71,7 @@ class StandingMachine:
     version: str = ""
     image: str = ""
     marks: NodeMarks | None = None
+    identity_files: tuple[str, ...] = ()
 
 
 class Keeper(Protocol):
@@ -122,6 +124,12 @@ class ClusterRun:
             rolls_images=self.placement.rolls_images,
         )
 
+    @property
+    def identity_files(self) -> tuple[str, ...]:
+        """Return private keys that log in to its machines: those of now, and of before a change of login keys."""
+        of_machines = [machine.identity_files for machine in [*self.machines.values()]]
+        return tuple(dict.fromkeys(itertools.chain(self.placement.identity_files, *of_machines)))
+
     @cached_property
     def life(self) -> ClusterLife:
         """Return what acts on the cluster."""
@@ -141,6 +149,7 @@ class ClusterRun:
             node.get("version", ""),
             state.get("image", ""),
             NodeMarks.model_construct(labels=node.get("labels") or {}, taints=tuple(node.get("taints") or ())),
+            tuple(state.get("identityFiles") or ()),
         )
 
     def has_moved_away(self, machine: MachineState) -> bool:

@@ -103,7 +103,7 @@ def patch_machine(
     numbers = [(boot.node.max_pods if boot.node else None) or KUBELETS_MAX_PODS for boot in (before, wanted)]
     if numbers[1] < numbers[0]:
         _see_that_pods_fit_now(name, numbers[1], cluster)
-    of_cluster = cluster.placement.identity_files if cluster else ()
+    of_cluster = cluster.identity_files if cluster else ()
     files = dict.fromkeys((*inputs.identity_files, *old.identity_files, *of_cluster))
     target = MachineTarget(LOGIN_USER, before.host_address, stands.ssh_host_key, tuple(files), dial=dial)
     try:
