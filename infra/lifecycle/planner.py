@@ -71,6 +71,7 @@ def decide(wanted: Wanted, observed: Observed) -> Decision:
         planes.finish_leaving,
         planes.replace_broken,
         planes.go_back,
+        workers.announce,
         lambda: workers.free_spare() if planes.needs_spare() else iter(()),
         planes.complete,
         planes.renew,

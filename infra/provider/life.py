@@ -8,7 +8,7 @@ from typing import Final
 
 from infra.errors import UserError
 from infra.kubernetes.api import ClusterApi, ClusterError
-from infra.kubernetes.membership import admit_nodes, drain, forget, uncordon
+from infra.kubernetes.membership import admit_nodes, announce_from, drain, forget, uncordon
 from infra.kubernetes.nodes import count_pods
 from infra.kubernetes.waiting import NotReady
 from infra.kubernetes.watch import wait_until_healthy
@@ -16,6 +16,7 @@ from infra.kvm.errors import HostError
 from infra.lifecycle.observed import Observed
 from infra.lifecycle.planner import NO_QUORUM, Decision, begin_worker, leave, settle
 from infra.lifecycle.steps import (
+    Announce,
     CreateMachine,
     DeleteNode,
     DestroyMachine,
@@ -280,6 +281,8 @@ class ClusterLife:
             case DeleteNode():
                 forget(api, step.target)
                 self._run.replaced.add(leaver.name)  # its machine stands still: the next one waits for what comes
+            case Announce():
+                announce_from(api, step.target)
             case PrepareUpgrade(version=version):
                 self._upgrade.prepare(api, version)
             case FinishUpgrade():

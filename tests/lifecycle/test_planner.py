@@ -237,6 +237,19 @@ def test_three_that_are_switched_off_are_started_and_not_called_lost() -> None:
     assert steps == ["start a-cp-0", "start a-cp-1", "start a-cp-2", "start a-x-0"]
 
 
+def test_a_spare_that_is_switched_off_is_started_before_what_is_lost_counts() -> None:
+    """It may hold the data alone: nobody else knows that the lost control plane had left etcd before."""
+    world = standing(1, {})
+    spare = WantedNode(SPARE, "controlPlane", world.machines["a-cp-0"].build)
+    world.take([CreateMachine(target=SPARE, reason="it is rolled", node=spare)])
+    world.take([JoinAsLearner(target=SPARE, reason="it is rolled"), Promote(target=SPARE, reason="it is rolled")])
+    world.votes = {id: vote for id, vote in world.votes.items() if vote.machine == SPARE}
+    world.leader = next(iter(world.votes))
+    world.lose("a-cp-0")
+    world.machines[SPARE] = replace(world.machines[SPARE], runs=False)
+    assert taken(world, wanted_of(1, {}, "1.34.4"))[0] == f"start {SPARE}"
+
+
 def test_certificates_that_all_ended_are_renewed_together_and_else_one_by_one() -> None:
     world = standing(3, {})
     for name, machine in world.machines.items():
@@ -466,6 +479,26 @@ def test_an_upgrade_that_was_only_prepared_is_taken_back_when_it_is_settled() ->
     world.take([step])
     assert world.configured == "1.33.5"
     assert settle(wanted, world.observe()).is_done
+
+
+def test_services_are_announced_from_a_worker_that_came_back_before_the_next_one_leaves() -> None:
+    world, wanted = standing(1, {"x": 2}), wanted_of(1, {"x": 2}, "1.34.4")
+    world.nodes["a-x-0"].withheld = True
+    assert leave_in_turn(world, wanted, "a-x-1") == [
+        "announce services from a-x-0",
+        "drain a-x-1",
+        "delete the Node a-x-1",
+    ]
+
+
+def test_no_worker_leaves_while_another_one_does_not_forward_packets_yet() -> None:
+    world, wanted = standing(1, {"x": 2}), wanted_of(1, {"x": 2}, "1.34.4")
+    seen = world.observe()
+    joining = replace((seen.nodes or {})["a-x-0"], withheld=True, may_announce=False)
+    seen = replace(seen, nodes={**(seen.nodes or {}), "a-x-0": joining})
+    (step,) = leave(wanted, seen, "a-x-1", "it goes").steps
+    assert isinstance(step, WaitForHealth)
+    assert step.lacks == ("services aren't announced from a-x-0 yet",)
 
 
 def test_a_new_worker_waits_for_control_planes_of_its_version() -> None:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from infra.kubernetes.api import ClusterUnreachable
+from infra.kubernetes.waiting import NotReady
 from infra.model.node import NodeMarks
+from infra.provider.kind import InitFailed
 from infra.provider.kinds import cluster
 from infra.provider.kinds.cluster import ClusterKind
 from infra.provider.lives import Lives
@@ -32,11 +34,17 @@ def stands(**nodes: NodeMarks) -> ClusterState:
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> Nodes:
     fake = Nodes(node("a:NoSchedule", a="1", users="x"))
+    use(monkeypatch, fake)
+    return fake
+
+
+def use(monkeypatch: pytest.MonkeyPatch, fake: Nodes) -> None:
+    """Have a cluster that is healthy, with these nodes."""
     monkeypatch.setattr(cluster, "ClusterApi", lambda _: fake)
     monkeypatch.setattr(cluster, "uncordon", lambda *_: [])
     monkeypatch.setattr(cluster, "wait_until_healthy", lambda *_: None)
     monkeypatch.setattr(cluster, "problems", lambda *_: [])
-    return fake
+    monkeypatch.setattr(cluster, "look_at_nodes", lambda _: {})
 
 
 def labels(api: Nodes) -> Any:
@@ -86,11 +94,31 @@ def test_a_refresh_shows_what_was_changed_by_hand_with_one_look_and_up_repairs_i
 
 
 def test_what_cannot_be_looked_at_is_as_it_was(api: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
-    def silent(*_: Any, **__: Any) -> Any:
-        raise ClusterUnreachable("nobody answers")
-
     monkeypatch.setattr(api, "send", silent)
     old = stands(w_0=marks(a="2"))
     seen = ClusterKind().read(operation("Cluster"), "x", old)
     assert seen is not None
     assert seen.nodes == old.nodes
+
+
+def test_what_a_run_that_failed_left_is_taken_away_by_the_next(
+    api: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def not_ready(*_: Any) -> None:
+        raise NotReady(["a pod"])
+
+    monkeypatch.setattr(cluster, "wait_until_healthy", not_ready)
+    monkeypatch.setattr(cluster, "explain", lambda *_: "why")
+    monkeypatch.setattr(cluster, "mark_nodes", silent)
+    kind, news = ClusterKind(), inputs(w_0=marks(b="2"))
+    with pytest.raises(InitFailed) as failed:
+        kind.update(operation("Cluster"), "x", stands(w_0=marks("a:NoSchedule", a="1")), news)
+    monkeypatch.undo()
+    use(monkeypatch, api)
+    kind.update(operation("Cluster"), "x", failed.value.made.state, news)
+    assert labels(api) == {"users": "x", "b": "2"}
+    assert api.nodes["w-0"]["spec"] == {}
+
+
+def silent(*_: Any, **__: Any) -> Any:
+    raise ClusterUnreachable("nobody answers")
