@@ -20,6 +20,7 @@ from infra.kvm.connection import Hosts
 from infra.kvm.errors import HostError
 from infra.model.first_boot import FirstBoot
 from infra.model.machine_traits import TRAITS
+from infra.provider.kinds import machine as machine_kind
 from infra.provider.kinds import machine_patches
 from infra.provider.kinds.machine import MachineKind
 from infra.provider.kinds.machine_patches import is_as_it_was_made, patch_machine
@@ -267,3 +268,66 @@ def test_fewer_pods_than_run_is_refused_in_preview_where_the_cluster_answers() -
 def test_a_seed_that_is_not_known_is_not_compared() -> None:
     news = wanted(worker()).to_wire() | {"seedDigest": "04da6b54-80e4-46f7-96ec-b56ff0331ba9", "firstBoot": "x"}
     assert not is_as_it_was_made(worker().to_wire(), news)
+
+
+# -- the record --------------------------------------------------------------------------------------
+
+
+class Standing:
+    """A machine on its host: what its domain records."""
+
+    exists = True
+
+    def __init__(self, made: MachineState) -> None:
+        self.made, self.mark = made, "mark"
+        wire = made.to_wire()
+        self.record = {name: wire[name] for name in ("image", "firstBoot", "seedDigest", "sshHostKey")}
+        self.defined = 0
+
+    def is_disk_gone(self) -> bool:
+        return False
+
+    def wipe_seed(self) -> None:
+        return
+
+    @property
+    def definition(self) -> Any:
+        return type("View", (), {"record": self.record})
+
+    def settle(self, wanted: Any, gib: int, **_: Any) -> None:
+        assert wanted.record["firstBoot"] == self.record["firstBoot"], "nothing was patched yet"
+
+    def define(self, wanted: Any) -> None:
+        self.record, self.defined = {**wanted.record}, self.defined + 1
+
+    def state(self, known: MachineInputs) -> MachineState:
+        record = {name: self.record[name] for name in ("image", "firstBoot", "seedDigest", "sshHostKey")}
+        return MachineState.model_validate(self.made.to_wire() | known.to_wire() | record)
+
+
+def test_the_record_follows_and_an_image_that_is_newer_does_not(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = worker([A], labels={"a": "b"}), worker([B], labels={"c": "d"})
+    standing = Standing(old)
+    kind, _ = kind_with(Life())
+
+    @contextmanager
+    def session(op: Any, connection: str) -> Iterator[Any]:
+        yield type("Session", (), {"shell": type("Shell", (), {"dial": staticmethod(no_dial)})})
+
+    monkeypatch.setattr(kind, "session", session)
+    monkeypatch.setattr(machine_kind, "_machine", lambda *_: standing)
+    monkeypatch.setattr(machine_kind, "state_of", lambda _, known: standing.state(known))
+    monkeypatch.setattr(machine_kind, "wait_for_host_key", lambda *_, **__: None)
+    news = wanted(new).model_copy(update={"image": "newer", "vcpus": 4})
+    state = kind.update(operation("Machine"), "x", old, news)
+    assert machine.keys.read_text() == f"{MINE}\n{B}\n"
+    assert (state.first_boot, state.seed_digest, state.image) == (new.first_boot, new.seed_digest, old.image)
+    assert diff(MACHINE, state.to_wire(), news.to_wire()).by_path == {"image": OnChange.REPLACE}
+    kind.update(operation("Machine"), "x", state, news)
+    assert standing.defined == 1
+    machine.lets = False
+    with pytest.raises(HostError, match="stay as they are"):
+        kind.update(operation("Machine"), "x", state, wanted(old))
+    assert standing.record["firstBoot"] == new.first_boot.to_wire()
