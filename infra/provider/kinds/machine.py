@@ -99,9 +99,11 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
                 return
         if changes.touches("seedDigest") and is_as_it_was_made(state, news):
             changes.by_path["seedDigest"] = OnChange.UPDATE
-        for text in decide(state, news, changes, cluster.neighbours if cluster else ALONE):
+        for text in decide(state, news, changes, cluster.neighbours(state["name"]) if cluster else ALONE):
             op.info(text)
         is_replaced = bool(changes.replaces()) and not changes.create_first
+        if cluster is not None and is_replaced:
+            cluster.replacing.add(state["name"])
         if cluster is not None and not is_replaced and changes.touches("firstBoot.node.maxPods"):
             see_that_pods_fit(op, state, news, cluster)
         if cluster is not None and is_replaced and node.get("role") == "controlPlane" and not cluster.absent:
@@ -162,6 +164,7 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
         with self.session(op, inputs.connection) as session:
             machine = _machine(op, session, inputs)
             if not _stands(machine, inputs, whatever=False):
+                machine.require_room(inputs.memory_mib)
                 _build(op, machine, inputs)
             state = _settle(op, machine, inputs)
         self._wait(op, self.made(state))
