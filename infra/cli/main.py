@@ -30,6 +30,7 @@ _GROUPS = {
     "ssh": ("infra.cli.stack", "Log in to a machine."),
     "adopt": ("infra.cli.stack", "Go on with what stands, where its Pulumi state was lost."),
     "settle": ("infra.cli.stack", "Put a stack in order after a run that was killed."),
+    "drill": ("infra.cli.drill", "Break an instance on purpose, and measure how `azlocal up` heals it."),
     "env": ("infra.cli.stack", "Print the settings for using the bare `pulumi`."),
     "arc": ("infra.cli.arc", "See what Azure Arc needs, and how a cluster's connection is."),
     "doctor": ("infra.cli.doctor", "Look at every host of a stack: what is wrong, what to do."),
