@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from infra.kubernetes.api import ClusterApi, ClusterError
@@ -14,6 +14,7 @@ from infra.kubernetes.certificates import at_server
 from infra.kubernetes.health import Snapshot, lacks
 from infra.kubernetes.watch import look, silent_servers
 
+_ANSWER_SECONDS: Final = 5.0  # a machine that is gone leaves connections on which nobody answers
 _SERVER_SECONDS: Final = 2.0
 _PAUSE: Final = 0.5
 
@@ -38,31 +39,25 @@ class Look:
         return not self.lacks
 
 
-@dataclass(frozen=True)
 class Health:
-    """Looks at one cluster.
+    """Looks at one cluster."""
 
-    Attributes:
-        kubeconfig: An administrator's.
-        planes: By control plane, its own address.
-        nodes: The nodes that have to be there.
-        namespaces: Whose workloads have to be available.
-    """
+    def __init__(
+        self, kubeconfig: str, *, planes: Mapping[str, str], nodes: Collection[str], namespaces: Collection[str]
+    ) -> None:
+        """Remember where it is; nothing is asked yet.
 
-    kubeconfig: str
-    planes: Mapping[str, str]
-    nodes: Collection[str]
-    namespaces: Collection[str]
-    _api: ClusterApi = field(init=False, compare=False, repr=False)
-    _servers: Mapping[str, ClusterApi] = field(init=False, compare=False, repr=False)
-
-    def __post_init__(self) -> None:
-        servers = {
-            name: ClusterApi(at_server(self.kubeconfig, address), _SERVER_SECONDS)
-            for name, address in self.planes.items()
+        Args:
+            kubeconfig: An administrator's.
+            planes: By control plane, its own address.
+            nodes: The nodes that have to be there.
+            namespaces: Whose workloads have to be available.
+        """
+        self._nodes, self._namespaces = nodes, namespaces
+        self._api = ClusterApi(kubeconfig, _ANSWER_SECONDS)
+        self._servers = {
+            name: ClusterApi(at_server(kubeconfig, address), _SERVER_SECONDS) for name, address in planes.items()
         }
-        object.__setattr__(self, "_api", ClusterApi(self.kubeconfig))
-        object.__setattr__(self, "_servers", servers)
 
     def look(self, silent_since: Mapping[str, float]) -> Look:
         """Look at nodes, workloads and API servers.
@@ -70,9 +65,9 @@ class Health:
         Args:
             silent_since: Nodes that have to report again, with since when, in seconds since 1970.
         """
-        expected = {name: silent_since.get(name, 0.0) for name in self.nodes}
+        expected = {name: silent_since.get(name, 0.0) for name in self._nodes}
         try:
-            seen = look(self._api, self.namespaces)
+            seen = look(self._api, self._namespaces)
         except ClusterError as error:
             return Look(time.monotonic(), ready=False, lacks=(str(error),))
         silent = [f"the API server on {name} isn't ready" for name in silent_servers(self._servers)]
