@@ -282,7 +282,7 @@ def _node(
     node: NodeArgs = {
         "cluster": f"{instance}-{cluster.name}",
         "role": machine.node_role,
-        "version": cluster.kubernetes_version,
+        "version": machine.image,
         "endpoint": str(cluster.endpoint),
         "caCertificate": identity.ca_certificate,
         "caHash": identity.ca_hash,

@@ -18,7 +18,7 @@ from infra.image import build_command, find_node_image
 from infra.kubernetes.kubeconfig import merge_kubeconfigs
 from infra.login_keys import DEFAULT_KEYS, identity_files, login_keys
 from infra.model.image import NodeImageKind
-from infra.model.versions import DEFAULT, built_version
+from infra.model.versions import DEFAULT, Stage, built_version
 from infra.plan.address_probes import address_probes
 from infra.plan.addresses.numbers import range_text
 from infra.plan.instance import Plan, plan_instance, record_instance
@@ -28,11 +28,15 @@ from infra.plan.topology import Cluster, Topology, build_topology
 from infra.spec import Finding, InstanceSpec, SpecError, load_instance, read_public_keys
 
 
-def main() -> None:
-    """Declare the whole instance, or stop with every finding before the first resource."""
+def main(stage: Stage | None = None) -> None:
+    """Declare the whole instance, or stop with every finding before the first resource.
+
+    Args:
+        stage: The versions that clusters are to have in this run, on the way to what the files say.
+    """
     root = project_directory()
     try:
-        spec = load_instance(pulumi.get_stack(), root)
+        spec = load_instance(pulumi.get_stack(), root).at(stage or {})
         keys = _login_keys(spec)
         plan = _plan(spec)
     except SpecError as error:
@@ -48,7 +52,7 @@ def main() -> None:
         say(str(finding).removeprefix(f"{finding.severity}: "))
     _check_versions(plan)
     probes = address_probes(plan.addresses, topology) if spec.stack.probe_addresses else ()
-    images = {name: _node_image(name) for name in spec.stack.images}
+    images = {name: _node_image(name) for name in spec.images}
     instance = AzureLocalInstance(topology, probes, images, keys, root)
     _export(topology, plan, instance)
 

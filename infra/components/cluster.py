@@ -78,6 +78,7 @@ class Cluster(pulumi.ComponentResource):
                 "identity_files": list(site.identity_files),
                 "namespaces": namespaces,
                 "version": cluster.kubernetes_version,
+                "rolls_images": cluster.rolls_images,
                 "archives": bundle.archives,
                 "spare": spare_inputs(cluster),
             },

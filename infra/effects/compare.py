@@ -16,7 +16,7 @@ from infra.effects.later import ASKED, LATER
 from infra.effects.records import Record
 from infra.plan.effects import EFFECTS, Effect, EffectKind, Effects, Setting
 from infra.resources.changes import Changes, Difference, Refused, diff, differences
-from infra.resources.changes.machine import decide, restarts_for
+from infra.resources.changes.machine import Neighbours, decide, restarts_for
 from infra.resources.changes.network import keep_mesh
 from infra.resources.cluster_identity import CLUSTER_IDENTITY
 from infra.resources.connected_cluster import CONNECTED_CLUSTER
@@ -24,6 +24,7 @@ from infra.resources.contract import Contract
 from infra.resources.host import HOST
 from infra.resources.machine import MACHINE
 from infra.resources.network import NETWORK
+from infra.spec.kubernetes_versions import BUILT_VERSIONS
 from infra.unknown import UNKNOWN
 
 _AS_IT_IS: Final = "as it is"
@@ -177,7 +178,7 @@ def _changed(old: Record, new: Record, fresh: _Fresh, planes: int) -> Effect | N
     why = ", ".join(str(setting) for setting in settings)
     cluster = new.about.get("cluster")
     try:
-        consequences = decide(state, news, changes, planes=planes, has_spare=True)
+        consequences = decide(state, news, changes, Neighbours(planes, has_spare=True, passed=BUILT_VERSIONS))
     except Refused as refusal:
         return Effect("refused", new.name, cluster, settings, why, str(refusal))
     return Effect(_kind(old, new, state, news, changes), new.name, cluster, settings, why, "; ".join(consequences))

@@ -71,6 +71,7 @@ def decide(wanted: Wanted, observed: Observed) -> Decision:
         planes.finish_leaving,
         planes.replace_broken,
         planes.go_back,
+        workers.announce,
         lambda: workers.free_spare() if planes.needs_spare() else iter(()),
         planes.complete,
         planes.renew,
@@ -140,14 +141,14 @@ def _first_planes(cluster: Cluster, builds: Builds) -> Iterator[Step]:
 
     Cluster API: `machineset_preflight.go`, controlPlaneStablePreflightCheck.
     """
-    version = cluster.wanted.planes[0].build.version
-    if cluster.observed.add_ons in ("", version):
-        return  # they come last
-    machines = {plane.name: cluster.machine(plane.name) for plane in cluster.wanted.planes}
+    has_new_version = cluster.observed.add_ons in ("", cluster.wanted.planes[0].build.version)  # they come last
+    machines = {plane: cluster.machine(plane.name) for plane in cluster.wanted.planes}
+    # One that is missing while no version changes may be a new one, which joins when all machines are there.
     old = [
-        f"{name} is still to come back from {version}"
-        for name, machine in machines.items()
-        if machine is None or machine.build.version != version or name not in cluster.voters()
+        f"{plane.name} is still to come back from {plane.build}"
+        for plane, machine in machines.items()
+        if (machine is not None and machine.build != plane.build)
+        or (not has_new_version and (machine is None or plane.name not in cluster.voters()))
     ]
     if old:
         yield wait(cluster, "control planes come first", *old)

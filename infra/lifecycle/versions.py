@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+
+from infra.model.versions import NodeVersions, Stage
 
 KUBELET_SKEW = 3
 """How many minors a kubelet may be older than the API server (kubernetes.io/releases/version-skew-policy, and
@@ -34,3 +36,35 @@ def next_version(old: str, new: str, builds: Mapping[str, str]) -> str:
     if minor(new) <= minor(old) + 1:
         return new
     return max((version for version in builds if minor(version) == minor(old) + 1), key=order, default=new)
+
+
+def stages(standing: Stage, wanted: Mapping[str, str], builds: Mapping[str, str]) -> Iterator[Stage]:
+    """Yield what clusters are to have in one run after the other; in the last one, what is wanted.
+
+    Control planes pass every minor. Workers skip those that they may: each is replaced, with its pods, as rarely
+    as the skew policy lets it.
+
+    Args:
+        standing: What clusters have; one that isn't named is new.
+        wanted: The version that each cluster is to have, by its name.
+        builds: By version, what of it can be had.
+    """
+    while True:
+        stage = {
+            name: _next(standing.get(name, NodeVersions(version, version)), version, builds)
+            for name, version in wanted.items()
+        }
+        yield stage
+        if all(versions == NodeVersions(wanted[name], wanted[name]) for name, versions in stage.items()):
+            return
+        standing = stage
+
+
+def _next(standing: NodeVersions, wanted: str, builds: Mapping[str, str]) -> NodeVersions:
+    planes = next_version(standing.planes, wanted, builds)
+    if minor(planes) - minor(standing.workers) > KUBELET_SKEW:  # a run was killed before workers came after
+        return NodeVersions(standing.planes, standing.planes)
+    if planes == wanted:
+        return NodeVersions(wanted, wanted)
+    is_too_old_then = minor(planes) + 1 - minor(standing.workers) > KUBELET_SKEW
+    return NodeVersions(planes, planes if is_too_old_then else standing.workers)

@@ -47,6 +47,23 @@ class KubernetesVersion:
         return f"upstream's support of Kubernetes {self.version} ended on {self.support_ends}; it gets no patches"
 
 
+@dataclass(frozen=True)
+class NodeVersions:
+    """Which Kubernetes version the nodes of a cluster have, or are to have, at one time.
+
+    Attributes:
+        planes: The control planes'.
+        workers: The workers'.
+    """
+
+    planes: str
+    workers: str
+
+
+Stage = Mapping[str, NodeVersions]
+"""What clusters are to have, by their names, on the way to what their files say."""
+
+
 def _read() -> tuple[KubernetesVersion, ...]:
     entries = json.loads(Path(__file__).with_name("versions.json").read_text(encoding="utf-8"))
     return tuple(

@@ -147,6 +147,7 @@ class Cluster:
         network_policy: The network plugin, lower case.
         pod_security: The level of pods whose namespace says nothing, as a new cluster is founded with.
         provisioning: How far it is built: to running machines, or to Kubernetes.
+        rolls_images: Whether its nodes are replaced for a newer node image of their version.
         add_on_values: Helm values of people's own, by add-on; one that isn't named isn't installed.
         timeout_minutes: How long its API server, and then all of it, may take to come up.
         machines: Names of its machines, control plane first.
@@ -165,6 +166,7 @@ class Cluster:
     network_policy: str
     pod_security: PodSecurity
     provisioning: Provisioning
+    rolls_images: bool
     add_on_values: Mapping[str, Mapping[str, Any]]
     timeout_minutes: float
     machines: tuple[str, ...]
@@ -235,7 +237,7 @@ def build_topology(spec: InstanceSpec, plan: Plan) -> Topology:
                 jumps={standing.name: standing.ssh_destination for standing in spec.hosts.hosts},
                 address=addresses[machine.owner],
                 macs=macs,
-                image=spec.stack.image_of(machine.cluster),
+                image=spec.image_of(machine.cluster, is_worker=machine.role == "worker"),
             )
         )
     return Topology(
@@ -360,6 +362,7 @@ def _cluster(
         network_policy=profile.network_policy.lower(),
         pod_security=cluster.pod_security,
         provisioning=cluster.provisioning,
+        rolls_images=cluster.auto_upgrade_profile.node_os_upgrade_channel == "NodeImage",
         add_on_values={name: add_on.values for name, add_on in cluster.add_ons.by_name().items()},
         timeout_minutes=cluster.timeout_minutes,
         machines=tuple(machine.name for machine in machines if machine.cluster == cluster.name),

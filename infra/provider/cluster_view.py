@@ -112,13 +112,17 @@ class ClusterView:
         return ClusterApi(self._placement.kubeconfig)
 
     def _build(self) -> Build:
-        return Build(self._placement.version or _ANY_VERSION, "")
+        """Return what nodes are to be made from; the image only where its being newer replaces them."""
+        planned = [plan.image for name in self._placement.control_planes if (plan := self._run.planned.get(name))]
+        image = planned[0] if planned and self._placement.rolls_images else ""
+        return Build(self._placement.version or _ANY_VERSION, image)
 
     def _build_of(self, name: str, facts: Mapping[str, NodeFacts]) -> Build:
         """Return what a machine was made from, as its kubelet says, or state; else what is wanted."""
-        node, machine = facts.get(name), self._run.machines.get(name)
+        node, machine, wanted = facts.get(name), self._run.machines.get(name), self._build()
         version = (node.version if node else "") or (machine.version if machine else "")
-        return Build(version, "") if version and self._placement.version else self._build()
+        image = machine.image if machine and machine.image and wanted.image else wanted.image
+        return Build(version if version and self._placement.version else wanted.version, image)
 
     def _facts(self, planes: Mapping[str, str]) -> tuple[ClusterApi | None, dict[str, NodeFacts]]:
         """Return the nodes, and which API server told: at the cluster's address, or at its own."""
@@ -141,6 +145,8 @@ def _node(facts: NodeFacts) -> Node:
         components=facts.components,
         cordoned=facts.cordoned,
         drained=not (facts.pods if facts.ready else facts.pods - facts.ended),
+        withheld=facts.withheld,
+        may_announce=facts.may_announce,
     )
 
 

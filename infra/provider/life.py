@@ -8,13 +8,14 @@ from typing import Final
 
 from infra.errors import UserError
 from infra.kubernetes.api import ClusterApi, ClusterError
-from infra.kubernetes.membership import admit_nodes, drain, forget, uncordon
+from infra.kubernetes.membership import admit_nodes, announce_from, drain, forget, uncordon
 from infra.kubernetes.waiting import NotReady
 from infra.kubernetes.watch import wait_until_healthy
 from infra.kvm.errors import HostError
 from infra.lifecycle.observed import Observed
 from infra.lifecycle.planner import NO_QUORUM, Decision, begin_worker, leave, settle
 from infra.lifecycle.steps import (
+    Announce,
     CreateMachine,
     DeleteNode,
     DestroyMachine,
@@ -114,6 +115,11 @@ class ClusterLife:
         self._follow(op, leaver, lambda: self.next_of(leaver, reason))
         if leaver.name not in self._staying():
             self._wait_for_what_ran_there(op, leaver)
+
+    def has_spare(self, op: Operation) -> bool:
+        """Return whether another machine stands in for the only control plane, be it since an earlier run."""
+        self._spare.look(op)
+        return self._spare.stands
 
     def settle(self, op: Operation) -> None:
         """End a rolling change, once all control planes were replaced: kube-proxy and CoreDNS; the spare goes.
@@ -267,6 +273,8 @@ class ClusterLife:
             case DeleteNode():
                 forget(api, step.target)
                 self._run.replaced.add(leaver.name)  # its machine stands still: the next one waits for what comes
+            case Announce():
+                announce_from(api, step.target)
             case PrepareUpgrade(version=version):
                 self._upgrade.prepare(api, version)
             case FinishUpgrade():

@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from infra.model.node import NodeRole
+from infra.resources.changes.machine import Neighbours
 from infra.resources.control_plane import Member
 from infra.resources.machine import MachineInputs, MachineState
 from infra.resources.node_placement import NodePlacementInputs
@@ -67,6 +68,7 @@ class StandingMachine:
     lost: bool
     address: str = ""
     version: str = ""
+    image: str = ""
 
 
 class Keeper(Protocol):
@@ -111,9 +113,13 @@ class ClusterRun:
     rolls: bool = False
 
     @property
-    def planes(self) -> int:
-        """Return how many control planes are wanted."""
-        return len(self.placement.control_planes)
+    def neighbours(self) -> Neighbours:
+        """Return what each of its machines has beside it."""
+        return Neighbours(
+            planes=len(self.placement.control_planes),
+            has_spare=self.placement.spare is not None,
+            rolls_images=self.placement.rolls_images,
+        )
 
     @cached_property
     def life(self) -> ClusterLife:
@@ -131,6 +137,7 @@ class ClusterRun:
             bool(state.get("lost")),
             first_boot.get("address", "").partition("/")[0],
             (first_boot.get("node") or {}).get("version", ""),
+            state.get("image", ""),
         )
 
     def has_moved_away(self, machine: MachineState) -> bool:

@@ -436,6 +436,7 @@ class NodePlacementArgs(TypedDict, total=False):
     identity_files: Input[Sequence[Input[str]]]
     namespaces: Input[Sequence[Input[str]]]
     version: Input[str]
+    rolls_images: Input[bool]
     archives: Input[Mapping[str, Input[str]]]
     spare: Input[SpareArgs | None]
 

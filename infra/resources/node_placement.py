@@ -56,6 +56,9 @@ class NodePlacementInputs(Model):
     version: Annotated[str, UPDATE] = Field(
         default="", description="Kubernetes version that all nodes are to have, without the v"
     )
+    rolls_images: Annotated[bool, IGNORE] = Field(
+        default=False, description="Whether nodes are replaced for a newer node image of the same version"
+    )
     archives: Annotated[dict[str, str], IGNORE] = Field(
         default_factory=dict,
         description="Each image of that version's bundle as an OCI archive on this machine, by name and tag",

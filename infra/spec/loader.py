@@ -1,12 +1,15 @@
 """Read the three files of an instance into one InstanceSpec, or report all that is wrong with them."""
 
+from __future__ import annotations
+
 import re
-from collections.abc import Container, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from infra.model.network import NetworkMode
+from infra.model.versions import Stage
 from infra.spec.findings import Finding, KeyPath, SpecError, key_path, shown
 from infra.spec.forms import SITE_NAME
 from infra.spec.hosts import HostsFile, HostSpec
@@ -65,6 +68,8 @@ class InstanceSpec:
         absent_files: Where the stack's file names other files that weren't here either, and their names.
         shared_hosts: Other sites that have a host in common with this one.
         siblings: The other stacks of the site that have a file.
+        worker_versions: The Kubernetes version that workers keep for now, by cluster, while control planes pass
+            minors on the way to another one.
     """
 
     name: str
@@ -78,6 +83,35 @@ class InstanceSpec:
     absent_files: tuple[tuple[KeyPath, str], ...] = ()
     shared_hosts: tuple[SharedHost, ...] = ()
     siblings: tuple[Sibling, ...] = ()
+    worker_versions: Mapping[str, str] = field(default_factory=dict)
+
+    def at(self, stage: Stage) -> InstanceSpec:
+        """Return the instance with the versions that its clusters are to have for now."""
+        clusters = tuple(
+            cluster.model_copy(update={"kubernetes_version": stage[cluster.name].planes})
+            if cluster.name in stage
+            else cluster
+            for cluster in self.stack.clusters
+        )
+        return replace(
+            self,
+            stack=self.stack.model_copy(update={"clusters": clusters}),
+            worker_versions={name: versions.workers for name, versions in stage.items()},
+        )
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Return the node images that machines boot, by the names that `StackConfig.images` has for them."""
+        own = self.stack.images
+        return own if own == ("plain",) else tuple(dict.fromkeys([*own, *self.worker_versions.values()]))
+
+    def image_of(self, cluster: str | None, *, is_worker: bool) -> str:
+        """Return which of `images` a machine boots; no cluster: one that becomes no node."""
+        own = self.stack.images[0]
+        version = self.stack.node_versions.get(cluster or "") if own != "plain" else None
+        if version is None:
+            return own
+        return self.worker_versions.get(cluster or "", version) if is_worker else version
 
     @property
     def site(self) -> str:

@@ -184,6 +184,17 @@ class AddOns(Model):
         return {**add_ons, "local-path-provisioner": self.local_path_provisioner}
 
 
+class AutoUpgradeProfile(Model):
+    """What of a cluster is brought up to date without an edit (AKS: managedClusters, autoUpgradeProfile)."""
+
+    node_os_upgrade_channel: Literal["None", "NodeImage"] = Field(
+        "None",
+        alias="nodeOSUpgradeChannel",
+        description="NodeImage: `up` replaces nodes, one at a time, where azlocal has a newer image of their "
+        "Kubernetes version; volumes on their disks go. None: they keep the image that they were made from.",
+    )
+
+
 class ClusterSpec(Model):
     """One AKS cluster."""
 
@@ -209,6 +220,7 @@ class ClusterSpec(Model):
         "A cluster keeps what it was founded with.",
     )
     add_ons: AddOns = Field(AddOns.model_construct())
+    auto_upgrade_profile: AutoUpgradeProfile = Field(AutoUpgradeProfile.model_construct())
     arc: ClusterArc = Field(
         ClusterArc.model_construct(), description="How it is connected to Azure Arc, where the stack is."
     )
@@ -285,14 +297,10 @@ class StackConfig(Model):
         if self.node_image == "plain":
             return ("plain",)
         own = DEFAULT_KUBERNETES_VERSION
-        return (own, *sorted(set(self._node_versions().values()) - {own}, key=version_key))
+        return (own, *sorted(set(self.node_versions.values()) - {own}, key=version_key))
 
-    def image_of(self, cluster: str | None) -> str:
-        """Return which of `images` a cluster's machines boot; None: machines in no cluster."""
-        own = self.images[0]
-        return own if own == "plain" else self._node_versions().get(cluster or "", own)
-
-    def _node_versions(self) -> dict[str, str]:
+    @property
+    def node_versions(self) -> dict[str, str]:
         """Return the Kubernetes version of each cluster whose machines become nodes, by its name."""
         made = (cluster for cluster in self.clusters if cluster.provisioning == "kubernetes")
         return {cluster.name: cluster.kubernetes_version for cluster in made}

@@ -7,6 +7,7 @@ the engine starts.
 from __future__ import annotations
 
 import subprocess
+from functools import partial
 from typing import TYPE_CHECKING
 
 from infra.errors import UserError
@@ -14,6 +15,7 @@ from infra.stack.messages import say
 from infra.stack.state import EngineFailed, Stack
 
 if TYPE_CHECKING:
+    from infra.model.versions import Stage
     from infra.provider.standing import Standing
     from infra.stack.engine import Program
 
@@ -47,9 +49,16 @@ def adopt(stack: Stack, *options: str, yes: bool = False) -> int:
 
 
 def _made(stack: Stack, *options: str, standing: Standing | None = None) -> int:
-    code = engine(stack, "up", "--yes", "--skip-preview", "--suppress-outputs", *options, standing=standing)
-    if code:
-        return code
+    from infra.stack.stages import stages_of, step_of
+
+    flags = ("--yes", "--skip-preview", "--suppress-outputs", *options)
+    for stage in stages_of(stack):
+        if stage:
+            say(step_of(stage))
+            build_images(stack, stage)
+        code = engine(stack, "up", *flags, standing=standing, stage=stage)
+        if code:
+            return code
     from infra.stack import contexts
     from infra.stack.drills import journal
 
@@ -83,9 +92,15 @@ def down(stack: Stack, *options: str) -> int:
 
 def preview(stack: Stack, *options: str) -> int:
     """Show what `up` would change."""
+    from infra.stack.stages import stages_of, step_of
+
     build_image(stack)  # the plan of the machines names the image they boot by its content
     stack.select()
-    return engine(stack, "preview", "--diff", *options)
+    stage, *later = stages_of(stack)
+    if later:
+        say(f"{step_of(stage)}. This is the first of {len(later) + 1} runs of `azlocal up`, which does them all")
+        build_images(stack, stage)
+    return engine(stack, "preview", "--diff", *options, stage=stage)
 
 
 def refresh(stack: Stack, *options: str) -> int:
@@ -127,11 +142,21 @@ def settle(stack: Stack, *, before_destroy: bool = False) -> int:
     return 0
 
 
-def engine(stack: Stack, verb: str, *options: str, standing: Standing | None = None) -> int:
-    """Run the engine, with the program where it runs one; `standing` is what stands of an adopted instance."""
+def engine(
+    stack: Stack, verb: str, *options: str, standing: Standing | None = None, stage: Stage | None = None
+) -> int:
+    """Run the engine, with the program where it runs one.
+
+    Args:
+        stack: The stack.
+        verb: The engine's command.
+        options: Its options.
+        standing: What stands of an adopted instance.
+        stage: The versions that clusters are to have in this run, on the way to what the files say.
+    """
     from infra.stack.engine import run
 
-    return run(stack.name, verb, *options, load=load_program, standing=standing)
+    return run(stack.name, verb, *options, load=partial(load_program, stage), standing=standing)
 
 
 def build_image(stack: Stack) -> None:
@@ -144,12 +169,25 @@ def build_image(stack: Stack) -> None:
     except SpecError:
         images = None  # the command says what is wrong with the files
     if images is None:
-        code = subprocess.call(["azlocal", "image", "build", stack.name])
-        if code:
-            raise EngineFailed("", code)
+        _build(stack.name)
         return
     for image in images:
         print("\n".join(image.places()))  # noqa: T201
+
+
+def build_images(stack: Stack, stage: Stage) -> None:
+    """Have the images of versions that clusters only pass."""
+    from infra.image.needs import needs_of
+
+    needed = {version for of in stage.values() for version in (of.planes, of.workers)}
+    disk = "--vm-disk" if needs_of(stack.name, stack.directory).vm_disk else "--no-vm-disk"
+    _build(disk, *(word for version in sorted(needed) for word in ("--kubernetes-version", version)))
+
+
+def _build(*words: str) -> None:
+    code = subprocess.call(["azlocal", "image", "build", *words])
+    if code:
+        raise EngineFailed("", code)
 
 
 def start_hypervisor() -> None:
@@ -159,8 +197,8 @@ def start_hypervisor() -> None:
     daemon.start(say)
 
 
-def load_program() -> Program:
+def load_program(stage: Stage | None = None) -> Program:
     """Return what declares an instance; a second of imports."""
     from infra.program import main
 
-    return main
+    return partial(main, stage)

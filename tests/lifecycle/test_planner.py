@@ -237,6 +237,19 @@ def test_three_that_are_switched_off_are_started_and_not_called_lost() -> None:
     assert steps == ["start a-cp-0", "start a-cp-1", "start a-cp-2", "start a-x-0"]
 
 
+def test_a_spare_that_is_switched_off_is_started_before_what_is_lost_counts() -> None:
+    """It may hold the data alone: nobody else knows that the lost control plane had left etcd before."""
+    world = standing(1, {})
+    spare = WantedNode(SPARE, "controlPlane", world.machines["a-cp-0"].build)
+    world.take([CreateMachine(target=SPARE, reason="it is rolled", node=spare)])
+    world.take([JoinAsLearner(target=SPARE, reason="it is rolled"), Promote(target=SPARE, reason="it is rolled")])
+    world.votes = {id: vote for id, vote in world.votes.items() if vote.machine == SPARE}
+    world.leader = next(iter(world.votes))
+    world.lose("a-cp-0")
+    world.machines[SPARE] = replace(world.machines[SPARE], runs=False)
+    assert taken(world, wanted_of(1, {}, "1.34.4"))[0] == f"start {SPARE}"
+
+
 def test_certificates_that_all_ended_are_renewed_together_and_else_one_by_one() -> None:
     world = standing(3, {})
     for name, machine in world.machines.items():
@@ -418,20 +431,27 @@ class Engine:
 
 
 @settings(max_examples=150, deadline=None, phases=_PHASES, suppress_health_check=[HealthCheck.too_slow])
-@given(planes=st.sampled_from([1, 3]), workers=st.integers(0, 3), data=st.data())
-def test_an_engine_that_replaces_all_machines_at_once_upgrades_a_cluster_step_by_step(
-    planes: int, workers: int, data: st.DataObject
+@given(planes=st.sampled_from([1, 3]), workers=st.integers(0, 3), is_upgrade=st.booleans(), data=st.data())
+def test_an_engine_that_replaces_all_machines_at_once_rolls_a_cluster_step_by_step(
+    planes: int, workers: int, is_upgrade: bool, data: st.DataObject
 ) -> None:
-    world, wanted = standing(planes, {"x": workers}, "1.33.5"), wanted_of(planes, {"x": workers}, "1.34.4")
+    world = standing(planes, {"x": workers}, "1.33.5" if is_upgrade else "1.34.4")
+    wanted = wanted_of(planes, {"x": workers}, "1.34.4", patch="" if is_upgrade else "-patched")
+    before = len(world.log)
     engine = Engine(world, wanted)
     for _ in range(_MOST):
         actions = data.draw(st.permutations(engine.actions()))
         if not any(action() for action in actions[:1]) and not any(action() for action in actions[1:]):
             break
     assert is_as_wanted(world, wanted), [*map(str, world.log)]
-    control_planes = [i for i, step in enumerate(world.log) if isinstance(step, FinishUpgrade)]
-    drained = [i for i, step in enumerate(world.log) if isinstance(step, Drain) and "-x-" in step.target]
-    assert all(control_planes[0] < index for index in drained), "control planes, kube-proxy and CoreDNS come first"
+    drained = [step.target for step in world.log[before:] if isinstance(step, Drain)]
+    first_worker = next((i for i, name in enumerate(drained) if "-x-" in name), len(drained))
+    late = {name for name in drained[first_worker:] if "-cp-" in name}
+    assert not late, "control planes come first"
+    if is_upgrade and workers:
+        finished = next(i for i, step in enumerate(world.log) if isinstance(step, FinishUpgrade))
+        workers_from = next(i for i, s in enumerate(world.log) if isinstance(s, Drain) and "-x-" in s.target)
+        assert finished < workers_from, "so do kube-proxy and CoreDNS"
 
 
 def test_a_single_control_plane_that_is_upgraded_is_stood_in_for_by_the_spare() -> None:
@@ -461,11 +481,31 @@ def test_an_upgrade_that_was_only_prepared_is_taken_back_when_it_is_settled() ->
     assert settle(wanted, world.observe()).is_done
 
 
+def test_services_are_announced_from_a_worker_that_came_back_before_the_next_one_leaves() -> None:
+    world, wanted = standing(1, {"x": 2}), wanted_of(1, {"x": 2}, "1.34.4")
+    world.nodes["a-x-0"].withheld = True
+    assert leave_in_turn(world, wanted, "a-x-1") == [
+        "announce services from a-x-0",
+        "drain a-x-1",
+        "delete the Node a-x-1",
+    ]
+
+
+def test_no_worker_leaves_while_another_one_does_not_forward_packets_yet() -> None:
+    world, wanted = standing(1, {"x": 2}), wanted_of(1, {"x": 2}, "1.34.4")
+    seen = world.observe()
+    joining = replace((seen.nodes or {})["a-x-0"], withheld=True, may_announce=False)
+    seen = replace(seen, nodes={**(seen.nodes or {}), "a-x-0": joining})
+    (step,) = leave(wanted, seen, "a-x-1", "it goes").steps
+    assert isinstance(step, WaitForHealth)
+    assert step.lacks == ("services aren't announced from a-x-0 yet",)
+
+
 def test_a_new_worker_waits_for_control_planes_of_its_version() -> None:
     world, wanted = standing(1, {}, "1.33.5"), wanted_of(1, {"x": 1}, "1.34.4")
     (step,) = begin_worker(wanted, world.observe()).steps
     assert isinstance(step, WaitForHealth)
-    assert step.lacks == ("a-cp-0 is still to come back from 1.34.4",)
+    assert step.lacks == ("a-cp-0 is still to come back from 1.34.4 (image-1.34.4)",)
     assert begin_worker(wanted_of(1, {"x": 1}, "1.33.5"), world.observe()).is_done
 
 

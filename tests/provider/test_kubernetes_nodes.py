@@ -9,59 +9,95 @@ import pytest
 from infra.kvm.errors import HostError
 from infra.provider.kinds.kubernetes_nodes import refuse_other_cluster
 from infra.resources.changes import Changes, Refused
-from infra.resources.changes.machine import spare_node
+from infra.resources.changes.machine import ALONE, Neighbours, decide
 from infra.resources.contract import OnChange
 
 
 def machine(role: str | None) -> dict[str, Any]:
     node = {"role": role, "cluster": "lab-a"} if role else None
-    return {"name": "m", "firstBoot": {"node": node}}
+    return {"name": "m", "machineType": "container", "connection": "lxc:///", "firstBoot": {"node": node}}
 
 
 def changes(*paths: str, **updates: OnChange) -> Changes:
     return Changes(dict.fromkeys(paths, OnChange.REPLACE) | updates)
 
 
+def told(role: str | None, difference: Changes, neighbours: Neighbours = ALONE) -> str:
+    """Return what the user is told of a machine that differs so."""
+    return "; ".join(decide(machine(role), machine(role), difference, neighbours))
+
+
 @pytest.mark.parametrize("role", ["controlPlane", "worker"])
 def test_a_newer_image_alone_replaces_no_node(role: str) -> None:
     found = changes("image", "seedDigest", vcpus=OnChange.UPDATE)
-    assert "m stays on the node image" in spare_node(machine(role), found)
+    assert "m stays on the node image" in told(role, found)
     assert found.by_path == {"vcpus": OnChange.UPDATE}
 
 
 def test_a_plain_machine_gets_the_newer_image() -> None:
     found = changes("image")
-    assert spare_node(machine(None), found) == ""
+    assert told(None, found) == ""
     assert found.replaces() == ["image"]
 
 
 def test_a_control_plane_is_never_made_anew_and_the_reason_is_named() -> None:
     with pytest.raises(Refused, match=r"replaced for a change of firstBoot\.gateway, and cluster lab-a"):
-        spare_node(machine("controlPlane"), changes("firstBoot.gateway", "seedDigest"))
+        told("controlPlane", changes("firstBoot.gateway", "seedDigest"))
 
 
 def test_a_worker_is_made_anew_and_the_loss_is_said() -> None:
     found = changes("firstBoot.gateway", "seedDigest")
-    assert spare_node(machine("worker"), found) == (
-        "m is replaced for a change of firstBoot.gateway; volumes on its disk go with it"
+    assert told("worker", found) == (
+        "m is replaced for a change of firstBoot.gateway, drained, at its address; volumes on its disk go with it"
     )
     assert found.replaces() == ["firstBoot.gateway", "seedDigest"]
 
 
+@pytest.mark.parametrize("role", ["controlPlane", "worker"])
+def test_a_newer_image_replaces_the_nodes_of_a_cluster_that_rolls_images(role: str) -> None:
+    difference = changes("image", "seedDigest")
+    text = told(role, difference, Neighbours(has_spare=True, rolls_images=True))
+    assert "m is replaced for the current node image" in text
+    assert difference.replaces() == ["image", "seedDigest"]
+
+
+@pytest.mark.parametrize("path", ["image", "connection", "firstBoot.dnsServers[0]", "firstBoot.authorizedKeys[1]"])
+@pytest.mark.parametrize(
+    ("neighbours", "way"),
+    [
+        (Neighbours(planes=3, rolls_images=True), "it leaves etcd and joins again from an empty disk"),
+        (
+            Neighbours(has_spare=True, rolls_images=True),
+            "another control plane joins at the cluster",
+        ),
+    ],
+    ids=["one of three", "the only one"],
+)
+def test_a_control_plane_is_replaced_where_others_hold_the_data(
+    path: str, neighbours: Neighbours, way: str
+) -> None:
+    difference = changes(path)
+    assert way in told("controlPlane", difference, neighbours)
+    assert difference.replaces() == [path]
+
+
+def test_the_only_control_plane_is_not_replaced_for_a_newer_image_where_nothing_can_stand_in() -> None:
+    with pytest.raises(Refused, match="m would be replaced for the current node image"):
+        told("controlPlane", changes("image"), Neighbours(rolls_images=True))
+
+
 def test_what_replaces_nothing_says_nothing() -> None:
-    assert spare_node(machine("controlPlane"), changes(vcpus=OnChange.UPDATE)) == ""
+    assert told("controlPlane", changes(vcpus=OnChange.UPDATE)) == ""
 
 
 def test_a_control_plane_does_not_move_and_the_ways_out_are_named() -> None:
     with pytest.raises(Refused, match=r"m would move to another host.*pin it to that host.*remove it from"):
-        spare_node(machine("controlPlane"), changes("connection", "seedDigest"))
+        told("controlPlane", changes("connection", "seedDigest"))
 
 
 def test_a_worker_leaves_its_cluster_before_it_moves() -> None:
     found = changes("connection", "image")
-    assert "cluster lab-a drains and forgets it, then it is re-created there" in spare_node(
-        machine("worker"), found
-    )
+    assert "cluster lab-a drains and forgets it, then it is re-created there" in told("worker", found)
     assert "connection" in found.replaces()
 
 

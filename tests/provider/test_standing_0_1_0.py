@@ -97,8 +97,9 @@ def test_a_standing_control_plane_has_no_difference(settings: dict[str, Any] | N
     changes, said = planned(MachineKind(Hosts()), INPUTS | {"nodeSettings": settings})
     assert changes.by_path == {}
     assert said == [
-        "lab-a-cp-0 stays on the node image that it was made from: it is a node with data. A new cluster, or a "
-        "node that is removed and added again, gets the current one"
+        "lab-a-cp-0 stays on the node image that it was made from: it is a node with data. It gets the current "
+        "one with `autoUpgradeProfile: {nodeOSUpgradeChannel: NodeImage}` in its cluster, one node at a time, or "
+        "with the next version of Kubernetes"
     ]
 
 

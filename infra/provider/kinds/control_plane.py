@@ -164,7 +164,7 @@ class ControlPlaneKind(Kind[ControlPlaneInputs, ControlPlaneState]):
         state = self._wait(op, inputs, speak)
         admit_nodes(ClusterApi(inputs.kubeconfig), inputs.token)
         cluster = self._lives.of(f"{inputs.instance}-{inputs.cluster}")
-        if cluster is not None and _is_rolling(cluster, old.version):
+        if cluster is not None and (_is_rolling(cluster, old.version) or cluster.life.has_spare(op)):
             cluster.life.settle(op)
         return _with_end(state, old)
 

@@ -32,7 +32,7 @@ from infra.provider.kinds.live_moves import MIGRATIONS, bring, may_take_over, mi
 from infra.provider.kinds.machine_state import read_state, state_of
 from infra.provider.lives import ClusterRun, Leaver, Lives
 from infra.resources.changes import Refused
-from infra.resources.changes.machine import decide, restarting
+from infra.resources.changes.machine import ALONE, decide, restarting
 from infra.resources.contract import Fault, OnChange
 from infra.resources.machine import MACHINE, MachineInputs, MachineState
 from infra.ssh import HostKeyError, wait_for_host_key
@@ -101,8 +101,7 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
             changes.by_path["lost"] = OnChange.REPLACE
             if not self._has_program:
                 return
-        planes, spare = (cluster.planes, cluster.placement.spare) if cluster else (1, None)
-        for text in decide(state, news, changes, planes=planes, has_spare=spare is not None):
+        for text in decide(state, news, changes, cluster.neighbours if cluster else ALONE):
             op.info(text)
         is_replaced = bool(changes.replaces()) and not changes.create_first
         if cluster is not None and is_replaced and node.get("role") == "controlPlane" and not cluster.absent:

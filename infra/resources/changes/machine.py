@@ -5,7 +5,8 @@ The plugin asks it of each diff, and `azlocal plan --against` of two plans: what
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from infra.lifecycle.versions import missing_minors, order
@@ -22,17 +23,36 @@ _OF_THE_MACHINE: Final = (
 )
 """Paths that say nothing of a machine's cluster."""
 _IN_TURN: Final = "it leaves etcd and joins again from an empty disk, one control plane at a time"
+_BY_SPARE: Final = (
+    "another control plane joins at the cluster's spare address first and holds its data; it leaves when this one "
+    "is back"
+)
 _VERSION: Final = "firstBoot.node.version"
 _OF_THE_BUNDLE: Final = "firstBoot.node.imageTags"
 
 
+@dataclass(frozen=True)
+class Neighbours:
+    """What a machine's cluster has beside it.
+
+    Attributes:
+        planes: How many control planes, with this one if it is one.
+        has_spare: Whether another machine can hold the data of the only control plane while that is replaced.
+        rolls_images: Whether nodes are replaced for a newer node image alone.
+        passed: Kubernetes versions that can be passed on the way to another one, each in a run of its own.
+    """
+
+    planes: int = 1
+    has_spare: bool = False
+    rolls_images: bool = False
+    passed: Collection[str] = ()
+
+
+ALONE: Final = Neighbours()
+
+
 def decide(
-    state: Mapping[str, Any],
-    news: Mapping[str, Any],
-    changes: Changes,
-    *,
-    planes: int = 1,
-    has_spare: bool = False,
+    state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes, neighbours: Neighbours = ALONE
 ) -> list[str]:
     """Adjust what a diff found; return what the user should know of it.
 
@@ -42,8 +62,7 @@ def decide(
         state: the machine as it stands, by wire name.
         news: the wanted one.
         changes: what differs; changed in place.
-        planes: how many control planes its cluster has.
-        has_spare: whether another machine can hold the cluster's data meanwhile.
+        neighbours: what its cluster has beside it.
 
     Raises:
         Refused: it isn't done, since it would cost data.
@@ -52,8 +71,8 @@ def decide(
         changes.by_path["diskGiB"] = OnChange.REPLACE
     note = (
         plan_live_move(state, news, changes)
-        or _upgrade(state, news, changes, planes=planes, has_spare=has_spare)
-        or spare_node(state, changes, planes=planes)
+        or _upgrade(state, news, changes, neighbours)
+        or _replaced_node(state, changes, neighbours)
     )
     notes = [note] if note else []
     if restarts := restarts_for(state, news, changes):
@@ -74,9 +93,7 @@ def restarting(machine: Mapping[str, Any]) -> list[str]:
     return list(traits_of(machine["machineType"]).restarted_for)
 
 
-def _upgrade(
-    state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes, *, planes: int, has_spare: bool
-) -> str:
+def _upgrade(state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes, neighbours: Neighbours) -> str:
     """Return what another Kubernetes version means for a node; nothing where its version stays.
 
     Raises:
@@ -87,7 +104,7 @@ def _upgrade(
         return ""
     name, old = state["name"], node["version"]
     new = ((news.get("firstBoot") or {}).get("node") or {}).get("version", old)
-    if refusal := _no_way(old, new):
+    if refusal := _no_way(old, new, neighbours.passed):
         raise Refused(f"{name} can't go from Kubernetes {old} to {new}: {refusal}")
     others = sorted(path for path in changes.replaces() if path != _VERSION and not _is_from_azlocal(path))
     if node.get("role") != "controlPlane":
@@ -101,72 +118,84 @@ def _upgrade(
             f"{name} goes to Kubernetes {new} alone, and would also be replaced for a change of "
             f"{', '.join(others)}: make one change after the other"
         )
-    if planes > 1:
-        return f"{name} is replaced for Kubernetes {old} → {new}: {_IN_TURN}"
-    if not has_spare:
+    way = _way_of_a_plane(neighbours)
+    if not way:
         raise Refused(
             f"{name} is the only control plane of cluster {node.get('cluster')}, and this run doesn't know of "
             "the spare that would hold its data meanwhile: run it without --target and --exclude"
         )
-    return (
-        f"{name} is replaced for Kubernetes {old} → {new}: another control plane joins at the cluster's spare "
-        "address first and holds its data; it leaves when this one is back"
-    )
+    minors = missing_minors(old, new, ())
+    once_each = f", once more for {' and '.join(minors)} before, in a run of `azlocal up` each" if minors else ""
+    return f"{name} is replaced for Kubernetes {old} → {new}{once_each}: {way}"
 
 
-def _no_way(old: str, new: str) -> str:
+def _way_of_a_plane(neighbours: Neighbours) -> str:
+    """Return how a control plane is replaced without the cluster's data being lost; nothing where it can't be."""
+    if neighbours.planes > 1:
+        return _IN_TURN
+    return _BY_SPARE if neighbours.has_spare else ""
+
+
+def _no_way(old: str, new: str, passed: Collection[str]) -> str:
     """Return why a cluster doesn't go from one version to another; nothing where it does.
 
     kubernetes.io/releases/version-skew-policy: control planes pass every minor, and nothing goes back.
     """
     if order(new) < order(old):
         return "an upgrade has no way back (downgrade)"
-    if lacking := missing_minors(old, new, ()):
-        return f"a control plane passes every minor; go to a version of {lacking[0]} first (skipped-minor)"
+    if lacking := missing_minors(old, new, passed):
+        return (
+            "a control plane passes every minor. `azlocal up` does, a run for each, where azlocal builds a "
+            f"version of it; else go to a version of {lacking[0]} first (skipped-minor)"
+        )
     return ""
 
 
-def spare_node(state: Mapping[str, Any], changes: Changes, *, planes: int = 1) -> str:
-    """Keep a node that only a newer node image would replace; return what the user should know, or nothing.
+def _replaced_node(state: Mapping[str, Any], changes: Changes, neighbours: Neighbours) -> str:
+    """Return what it means for a node's cluster that it would be replaced; nothing where it wouldn't be.
 
-    Args:
-        state: the machine as it stands.
-        changes: what differs; changed in place.
-        planes: how many control planes its cluster has: one that is replaced joins the others.
+    A node that only a newer node image would replace is kept, unless its cluster rolls such images out.
 
     Raises:
-        Refused: The only control plane would be replaced, and with it the cluster's data.
+        Refused: The cluster's data would be lost with it.
     """
     node = (state.get("firstBoot") or {}).get("node")
     replaced = set(changes.replaces())
     if not node or not replaced:
         return ""
-    name = state["name"]
+    name, cluster = state["name"], node.get("cluster")
     by_people = {path for path in replaced if not _is_from_azlocal(path)}
-    if not by_people:
+    if not by_people and not neighbours.rolls_images:
         for path in replaced:
             del changes.by_path[path]
         return (
-            f"{name} stays on the node image that it was made from: it is a node with data. A new cluster, or a "
-            "node that is removed and added again, gets the current one"
+            f"{name} stays on the node image that it was made from: it is a node with data. It gets the current "
+            "one with `autoUpgradeProfile: {nodeOSUpgradeChannel: NodeImage}` in its cluster, one node at a time, "
+            "or with the next version of Kubernetes"
         )
-    is_plane, cluster = node.get("role") == "controlPlane", node.get("cluster")
     if "lost" in replaced:
         return f"{name} is gone from its host: what it left in cluster {cluster} is removed, then it joins again"
-    if "connection" in replaced:
-        in_turn = all(_is_replaced_in_turn(path) for path in by_people)
-        return _move(name, node, planes if in_turn else 1)
-    causes = ", ".join(sorted(by_people))
-    if is_plane and planes > 1 and all(_is_replaced_in_turn(path) for path in by_people):
-        return f"{name} is replaced for a change of {causes}: {_IN_TURN}"
-    if is_plane:
-        raise Refused(
-            f"{name} would be replaced for a change of {causes}, and cluster {cluster} keeps its data on it. Take "
-            "the change back; or, if the cluster may go, remove it from the stack's file, run `pulumi up`, and "
-            "add it again. Of three control planes, each is replaced in turn for what isn't the cluster's: its "
-            "host, firmware, MAC address, login keys and name servers"
-        )
-    return f"{name} is replaced for a change of {causes}; volumes on its disk go with it"
+    causes = f"a change of {', '.join(sorted(by_people))}" if by_people else "the current node image"
+    moves = "connection" in replaced
+    what = "moves to another host" if moves else f"is replaced for {causes}"
+    if node.get("role") != "controlPlane":
+        if moves:
+            return (
+                f"{name} moves to another host: cluster {cluster} drains and forgets it, then it is re-created "
+                "there under its address; volumes on its disk go"
+            )
+        return f"{name} {what}, drained, at its address; volumes on its disk go with it"
+    way = _way_of_a_plane(neighbours) if all(map(_is_replaced_in_turn, by_people)) else ""
+    if way:
+        return f"{name} {what}: {way}"
+    if moves:
+        raise Refused(_stays_on_its_host(name, cluster))
+    raise Refused(
+        f"{name} would be replaced for {causes}, and cluster {cluster} keeps its data on it. Take "
+        "the change back; or, if the cluster may go, remove it from the stack's file, run `pulumi up`, and "
+        "add it again. A control plane is replaced, with the cluster's data kept, for what isn't the cluster's: "
+        "its host, firmware, MAC address, login keys and name servers"
+    )
 
 
 def _is_replaced_in_turn(path: str) -> bool:
@@ -221,21 +250,13 @@ def plan_live_move(state: Mapping[str, Any], news: Mapping[str, Any], changes: C
     )
 
 
-def _move(name: str, node: Mapping[str, Any], planes: int) -> str:
-    """Say what a move to another host means for a node."""
-    cluster = node.get("cluster")
-    if node.get("role") == "controlPlane" and planes > 1:
-        return f"{name} moves to another host: {_IN_TURN}"
-    if node.get("role") == "controlPlane":
-        raise Refused(
-            f"{name} would move to another host, and it is the only control plane of cluster {cluster}, whose "
-            "data (etcd) isn't carried over. With `drain: live` a VM leaves a host with all it holds. Or write 3 "
-            "as controlPlane.count first, where the host still runs. Or keep it where it is: take the change in "
-            "hosts/*.yaml back, or, on a host that drains, pin it to that host under azlocal:placement in the "
-            "stack's file. Or, if the cluster may go, or went with its host, remove it from the stack's file, run "
-            "`pulumi up`, and add it again"
-        )
+def _stays_on_its_host(name: str, cluster: str) -> str:
+    """Say why the only control plane doesn't move, and what can be done."""
     return (
-        f"{name} moves to another host: cluster {cluster} drains and forgets it, then it is re-created there "
-        "under its address; volumes on its disk go"
+        f"{name} would move to another host, and it is the only control plane of cluster {cluster}, whose "
+        "data (etcd) isn't carried over in this run. With `drain: live` a VM leaves a host with all it holds. Or "
+        "write 3 as controlPlane.count first, where the host still runs. Or keep it where it is: take the change "
+        "in hosts/*.yaml back, or, on a host that drains, pin it to that host under azlocal:placement in the "
+        "stack's file. Or, if the cluster may go, or went with its host, remove it from the stack's file, run "
+        "`pulumi up`, and add it again"
     )
