@@ -32,6 +32,7 @@ _GROUPS = {
     "backup": ("infra.cli.backup", "Take a snapshot of each cluster's etcd, list those kept, bring one here."),
     "restore": ("infra.cli.backup", "Restore a cluster's etcd from a snapshot, as after lost quorum."),
     "settle": ("infra.cli.stack", "Put a stack in order after a run that was killed."),
+    "drill": ("infra.cli.drill", "Break an instance on purpose, and measure how `azlocal up` heals it."),
     "env": ("infra.cli.stack", "Print the settings for using the bare `pulumi`."),
     "arc": ("infra.cli.arc", "See what Azure Arc needs, and how a cluster's connection is."),
     "doctor": ("infra.cli.doctor", "Look at every host of a stack: what is wrong, what to do."),

@@ -71,6 +71,16 @@ def mark_plane(api: ClusterApi, name: str) -> None:
     api.merge(path, {"metadata": {"labels": labels}, "spec": {"taints": taints}})
 
 
+def count_pods(api: ClusterApi, node: str) -> int:
+    """Return how many pods of a node haven't ended: as many as its kubelet counts against its maxPods.
+
+    Raises:
+        ClusterError: The API server doesn't answer, or refuses.
+    """
+    pods = api.items("/api/v1/pods", fieldSelector=f"spec.nodeName={node}")
+    return sum((pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed") for pod in pods)
+
+
 def facts_of(nodes: Iterable[Object], pods: Iterable[Object]) -> dict[str, NodeFacts]:
     """Return what these objects tell of nodes, by name. Pure."""
     on: dict[str, list[Object]] = {}

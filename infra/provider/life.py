@@ -9,6 +9,7 @@ from typing import Final
 from infra.errors import UserError
 from infra.kubernetes.api import ClusterApi, ClusterError
 from infra.kubernetes.membership import admit_nodes, announce_from, drain, forget, uncordon
+from infra.kubernetes.nodes import count_pods
 from infra.kubernetes.waiting import NotReady
 from infra.kubernetes.watch import wait_until_healthy
 from infra.kvm.errors import HostError, NoRoom
@@ -103,6 +104,13 @@ class ClusterLife:
                 return shell.run(["sudo", "test", "-e", _FIRST_BOOT], check=False).exit_code != 0
         except ShellError:
             return True
+
+    def pods_on(self, name: str) -> int | None:
+        """Return how many pods of a node haven't ended; None where no API server answers."""
+        try:
+            return count_pods(self._view.answering(), name)
+        except ClusterError:
+            return None
 
     # -- what is done -------------------------------------------------------------------------------
 
@@ -378,7 +386,7 @@ class ClusterLife:
         return {spare.name} if (spare := self._spare.leaver) else set()
 
     def _login(self, member: Member) -> AbstractContextManager[Shell]:
-        return logged_in(member, self._placement.identity_files)
+        return logged_in(member, self._run.identity_files)
 
 
 def _plane(name: str, address: str, host_key: str) -> Member:

@@ -9,13 +9,14 @@ Light, since every `up` has it: what acts on a cluster is imported when a machin
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from infra.model.node import NodeRole
+from infra.model.node import NodeMarks, NodeRole
 from infra.resources.changes.machine import Neighbours
 from infra.resources.control_plane import Member
 from infra.resources.machine import MachineInputs, MachineState
@@ -72,6 +73,8 @@ class StandingMachine:
     address: str = ""
     version: str = ""
     image: str = ""
+    marks: NodeMarks | None = None
+    identity_files: tuple[str, ...] = ()
 
 
 class Keeper(Protocol):
@@ -135,6 +138,12 @@ class ClusterRun:
             surges=name in self.placement.surging,
         )
 
+    @property
+    def identity_files(self) -> tuple[str, ...]:
+        """Return private keys that log in to its machines: those of now, and of before a change of login keys."""
+        of_machines = [machine.identity_files for machine in [*self.machines.values()]]
+        return tuple(dict.fromkeys(itertools.chain(self.placement.identity_files, *of_machines)))
+
     @cached_property
     def life(self) -> ClusterLife:
         """Return what acts on the cluster."""
@@ -145,13 +154,16 @@ class ClusterRun:
     def note(self, state: Mapping[str, Any]) -> None:
         """Remember a machine, by wire name, as state has it."""
         first_boot = state.get("firstBoot") or {}
+        node = first_boot.get("node") or {}
         self.machines[state["name"]] = StandingMachine(
             state["connection"],
             state.get("sshHostKey", ""),
             bool(state.get("lost")),
             first_boot.get("address", "").partition("/")[0],
-            (first_boot.get("node") or {}).get("version", ""),
+            node.get("version", ""),
             state.get("image", ""),
+            NodeMarks.model_construct(labels=node.get("labels") or {}, taints=tuple(node.get("taints") or ())),
+            tuple(state.get("identityFiles") or ()),
         )
 
     def has_moved_away(self, machine: MachineState) -> bool:

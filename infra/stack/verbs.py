@@ -65,7 +65,9 @@ def _made(stack: Stack, *options: str, standing: Standing | None = None) -> int:
         if code:
             return code
     from infra.stack import contexts
+    from infra.stack.drills import journal
 
+    journal.end(stack.directory, stack.name)
     contexts.update(stack)
     return show(stack)
 
@@ -85,7 +87,9 @@ def down(stack: Stack, *options: str) -> int:
     code = engine(stack, "destroy", *flags, *options)
     if code == 0:
         from infra.kvm import daemon
+        from infra.stack.drills import journal
 
+        journal.end(stack.directory, stack.name)
         contexts.remove(standing)
         daemon.stop(say)
     return code

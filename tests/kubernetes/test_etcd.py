@@ -118,6 +118,7 @@ def leader(etcd: Etcd) -> str:
     return next((member.name for member in membership.members if member.id == membership.leader), "")
 
 
+@pytest.mark.engine  # etcd is built
 def test_the_life_of_three_members(members: Members, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("infra.kubernetes.etcd._ANSWER_SECONDS", 1.0)
     etcd = members.etcd
@@ -154,6 +155,7 @@ def test_the_life_of_three_members(members: Members, monkeypatch: pytest.MonkeyP
     assert etcd.membership() is None
 
 
+@pytest.mark.engine
 def test_a_snapshot_needs_no_quorum_and_makes_a_cluster_to_which_others_come(members: Members) -> None:
     etcd = members.etcd
     leads = leader(etcd)
@@ -201,6 +203,7 @@ def promoted(etcd: Etcd, member: int) -> bool:
     return True
 
 
+@pytest.mark.engine
 def test_who_isn_t_of_the_authority_is_told_nothing(members: Members) -> None:
     stranger = Etcd(members.clients, members.keys["etcd/ca.crt"], etcd_client(generate_pki().files))
     assert stranger.membership() is None

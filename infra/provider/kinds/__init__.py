@@ -26,7 +26,7 @@ _AZURE: Final = (
 )
 _ADOPTING: Final = ("Machine", "StackIdentity", "ClusterIdentity", "ControlPlane")
 """Kinds that keep what stands of an instance that is adopted; the others' objects are known by their marks."""
-_LIVING: Final = ("Machine", "NodePlacement", "ControlPlane")
+_LIVING: Final = ("Machine", "NodePlacement", "ControlPlane", "Cluster")
 """Kinds by which a cluster's machines come and go; they share what is known of each cluster in this run."""
 _OTHERS: Final = ("StackIdentity", "ClusterIdentity", "ControlPlane", "Cluster", "ArcEmulator")
 _PREFIX: Final = "azlocal:index:"
