@@ -86,7 +86,13 @@ class ClusterLife:
             return "; ".join(map(str, decision.refusals))
         # What lacks may come in this run, with another machine: its leaving waits for that.
         waits = [step for step in decision.steps if isinstance(step, WaitForHealth) and step.reason == NO_QUORUM]
-        return "; ".join(f"{step.reason}, and {', '.join(step.lacks)}" for step in waits)
+        # That machines are gone is learnt one after the other: nobody knows yet whether most of them are.
+        restore = f"azlocal restore {self._placement.instance} {self._placement.cluster}"
+        return "; ".join(
+            f"{step.reason}, and {', '.join(step.lacks)}. Start those that are off; where most are gone for good, "
+            f"restore the cluster from what stands or from a snapshot (`{restore}`), and run `pulumi up` again"
+            for step in waits
+        )
 
     def knows(self, leaver: Leaver) -> bool:
         """Return whether there is a cluster for a machine to leave: one that was never founded knows nobody.

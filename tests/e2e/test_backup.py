@@ -193,7 +193,7 @@ def test_with_quorum_lost_up_names_the_restore_which_brings_it_back_without_a_lo
     with waits_less_than(120, "Nobody waits for what no repair brings back."):
         refused = project.up(timeout=600)
     assert refused.code != 0
-    assert "azlocal restore STACK a" in " ".join(refused.output.split())
+    assert f"azlocal restore {INSTANCE} a" in " ".join(refused.output.split())
     made.azlocal("restore", INSTANCE, "a", "--yes").expect()
     assert made.has("sixth"), "it was in no snapshot, and the control plane that stands has it"
     assert members(made, THIRD) == [THIRD]

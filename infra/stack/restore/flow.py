@@ -82,7 +82,7 @@ def restore(stack: Stack, name: str, wish: str | None, refound: Refound, *, yes:
     _settle(cluster, planes, began, is_whole=is_whole)
     say(f"cluster {cluster.name} is restored from {source.text}")
     if gone := ", ".join(plane for plane, how in standing.items() if how == "gone"):
-        say(f"{gone} is gone: `azlocal refresh {stack.name}` and `azlocal up {stack.name}` bring it back")
+        say(f"`azlocal refresh {stack.name}` and `azlocal up {stack.name}` bring back what is gone: {gone}")
     elif not answers:
         say(f"`azlocal up {stack.name}` does the rest")
 
@@ -127,8 +127,8 @@ def _confirm(cluster: StackCluster, standing: Mapping[str, Standing], source: So
         UserError: It isn't, or nobody can be asked.
     """
     say(f"cluster {cluster.name} is to be restored from {source.text}")
-    say("its API is away for a minute, and what was written since is gone from it; what runs on its nodes, and")
-    say("volumes, are as they are now, and its controllers bring that to what the snapshot says")
+    say("its API is away meanwhile, and what was written since is gone from it; machines, pods and volumes stay,")
+    say("and controllers bring them to what the snapshot says")
     if "runs" not in standing.values():
         say("no control plane stands: the first is made again with the keys in state; pods on workers start again")
     if yes:
