@@ -37,8 +37,8 @@ Without SNAPSHOT it restores what loses least: where etcd has lost its quorum an
 what that one has; else the newest snapshot that is kept. SNAPSHOT is a name of `azlocal backup --list`, or the
 path of a file that `--fetch` brought.
 
-API servers and etcd stop. One control plane starts with the snapshot's data, revisions raised by 1,000,000,000 so
-that controllers and clients notice; the others that stand join it. What stands is saved as a snapshot first, if
+API servers and etcd stop. One control plane starts with the snapshot's data, revisions raised above all that
+clients have seen, so that they notice; the others that stand join it. What stands is saved as a snapshot first, if
 etcd answers, and set aside on each control plane (/var/lib/etcd-before-TIME). Machines, pods and volumes stay:
 controllers bring them to what the snapshot says. Control planes that are gone come back by the next `up`. Where
 none stands, the first is made again with the keys in state; pods on workers then start again.

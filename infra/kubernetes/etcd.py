@@ -156,7 +156,9 @@ class Etcd:
             EtcdError: It hasn't caught up yet, or no member does it.
         """
         body = {"ID": str(member)}
-        self._change("cluster/member/promote", body, self.urls.values(), done="can only promote a learner")
+        # Of one that hasn't caught up it goes on: "… which is in sync with leader".
+        done = 'can only promote a learner member"'
+        self._change("cluster/member/promote", body, self.urls.values(), done=done)
 
     def remove(self, member: int) -> None:
         """Remove a member; success where it is none any more.

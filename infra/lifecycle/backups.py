@@ -9,6 +9,9 @@ from infra.lifecycle.steps import DestroyMachine, FinishUpgrade, PrepareUpgrade,
 from infra.model.backup import BY_WISH, Backup
 from infra.model.node import NodeRole
 
+MARGIN: Final = 1_000_000_000
+"""Between the newest known revision and the first after a restore: etcd's own example."""
+
 MOST: Final = 5
 """How many of a cluster's snapshots that were wished for are kept; and as many that were taken before changes.
 
@@ -61,6 +64,24 @@ def is_required(step: Step | None, name: str, planes: Collection[str]) -> bool:
         planes: The control planes that are wanted.
     """
     return isinstance(step, PrepareUpgrade) or (step is not None and [*planes] == [name])
+
+
+def raised_by(revision: int, seen: Iterable[int], now: float, *, answers: bool) -> int:
+    """Return by how much the revisions of a snapshot are raised: above all that any client has seen.
+
+    etcd.io/docs, "Restoring with revision bump": a client that has seen a later revision than it is told now takes
+    what is new for old. A fixed number isn't enough where a cluster was restored before: an old snapshot would
+    come back below that. Where nobody tells the newest revision, time does: no cluster writes a thousand times a
+    second for all its life.
+
+    Args:
+        revision: The snapshot's, or less.
+        seen: Revisions that the cluster had at some time, as far as they are known.
+        now: Seconds since 1970.
+        answers: Whether the newest one is among them.
+    """
+    newest = max([revision, *seen, 0 if answers else int(now) * 1000])
+    return newest - revision + MARGIN
 
 
 def misfit(backup: Backup, ca_hash: str, version: str) -> str:

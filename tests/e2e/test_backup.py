@@ -127,9 +127,12 @@ def test_a_cluster_goes_back_to_a_snapshot_and_everybody_notices(made: Made) -> 
 
 def test_the_restore_can_be_taken_back(made: Made) -> None:
     """By the snapshot that was taken before it; which is the newest, and so what is restored without a name."""
+    seen = made.revision("third")
     made.azlocal("restore", INSTANCE, "a", "--yes").expect()
     assert made.has("second")
     assert not made.has("third")
+    made.write("again")
+    assert made.revision("again") > seen, "though the snapshot is of before the revisions were raised"
     made.project.up("--expect-no-changes").expect()
 
 

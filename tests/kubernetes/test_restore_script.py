@@ -87,7 +87,7 @@ def test_a_restore_sets_the_data_aside_and_starts_alone_with_the_snapshot(machin
         assert not machine.data.exists()
     (aside,) = machine.aside()
     assert (aside / "member/data").read_text() == "old"
-    machine.run("restore", "/s.db", "token-1")
+    machine.run("restore", "/s.db", "token-1", "1000000000")
     words = (machine.folder / "log").read_text().split()
     assert words[:3] == ["snapshot", "restore", "/s.db"]
     options = dict(zip(words[3::2], words[4::2], strict=False))
@@ -106,7 +106,7 @@ def test_a_restore_sets_the_data_aside_and_starts_alone_with_the_snapshot(machin
 def test_what_could_not_be_restored_goes_on_with_the_data_of_before(machine: Machine) -> None:
     machine.run("stop")
     (machine.folder / "etcdutl").write_text("#!/bin/sh\nexit 1\n")
-    machine.run("restore", "/s.db", "t", code=1)
+    machine.run("restore", "/s.db", "t", "1", code=1)
     machine.run("back")
     assert (machine.data / "member/data").read_text() == "old"
     assert machine.running() == set(PARTS)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from infra.lifecycle.backups import comes_before, is_required, misfit, places, surplus
+from infra.lifecycle.backups import comes_before, is_required, misfit, places, raised_by, surplus
 from infra.lifecycle.steps import (
     DestroyMachine,
     Drain,
@@ -85,6 +85,16 @@ def test_it_is_required_only_where_nothing_else_brings_the_data_back() -> None:
     assert not is_required(DRAIN, "a-cp-0", three)
     assert not is_required(DRAIN, "a-cp-1", three[:1]), "it goes, and the one that stays has the data"
     assert not is_required(None, "a-cp-1", three), "one more member"
+
+
+def test_no_client_has_seen_the_revisions_after_a_restore() -> None:
+    assert raised_by(1300, [1500, 900], NOON.timestamp(), answers=True) == 1_000_000_200
+    back = 1300 + raised_by(1300, [1_000_001_500], NOON.timestamp(), answers=True)
+    assert back > 1_000_001_500, "back to before an earlier restore"
+    later = NOON.timestamp() + 3600
+    first = 1300 + raised_by(1300, [1300], NOON.timestamp(), answers=False)
+    second = 900 + raised_by(900, [1300], later, answers=False)
+    assert second > first + 3600 * 100, "nobody tells what was written since"
 
 
 def test_another_clusters_snapshot_is_refused_and_another_versions() -> None:

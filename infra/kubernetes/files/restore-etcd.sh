@@ -2,7 +2,9 @@
 # Restores a control plane's etcd from a snapshot, as etcd's "Disaster recovery" says. Run as root on the machine:
 #   restore-etcd.sh check                    sees that this machine has the program for it
 #   restore-etcd.sh stop                     ends API server, controllers and etcd, and sets etcd's data aside
-#   restore-etcd.sh restore SNAPSHOT TOKEN   makes this machine the only member of a cluster with a snapshot's data
+#   restore-etcd.sh restore SNAPSHOT TOKEN REVISIONS
+#                                            makes this machine the only member of a cluster with a snapshot's data,
+#                                            whose revisions are raised by so many: clients from before list again
 #   restore-etcd.sh join CLUSTER             has this machine's etcd come as one more member: NAME=URL,… of all
 #   restore-etcd.sh start                    starts what was stopped
 #   restore-etcd.sh back                     starts it with the data that was set aside, where none was restored
@@ -14,9 +16,6 @@ manifests=/etc/kubernetes/manifests
 away=/etc/kubernetes/restore # where kubelet finds no static pods
 data=/var/lib/etcd
 parts="kube-apiserver kube-controller-manager kube-scheduler etcd"
-# Higher than any revision that a client may have seen since the snapshot: etcd.io/docs, "Restoring with revision
-# bump". What clients have from before is said to be compacted, and they list again.
-bump=1000000000
 no_etcdutl=3 # how this ends where the image has none
 
 ctr() { command ctr --namespace k8s.io "$@"; }
@@ -78,14 +77,14 @@ check() {
     find_etcdutl
 }
 
-restore() { # SNAPSHOT TOKEN
+restore() { # SNAPSHOT TOKEN REVISIONS
     find_etcdutl
     rm -rf "$data.new"
     name=$(option name) url=$(option initial-advertise-peer-urls)
     # With a token of its own it is another cluster to members of before, which it refuses.
     "$etcdutl" snapshot restore "$1" --data-dir "$data.new" --name "$name" \
         --initial-cluster "$name=$url" --initial-advertise-peer-urls "$url" --initial-cluster-token "$2" \
-        --bump-revision "$bump" --mark-compacted
+        --bump-revision "$3" --mark-compacted
     chmod 0700 "$data.new"
     sync --file-system "$data.new"
     rm -rf "$data"

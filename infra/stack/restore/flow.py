@@ -16,6 +16,7 @@ from infra.kubernetes.etcd import EtcdError
 from infra.kubernetes.membership import forget
 from infra.kubernetes.nodes import mark_plane
 from infra.kubernetes.watch import wait_until_answering, wait_until_healthy
+from infra.lifecycle.backups import raised_by
 from infra.model.work import Work
 from infra.provider.kinds.cluster_base import logged_in
 from infra.ssh import ShellError
@@ -66,9 +67,13 @@ def restore(stack: Stack, name: str, wish: str | None, refound: Refound, *, yes:
         Plane(cluster, runs[0]).wait_until_booted(Work().within(_ANSWER_SECONDS))
         standing = {**standing, runs[0]: "runs"}
     source = _saved(backups, cluster, source, answers=answers)
-    planes, began = by_merit(cluster, runs), time.time()
+    revisions, began = cluster.etcd(runs).revisions(), time.time()
+    # The one whose etcd has most first: it spares that a copy.
+    planes = [Plane(cluster, name) for name in sorted(runs, key=lambda name: (-revisions.get(name, 0), name))]
     first, *others = planes
-    _restore(backups, cluster, planes, source)
+    seen = [*revisions.values(), *(each.backup.revision for each in backups.listed(cluster))]
+    known = source.backup.revision if source.backup else 0
+    _restore(backups, cluster, planes, source, raised_by(known, seen, began, answers=answers))
     joined = [first]
     for plane in others:
         _join(cluster, joined, plane)
@@ -76,9 +81,10 @@ def restore(stack: Stack, name: str, wish: str | None, refound: Refound, *, yes:
     is_whole = all(how == "runs" for how in standing.values())
     _settle(cluster, planes, began, is_whole=is_whole)
     say(f"cluster {cluster.name} is restored from {source.text}")
-    if not is_whole:
-        gone = ", ".join(plane for plane, how in standing.items() if how == "gone")
+    if gone := ", ".join(plane for plane, how in standing.items() if how == "gone"):
         say(f"{gone} is gone: `azlocal refresh {stack.name}` and `azlocal up {stack.name}` bring it back")
+    elif not answers:
+        say(f"`azlocal up {stack.name}` does the rest")
 
 
 def founder(cluster: StackCluster) -> str:
@@ -90,12 +96,6 @@ def founder(cluster: StackCluster) -> str:
         f"state has no control plane of cluster {cluster.name} that could found it again: `azlocal refresh` and "
         "`azlocal up` first"
     )
-
-
-def by_merit(cluster: StackCluster, runs: Iterable[str]) -> list[Plane]:
-    """Return the control planes that stand, the one whose etcd has most first: it spares that a copy."""
-    revisions = cluster.etcd(runs).revisions()
-    return [Plane(cluster, name) for name in sorted(runs, key=lambda name: (-revisions.get(name, 0), name))]
 
 
 def refuse_what_could_come_back(cluster: StackCluster, standing: Mapping[str, Standing]) -> None:
@@ -129,9 +129,8 @@ def _confirm(cluster: StackCluster, standing: Mapping[str, Standing], source: So
     say(f"cluster {cluster.name} is to be restored from {source.text}")
     say("its API is away for a minute, and what was written since is gone from it; what runs on its nodes, and")
     say("volumes, are as they are now, and its controllers bring that to what the snapshot says")
-    for name, how in standing.items():
-        if how == "gone":
-            say(f"{name} is gone: `azlocal up` brings it back afterwards")
+    if "runs" not in standing.values():
+        say("no control plane stands: the first is made again with the keys in state; pods on workers start again")
     if yes:
         return
     if not sys.stdin.isatty():
@@ -162,8 +161,10 @@ def _saved(backups: StackBackups, cluster: StackCluster, source: Source, *, answ
     return Source(told_of(backup), backup, stored)
 
 
-def _restore(backups: StackBackups, cluster: StackCluster, planes: list[Plane], source: Source) -> None:
-    """Restore the first of the control planes, all of them stopped.
+def _restore(
+    backups: StackBackups, cluster: StackCluster, planes: list[Plane], source: Source, raised: int
+) -> None:
+    """Restore the first of the control planes, all of them stopped, with revisions raised by so many.
 
     Raises:
         UserError: It can't be; they go on with what they had.
@@ -182,7 +183,7 @@ def _restore(backups: StackBackups, cluster: StackCluster, planes: list[Plane], 
                 stopped.append(plane)
                 plane.do("stop")
             say(f"{first.name}: the snapshot is restored")
-            first.do("restore", path_of(backup.name), f"azlocal-{secrets.token_hex(8)}")
+            first.do("restore", path_of(backup.name), f"azlocal-{secrets.token_hex(8)}", str(raised))
         except BaseException:
             say("that failed: the control planes go on with the data of before")
             for plane in stopped:
