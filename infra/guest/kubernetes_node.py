@@ -172,11 +172,12 @@ def _cluster(node: KubernetesNode, secrets: NodeSecrets) -> dict[str, Any]:
     return cluster
 
 
-def renewal_configuration(version: str) -> str:
+def renewal_configuration(version: str, lifetime: str = _LIFETIME) -> str:
     """Return the configuration by which kubeadm renews a control plane's certificates, under their old names.
 
     Args:
         version: What `kubeadm version --output short` says there.
+        lifetime: How long they live from five minutes ago on, as Go writes a duration.
     """
     return go_yaml(
         {
@@ -184,7 +185,7 @@ def renewal_configuration(version: str) -> str:
             "kind": "ClusterConfiguration",
             "kubernetesVersion": version,
             "encryptionAlgorithm": _ALGORITHM,
-            "certificateValidityPeriod": _LIFETIME,
+            "certificateValidityPeriod": lifetime,
         }
     )
 

@@ -13,6 +13,7 @@ from infra.kubernetes.nodes import count_pods
 from infra.kubernetes.waiting import NotReady
 from infra.kubernetes.watch import wait_until_healthy
 from infra.kvm.errors import HostError, NoRoom
+from infra.lifecycle.backups import comes_before, is_required
 from infra.lifecycle.observed import Observed
 from infra.lifecycle.planner import NO_QUORUM, Decision, begin_worker, leave, settle
 from infra.lifecycle.steps import (
@@ -33,6 +34,7 @@ from infra.lifecycle.steps import (
 from infra.lifecycle.wanted import WantedNode
 from infra.model.work import Work
 from infra.plugin.operation import Operation
+from infra.provider.backups_before import back_up
 from infra.provider.cluster_view import ClusterView
 from infra.provider.kinds import address_holders
 from infra.provider.kinds.address_protocol import change_protocol
@@ -165,6 +167,9 @@ class ClusterLife:
                     self._run.changes += 1
                     return
                 if not isinstance(step, WaitForHealth):
+                    if comes_before(step, leaver.role):
+                        required = is_required(step, leaver.name, self._placement.control_planes)
+                        self._back_up(op, str(step), is_required=required)
                     op.info(str(step))
                     self._do(op, step, leaver)
                     self._run.changes += 1
@@ -214,6 +219,8 @@ class ClusterLife:
         )
         if is_known:
             self.leave(op, comer, "its machine is gone")
+        elif comer.role == "controlPlane" and observed.members is not None:
+            self._back_up(op, f"{comer.name} comes", is_required=False)
         elif comer.role == "worker" and observed.nodes is not None and not self._may_begin(observed).is_done:
             self._follow(op, comer, lambda: self._may_begin(self._view.observe(comer)))
 
@@ -255,6 +262,9 @@ class ClusterLife:
             yield
         finally:
             self._run.turn.release()
+
+    def _back_up(self, op: Operation, reason: str, *, is_required: bool) -> None:
+        back_up(op, self._run, self._view, self._members(self._plane_names()), reason, is_required=is_required)
 
     def _do(self, op: Operation, step: Step, leaver: Leaver) -> None:
         spare = self._spare.leaver
@@ -352,9 +362,7 @@ class ClusterLife:
 
     def _members(self, names: Iterable[str]) -> list[Member]:
         """Return machines that stand as those know them who log in there."""
-        spare = self._spare.leaver
-        planes = {*self._placement.control_planes}
-        planes |= {spare.name} if spare and spare.role == "controlPlane" else set()
+        planes = self._plane_names()
         return [
             Member(
                 name=name,
@@ -367,6 +375,12 @@ class ClusterLife:
             and not machine.lost
             and name not in self._run.absent
         ]
+
+    def _plane_names(self) -> set[str]:
+        spare = self._spare.leaver
+        return {*self._placement.control_planes} | (
+            {spare.name} if spare and spare.role == "controlPlane" else set()
+        )
 
     def _spare_names(self) -> set[str]:
         return {spare.name} if (spare := self._spare.leaver) else set()

@@ -23,6 +23,9 @@ from infra.resources.machine import MachineInputs, MachineState
 from infra.resources.node_placement import NodePlacementInputs
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from infra.kvm.connection import HostSession
     from infra.plugin.operation import Operation
     from infra.provider.life import ClusterLife
 
@@ -75,7 +78,10 @@ class StandingMachine:
 
 
 class Keeper(Protocol):
-    """Makes and removes a machine that no resource declares: it stands only during a change."""
+    """Makes and removes a machine that no resource declares: it stands only during a change. Knows the hosts."""
+
+    def session(self, op: Operation, connection: str) -> AbstractContextManager[HostSession]:
+        """Borrow a host."""
 
     def make(self, op: Operation, inputs: MachineInputs) -> MachineState:
         """Make a machine, or take over the one that stands; return it when SSH answers."""
@@ -93,7 +99,7 @@ class ClusterRun:
 
     Attributes:
         placement: What the program says of it.
-        is_new: Its placement was made in this run: there is no cluster yet.
+        is_new: There is no cluster: its placement was made in this run, or it is founded again.
         machines: Those that were looked at, by name.
         absent: Machines that have left, or are to be made, and don't stand yet.
         replaced: Machines that have left in this run, and may come back.
@@ -102,6 +108,8 @@ class ClusterRun:
         planned: What the program says of machines that were looked at or made, by name.
         keeper: Who makes machines.
         rolls: The Kubernetes version of its nodes changes.
+        backing_up: Held while a snapshot is taken, before control planes change.
+        is_backed_up: That was tried in this run.
         replacing: Machines that are to be replaced, and haven't come back yet.
         surges: Whether the spare takes the pods of workers that are replaced.
     """
@@ -116,6 +124,8 @@ class ClusterRun:
     planned: dict[str, MachineInputs] = field(default_factory=dict)
     keeper: Keeper | None = None
     rolls: bool = False
+    backing_up: threading.Lock = field(default_factory=threading.Lock)
+    is_backed_up: bool = False
     replacing: set[str] = field(default_factory=set)
     surges: bool = True
 
@@ -167,14 +177,17 @@ class ClusterRun:
 class Lives:
     """The clusters that stay, by `<instance>-<cluster>`, as nodes name theirs."""
 
-    def __init__(self) -> None:
+    def __init__(self, refounded: frozenset[str] = frozenset()) -> None:
+        """Know none yet; `refounded` are founded again: they aren't there, whatever state says."""
+        self._refounded = refounded
         self._clusters: dict[str, ClusterRun] = {}
         self._lock = threading.Lock()
 
     def announce(self, placement: NodePlacementInputs) -> None:
         """Take a cluster as one that stays."""
         with self._lock:
-            self._clusters.setdefault(_key(placement), ClusterRun(placement)).placement = placement
+            run = ClusterRun(placement, is_new=_key(placement) in self._refounded)
+            self._clusters.setdefault(_key(placement), run).placement = placement
 
     def begin(self, placement: NodePlacementInputs) -> None:
         """Take a cluster as one that isn't there yet."""

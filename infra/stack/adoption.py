@@ -7,7 +7,6 @@ an `up` knows it again (infra/kvm/ownership.py); Helm and the API server know th
 
 from __future__ import annotations
 
-import sys
 import uuid
 from collections.abc import Iterable, Sequence
 from contextlib import closing
@@ -20,17 +19,14 @@ from infra.login_keys import identity_files
 from infra.provider.standing import Standing
 from infra.resources.cluster_identity import CLUSTER_IDENTITY
 from infra.resources.host import HOST
-from infra.resources.stack_identity import STACK_IDENTITY
-from infra.stack.messages import say
-from infra.stack.settle import resources_of
-from infra.stack.standing import StandingHost, differences, look, nodes_of, read_cluster
+from infra.stack.messages import confirmed, say
+from infra.stack.settle import owners_of, resources_of
+from infra.stack.standing import StandingHost, differences, look, nodes_of, read_cluster, topology_of
 
 if TYPE_CHECKING:
-    from infra.plan.topology import Topology
-    from infra.spec import InstanceSpec
     from infra.stack.state import Stack
 
-_TOKENS = (STACK_IDENTITY.token, CLUSTER_IDENTITY.token, HOST.token)
+_TOKENS = (CLUSTER_IDENTITY.token, HOST.token)
 
 
 @dataclass(frozen=True)
@@ -62,7 +58,7 @@ def find(stack: Stack) -> Adoption:
     from infra.spec import load_instance
 
     spec = load_instance(stack.name, stack.directory)
-    topology = _topology(spec)
+    topology = topology_of(spec)
     hosts = look(topology, stack.name)
     if not hosts:
         raise UserError(f"nothing of {stack.name} stands on its hosts, so there is nothing to adopt: `make up`")
@@ -105,12 +101,7 @@ def confirm(stack: Stack, adoption: Adoption, *, yes: bool) -> None:
         listed = ", ".join(machine.name for machine in host.machines) or "no machine"
         say(f"{host.name}: {listed}; made by the state of {host.claim.made_by}")
     say("from now on this state has them; one that had them before, if it is still there, is refused by the hosts")
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise UserError("nobody can be asked whether that is meant: add --yes")
-    if input("Type the stack's name to adopt it: ").strip() != stack.name:
-        raise UserError("not adopted; nothing was touched")
+    confirmed(stack.name, "adopt it", yes=yes)
 
 
 def take(stack: Stack, adoption: Adoption) -> None:
@@ -134,15 +125,6 @@ def take(stack: Stack, adoption: Adoption) -> None:
     for host in adoption.hosts:
         with closing(root_shell(host.connection)) as shell:
             claim.renew(shell, host.directory)
-
-
-def _topology(spec: InstanceSpec) -> Topology:
-    from infra.plan.instance import plan_instance
-    from infra.plan.locks import SiteLocks
-    from infra.plan.topology import build_topology
-
-    plan = plan_instance(spec, SiteLocks.of(spec).read())
-    return build_topology(spec, plan)
 
 
 @dataclass(frozen=True)
@@ -181,8 +163,5 @@ class _State:
 def _begun(stack: Stack) -> _State:
     resources = resources_of(stack.deployment()) if stack.exists() else []
     by_type = {token: [resource for resource in resources if resource["type"] == token] for token in _TOKENS}
-    owners = frozenset(
-        str(resource["outputs"]["uid"]) for resource in by_type[STACK_IDENTITY.token] if resource.get("outputs")
-    )
     clusters = frozenset(str(resource.get("id")) for resource in by_type[CLUSTER_IDENTITY.token])
-    return _State(stack.name, owners, clusters, bool(by_type[HOST.token]))
+    return _State(stack.name, owners_of(resources), clusters, bool(by_type[HOST.token]))

@@ -10,6 +10,7 @@ import pytest
 
 from infra.kvm import daemon
 from infra.stack import adoption, engine, settle, verbs
+from infra.stack.drills import journal
 from infra.stack.state import Stack
 
 
@@ -101,3 +102,13 @@ def test_down_of_no_stack_does_nothing(calls: list[str], capsys: pytest.CaptureF
 def test_a_preview_needs_no_hypervisor(calls: list[str]) -> None:
     assert verbs.preview(Noting(calls)) == 0
     assert calls == ["image", "select", "engine preview dev --diff"]
+
+
+def test_a_drill_is_open_until_an_up_or_a_down_has_succeeded(calls: list[str]) -> None:
+    stack = Noting(calls)
+    for verb in (verbs.up, verbs.down):
+        journal.begin(stack.directory, stack.name, journal.OpenDrill("kill-api-server"))
+        verb(stack, "--fail")
+        assert journal.find(stack.directory, stack.name) is not None
+        verb(stack, "--done")
+        assert journal.find(stack.directory, stack.name) is None

@@ -106,7 +106,8 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
             cluster.replacing.add(state["name"])
         if cluster is not None and not is_replaced and changes.touches("firstBoot.node.maxPods"):
             see_that_pods_fit(op, state, news, cluster)
-        if cluster is not None and is_replaced and node.get("role") == "controlPlane" and not cluster.absent:
+        is_plane = node.get("role") == "controlPlane"
+        if cluster is not None and is_replaced and is_plane and not (cluster.absent or cluster.is_new):
             self._see_that_it_may_leave(op, MachineState.model_validate(state), cluster)
 
     def _see_that_it_may_leave(self, op: Operation, machine: MachineState, cluster: ClusterRun) -> None:
