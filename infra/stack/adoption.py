@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING
 from infra.errors import UserError
 from infra.kvm.claim import Claim, who_is_here
 from infra.login_keys import identity_files
+from infra.model.run import PoolSizes, RunSettings
 from infra.provider.standing import Standing
 from infra.resources.cluster_identity import CLUSTER_IDENTITY
 from infra.resources.host import HOST
 from infra.resources.stack_identity import STACK_IDENTITY
 from infra.stack.messages import say
+from infra.stack.pool_sizes import sizes_of
 from infra.stack.settle import resources_of
 from infra.stack.standing import StandingHost, differences, look, nodes_of, read_cluster
 
@@ -42,12 +44,14 @@ class Adoption:
         standing: what the kinds are told of it.
         kubeconfigs: an administrator's, of each cluster that runs.
         drops_state: there is a state, and nothing that it has stands anywhere.
+        pool_sizes: how many nodes pools with autoscaling have.
     """
 
     hosts: Sequence[StandingHost]
     standing: Standing
     kubeconfigs: Sequence[str]
     drops_state: bool
+    pool_sizes: PoolSizes
 
 
 def find(stack: Stack) -> Adoption:
@@ -70,6 +74,8 @@ def find(stack: Stack) -> Adoption:
     owner = state.owner(hosts)
     known = state.clusters if owner in state.owners else frozenset()
     machines = [machine for host in hosts for machine in host.machines]
+    pool_sizes = sizes_of(spec, {machine.name for machine in machines}, {})
+    topology = _topology(spec.at(RunSettings(pool_sizes=pool_sizes)))
     differing = list(differences(topology, machines))
     if differing:
         raise UserError(
@@ -92,7 +98,8 @@ def find(stack: Stack) -> Adoption:
         server = f"https://{cluster.endpoint}:{API_PORT}"
         kubeconfigs.append(administrator_kubeconfig(cluster.name, server, clusters[id].pki.ca))
     standing = Standing(owner, clusters, frozenset(with_nodes))
-    return Adoption(hosts, standing, kubeconfigs, stack.exists() and owner not in state.owners)
+    drops_state = stack.exists() and owner not in state.owners
+    return Adoption(hosts, standing, kubeconfigs, drops_state, pool_sizes)
 
 
 def confirm(stack: Stack, adoption: Adoption, *, yes: bool) -> None:

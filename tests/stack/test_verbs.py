@@ -66,7 +66,7 @@ def test_an_up_that_failed_shows_nothing_and_tells_its_code(calls: list[str]) ->
 def test_an_adoption_looks_first_and_is_an_up_that_knows_what_stands(
     calls: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = SimpleNamespace(standing=object())
+    found = SimpleNamespace(standing=object(), pool_sizes={})
 
     def find(_stack: Stack) -> object:
         calls.append("find")
