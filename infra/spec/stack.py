@@ -13,6 +13,7 @@ from infra.model.image import NodeImageKind
 from infra.model.machine import RequestedMachineType
 from infra.model.node import PodSecurity
 from infra.spec.arc import ArcSpec, ClusterArc
+from infra.spec.auto_scaler import AutoScalerProfile
 from infra.spec.findings import shown
 from infra.spec.forms import CLUSTER_NAME, POOL_NAME, RELEASE, SITE_NAME, Example, Refused
 from infra.spec.kubernetes_versions import DEFAULT_KUBERNETES_VERSION, KUBERNETES_VERSION, version_key
@@ -243,6 +244,9 @@ class ClusterSpec(Model):
     )
     add_ons: AddOns = Field(AddOns.model_construct())
     auto_upgrade_profile: AutoUpgradeProfile = Field(AutoUpgradeProfile.model_construct())
+    auto_scaler_profile: AutoScalerProfile = Field(
+        AutoScalerProfile.model_construct(), description="How eagerly `azlocal autoscale` adds and removes nodes."
+    )
     arc: ClusterArc = Field(
         ClusterArc.model_construct(), description="How it is connected to Azure Arc, where the stack is."
     )
