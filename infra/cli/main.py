@@ -28,6 +28,7 @@ _GROUPS = {
     "show": ("infra.cli.stack", "Show the machines, clusters and connections that stand."),
     "outputs": ("infra.cli.stack", "Print the stack's outputs."),
     "ssh": ("infra.cli.stack", "Log in to a machine."),
+    "autoscale": ("infra.cli.stack", "Add nodes where pods find none, and remove those that no pod needs."),
     "adopt": ("infra.cli.stack", "Go on with what stands, where its Pulumi state was lost."),
     "settle": ("infra.cli.stack", "Put a stack in order after a run that was killed."),
     "env": ("infra.cli.stack", "Print the settings for using the bare `pulumi`."),

@@ -32,7 +32,15 @@ def up(stack: Stack, *options: str) -> int:
     start_hypervisor()
     stack.select()
     settle(stack)
-    return _made(stack, *options)
+    return _made(stack, *options) or show(stack)
+
+
+def resize(stack: Stack, pool_sizes: PoolSizes, *options: str) -> int:
+    """Give pools with autoscaling other sizes, by an `up`; nobody is shown at its end what stands."""
+    build_image(stack)
+    start_hypervisor()
+    settle(stack)
+    return _made(stack, *options, pool_sizes=pool_sizes)
 
 
 def adopt(stack: Stack, *options: str, yes: bool = False) -> int:
@@ -46,7 +54,8 @@ def adopt(stack: Stack, *options: str, yes: bool = False) -> int:
     adoption.take(stack, to_adopt)
     stack.select()
     settle(stack)
-    return _made(stack, *options, standing=to_adopt.standing, pool_sizes=to_adopt.pool_sizes)
+    code = _made(stack, *options, standing=to_adopt.standing, pool_sizes=to_adopt.pool_sizes)
+    return code or show(stack)
 
 
 def _made(
@@ -65,7 +74,7 @@ def _made(
     from infra.stack import contexts
 
     contexts.update(stack)
-    return show(stack)
+    return 0
 
 
 def down(stack: Stack, *options: str) -> int:
