@@ -101,3 +101,9 @@ def test_down_of_no_stack_does_nothing(calls: list[str], capsys: pytest.CaptureF
 def test_a_preview_needs_no_hypervisor(calls: list[str]) -> None:
     assert verbs.preview(Noting(calls)) == 0
     assert calls == ["image", "select", "engine preview dev --diff"]
+
+
+def test_another_size_is_an_up_that_shows_nothing(calls: list[str]) -> None:
+    assert verbs.resize(Noting(calls), {"a": {"pool1": 2}}, "-p", "4") == 0
+    started = "engine up dev --yes --skip-preview --suppress-outputs -p 4"
+    assert calls == ["image", "hypervisor", "settle False", started, "outputs"]
