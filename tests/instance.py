@@ -185,6 +185,11 @@ def virsh(*command: str, uri: str = "lxc:///system") -> str:
     ).stdout.strip()
 
 
+def domain_uuid(name: str) -> str:
+    """Return by what a container is known from another of its name."""
+    return virsh("domuuid", name)
+
+
 def power_off(machine: str) -> None:
     """Stop a container as a power cut does. On a busy machine libvirt gives up before many processes are gone."""
     destroy = ["virsh", "-q", "-c", "lxc:///system", "destroy", machine]

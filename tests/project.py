@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,19 @@ class Project:
             check=False,
         )
         return Run(done.returncode, done.stdout)
+
+    def azlocal(self, command: str, *flags: str, timeout: float = 600) -> Run:
+        """Run a command of azlocal's on the stack."""
+        process = self._start([str(ROOT / ".venv/bin/azlocal"), command, self.stack, *flags])
+        output, _ = process.communicate(timeout=timeout)
+        return Run(process.returncode, output)
+
+    def change_state(self, change: Callable[[dict[str, Any]], None]) -> None:
+        """Change what state says of resources, each in place."""
+        content = json.loads(self._state_file.read_text())
+        for resource in content["checkpoint"]["latest"]["resources"]:
+            change(resource)
+        self._state_file.write_text(json.dumps(content))
 
     def processes(self) -> dict[int, str]:
         """Return the processes that this project's commands started and that still run."""

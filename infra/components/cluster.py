@@ -79,6 +79,7 @@ class Cluster(pulumi.ComponentResource):
                 "namespaces": namespaces,
                 "version": cluster.kubernetes_version,
                 "rolls_images": cluster.rolls_images,
+                "surging": {m.name: m.pool for m in planned if m.pool in cluster.surging_pools},
                 "archives": bundle.archives,
                 "spare": spare_inputs(cluster),
             },

@@ -17,6 +17,7 @@ from infra.guest.api_server import api_server_files, api_server_settings, compon
 from infra.guest.keepalived import ApiServerAddress, keepalived_files
 from infra.model.machine_traits import MachineTraits
 from infra.model.node import NodeInputs, NodeSecrets, NodeSettings
+from infra.node_labels import JOINING, NO_SERVICES
 
 FOLDER = "etc/azlocal/node"
 API_PORT = 6443
@@ -215,7 +216,10 @@ def _kube_proxy(node: KubernetesNode) -> dict[str, Any]:
 
 
 def _registration(node: KubernetesNode) -> dict[str, Any]:
-    labels = ",".join(f"{key}={value}" for key, value in sorted(node.inputs.labels.items()))
+    labelled = dict(node.inputs.labels)
+    if node.inputs.role == "worker":
+        labelled.setdefault(NO_SERVICES, JOINING)
+    labels = ",".join(f"{key}={value}" for key, value in sorted(labelled.items()))
     arguments = {
         "node-ip": node.address,
         **({"node-labels": labels} if labels else {}),

@@ -11,6 +11,7 @@ from typing import Final
 from infra.errors import UserError
 from infra.kubernetes.api import ApiError, ClusterApi, Conflict, NotFound, Object
 from infra.model.work import Work
+from infra.node_labels import JOINING, NO_SERVICES
 
 _JOIN_PERIOD: Final = timedelta(hours=2)
 _SECRETS: Final = "/api/v1/namespaces/kube-system/secrets"
@@ -18,11 +19,6 @@ _SECRETS: Final = "/api/v1/namespaces/kube-system/secrets"
 
 CORDONED: Final = "azlocal.io/cordoned"
 """The annotation of a node that azlocal, and not a user, has cordoned; its value is the label that it set, too."""
-_NO_SERVICES: Final = "node.kubernetes.io/exclude-from-external-load-balancers"
-"""The label by which nodes hold no addresses of services (k8s.io/api/core/v1, LabelNodeExcludeBalancers).
-
-MetalLB's speakers on others announce them at once, where a speaker that is gone would first have to be missed.
-"""
 
 
 class Blocked(UserError):
@@ -107,8 +103,8 @@ def cordon(api: ClusterApi, node: str) -> None:
     marks: Object = {}
     if CORDONED not in (stands["metadata"].get("annotations") or {}):
         marks = {"annotations": {CORDONED: "true"}}
-        if _NO_SERVICES not in (stands["metadata"].get("labels") or {}):  # kubeadm's control planes have it
-            marks = {"annotations": {CORDONED: _NO_SERVICES}, "labels": {_NO_SERVICES: ""}}
+        if NO_SERVICES not in (stands["metadata"].get("labels") or {}):  # kubeadm's control planes have it
+            marks = {"annotations": {CORDONED: NO_SERVICES}, "labels": {NO_SERVICES: ""}}
     with contextlib.suppress(NotFound):
         api.merge(path, {"metadata": marks, "spec": {"unschedulable": True}})
 
@@ -124,10 +120,19 @@ def uncordon(api: ClusterApi, names: Iterable[str]) -> list[str]:
     }
     for name, value in how.items():
         marks: Object = {"annotations": {CORDONED: None}}
-        if value == _NO_SERVICES:
-            marks |= {"labels": {_NO_SERVICES: None}}
+        if value == NO_SERVICES:
+            marks |= {"labels": {NO_SERVICES: None}}
         api.merge(f"/api/v1/nodes/{name}", {"metadata": marks, "spec": {"unschedulable": None}})
     return [*how]
+
+
+def announce_from(api: ClusterApi, node: str) -> None:
+    """Let services be announced from a worker that has joined."""
+    path = f"/api/v1/nodes/{node}"
+    stands = api.find(path)
+    if stands and (stands["metadata"].get("labels") or {}).get(NO_SERVICES) == JOINING:
+        with contextlib.suppress(NotFound):
+            api.merge(path, {"metadata": {"labels": {NO_SERVICES: None}}})
 
 
 def drain(api: ClusterApi, node: str, work: Work, *, silent: bool = False) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 from infra.kubernetes.api import ClusterApi, Object
 from infra.kubernetes.membership import CORDONED, is_movable
 from infra.kubernetes.readiness import condition, is_true
+from infra.node_labels import JOINING, NO_SERVICES
 
 _COMPONENTS: Final = frozenset({"kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"})
 _PLANE: Final = "node-role.kubernetes.io/control-plane"
@@ -25,6 +26,8 @@ class NodeFacts:
         pods: Those that leave when it is drained, by namespace and name.
         ended: Those of them that were told to end.
         version: Its kubelet's, without the v.
+        withheld: Services aren't announced from it since it joined.
+        forwards: Whether what runs on every node is Ready there: kube-proxy, the network plugin.
     """
 
     ready: bool | None
@@ -33,6 +36,13 @@ class NodeFacts:
     pods: frozenset[str]
     ended: frozenset[str]
     version: str = ""
+    withheld: bool = False
+    forwards: bool = False
+
+    @property
+    def may_announce(self) -> bool:
+        """Return whether services, which were withheld from it, can be announced from it now."""
+        return self.withheld and self.ready is True and self.forwards
 
 
 def look_at_nodes(api: ClusterApi) -> dict[str, NodeFacts]:
@@ -54,9 +64,11 @@ def facts_of(nodes: Iterable[Object], pods: Iterable[Object]) -> dict[str, NodeF
 
 def _facts(node: Object, pods: list[Object]) -> NodeFacts:
     ready = condition(node, "Ready").get("status")
-    is_plane = _PLANE in (node["metadata"].get("labels") or {})
+    labels = node["metadata"].get("labels") or {}
+    is_plane = _PLANE in labels
     there = {_component(pod) for pod in pods if is_true(pod, "Ready")}
     movable = [pod for pod in pods if is_movable(pod)]
+    of_every_node = [is_true(pod, "Ready") for pod in pods if _is_of_every_node(pod)]
     return NodeFacts(
         ready={"True": True, "False": False}.get(ready or ""),
         components=not is_plane or there >= _COMPONENTS,
@@ -64,7 +76,13 @@ def _facts(node: Object, pods: list[Object]) -> NodeFacts:
         pods=frozenset(map(_path, movable)),
         ended=frozenset(_path(pod) for pod in movable if pod["metadata"].get("deletionTimestamp")),
         version=((node.get("status") or {}).get("nodeInfo") or {}).get("kubeletVersion", "").removeprefix("v"),
+        withheld=labels.get(NO_SERVICES) == JOINING,
+        forwards=bool(of_every_node) and all(of_every_node),
     )
+
+
+def _is_of_every_node(pod: Object) -> bool:
+    return any(owner["kind"] == "DaemonSet" for owner in pod["metadata"].get("ownerReferences") or [])
 
 
 def _component(pod: Object) -> str:

@@ -26,6 +26,12 @@ def read_capacity(qemu: libvirt.virConnect) -> Capacity:
     return Capacity(model, cpus, memory_mib, secure_boot, tpm)
 
 
+def unpromised_mib(qemu: libvirt.virConnect) -> int:
+    """Return how much of a host's memory no VM that runs may take, whoever's it is."""
+    promised_kib = sum(domain.info()[1] for domain in qemu.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE))
+    return int(qemu.getInfo()[1]) - int(promised_kib) // 1024
+
+
 def _firmware(domain_capabilities: str) -> tuple[bool, bool]:
     """Return whether VMs can have Secure Boot (OVMF with keys) and a vTPM (swtpm)."""
     root = etree.fromstring(domain_capabilities.encode())

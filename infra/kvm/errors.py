@@ -8,7 +8,7 @@ import libvirt
 
 from infra.errors import UserError
 
-__all__ = ["HostError", "HostUnreachable", "NotOurs", "is_connection_lost", "is_missing"]
+__all__ = ["HostError", "HostUnreachable", "NoRoom", "NotOurs", "is_connection_lost", "is_missing"]
 
 
 class HostError(UserError):
@@ -17,6 +17,10 @@ class HostError(UserError):
 
 class HostUnreachable(HostError):
     """The host didn't answer; nothing is known about what stands on it."""
+
+
+class NoRoom(HostError):
+    """The host has too little memory for one VM more."""
 
 
 class NotOurs(HostError):

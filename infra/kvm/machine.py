@@ -222,6 +222,14 @@ class Machine(ABC):
 
     # -- domain
 
+    def require_room(self, memory_mib: int) -> None:
+        """See that the host has the memory for it; one that shares the host's kernel takes what it needs.
+
+        Raises:
+            NoRoom: It hasn't.
+        """
+        return
+
     @classmethod
     @abstractmethod
     def to_xml(cls, wanted: MachineDefinition, *, disk: str, seed: str | None, host_memory_mib: int) -> str:

@@ -8,8 +8,10 @@ from typing import ClassVar, Final
 import libvirt
 
 from infra.kvm import seeds
+from infra.kvm.capacity import unpromised_mib
 from infra.kvm.connection import HostSession
 from infra.kvm.domain_xml import DomainView, MachineDefinition, empty_seed_drive, emulated_vm_xml, vm_xml
+from infra.kvm.errors import NoRoom
 from infra.kvm.machine import GIB, Machine
 from infra.kvm.ownership import Mark
 from infra.kvm.storage import Volume, create_volume, find_volume, open_pool, upload_bytes
@@ -33,6 +35,15 @@ class Vm(Machine):
     def to_xml(cls, wanted: MachineDefinition, *, disk: str, seed: str | None, host_memory_mib: int) -> str:
         """Return the QEMU domain; its memory is what it has, however much the host has."""
         return vm_xml(wanted, disk, seed)
+
+    def require_room(self, memory_mib: int) -> None:
+        """See that the host has the memory for it beside all VMs that run there."""
+        left = unpromised_mib(self.host.qemu)
+        if left < memory_mib:
+            raise NoRoom(
+                f"{self.host.connection} has {left} MiB of memory that no VM may take, and {self.name} would need "
+                f"{memory_mib}: give the host more, or move a machine of it to another one"
+            )
 
     @classmethod
     def remove_traces(cls, host: HostSession, names: Sequence[str], mark: Mark) -> None:

@@ -149,7 +149,7 @@ class Planes:
         member, comes_back = self._cluster.member(name), self._wanted.node(name) is not None
         if comes_back and not self._builds.is_prepared:
             yield from self.gated(name, self._prepare(self._builds.of_planes))
-        elif comes_back and self._is_only_voter(name) and (steps := tuple(self._bring_spare())):
+        elif self.brings_spare(name) and (steps := tuple(self._bring_spare())):
             yield from steps
         elif member is None or member.learner:
             yield from self._leave(name, reason)
@@ -182,6 +182,10 @@ class Planes:
             yield DeleteNode(target=name, reason=reason)
         else:
             yield DestroyMachine(target=name, reason=reason)
+
+    def brings_spare(self, name: str) -> bool:
+        """Return whether a control plane is stood in for by the spare before it leaves."""
+        return self._wanted.node(name) is not None and self._is_only_voter(name)
 
     def _is_only_voter(self, name: str) -> bool:
         return [other for other in self._cluster.voters() if other != self._wanted.spare] == [name]

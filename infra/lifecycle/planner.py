@@ -71,6 +71,7 @@ def decide(wanted: Wanted, observed: Observed) -> Decision:
         planes.finish_leaving,
         planes.replace_broken,
         planes.go_back,
+        workers.announce,
         lambda: workers.free_spare() if planes.needs_spare() else iter(()),
         planes.complete,
         planes.renew,
@@ -105,14 +106,16 @@ def leave(wanted: Wanted, observed: Observed, name: str, reason: str) -> Decisio
         return Decision((wait(cluster, f"{name} is to leave", "no API server answers"),))
     builds = Builds(cluster)
     if observed.machines[name].role == "controlPlane":
-        return Decision(tuple(Planes(cluster, builds).leave(name, reason)))
+        planes = Planes(cluster, builds)
+        freed = tuple(Workers(cluster, builds).free_spare()) if planes.brings_spare(name) else ()
+        return Decision(freed or tuple(planes.leave(name, reason)))
     if wanted.node(name) is not None and (first := tuple(_first_planes(cluster, builds))):
         return Decision(first)
     return Decision((Workers(cluster, builds).leave_in_turn(name, reason),))
 
 
 def settle(wanted: Wanted, observed: Observed) -> Decision:
-    """Return the next step by which a rolling change of control planes ends, all of whose machines were replaced.
+    """Return the next step by which a rolling change ends, all of whose machines were replaced.
 
     kube-proxy and CoreDNS come to the control planes' version; then the spare leaves.
     """
@@ -121,11 +124,13 @@ def settle(wanted: Wanted, observed: Observed) -> Decision:
         return Decision(refusals=refused)
     if not cluster.decides or observed.nodes is None:
         return Decision((wait(cluster, NO_QUORUM, "too few of its members are known to be healthy"),))
-    planes = Planes(cluster, builds := Builds(cluster))
+    planes, workers = Planes(cluster, builds := Builds(cluster)), Workers(cluster, builds)
     if first := (*planes.go_back(), *_first_planes(cluster, builds)):
         return Decision(first)
-    if cluster.machine(wanted.spare) is not None or cluster.member(wanted.spare) is not None:
-        return Decision(tuple(planes.leave(wanted.spare, "the rolling change is over")))
+    if wanted.spare in cluster.standing("worker"):
+        lacks = tuple(text for node in wanted.workers for text in cluster.worker_lacks(node.name))
+        first = (*workers.announce(), *((wait(cluster, "the spare is to leave", *lacks),) if lacks else ()))
+        return Decision(first[:1] or (workers.leave(wanted.spare, "the rolling change is over"),))
     return Decision()
 
 
@@ -140,19 +145,26 @@ def _first_planes(cluster: Cluster, builds: Builds) -> Iterator[Step]:
 
     Cluster API: `machineset_preflight.go`, controlPlaneStablePreflightCheck.
     """
+    spare = cluster.wanted.spare
     has_new_version = cluster.observed.add_ons in ("", cluster.wanted.planes[0].build.version)  # they come last
     machines = {plane: cluster.machine(plane.name) for plane in cluster.wanted.planes}
     # One that is missing while no version changes may be a new one, which joins when all machines are there.
     old = [
         f"{plane.name} is still to come back from {plane.build}"
         for plane, machine in machines.items()
-        if (machine is not None and machine.build != plane.build)
+        if (machine is not None and (machine.marked or machine.build != plane.build))
         or (not has_new_version and (machine is None or plane.name not in cluster.voters()))
     ]
+    planes = Planes(cluster, builds)
     if old:
         yield wait(cluster, "control planes come first", *old)
-    else:
-        yield from Planes(cluster, builds).finish_upgrade()
+    elif steps := tuple(planes.finish_upgrade()):
+        yield from steps
+    elif spare in cluster.planes or cluster.member(spare) is not None:
+        if planes.needs_spare():
+            yield wait(cluster, "control planes come first", f"{spare} holds the data of one that isn't back yet")
+        else:
+            yield from planes.leave(spare, "all control planes are back")
 
 
 def _begin(cluster: Cluster) -> Iterator[Step]:

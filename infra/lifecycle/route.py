@@ -78,12 +78,23 @@ def _(step: s.FoundCluster, observed: Observed) -> Observed:
 
 @expected.register
 def _(step: s.Join, observed: Observed) -> Observed:
-    return _node(_machine(observed, step.target, booted=True), step.target, Node(ready=True))
+    return _node(
+        _machine(observed, step.target, booted=True),
+        step.target,
+        Node(ready=True, withheld=True, may_announce=True),
+    )
 
 
 @expected.register
 def _(step: s.Cordon, observed: Observed) -> Observed:
     return _node(observed, step.target, replace((observed.nodes or {})[step.target], cordoned=True))
+
+
+@expected.register
+def _(step: s.Announce, observed: Observed) -> Observed:
+    return _node(
+        observed, step.target, replace((observed.nodes or {})[step.target], withheld=False, may_announce=False)
+    )
 
 
 @expected.register

@@ -163,6 +163,10 @@ def quorum_lost(cluster: Cluster) -> Iterator[Refusal]:
     if not cluster.observed.founded or cluster.decides:
         return
     known = {name: m for name, m in cluster.observed.machines.items() if m.role == "controlPlane"}
+    if cluster.observed.members is None and any(
+        m.stands and (not m.runs or m.certificates == "ended") for m in known.values()
+    ):
+        return  # what can be brought back may know that the others have left
     voters = (
         cluster.voters() if cluster.observed.members is not None else [n for n, m in known.items() if m.booted]
     )

@@ -97,6 +97,13 @@ class Uncordon(Step):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Announce(Step):
+    """Let services be announced from a worker that has joined."""
+
+    text = "announce services from {0.target}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Drain(Step):
     """Cordon a node and evict its pods, as their disruption budgets allow.
 

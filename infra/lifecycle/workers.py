@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from infra.lifecycle.builds import Builds
 from infra.lifecycle.cluster import Cluster
 from infra.lifecycle.planes import create, wait
-from infra.lifecycle.steps import Cordon, DeleteNode, DestroyMachine, Drain, Join, Step
+from infra.lifecycle.steps import Announce, Cordon, DeleteNode, DestroyMachine, Drain, Join, Step
 from infra.lifecycle.wanted import WantedNode
 
 
@@ -74,12 +74,50 @@ class Workers:
         for name in unwanted:
             yield self.leave(name, self._why(name))
 
+    def announce(self) -> Iterator[Step]:
+        """Let services be announced from workers that have joined.
+
+        Before any other leaves: an address that no node may hold would answer nobody.
+        """
+        for name in self._cluster.standing("worker"):
+            if name in self._cluster.nodes and self._cluster.nodes[name].may_announce:
+                yield Announce(target=name, reason="it has joined, and forwards packets")
+
     def leave_in_turn(self, name: str, reason: str) -> Step:
         """Return the next step by which a worker leaves; one that comes back waits until others are Ready."""
+        if steps := tuple(self.announce()):
+            return steps[0]
         comes_back = self._cluster.wanted.node(name) is not None and self._cluster.machine(name) is not None
         others = [node.name for node in self._wanted if node.name != name] if comes_back else []
         lacks = tuple(text for other in others for text in self._cluster.worker_lacks(other))
-        return wait(self._cluster, f"{name} is to leave", *lacks) if lacks else self.leave(name, reason)
+        if lacks:
+            return wait(self._cluster, f"{name} is to leave", *lacks)
+        if comes_back and name in self._cluster.nodes and (steps := tuple(self._surge(name))):
+            return steps[0]
+        return self.leave(name, reason)
+
+    def _surge(self, name: str) -> Iterator[Step]:
+        """Have a worker on the spare address, which takes the pods of one of its pool that is replaced.
+
+        Of another pool, it leaves first; that waits until no worker of its own pool is still to be replaced.
+        Cluster API: `core/reconcilers/machinedeployment/machinedeployment_rolling.go`, maxSurge.
+        """
+        spare, node = self._cluster.wanted.spare, next(node for node in self._wanted if node.name == name)
+        if not spare or not node.pool or spare in self._cluster.planes:
+            return
+        stands = self._cluster.machine(spare)
+        if stands is None:
+            reason = f"it takes the pods of {name}, which is replaced"
+            yield from create(self._cluster, [WantedNode(spare, "worker", node.build, node.pool)], reason)
+        elif (stands.pool, stands.build) != (node.pool, node.build):
+            if others := [other.name for other in self._outdated() if other.pool == stands.pool != node.pool]:
+                yield wait(self._cluster, f"{name} is to leave", f"{others[0]} is to be replaced first")
+            else:
+                yield self.leave(spare, f"{name} is of another pool or version")
+        elif spare not in self._cluster.nodes:
+            yield Join(target=spare, reason=f"it takes the pods of {name}, which is replaced")
+        elif lacks := tuple(self._cluster.worker_lacks(spare)):
+            yield wait(self._cluster, f"{name} is to leave", *lacks)
 
     def leave(self, name: str, reason: str) -> Step:
         """Return the next step by which a worker leaves.

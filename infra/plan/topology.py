@@ -148,6 +148,7 @@ class Cluster:
         pod_security: The level of pods whose namespace says nothing, as a new cluster is founded with.
         provisioning: How far it is built: to running machines, or to Kubernetes.
         rolls_images: Whether its nodes are replaced for a newer node image of their version.
+        surging_pools: Pools of which another machine takes the pods of a node that is replaced.
         add_on_values: Helm values of people's own, by add-on; one that isn't named isn't installed.
         timeout_minutes: How long its API server, and then all of it, may take to come up.
         machines: Names of its machines, control plane first.
@@ -167,6 +168,7 @@ class Cluster:
     pod_security: PodSecurity
     provisioning: Provisioning
     rolls_images: bool
+    surging_pools: frozenset[str]
     add_on_values: Mapping[str, Mapping[str, Any]]
     timeout_minutes: float
     machines: tuple[str, ...]
@@ -363,6 +365,7 @@ def _cluster(
         pod_security=cluster.pod_security,
         provisioning=cluster.provisioning,
         rolls_images=cluster.auto_upgrade_profile.node_os_upgrade_channel == "NodeImage",
+        surging_pools=frozenset(pool.name for pool in cluster.agent_pools if pool.upgrade_settings.max_surge),
         add_on_values={name: add_on.values for name, add_on in cluster.add_ons.by_name().items()},
         timeout_minutes=cluster.timeout_minutes,
         machines=tuple(machine.name for machine in machines if machine.cluster == cluster.name),

@@ -38,7 +38,12 @@ class ClusterView:
         """Return the cluster as it is to be, less workers that are only coming: they are admitted after this."""
         known, build = {*(observed.nodes or {}), *self._run.replaced}, self._build()
         planes = [WantedNode(name, "controlPlane", build) for name in self._placement.control_planes]
-        workers = [WantedNode(name, "worker", build) for name in self._placement.hosts if name in known]
+        pools = self._placement.surging if self._run.surges else {}
+        workers = [
+            WantedNode(name, "worker", build, pools.get(name, ""))
+            for name in self._placement.hosts
+            if name in known
+        ]
         spare = self._placement.spare
         return Wanted(self._placement.cluster, (*planes, *workers), spare.name if spare else "")
 
@@ -68,7 +73,13 @@ class ClusterView:
         api, facts = self._facts(standing if membership else {})
         machines = {
             name: Machine(
-                role, self._build_of(name, facts), stands=name not in gone, runs=name not in gone, booted=True
+                role,
+                self._build_of(name, facts),
+                stands=name not in gone,
+                runs=name not in gone,
+                booted=True,
+                marked=name in self._run.replacing,
+                pool=self._spare.pool if name == self._spare.name else "",
             )
             for name, role in roles.items()
         }
@@ -80,6 +91,7 @@ class ClusterView:
             agreed=membership is not None and membership.agreed,
             configured=configured_version(api) if api and self._placement.version else "",
             add_ons=add_on_version(api) if api and self._placement.version else "",
+            images=frozenset({self._build().image}),  # hosts have it before the first machine is made or replaced
         )
 
     def etcd(self, planes: Mapping[str, str]) -> Etcd:
@@ -145,6 +157,8 @@ def _node(facts: NodeFacts) -> Node:
         components=facts.components,
         cordoned=facts.cordoned,
         drained=not (facts.pods if facts.ready else facts.pods - facts.ended),
+        withheld=facts.withheld,
+        may_announce=facts.may_announce,
     )
 
 

@@ -8,18 +8,20 @@ from typing import Final
 
 from infra.errors import UserError
 from infra.kubernetes.api import ClusterApi, ClusterError
-from infra.kubernetes.membership import admit_nodes, drain, forget, uncordon
+from infra.kubernetes.membership import admit_nodes, announce_from, drain, forget, uncordon
 from infra.kubernetes.waiting import NotReady
 from infra.kubernetes.watch import wait_until_healthy
-from infra.kvm.errors import HostError
+from infra.kvm.errors import HostError, NoRoom
 from infra.lifecycle.observed import Observed
 from infra.lifecycle.planner import NO_QUORUM, Decision, begin_worker, leave, settle
 from infra.lifecycle.steps import (
+    Announce,
     CreateMachine,
     DeleteNode,
     DestroyMachine,
     Drain,
     FinishUpgrade,
+    Join,
     JoinAsLearner,
     MoveLeader,
     PrepareUpgrade,
@@ -27,6 +29,7 @@ from infra.lifecycle.steps import (
     Step,
     WaitForHealth,
 )
+from infra.lifecycle.wanted import WantedNode
 from infra.model.work import Work
 from infra.plugin.operation import Operation
 from infra.provider.cluster_view import ClusterView
@@ -116,27 +119,23 @@ class ClusterLife:
             self._wait_for_what_ran_there(op, leaver)
 
     def has_spare(self, op: Operation) -> bool:
-        """Return whether another machine stands in for the only control plane, be it since an earlier run."""
+        """Return whether another machine stands in for one of the cluster's, be it since an earlier run."""
         self._spare.look(op)
         return self._spare.stands
 
     def settle(self, op: Operation) -> None:
-        """End a rolling change, once all control planes were replaced: kube-proxy and CoreDNS; the spare goes.
+        """End a rolling change, once all machines were replaced: kube-proxy and CoreDNS; the spare goes.
 
         Raises:
             HostError: The cluster doesn't become sound in time. The next run goes on.
         """
         self._spare.look(op)
-        cluster = Leaver(self._placement.cluster, "controlPlane", "")
-        spare = self._spare.leaver
 
         def decision() -> Decision:
-            observed = self._view.observe(spare)
+            observed = self._view.observe()
             return settle(self._view.wanted(observed), observed)
 
-        self._follow(op, spare or cluster, decision)
-        if spare is not None:
-            self._spare.remove(op)
+        self._follow(op, Leaver(self._placement.cluster, "controlPlane", ""), decision)
 
     def _follow(self, op: Operation, leaver: Leaver, decide: Callable[[], Decision]) -> None:
         """Do what is decided, step by step, until nothing is left but to destroy the machine that leaves."""
@@ -151,7 +150,7 @@ class ClusterLife:
                 if decision.is_done:
                     return
                 step = decision.steps[0]
-                if isinstance(step, DestroyMachine):
+                if isinstance(step, DestroyMachine) and step.target == leaver.name:
                     self._tell_others(op, leaver)
                     self._run.absent.add(leaver.name)
                     self._run.replaced.add(leaver.name)
@@ -221,6 +220,7 @@ class ClusterLife:
     def arrived(self, op: Operation, name: str) -> None:
         """Take a machine that was made, and answers, as one that stands; let one that comes back in."""
         self._run.absent.discard(name)
+        self._run.replacing.discard(name)
         self._run.changes += 1
         if (name in self._run.replaced or self._spare.stands) and self._placement.token:
             if name in self._placement.control_planes:  # it speaks VRRPv3 as soon as it has joined
@@ -249,19 +249,22 @@ class ClusterLife:
             self._run.turn.release()
 
     def _do(self, op: Operation, step: Step, leaver: Leaver) -> None:
+        spare = self._spare.leaver
+        if spare is not None and step.target == spare.name:
+            leaver = spare
         api = self._view.answering(leaver.name)
+        planes = [other for other in (spare, leaver) if other and other.role == "controlPlane" and not other.lost]
         etcd = self._view.etcd(
-            self._placement.control_planes
-            | {other.name: other.address for other in (self._spare.leaver, leaver) if other and not other.lost}
+            self._placement.control_planes | {other.name: other.address for other in planes if other.address}
         )
         match step:
             case Drain(silent=silent):
                 try:
                     drain(api, step.target, op.work().within(_DRAIN_SECONDS), silent=silent)
                 except UserError:
-                    if leaver.name in self._staying():  # whoever takes the change back has it as it was
+                    if step.target in self._staying():  # whoever takes the change back has it as it was
                         with suppress(ClusterError):
-                            uncordon(api, [leaver.name])
+                            uncordon(api, [step.target])
                     raise
             case MoveLeader(to_id=id):
                 etcd.move_leader(step.target, id)
@@ -271,23 +274,40 @@ class ClusterLife:
                 etcd.remove(id)
             case DeleteNode():
                 forget(api, step.target)
-                self._run.replaced.add(leaver.name)  # its machine stands still: the next one waits for what comes
+                self._run.replaced.add(step.target)  # its machine stands still: the next one waits for what comes
+            case DestroyMachine():
+                self._tell_others(op, leaver)
+                self._spare.remove(op)
+            case Announce():
+                announce_from(api, step.target)
             case PrepareUpgrade(version=version):
                 self._upgrade.prepare(api, version)
             case FinishUpgrade():
                 self._upgrade.finish(op, api, self._members(self._staying() | self._spare_names()))
-            case CreateMachine():
-                self._spare.make(op)
-            case JoinAsLearner(target=name):
-                self._admit_spare(op, name)
+            case CreateMachine(node=node):
+                self._make_spare(op, node)
+            case Join() | JoinAsLearner():
+                self._admit_spare(op, step.target)
+
+    def _make_spare(self, op: Operation, node: WantedNode) -> None:
+        """Make the spare; where its host has no room for a worker more, workers are replaced without one."""
+        self._admitted.discard(node.name)
+        try:
+            self._spare.make(op, node)
+        except NoRoom as error:
+            if node.role == "controlPlane":
+                raise
+            self._run.surges = False
+            op.warning(f"no other machine takes the pods of workers that are replaced: {error}")
 
     def _admit_spare(self, op: Operation, name: str) -> None:
         """Let the spare join, and wait for it a little: then the cluster is looked at again."""
         if name not in self._admitted and (spare := self._spare.leaver) is not None:
-            standing = self._standing_planes()
-            change_protocol(op, standing, [*standing, spare.member], self._login)
-            peers = {plane.name: [spare.address] for plane in standing}
-            address_holders.tell(op, standing, peers, self._login)
+            if spare.role == "controlPlane":
+                standing = self._standing_planes()
+                change_protocol(op, standing, [*standing, spare.member], self._login)
+                peers = {plane.name: [spare.address] for plane in standing}
+                address_holders.tell(op, standing, peers, self._login)
             self._upgrade.equip(op, self._view.answering(), [spare.member])
             admit_nodes(ClusterApi(self._placement.kubeconfig), self._placement.token or "")
             self._admitted.add(name)
@@ -324,7 +344,9 @@ class ClusterLife:
 
     def _members(self, names: Iterable[str]) -> list[Member]:
         """Return machines that stand as those know them who log in there."""
-        planes = {*self._placement.control_planes, *self._spare_names()}
+        spare = self._spare.leaver
+        planes = {*self._placement.control_planes}
+        planes |= {spare.name} if spare and spare.role == "controlPlane" else set()
         return [
             Member(
                 name=name,

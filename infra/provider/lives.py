@@ -99,6 +99,8 @@ class ClusterRun:
         planned: What the program says of machines that were looked at or made, by name.
         keeper: Who makes machines.
         rolls: The Kubernetes version of its nodes changes.
+        replacing: Machines that are to be replaced, and haven't come back yet.
+        surges: Whether the spare takes the pods of workers that are replaced.
     """
 
     placement: NodePlacementInputs
@@ -111,6 +113,8 @@ class ClusterRun:
     planned: dict[str, MachineInputs] = field(default_factory=dict)
     keeper: Keeper | None = None
     rolls: bool = False
+    replacing: set[str] = field(default_factory=set)
+    surges: bool = True
 
     @property
     def neighbours(self) -> Neighbours:

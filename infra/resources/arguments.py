@@ -414,7 +414,7 @@ class NetworkArgs(TypedDict, total=False):
 
 
 class SpareArgs(TypedDict, total=False):
-    """A machine that stands only while the only control plane is replaced, in all else as that one."""
+    """A machine that stands only while another one is replaced, in all else as that one."""
 
     name: Input[str]
     address: Input[str]
@@ -437,6 +437,7 @@ class NodePlacementArgs(TypedDict, total=False):
     namespaces: Input[Sequence[Input[str]]]
     version: Input[str]
     rolls_images: Input[bool]
+    surging: Input[Mapping[str, Input[str]]]
     archives: Input[Mapping[str, Input[str]]]
     spare: Input[SpareArgs | None]
 

@@ -11,7 +11,7 @@ from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Secret
 
 
 class Spare(Model):
-    """A machine that stands only while the only control plane is replaced, in all else as that one."""
+    """A machine that stands only while another one is replaced, in all else as that one."""
 
     name: str
     address: str = Field(description="Static IPv4 address with its prefix length, 10.0.0.5/24")
@@ -59,12 +59,16 @@ class NodePlacementInputs(Model):
     rolls_images: Annotated[bool, IGNORE] = Field(
         default=False, description="Whether nodes are replaced for a newer node image of the same version"
     )
+    surging: Annotated[dict[str, str], IGNORE] = Field(
+        default_factory=dict,
+        description="The pool of each worker whose pods the spare takes while it is replaced, by its name",
+    )
     archives: Annotated[dict[str, str], IGNORE] = Field(
         default_factory=dict,
         description="Each image of that version's bundle as an OCI archive on this machine, by name and tag",
     )
     spare: Annotated[Spare | None, IGNORE] = Field(
-        default=None, description="What the only control plane's place is taken by while it is replaced"
+        default=None, description="What takes the place of the only control plane, or of a worker, meanwhile"
     )
 
 

@@ -99,6 +99,16 @@ class ControlPlane(Model):
     )
 
 
+class UpgradeSettings(Model):
+    """How nodes of a pool are replaced (AKS: agentPools, upgradeSettings)."""
+
+    max_surge: Annotated[Integer, Field(ge=0, le=1)] = Field(
+        1,
+        description="1: before a node is replaced, another machine joins at the cluster's spare address and takes "
+        "its pods. 0: none does, which takes no memory more, and the pods find room on other nodes or wait.",
+    )
+
+
 class AgentPool(Model):
     """A pool of workers (API-GA agentPools): 1-64 nodes, 1-16 pools a cluster (SCALE)."""
 
@@ -131,6 +141,7 @@ class AgentPool(Model):
         {}, description="Kubernetes labels of the nodes."
     )
     node_taints: tuple[Annotated[str, TAINT], ...] = Field((), description="Kubernetes taints, key=value:Effect.")
+    upgrade_settings: UpgradeSettings = Field(UpgradeSettings.model_construct())
 
     @property
     def planned_nodes(self) -> int:

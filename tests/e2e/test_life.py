@@ -14,16 +14,12 @@ import pytest
 
 from infra.model.work import Work
 from infra.ssh import wait_for_host_key
-from tests.instance import INSTANCE, MakeProject, cluster, on, projects, steps, virsh
+from tests.instance import INSTANCE, MakeProject, cluster, domain_uuid, on, projects, steps, virsh
 from tests.project import Project
 
 pytestmark = pytest.mark.e2e
 
 RB, CP, WORKER = f"{INSTANCE}-rb-0", f"{INSTANCE}-a-cp-0", f"{INSTANCE}-a-pool1-0"
-
-
-def domain_uuid(name: str) -> str:
-    return virsh("domuuid", name)
 
 
 @pytest.fixture(scope="class")

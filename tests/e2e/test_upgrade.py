@@ -1,4 +1,4 @@
-"""A cluster goes to the next Kubernetes version by an edit of `kubernetesVersion`, and serves all the while.
+"""A cluster goes two minors further by one edit of `kubernetesVersion`, and serves all the while.
 
 One cluster of one control plane and two workers; each test is a step that goes on from the one before.
 """
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -28,14 +29,16 @@ from tests.cluster import (
     web_deployment,
     web_service,
 )
-from tests.instance import INSTANCE, projects, virsh
+from tests.instance import INSTANCE, domain_uuid, projects, virsh
 from tests.project import Project
 
-pytestmark = [pytest.mark.e2e, pytest.mark.full, pytest.mark.chain]  # it compiles another Kubernetes
+pytestmark = [pytest.mark.e2e, pytest.mark.full, pytest.mark.chain]  # it compiles two other Kubernetes
 
-OLD = next(version for version in BUILT if int(version.minor) == int(DEFAULT.minor) - 1)
+OLD, MIDDLE = (
+    next(version for version in BUILT if int(version.minor) == int(DEFAULT.minor) - behind) for behind in (2, 1)
+)
 SPARE = f"{INSTANCE}-a-spare"
-SILENCE_SECONDS = 10
+SILENCE_SECONDS = 1
 POOL = [{"name": "pool1", "count": 2, "vmSize": "Node"}]
 
 
@@ -59,15 +62,16 @@ class Made:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
-    build_node_image(print, version=OLD, vm_disk=False)
+    for version in (OLD, MIDDLE):
+        build_node_image(print, version=version, vm_disk=False)
     with projects(tmp_path_factory.mktemp("upgrade"), shared=True) as make:
         project = make(clusters=[kubernetes_cluster(kubernetesVersion=OLD.version, agentPools=POOL)])
         project.up(timeout=1500).expect()
         yield Made(project, kubernetes(project, "a"))
 
 
-def edit(made: Made, version: str) -> None:
-    made.project.edit(clusters=[kubernetes_cluster(kubernetesVersion=version, agentPools=POOL)])
+def edit(made: Made, version: str, **changes: Any) -> None:
+    made.project.edit(clusters=[kubernetes_cluster(kubernetesVersion=version, agentPools=POOL, **changes)])
 
 
 def test_it_stands_at_the_older_version_with_data_and_a_service_that_may_lose_one_replica(made: Made) -> None:
@@ -94,7 +98,9 @@ def test_it_stands_at_the_older_version_with_data_and_a_service_that_may_lose_on
 
 
 @pytest.mark.parametrize(
-    ("version", "rule"), [("1.32.9", "downgrade"), ("1.35.0", "kubernetes-version")], ids=["downgrade", "unknown"]
+    ("version", "rule"),
+    [(DEFAULT.version, "skipped-minor"), ("1.35.0", "kubernetes-version")],
+    ids=["two minors in one run of the engine", "unknown"],
 )
 def test_preview_refuses_where_there_is_no_way(made: Made, version: str, rule: str) -> None:
     edit(made, version)
@@ -105,9 +111,9 @@ def test_preview_refuses_where_there_is_no_way(made: Made, version: str, rule: s
 
 
 def test_preview_lists_every_machine_and_what_becomes_of_it(made: Made) -> None:
-    edit(made, DEFAULT.version)
+    edit(made, MIDDLE.version)
     said = made.project.pulumi("preview").expect().output
-    change = f"Kubernetes {OLD.version} → {DEFAULT.version}"
+    change = f"Kubernetes {OLD.version} → {MIDDLE.version}"
     assert f"{made.a.control_plane} is replaced for {change}: another control plane joins" in said
     for number in (0, 1):
         assert f"{INSTANCE}-a-pool1-{number} is replaced for {change}, after the control planes, drained" in said
@@ -123,7 +129,7 @@ def test_preview_lists_every_machine_and_what_becomes_of_it(made: Made) -> None:
 def test_an_upgrade_that_is_killed_leaves_a_cluster_that_answers(
     made: Made, point: Callable[[list[str]], bool]
 ) -> None:
-    edit(made, DEFAULT.version)
+    edit(made, MIDDLE.version)
     killed = made.project.begin("up", "--yes", "--skip-preview", stack=True)
     said: list[str] = []
     reader = threading.Thread(target=lambda: said.extend(killed.stdout or ()))  # else it waits to be read
@@ -144,11 +150,14 @@ def test_an_upgrade_that_is_killed_leaves_a_cluster_that_answers(
     assert made.a.get("configmap", "kept")["data"] == {"written": "before"}
 
 
-def test_an_edit_brings_every_node_to_the_newer_version_and_the_cluster_serves_meanwhile(made: Made) -> None:
+def test_an_edit_brings_every_node_two_minors_further_and_the_cluster_serves_meanwhile(made: Made) -> None:
     edit(made, DEFAULT.version)
     with asked_all_the_while(made) as clients:
-        made.project.up(timeout=1500).expect()
+        made.project.azlocal("up", timeout=1800).expect()
     assert clients.silence < SILENCE_SECONDS, str(clients)
+    workers = {version for name, version in clients.seen if name != made.a.control_plane and name != SPARE}
+    assert workers == {OLD.tag, DEFAULT.tag}, "workers skip the minor between"
+    assert (made.a.control_plane, MIDDLE.tag) in clients.seen, "control planes don't"
     assert set(made.versions().values()) == {DEFAULT.tag}
     assert made.versions().keys() == {made.a.control_plane, *(f"{INSTANCE}-a-pool1-{n}" for n in (0, 1))}
     assert made.a.get("configmap", "kept")["data"] == {"written": "before"}
@@ -165,6 +174,40 @@ def test_nothing_is_left_of_the_machine_that_stood_in(made: Made) -> None:
     made.project.up("--expect-no-changes").expect()
 
 
+def test_there_is_no_way_back(made: Made) -> None:
+    edit(made, MIDDLE.version)
+    said = made.project.pulumi("preview")
+    assert said.code != 0
+    assert "downgrade" in said.output
+
+
+def test_a_newer_node_image_is_rolled_out_where_the_cluster_says_so(made: Made) -> None:
+    """State says that nodes were made from another image, as after an update of azlocal."""
+    made.project.change_state(lambda resource: _age(resource) if resource["type"].endswith(":Machine") else None)
+    born = {name: domain_uuid(name) for name in made.versions()}
+    edit(made, DEFAULT.version)
+    assert "stays on the node image that it was made from" in made.project.pulumi("preview").expect().output
+    edit(made, DEFAULT.version, autoUpgradeProfile={"nodeOSUpgradeChannel": "NodeImage"})
+    said = made.project.pulumi("preview").expect().output
+    assert said.count("is replaced for the current node image") == len(born)
+    with asked_all_the_while(made) as clients:
+        made.project.up(timeout=1500).expect()
+    assert clients.silence < SILENCE_SECONDS, str(clients)
+    assert clients.lost == 0, "what the API acknowledged is there"
+    now = {name: domain_uuid(name) for name in made.versions()}
+    assert now.keys() == born.keys()
+    assert not {*now.values()} & {*born.values()}, "every node was replaced"
+    assert SPARE not in virsh("list", "--all", "--name")
+    assert made.a.get("configmap", "kept")["data"] == {"written": "before"}
+    made.project.up("--expect-no-changes").expect()
+
+
+def _age(resource: dict[str, Any]) -> None:
+    for side in ("inputs", "outputs"):
+        if (resource[side].get("firstBoot") or {}).get("node"):
+            resource[side]["image"] = "azlocal-node-of-before"
+
+
 @dataclass
 class Clients:
     """What clients saw of the service and of the API.
@@ -173,13 +216,15 @@ class Clients:
         service: When the service answered, in seconds.
         refused: How many requests to it had no answer.
         written: Names that the API acknowledged.
-        lost: How many of those aren't there afterwards.
+        seen: Nodes with the versions that their kubelets had.
+        lost: How many of the written aren't there afterwards.
         gap: The longest time between two acknowledged writes, in seconds.
     """
 
     service: list[float] = field(default_factory=list)
     refused: int = 0
     written: dict[str, float] = field(default_factory=dict)
+    seen: set[tuple[str, str]] = field(default_factory=set)
     lost: int = 0
 
     @property
@@ -219,7 +264,15 @@ def asked_all_the_while(made: Made) -> Iterator[Clients]:
             if made.a.run("create", "configmap", name, "--request-timeout=3s").returncode == 0:
                 clients.written[name] = time.monotonic()
 
-    threads = [threading.Thread(target=ask), threading.Thread(target=write)]
+    def look() -> None:
+        columns = "custom-columns=:.metadata.name,:.status.nodeInfo.kubeletVersion"
+        while not ended.wait(1):
+            listed = made.a.run("get", "nodes", "--no-headers", f"--output={columns}", "--request-timeout=3s")
+            for line in listed.stdout.splitlines() if listed.returncode == 0 else ():
+                name, version = line.split()
+                clients.seen.add((name, version))
+
+    threads = [threading.Thread(target=what) for what in (ask, write, look)]
     for thread in threads:
         thread.start()
     try:

@@ -332,7 +332,9 @@ def test_a_node_knows_its_cluster_by_the_authority_and_shows_its_token_to_no_oth
 
 def test_labels_taints_and_pods_of_a_pool_reach_its_nodes() -> None:
     registration = documents(files(WORKER)["join.yaml"])["JoinConfiguration"]["nodeRegistration"]
-    assert arguments(registration)["node-labels"] == "kubernetes.azure.com/agentpool=pool1,tier=x"
+    assert arguments(registration)["node-labels"] == (
+        "kubernetes.azure.com/agentpool=pool1,node.kubernetes.io/exclude-from-external-load-balancers=joining,tier=x"
+    )
     assert arguments(registration)["max-pods"] == "50"
     assert registration["taints"] == [
         {"key": "gpu", "value": "yes", "effect": "NoSchedule"},

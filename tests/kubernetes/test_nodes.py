@@ -6,6 +6,7 @@ from typing import Any
 
 from infra.kubernetes.membership import CORDONED
 from infra.kubernetes.nodes import facts_of
+from infra.node_labels import JOINING, NO_SERVICES
 
 
 def node(name: str, ready: str, *, plane: bool = False, cordoned: bool = False) -> dict[str, Any]:
@@ -50,6 +51,22 @@ def test_a_control_plane_has_its_components_only_when_all_are_ready() -> None:
 def test_what_a_kubelet_no_longer_says_is_not_known() -> None:
     facts = facts_of([node("a", "True"), node("b", "False"), node("c", "Unknown")], [])
     assert [facts[name].ready for name in "abc"] == [True, False, None]
+
+
+def test_services_may_be_announced_from_a_worker_once_all_that_runs_on_every_node_is_ready() -> None:
+    nodes = [node(name, ready) for name, ready in (("a", "True"), ("b", "True"), ("c", "False"), ("d", "True"))]
+    for joining in nodes[:3]:
+        joining["metadata"]["labels"][NO_SERVICES] = JOINING
+    nodes[3]["metadata"]["labels"][NO_SERVICES] = ""  # a user's own
+    pods = [pod("proxy", on, owner="DaemonSet", ready=on != "b") for on in "abcd"]
+    facts = facts_of([*nodes, node("e", "True")], pods)
+    assert {name: (fact.withheld, fact.may_announce) for name, fact in facts.items()} == {
+        "a": (True, True),
+        "b": (True, False),
+        "c": (True, False),
+        "d": (False, False),
+        "e": (False, False),
+    }
 
 
 def test_only_what_can_run_elsewhere_leaves_a_node_and_only_our_own_cordon_is_ours() -> None:

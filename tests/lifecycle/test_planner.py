@@ -237,6 +237,19 @@ def test_three_that_are_switched_off_are_started_and_not_called_lost() -> None:
     assert steps == ["start a-cp-0", "start a-cp-1", "start a-cp-2", "start a-x-0"]
 
 
+def test_a_spare_that_is_switched_off_is_started_before_what_is_lost_counts() -> None:
+    """It may hold the data alone: nobody else knows that the lost control plane had left etcd before."""
+    world = standing(1, {})
+    spare = WantedNode(SPARE, "controlPlane", world.machines["a-cp-0"].build)
+    world.take([CreateMachine(target=SPARE, reason="it is rolled", node=spare)])
+    world.take([JoinAsLearner(target=SPARE, reason="it is rolled"), Promote(target=SPARE, reason="it is rolled")])
+    world.votes = {id: vote for id, vote in world.votes.items() if vote.machine == SPARE}
+    world.leader = next(iter(world.votes))
+    world.lose("a-cp-0")
+    world.machines[SPARE] = replace(world.machines[SPARE], runs=False)
+    assert taken(world, wanted_of(1, {}, "1.34.4"))[0] == f"start {SPARE}"
+
+
 def test_certificates_that_all_ended_are_renewed_together_and_else_one_by_one() -> None:
     world = standing(3, {})
     for name, machine in world.machines.items():
@@ -342,11 +355,13 @@ def test_steps_say_what_and_why() -> None:
 
 def leave_in_turn(world: World, wanted: Wanted, name: str) -> list[str]:
     """Have a node leave as whoever removes its machine does."""
-    steps = []
-    while not isinstance((step := leave(wanted, world.observe(), name, "it goes").steps[0]), DestroyMachine):
+    steps: list[str] = []
+    while True:
+        step = leave(wanted, world.observe(), name, "it goes").steps[0]
+        if isinstance(step, DestroyMachine) and step.target == name:
+            return steps
         steps.append(str(step).partition(":")[0])
         world.take([step])
-    return steps
 
 
 def test_a_control_plane_leaves_by_itself_though_others_are_still_to_go() -> None:
@@ -466,6 +481,83 @@ def test_an_upgrade_that_was_only_prepared_is_taken_back_when_it_is_settled() ->
     world.take([step])
     assert world.configured == "1.33.5"
     assert settle(wanted, world.observe()).is_done
+
+
+def test_services_are_announced_from_a_worker_that_came_back_before_the_next_one_leaves() -> None:
+    world, wanted = standing(1, {"x": 2}), wanted_of(1, {"x": 2}, "1.34.4")
+    world.nodes["a-x-0"].withheld = True
+    assert leave_in_turn(world, wanted, "a-x-1")[0] == "announce services from a-x-0"
+
+
+def test_a_worker_is_stood_in_for_by_the_spare_which_leaves_when_all_are_back() -> None:
+    world, wanted = standing(1, {"x": 2}), wanted_of(1, {"x": 2}, "1.34.4")
+    assert leave_in_turn(world, wanted, "a-x-0") == [
+        *("create a-spare from 1.34.4 (image-1.34.4)", "a-spare joins", "announce services from a-spare"),
+        *("drain a-x-0", "delete the Node a-x-0"),
+    ]
+    del world.machines["a-x-0"]
+    (step,) = settle(wanted, world.observe()).steps
+    assert isinstance(step, WaitForHealth), "its pods are on the spare"
+    world.take([CreateMachine(target="a-x-0", reason="it is back", node=wanted.workers[0])])
+    world.take([Join(target="a-x-0", reason="it is back")])
+    steps = []
+    while not (decision := settle(wanted, world.observe())).is_done:
+        steps += [str(step).partition(":")[0] for step in decision.steps]
+        world.take(decision.steps)
+    assert steps == [
+        *("announce services from a-x-0", "drain a-spare", "delete the Node a-spare"),
+        "remove the machine a-spare",
+    ]
+
+
+def test_the_spare_stands_in_for_workers_of_one_pool_and_then_for_those_of_another() -> None:
+    world, wanted = standing(1, {"x": 1, "y": 1}), wanted_of(1, {"x": 1, "y": 1}, "1.34.4")
+    spare = WantedNode(SPARE, "worker", wanted.workers[0].build, "x")
+    world.take(
+        [CreateMachine(target=SPARE, reason="it surges", node=spare), Join(target=SPARE, reason="it surges")]
+    )
+    assert leave_in_turn(world, wanted, "a-y-0") == [
+        *("announce services from a-spare", "drain a-spare", "delete the Node a-spare"),
+        *("remove the machine a-spare", "create a-spare from 1.34.4 (image-1.34.4)", "a-spare joins"),
+        *("announce services from a-spare", "drain a-y-0", "delete the Node a-y-0"),
+    ]
+    world = standing(1, {"x": 1, "y": 1})
+    world.take(
+        [CreateMachine(target=SPARE, reason="it surges", node=spare), Join(target=SPARE, reason="it surges")]
+    )
+    world.nodes[SPARE].withheld = False
+    world.machines["a-x-0"] = replace(world.machines["a-x-0"], marked=True)
+    (step,) = leave(wanted, world.observe(), "a-y-0", "it goes").steps
+    assert isinstance(step, WaitForHealth)
+    assert step.lacks == ("a-x-0 is to be replaced first",)
+
+
+def test_a_control_plane_gets_the_spare_from_a_worker_that_an_earlier_run_left_there() -> None:
+    world, wanted = standing(1, {"x": 1}), wanted_of(1, {"x": 1}, "1.34.4")
+    spare = WantedNode(SPARE, "worker", wanted.workers[0].build, "x")
+    world.take(
+        [CreateMachine(target=SPARE, reason="it surges", node=spare), Join(target=SPARE, reason="it surges")]
+    )
+    steps = [str(step).partition(":")[0] for step in leave(wanted, world.observe(), "a-cp-0", "it goes").steps]
+    assert steps == ["drain a-spare"]
+
+
+def test_workers_wait_for_a_control_plane_that_is_to_be_replaced_for_whatever_reason() -> None:
+    world, wanted = standing(1, {"x": 1}), wanted_of(1, {"x": 1}, "1.34.4")
+    world.machines["a-cp-0"] = replace(world.machines["a-cp-0"], marked=True)
+    (step,) = leave(wanted, world.observe(), "a-x-0", "it goes").steps
+    assert isinstance(step, WaitForHealth)
+    assert step.reason == "control planes come first"
+
+
+def test_no_worker_leaves_while_another_one_does_not_forward_packets_yet() -> None:
+    world, wanted = standing(1, {"x": 2}), wanted_of(1, {"x": 2}, "1.34.4")
+    seen = world.observe()
+    joining = replace((seen.nodes or {})["a-x-0"], withheld=True, may_announce=False)
+    seen = replace(seen, nodes={**(seen.nodes or {}), "a-x-0": joining})
+    (step,) = leave(wanted, seen, "a-x-1", "it goes").steps
+    assert isinstance(step, WaitForHealth)
+    assert step.lacks == ("services aren't announced from a-x-0 yet",)
 
 
 def test_a_new_worker_waits_for_control_planes_of_its_version() -> None:

@@ -21,6 +21,7 @@ class NodeObject:
     pods: int
     cordoned: bool = False
     evicted: bool = False
+    withheld: bool = False
 
 
 @dataclass
@@ -95,7 +96,9 @@ class World:
         ready = self.answers(name)
         has_api = name in self.voters() if self.machines[name].role == "controlPlane" else True
         drained = node.pods == 0 or (node.evicted and not ready)
-        return Node(ready and has_api, ready and has_api, node.cordoned, drained)
+        return Node(
+            ready and has_api, ready and has_api, node.cordoned, drained, node.withheld, node.withheld and ready
+        )
 
     # -- what is done --------------------------------------------------------------------------------
 
@@ -184,12 +187,16 @@ class World:
         if step.target in self.sick:
             self.sick.discard(step.target)
             return
-        self.nodes[step.target] = NodeObject(pods=2)
+        self.nodes[step.target] = NodeObject(pods=2, withheld=True)
         self.machines[step.target] = replace(machine, booted=True)
 
     @_do.register
     def _(self, step: s.Cordon) -> None:
         self.nodes[step.target].cordoned = True
+
+    @_do.register
+    def _(self, step: s.Announce) -> None:
+        self.nodes[step.target].withheld = False
 
     @_do.register
     def _(self, step: s.Uncordon) -> None:
@@ -199,6 +206,13 @@ class World:
     @_do.register
     def _(self, step: s.Drain) -> None:
         node = self.nodes[step.target]
+        workers = {
+            name: self.nodes[name]
+            for name, m in self.machines.items()
+            if m.role == "worker" and name in self.nodes
+        }
+        holders = [name for name, other in workers.items() if not (other.withheld or other.cordoned)]
+        assert holders != [step.target] or len(workers) == 1, f"{step}: services are announced from nowhere"
         node.cordoned = node.evicted = True
         if self.answers(step.target):
             node.pods = 0

@@ -14,15 +14,19 @@ from infra.kubernetes.api import ClusterUnreachable
 from infra.kubernetes.etcd import EtcdMember, Membership
 from infra.kubernetes.nodes import NodeFacts
 from infra.kubernetes.waiting import NotReady
-from infra.kvm.errors import HostError
+from infra.kvm.errors import HostError, NoRoom
 from infra.lifecycle.steps import DeleteNode, WaitForHealth
+from infra.node_labels import POOL_LABEL
 from infra.plugin.operation import Operation
 from infra.provider import cluster_view, life
 from infra.provider.kinds import address_holders
 from infra.provider.lives import ClusterRun, Leaver
 from infra.resources.control_plane import Member
-from infra.resources.node_placement import NodePlacementInputs, Spare
+from infra.resources.machine import MachineInputs, MachineState
+from infra.resources.node_placement import NodePlacementInputs
+from infra.resources.node_placement import Spare as SpareInputs
 from tests.provider.conftest import MemoryLog
+from tests.provider.test_machine_life import state
 
 ADDRESSES = {f"cp-{number}": f"10.0.0.{number + 1}" for number in range(3)}
 READY = NodeFacts(True, True, cordoned=False, pods=frozenset({"default/p"}), ended=frozenset())
@@ -238,7 +242,7 @@ def test_data_that_a_killed_run_left_on_the_spare_alone_is_no_lost_quorum(
     )
     run = run_of("cp-0")
     assert "no quorum" in run.life.objections(plane("cp-0"), "it is replaced")
-    spare = Spare(name="cp-2", address=f"{ADDRESSES['cp-2']}/24", mac_address="52:54:00:00:00:01")
+    spare = SpareInputs(name="cp-2", address=f"{ADDRESSES['cp-2']}/24", mac_address="52:54:00:00:00:01")
     run.placement = run.placement.model_copy(update={"spare": spare})
     assert run.life.objections(plane("cp-0"), "it is replaced") == ""
 
@@ -340,3 +344,65 @@ def test_what_never_became_a_node_has_nothing_to_leave(
 
     monkeypatch.setattr(life, "logged_in", login)
     assert not run.life.knows(plane("cp-0"))
+
+
+class Keeper:
+    """Makes the spare, which joins as soon as it is made; or finds no room for it."""
+
+    def __init__(self, cluster: FakeCluster, *, has_room: bool = True) -> None:
+        self.cluster = cluster
+        self.has_room = has_room
+
+    def find(self, op: Any, inputs: MachineInputs) -> None:
+        assert inputs.name == "spare"
+
+    def make(self, op: Any, inputs: MachineInputs) -> MachineState:
+        if not self.has_room:
+            raise NoRoom("h has 0 MiB")
+        assert inputs.first_boot.hostname == inputs.name == "spare"
+        self.cluster.log.append(f"make spare at {inputs.first_boot.address}")
+        self.cluster.nodes["spare"] = READY
+        return MachineState(**dict(inputs) | {"uuid": "u", "ssh_host_key": "s"})
+
+    def remove(self, op: Any, old: MachineState) -> None:
+        self.cluster.log.append(f"remove {old.name}")
+
+
+def with_spare(cluster: FakeCluster, *, has_room: bool = True) -> ClusterRun:
+    run = run_of(*ADDRESSES, workers=("w-0",))
+    spare = SpareInputs(name="spare", address="10.0.0.99/24", mac_address="52:54:00:00:00:01")
+    run.placement = run.placement.model_copy(update={"spare": spare, "surging": {"w-0": "pool1"}})
+    told = state(role="worker", name="w-0")
+    told["firstBoot"]["node"]["labels"] = {POOL_LABEL: "pool1"}
+    known = MachineInputs.model_fields
+    run.planned["w-0"] = MachineInputs(
+        **{name: value for name, value in MachineState.model_validate(told) if name in known}
+    )
+    run.keeper = Keeper(cluster, has_room=has_room)
+    run.note(told)
+    return run
+
+
+def test_another_machine_takes_the_pods_of_a_worker_that_is_replaced_until_that_is_back(
+    cluster: FakeCluster,
+) -> None:
+    del cluster.nodes["w-1"]
+    run = with_spare(cluster)
+    run.life.leave(operation(), worker("w-0"), "its machine goes")
+    assert cluster.log == ["make spare at 10.0.0.99/24", "drain w-0", "delete node w-0"]
+    run.life.arrived(operation(), "w-0")
+    cluster.nodes["w-0"] = READY
+    cluster.log.clear()
+    assert run.life.has_spare(operation())
+    run.life.settle(operation())
+    assert cluster.log == ["drain spare", "delete node spare", "remove spare"]
+    assert not run.life.has_spare(operation())
+
+
+def test_where_there_is_no_room_for_another_machine_workers_are_replaced_without_one(cluster: FakeCluster) -> None:
+    del cluster.nodes["w-1"]
+    run, op = with_spare(cluster, has_room=False), operation()
+    run.life.leave(op, worker("w-0"), "its machine goes")
+    assert cluster.log == ["drain w-0", "delete node w-0"]
+    assert isinstance(op.log, MemoryLog)
+    assert ("warning", "no other machine takes the pods of workers that are replaced: h has 0 MiB") in op.log.lines

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
 from infra.kubernetes.api import ClusterApi, ClusterError
 from infra.kubernetes.generated_secrets import ensure_secret
-from infra.kubernetes.membership import admit_nodes, cordon, dismiss_token, uncordon
+from infra.kubernetes.membership import admit_nodes, announce_from, cordon, dismiss_token, uncordon
+from infra.kubernetes.nodes import look_at_nodes
 from infra.kubernetes.waiting import NotReady
 from infra.kubernetes.watch import problems, wait_until_healthy
 from infra.plugin.operation import Operation
@@ -73,7 +75,10 @@ class ClusterKind(Kind[ClusterInputs, ClusterState]):
                 if not members.keys() <= {node["metadata"]["name"] for node in api.items("/api/v1/nodes")}:
                     admit_nodes(api, inputs.token)
         try:
-            wait_until_healthy(api, members, inputs.namespaces, op.work(_READY_SECONDS))
+            try:
+                wait_until_healthy(api, members, inputs.namespaces, op.work(_READY_SECONDS))
+            finally:
+                _announce_from_all(api, members)
         except NotReady as failure:
             fields = inputs.model_dump() | {"ready": False, "problems": list(failure.reasons)}
             state = ClusterState.model_validate(fields)
@@ -86,6 +91,15 @@ class ClusterKind(Kind[ClusterInputs, ClusterState]):
             with suppress(ClusterError):  # then it ends by itself, two hours later
                 dismiss_token(api, inputs.token)
         return ClusterState(**inputs.model_dump())
+
+
+def _announce_from_all(api: ClusterApi, members: Iterable[str]) -> None:
+    """Let services be announced from workers that have joined, be the rest of the cluster healthy or not."""
+    with suppress(ClusterError):
+        nodes = look_at_nodes(api)
+        for name in nodes.keys() & set(members):
+            if nodes[name].may_announce:
+                announce_from(api, name)
 
 
 def _expected(inputs: ClusterInputs) -> dict[str, float]:

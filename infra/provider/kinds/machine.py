@@ -104,6 +104,8 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
         for text in decide(state, news, changes, cluster.neighbours if cluster else ALONE):
             op.info(text)
         is_replaced = bool(changes.replaces()) and not changes.create_first
+        if cluster is not None and is_replaced:
+            cluster.replacing.add(state["name"])
         if cluster is not None and is_replaced and node.get("role") == "controlPlane" and not cluster.absent:
             self._see_that_it_may_leave(op, MachineState.model_validate(state), cluster)
 
@@ -161,6 +163,7 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
         with self.session(op, inputs.connection) as session:
             machine = _machine(op, session, inputs)
             if not _stands(machine, inputs, whatever=False):
+                machine.require_room(inputs.memory_mib)
                 _build(op, machine, inputs)
             state = _settle(op, machine, inputs)
         self._wait(op, self.made(state))
