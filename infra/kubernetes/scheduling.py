@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from infra.kubernetes.api import ClusterApi, NotFound, Object
 from infra.kubernetes.client_library import load_client_library
+from infra.kubernetes.membership import CORDONED
 from infra.kubernetes.readiness import condition
 from infra.lifecycle.scaling.objects import (
     HOST,
@@ -114,6 +115,7 @@ def _node(node: Object) -> Node:
         taints=taints,
         ready=ready.get("status") == "True",
         cordoned=bool(spec.get("unschedulable")),
+        leaving=bool(spec.get("unschedulable")) and CORDONED in (metadata.get("annotations") or {}),
         created=created,
         ready_since=_moment(ready.get("lastTransitionTime")) if ready else created,
         unneeded_since=_moment(unneeded) if unneeded else None,
@@ -127,7 +129,6 @@ def _pod(pod: Object, budgets: Iterable[_Budget]) -> Pod:
     metadata, spec = pod["metadata"], pod.get("spec") or {}
     annotations = metadata.get("annotations") or {}
     owners = [owner["kind"] for owner in metadata.get("ownerReferences") or [] if owner.get("controller")]
-    scheduled = condition(pod, "PodScheduled")
     read = Pod(
         namespace=metadata.get("namespace", ""),
         name=metadata.get("name") or metadata.get("generateName", ""),
@@ -140,12 +141,19 @@ def _pod(pod: Object, budgets: Iterable[_Budget]) -> Pod:
         spread=tuple(_spread(spec)),
         unknown=next(_unknown(spec), ""),
         created=_moment(metadata.get("creationTimestamp")),
-        unschedulable=scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable",
+        unschedulable=_is_unschedulable(pod),
         owner="Node" if _MIRROR in annotations else next(iter(owners), ""),
         local_storage=next(_local_volumes(spec), ""),
         safe_to_evict={"true": True, "false": False}.get(annotations.get(_EVICT, "")),
     )
     return replace(read, budgets=tuple(budget.name for budget in budgets if budget.is_about(read)))
+
+
+def _is_unschedulable(pod: Object) -> bool:
+    """Tell whether the scheduler found no node; for one that it nominated, others are to leave."""
+    scheduled = condition(pod, "PodScheduled")
+    is_nominated = bool((pod.get("status") or {}).get("nominatedNodeName"))
+    return scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable" and not is_nominated
 
 
 def _daemon(daemon_set: Object) -> Pod:

@@ -98,12 +98,13 @@ def test_a_node() -> None:
 
 
 def test_only_what_the_scheduler_found_no_node_for_is_unschedulable() -> None:
-    def judged(reason: str, status: str = "False") -> bool:
+    def judged(reason: str, status: str = "False", **more: str) -> bool:
         conditions = [{"type": "PodScheduled", "status": status, "reason": reason}]
-        return only({**pod(), "status": {"phase": "Pending", "conditions": conditions}}).unschedulable
+        return only({**pod(), "status": {"phase": "Pending", "conditions": conditions, **more}}).unschedulable
 
     assert judged("Unschedulable")
     assert not judged("SchedulingGated")
+    assert not judged("Unschedulable", nominatedNodeName="n")  # what runs there is about to leave
     assert not judged("", "True")
     assert not only(pod()).unschedulable
     assert read({**pod(), "status": {"phase": "Succeeded"}}) == ()

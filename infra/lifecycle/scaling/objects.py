@@ -169,6 +169,7 @@ class Node:
         taints: Its taints.
         ready: Its kubelet says that it is.
         cordoned: Nothing is scheduled on it.
+        leaving: azlocal cordoned it, and a run that would have removed it failed.
         created: When it joined.
         ready_since: Since when it says what it says.
         unneeded_since: Since when it could be removed, as was noted on it; None where it is needed.
@@ -180,6 +181,7 @@ class Node:
     taints: tuple[Taint, ...] = ()
     ready: bool = True
     cordoned: bool = False
+    leaving: bool = False
     created: datetime = _NEVER
     ready_since: datetime = _NEVER
     unneeded_since: datetime | None = None

@@ -32,7 +32,10 @@ def scale_up(view: View, profile: Profile) -> tuple[Decision | None, tuple[str, 
     waiting = [
         pod
         for pod in view.pods
-        if pod.unschedulable and not pod.node and view.now - pod.created >= profile.new_pod_delay
+        if pod.unschedulable
+        and not pod.node
+        and not pod.stays_with_node
+        and view.now - pod.created >= profile.new_pod_delay
     ]
     if not waiting:
         return None, ()
@@ -43,12 +46,10 @@ def scale_up(view: View, profile: Profile) -> tuple[Decision | None, tuple[str, 
         return None, (f"pods wait for {_names(place.node.name for place in coming)}, which just came",)
     options, notes = [], []
     for pool in view.pools:
-        missing = [name for name in pool.machines[: pool.size] if name not in places]
+        missing = [name for name in pool.machines[: pool.size] if name not in places or places[name].node.leaving]
         option, why = _option(pool, len(missing), waiting, list(places.values()), view)
         if option is not None and missing:
-            reason = (
-                f"{_names(missing)} isn't among the nodes, and {_names(map(str, option.pods))} could run there"
-            )
+            reason = f"{_names(missing)} takes no pods, and {_names(map(str, option.pods))} could run there"
             return Decision(pool.name, pool.size, pool.size, reason), ()
         if option is not None:
             options.append(option)
@@ -66,7 +67,7 @@ def template_of(pool: Pool, view: View) -> Node:
     standing = [node for node in view.nodes if node.name in pool.machines]
     like = next((node for node in standing if node.takes_pods), pool.template)
     taints = tuple(taint for taint in like.taints if not taint.key.startswith(_PASSING))
-    return replace(like, taints=taints, ready=True, cordoned=False)
+    return replace(like, taints=taints, ready=True, cordoned=False, leaving=False)
 
 
 def _is_coming(node: Node, view: View) -> bool:

@@ -43,6 +43,7 @@ def test_a_pod_that_finds_no_node_gets_one_more() -> None:
 def test_a_pod_that_waits_for_something_else_is_none_of_its_business() -> None:
     there, busy = FULL
     assert size(view([pool()], [there], [busy, pod("web", unschedulable=False)])) is None
+    assert size(view([pool()], [there], [busy, pod("web", owner="DaemonSet")])) is None
     assert size(view([pool()], [there], [busy, pod("web")]), new_pod_delay=2 * MINUTE) is None
 
 
@@ -122,7 +123,9 @@ def test_a_machine_whose_node_is_missing_is_brought_before_another_is_made() -> 
     decision, _ = scale_up(view([pool(size=2)], [there], [busy, pod("web")]), Profile())
     assert decision is not None
     assert (decision.before, decision.size) == (2, 2)
-    assert decision.reason == "pool1-1 isn't among the nodes, and default/web could run there"
+    assert decision.reason == "pool1-1 takes no pods, and default/web could run there"
+    leaving = node("pool1-1", cordoned=True, leaving=True)
+    assert scale_up(view([pool(size=2, most=2)], [there, leaving], [busy, pod("web")]), Profile())[0] == decision
 
 
 def test_a_pod_that_should_fit_what_stands_and_is_not_there_adds_no_node() -> None:
