@@ -177,8 +177,9 @@ def _changed(old: Record, new: Record, fresh: _Fresh, planes: int) -> Effect | N
         )
     why = ", ".join(str(setting) for setting in settings)
     cluster = new.about.get("cluster")
+    neighbours = Neighbours(planes, has_spare=True, surges=bool(new.about.get("surges")), passed=BUILT_VERSIONS)
     try:
-        consequences = decide(state, news, changes, Neighbours(planes, has_spare=True, passed=BUILT_VERSIONS))
+        consequences = decide(state, news, changes, neighbours)
     except Refused as refusal:
         return Effect("refused", new.name, cluster, settings, why, str(refusal))
     return Effect(_kind(old, new, state, news, changes), new.name, cluster, settings, why, "; ".join(consequences))

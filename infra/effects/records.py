@@ -135,6 +135,7 @@ def _records(spec: InstanceSpec, topology: Topology) -> Iterator[Record]:
         if cluster.arc is not None and topology.arc is not None:
             yield _record(CONNECTION, cluster.name, _connection(cluster, topology.arc))
         yield _record(CLUSTER, cluster.name, _cluster(cluster))
+    surging = {(cluster.name, pool) for cluster in topology.clusters for pool in cluster.surging_pools}
     for machine in topology.machines:
         inputs = machine_inputs(
             machine,
@@ -156,6 +157,7 @@ def _records(spec: InstanceSpec, topology: Topology) -> Iterator[Record]:
             "pool": machine.pool,
             "host": machine.host,
             "vmSize": machine.vm_size,
+            "surges": (machine.cluster, machine.pool) in surging,
         }
         yield _record(MACHINE, machine.owner, inputs, about)
 

@@ -116,13 +116,13 @@ class ClusterRun:
     replacing: set[str] = field(default_factory=set)
     surges: bool = True
 
-    @property
-    def neighbours(self) -> Neighbours:
-        """Return what each of its machines has beside it."""
+    def neighbours(self, name: str) -> Neighbours:
+        """Return what a machine of it has beside it."""
         return Neighbours(
             planes=len(self.placement.control_planes),
             has_spare=self.placement.spare is not None,
             rolls_images=self.placement.rolls_images,
+            surges=name in self.placement.surging,
         )
 
     @cached_property

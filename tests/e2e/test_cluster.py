@@ -202,13 +202,13 @@ def holds_a_key(project: Project) -> bool:
 
 def test_no_key_outlives_a_run_that_is_killed(made: Made, secrets: dict[str, str]) -> None:
     api_server("-I", made)  # a client waits for its silence, the key in hand: else that takes milliseconds
+    run = made.project.start("refresh", "--yes", "--skip-preview")
     try:
-        run = made.project.start("refresh", "--yes", "--skip-preview")
         waiting.eventually(lambda: holds_a_key(made.project), "a plugin with a key", 60, every=0.02)
+    finally:
         os.killpg(run.pid, signal.SIGKILL)
         run.communicate()
         made.project.reap()
-    finally:
         api_server("-D", made)
     left = temporary_files(made)
     assert [path for path, text in left.items() if "PRIVATE KEY" in text] == []

@@ -185,7 +185,13 @@ def clusters_that_stay() -> Lives:
         planes = {f"lab-{name}-cp-0": "10.220.32.10"}
         lives.announce(
             NodePlacementInputs(
-                instance="lab", cluster=name, kubeconfig="", hosts={}, control_planes=planes, spare=spare
+                instance="lab",
+                cluster=name,
+                kubeconfig="",
+                hosts={},
+                control_planes=planes,
+                spare=spare,
+                surging={f"lab-{name}-nodepool1-{number}": "nodepool1" for number in range(2)},
             )
         )
         run = lives.of(f"lab-{name}")

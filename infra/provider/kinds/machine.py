@@ -101,7 +101,7 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
             changes.by_path["lost"] = OnChange.REPLACE
             if not self._has_program:
                 return
-        for text in decide(state, news, changes, cluster.neighbours if cluster else ALONE):
+        for text in decide(state, news, changes, cluster.neighbours(state["name"]) if cluster else ALONE):
             op.info(text)
         is_replaced = bool(changes.replaces()) and not changes.create_first
         if cluster is not None and is_replaced:

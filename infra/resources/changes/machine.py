@@ -39,12 +39,14 @@ class Neighbours:
         planes: How many control planes, with this one if it is one.
         has_spare: Whether another machine can hold the data of the only control plane while that is replaced.
         rolls_images: Whether nodes are replaced for a newer node image alone.
+        surges: Whether another machine takes the pods of this one, a worker, while it is replaced.
         passed: Kubernetes versions that can be passed on the way to another one, each in a run of its own.
     """
 
     planes: int = 1
     has_spare: bool = False
     rolls_images: bool = False
+    surges: bool = False
     passed: Collection[str] = ()
 
 
@@ -110,8 +112,8 @@ def _upgrade(state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes
     if node.get("role") != "controlPlane":
         with_others = f" and a change of {', '.join(others)}" if others else ""
         return (
-            f"{name} is replaced for Kubernetes {old} → {new}{with_others}, after the control planes, drained, at "
-            "its address; volumes on its disk go with it"
+            f"{name} is replaced for Kubernetes {old} → {new}{with_others}, after the control planes, "
+            f"{_as_a_worker(neighbours)}"
         )
     if others:
         raise Refused(
@@ -184,7 +186,7 @@ def _replaced_node(state: Mapping[str, Any], changes: Changes, neighbours: Neigh
                 f"{name} moves to another host: cluster {cluster} drains and forgets it, then it is re-created "
                 "there under its address; volumes on its disk go"
             )
-        return f"{name} {what}, drained, at its address; volumes on its disk go with it"
+        return f"{name} {what}, {_as_a_worker(neighbours)}"
     way = _way_of_a_plane(neighbours) if all(map(_is_replaced_in_turn, by_people)) else ""
     if way:
         return f"{name} {what}: {way}"
@@ -196,6 +198,12 @@ def _replaced_node(state: Mapping[str, Any], changes: Changes, neighbours: Neigh
         "add it again. A control plane is replaced, with the cluster's data kept, for what isn't the cluster's: "
         "its host, firmware, MAC address, login keys and name servers"
     )
+
+
+def _as_a_worker(neighbours: Neighbours) -> str:
+    """Say how a worker is replaced that comes back."""
+    meanwhile = " while another machine at the cluster's spare address takes its pods" if neighbours.surges else ""
+    return f"drained, at its address{meanwhile}; volumes on its disk go with it"
 
 
 def _is_replaced_in_turn(path: str) -> bool:
