@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
+from infra.counting import counted
 from infra.errors import UserError
 from infra.kubernetes.api import ClusterApi
 from infra.kubernetes.kubeconfig import select_cluster
@@ -117,7 +118,7 @@ class Autoscaler:
         verb = "grows" if decision.size > decision.before else "shrinks"
         change = f"{verb} from {decision.before} to {decision.size}"
         if decision.size == decision.before:
-            change = f"gets its {decision.size} nodes again"
+            change = f"gets its {counted(decision.size, 'node')} again"
         say(f"cluster {cluster}: pool {decision.pool} {change}: {decision.reason}")
         begun = time.monotonic()
         code = self.resize(
@@ -129,7 +130,7 @@ class Autoscaler:
         if code:
             say(f"cluster {cluster}: the run for pool {decision.pool} failed {took}; the engine says why above")
             return False
-        say(f"cluster {cluster}: pool {decision.pool} has {decision.size} nodes {took}")
+        say(f"cluster {cluster}: pool {decision.pool} has {counted(decision.size, 'node')} {took}")
         return True
 
     def _wait_for_others(self) -> None:

@@ -20,7 +20,7 @@ from tests.cluster import Kubernetes, container, eventually, kubernetes, kuberne
 from tests.instance import INSTANCE, projects
 from tests.project import ROOT, Project, Run
 
-pytestmark = [pytest.mark.e2e, pytest.mark.chain]
+pytestmark = [pytest.mark.e2e, pytest.mark.full, pytest.mark.chain]
 
 POOL = {
     "name": "pool1",
@@ -144,21 +144,21 @@ def test_an_up_and_another_look_keep_the_size_though_the_file_says_one(made: Mad
 def test_a_node_that_no_pod_needs_goes_and_the_loop_ends_at_a_signal(made: Made) -> None:
     made.project.edit(clusters=[scaling_cluster(autoScalerProfile=EAGER)])
     made.a.kubectl("scale", "deployment/web", "--replicas=1")
-    loop = made.start("--interval", "2s")
     said: list[str] = []
-    reader = threading.Thread(target=lambda: said.extend(loop.stdout or ()))
-    reader.start()
-    try:
-        eventually(lambda: made.workers() == {FIRST: True}, f"{SECOND} goes", 180)
-        eventually(lambda: any("pool pool1 has 1 nodes" in line for line in said), "the run ends", 120)
-    finally:
-        os.kill(loop.pid, signal.SIGTERM)
-        loop.wait(timeout=60)
-        reader.join()
+    with made.start("--interval", "2s") as loop:
+        reader = threading.Thread(target=lambda: said.extend(loop.stdout or ()))
+        reader.start()
+        try:
+            eventually(lambda: made.workers() == {FIRST: True}, f"{SECOND} goes", 180)
+            eventually(lambda: any("pool pool1 has 1 node " in line for line in said), "the run ends", 120)
+        finally:
+            os.kill(loop.pid, signal.SIGTERM)
+            loop.wait(timeout=60)
+            reader.join()
     output = "".join(said)
     assert loop.returncode == 0, output
     assert f"pool pool1 shrinks from 2 to 1: no pod has needed {SECOND} for 3 s" in output
     assert "stopped" in said[-1]
     made.a.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
     assert [pod["spec"]["nodeName"] for pod in made.web() if "deletionTimestamp" not in pod["metadata"]] == [FIRST]
-    made.project.up("--expect-no-changes").expect()
+    assert made.project.outputs()["agentPools"] == {"a": {"pool1": 1}}
