@@ -107,8 +107,14 @@ _HELP = {
 
     Ends in order at Ctrl-C or SIGTERM, with 0; a run that is under way is stopped, and the next one goes on.
 
+    With --serve the upstream cluster-autoscaler decides: azlocal is its cloud provider `externalgrpc` then. Only
+    who has a certificate of .azlocal/autoscaler may call, since calls make and remove nodes; the loopback is
+    enough where upstream runs on this machine. Nodes get provider ids, and all but a pool's last an annotation
+    by which upstream leaves them.
+
     \b
     Examples:
+        azlocal autoscale lab --cluster a --serve 127.0.0.1:8086
         azlocal autoscale lab                        until it is stopped
         azlocal autoscale lab --cluster a --once     for a timer: one look, and what is due
         azlocal autoscale lab --interval 1m
@@ -183,6 +189,10 @@ def autoscale(
         typer.Option("--interval", metavar="TIME", help="Between two looks; absent: scan-interval, 10s."),
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Look once, do what is due, and end.")] = False,
+    serve: Annotated[
+        str | None,
+        typer.Option("--serve", metavar="HOST:PORT", help="Serve the upstream cluster-autoscaler, instead."),
+    ] = None,
 ) -> None:
     """Scale."""
     from infra.spec.auto_scaler import time_of
@@ -190,6 +200,8 @@ def autoscale(
 
     if interval is not None and not DURATION.fits(interval):
         raise typer.BadParameter(f"write {DURATION.words}", param_hint="--interval")
+    if serve is not None and (once or interval is not None):
+        raise typer.BadParameter("it goes with --cluster only", param_hint="--serve")
     seconds = time_of(interval).total_seconds() if interval else None
     with _run(context, name, (), makes=False) as (chosen, options):
         from infra.stack.autoscale import Autoscaler
@@ -197,6 +209,10 @@ def autoscale(
 
         with Signals().noted() as signals:
             scaler = Autoscaler(chosen, cluster, signals, options)
+            if serve is not None:
+                from infra.stack.external_grpc.loop import Served
+
+                raise typer.Exit(Served(scaler).run(serve))
             raise typer.Exit(scaler.once() if once else scaler.run(seconds))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -27,6 +28,7 @@ from infra.lifecycle.scaling.objects import (
 UNNEEDED: Final = "azlocal.io/unneeded-since"
 """The annotation of a node that no pod needs: since when."""
 _EVICT: Final = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+_KEEPS: Final = "cluster-autoscaler.kubernetes.io/scale-down-disabled"
 _MIRROR: Final = "kubernetes.io/config.mirror"
 _RESOURCES: Final = ("cpu", "memory", "ephemeral-storage")
 _LABELS: Final = "matchLabels"
@@ -74,10 +76,34 @@ def note_unneeded(api: ClusterApi, nodes: Iterable[Node], since: Mapping[str, da
         if node.name in since and since[node.name] != node.unneeded_since:
             moment = since[node.name]
             marks: Object = {"annotations": {UNNEEDED: moment.isoformat() if moment else None}}
-            try:
+            with suppress(NotFound):  # it left meanwhile
                 api.merge(f"/api/v1/nodes/{node.name}", {"metadata": marks})
-            except NotFound:
-                continue  # it left meanwhile
+
+
+def mark_for_upstream(api: ClusterApi, ids: Mapping[str, str], last: Container[str]) -> None:
+    """Have nodes carry what the upstream cluster-autoscaler goes by.
+
+    Args:
+        api: The cluster.
+        ids: Machines' provider ids, by their names; a node that has one keeps it.
+        last: The nodes that may go; upstream is to leave all others.
+
+    Raises:
+        ClusterError: The API server doesn't answer, or refuses.
+    """
+    for node in api.items("/api/v1/nodes"):
+        name, spec = node["metadata"]["name"], node.get("spec") or {}
+        if name not in ids:
+            continue
+        keeps = None if name in last else "true"
+        change: Object = {}
+        if (node["metadata"].get("annotations") or {}).get(_KEEPS) != keeps:
+            change["metadata"] = {"annotations": {_KEEPS: keeps}}
+        if not spec.get("providerID"):
+            change["spec"] = {"providerID": ids[name]}
+        if change:
+            with suppress(NotFound):
+                api.merge(f"/api/v1/nodes/{name}", change)
 
 
 def scheduling_of(

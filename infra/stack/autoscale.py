@@ -102,9 +102,9 @@ class Autoscaler:
         for cluster in scaling_clusters(spec, self.cluster):
             if self.signals.came:
                 break
-            self._wait_for_others()
+            self.wait_for_others()
             sizes = pool_sizes_of(self.stack)
-            api = self._api(cluster.name)
+            api = self.api(cluster.name)
             seen = look_at_scheduling(api)
             view = view_of(spec, cluster.name, sizes, seen, datetime.now(UTC))
             outcome = decide(view, profile_of(cluster.auto_scaler_profile))
@@ -133,7 +133,7 @@ class Autoscaler:
         say(f"cluster {cluster}: pool {decision.pool} has {counted(decision.size, 'node')} {took}")
         return True
 
-    def _wait_for_others(self) -> None:
+    def wait_for_others(self) -> None:
         """Wait for the end of another run of the stack."""
         is_known = False
         while not self.signals.came:
@@ -176,7 +176,12 @@ class Autoscaler:
             profiles = [AutoScalerProfile.model_construct()]
         return [str(getattr(profile, name)) for profile in profiles]
 
-    def _api(self, cluster: str) -> ClusterApi:
+    def api(self, cluster: str) -> ClusterApi:
+        """Return a cluster's API server.
+
+        Raises:
+            UserError: The stack has no such cluster.
+        """
         if cluster not in self.apis:
             text = stack_output(self.stack.name, self.stack.directory, "kubeconfig")
             self.apis[cluster] = ClusterApi(select_cluster(text, f"{self.stack.name}-{cluster}"))

@@ -62,17 +62,21 @@ def view_of(spec: InstanceSpec, cluster: str, sizes: PoolSizes, seen: Scheduling
         seen: What its API server says.
         now: When.
     """
+    return View(now, pools_of(spec, cluster, sizes), seen.nodes, seen.pods, seen.daemons, seen.allowed)
+
+
+def pools_of(spec: InstanceSpec, cluster: str, sizes: PoolSizes) -> tuple[Pool, ...]:
+    """Return a cluster's pools that scale, with the sizes that they have. Pure."""
     planned = next(planned for planned in build_inventory(spec).clusters if planned.spec.name == cluster)
     machines: dict[str, list[PlannedMachine]] = {}
     for node in planned.nodes:
         if node.pool is not None and node.pool.enable_auto_scaling:
             machines.setdefault(node.pool.name, []).append(node)
-    pools = tuple(
+    return tuple(
         _pool(spec, of_pool, sizes.get(cluster, {}))
         for of_pool in machines.values()
         if of_pool[0].pool and of_pool[0].pool.min_count is not None and of_pool[0].pool.max_count is not None
     )
-    return View(now, pools, seen.nodes, seen.pods, seen.daemons, seen.allowed)
 
 
 def _pool(spec: InstanceSpec, machines: list[PlannedMachine], sizes: Mapping[str, int]) -> Pool:

@@ -10,7 +10,14 @@ import pytest
 
 from infra.kubernetes.api import ClusterApi, NotFound
 from infra.kubernetes.client_library import load_client_library
-from infra.kubernetes.scheduling import UNNEEDED, Scheduling, note_unneeded, requests_of, scheduling_of
+from infra.kubernetes.scheduling import (
+    UNNEEDED,
+    Scheduling,
+    mark_for_upstream,
+    note_unneeded,
+    requests_of,
+    scheduling_of,
+)
 from infra.lifecycle.scaling.objects import HOST, Node, Pod, Requirement, Spread, Taint, Toleration
 
 load_client_library()
@@ -233,3 +240,25 @@ def test_only_what_differs_is_noted_on_nodes() -> None:
     note_unneeded(api, [*nodes, Node("gone", {}), Node("other", {})], since)
     told = {path.rpartition("/")[2]: change["metadata"]["annotations"] for path, change in api.changes.items()}
     assert told == {"new": {UNNEEDED: "2026-11-30T09:00:00+00:00"}, "needed": {UNNEEDED: None}}
+
+
+class Listing(Noting):
+    """An API server with a node that upstream knows, and others."""
+
+    def items(self, path: str, **query: str) -> list[dict[str, Any]]:
+        keeps = {"annotations": {"cluster-autoscaler.kubernetes.io/scale-down-disabled": "true"}}
+        known = {"metadata": {"name": "known", **keeps}, "spec": {"providerID": "azlocal://lab/known"}}
+        return [known, *({"metadata": {"name": name}, "spec": {}} for name in ("first", "last", "cp"))]
+
+
+def test_upstream_knows_nodes_by_an_id_and_leaves_all_but_the_last() -> None:
+    api = Listing()
+    ids = {name: f"azlocal://lab/{name}" for name in ("known", "first", "last")}
+    mark_for_upstream(api, ids, {"last"})
+    assert {path.rpartition("/")[2]: change for path, change in api.changes.items()} == {
+        "first": {
+            "metadata": {"annotations": {"cluster-autoscaler.kubernetes.io/scale-down-disabled": "true"}},
+            "spec": {"providerID": "azlocal://lab/first"},
+        },
+        "last": {"spec": {"providerID": "azlocal://lab/last"}},
+    }

@@ -119,7 +119,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
     monkeypatch.setattr(autoscale, "look_at_scheduling", look)
     monkeypatch.setattr(autoscale, "note_unneeded", lambda _api, _nodes, since: made.noted.append(dict(since)))
-    monkeypatch.setattr(Autoscaler, "_api", lambda *_: None)
+    monkeypatch.setattr(Autoscaler, "api", lambda *_: None)
     return made
 
 
