@@ -18,10 +18,11 @@ import libvirt
 import yaml
 
 from bench.cluster import VIP, checkout, cluster_named, insist, kubeconfig, make, start_hypervisor
-from bench.load import NAMESPACE, Client, Clients
 from bench.result import machine
-from infra.kubernetes.api import ClusterApi, ClusterError
+from infra.kubernetes.api import ClusterApi
 from infra.kubernetes.certificates import at_server
+from infra.kubernetes.load import Client, Clients
+from infra.kubernetes.watch import silent_servers
 
 RUNS: Final = 20
 _RATE: Final = 50
@@ -168,7 +169,7 @@ def api_gap(runs: int = RUNS) -> Gaps:
 def measured(kubeconfig: str, runs: int) -> Gaps:
     """Measure a cluster that stands."""
     cluster = _Cluster(kubeconfig)
-    cluster.make_namespace()
+    cluster.client.make_namespace()
     return Gaps(
         (
             Case("API server killed", _run(cluster, "kill", _Cluster.kill, runs), most_seconds=1.0),
@@ -235,10 +236,6 @@ class _Cluster:
         server: str = yaml.safe_load(self.kubeconfig)["clusters"][0]["cluster"]["server"]
         return server.removeprefix("https://").partition(":")[0]
 
-    def make_namespace(self) -> None:
-        status, answer = self.client.send("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
-        assert status in (201, 409), answer
-
     def holder(self) -> str:
         """Return the control plane that has the cluster's address."""
         (name,) = (name for name in self.planes if self._holds(name))
@@ -282,12 +279,8 @@ class _Cluster:
             time.sleep(0.3)
 
     def _is_whole(self) -> bool:
-        try:
-            for address in self.planes.values():
-                ClusterApi(at_server(self.kubeconfig, address), 2).text("/readyz")
-        except ClusterError:
-            return False
-        return sum(map(self._holds, self.planes)) == 1
+        servers = {name: ClusterApi(at_server(self.kubeconfig, at), 2) for name, at in self.planes.items()}
+        return not silent_servers(servers) and sum(map(self._holds, self.planes)) == 1
 
     def _holds(self, plane: str) -> bool:
         return bool(self._inside(plane, "ip", "-oneline", "address", "show", "to", f"{self._endpoint}/32"))

@@ -48,6 +48,25 @@ class Run:
         return self
 
 
+@dataclass(frozen=True)
+class Drilled(Run):
+    """What a drill did; what it was told while it went on is its output.
+
+    Attributes:
+        result: What it measured, as --format json has it; empty where it was refused.
+    """
+
+    result: dict[str, Any]
+
+    def healed(self) -> Drilled:
+        """See that everything came back, and that no acknowledged write was lost."""
+        assert self.code == 0, f"exit {self.code}: {self.result}\n{self.output}"
+        assert self.result["ok"], self.result
+        assert self.result["writes"]["acknowledged"] > 0
+        assert self.result["writes"]["lost"] == 0
+        return self
+
+
 @dataclass
 class Project:
     """One stack in `directory`. The plugin may be replaced by a test's own wrapper around the real one.
@@ -104,6 +123,27 @@ class Project:
             check=False,
         )
         return Run(done.returncode, done.stdout)
+
+    def drill(self, name: str, *options: str, timeout: float = 1500) -> Drilled:
+        """Break the stack's instance and have it heal, as `azlocal drill` does."""
+        command = [str(ROOT / ".venv/bin/python"), "-P", "-m", "infra.cli", "drill", name, self.stack]
+        process = subprocess.Popen(
+            [*command, "--yes", "--format", "json", *options],
+            cwd=self.directory,
+            env=self.variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            stdout, stderr = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            _, stderr = process.communicate()
+            raise AssertionError(f"the drill {name} took over {timeout} s:\n{stderr}") from None
+        return Drilled(process.returncode, stderr, json.loads(stdout) if stdout else {})
 
     def azlocal(self, command: str, *flags: str, timeout: float = 600) -> Run:
         """Run a command of azlocal's on the stack."""

@@ -136,7 +136,7 @@ def _command(verb: Callable[..., int]) -> Callable[..., None]:
     """Return the command that does what a verb does, with options for the engine."""
 
     def command(context: typer.Context, words: Words = None, stack: Named = None) -> None:
-        with _run(context, stack, words, makes=verb not in _LOOK) as (chosen, options):
+        with on_stack(context, stack, words, makes=verb not in _LOOK) as (chosen, options):
             raise typer.Exit(verb(chosen, *options))
 
     return command
@@ -154,7 +154,7 @@ def adopt(
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
 ) -> None:
     """Adopt."""
-    with _run(context, stack, words) as (chosen, options):
+    with on_stack(context, stack, words) as (chosen, options):
         rest = [option for option in options if option != "--yes"]  # as PULUMI_FLAGS=--yes has it
         raise typer.Exit(verbs.adopt(chosen, *rest, yes=yes or len(rest) < len(options)))
 
@@ -171,7 +171,7 @@ def settle(
     ] = False,
 ) -> None:
     """Put the stack in order."""
-    with _run(context, name, ()) as (chosen, _):
+    with on_stack(context, name, ()) as (chosen, _):
         raise typer.Exit(verbs.settle(chosen, before_destroy=before_destroy))
 
 
@@ -203,7 +203,7 @@ def autoscale(
     if serve is not None and (once or interval is not None):
         raise typer.BadParameter("it goes with --cluster only", param_hint="--serve")
     seconds = time_of(interval).total_seconds() if interval else None
-    with _run(context, name, (), makes=False) as (chosen, options):
+    with on_stack(context, name, (), makes=False) as (chosen, options):
         from infra.stack.autoscale import Autoscaler
         from infra.stack.command import Signals
 
@@ -224,7 +224,7 @@ def show(
     ] = None,
 ) -> None:
     """Show the machines of an instance, its clusters and their connections, as `up` does at its end."""
-    with _run(context, name, (), makes=False) as (chosen, _):
+    with on_stack(context, name, (), makes=False) as (chosen, _):
         raise typer.Exit(verbs.show(chosen))
 
 
@@ -245,7 +245,7 @@ def ssh(
         azlocal ssh local-a-cp-0
         azlocal ssh -s lab lab-a-cp-0 sudo crictl ps
     """
-    with _run(context, stack, (), makes=False) as (chosen, _):
+    with on_stack(context, stack, (), makes=False) as (chosen, _):
         raise typer.Exit(verbs.ssh(chosen, *(words or ())))
 
 
@@ -272,7 +272,7 @@ def choose(context: typer.Context, stack: str | None, *, makes: bool = True) -> 
 
 
 @contextmanager
-def _run(
+def on_stack(
     context: typer.Context, stack: str | None, words: Sequence[str] | None, *, makes: bool = True
 ) -> Iterator[tuple[Stack, list[str]]]:
     """Yield the stack in its chosen environment, and the options for the engine; its file is kept as it was."""

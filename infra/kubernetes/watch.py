@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -120,6 +121,25 @@ def look(api: ClusterApi, namespaces: Iterable[str]) -> Snapshot:
         ],
         leases=api.items(_LEASES),
     )
+
+
+def silent_servers(servers: Mapping[str, ClusterApi]) -> list[str]:
+    """Return whose API server isn't ready, as it says itself; all are asked at once.
+
+    Args:
+        servers: By control plane, its API server at its own address (`certificates.at_server`).
+    """
+
+    def is_silent(api: ClusterApi) -> bool:
+        try:
+            api.text("/readyz")
+        except ClusterError:
+            return True
+        return False
+
+    with ThreadPoolExecutor(len(servers) or 1) as pool:
+        answers = zip(servers, pool.map(is_silent, servers.values()), strict=True)
+        return [name for name, silent in answers if silent]
 
 
 def wait_until_answering(api: ClusterApi, work: Work) -> Answer:

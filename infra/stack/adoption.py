@@ -7,7 +7,6 @@ an `up` knows it again (infra/kvm/ownership.py); Helm and the API server know th
 
 from __future__ import annotations
 
-import sys
 import uuid
 from collections.abc import Iterable, Sequence
 from contextlib import closing
@@ -21,18 +20,15 @@ from infra.model.run import PoolSizes, RunSettings
 from infra.provider.standing import Standing
 from infra.resources.cluster_identity import CLUSTER_IDENTITY
 from infra.resources.host import HOST
-from infra.resources.stack_identity import STACK_IDENTITY
-from infra.stack.messages import say
+from infra.stack.messages import confirmed, say
 from infra.stack.pool_sizes import sizes_of
-from infra.stack.settle import resources_of
-from infra.stack.standing import StandingHost, differences, look, nodes_of, read_cluster
+from infra.stack.settle import owners_of, resources_of
+from infra.stack.standing import StandingHost, differences, look, nodes_of, read_cluster, topology_of
 
 if TYPE_CHECKING:
-    from infra.plan.topology import Topology
-    from infra.spec import InstanceSpec
     from infra.stack.state import Stack
 
-_TOKENS = (STACK_IDENTITY.token, CLUSTER_IDENTITY.token, HOST.token)
+_TOKENS = (CLUSTER_IDENTITY.token, HOST.token)
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,7 @@ def find(stack: Stack) -> Adoption:
     from infra.spec import load_instance
 
     spec = load_instance(stack.name, stack.directory)
-    topology = _topology(spec)
+    topology = topology_of(spec)
     hosts = look(topology, stack.name)
     if not hosts:
         raise UserError(f"nothing of {stack.name} stands on its hosts, so there is nothing to adopt: `make up`")
@@ -75,7 +71,7 @@ def find(stack: Stack) -> Adoption:
     known = state.clusters if owner in state.owners else frozenset()
     machines = [machine for host in hosts for machine in host.machines]
     pool_sizes = sizes_of(spec, {machine.name for machine in machines}, {})
-    topology = _topology(spec.at(RunSettings(pool_sizes=pool_sizes)))
+    topology = topology_of(spec.at(RunSettings(pool_sizes=pool_sizes)))
     differing = list(differences(topology, machines))
     if differing:
         raise UserError(
@@ -112,12 +108,7 @@ def confirm(stack: Stack, adoption: Adoption, *, yes: bool) -> None:
         listed = ", ".join(machine.name for machine in host.machines) or "no machine"
         say(f"{host.name}: {listed}; made by the state of {host.claim.made_by}")
     say("from now on this state has them; one that had them before, if it is still there, is refused by the hosts")
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise UserError("nobody can be asked whether that is meant: add --yes")
-    if input("Type the stack's name to adopt it: ").strip() != stack.name:
-        raise UserError("not adopted; nothing was touched")
+    confirmed(stack.name, "adopt it", yes=yes)
 
 
 def take(stack: Stack, adoption: Adoption) -> None:
@@ -141,15 +132,6 @@ def take(stack: Stack, adoption: Adoption) -> None:
     for host in adoption.hosts:
         with closing(root_shell(host.connection)) as shell:
             claim.renew(shell, host.directory)
-
-
-def _topology(spec: InstanceSpec) -> Topology:
-    from infra.plan.instance import plan_instance
-    from infra.plan.locks import SiteLocks
-    from infra.plan.topology import build_topology
-
-    plan = plan_instance(spec, SiteLocks.of(spec).read())
-    return build_topology(spec, plan)
 
 
 @dataclass(frozen=True)
@@ -188,8 +170,5 @@ class _State:
 def _begun(stack: Stack) -> _State:
     resources = resources_of(stack.deployment()) if stack.exists() else []
     by_type = {token: [resource for resource in resources if resource["type"] == token] for token in _TOKENS}
-    owners = frozenset(
-        str(resource["outputs"]["uid"]) for resource in by_type[STACK_IDENTITY.token] if resource.get("outputs")
-    )
     clusters = frozenset(str(resource.get("id")) for resource in by_type[CLUSTER_IDENTITY.token])
-    return _State(stack.name, owners, clusters, bool(by_type[HOST.token]))
+    return _State(stack.name, owners_of(resources), clusters, bool(by_type[HOST.token]))

@@ -79,8 +79,25 @@ def started(
     Raises:
         UserError: there is no such command, or no such folder.
     """
+    options |= {"cwd": directory, "env": environment}
+    with running([_COMMAND, *arguments], on_term=signal.SIGINT, **options) as run:
+        yield run
+
+
+@contextmanager
+def running(command: Sequence[str], *, on_term: signal.Signals, **options: Any) -> Iterator[Started]:
+    """Start any command whose end takes its time in order, and wait for that when the block is left.
+
+    Args:
+        command: Its words.
+        on_term: What it is told where we get a SIGTERM, which only we get.
+        options: Of subprocess.Popen.
+
+    Raises:
+        UserError: there is no such command, or no such folder.
+    """
     signals: list[int] = []
-    running: list[subprocess.Popen[Any]] = []
+    processes: list[subprocess.Popen[Any]] = []
 
     before: dict[int, Any] = {}
 
@@ -89,17 +106,17 @@ def started(
         outer = before.get(number)
         if isinstance(outer, Signals):
             outer(number, _frame)
-        for process in running:
+        for process in processes:
             if number == signal.SIGTERM:
-                process.send_signal(signal.SIGINT)
+                process.send_signal(on_term)
 
     before |= {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        process = _popen([_COMMAND, *arguments], cwd=directory, env=environment, **options)
+        process = _popen(command, **options)
         early = signal.SIGTERM in signals
-        running.append(process)
+        processes.append(process)
         if early:  # before there was a process to hand it to
-            process.send_signal(signal.SIGINT)
+            process.send_signal(on_term)
         yield Started(process, signals)
         process.wait()
     finally:

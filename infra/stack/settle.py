@@ -6,10 +6,10 @@ follow from their inputs, so the engine can be told to look whether the objects 
 plugin was killed the engine forgets the create altogether: the next `up` adopts what stands, and before a
 destroy each host that state doesn't know is imported, so that removing it sweeps what carries our mark.
 
-After a run that failed, and after a host was restarted, hosts, machines and clusters are looked at before the
-next `up`, which then repairs what was stopped or removed meanwhile. What is inside a cluster isn't asked for: its
-API server may be what failed. Nor is a host that is lost (`lost: true` in its file): the next `up` forgets what it
-had.
+After a run that failed, after a host was restarted, and after a drill (`azlocal drill`), hosts, machines and
+clusters are looked at before the next `up`, which then repairs what was stopped or removed meanwhile. What is
+inside a cluster isn't asked for: its API server may be what failed. Nor is a host that is lost (`lost: true` in
+its file): the next `up` forgets what it had.
 
 The bare `pulumi up` continues after pending creates, which adopt what stands, but keeps them listed; it refuses
 a dead lock before it asks anything of ours. There the program tells what isn't settled; `azlocal settle` does it.
@@ -19,13 +19,14 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from infra.stack.drills import journal
 from infra.stack.environment import BACKEND
 from infra.stack.messages import say
 from infra.stack.state import Stack
@@ -48,6 +49,9 @@ def settle(stack: Stack, *, before_destroy: bool = False) -> None:
     if any(is_dead(lock) for lock in stack.locks()):
         say("the run that locked this stack is gone (killed?); dropping its lock")
         stack.cancel()
+    drill = journal.find(stack.directory, stack.name)
+    if drill is not None:
+        journal.undo(drill)
     deployment = stack.deployment()
     left = Unsettled.of(stack, deployment, looks=not before_destroy)
     # Which hosts are lost is only asked where somebody will be looked at: the files take a while to read.
@@ -73,11 +77,13 @@ class Unsettled:
         pending: URN and id of each of our resources whose create was never answered.
         failed: whether the last run failed.
         booted: the names of hosts that were restarted since state has seen them.
+        drill: the drill that broke something, and that no `up` has healed yet; empty where there is none.
     """
 
     pending: tuple[tuple[str, str], ...]
     failed: bool
     booted: tuple[str, ...]
+    drill: str = ""
 
     @classmethod
     def of(
@@ -88,14 +94,16 @@ class Unsettled:
         Args:
             stack: the stack.
             deployment: what its state has.
-            looks: whether it matters that the last run failed or that hosts were restarted.
+            looks: whether it matters that the last run failed, that hosts were restarted, or that a drill was run.
             asks_hosts: whether hosts may be asked.
         """
         has_ours = any(is_ours(resource) for resource in resources_of(deployment))
+        drill = journal.find(stack.directory, stack.name) if looks and has_ours else None
         return cls(
             tuple(pending_creates(deployment)),
             looks and has_ours and stack.last_run_failed(),
             tuple(hosts_that_booted(deployment)) if looks and asks_hosts else (),
+            drill.drill if drill else "",
         )
 
     def without(self, lost: frozenset[str]) -> Unsettled:
@@ -107,6 +115,7 @@ class Unsettled:
         names = ", ".join(urn.rsplit("::", 1)[-1] for urn, _ in self.pending)
         return [
             *([f"a killed run was making {names}"] if names else ()),
+            *([f"the drill {self.drill} broke something"] if self.drill else ()),
             *(["the last run failed"] if self.failed else ()),
             *([f"{', '.join(self.booted)} was restarted since the last run"] if self.booted else ()),
         ]
@@ -196,16 +205,11 @@ def is_on(hosts: frozenset[str], id: str) -> bool:
 def recover_hosts(stack: Stack) -> None:
     """Import each host of the files that state doesn't have, on which this very state has begun the instance."""
     from infra.resources.host import HOST
-    from infra.resources.stack_identity import STACK_IDENTITY
     from infra.spec import SpecError, load_instance
 
     resources = resources_of(stack.deployment())
     known = {resource.get("id") for resource in resources if resource["type"] == HOST.token}
-    owners = {
-        str(resource.get("outputs", {}).get("uid"))
-        for resource in resources
-        if resource["type"] == STACK_IDENTITY.token
-    }
+    owners = owners_of(resources)
     try:
         hosts = load_instance(stack.name, Path.cwd()).hosts.hosts
     except SpecError:
@@ -220,6 +224,14 @@ def recover_hosts(stack: Stack) -> None:
                 say(f"{host.name} is left alone: {claim.refusal()}")
         elif stack.adopt(HOST.token, host.name, id):
             say(f"{host.name} holds what a killed run left; it goes with the rest")
+
+
+def owners_of(resources: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """Return the ids by which hosts may know whose an instance is, from what its state lists."""
+    from infra.resources.stack_identity import STACK_IDENTITY
+
+    identities = (resource for resource in resources if resource["type"] == STACK_IDENTITY.token)
+    return frozenset(str(identity["outputs"]["uid"]) for identity in identities if identity.get("outputs"))
 
 
 def is_this_states(claim: Claim | None, owners: Container[str]) -> bool:

@@ -26,6 +26,7 @@ from infra.stack.messages import say
 
 if TYPE_CHECKING:
     from infra.plan.topology import Cluster, Host, Topology
+    from infra.spec import InstanceSpec
     from infra.ssh import Shell
 
 _PKI: Final = "/etc/kubernetes/pki"
@@ -103,6 +104,16 @@ class StandingHost:
     directory: str
     claim: Claim
     machines: tuple[StandingMachine, ...]
+
+
+def topology_of(spec: InstanceSpec) -> Topology:
+    """Return what an instance's files describe, with the addresses and places that its lock files have."""
+    from infra.plan.instance import plan_instance
+    from infra.plan.locks import SiteLocks
+    from infra.plan.topology import build_topology
+
+    plan = plan_instance(spec, SiteLocks.of(spec).read())
+    return build_topology(spec, plan)
 
 
 def look(topology: Topology, stack: str) -> list[StandingHost]:

@@ -95,6 +95,16 @@ class Stack:
             deployment = json.loads(self._answer("stack", "export", "--stack", self.name))["deployment"]
         return deployment or {}
 
+    def secret_resources(self) -> list[dict[str, Any]]:
+        """Return the resources with what is secret in them, as only the engine's command tells it.
+
+        Raises:
+            EngineFailed: there is no such stack.
+        """
+        answer = self._answer("stack", "export", "--stack", self.name, "--show-secrets")
+        deployment: dict[str, Any] = json.loads(answer)["deployment"] or {}
+        return deployment.get("resources") or []
+
     def outputs(self) -> dict[str, Any]:
         """Return the stack's outputs; what is secret is "[secret]".
 

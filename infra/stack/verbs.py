@@ -7,6 +7,7 @@ the engine starts.
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,13 @@ from infra.stack.messages import say
 from infra.stack.state import EngineFailed, Stack
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from infra.model.run import PoolSizes, RunSettings
     from infra.model.versions import Stage
     from infra.provider.standing import Standing
+    from infra.stack.backup import StoredBackup
+    from infra.stack.clusters import StackCluster
     from infra.stack.engine import Program
 
 
@@ -72,7 +77,9 @@ def _made(
         if code:
             return code
     from infra.stack import contexts
+    from infra.stack.drills import journal
 
+    journal.end(stack.directory, stack.name)
     contexts.update(stack)
     return 0
 
@@ -92,7 +99,9 @@ def down(stack: Stack, *options: str) -> int:
     code = engine(stack, "destroy", *flags, *options)
     if code == 0:
         from infra.kvm import daemon
+        from infra.stack.drills import journal
 
+        journal.end(stack.directory, stack.name)
         contexts.remove(standing)
         daemon.stop(say)
     return code
@@ -149,6 +158,69 @@ def settle(stack: Stack, *, before_destroy: bool = False) -> int:
 
     settle(stack, before_destroy=before_destroy)
     return 0
+
+
+def backup(stack: Stack, clusters: Sequence[str], file: Path | None) -> int:
+    """Take a snapshot of clusters of a stack, of all where none is named; bring it here, where it is one."""
+    from infra.stack.backup import StackBackups
+    from infra.stack.clusters import cluster_of, clusters_of
+
+    backups = StackBackups(stack)
+    chosen = [cluster_of(stack, name) for name in clusters] or clusters_of(stack)
+    if not chosen:
+        raise UserError(f"stack {stack.name} has no cluster that Kubernetes is on")
+    if file is not None and len(chosen) > 1:
+        raise UserError("-o takes one snapshot: name its cluster with --cluster")
+    for cluster in chosen:
+        taken = backups.take(cluster)
+        say(f"cluster {cluster.name}: {taken.name}, {taken.size >> 20} MiB, revision {taken.revision}, is kept")
+        if file is not None:
+            fetch(stack, cluster.name, taken.name, file)
+    return 0
+
+
+def backups(stack: Stack, cluster: str | None) -> list[StoredBackup]:
+    """Return the snapshots that are kept of a stack's clusters, or of one, the oldest first."""
+    from infra.stack.backup import StackBackups
+    from infra.stack.clusters import cluster_of, clusters_of
+
+    of = [cluster_of(stack, cluster)] if cluster else clusters_of(stack)
+    return [stored for each in of for stored in StackBackups(stack).listed(each)]
+
+
+def fetch(stack: Stack, cluster: str, name: str, file: Path) -> int:
+    """Bring a snapshot here."""
+    from infra.stack.backup import StackBackups, named
+    from infra.stack.clusters import cluster_of
+
+    backups, of = StackBackups(stack), cluster_of(stack, cluster)
+    backups.fetch(of, named(backups.listed(of), name), file)
+    say(f"{file} has {name}, and {file}.json what is known of it. Whoever can read it can read the cluster's data")
+    return 0
+
+
+def restore(stack: Stack, cluster: str, snapshot: str | None, *, yes: bool = False) -> int:
+    """Restore a cluster's etcd."""
+    from infra.stack.restore.flow import restore as run
+
+    start_hypervisor()
+    run(stack, cluster, snapshot, lambda of, machine: _found_again(stack, of, machine), yes=yes)
+    return 0
+
+
+def _found_again(stack: Stack, cluster: StackCluster, machine: str) -> None:
+    """Make a control plane that founds its cluster again, with the keys in state, and nothing else."""
+    from infra.stack.engine import run
+
+    settle(stack)
+    urns = [cluster.urns[cluster.key], cluster.urns[machine]]
+    if not cluster.machines[machine].lost:
+        stack.refresh("--target", urns[1])
+    targets = [word for urn in urns for word in ("--target", urn)]
+    flags = ("--yes", "--skip-preview", "--suppress-outputs", *targets)
+    code = run(stack.name, "up", *flags, load=load_program, refounded=[cluster.key])
+    if code:
+        raise EngineFailed(f"{machine} can't be made again: the engine says why", code)
 
 
 def engine(

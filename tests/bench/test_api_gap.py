@@ -1,11 +1,10 @@
-"""What the benchmark of the API's gap says, and what its clients count as failed or lost."""
+"""What the benchmark of the API's gap says."""
 
 from __future__ import annotations
 
 import pytest
 
 from bench.api_gap import Case, Gap, percentile
-from bench.load import Client, Clients, Load, Request, Watch
 
 
 def gap(seconds: float, failed: int = 0, lost: int = 0, untold: int = 0) -> Gap:
@@ -39,30 +38,3 @@ def test_a_planned_hand_over_may_take_its_time_and_fail_nothing() -> None:
     missed = Case("planned", [gap(0.1), gap(0.1, failed=2)], most_failed=0)
     assert not missed.holds
     assert "2 x ConnectionRefusedError: refused" in str(missed)
-
-
-def test_a_gap_is_the_longest_time_without_an_answer() -> None:
-    ends = [(0.0, ""), (0.1, ""), (0.2, "refused"), (0.9, "refused"), (1.3, ""), (1.4, "")]
-    load = Load([Request(end - 0.01, end, fault) for end, fault in ends])
-    assert load.gap == pytest.approx(1.2)
-    assert load.slowest == pytest.approx(0.01)
-    assert len(load.failed) == 2
-    assert Load().gap == float("inf"), "nothing was answered at all"
-
-
-def test_what_was_acknowledged_and_is_not_there_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    client = Client.__new__(Client)
-    monkeypatch.setattr(client, "send", lambda *_: (200, {"items": [{"metadata": {"name": "r-1"}}]}))
-    clients = Clients(client, "r", 50, 2)
-    clients.load.acknowledged |= {"r-1", "r-3"}
-    clients.load.watches = [Watch({"r-1", "r-3"}), Watch({"r-3"})]
-    assert clients.lost() == {"r-3"}
-    assert clients.untold() == {"r-1"}
-
-
-def test_a_watch_is_silent_between_two_things_that_it_tells() -> None:
-    watch = Watch()
-    for name, now in (("r-1", 100.0), ("r-2", 100.1), ("r-3", 103.1), ("r-4", 103.2)):
-        watch.tell(name, now)
-    assert watch.silence == pytest.approx(3.0)
-    assert watch.names == {"r-1", "r-2", "r-3", "r-4"}

@@ -6,6 +6,7 @@ One cluster of one control plane and a pool of one worker; each test is a step t
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -16,7 +17,9 @@ from typing import Any
 
 import pytest
 
+from infra.stack.external_grpc.protocol import RUNNING
 from tests.cluster import Kubernetes, container, eventually, kubernetes, kubernetes_cluster, pod_spec
+from tests.external_grpc import Client, channel_to
 from tests.instance import INSTANCE, projects
 from tests.project import ROOT, Project, Run
 
@@ -162,3 +165,42 @@ def test_a_node_that_no_pod_needs_goes_and_the_loop_ends_at_a_signal(made: Made)
     made.a.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
     assert [pod["spec"]["nodeName"] for pod in made.web() if "deletionTimestamp" not in pod["metadata"]] == [FIRST]
     assert made.project.outputs()["agentPools"] == {"a": {"pool1": 1}}
+
+
+def test_the_upstream_autoscaler_s_calls_make_a_node(made: Made) -> None:
+    certificates = made.project.directory / ".azlocal" / "autoscaler"
+    said: list[str] = []
+    with made.start("--serve", "127.0.0.1:0") as served:
+        reader = threading.Thread(target=lambda: said.extend(served.stdout or ()))
+        reader.start()
+        try:
+            port = eventually(lambda: re.findall(r"served at 127.0.0.1:(\d+)", "".join(said)), "it serves", 60)
+            with channel_to(int(port[0]), certificates) as channel:
+                call = Client(channel)
+                (group,) = call("NodeGroups").nodeGroups
+                assert (group.id, group.minSize, group.maxSize) == ("a/pool1", 1, 2)
+                assert call("NodeGroupForNode", node={"name": FIRST}).nodeGroup.id == group.id
+                call("NodeGroupIncreaseSize", id=group.id, delta=1)
+                eventually(lambda: made.workers().get(SECOND), f"{SECOND} is Ready", 300)
+                eventually(lambda: set(call.nodes(group.id).values()) == {RUNNING}, "both run", 120)
+                ids = eventually(lambda: provider_ids(made), "both have provider ids", 30)
+                assert ids == call.nodes(group.id).keys()
+        finally:
+            os.kill(served.pid, signal.SIGTERM)
+            served.wait(timeout=60)
+            reader.join()
+    assert served.returncode == 0, "".join(said)
+    keeps = "cluster-autoscaler.kubernetes.io/scale-down-disabled"
+    kept = [node["metadata"]["name"] for node in worker_objects(made) if keeps in node["metadata"]["annotations"]]
+    assert kept == [FIRST], "upstream is to leave all but the last"
+
+
+def worker_objects(made: Made) -> list[dict[str, Any]]:
+    nodes: list[dict[str, Any]] = made.a.get("nodes")["items"]
+    return [node for node in nodes if node["metadata"]["name"] != made.a.control_plane]
+
+
+def provider_ids(made: Made) -> set[str]:
+    """Return the provider ids of all workers; none until each has one."""
+    ids = {node["spec"].get("providerID", "") for node in worker_objects(made)}
+    return ids if "" not in ids else set()

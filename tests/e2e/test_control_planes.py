@@ -228,11 +228,12 @@ def test_the_address_is_handed_over_before_its_holder_goes(made: Made) -> None:
 def test_the_address_leaves_an_api_server_that_is_killed_and_does_not_come_back(made: Made) -> None:
     project, planes = made.project, (FIRST, SECOND, THIRD)
     (holder,) = holders(project, made.endpoint, *planes)
-    on(project, holder, "sudo", "pkill", "-KILL", "-x", "kube-apiserver")
-    others = sorted({*planes} - {holder})
-    eventually(lambda: len(holders(project, made.endpoint, *others)) == 1, "another one has the address", 10)
+    drill = project.drill("kill-api-server").healed()
+    assert drill.result["machines"] == [holder], "unless another one is named, it is who has the address"
+    assert drill.result["seconds"]["apiReachable"] < 10, "another one has the address by then"
     own = project.outputs()["machines"][holder]["address"]
-    eventually(lambda: asked(f"https://{own}:6443/readyz") == "200", "the API server is back", 120)
+    assert asked(f"https://{own}:6443/readyz") == "200", "a cluster is healthy when all API servers are"
+    assert len(holders(project, made.endpoint, *sorted({*planes} - {holder}))) == 1
     eventually(lambda: on(project, holder, "cat", "/run/azlocal/api-server-fault") == "0", "it may hold it", 30)
     assert holders(project, made.endpoint, holder) == []
 
@@ -241,13 +242,11 @@ def test_a_lost_control_plane_is_replaced_by_up_and_founds_no_second_cluster(mad
     """The first one, whose seed could found a cluster; what it left in etcd and among the nodes goes first."""
     a, project = made.a, made.project
     before = a.get("namespace", "kube-system")["metadata"]["uid"]
-    power_off(FIRST)
-    virsh("undefine", FIRST)
-    assert f"control plane {FIRST} is gone from" in project.refresh().expect().output
-    assert "what it left in cluster" in project.pulumi("preview").expect().output
     with waits_less_than(600, "A re-created control plane joins within minutes."):
-        run = project.up(timeout=1500).expect()
-    assert f"remove what {FIRST} left in etcd" in run.output
+        drill = project.drill("lose-control-plane", "--machine", FIRST).healed()
+    assert f"remove what {FIRST} left in etcd" in drill.output
+    assert 0 < drill.result["seconds"]["nodesReady"] <= drill.result["seconds"]["healthy"]
+    assert drill.result["seconds"]["readGap"] < 30, "etcd and the address stay with the others"
     assert a.nodes() == dict.fromkeys((FIRST, SECOND, THIRD, a.worker), True)
     assert a.get("namespace", "kube-system")["metadata"]["uid"] == before
     second = project.outputs()["machines"][SECOND]
@@ -320,20 +319,10 @@ def test_a_cluster_whose_certificates_have_all_ended_is_repaired_by_one_up(made:
     """etcd's members refuse each other and their API servers: nothing answers, and none comes back alone."""
     a, project = made.a, made.project
     planes = (FIRST, SECOND, THIRD)
+    drill = project.drill("expire-certificates", "--hold", "30").healed()
+    assert drill.result["seconds"]["apiReachable"] > 30, "nothing answered before `up`"
     for plane in planes:
-        renew_by_hand(project, plane, "1m0s")
-    logs = "/var/log/pods/kube-system_etcd-*/etcd/*.log"
-    refused = f"sudo sh -c 'grep --no-filename --max-count=1 \"certificate has expired\" {logs}' || true"
-    for plane in planes:
-        eventually(partial(on, project, plane, refused), f"etcd on {plane} refuses its peers", 120)
-    assert a.run("get", "nodes", "--request-timeout=5s").returncode
-
-    refresh = project.refresh()
-    assert refresh.code, "what is in the cluster can't be looked at, and refresh says so"
-    assert "the certificates of cluster a end on" in refresh.output
-    run = project.up(timeout=1200).expect()
-    for plane in planes:
-        assert f"the certificates of {plane} are renewed" in run.output
+        assert f"the certificates of {plane} are renewed" in drill.output
         end = served_end(project.outputs()["machines"][plane]["address"])
         assert end is not None
         assert end > datetime.now(UTC) + timedelta(days=3600)
@@ -362,6 +351,13 @@ def test_three_control_planes_become_one_and_nothing_is_lost(made: Made) -> None
     rules = on(project, FIRST, "sudo", "nft", "list", "table", "ip", "azlocal_vrrp")
     assert "saddr" not in rules, "alone, it listens to nobody"
     project.up("--expect-no-changes").expect()
+
+
+def test_a_drill_that_would_cost_a_cluster_its_quorum_is_refused(made: Made) -> None:
+    refused = made.project.drill("lose-control-plane").expect(2)
+    assert f"etcd would have no quorum without {FIRST}" in " ".join(refused.output.split())
+    assert FIRST in virsh("list", "--name").split()
+    assert "is no host of a lab" in made.project.drill("lose-host").expect(2).output
 
 
 def test_with_the_only_control_plane_lost_up_changes_nothing_and_says_what_can_be_done(made: Made) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from infra.kvm.claim import Claim
 from infra.stack import settle
+from infra.stack.drills import journal
 from infra.stack.state import Stack
 
 URN = "urn:pulumi:local::azlocal::azlocal:index:Machine::local-rb-0"
@@ -119,6 +120,24 @@ def test_only_what_a_run_left_is_looked_at(
     monkeypatch.chdir(tmp_path)  # no site's file: no host is known to be lost
     settle.settle(stack)
     assert stack.done == done
+
+
+@pytest.mark.parametrize("before_destroy", [False, True])
+def test_what_a_drill_broke_is_given_back_and_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], before_destroy: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    undone: list[journal.OpenDrill] = []
+    monkeypatch.setattr(journal, "undo", undone.append)
+    stack = Kept({"resources": [MACHINE]})
+    journal.begin(stack.directory, stack.name, journal.OpenDrill("lose-control-plane"))
+    settle.settle(stack, before_destroy=before_destroy)
+    assert [drill.drill for drill in undone] == ["lose-control-plane"]
+    assert stack.done == ([] if before_destroy else [f"--target {settle.OURS}"])
+    assert ("the drill lose-control-plane broke something" in capfd.readouterr().err) is not before_destroy
+    journal.end(stack.directory, stack.name)
+    settle.settle(stack)
+    assert len(undone) == 1
 
 
 def test_what_another_state_has_on_a_host_is_not_taken_for_what_a_killed_run_left() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from infra.kvm import daemon
 from infra.stack import adoption, engine, settle, verbs
+from infra.stack.drills import journal
 from infra.stack.state import Stack
 
 
@@ -107,3 +108,13 @@ def test_another_size_is_an_up_that_shows_nothing(calls: list[str]) -> None:
     assert verbs.resize(Noting(calls), {"a": {"pool1": 2}}, "-p", "4") == 0
     started = "engine up dev --yes --skip-preview --suppress-outputs -p 4"
     assert calls == ["image", "hypervisor", "settle False", started, "outputs"]
+
+
+def test_a_drill_is_open_until_an_up_or_a_down_has_succeeded(calls: list[str]) -> None:
+    stack = Noting(calls)
+    for verb in (verbs.up, verbs.down):
+        journal.begin(stack.directory, stack.name, journal.OpenDrill("kill-api-server"))
+        verb(stack, "--fail")
+        assert journal.find(stack.directory, stack.name) is not None
+        verb(stack, "--done")
+        assert journal.find(stack.directory, stack.name) is None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -23,40 +22,11 @@ from infra.stack.external_grpc.loop import Served
 from infra.stack.external_grpc.protocol import CREATING, DELETING, MESSAGES, RUNNING, SERVICE
 from infra.stack.external_grpc.service import Service, start
 from infra.stack.state import Stack
+from tests.external_grpc import Client, channel_to
 from tests.instances import cluster, files, write_files
 from tests.lifecycle.scaling.clusters import pool
 
 ID = "a/pool1"
-
-
-class Client:
-    """Calls as upstream does; the answer's message, or the status that it was refused with."""
-
-    def __init__(self, channel: grpc.Channel) -> None:
-        self._channel = channel
-
-    def __call__(self, method: str, **fields: Any) -> Any:
-        request = MESSAGES[f"{method}Request"]
-        call = self._channel.unary_unary(
-            f"/{SERVICE}/{method}",
-            request_serializer=request.SerializeToString,
-            response_deserializer=MESSAGES[f"{method}Response"].FromString,
-        )
-        try:
-            return call(request(**fields), timeout=5)
-        except grpc.RpcError as error:
-            return SimpleNamespace(code=error.code(), text=error.details())
-
-    def nodes(self) -> dict[str, int]:
-        """Return a pool's instances and their states."""
-        answer = self("NodeGroupNodes", id=ID)
-        return {one.id: one.status.instanceState for one in answer.instances}
-
-
-def channel_to(port: int, folder: Path, *, known: bool = True) -> grpc.Channel:
-    pair = [(folder / name).read_bytes() if known else None for name in ("client.key", "client.crt")]
-    credentials = grpc.ssl_channel_credentials((folder / "ca.crt").read_bytes(), *pair)
-    return grpc.secure_channel(f"127.0.0.1:{port}", credentials)
 
 
 @pytest.fixture(scope="module")
@@ -103,11 +73,11 @@ def test_a_pool_that_grows_has_its_target_at_once_and_the_node_later(client: Cli
     client("NodeGroupIncreaseSize", id=ID, delta=1)
     assert client("NodeGroupTargetSize", id=ID).targetSize == 3
     ids = [f"azlocal://lab/pool1-{number}" for number in range(3)]
-    assert client.nodes() == dict(zip(ids, (RUNNING, RUNNING, CREATING), strict=True))
+    assert client.nodes(ID) == dict(zip(ids, (RUNNING, RUNNING, CREATING), strict=True))
     assert groups.changes() == {"pool1": 3}
     groups.renew([pool(size=3)])
     assert groups.changes() == {}
-    assert set(client.nodes().values()) == {RUNNING}
+    assert set(client.nodes(ID).values()) == {RUNNING}
     refused = client("NodeGroupIncreaseSize", id=ID, delta=1)
     assert refused.code is grpc.StatusCode.FAILED_PRECONDITION
     assert refused.text == "pool pool1 can't grow by 1 to 4: its maxCount is 3"
@@ -118,7 +88,7 @@ def test_only_the_highest_number_can_go(client: Client, groups: Groups) -> None:
     assert refused.code is grpc.StatusCode.FAILED_PRECONDITION
     assert "only the highest numbers can (pool1-1)" in refused.text
     client("NodeGroupDeleteNodes", id=ID, nodes=[{"name": "pool1-1"}])
-    assert [*client.nodes().values()] == [RUNNING, DELETING]
+    assert [*client.nodes(ID).values()] == [RUNNING, DELETING]
     assert groups.changes() == {"pool1": 1}
     assert "its minCount is 1" in client("NodeGroupDeleteNodes", id=ID, nodes=[{"name": "pool1-0"}]).text
 

@@ -1,7 +1,9 @@
-"""Clients of a cluster's API: each request has a connection of its own, and watches stay open.
+"""Clients of a cluster's API, to measure what they see.
+
+Each request has a connection of its own; watches stay open.
 
 What the API acknowledged to have written is looked for afterwards: none of it may be lost. A watch has to tell of
-all of it, whatever becomes of its connection.
+all of it, whatever becomes of its connection. All of it is in a namespace of its own.
 """
 
 from __future__ import annotations
@@ -9,22 +11,26 @@ from __future__ import annotations
 import base64
 import json
 import ssl
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPSConnection
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import yaml
 
-NAMESPACE: Final = "api-gap"
+from infra.errors import UserError
+from infra.kubernetes.api import ClusterError
+from infra.kubernetes.memory_file import MemoryFile
+
+NAMESPACE: Final = "azlocal-load"
+"""Where writers write: made for them, and nothing else is in it."""
+_MARK: Final = {"app.kubernetes.io/managed-by": "azlocal"}
 _CONFIG_MAPS: Final = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
 _ALIVE_SECONDS: Final = 10.0
 """How long a client waits for anything: kubectl and client-go wait longer."""
@@ -32,7 +38,10 @@ _LISTENS_SECONDS: Final = 45.0
 """How long a watch hears nothing before it connects again: client-go notices by then that nobody is there."""
 _SAID_AGAIN: Final = 429
 """An API server that ends asks clients to come again; client-go does that by itself, and so does this."""
+_GONE: Final = 410
+"""What a watch is told that goes on from where the API server remembers nothing of; client-go lists then."""
 _MOST_AT_ONCE: Final = 400
+_NAMESPACE_SECONDS: Final = 120.0
 
 
 @dataclass(frozen=True)
@@ -43,11 +52,13 @@ class Request:
         began: Seconds of the monotonic clock.
         ended: As above.
         fault: Why it failed; empty where it didn't.
+        writes: Whether it was a write; else a read.
     """
 
     began: float
     ended: float
     fault: str
+    writes: bool = False
 
 
 @dataclass
@@ -93,13 +104,29 @@ class Load:
     @property
     def gap(self) -> float:
         """Return the longest time in seconds in which no request ended well."""
-        ends = sorted(request.ended for request in self.requests if not request.fault)
-        return max((later - sooner for sooner, later in pairwise(ends)), default=float("inf"))
+        return _longest(self._answered())
 
     @property
     def slowest(self) -> float:
         """Return the longest time in seconds that a request took which ended well: for some, the gap is a wait."""
-        return max((one.ended - one.began for one in self.requests if not one.fault), default=float("inf"))
+        answered = (request for request in self.requests if not request.fault)
+        return max((request.ended - request.began for request in answered), default=float("inf"))
+
+    def gap_of(self, *, writes: bool) -> float:
+        """Return the longest time in seconds in which no write, or no read, ended well."""
+        return _longest(self._answered(writes))
+
+    def absences(self, least: float) -> list[tuple[float, float]]:
+        """Return when no read ended well for so many seconds and more: from when and until when."""
+        return [pause for pause in pairwise(self._answered(False)) if pause[1] - pause[0] >= least]
+
+    def _answered(self, writes: bool | None = None) -> list[float]:
+        """Return when requests ended well: of one sort, or all."""
+        return sorted(
+            request.ended
+            for request in self.requests
+            if not request.fault and (writes is None or request.writes is writes)
+        )
 
 
 class Client:
@@ -109,17 +136,14 @@ class Client:
         config = yaml.safe_load(kubeconfig)
         cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
         server = urlsplit(cluster["server"])
-        assert server.hostname is not None
-        assert server.port is not None
+        if server.hostname is None:
+            raise UserError("the kubeconfig can't be used: its server has no host")
         self._host, self._port = server.hostname, server.port
         authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
         self._context = ssl.create_default_context(cadata=authority)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "user.pem"
-            path.touch(mode=0o600)
-            parts = (user["client-certificate-data"], user["client-key-data"])
-            path.write_bytes(b"".join(base64.b64decode(part) for part in parts))
-            self._context.load_cert_chain(path)
+        parts = (user["client-certificate-data"], user["client-key-data"])
+        with closing(MemoryFile("user.pem", b"".join(map(base64.b64decode, parts)))) as file:
+            self._context.load_cert_chain(file.path)
 
     def send(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Send a request by a connection of its own; return the status and what it said.
@@ -137,6 +161,64 @@ class Client:
             if response.status != _SAID_AGAIN:
                 return response.status, json.loads(content) if content.startswith(b"{") else {}
             time.sleep(float(response.headers.get("Retry-After", "1")))
+
+    def objects(self, **query: str) -> Any:
+        """Return the objects of this load as the API lists them.
+
+        Raises:
+            ClusterError: It refuses, or doesn't answer.
+        """
+        return self.answer("GET", f"{_CONFIG_MAPS}?{urlencode(query)}")
+
+    def answer(self, method: str, path: str, body: Any = None, also: Container[int] = ()) -> Any:
+        """Return what the API says to a request that has to succeed.
+
+        Args:
+            method: HTTP's.
+            path: On the API server.
+            body: What is sent as JSON.
+            also: Statuses that are as good as success.
+
+        Raises:
+            ClusterError: It refuses, or doesn't answer.
+        """
+        try:
+            status, answer = self.send(method, path, body)
+        except (OSError, HTTPException) as error:
+            raise ClusterError(f"{method} {path}: the API server doesn't answer: {error}") from error
+        if status >= 300 and status not in also:
+            raise ClusterError(f"{method} {path}: {status} {answer.get('message', '')}")
+        return answer
+
+    def make_namespace(self) -> None:
+        """Make the namespace of this load, in place of one that an earlier load left.
+
+        Raises:
+            UserError: There is one that azlocal hasn't made, or the old one doesn't go.
+            ClusterError: The API server refuses, or doesn't answer.
+        """
+        deadline = time.monotonic() + _NAMESPACE_SECONDS
+        while labels := self._labels_of_namespace():
+            if not _MARK.items() <= labels.items():
+                raise UserError(
+                    f"the cluster has a namespace {NAMESPACE} that azlocal hasn't made, and what is in it isn't "
+                    "touched: remove it, or give it another name"
+                )
+            self.remove_namespace()
+            if time.monotonic() > deadline:
+                raise UserError(f"namespace {NAMESPACE} of an earlier load doesn't go: see what holds it")
+            time.sleep(0.5)
+        self.answer("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE, "labels": _MARK}})
+
+    def remove_namespace(self) -> None:
+        """Have the namespace go with all that was written; the cluster does that in its own time."""
+        self.answer("DELETE", f"/api/v1/namespaces/{NAMESPACE}", also=(404, 409))
+
+    def _labels_of_namespace(self) -> dict[str, str]:
+        """Return the labels of the load's namespace, each of which has the cluster's own; none: there is none."""
+        answer = self.answer("GET", f"/api/v1/namespaces/{NAMESPACE}", also=(404,))
+        metadata = answer.get("metadata") or {}
+        return dict(metadata.get("labels") or {}) if metadata.get("name") == NAMESPACE else {}
 
     def watch(self, since: str) -> Iterator[Any]:
         """Yield what happens to the objects of this load, until the connection ends."""
@@ -167,9 +249,7 @@ class Clients:
     @contextmanager
     def working(self) -> Iterator[Load]:
         """Send requests while the block runs; then end what is under way, and have watches tell the rest."""
-        status, listed = self._client.send("GET", _CONFIG_MAPS + "?limit=1")
-        assert status == 200, listed
-        since = listed["metadata"]["resourceVersion"]
+        since = self._client.objects(limit="1")["metadata"]["resourceVersion"]
         self.load.watches = [Watch() for _ in range(self._watches)]
         watchers = [
             threading.Thread(target=self._keep_watching, args=(since, watch), daemon=True)
@@ -187,13 +267,18 @@ class Clients:
 
     def lost(self) -> set[str]:
         """Return what the API acknowledged, and doesn't have."""
-        status, listed = self._client.send("GET", f"{_CONFIG_MAPS}?labelSelector=run={self._run}")
-        assert status == 200, listed
-        return self.load.acknowledged - {one["metadata"]["name"] for one in listed["items"]}
+        return self.load.acknowledged - self._names(self._listed())
 
     def untold(self) -> set[str]:
         """Return what the API acknowledged, and a watch didn't tell of."""
         return {name for watch in self.load.watches for name in self.load.acknowledged - watch.names}
+
+    def _listed(self) -> Any:
+        return self._client.objects(labelSelector=f"run={self._run}")
+
+    @staticmethod
+    def _names(listed: Any) -> set[str]:
+        return {item["metadata"]["name"] for item in listed["items"]}
 
     def _send_all(self) -> None:
         """Send each request when it is due, whatever becomes of those before."""
@@ -223,18 +308,28 @@ class Clients:
         except (OSError, HTTPException) as error:
             fault = f"{type(error).__name__}: {error}"
         with self._lock:
-            self.load.requests.append(Request(began, time.monotonic(), fault))
+            self.load.requests.append(Request(began, time.monotonic(), fault, writes=method == "POST"))
         return not fault
 
     def _keep_watching(self, since: str, watch: Watch) -> None:
         while not self._is_told():
             try:
                 for event in self._client.watch(since):
+                    if event["type"] == "ERROR" and event["object"].get("code") == _GONE:
+                        since = self._list_for(watch)
+                        break
                     since = event["object"]["metadata"]["resourceVersion"]
                     if event["type"] == "ADDED":
                         watch.tell(event["object"]["metadata"]["name"], time.monotonic())
-            except (OSError, HTTPException, KeyError, ValueError):
+            except (OSError, HTTPException, ClusterError, KeyError, ValueError):
                 time.sleep(0.2)  # as client-go does, it goes on from where it was
+
+    def _list_for(self, watch: Watch) -> str:
+        """Have a watch tell what it missed, from a list; return where it goes on from."""
+        listed = self._listed()
+        for name in sorted(self._names(listed) - watch.names):
+            watch.tell(name, time.monotonic())
+        return str(listed["metadata"]["resourceVersion"])
 
     def _wait_for_watches(self) -> None:
         deadline = time.monotonic() + 2 * _LISTENS_SECONDS
@@ -243,3 +338,8 @@ class Clients:
 
     def _is_told(self) -> bool:
         return self._stop.is_set() and not self.untold()
+
+
+def _longest(moments: Iterable[float]) -> float:
+    """Return the longest time between two moments that follow each other, which are in order."""
+    return max((later - sooner for sooner, later in pairwise(moments)), default=float("inf"))
