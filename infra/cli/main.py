@@ -28,6 +28,7 @@ _GROUPS = {
     "show": ("infra.cli.stack", "Show the machines, clusters and connections that stand."),
     "outputs": ("infra.cli.stack", "Print the stack's outputs."),
     "ssh": ("infra.cli.stack", "Log in to a machine."),
+    "autoscale": ("infra.cli.stack", "Add nodes where pods find none, and remove those that no pod needs."),
     "adopt": ("infra.cli.stack", "Go on with what stands, where its Pulumi state was lost."),
     "backup": ("infra.cli.backup", "Take a snapshot of each cluster's etcd, list those kept, bring one here."),
     "restore": ("infra.cli.backup", "Restore a cluster's etcd from a snapshot, as after lost quorum."),

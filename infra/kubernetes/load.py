@@ -13,7 +13,8 @@ import json
 import ssl
 import threading
 import time
-from collections.abc import Container, Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from urllib.parse import urlencode, urlsplit
 import yaml
 
 from infra.errors import UserError
-from infra.kubernetes.api import ClusterError
+from infra.kubernetes.api import ClusterError, ClusterUnreachable
 from infra.kubernetes.memory_file import MemoryFile
 
 NAMESPACE: Final = "azlocal-load"
@@ -116,9 +117,14 @@ class Load:
         """Return the longest time in seconds in which no write, or no read, ended well."""
         return _longest(self._answered(writes))
 
-    def absences(self, least: float) -> list[tuple[float, float]]:
-        """Return when no read ended well for so many seconds and more: from when and until when."""
-        return [pause for pause in pairwise(self._answered(False)) if pause[1] - pause[0] >= least]
+    def absences(self) -> list[tuple[float, float]]:
+        """Return when reads failed: each time from the last one before that was answered to the first one after.
+
+        A pause in which none failed is only slow: on a busy machine, that of the clients, too.
+        """
+        failed = sorted(request.began for request in self.failed if not request.writes)
+        pauses = pairwise(self._answered(False))
+        return [(since, until) for since, until in pauses if _has_between(failed, since, until)]
 
     def _answered(self, writes: bool | None = None) -> list[float]:
         """Return when requests ended well: of one sort, or all."""
@@ -185,7 +191,7 @@ class Client:
         try:
             status, answer = self.send(method, path, body)
         except (OSError, HTTPException) as error:
-            raise ClusterError(f"{method} {path}: the API server doesn't answer: {error}") from error
+            raise ClusterUnreachable(f"{method} {path}: the API server doesn't answer: {error}") from error
         if status >= 300 and status not in also:
             raise ClusterError(f"{method} {path}: {status} {answer.get('message', '')}")
         return answer
@@ -198,17 +204,33 @@ class Client:
             ClusterError: The API server refuses, or doesn't answer.
         """
         deadline = time.monotonic() + _NAMESPACE_SECONDS
-        while labels := self._labels_of_namespace():
-            if not _MARK.items() <= labels.items():
-                raise UserError(
-                    f"the cluster has a namespace {NAMESPACE} that azlocal hasn't made, and what is in it isn't "
-                    "touched: remove it, or give it another name"
-                )
-            self.remove_namespace()
+        while True:
+            try:
+                if not self._is_left():
+                    self.answer("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE, "labels": _MARK}})
+                    return
+                fault = f"namespace {NAMESPACE} of an earlier load doesn't go: see what holds it"
+            except ClusterUnreachable as error:  # a busy one drops a connection now and then
+                fault = str(error)
             if time.monotonic() > deadline:
-                raise UserError(f"namespace {NAMESPACE} of an earlier load doesn't go: see what holds it")
+                raise UserError(fault)
             time.sleep(0.5)
-        self.answer("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE, "labels": _MARK}})
+
+    def _is_left(self) -> bool:
+        """Return whether the namespace of an earlier load is there, which is told to go.
+
+        Raises:
+            UserError: It isn't azlocal's.
+        """
+        labels = self._labels_of_namespace()
+        if labels and not _MARK.items() <= labels.items():
+            raise UserError(
+                f"the cluster has a namespace {NAMESPACE} that azlocal hasn't made, and what is in it isn't "
+                "touched: remove it, or give it another name"
+            )
+        if labels:
+            self.remove_namespace()
+        return bool(labels)
 
     def remove_namespace(self) -> None:
         """Have the namespace go with all that was written; the cluster does that in its own time."""
@@ -338,6 +360,11 @@ class Clients:
 
     def _is_told(self) -> bool:
         return self._stop.is_set() and not self.untold()
+
+
+def _has_between(moments: Sequence[float], since: float, until: float) -> bool:
+    """Return whether one of some moments, which are in order, is between two."""
+    return bisect_left(moments, since) < bisect_left(moments, until)
 
 
 def _longest(moments: Iterable[float]) -> float:

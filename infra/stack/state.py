@@ -177,7 +177,8 @@ class Stack:
                 content = _content(path)
                 if content.get("version") != _VERSION or "checkpoint" not in content:
                     return None
-                return content["checkpoint"].get("latest") or {}
+                checkpoint = content["checkpoint"]  # `stack init` and `state …` write the key as Go has the field
+                return checkpoint.get("latest") or checkpoint.get("Latest") or {}
         return None
 
     def _is_selected(self) -> bool:

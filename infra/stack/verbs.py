@@ -18,6 +18,7 @@ from infra.stack.state import EngineFailed, Stack
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from infra.model.run import PoolSizes, RunSettings
     from infra.model.versions import Stage
     from infra.provider.standing import Standing
     from infra.stack.backup import StoredBackup
@@ -36,7 +37,15 @@ def up(stack: Stack, *options: str) -> int:
     start_hypervisor()
     stack.select()
     settle(stack)
-    return _made(stack, *options)
+    return _made(stack, *options) or show(stack)
+
+
+def resize(stack: Stack, pool_sizes: PoolSizes, *options: str) -> int:
+    """Give pools with autoscaling other sizes, by an `up`; nobody is shown at its end what stands."""
+    build_image(stack)
+    start_hypervisor()
+    settle(stack)
+    return _made(stack, *options, pool_sizes=pool_sizes)
 
 
 def adopt(stack: Stack, *options: str, yes: bool = False) -> int:
@@ -50,18 +59,21 @@ def adopt(stack: Stack, *options: str, yes: bool = False) -> int:
     adoption.take(stack, to_adopt)
     stack.select()
     settle(stack)
-    return _made(stack, *options, standing=to_adopt.standing)
+    code = _made(stack, *options, standing=to_adopt.standing, pool_sizes=to_adopt.pool_sizes)
+    return code or show(stack)
 
 
-def _made(stack: Stack, *options: str, standing: Standing | None = None) -> int:
-    from infra.stack.stages import stages_of, step_of
+def _made(
+    stack: Stack, *options: str, standing: Standing | None = None, pool_sizes: PoolSizes | None = None
+) -> int:
+    from infra.stack.stages import runs_of, step_of
 
     flags = ("--yes", "--skip-preview", "--suppress-outputs", *options)
-    for stage in stages_of(stack):
-        if stage:
-            say(step_of(stage))
-            build_images(stack, stage)
-        code = engine(stack, "up", *flags, standing=standing, stage=stage)
+    for settings in runs_of(stack, pool_sizes):
+        if settings.versions:
+            say(step_of(settings.versions))
+            build_images(stack, settings.versions)
+        code = engine(stack, "up", *flags, standing=standing, settings=settings)
         if code:
             return code
     from infra.stack import contexts
@@ -69,7 +81,7 @@ def _made(stack: Stack, *options: str, standing: Standing | None = None) -> int:
 
     journal.end(stack.directory, stack.name)
     contexts.update(stack)
-    return show(stack)
+    return 0
 
 
 def down(stack: Stack, *options: str) -> int:
@@ -97,15 +109,16 @@ def down(stack: Stack, *options: str) -> int:
 
 def preview(stack: Stack, *options: str) -> int:
     """Show what `up` would change."""
-    from infra.stack.stages import stages_of, step_of
+    from infra.stack.stages import runs_of, step_of
 
     build_image(stack)  # the plan of the machines names the image they boot by its content
     stack.select()
-    stage, *later = stages_of(stack)
+    settings, *later = runs_of(stack)
     if later:
-        say(f"{step_of(stage)}. This is the first of {len(later) + 1} runs of `azlocal up`, which does them all")
-        build_images(stack, stage)
-    return engine(stack, "preview", "--diff", *options, stage=stage)
+        step = step_of(settings.versions)
+        say(f"{step}. This is the first of {len(later) + 1} runs of `azlocal up`, which does them all")
+        build_images(stack, settings.versions)
+    return engine(stack, "preview", "--diff", *options, settings=settings)
 
 
 def refresh(stack: Stack, *options: str) -> int:
@@ -211,7 +224,11 @@ def _found_again(stack: Stack, cluster: StackCluster, machine: str) -> None:
 
 
 def engine(
-    stack: Stack, verb: str, *options: str, standing: Standing | None = None, stage: Stage | None = None
+    stack: Stack,
+    verb: str,
+    *options: str,
+    standing: Standing | None = None,
+    settings: RunSettings | None = None,
 ) -> int:
     """Run the engine, with the program where it runs one.
 
@@ -220,11 +237,11 @@ def engine(
         verb: The engine's command.
         options: Its options.
         standing: What stands of an adopted instance.
-        stage: The versions that clusters are to have in this run, on the way to what the files say.
+        settings: What the program has in this run that the files don't say; None: it looks itself.
     """
     from infra.stack.engine import run
 
-    return run(stack.name, verb, *options, load=partial(load_program, stage), standing=standing)
+    return run(stack.name, verb, *options, load=partial(load_program, settings), standing=standing)
 
 
 def build_image(stack: Stack) -> None:
@@ -265,8 +282,17 @@ def start_hypervisor() -> None:
     daemon.start(say)
 
 
-def load_program(stage: Stage | None = None) -> Program:
-    """Return what declares an instance; a second of imports."""
-    from infra.program import main
+def load_program(settings: RunSettings | None = None) -> Program:
+    """Return what declares an instance; a second of imports.
 
-    return partial(main, stage)
+    Args:
+        settings: What the run has that the files don't say; None: the program looks into state, as it does for a
+            user of the bare command.
+    """
+    from infra.program import main, project_directory
+
+    if settings is not None:
+        return partial(main, settings)
+    from infra.stack.pool_sizes import settings_of_bare_run
+
+    return lambda: main(settings_of_bare_run(project_directory()))

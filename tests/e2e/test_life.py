@@ -15,7 +15,18 @@ import yaml
 
 from infra.model.work import Work
 from infra.ssh import wait_for_host_key
-from tests.instance import INSTANCE, MakeProject, address, cluster, domain_uuid, on, projects, steps, virsh
+from tests.instance import (
+    INSTANCE,
+    MakeProject,
+    address,
+    cluster,
+    domain_uuid,
+    on,
+    projects,
+    steps,
+    use_key,
+    virsh,
+)
 from tests.project import Project
 
 pytestmark = pytest.mark.e2e
@@ -146,8 +157,7 @@ class TestCluster:
         assert {name: (domain_uuid(name), virsh("domid", name)) for name in born} == born
         with pytest.raises(subprocess.CalledProcessError):
             on(project, CP, "true")
-        old.rename(folder / "old")
-        other.rename(old)
+        use_key(folder, other)
         wanted = other.with_suffix(".pub").read_text()
         assert on(project, CP, "cat", ".ssh/authorized_keys") == wanted.strip()
         assert on(project, RB, "cat", ".ssh/authorized_keys").splitlines() == [by_hand.strip(), wanted.strip()]

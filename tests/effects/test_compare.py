@@ -11,6 +11,7 @@ import pytest
 
 from infra.effects.compare import compare_records
 from infra.effects.later import ASKED, LATER
+from infra.effects.older import Older, effects_of
 from infra.effects.records import CONNECTION, MACHINE, Record, records_of
 from infra.errors import UserError
 from infra.kvm.connection import Hosts
@@ -601,3 +602,28 @@ def test_each_setting_of_a_cluster_and_of_its_connection_is_told(name: str) -> N
     state, news = ({wire[key]: value for key, value in inputs.items()} for inputs in (old, new))
     assert bool(diff(CONNECTED_CLUSTER, state, news).replaces()) == is_replaced
     assert not found.machines, "no machine is touched for what is in a cluster or in Azure"
+
+
+SCALES = {"enableAutoScaling": True, "minCount": 1, "maxCount": 4}
+# From a pool of two nodes: what is edited, and what becomes of it.
+SCALED: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
+    "count, where it scales by itself": ({"count": 4}, {}),
+    "a minCount that it doesn't have yet": ({"minCount": 3, "count": 3}, {"a-nodepool1-2": "added"}),
+    "a maxCount below what it has": ({"maxCount": 1, "count": 1}, {"a-nodepool1-1": "removed"}),
+    "autoscaling off": ({"enableAutoScaling": False, "count": 1}, {"a-nodepool1-1": "removed"}),
+}
+
+
+@pytest.mark.parametrize("name", SCALED)
+def test_where_a_pool_scales_by_itself_its_count_is_no_change(name: str) -> None:
+    edit, wanted = SCALED[name]
+    before, after = instance(), instance()
+    pool(before).update(SCALES)
+    pool(after).update({**SCALES, **edit})
+    spec, changed = spec_of(before), spec_of(after)
+    old = plan_instance(spec)
+    new = plan_instance(changed, old.locks_after(Locks()))
+    assert old.ok
+    assert new.ok
+    found = effects_of(Older(old.addresses, records_of(spec, old)), new, changed)
+    assert said(found) == wanted

@@ -43,8 +43,9 @@ def test_reads_and_writes_have_gaps_of_their_own() -> None:
     writes = [Request(at, at, "", writes=True) for at in (0.0, 3.0)]
     load = Load([*writes, *reads])
     assert (load.gap_of(writes=False), load.gap_of(writes=True)) == (1.0, 3.0)
-    assert load.absences(1.0) == [(0.0, 1.0), (1.0, 2.0)], "of reads"
-    assert load.absences(1.5) == []
+    assert load.absences() == [], "none failed"
+    load.requests += [Request(0.5, 0.5, "refused", writes=True), Request(1.5, 12.0, "TimeoutError")]
+    assert load.absences() == [(1.0, 2.0)], "a read that was begun then failed, if only later"
     assert Load(reads).gap_of(writes=True) == float("inf")
 
 

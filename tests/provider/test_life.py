@@ -18,7 +18,7 @@ from infra.kvm.errors import HostError, NoRoom
 from infra.lifecycle.steps import DeleteNode, WaitForHealth
 from infra.node_labels import POOL_LABEL
 from infra.plugin.operation import Operation
-from infra.provider import cluster_view, life
+from infra.provider import cluster_view, executor, life
 from infra.provider.kinds import address_holders
 from infra.provider.lives import ClusterRun, Leaver
 from infra.resources.control_plane import Member
@@ -129,17 +129,18 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     monkeypatch.setattr(cluster_view, "etcd_client", lambda keys: None)
     monkeypatch.setattr(cluster_view, "at_server", lambda *_: "")
     monkeypatch.setattr(cluster_view, "look_at_nodes", fake.look)
-    for module in (life, cluster_view):
+    for module in (life, cluster_view, executor):
         monkeypatch.setattr(module, "ClusterApi", lambda *_: fake)
-    monkeypatch.setattr(life, "drain", fake.drain)
-    monkeypatch.setattr(life, "back_up", fake.back_up)
+    monkeypatch.setattr(executor, "drain", fake.drain)
+    monkeypatch.setattr(executor, "back_up", fake.back_up)
     monkeypatch.setattr(life, "wait_until_healthy", fake.wait_until_healthy)
-    monkeypatch.setattr(life, "uncordon", fake.uncordon)
-    monkeypatch.setattr(life, "change_protocol", fake.change_protocol)
-    monkeypatch.setattr(life, "logged_in", login)
-    monkeypatch.setattr(life, "admit_nodes", lambda api, token: fake.log.append("admit"))
+    monkeypatch.setattr(executor, "uncordon", fake.uncordon)
+    monkeypatch.setattr(executor, "change_protocol", fake.change_protocol)
+    monkeypatch.setattr(executor, "logged_in", login)
+    monkeypatch.setattr(executor, "admit_nodes", lambda api, token: fake.log.append("admit"))
     monkeypatch.setattr(address_holders, "tell", fake.tell)
     monkeypatch.setattr(life, "_PAUSE", 0.01)
+    monkeypatch.setattr(executor, "_JOIN_PAUSE", 0.01)
     return fake
 
 
@@ -302,7 +303,7 @@ def test_workers_that_come_back_are_replaced_in_turn_and_those_that_go_are_not_h
 
 def test_a_worker_whose_machine_is_still_to_be_removed_holds_up_the_next_one(cluster: FakeCluster) -> None:
     run = run_of(*ADDRESSES)
-    run.life._do(operation(), DeleteNode(target="w-0", reason="it is replaced"), worker("w-0"))
+    run.life._executor.do(operation(), DeleteNode(target="w-0", reason="it is replaced"), worker("w-0"))
     (step,) = run.life.next_of(worker("w-1"), "it is replaced").steps
     assert isinstance(step, WaitForHealth)
     assert step.lacks == ("w-0 has not joined",)
@@ -345,7 +346,7 @@ def test_what_never_became_a_node_has_nothing_to_leave(
     def login(member: Member, files: Any) -> Iterator[Any]:
         yield type("Shell", (), {"run": lambda *_, **__: type("Result", (), {"exit_code": 0})})()
 
-    monkeypatch.setattr(life, "logged_in", login)
+    monkeypatch.setattr(executor, "logged_in", login)
     assert not run.life.knows(plane("cp-0"))
 
 

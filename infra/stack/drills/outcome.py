@@ -5,15 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from infra.counting import counted
 from infra.kubernetes.load import Load
 from infra.stack.drills.decision import Break
 from infra.stack.drills.health import Look, back_at
-
-_AWAY_SECONDS: Final = 0.5
-"""Reads that end further apart than this mean that the API was away: several are sent in that time."""
 
 
 @dataclass(frozen=True)
@@ -166,8 +163,7 @@ def _reachable(course: Course) -> float | None:
     ends = [request.ended for request in course.load.requests if not request.fault and not request.writes]
     if not any(end > course.healing for end in ends):
         return None
-    absences = course.load.absences(_AWAY_SECONDS)
-    ended = [until for since, until in absences if until > course.broke and since < course.healing]
+    ended = [until for since, until in course.load.absences() if until > course.broke and since < course.healing]
     return max(ended) - course.broke if ended else 0.0
 
 
