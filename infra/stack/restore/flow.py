@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +21,7 @@ from infra.provider.kinds.cluster_base import logged_in
 from infra.ssh import ShellError
 from infra.stack.backup import StackBackups
 from infra.stack.clusters import StackCluster, cluster_of
-from infra.stack.messages import say
+from infra.stack.messages import confirmed, say
 from infra.stack.restore.planes import Plane, Standing, look, path_of
 from infra.stack.restore.source import Source, choose, told_of
 from infra.stack.state import Stack
@@ -131,12 +130,7 @@ def _confirm(cluster: StackCluster, standing: Mapping[str, Standing], source: So
     say("and controllers bring them to what the snapshot says")
     if "runs" not in standing.values():
         say("no control plane stands: the first is made again with the keys in state; pods on workers start again")
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise UserError("nobody can be asked whether that is meant: add --yes. Nothing was changed")
-    if input("Type the instance's name to restore it: ").strip() != cluster.instance:
-        raise UserError("not restored; nothing was changed")
+    confirmed(cluster.instance, "restore it", yes=yes)
 
 
 def _saved(backups: StackBackups, cluster: StackCluster, source: Source, *, answers: bool) -> Source:
