@@ -1,7 +1,9 @@
 """Where the Pulumi engine starts the program, for a user of the bare command."""
 
 from infra.program import main, project_directory
+from infra.stack.pool_sizes import settings_of_bare_run
 from infra.stack.settle import remind
 
-remind(project_directory())
-main()
+project = project_directory()
+remind(project)
+main(settings_of_bare_run(project))

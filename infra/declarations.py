@@ -22,6 +22,7 @@ from infra.resources.arguments import (
     MachineArgs,
     NetworkArgs,
     NodeArgs,
+    NodeMarksArgs,
     NodeSecretsArgs,
     NodeSettingsArgs,
     SpareArgs,
@@ -187,6 +188,7 @@ def machine_inputs(
     network: Input[str],
     reached_through: Input[str | None],
     authorized_keys: Input[Sequence[Input[str]]],
+    identity_files: Iterable[str],
     live_hosts: Iterable[str],
     kubernetes: KubernetesNode | None,
 ) -> MachineArgs:
@@ -200,6 +202,7 @@ def machine_inputs(
         network: Its libvirt network there.
         reached_through: The connection of the host from which its network is reached.
         authorized_keys: Who may log in.
+        identity_files: Private keys of theirs on this machine.
         live_hosts: Connections of the hosts that drain live.
         kubernetes: The node that it becomes, if any.
     """
@@ -229,6 +232,7 @@ def machine_inputs(
         "node_secrets": kubernetes.secrets if kubernetes else None,
         "node_settings": kubernetes.settings if kubernetes else None,
         "reached_through": reached_through,
+        "identity_files": list(identity_files),
         "migrates_from": list(live_hosts),
     }
 
@@ -270,6 +274,20 @@ def etcd_keys(keys: Mapping[str, str]) -> dict[str, str]:
     return {path: content for path, content in keys.items() if path.startswith("etcd/")}
 
 
+def node_marks(machines: Iterable[Machine]) -> dict[str, NodeMarksArgs]:
+    """Return labels and taints of a cluster's nodes, by name, of those that have any from azlocal."""
+    return {
+        machine.name: {"labels": _labels(machine), "taints": list(machine.taints)}
+        for machine in machines
+        if machine.role == "worker"
+    }
+
+
+def _labels(machine: Machine) -> dict[str, str]:
+    """Return a worker's labels; whatever is written of it, its pool's is its pool's name."""
+    return dict(machine.labels) | ({POOL_LABEL: machine.pool} if machine.pool else {})
+
+
 def _node(
     cluster: Cluster,
     machine: Machine,
@@ -305,7 +323,7 @@ def _node(
     else:
         node |= {
             "maxPods": machine.max_pods,
-            "labels": ({POOL_LABEL: machine.pool} if machine.pool else {}) | dict(machine.labels),
+            "labels": _labels(machine),
             "taints": list(machine.taints),
         }
     return KubernetesNode(node, secrets, settings)

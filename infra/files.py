@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final
@@ -22,12 +22,12 @@ def user_state() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
 
 
-def replace_file(path: Path, content: str | bytes, mode: int | None = None) -> None:
+def replace_file(path: Path, content: str | bytes | Iterable[bytes], mode: int | None = None) -> None:
     """Write a file so that others, and whoever looks after a power cut, see the old content or the new one.
 
     Args:
         path: The file; its folder must exist. What was there goes, a link too.
-        content: Text is written as UTF-8.
+        content: Text is written as UTF-8; parts are written as they come, and where that fails, none is.
         mode: Its permissions, also while it is written; absent: the usual ones, less the umask.
 
     Raises:
@@ -40,7 +40,8 @@ def replace_file(path: Path, content: str | bytes, mode: int | None = None) -> N
         with os.fdopen(descriptor, "wb") as file:
             if mode is not None:
                 os.fchmod(descriptor, mode)
-            file.write(content.encode() if isinstance(content, str) else content)
+            content = content.encode() if isinstance(content, str) else content
+            file.writelines([content] if isinstance(content, bytes) else content)
             file.flush()
             os.fsync(descriptor)
         temporary.replace(path)

@@ -1,15 +1,28 @@
-"""Labels of nodes that azlocal itself writes."""
+"""Labels of nodes that azlocal itself writes, and those that kubelet writes."""
 
-POOL_LABEL = "kubernetes.azure.com/agentpool"
+from typing import Final
+
+POOL_LABEL: Final = "kubernetes.azure.com/agentpool"
 """AKS's own label of a node's pool."""
 
-NO_SERVICES = "node.kubernetes.io/exclude-from-external-load-balancers"
+SET_BY_KUBELET: Final = frozenset(
+    {
+        "kubernetes.io/hostname",
+        "kubernetes.io/os",
+        "kubernetes.io/arch",
+        "beta.kubernetes.io/os",
+        "beta.kubernetes.io/arch",
+    }
+)
+"""What a kubelet says of its node by itself, when it starts (kubelet, initialNode)."""
+
+NO_SERVICES: Final = "node.kubernetes.io/exclude-from-external-load-balancers"
 """The label by which nodes hold no addresses of services (k8s.io/api/core/v1, LabelNodeExcludeBalancers).
 
 MetalLB's speakers on others announce them at once, where a speaker that is gone would first have to be missed.
 """
 
-JOINING = "joining"
+JOINING: Final = "joining"
 """The value of `NO_SERVICES` on a worker from its registration until packets to services find their way there.
 
 MetalLB's speaker is there before kube-proxy and the network plugin have done their work, and would win addresses.

@@ -18,7 +18,8 @@ from infra.image import build_command, find_node_image
 from infra.kubernetes.kubeconfig import merge_kubeconfigs
 from infra.login_keys import DEFAULT_KEYS, identity_files, login_keys
 from infra.model.image import NodeImageKind
-from infra.model.versions import DEFAULT, Stage, built_version
+from infra.model.run import PoolSizes, RunSettings
+from infra.model.versions import DEFAULT, built_version
 from infra.plan.address_probes import address_probes
 from infra.plan.addresses.numbers import range_text
 from infra.plan.instance import Plan, plan_instance, record_instance
@@ -28,15 +29,15 @@ from infra.plan.topology import Cluster, Topology, build_topology
 from infra.spec import Finding, InstanceSpec, SpecError, load_instance, read_public_keys
 
 
-def main(stage: Stage | None = None) -> None:
+def main(settings: RunSettings | None = None) -> None:
     """Declare the whole instance, or stop with every finding before the first resource.
 
     Args:
-        stage: The versions that clusters are to have in this run, on the way to what the files say.
+        settings: What this run has that the files don't say; None: nothing.
     """
     root = project_directory()
     try:
-        spec = load_instance(pulumi.get_stack(), root).at(stage or {})
+        spec = load_instance(pulumi.get_stack(), root).at(settings or RunSettings())
         keys = _login_keys(spec)
         plan = _plan(spec)
     except SpecError as error:
@@ -55,6 +56,8 @@ def main(stage: Stage | None = None) -> None:
     images = {name: _node_image(name) for name in spec.images}
     instance = AzureLocalInstance(topology, probes, images, keys, root)
     _export(topology, plan, instance)
+    if sizes := _pool_sizes(spec):
+        pulumi.export("agentPools", sizes)  # infra.stack.pool_sizes reads it
 
 
 def project_directory() -> Path:
@@ -183,6 +186,15 @@ def _export(topology: Topology, plan: Plan, instance: AzureLocalInstance) -> Non
     if kubeconfigs:
         pulumi.export("kubeconfig", pulumi.Output.secret(pulumi.Output.all(*kubeconfigs).apply(merge_kubeconfigs)))
     pulumi.export("plan", plan.to_json())
+
+
+def _pool_sizes(spec: InstanceSpec) -> PoolSizes:
+    """Return the sizes of pools with autoscaling in this run, which the next one keeps."""
+    sizes = {
+        cluster.name: {pool.name: pool.count for pool in cluster.agent_pools if pool.enable_auto_scaling}
+        for cluster in spec.stack.clusters
+    }
+    return {cluster: pools for cluster, pools in sizes.items() if pools}
 
 
 def _cluster(cluster: Cluster) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import zlib
@@ -208,6 +209,12 @@ def steps(preview: dict[str, Any], name: str) -> list[dict[str, Any]]:
 def on(project: Project, machine: str, *command: str, stdin: str | None = None) -> str:
     """Run a command on a machine over SSH, as a user would, checking the host key that the stack names."""
     return on_known(project, project.outputs()["machines"][machine], *command, stdin=stdin)
+
+
+def use_key(folder: Path, key: Path) -> None:
+    """Have `on` log in with another key, whose private half beside its public one is a copy from now on."""
+    for suffix in ("", ".pub"):
+        shutil.copy(key.with_suffix(suffix), folder / f"id_ed25519{suffix}")
 
 
 def on_known(project: Project, known: Mapping[str, Any], *command: str, stdin: str | None = None) -> str:

@@ -262,7 +262,8 @@ class Project:
     def state(self) -> dict[str, Any]:
         """Return what the state file lists (`resources`, `pending_operations`), secrets still encrypted."""
         checkpoint = json.loads(self._state_file.read_text())["checkpoint"]
-        latest: dict[str, Any] = checkpoint.get("latest") or {}  # a new stack's file has it as `Latest`, and empty
+        # `stack init` and `state …` write the key as Go has the field.
+        latest: dict[str, Any] = checkpoint.get("latest") or checkpoint.get("Latest") or {}
         return latest
 
     def kinds(self) -> Counter[str]:

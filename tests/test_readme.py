@@ -12,8 +12,11 @@ import typer
 import yaml
 
 from infra.cli import app
+from infra.lifecycle.scaling.view import Profile
 from infra.plan.arc_topology import arc_of, connected_cluster_of
+from infra.plan.instance import plan_instance
 from infra.spec import InstanceSpec
+from infra.stack.scaling_view import profile_of, scaling_clusters
 from tests.instances import cluster, make_spec
 from tests.project import ROOT
 
@@ -58,3 +61,13 @@ def test_the_arc_example_is_sound() -> None:
     assert arc is not None
     assert connected is not None
     assert {one.name for one in connected.extensions} == {"azurepolicy", "akvsecretsprovider", "flux"}
+
+
+def test_the_example_of_a_pool_that_scales_is_sound() -> None:
+    (text,) = (block for block in blocks("yaml") if "enableAutoScaling" in block)
+    spec = make_spec(
+        cluster("a", **yaml.safe_load(text)), sizes={"Lab_Small": {"vcpus": 2, "memoryGiB": 2, "diskGiB": 20}}
+    )
+    assert plan_instance(spec).ok
+    (scaling,) = scaling_clusters(spec, None)
+    assert profile_of(scaling.auto_scaler_profile) == Profile()

@@ -93,6 +93,32 @@ _HELP = {
         azlocal adopt lab             says what it found, and asks
         azlocal adopt lab --yes       for scripts
     """,
+    "autoscale": """Add nodes to pools where pods find none, and remove those that no pod needs.
+
+    Looks every 10 seconds at the clusters whose pools have `enableAutoScaling: true`, and runs `azlocal up` with
+    another number of nodes for a pool, within its minCount and maxCount: one run at a time, each with its reason.
+    It is azlocal's own loop, made after the upstream cluster-autoscaler, whose image isn't needed. Run it where
+    you would run `azlocal up`: as a service, or with --once from a timer. What it has to remember is on the nodes.
+
+    A pool grows when pods are Pending as Unschedulable and one more of its nodes would take them. It shrinks when
+    its last node has been needed by no pod for ten minutes. Only the last can go: machines are numbered, and the
+    highest number is removed. It says what keeps a node: a pod without a controller, a disruption budget.
+    `autoScalerProfile` of a cluster has the times and thresholds, by Azure's names.
+
+    Ends in order at Ctrl-C or SIGTERM, with 0; a run that is under way is stopped, and the next one goes on.
+
+    With --serve the upstream cluster-autoscaler decides: azlocal is its cloud provider `externalgrpc` then. Only
+    who has a certificate of .azlocal/autoscaler may call, since calls make and remove nodes; the loopback is
+    enough where upstream runs on this machine. Nodes get provider ids, and all but a pool's last an annotation
+    by which upstream leaves them.
+
+    \b
+    Examples:
+        azlocal autoscale lab --cluster a --serve 127.0.0.1:8086
+        azlocal autoscale lab                        until it is stopped
+        azlocal autoscale lab --cluster a --once     for a timer: one look, and what is due
+        azlocal autoscale lab --interval 1m
+    """,
     "settle": """Put a stack in order after a run that was killed or failed, for who then uses the bare `pulumi`.
 
     Drops the lock of a run that is gone, looks whether what it was making stands, and after a failed run, or where
@@ -147,6 +173,47 @@ def settle(
     """Put the stack in order."""
     with on_stack(context, name, ()) as (chosen, _):
         raise typer.Exit(verbs.settle(chosen, before_destroy=before_destroy))
+
+
+@app.command(help=_HELP["autoscale"])
+def autoscale(
+    context: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[STACK]", help="The stack; absent: $STACK, else local.")
+    ] = None,
+    cluster: Annotated[
+        str | None, typer.Option("--cluster", metavar="NAME", help="Only this cluster; absent: all that scale.")
+    ] = None,
+    interval: Annotated[
+        str | None,
+        typer.Option("--interval", metavar="TIME", help="Between two looks; absent: scan-interval, 10s."),
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Look once, do what is due, and end.")] = False,
+    serve: Annotated[
+        str | None,
+        typer.Option("--serve", metavar="HOST:PORT", help="Serve the upstream cluster-autoscaler, instead."),
+    ] = None,
+) -> None:
+    """Scale."""
+    from infra.spec.auto_scaler import time_of
+    from infra.spec.forms import DURATION
+
+    if interval is not None and not DURATION.fits(interval):
+        raise typer.BadParameter(f"write {DURATION.words}", param_hint="--interval")
+    if serve is not None and (once or interval is not None):
+        raise typer.BadParameter("it goes with --cluster only", param_hint="--serve")
+    seconds = time_of(interval).total_seconds() if interval else None
+    with on_stack(context, name, (), makes=False) as (chosen, options):
+        from infra.stack.autoscale import Autoscaler
+        from infra.stack.command import Signals
+
+        with Signals().noted() as signals:
+            scaler = Autoscaler(chosen, cluster, signals, options)
+            if serve is not None:
+                from infra.stack.external_grpc.loop import Served
+
+                raise typer.Exit(Served(scaler).run(serve))
+            raise typer.Exit(scaler.once() if once else scaler.run(seconds))
 
 
 @app.command()

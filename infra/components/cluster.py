@@ -10,7 +10,7 @@ import pulumi_kubernetes as kubernetes
 
 from infra.components.arc import ArcOnboarding, KubernetesCluster
 from infra.components.node import Site, declare_machines
-from infra.declarations import address_of, etcd_keys, identity_inputs, kubernetes_nodes, spare_inputs
+from infra.declarations import address_of, etcd_keys, identity_inputs, kubernetes_nodes, node_marks, spare_inputs
 from infra.model.add_ons import add_on_namespaces
 from infra.plan.topology import Cluster as ClusterTopology
 from infra.plan.topology import Machine as MachineTopology
@@ -143,6 +143,7 @@ class Cluster(pulumi.ComponentResource):
                 "token": identity.token,
                 "identity_files": list(site.identity_files),
                 "members": members,
+                "nodes": node_marks(planned),
                 "namespaces": namespaces,
                 "generated_secrets": list(add_ons.generated_secrets),
                 "add_ons": {name: release.status.apply(_revision) for name, release in add_ons.releases.items()},

@@ -83,6 +83,7 @@ def _declare(
             network=host.networks[machine.libvirt_network].name,
             reached_through=site.hosts[machine.reached_through].host.connection,
             authorized_keys=list(site.authorized_keys),
+            identity_files=site.identity_files,
             live_hosts=site.live_hosts,
             kubernetes=kubernetes,
         ),

@@ -13,9 +13,11 @@ from infra.model.network import NetworkMode
 from infra.plan.addresses import AddressPlan
 from infra.plan.addresses.layout import build_networks
 from infra.plan.host_networks import carrier, host_networks
+from infra.plan.inventory import build_inventory
 from infra.plan.topology import Topology
 from infra.spec import InstanceSpec
 from infra.spec.hosts import HostSpec
+from infra.spec.machine_names import machine_name
 
 HTTPS: Final = 443
 
@@ -151,6 +153,7 @@ class WantedInstance:
         outside: What must be reached outside.
         underlay_mtu: The largest packet between hosts, in bytes.
         plan_problem: Why nothing is placed; None when the plan is sound.
+        scaled: Names of the machines that autoscaling may have added.
     """
 
     name: str
@@ -164,6 +167,7 @@ class WantedInstance:
     outside: Outside
     underlay_mtu: int
     plan_problem: str | None
+    scaled: frozenset[str] = frozenset()
 
     @property
     def runs_kvm(self) -> bool:
@@ -219,6 +223,11 @@ def wanted_instance(
         outside=outside,
         underlay_mtu=spec.netplan.underlay_mtu,
         plan_problem=problem,
+        scaled=frozenset(
+            machine_name(spec.name, planned.owner)
+            for planned in build_inventory(spec).everything
+            if planned.held == "autoscaling"
+        ),
     )
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from infra.effects.compare import compare_records
-from infra.effects.records import Record, records_of
+from infra.effects.records import MACHINE, Record, records_of
+from infra.model.run import RunSettings
 from infra.plan.addresses import AddressPlan
 from infra.plan.addresses.older import files_at, read_plan, unusable
 from infra.plan.effects import Effects
 from infra.plan.instance import Plan, plan_instance
+from infra.plan.inventory import build_inventory
 from infra.plan.locks import Locks, SiteLocks
 from infra.spec import InstanceSpec, load_instance
 
@@ -65,12 +68,25 @@ def effects_of(older: Older, plan: Plan, spec: InstanceSpec) -> Effects:
     Args:
         older: The plan before.
         plan: The plan after.
-        spec: What people wrote for it.
+        spec: What people wrote for it. A pool with autoscaling has as many nodes as before it, within its bounds:
+            `count` is only what it begins with.
     """
-    records = records_of(spec, plan)
+    records = records_of(_as_large(spec, plan, older.records or ()), plan)
     if older.records is None or records is None:
         return Effects(untold=older.untold if older.records is None else "the plan isn't sound")
     return compare_records(older.records, records)
+
+
+def _as_large(spec: InstanceSpec, plan: Plan, before: Iterable[Record]) -> InstanceSpec:
+    """Return what people wrote, with pools that scale by themselves as large as they were before."""
+    sizes: dict[str, Counter[str]] = {}
+    for record in before:
+        cluster, pool = record.about.get("cluster"), record.about.get("pool")
+        if record.type == MACHINE and cluster and pool:
+            sizes.setdefault(cluster, Counter())[pool] += 1
+    sized = spec.at(RunSettings(pool_sizes=sizes))
+    have_room = {machine.owner for machine in build_inventory(sized).machines} <= plan.placement.hosts.keys()
+    return sized if have_room else spec
 
 
 def _from_file(path: Path) -> Older:

@@ -145,6 +145,7 @@ def _records(spec: InstanceSpec, topology: Topology) -> Iterator[Record]:
             network=Later(f"network {machine.host}/{machine.libvirt_network}", machine.libvirt_network),
             reached_through=hosts[machine.reached_through].connection,
             authorized_keys=keys,
+            identity_files=(),  # paths of whoever plans
             live_hosts=(host.connection for host in topology.hosts if host.drains_live),
             kubernetes=nodes.get(machine.name),
         )

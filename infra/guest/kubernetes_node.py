@@ -16,7 +16,7 @@ from infra.guest import encryption
 from infra.guest.api_server import api_server_files, api_server_settings, component_arguments
 from infra.guest.keepalived import ApiServerAddress, keepalived_files
 from infra.model.machine_traits import MachineTraits
-from infra.model.node import NodeInputs, NodeSecrets, NodeSettings
+from infra.model.node import NodeInputs, NodeSecrets, NodeSettings, taint_object
 from infra.node_labels import JOINING, NO_SERVICES
 
 FOLDER = "etc/azlocal/node"
@@ -236,7 +236,7 @@ def _registration(node: KubernetesNode) -> dict[str, Any]:
         "kubeletExtraArgs": [{"name": name, "value": value} for name, value in sorted(arguments.items())],
     }
     if node.inputs.taints:
-        registration["taints"] = [_taint(text) for text in node.inputs.taints]
+        registration["taints"] = [taint_object(text) for text in node.inputs.taints]
     registration["ignorePreflightErrors"] = [*_PASSED_OVER, *(_OF_THE_HOST if node.traits.shares_kernel else ())]
     return registration
 
@@ -248,13 +248,6 @@ _PASSED_OVER = ("HTTPProxyCIDR",)
 _OF_THE_HOST = ("SystemVerification", "Swap")
 # A container sees its host's swap, which is not the node's to turn off.
 _CONTAINER_ARGUMENTS = {"fail-swap-on": "false"}
-
-
-def _taint(text: str) -> dict[str, str]:
-    """Read `key=value:Effect` or `key:Effect`."""
-    pair, _, effect = text.rpartition(":")
-    key, _, value = pair.partition("=")
-    return {"key": key, "value": value, "effect": effect} if value else {"key": key, "effect": effect}
 
 
 def _timeouts(node: KubernetesNode) -> dict[str, str]:

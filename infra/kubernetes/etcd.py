@@ -10,7 +10,7 @@ import json
 import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,12 +18,15 @@ import urllib3
 
 from infra.certificates import KeyPair
 from infra.errors import UserError
+from infra.kubernetes.etcd_snapshot import EtcdSnapshot
 from infra.kubernetes.memory_file import MemoryFile
 
 PORT: Final = 2379
 _AT_ONCE: Final = 8
 _CONNECT_SECONDS: Final = 2.0
 _ANSWER_SECONDS: Final = 10.0  # a change goes through consensus, which may wait for an election
+_SNAPSHOT_SECONDS: Final = 60.0  # between two pieces of it
+_CHUNK_BYTES: Final = 1 << 16
 
 
 class EtcdError(UserError):
@@ -104,6 +107,59 @@ class Etcd:
             leaders[0] if leaders else 0,
         )
 
+    def revisions(self) -> dict[str, int]:
+        """Return the newest revision that each machine's member has; those that don't answer aren't among them."""
+        revisions = {}
+        with self._pool() as pool:
+            for machine, url in self.urls.items():
+                with suppress(EtcdError):
+                    revisions[machine] = _revision(_ask(pool, url, "maintenance/status", {}))
+        return revisions
+
+    @contextmanager
+    def snapshot(self, machine: str) -> Iterator[EtcdSnapshot]:
+        """Yield a snapshot, as a machine's member sends it; it needs no quorum for that.
+
+        Raises:
+            EtcdError: The member doesn't answer, or refuses.
+            SnapshotError: What it sends is no snapshot.
+        """
+        url, call = self.urls[machine], "maintenance/snapshot"
+        with self._pool() as pool:
+            revision = _revision(_ask(pool, url, "maintenance/status", {}))
+            timeout = urllib3.Timeout(connect=_CONNECT_SECONDS, read=_SNAPSHOT_SECONDS)
+            try:
+                answer = pool.request(
+                    "POST", f"{url}/v3/{call}", body="{}", preload_content=False, timeout=timeout
+                )
+                with closing(answer):
+                    if answer.status >= 400:
+                        raise EtcdError(f"{url} refuses {call}: {answer.read(300).decode(errors='replace')}")
+                    yield EtcdSnapshot(answer.stream(_CHUNK_BYTES), revision)
+            except urllib3.exceptions.HTTPError as error:
+                raise EtcdError(f"{url} sends no snapshot: {error}") from error
+
+    def add_learner(self, peer_url: str) -> int:
+        """Add a member without a vote; return its id.
+
+        Raises:
+            EtcdError: No member does it.
+        """
+        body = {"peerURLs": [peer_url], "isLearner": True}
+        answer = self._change("cluster/member/add", body, self.urls.values())
+        return int(answer["member"]["ID"])
+
+    def promote(self, member: int) -> None:
+        """Give a learner that has caught up its vote.
+
+        Raises:
+            EtcdError: It hasn't caught up yet, or no member does it.
+        """
+        body = {"ID": str(member)}
+        # Of one that hasn't caught up it goes on: "… which is in sync with leader".
+        done = 'can only promote a learner member"'
+        self._change("cluster/member/promote", body, self.urls.values(), done=done)
+
     def remove(self, member: int) -> None:
         """Remove a member; success where it is none any more.
 
@@ -125,18 +181,19 @@ class Etcd:
         urls = [self.urls[leader]] if leader in self.urls else []
         self._change("maintenance/transfer-leadership", {"targetID": str(to)}, urls, done="not leader")
 
-    def _change(self, call: str, body: Mapping[str, str], urls: Iterable[str], *, done: str) -> None:
+    def _change(
+        self, call: str, body: Mapping[str, Any], urls: Iterable[str], *, done: str | None = None
+    ) -> dict[str, Any]:
+        """Have the first member that can do it change something; `done` is in what they say where it is done."""
         reasons = []
         with self._pool() as pool:
             for url in urls:
                 try:
-                    _ask(pool, url, call, body)
+                    return _ask(pool, url, call, body)
                 except EtcdError as error:
-                    if done in str(error):
-                        return
+                    if done is not None and done in str(error):
+                        return {}
                     reasons.append(str(error))
-                else:
-                    return
         raise EtcdError(f"etcd can't be changed ({call}): {'; '.join(reasons) or 'no member is known'}")
 
     @contextmanager
@@ -183,6 +240,10 @@ def _look(pool: urllib3.PoolManager, url: str) -> _Look | None:
         leader=int(status.get("leader", 0)),
         alarmed=bool(status.get("errors")),  # NOSPACE, CORRUPT, or that it knows no leader
     )
+
+
+def _revision(status: Mapping[str, Any]) -> int:
+    return int(status["header"].get("revision", 0))
 
 
 def _listed(pool: urllib3.PoolManager, url: str) -> tuple[Mapping[str, Any], bool]:

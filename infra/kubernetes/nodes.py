@@ -54,6 +54,33 @@ def look_at_nodes(api: ClusterApi) -> dict[str, NodeFacts]:
     return facts_of(api.items("/api/v1/nodes"), api.items("/api/v1/pods"))
 
 
+def mark_plane(api: ClusterApi, name: str) -> None:
+    """Give a control plane the label and the taint that kubeadm gave it, where its Node object was made again.
+
+    kubeadm: `cmd/kubeadm/app/phases/markcontrolplane/markcontrolplane.go`.
+
+    Raises:
+        ClusterError: The API server doesn't answer, or there is no such node.
+    """
+    path = f"/api/v1/nodes/{name}"
+    node = api.get(path)
+    if _PLANE in (node["metadata"].get("labels") or {}):
+        return
+    taints = [*((node.get("spec") or {}).get("taints") or []), {"key": _PLANE, "effect": "NoSchedule"}]
+    labels = {_PLANE: "", NO_SERVICES: ""}
+    api.merge(path, {"metadata": {"labels": labels}, "spec": {"taints": taints}})
+
+
+def count_pods(api: ClusterApi, node: str) -> int:
+    """Return how many pods of a node haven't ended: as many as its kubelet counts against its maxPods.
+
+    Raises:
+        ClusterError: The API server doesn't answer, or refuses.
+    """
+    pods = api.items("/api/v1/pods", fieldSelector=f"spec.nodeName={node}")
+    return sum((pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed") for pod in pods)
+
+
 def facts_of(nodes: Iterable[Object], pods: Iterable[Object]) -> dict[str, NodeFacts]:
     """Return what these objects tell of nodes, by name. Pure."""
     on: dict[str, list[Object]] = {}

@@ -80,7 +80,7 @@ def generate_pki() -> ClusterPki:
     signer = rsa.generate_private_key(public_exponent=65537, key_size=_SIGNER_BITS)
     return ClusterPki(
         ca=ca,
-        ca_hash=_pin(ca),
+        ca_hash=pin_of(ca.certificate),
         token=_token(),
         files={
             **_pair("ca", ca),
@@ -108,7 +108,9 @@ def restore_pki(files: dict[str, str], encryption_keys: tuple[str, ...] = ()) ->
     """
     ca = KeyPair(files["ca.crt"], files["ca.key"])
     required = {name: files[name] for name in PKI_FILES}
-    return ClusterPki(ca=ca, ca_hash=_pin(ca), token=_token(), files=required, encryption_keys=encryption_keys)
+    return ClusterPki(
+        ca=ca, ca_hash=pin_of(ca.certificate), token=_token(), files=required, encryption_keys=encryption_keys
+    )
 
 
 def administrator_kubeconfig(name: str, server: str, ca: KeyPair) -> str:
@@ -193,8 +195,9 @@ def _token() -> str:
     return f"{draw(6)}.{draw(16)}"
 
 
-def _pin(ca: KeyPair) -> str:
-    public = x509.load_pem_x509_certificate(ca.certificate.encode()).public_key()
+def pin_of(certificate: str) -> str:
+    """Return kubeadm's pin of an authority, whose certificate this is, PEM."""
+    public = x509.load_pem_x509_certificate(certificate.encode()).public_key()
     info = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return f"sha256:{hashlib.sha256(info).hexdigest()}"
 

@@ -19,6 +19,9 @@ VOLUMES: Final = "volumes"
 SEEDS: Final = "seeds"
 """The folder that has a folder for each container's seed."""
 
+BACKUPS: Final = "backups"
+"""The folder of snapshots of the instance's clusters."""
+
 _SAFE: Final = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -28,7 +31,7 @@ def refuse_foreign(shell: Shell, directory: str, instance: str) -> None:
     Raises:
         HostError: there is; the message names it.
     """
-    for folder in (VOLUMES, SEEDS):
+    for folder in (VOLUMES, SEEDS, BACKUPS):
         if foreign := [name for name in _entries(shell, f"{directory}/{folder}") if not _is_own(name, instance)]:
             raise HostError(
                 f"{shell.host}: {directory}/{folder} holds files that azlocal did not make: {', '.join(foreign)}. "
@@ -37,8 +40,8 @@ def refuse_foreign(shell: Shell, directory: str, instance: str) -> None:
 
 
 def remove(shell: Shell, directory: str, instance: str) -> None:
-    """Delete what is azlocal's in both folders, and the folders if that empties them; seeds are overwritten."""
-    for folder in (VOLUMES, SEEDS):
+    """Delete what is azlocal's in the folders, and these if that empties them; seeds are overwritten."""
+    for folder in (VOLUMES, SEEDS, BACKUPS):
         path = f"{directory}/{folder}"
         for name in _own(shell, path, instance):
             if folder == SEEDS or name.endswith(SEED_VOLUME):

@@ -155,7 +155,7 @@ def no_spare_address(cluster: Cluster) -> Iterator[Refusal]:
 
 
 def quorum_lost(cluster: Cluster) -> Iterator[Refusal]:
-    """Where most of etcd's members are gone for good, nothing but their disks brings the cluster back.
+    """Where most of etcd's members are gone for good, `up` changes nothing: a restore is for a person to decide.
 
     kubespray: `roles/recover_control_plane/etcd/tasks/recover_lost_quorum.yml`; Talos:
     `internal/integration/api/etcd-recover.go`. Cluster API doesn't remediate (`remediation.go`, canSafelyRemove…).
@@ -178,8 +178,9 @@ def quorum_lost(cluster: Cluster) -> Iterator[Refusal]:
             "quorum-lost",
             f"etcd of cluster {cluster.wanted.cluster} has lost its quorum: of {counted(len(voters), 'member')}, "
             f"{listed} {'are' if len(gone) != 1 else 'is'} gone",
-            "bring their disks back; or, if the cluster may go, remove it from the stack's file, run `pulumi up`, "
-            "and add it again",
+            "bring their disks back; or restore the cluster from what still stands or from a snapshot (`azlocal "
+            f"restore STACK {cluster.wanted.cluster}`), and run `pulumi up` again; or, if it may go, remove it "
+            "from the stack's file, run `pulumi up`, and add it again",
         )
 
 

@@ -23,3 +23,11 @@ class FirstBoot(Model):
     def host_address(self) -> str:
         """Return the address without its prefix length."""
         return self.address.partition("/")[0]
+
+    def patched_as(self, other: FirstBoot) -> FirstBoot:
+        """Return it with what a machine takes as it runs as another one has it."""
+        node = self.node
+        if node is not None and other.node is not None:
+            of_other = {name: getattr(other.node, name) for name in ("labels", "taints", "max_pods")}
+            node = node.model_copy(update=of_other)
+        return self.model_copy(update={"authorized_keys": other.authorized_keys, "node": node})

@@ -12,6 +12,13 @@ PodSecurity = Literal["privileged", "baseline", "restricted"]
 """A level of Kubernetes' Pod Security Standards."""
 
 
+class NodeMarks(Model):
+    """What azlocal writes on a Node object: other labels and taints of it are somebody else's."""
+
+    labels: dict[str, str] = Field(default_factory=dict)
+    taints: tuple[str, ...] = Field(default=(), description="key=value:Effect")
+
+
 class NodeInputs(Model):
     """The Kubernetes node that a machine becomes, without secrets."""
 
@@ -29,6 +36,11 @@ class NodeInputs(Model):
     max_pods: int | None = None
     labels: dict[str, str] = Field(default_factory=dict)
     taints: tuple[str, ...] = Field(default=(), description="key=value:Effect")
+
+    @property
+    def marks(self) -> NodeMarks:
+        """Return what its Node object gets when it registers."""
+        return NodeMarks(labels=self.labels, taints=self.taints)
 
 
 class NodeSecrets(Model):
@@ -53,3 +65,10 @@ class NodeSettings(Model):
     unicast_vrrp: bool | None = Field(
         default=None, description="Only in states in which control planes spoke VRRPv2; without effect"
     )
+
+
+def taint_object(text: str) -> dict[str, str]:
+    """Return a taint, `key=value:Effect` or `key:Effect`, as Kubernetes' API has it."""
+    pair, _, effect = text.rpartition(":")
+    key, _, value = pair.partition("=")
+    return {"key": key, "value": value, "effect": effect} if value else {"key": key, "effect": effect}

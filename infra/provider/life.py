@@ -2,51 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
-from infra.errors import UserError
 from infra.kubernetes.api import ClusterApi, ClusterError
-from infra.kubernetes.membership import admit_nodes, announce_from, drain, forget, uncordon
+from infra.kubernetes.nodes import count_pods
 from infra.kubernetes.waiting import NotReady
 from infra.kubernetes.watch import wait_until_healthy
-from infra.kvm.errors import HostError, NoRoom
+from infra.kvm.errors import HostError
 from infra.lifecycle.observed import Observed
 from infra.lifecycle.planner import NO_QUORUM, Decision, begin_worker, leave, settle
-from infra.lifecycle.steps import (
-    Announce,
-    CreateMachine,
-    DeleteNode,
-    DestroyMachine,
-    Drain,
-    FinishUpgrade,
-    Join,
-    JoinAsLearner,
-    MoveLeader,
-    PrepareUpgrade,
-    RemoveMember,
-    Step,
-    WaitForHealth,
-)
-from infra.lifecycle.wanted import WantedNode
+from infra.lifecycle.steps import DestroyMachine, PrepareUpgrade, WaitForHealth
 from infra.model.work import Work
 from infra.plugin.operation import Operation
 from infra.provider.cluster_view import ClusterView
-from infra.provider.kinds import address_holders
-from infra.provider.kinds.address_protocol import change_protocol
-from infra.provider.kinds.cluster_base import logged_in
+from infra.provider.executor import Executor
 from infra.provider.lives import ClusterRun, Leaver
 from infra.provider.spare import Spare
-from infra.provider.upgrade import Upgrade
-from infra.resources.control_plane import Member
 from infra.resources.machine import MachineInputs
 from infra.resources.node_placement import NodePlacementInputs
-from infra.ssh import Shell, ShellError
+from infra.ssh import ShellError
 
 _HEALTH_SECONDS: Final = 600.0
 """How long a change waits until the others are sound: a control plane that is re-created joins within that."""
-_DRAIN_SECONDS: Final = 300.0
 _PAUSE: Final = 2.0
 _FIRST_BOOT: Final = "/etc/azlocal/node"
 
@@ -59,8 +38,7 @@ class ClusterLife:
         self._run = run
         self._spare = Spare(run)
         self._view = ClusterView(run, self._spare)
-        self._upgrade = Upgrade(run, self._login)
-        self._admitted: set[str] = set()
+        self._executor = Executor(run, self._view, self._spare)
 
     @property
     def _placement(self) -> NodePlacementInputs:
@@ -77,7 +55,7 @@ class ClusterLife:
         """Return why a machine can't leave now, in a sentence; nothing where it can."""
         decision = self.next_of(leaver, reason)
         old = next((step for step in decision.steps if isinstance(step, PrepareUpgrade)), None)
-        if old is not None and (against := self._upgrade.objections(self._view.servers())):
+        if old is not None and (against := self._executor.upgrade.objections(self._view.servers())):
             return "; ".join(against)
         if decision.refusals:
             return "; ".join(map(str, decision.refusals))
@@ -97,10 +75,17 @@ class ClusterLife:
         if leaver.lost and leaver.role == "worker":
             return False
         try:
-            with self._login(leaver.member) as shell:
+            with self._executor.login(leaver.member) as shell:
                 return shell.run(["sudo", "test", "-e", _FIRST_BOOT], check=False).exit_code != 0
         except ShellError:
             return True
+
+    def pods_on(self, name: str) -> int | None:
+        """Return how many pods of a node haven't ended; None where no API server answers."""
+        try:
+            return count_pods(self._view.answering(), name)
+        except ClusterError:
+            return None
 
     # -- what is done -------------------------------------------------------------------------------
 
@@ -115,7 +100,7 @@ class ClusterLife:
         """
         self._spare.look(op)
         self._follow(op, leaver, lambda: self.next_of(leaver, reason))
-        if leaver.name not in self._staying():
+        if leaver.name not in self._executor.staying:
             self._wait_for_what_ran_there(op, leaver)
 
     def has_spare(self, op: Operation) -> bool:
@@ -151,14 +136,14 @@ class ClusterLife:
                     return
                 step = decision.steps[0]
                 if isinstance(step, DestroyMachine) and step.target == leaver.name:
-                    self._tell_others(op, leaver)
+                    self._executor.tell_others(op, leaver)
                     self._run.absent.add(leaver.name)
                     self._run.replaced.add(leaver.name)
                     self._run.changes += 1
                     return
                 if not isinstance(step, WaitForHealth):
                     op.info(str(step))
-                    self._do(op, step, leaver)
+                    self._executor.do(op, step, leaver)
                     self._run.changes += 1
                     continue
             if not work.remaining:
@@ -171,16 +156,13 @@ class ClusterLife:
             work.wait(_PAUSE, waiting)
             work.status(waiting)
 
-    def _staying(self) -> set[str]:
-        return {*self._placement.control_planes, *self._placement.hosts}
-
     def _wait_for_what_ran_there(self, op: Operation, leaver: Leaver) -> None:
         """Wait until the add-ons run without a node that doesn't come back: nobody looks at the cluster after it.
 
         Raises:
             HostError: They don't in time; says what is missing. The next run goes on here.
         """
-        nodes = dict.fromkeys(self._staying() - self._run.absent, 0.0)
+        nodes = dict.fromkeys(self._executor.staying - self._run.absent, 0.0)
         api, work = ClusterApi(self._placement.kubeconfig), op.work().within(_HEALTH_SECONDS)
         try:
             wait_until_healthy(api, nodes, self._placement.namespaces, work)
@@ -206,6 +188,8 @@ class ClusterLife:
         )
         if is_known:
             self.leave(op, comer, "its machine is gone")
+        elif comer.role == "controlPlane" and observed.members is not None:
+            self._executor.back_up(op, f"{comer.name} comes")
         elif comer.role == "worker" and observed.nodes is not None and not self._may_begin(observed).is_done:
             self._follow(op, comer, lambda: self._may_begin(self._view.observe(comer)))
 
@@ -223,16 +207,7 @@ class ClusterLife:
         self._run.replacing.discard(name)
         self._run.changes += 1
         if (name in self._run.replaced or self._spare.stands) and self._placement.token:
-            if name in self._placement.control_planes:  # it speaks VRRPv3 as soon as it has joined
-                planes = [_plane(other, address, "") for other, address in self._placement.control_planes.items()]
-                change_protocol(op, self._long_standing_planes(), planes, self._login)
-                self._equip(op, name)
-            admit_nodes(ClusterApi(self._placement.kubeconfig), self._placement.token)
-
-    def _equip(self, op: Operation, name: str) -> None:
-        """Bring a new control plane what the cluster runs of its old version."""
-        if self._placement.version:
-            self._upgrade.equip(op, self._view.answering(name), self._members([name]))
+            self._executor.admit(op, name)
 
     @contextmanager
     def _in_turn(self, work: Work, leaver: Leaver) -> Iterator[None]:
@@ -247,125 +222,3 @@ class ClusterLife:
             yield
         finally:
             self._run.turn.release()
-
-    def _do(self, op: Operation, step: Step, leaver: Leaver) -> None:
-        spare = self._spare.leaver
-        if spare is not None and step.target == spare.name:
-            leaver = spare
-        api = self._view.answering(leaver.name)
-        planes = [other for other in (spare, leaver) if other and other.role == "controlPlane" and not other.lost]
-        etcd = self._view.etcd(
-            self._placement.control_planes | {other.name: other.address for other in planes if other.address}
-        )
-        match step:
-            case Drain(silent=silent):
-                try:
-                    drain(api, step.target, op.work().within(_DRAIN_SECONDS), silent=silent)
-                except UserError:
-                    if step.target in self._staying():  # whoever takes the change back has it as it was
-                        with suppress(ClusterError):
-                            uncordon(api, [step.target])
-                    raise
-            case MoveLeader(to_id=id):
-                etcd.move_leader(step.target, id)
-            case RemoveMember(member=id):
-                if not leaver.lost:
-                    self._give_up_address(op, leaver)
-                etcd.remove(id)
-            case DeleteNode():
-                forget(api, step.target)
-                self._run.replaced.add(step.target)  # its machine stands still: the next one waits for what comes
-            case DestroyMachine():
-                self._tell_others(op, leaver)
-                self._spare.remove(op)
-            case Announce():
-                announce_from(api, step.target)
-            case PrepareUpgrade(version=version):
-                self._upgrade.prepare(api, version)
-            case FinishUpgrade():
-                self._upgrade.finish(op, api, self._members(self._staying() | self._spare_names()))
-            case CreateMachine(node=node):
-                self._make_spare(op, node)
-            case Join() | JoinAsLearner():
-                self._admit_spare(op, step.target)
-
-    def _make_spare(self, op: Operation, node: WantedNode) -> None:
-        """Make the spare; where its host has no room for a worker more, workers are replaced without one."""
-        self._admitted.discard(node.name)
-        try:
-            self._spare.make(op, node)
-        except NoRoom as error:
-            if node.role == "controlPlane":
-                raise
-            self._run.surges = False
-            op.warning(f"no other machine takes the pods of workers that are replaced: {error}")
-
-    def _admit_spare(self, op: Operation, name: str) -> None:
-        """Let the spare join, and wait for it a little: then the cluster is looked at again."""
-        if name not in self._admitted and (spare := self._spare.leaver) is not None:
-            if spare.role == "controlPlane":
-                standing = self._standing_planes()
-                change_protocol(op, standing, [*standing, spare.member], self._login)
-                peers = {plane.name: [spare.address] for plane in standing}
-                address_holders.tell(op, standing, peers, self._login)
-            self._upgrade.equip(op, self._view.answering(), [spare.member])
-            admit_nodes(ClusterApi(self._placement.kubeconfig), self._placement.token or "")
-            self._admitted.add(name)
-        op.work().wait(_PAUSE, f"{name} joins")
-
-    def _give_up_address(self, op: Operation, leaver: Leaver) -> None:
-        try:
-            address_holders.give_up(op, leaver.member, self._login)
-        except HostError as error:
-            op.warning(str(error))
-
-    def _tell_others(self, op: Operation, leaver: Leaver) -> None:
-        """Tell the others that they hold the cluster's address without one that doesn't come back."""
-        if leaver.role == "worker" or leaver.name in self._placement.control_planes:
-            return
-        planes = {member.name: member for member in self._standing_planes()}
-        # Others that are still to go hold it with them until their own turn.
-        membership = self._view.etcd(self._placement.control_planes).membership()
-        holders = {*self._placement.control_planes.values()}
-        holders |= {member.address for member in membership.members} if membership else set()
-        peers = {
-            name: sorted(holders - {leaver.address, address})
-            for name, address in self._placement.control_planes.items()
-            if name in planes
-        }
-        address_holders.tell(op, planes.values(), peers, self._login)
-
-    def _standing_planes(self) -> list[Member]:
-        return self._members(self._placement.control_planes)
-
-    def _long_standing_planes(self) -> list[Member]:
-        """Return the control planes that stood before this run: others speak VRRPv3 from their first boot."""
-        return [plane for plane in self._standing_planes() if plane.name not in self._run.replaced]
-
-    def _members(self, names: Iterable[str]) -> list[Member]:
-        """Return machines that stand as those know them who log in there."""
-        spare = self._spare.leaver
-        planes = {*self._placement.control_planes}
-        planes |= {spare.name} if spare and spare.role == "controlPlane" else set()
-        return [
-            Member(
-                name=name,
-                role="controlPlane" if name in planes else "worker",
-                address=self._placement.control_planes.get(name) or machine.address,
-                ssh_host_key=machine.host_key,
-            )
-            for name in names
-            if (machine := self._run.machines.get(name)) is not None
-            and not machine.lost
-            and name not in self._run.absent
-        ]
-
-    def _spare_names(self) -> set[str]:
-        return {spare.name} if (spare := self._spare.leaver) else set()
-
-    def _login(self, member: Member) -> AbstractContextManager[Shell]:
-        return logged_in(member, self._placement.identity_files)
-
-
-def _plane(name: str, address: str, host_key: str) -> Member:
-    return Member(name=name, role="controlPlane", address=address, ssh_host_key=host_key)

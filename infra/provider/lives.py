@@ -9,19 +9,23 @@ Light, since every `up` has it: what acts on a cluster is imported when a machin
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from infra.model.node import NodeRole
+from infra.model.node import NodeMarks, NodeRole
 from infra.resources.changes.machine import Neighbours
 from infra.resources.control_plane import Member
 from infra.resources.machine import MachineInputs, MachineState
 from infra.resources.node_placement import NodePlacementInputs
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from infra.kvm.connection import HostSession
     from infra.plugin.operation import Operation
     from infra.provider.life import ClusterLife
 
@@ -69,10 +73,15 @@ class StandingMachine:
     address: str = ""
     version: str = ""
     image: str = ""
+    marks: NodeMarks | None = None
+    identity_files: tuple[str, ...] = ()
 
 
 class Keeper(Protocol):
-    """Makes and removes a machine that no resource declares: it stands only during a change."""
+    """Makes and removes a machine that no resource declares: it stands only during a change. Knows the hosts."""
+
+    def session(self, op: Operation, connection: str) -> AbstractContextManager[HostSession]:
+        """Borrow a host."""
 
     def make(self, op: Operation, inputs: MachineInputs) -> MachineState:
         """Make a machine, or take over the one that stands; return it when SSH answers."""
@@ -90,7 +99,7 @@ class ClusterRun:
 
     Attributes:
         placement: What the program says of it.
-        is_new: Its placement was made in this run: there is no cluster yet.
+        is_new: There is no cluster: its placement was made in this run, or it is founded again.
         machines: Those that were looked at, by name.
         absent: Machines that have left, or are to be made, and don't stand yet.
         replaced: Machines that have left in this run, and may come back.
@@ -99,6 +108,8 @@ class ClusterRun:
         planned: What the program says of machines that were looked at or made, by name.
         keeper: Who makes machines.
         rolls: The Kubernetes version of its nodes changes.
+        backing_up: Held while a snapshot is taken, before control planes change.
+        is_backed_up: That was tried in this run.
         replacing: Machines that are to be replaced, and haven't come back yet.
         surges: Whether the spare takes the pods of workers that are replaced.
     """
@@ -113,6 +124,8 @@ class ClusterRun:
     planned: dict[str, MachineInputs] = field(default_factory=dict)
     keeper: Keeper | None = None
     rolls: bool = False
+    backing_up: threading.Lock = field(default_factory=threading.Lock)
+    is_backed_up: bool = False
     replacing: set[str] = field(default_factory=set)
     surges: bool = True
 
@@ -125,6 +138,12 @@ class ClusterRun:
             surges=name in self.placement.surging,
         )
 
+    @property
+    def identity_files(self) -> tuple[str, ...]:
+        """Return private keys that log in to its machines: those of now, and of before a change of login keys."""
+        of_machines = [machine.identity_files for machine in [*self.machines.values()]]
+        return tuple(dict.fromkeys(itertools.chain(self.placement.identity_files, *of_machines)))
+
     @cached_property
     def life(self) -> ClusterLife:
         """Return what acts on the cluster."""
@@ -135,13 +154,16 @@ class ClusterRun:
     def note(self, state: Mapping[str, Any]) -> None:
         """Remember a machine, by wire name, as state has it."""
         first_boot = state.get("firstBoot") or {}
+        node = first_boot.get("node") or {}
         self.machines[state["name"]] = StandingMachine(
             state["connection"],
             state.get("sshHostKey", ""),
             bool(state.get("lost")),
             first_boot.get("address", "").partition("/")[0],
-            (first_boot.get("node") or {}).get("version", ""),
+            node.get("version", ""),
             state.get("image", ""),
+            NodeMarks.model_construct(labels=node.get("labels") or {}, taints=tuple(node.get("taints") or ())),
+            tuple(state.get("identityFiles") or ()),
         )
 
     def has_moved_away(self, machine: MachineState) -> bool:
@@ -155,14 +177,17 @@ class ClusterRun:
 class Lives:
     """The clusters that stay, by `<instance>-<cluster>`, as nodes name theirs."""
 
-    def __init__(self) -> None:
+    def __init__(self, refounded: frozenset[str] = frozenset()) -> None:
+        """Know none yet; `refounded` are founded again: they aren't there, whatever state says."""
+        self._refounded = refounded
         self._clusters: dict[str, ClusterRun] = {}
         self._lock = threading.Lock()
 
     def announce(self, placement: NodePlacementInputs) -> None:
         """Take a cluster as one that stays."""
         with self._lock:
-            self._clusters.setdefault(_key(placement), ClusterRun(placement)).placement = placement
+            run = ClusterRun(placement, is_new=_key(placement) in self._refounded)
+            self._clusters.setdefault(_key(placement), run).placement = placement
 
     def begin(self, placement: NodePlacementInputs) -> None:
         """Take a cluster as one that isn't there yet."""

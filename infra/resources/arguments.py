@@ -60,6 +60,13 @@ class MemberArgs(TypedDict, total=False):
     started: Input[int]
 
 
+class NodeMarksArgs(TypedDict, total=False):
+    """What azlocal writes on a Node object: other labels and taints of it are somebody else's."""
+
+    labels: Input[Mapping[str, Input[str]]]
+    taints: Input[Sequence[Input[str]]]
+
+
 class GeneratedSecretArgs(TypedDict, total=False):
     """A Secret with a random key that add-ons need to start; in the cluster alone, and never in state."""
 
@@ -77,6 +84,7 @@ class ClusterArgs(TypedDict, total=False):
     token: Input[str | None]
     identity_files: Input[Sequence[Input[str]]]
     members: Input[Sequence[Input[MemberArgs]]]
+    nodes: Input[Mapping[str, Input[NodeMarksArgs]]]
     namespaces: Input[Sequence[Input[str]]]
     add_ons: Input[Mapping[str, Input[int]]]
     generated_secrets: Input[Sequence[Input[GeneratedSecretArgs]]]
@@ -385,6 +393,7 @@ class MachineArgs(TypedDict, total=False):
     tpm: Input[bool]
     seed_digest: Input[str | None]
     reached_through: Input[str | None]
+    identity_files: Input[Sequence[Input[str]]]
     running: Input[bool]
     migrates_from: Input[Sequence[Input[str]]]
 

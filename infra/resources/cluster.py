@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from infra.model.base import Model
+from infra.model.node import NodeMarks
 from infra.resources.contract import IGNORE, REPLACE, UPDATE, Contract, Secret
 from infra.resources.control_plane import Member
 
@@ -35,6 +36,10 @@ class ClusterInputs(Model):
     )
     members: Annotated[list[Member], UPDATE] = Field(
         description="Its machines; another node is drained and removed"
+    )
+    nodes: Annotated[dict[str, NodeMarks], UPDATE] = Field(
+        default_factory=dict,
+        description="Labels and taints of each node that azlocal gives any; those of others stay",
     )
     namespaces: Annotated[list[str], UPDATE] = Field(description="Whose workloads have to be available")
     add_ons: Annotated[dict[str, int], UPDATE] = Field(

@@ -24,10 +24,12 @@ class MachineInputs(Model):
     image: Annotated[str, REPLACE] = Field(description="The image volume that the disk is a copy of")
     network: Annotated[str, REPLACE] = Field(description="The libvirt network of its only interface")
     mac_address: Annotated[str, REPLACE] = Field(pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")
-    first_boot: Annotated[FirstBoot, REPLACE]
+    first_boot: Annotated[FirstBoot, REPLACE] = Field(
+        description="What it is told once; labels, taints, maxPods and login keys are changed as it runs"
+    )
     # Another token or key is another cluster's, whose caHash in firstBoot differs, too.
     node_secrets: Annotated[NodeSecrets | None, IGNORE, Secret()] = None
-    # Beside firstBoot, whose every difference replaces: nodes of 0.1.0 were told less.
+    # Beside firstBoot, whose differences replace, but for what is patched: nodes of 0.1.0 were told less.
     node_settings: Annotated[NodeSettings | None, IGNORE] = None
     vcpus: Annotated[int, UPDATE] = Field(ge=1, le=512)
     memory_mib: Annotated[int, UPDATE] = Field(ge=128, alias="memoryMiB")
@@ -39,6 +41,10 @@ class MachineInputs(Model):
     )
     reached_through: Annotated[str | None, UPDATE] = Field(
         default=None, description="libvirt URI of the host from which its network is reached; its own when absent"
+    )
+    # Paths on whoever's machine runs Pulumi: no property of the machine.
+    identity_files: Annotated[list[str], IGNORE] = Field(
+        default_factory=list, description="Private keys that may log in to the machine, to change its login keys"
     )
     running: Annotated[bool, UPDATE] = True
     migrates_from: Annotated[list[str], IGNORE] = Field(

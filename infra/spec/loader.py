@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from infra.model.network import NetworkMode
-from infra.model.versions import Stage
+from infra.model.run import RunSettings
 from infra.spec.findings import Finding, KeyPath, SpecError, key_path, shown
 from infra.spec.forms import SITE_NAME
 from infra.spec.hosts import HostsFile, HostSpec
@@ -18,7 +18,7 @@ from infra.spec.neighbours import Neighbour, SharedHost, look_around, network_mo
 from infra.spec.netplan import Netplan
 from infra.spec.reading import addresses_lock, hosts_lock, local_file, validate
 from infra.spec.ssh_keys import absent_key_files, unusable_key_files
-from infra.spec.stack import StackConfig
+from infra.spec.stack import ClusterSpec, StackConfig
 from infra.spec.tree import Document, Node, read_document
 from infra.spec.vm_sizes import VmSize, vm_sizes
 
@@ -85,18 +85,14 @@ class InstanceSpec:
     siblings: tuple[Sibling, ...] = ()
     worker_versions: Mapping[str, str] = field(default_factory=dict)
 
-    def at(self, stage: Stage) -> InstanceSpec:
-        """Return the instance with the versions that its clusters are to have for now."""
-        clusters = tuple(
-            cluster.model_copy(update={"kubernetes_version": stage[cluster.name].planes})
-            if cluster.name in stage
-            else cluster
-            for cluster in self.stack.clusters
-        )
+    def at(self, settings: RunSettings) -> InstanceSpec:
+        """Return the instance with the versions and pool sizes that its clusters are to have for now."""
         return replace(
             self,
-            stack=self.stack.model_copy(update={"clusters": clusters}),
-            worker_versions={name: versions.workers for name, versions in stage.items()},
+            stack=self.stack.model_copy(
+                update={"clusters": tuple(_at(cluster, settings) for cluster in self.stack.clusters)}
+            ),
+            worker_versions={name: versions.workers for name, versions in settings.versions.items()},
         )
 
     @property
@@ -204,6 +200,16 @@ def load_instance(stack: str, directory: Path) -> InstanceSpec:
         absent_files=tuple(absent_files(config, directory)),
         shared_hosts=shared_hosts,
         siblings=tuple(_siblings(stack, site, directory)),
+    )
+
+
+def _at(cluster: ClusterSpec, settings: RunSettings) -> ClusterSpec:
+    versions, sizes = settings.versions.get(cluster.name), settings.pool_sizes.get(cluster.name, {})
+    return cluster.model_copy(
+        update={
+            "kubernetes_version": versions.planes if versions else cluster.kubernetes_version,
+            "agent_pools": tuple(pool.sized(sizes.get(pool.name)) for pool in cluster.agent_pools),
+        }
     )
 
 

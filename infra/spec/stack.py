@@ -13,6 +13,7 @@ from infra.model.image import NodeImageKind
 from infra.model.machine import RequestedMachineType
 from infra.model.node import PodSecurity
 from infra.spec.arc import ArcSpec, ClusterArc
+from infra.spec.auto_scaler import AutoScalerProfile
 from infra.spec.findings import shown
 from infra.spec.forms import CLUSTER_NAME, POOL_NAME, RELEASE, SITE_NAME, Example, Refused
 from infra.spec.kubernetes_versions import DEFAULT_KUBERNETES_VERSION, KUBERNETES_VERSION, version_key
@@ -112,14 +113,24 @@ class AgentPool(Model):
     """A pool of workers (API-GA agentPools): 1-64 nodes, 1-16 pools a cluster (SCALE)."""
 
     name: Annotated[Name, POOL_NAME] = Field(description="3-12 characters, a letter first.")
-    count: Annotated[Integer, published(1, 64)] = Field(1, description="Number of nodes.")
+    count: Annotated[Integer, published(1, 64)] = Field(
+        1, description="Number of nodes; with autoscaling, the number that the pool begins with."
+    )
     vm_size: Name = Field(DEFAULT_VM_SIZE, description="VM size of each node.")
     max_pods: Annotated[Integer, published(1, MOST_PODS)] = Field(
         DEFAULT_MAX_PODS, description="Most pods on a node."
     )
-    enable_auto_scaling: Boolean = Field(False, description="Plan addresses for maxCount nodes.")
-    min_count: Annotated[Integer, published(1, 64)] | None = Field(None, description="With autoscaling.")
-    max_count: Annotated[Integer, published(1, 64)] | None = Field(None, description="With autoscaling.")
+    enable_auto_scaling: Boolean = Field(
+        False,
+        description="`azlocal autoscale` sets the number of nodes, and `up` keeps it; addresses are planned for "
+        "maxCount nodes.",
+    )
+    min_count: Annotated[Integer, published(1, 64)] | None = Field(
+        None, description="With autoscaling: the least nodes."
+    )
+    max_count: Annotated[Integer, published(1, 64)] | None = Field(
+        None, description="With autoscaling: the most nodes."
+    )
     os_type: Annotated[Literal["Linux", "Windows"], Refused(("Windows",))] = Field(
         "Linux", description="Linux; Windows nodes aren't built here."
     )
@@ -137,6 +148,18 @@ class AgentPool(Model):
         """Return how many nodes the plan holds addresses for: `maxCount` where autoscaling is on."""
         most = self.max_count if self.enable_auto_scaling and self.max_count is not None else self.count
         return max(0, self.count, most)
+
+    def sized(self, size: int | None) -> "AgentPool":
+        """Return the pool with as many nodes as it is to have, within its bounds.
+
+        Args:
+            size: How many it has; None where it begins. Without autoscaling, or with bounds that a rule refuses,
+                `count` counts.
+        """
+        low, high = self.min_count, self.max_count
+        if size is None or not self.enable_auto_scaling or low is None or high is None:
+            return self
+        return self.model_copy(update={"count": min(max(size, low), high)}) if low <= self.count <= high else self
 
 
 class NetworkProfile(Model):
@@ -232,6 +255,9 @@ class ClusterSpec(Model):
     )
     add_ons: AddOns = Field(AddOns.model_construct())
     auto_upgrade_profile: AutoUpgradeProfile = Field(AutoUpgradeProfile.model_construct())
+    auto_scaler_profile: AutoScalerProfile = Field(
+        AutoScalerProfile.model_construct(), description="How eagerly `azlocal autoscale` adds and removes nodes."
+    )
     arc: ClusterArc = Field(
         ClusterArc.model_construct(), description="How it is connected to Azure Arc, where the stack is."
     )

@@ -29,7 +29,7 @@ from infra.ssh.hostkey import (
     wait_for_host_key,
 )
 from infra.ssh.local import LocalShell
-from infra.ssh.machine import machine_shell
+from infra.ssh.machine import MachineTarget, machine_shell
 from infra.ssh.options import parse_target
 from infra.ssh.process import Process
 from infra.ssh.shared import Shared
@@ -57,6 +57,7 @@ __all__ = [
     "HostKeyWaitCancelled",
     "LocalShell",
     "LoginRefused",
+    "MachineTarget",
     "NotSsh",
     "Process",
     "RootShell",

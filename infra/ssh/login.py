@@ -19,6 +19,7 @@ from infra.ssh.host_certificate import CERTIFIED, HostCertificate, parse_certifi
 from infra.ssh.known_hosts import KnownHost
 from infra.ssh.network import NETWORK_ERRORS
 from infra.ssh.options import SshOptions, SshTarget
+from infra.ssh.shell import Dial
 
 _CONNECT_SECONDS: Final = 10.0
 _BANNER_SECONDS: Final = 15.0
@@ -53,15 +54,23 @@ class _Judge(paramiko.MissingHostKeyPolicy):
         self._known.require(key.get_name(), key.asbytes(), _certificate(key), time.time())
 
 
-def log_in(target: SshTarget, options: SshOptions) -> paramiko.SSHClient:
+def log_in(
+    target: SshTarget, options: SshOptions, dial: Dial | None = None, key: paramiko.PKey | None = None
+) -> paramiko.SSHClient:
     """Return a connection that is logged in.
+
+    Args:
+        target: The host.
+        options: How it is reached.
+        dial: Opens the way to it, where that isn't by the user's configuration.
+        key: The only key to log in with; None: those of the options.
 
     Raises:
         SshError: it can't be had; the message says what to do.
     """
     known = KnownHost(target, options)
     with ExitStack() as undo:
-        way = _open_way(target, options)
+        way = _open_way(target, options) if dial is None else _Dialled(target, options, dial)
         undo.callback(way.socket.close)
         client = paramiko.SSHClient()
         undo.callback(client.close)
@@ -71,9 +80,11 @@ def log_in(target: SshTarget, options: SshOptions) -> paramiko.SSHClient:
                 options.hostname,
                 options.port,
                 options.user,
-                sock=way.socket,
-                key_filename=cast(Any, list(options.identity_files)),  # paramiko takes a list, says no stub
-                allow_agent=options.use_agent,
+                sock=cast(Any, way.socket),  # any byte stream does
+                pkey=key,
+                # paramiko takes a list, says no stub
+                key_filename=cast(Any, [] if key else list(options.identity_files)),
+                allow_agent=options.use_agent and key is None,
                 look_for_keys=False,
                 timeout=_CONNECT_SECONDS,
                 banner_timeout=_BANNER_SECONDS,
@@ -93,10 +104,27 @@ def log_in(target: SshTarget, options: SshOptions) -> paramiko.SSHClient:
 class _Way(Protocol):
     """An open way to a host's SSH server."""
 
-    socket: socket.socket
+    @property
+    def socket(self) -> Any:
+        """Return the byte stream, as paramiko takes it."""
 
     def complaint(self) -> str:
         """Return what the way itself says of a failure."""
+
+
+class _Dialled:
+    """What somebody else opens, such as the host that a machine is on."""
+
+    def __init__(self, target: SshTarget, options: SshOptions, dial: Dial) -> None:
+        try:
+            self.socket = dial(options.hostname, options.port, timeout=_CONNECT_SECONDS)
+        except OSError as error:
+            raise SshError(
+                f"{target}: no connection to {options.hostname} port {options.port}: {error}"
+            ) from error
+
+    def complaint(self) -> str:
+        return ""
 
 
 class _Direct:

@@ -26,6 +26,7 @@ from infra.ssh.shell import (
     USER_NAME,
     CommandResult,
     Connection,
+    Dial,
     checked,
     removal,
 )
@@ -43,10 +44,11 @@ class _Broken(SshError):
 class SshShell:
     """Commands and files of a host over SSH, by the user's own SSH configuration, keys and known hosts."""
 
-    def __init__(self, target: SshTarget, options: SshOptions | None = None) -> None:
-        """Reach a host by the user's configuration, or by `options` instead."""
+    def __init__(self, target: SshTarget, options: SshOptions | None = None, dial: Dial | None = None) -> None:
+        """Reach a host by the user's configuration, or by `options` instead; by `dial`, where that is given."""
         self._target = target
         self._options = options
+        self._dial = dial
         self._client = Shared(self._log_in, _is_active, paramiko.SSHClient.close)
         self._known_user: tuple[paramiko.Transport, str] | None = None
         self._sessions = SessionPool(self.host, self._connected)
@@ -166,7 +168,7 @@ class SshShell:
         self._client.forget()
 
     def _log_in(self) -> paramiko.SSHClient:
-        return log_in(self._target, self._options or resolve(self._target))
+        return log_in(self._target, self._options or resolve(self._target), self._dial)
 
     def _connected(self) -> paramiko.Transport:
         transport = self._client.get().get_transport()

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING
 from infra.errors import UserError
 from infra.kvm.claim import Claim, who_is_here
 from infra.login_keys import identity_files
+from infra.model.run import PoolSizes, RunSettings
 from infra.provider.standing import Standing
 from infra.resources.cluster_identity import CLUSTER_IDENTITY
 from infra.resources.host import HOST
 from infra.stack.messages import confirmed, say
+from infra.stack.pool_sizes import sizes_of
 from infra.stack.settle import owners_of, resources_of
 from infra.stack.standing import StandingHost, differences, look, nodes_of, read_cluster, topology_of
 
@@ -38,12 +40,14 @@ class Adoption:
         standing: what the kinds are told of it.
         kubeconfigs: an administrator's, of each cluster that runs.
         drops_state: there is a state, and nothing that it has stands anywhere.
+        pool_sizes: how many nodes pools with autoscaling have.
     """
 
     hosts: Sequence[StandingHost]
     standing: Standing
     kubeconfigs: Sequence[str]
     drops_state: bool
+    pool_sizes: PoolSizes
 
 
 def find(stack: Stack) -> Adoption:
@@ -66,6 +70,8 @@ def find(stack: Stack) -> Adoption:
     owner = state.owner(hosts)
     known = state.clusters if owner in state.owners else frozenset()
     machines = [machine for host in hosts for machine in host.machines]
+    pool_sizes = sizes_of(spec, {machine.name for machine in machines}, {})
+    topology = topology_of(spec.at(RunSettings(pool_sizes=pool_sizes)))
     differing = list(differences(topology, machines))
     if differing:
         raise UserError(
@@ -88,7 +94,8 @@ def find(stack: Stack) -> Adoption:
         server = f"https://{cluster.endpoint}:{API_PORT}"
         kubeconfigs.append(administrator_kubeconfig(cluster.name, server, clusters[id].pki.ca))
     standing = Standing(owner, clusters, frozenset(with_nodes))
-    return Adoption(hosts, standing, kubeconfigs, stack.exists() and owner not in state.owners)
+    drops_state = stack.exists() and owner not in state.owners
+    return Adoption(hosts, standing, kubeconfigs, drops_state, pool_sizes)
 
 
 def confirm(stack: Stack, adoption: Adoption, *, yes: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from typing import Any, Final
 from infra.errors import UserError
 
 _COMMAND: Final = "pulumi"
+_NOTICED: Final = 0.2
+"""Within how many seconds a signal is noticed."""
 _MISSING: Final = "pulumi isn't on PATH; `make setup` installs it where azlocal finds it"
 
 
@@ -35,6 +38,33 @@ class Started:
         """Return how it ended, as a shell counts it."""
         code: int = self.process.wait()
         return code if code >= 0 else 128 - code
+
+
+class Signals:
+    """Notes signals that ask for the end, instead of ending; also while the command runs, which has them first."""
+
+    def __init__(self) -> None:
+        self.came = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Take a signal."""
+        self.came = True
+
+    def wait(self, seconds: float) -> None:
+        """Wait as long, or until a signal comes."""
+        end = time.monotonic() + seconds
+        while not self.came and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, _NOTICED))
+
+    @contextmanager
+    def noted(self) -> Iterator[Signals]:
+        """Note SIGINT and SIGTERM in a block."""
+        before = {number: signal.signal(number, self) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 @contextmanager
@@ -69,13 +99,18 @@ def running(command: Sequence[str], *, on_term: signal.Signals, **options: Any) 
     signals: list[int] = []
     processes: list[subprocess.Popen[Any]] = []
 
+    before: dict[int, Any] = {}
+
     def note(number: int, _frame: FrameType | None) -> None:
         signals.append(number)
+        outer = before.get(number)
+        if isinstance(outer, Signals):
+            outer(number, _frame)
         for process in processes:
             if number == signal.SIGTERM:
                 process.send_signal(on_term)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before |= {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         process = _popen(command, **options)
         early = signal.SIGTERM in signals

@@ -14,7 +14,7 @@ import contextvars
 import logging
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,7 +38,12 @@ Program = Callable[[], None]
 
 
 def run(
-    stack: str, verb: str, *arguments: str, load: Callable[[], Program], standing: Standing | None = None
+    stack: str,
+    verb: str,
+    *arguments: str,
+    load: Callable[[], Program],
+    standing: Standing | None = None,
+    refounded: Iterable[str] = (),
 ) -> int:
     """Run the engine on a stack, in the caller's terminal; return its exit code.
 
@@ -48,13 +53,14 @@ def run(
         arguments: its options.
         load: imports the program; called while the engine starts, and only its errors wait for the engine.
         standing: what stands of an instance that is adopted.
+        refounded: clusters, by `<instance>-<cluster>`, that have lost all they had and are founded again.
 
     Raises:
-        UserError: there is no engine; or none that could adopt.
+        UserError: there is no engine; or none that could adopt or found again.
     """
     lost = lost_hosts(stack) if verb == "destroy" else ()
     program = _Host()
-    with _served(program) as address, attached(Path.cwd(), standing, lost) as environment:
+    with _served(program) as address, attached(Path.cwd(), standing, lost, refounded) as environment:
         words = (verb, "--stack", stack, "--client", address, *arguments)
         with started(*words, environment=environment) as process:
             program.load(load)

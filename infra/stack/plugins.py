@@ -29,7 +29,7 @@ _CODE: Final = Path(__file__).resolve().parent.parent
 
 @contextmanager
 def attached(
-    project: Path, standing: Standing | None = None, lost: Iterable[str] = ()
+    project: Path, standing: Standing | None = None, lost: Iterable[str] = (), refounded: Iterable[str] = ()
 ) -> Iterator[dict[str, str]]:
     """Serve the plugins while the engine runs, and yield the environment by which the engine finds them.
 
@@ -37,21 +37,22 @@ def attached(
         project: The folder of Pulumi.yaml.
         standing: What stands of an instance that is adopted; only a plugin that is served here knows of it.
         lost: Connections of hosts of which nothing is asked.
+        refounded: Clusters that are founded again, likewise.
 
     Where the project names another plugin than this checkout's, where the official one is there in place of the
     stand-in, or where somebody has attached one already, that one is the engine's.
 
     Raises:
-        UserError: An instance is to be adopted, and its plugin is the engine's.
+        UserError: An instance is to be adopted, or a cluster founded again, and the plugin is the engine's.
     """
     environment = dict(os.environ)
     served = [entry for entry in environment.get(_ATTACHED, "").split(",") if entry]
     others = {entry.partition(":")[0] for entry in served}
     with ExitStack() as stack:
-        plugins = _plugins(project, environment, standing, lost)
-        if standing and ("azlocal" not in plugins or "azlocal" in others):
+        plugins = _plugins(project, environment, standing, lost, refounded)
+        if (standing or refounded) and ("azlocal" not in plugins or "azlocal" in others):
             raise UserError(
-                "an instance is adopted by this checkout's own plugin, and the engine would use another"
+                "what was lost is taken up again by this checkout's own plugin, and the engine would use another"
             )
         for name, plugin in plugins.items():
             if name not in others:
@@ -62,7 +63,11 @@ def attached(
 
 
 def _plugins(
-    project: Path, environment: dict[str, str], standing: Standing | None, lost: Iterable[str]
+    project: Path,
+    environment: dict[str, str],
+    standing: Standing | None,
+    lost: Iterable[str],
+    refounded: Iterable[str],
 ) -> dict[str, Served]:
     plugins: dict[str, Served] = {}
     if _names_ours(project):
@@ -71,7 +76,7 @@ def _plugins(
         from infra.provider.kinds import all_kinds
         from infra.provider.servicer import Servicer
 
-        plugins["azlocal"] = Servicer(__version__, all_kinds(standing, lost), GrpcEngineLog, NoEngine())
+        plugins["azlocal"] = Servicer(__version__, all_kinds(standing, lost, refounded), GrpcEngineLog, NoEngine())
     if _would_start_stand_in(environment):
         from infra.kubernetes_plugin.attached import StandIns
 

@@ -1,4 +1,4 @@
-"""By which Kubernetes versions a stack's clusters go to those of its files: a run of the engine for each.
+"""The runs of the engine by which a stack gets to what its files say, and what each of them goes by besides.
 
 A control plane passes every minor (kubernetes.io/releases/version-skew-policy), and the engine replaces a machine
 once in a run. So an edit over several minors takes several runs, one after the other; after one that was killed,
@@ -11,12 +11,25 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from infra.lifecycle.versions import order, stages
+from infra.model.run import PoolSizes, RunSettings
 from infra.model.versions import BUILT, NodeVersions, Stage
 from infra.spec import SpecError
 from infra.spec.loader import load_stack
+from infra.stack.pool_sizes import pool_sizes_of
 from infra.stack.state import Stack
 
 _MACHINE = "azlocal:index:Machine"
+
+
+def runs_of(stack: Stack, pool_sizes: PoolSizes | None = None) -> list[RunSettings]:
+    """Return what each run goes by that the files don't say.
+
+    Args:
+        stack: The stack.
+        pool_sizes: How many nodes pools with autoscaling are to have; None: as many as they have.
+    """
+    sizes = pool_sizes_of(stack) if pool_sizes is None else pool_sizes
+    return [RunSettings(stage, sizes) for stage in stages_of(stack)]
 
 
 def stages_of(stack: Stack) -> list[Stage]:

@@ -95,6 +95,16 @@ class Stack:
             deployment = json.loads(self._answer("stack", "export", "--stack", self.name))["deployment"]
         return deployment or {}
 
+    def secret_resources(self) -> list[dict[str, Any]]:
+        """Return the resources with what is secret in them, as only the engine's command tells it.
+
+        Raises:
+            EngineFailed: there is no such stack.
+        """
+        answer = self._answer("stack", "export", "--stack", self.name, "--show-secrets")
+        deployment: dict[str, Any] = json.loads(answer)["deployment"] or {}
+        return deployment.get("resources") or []
+
     def outputs(self) -> dict[str, Any]:
         """Return the stack's outputs; what is secret is "[secret]".
 
@@ -167,7 +177,8 @@ class Stack:
                 content = _content(path)
                 if content.get("version") != _VERSION or "checkpoint" not in content:
                     return None
-                return content["checkpoint"].get("latest") or {}
+                checkpoint = content["checkpoint"]  # `stack init` and `state …` write the key as Go has the field
+                return checkpoint.get("latest") or checkpoint.get("Latest") or {}
         return None
 
     def _is_selected(self) -> bool:

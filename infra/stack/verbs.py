@@ -7,6 +7,7 @@ the engine starts.
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,13 @@ from infra.stack.messages import say
 from infra.stack.state import EngineFailed, Stack
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from infra.model.run import PoolSizes, RunSettings
     from infra.model.versions import Stage
     from infra.provider.standing import Standing
+    from infra.stack.backup import StoredBackup
+    from infra.stack.clusters import StackCluster
     from infra.stack.engine import Program
 
 
@@ -31,7 +37,15 @@ def up(stack: Stack, *options: str) -> int:
     start_hypervisor()
     stack.select()
     settle(stack)
-    return _made(stack, *options)
+    return _made(stack, *options) or show(stack)
+
+
+def resize(stack: Stack, pool_sizes: PoolSizes, *options: str) -> int:
+    """Give pools with autoscaling other sizes, by an `up`; nobody is shown at its end what stands."""
+    build_image(stack)
+    start_hypervisor()
+    settle(stack)
+    return _made(stack, *options, pool_sizes=pool_sizes)
 
 
 def adopt(stack: Stack, *options: str, yes: bool = False) -> int:
@@ -45,18 +59,21 @@ def adopt(stack: Stack, *options: str, yes: bool = False) -> int:
     adoption.take(stack, to_adopt)
     stack.select()
     settle(stack)
-    return _made(stack, *options, standing=to_adopt.standing)
+    code = _made(stack, *options, standing=to_adopt.standing, pool_sizes=to_adopt.pool_sizes)
+    return code or show(stack)
 
 
-def _made(stack: Stack, *options: str, standing: Standing | None = None) -> int:
-    from infra.stack.stages import stages_of, step_of
+def _made(
+    stack: Stack, *options: str, standing: Standing | None = None, pool_sizes: PoolSizes | None = None
+) -> int:
+    from infra.stack.stages import runs_of, step_of
 
     flags = ("--yes", "--skip-preview", "--suppress-outputs", *options)
-    for stage in stages_of(stack):
-        if stage:
-            say(step_of(stage))
-            build_images(stack, stage)
-        code = engine(stack, "up", *flags, standing=standing, stage=stage)
+    for settings in runs_of(stack, pool_sizes):
+        if settings.versions:
+            say(step_of(settings.versions))
+            build_images(stack, settings.versions)
+        code = engine(stack, "up", *flags, standing=standing, settings=settings)
         if code:
             return code
     from infra.stack import contexts
@@ -64,7 +81,7 @@ def _made(stack: Stack, *options: str, standing: Standing | None = None) -> int:
 
     journal.end(stack.directory, stack.name)
     contexts.update(stack)
-    return show(stack)
+    return 0
 
 
 def down(stack: Stack, *options: str) -> int:
@@ -92,15 +109,16 @@ def down(stack: Stack, *options: str) -> int:
 
 def preview(stack: Stack, *options: str) -> int:
     """Show what `up` would change."""
-    from infra.stack.stages import stages_of, step_of
+    from infra.stack.stages import runs_of, step_of
 
     build_image(stack)  # the plan of the machines names the image they boot by its content
     stack.select()
-    stage, *later = stages_of(stack)
+    settings, *later = runs_of(stack)
     if later:
-        say(f"{step_of(stage)}. This is the first of {len(later) + 1} runs of `azlocal up`, which does them all")
-        build_images(stack, stage)
-    return engine(stack, "preview", "--diff", *options, stage=stage)
+        step = step_of(settings.versions)
+        say(f"{step}. This is the first of {len(later) + 1} runs of `azlocal up`, which does them all")
+        build_images(stack, settings.versions)
+    return engine(stack, "preview", "--diff", *options, settings=settings)
 
 
 def refresh(stack: Stack, *options: str) -> int:
@@ -142,8 +160,75 @@ def settle(stack: Stack, *, before_destroy: bool = False) -> int:
     return 0
 
 
+def backup(stack: Stack, clusters: Sequence[str], file: Path | None) -> int:
+    """Take a snapshot of clusters of a stack, of all where none is named; bring it here, where it is one."""
+    from infra.stack.backup import StackBackups
+    from infra.stack.clusters import cluster_of, clusters_of
+
+    backups = StackBackups(stack)
+    chosen = [cluster_of(stack, name) for name in clusters] or clusters_of(stack)
+    if not chosen:
+        raise UserError(f"stack {stack.name} has no cluster that Kubernetes is on")
+    if file is not None and len(chosen) > 1:
+        raise UserError("-o takes one snapshot: name its cluster with --cluster")
+    for cluster in chosen:
+        taken = backups.take(cluster)
+        say(f"cluster {cluster.name}: {taken.name}, {taken.size >> 20} MiB, revision {taken.revision}, is kept")
+        if file is not None:
+            fetch(stack, cluster.name, taken.name, file)
+    return 0
+
+
+def backups(stack: Stack, cluster: str | None) -> list[StoredBackup]:
+    """Return the snapshots that are kept of a stack's clusters, or of one, the oldest first."""
+    from infra.stack.backup import StackBackups
+    from infra.stack.clusters import cluster_of, clusters_of
+
+    of = [cluster_of(stack, cluster)] if cluster else clusters_of(stack)
+    return [stored for each in of for stored in StackBackups(stack).listed(each)]
+
+
+def fetch(stack: Stack, cluster: str, name: str, file: Path) -> int:
+    """Bring a snapshot here."""
+    from infra.stack.backup import StackBackups, named
+    from infra.stack.clusters import cluster_of
+
+    backups, of = StackBackups(stack), cluster_of(stack, cluster)
+    backups.fetch(of, named(backups.listed(of), name), file)
+    say(f"{file} has {name}, and {file}.json what is known of it. Whoever can read it can read the cluster's data")
+    return 0
+
+
+def restore(stack: Stack, cluster: str, snapshot: str | None, *, yes: bool = False) -> int:
+    """Restore a cluster's etcd."""
+    from infra.stack.restore.flow import restore as run
+
+    start_hypervisor()
+    run(stack, cluster, snapshot, lambda of, machine: _found_again(stack, of, machine), yes=yes)
+    return 0
+
+
+def _found_again(stack: Stack, cluster: StackCluster, machine: str) -> None:
+    """Make a control plane that founds its cluster again, with the keys in state, and nothing else."""
+    from infra.stack.engine import run
+
+    settle(stack)
+    urns = [cluster.urns[cluster.key], cluster.urns[machine]]
+    if not cluster.machines[machine].lost:
+        stack.refresh("--target", urns[1])
+    targets = [word for urn in urns for word in ("--target", urn)]
+    flags = ("--yes", "--skip-preview", "--suppress-outputs", *targets)
+    code = run(stack.name, "up", *flags, load=load_program, refounded=[cluster.key])
+    if code:
+        raise EngineFailed(f"{machine} can't be made again: the engine says why", code)
+
+
 def engine(
-    stack: Stack, verb: str, *options: str, standing: Standing | None = None, stage: Stage | None = None
+    stack: Stack,
+    verb: str,
+    *options: str,
+    standing: Standing | None = None,
+    settings: RunSettings | None = None,
 ) -> int:
     """Run the engine, with the program where it runs one.
 
@@ -152,11 +237,11 @@ def engine(
         verb: The engine's command.
         options: Its options.
         standing: What stands of an adopted instance.
-        stage: The versions that clusters are to have in this run, on the way to what the files say.
+        settings: What the program has in this run that the files don't say; None: it looks itself.
     """
     from infra.stack.engine import run
 
-    return run(stack.name, verb, *options, load=partial(load_program, stage), standing=standing)
+    return run(stack.name, verb, *options, load=partial(load_program, settings), standing=standing)
 
 
 def build_image(stack: Stack) -> None:
@@ -197,8 +282,17 @@ def start_hypervisor() -> None:
     daemon.start(say)
 
 
-def load_program(stage: Stage | None = None) -> Program:
-    """Return what declares an instance; a second of imports."""
-    from infra.program import main
+def load_program(settings: RunSettings | None = None) -> Program:
+    """Return what declares an instance; a second of imports.
 
-    return partial(main, stage)
+    Args:
+        settings: What the run has that the files don't say; None: the program looks into state, as it does for a
+            user of the bare command.
+    """
+    from infra.program import main, project_directory
+
+    if settings is not None:
+        return partial(main, settings)
+    from infra.stack.pool_sizes import settings_of_bare_run
+
+    return lambda: main(settings_of_bare_run(project_directory()))

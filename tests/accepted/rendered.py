@@ -33,7 +33,7 @@ from infra.model.machine_traits import TRAITS
 from infra.model.node import PodSecurity
 from infra.plan.instance import Plan
 from infra.plan.topology import Machine, Topology, build_topology
-from infra.provider.kinds.machine import definition_of
+from infra.provider.kinds.machine_state import definition_of
 from infra.provider.kinds.network import _definition as network_definition
 from infra.resources.cluster_identity import CLUSTER_IDENTITY
 from infra.resources.contract import Contract
@@ -193,6 +193,7 @@ def _machine(
         network=machine.libvirt_network,
         reached_through=hosts[machine.reached_through].connection,
         authorized_keys=keys,
+        identity_files=[],
         live_hosts=[],
         kubernetes=nodes.get(machine.name),
     )

@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 from infra.cli import app
 from infra.errors import UserError
 from infra.stack import verbs
+from infra.stack.autoscale import Autoscaler
 from infra.stack.state import Stack
 
 Verb = Callable[..., int]
@@ -23,7 +24,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Notes each verb that is called, with its stack and options; it ends with 7."""
     noted: list[str] = []
 
-    def engine(stack: Stack, verb: str, *options: str, standing: object = None) -> int:
+    def engine(stack: Stack, verb: str, *options: str, **_: object) -> int:
         noted.append(" ".join(["engine", verb, stack.name, str(stack.directory.name), *options]))
         return 7
 
@@ -135,3 +136,35 @@ def test_ssh_hands_its_words_on(tmp_path: Path, calls: list[str], monkeypatch: p
     (tmp_path / "site/.azlocal/state").mkdir(parents=True)
     assert azlocal(tmp_path, "ssh", "-s", "lab", "lab-a-cp-0", "ls", "-l", "--stack").exit_code == 1
     assert calls == ["lab lab-a-cp-0 ls -l --stack"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("autoscale", "lab"), "lab None run None"),
+        (("autoscale", "--interval", "1m30s"), "local None run 90.0"),
+        (("autoscale", "lab", "--cluster", "a", "--once"), "lab a once"),
+    ],
+)
+def test_what_is_looked_at_how_often(
+    words: tuple[str, ...], expected: str, calls: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def note(scaler: Autoscaler, *interval: float | None) -> int:
+        calls.append(
+            " ".join(map(str, [scaler.stack.name, scaler.cluster, "run" if interval else "once", *interval]))
+        )
+        return 5
+
+    monkeypatch.setattr(Autoscaler, "run", note)
+    monkeypatch.setattr(Autoscaler, "once", note)
+    (tmp_path / "site/.azlocal/state").mkdir(parents=True)
+    result = azlocal(tmp_path, *words)
+    assert result.exit_code == 5, result.output
+    assert calls == [expected]
+
+
+def test_an_interval_is_a_time(calls: list[str], tmp_path: Path) -> None:
+    result = azlocal(tmp_path, "autoscale", "lab", "--interval", "10")
+    assert result.exit_code == 2
+    assert "numbers with ms, s, m or h" in " ".join(result.output.split())
+    assert calls == []

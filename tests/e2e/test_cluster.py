@@ -118,6 +118,36 @@ def test_a_second_up_changes_nothing_and_preview_and_refresh_show_nothing(made: 
     made.project.refresh("--expect-no-changes").expect()
 
 
+def test_what_a_pool_says_of_its_nodes_is_patched_as_they_run(made: Made, a: Kubernetes) -> None:
+    """More of it is in test_pools.py."""
+    a.kubectl("label", "node", a.worker, "example.com/mine=1")
+    born = virsh("domid", a.worker)
+    pool = {
+        "name": "pool1",
+        "count": 1,
+        "vmSize": "Node",
+        "maxPods": 120,
+        "nodeLabels": {"example.com/tier": "web"},
+    }
+    pool["nodeTaints"] = ["dedicated=web:PreferNoSchedule"]
+    made.project.edit(clusters=[kubernetes_cluster(agentPools=[pool])])
+    output = " ".join(made.project.up().expect().output.split())
+    assert f"{a.worker} is patched as it runs: label example.com/tier none → web, taint" in output
+
+    def node() -> tuple[set[str], list[str], str]:
+        found = a.get("node", a.worker)
+        labels = {name for name in found["metadata"]["labels"] if name.startswith("example.com/")}
+        taints = [taint["key"] for taint in found["spec"].get("taints") or []]
+        return labels, taints, found["status"]["capacity"]["pods"]
+
+    patched = {"example.com/mine", "example.com/tier"}, ["dedicated"], "120"
+    eventually(lambda: node() == patched, "the node is as the file says", 30)
+    made.project.edit(clusters=[kubernetes_cluster()])
+    made.project.up().expect()
+    eventually(lambda: node() == ({"example.com/mine"}, [], "110"), "what the file said is gone", 30)
+    assert virsh("domid", a.worker) == born
+
+
 def test_the_kubeconfig_is_a_secret_output_that_works(made: Made) -> None:
     assert made.project.printed_outputs()["kubeconfig"] == "[secret]"
     assert stat.S_IMODE(made.a.kubeconfig.stat().st_mode) == 0o600

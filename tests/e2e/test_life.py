@@ -11,10 +11,22 @@ from pathlib import Path
 
 import libvirt
 import pytest
+import yaml
 
 from infra.model.work import Work
 from infra.ssh import wait_for_host_key
-from tests.instance import INSTANCE, MakeProject, cluster, domain_uuid, on, projects, steps, virsh
+from tests.instance import (
+    INSTANCE,
+    MakeProject,
+    address,
+    cluster,
+    domain_uuid,
+    on,
+    projects,
+    steps,
+    use_key,
+    virsh,
+)
 from tests.project import Project
 
 pytestmark = pytest.mark.e2e
@@ -107,10 +119,10 @@ class TestCluster:
         on(project, CP, "test", "-e", "/kept")
         assert domain_uuid(CP) == born
 
-        other = project.directory.parent / "other"
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(other)], check=True)
-        keys = [str(project.directory.parent / "id_ed25519.pub"), f"{other}.pub"]
-        project.edit(sshPublicKeys=keys)
+        file = project.directory / "netplans" / "here.yaml"
+        netplan = yaml.safe_load(file.read_text())
+        netplan["logicalNetworks"][0]["dnsServers"].append(address(1, 2))
+        file.write_text(yaml.safe_dump(netplan))
         replaced = {step["op"] for step in steps(project.preview(), CP)}
         assert "replace" in replaced, "a changed seed reaches a machine only by replacing it, and preview says so"
         before = project.outputs()["machines"]
@@ -120,6 +132,37 @@ class TestCluster:
             n: one["address"] for n, one in before.items()
         }
         assert after[CP]["sshHostKey"] != before[CP]["sshHostKey"]
+
+    def test_login_keys_change_on_machines_that_run_on(self, project: Project) -> None:
+        born = {name: (domain_uuid(name), virsh("domid", name)) for name in (RB, CP, WORKER)}
+        folder = project.directory.parent
+        old, other, theirs = (folder / name for name in ("id_ed25519", "other", "theirs"))
+        for key in (other, theirs):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+        by_hand = theirs.with_suffix(".pub").read_text()
+        on(project, RB, "tee", "--append", ".ssh/authorized_keys", stdin=by_hand)
+
+        # A key whose private half isn't here is not tried, and so the old one stays.
+        project.edit(sshPublicKeys=[f"{theirs}.pub"])
+        theirs.rename(folder / "elsewhere")
+        refused = project.up()
+        assert refused.code != 0
+        assert "none of the new ones logs in from here" in " ".join(refused.output.split())
+        assert on(project, CP, "cat", ".ssh/authorized_keys").split()[1] in old.with_suffix(".pub").read_text()
+
+        project.edit(sshPublicKeys=[f"{other}.pub"])
+        preview = project.preview()
+        assert {step["op"] for name in born for step in steps(preview, name)} == {"update"}
+        assert "is patched as it runs: login keys" in project.up().expect().output
+        assert {name: (domain_uuid(name), virsh("domid", name)) for name in born} == born
+        with pytest.raises(subprocess.CalledProcessError):
+            on(project, CP, "true")
+        use_key(folder, other)
+        wanted = other.with_suffix(".pub").read_text()
+        assert on(project, CP, "cat", ".ssh/authorized_keys") == wanted.strip()
+        assert on(project, RB, "cat", ".ssh/authorized_keys").splitlines() == [by_hand.strip(), wanted.strip()]
+        project.up("--expect-no-changes").expect()
+        project.refresh("--expect-no-changes").expect()
 
 
 def test_another_state_of_the_same_name_touches_nothing_unless_it_is_told_to(

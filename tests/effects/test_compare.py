@@ -11,6 +11,7 @@ import pytest
 
 from infra.effects.compare import compare_records
 from infra.effects.later import ASKED, LATER
+from infra.effects.older import Older, effects_of
 from infra.effects.records import CONNECTION, MACHINE, Record, records_of
 from infra.errors import UserError
 from infra.kvm.connection import Hosts
@@ -111,16 +112,26 @@ TABLE: dict[str, tuple[Edit, tuple[str | None, str | None, str | None, str | Non
         lambda c: c["stack"]["clusters"][0]["controlPlane"].update(vmSize="Standard_D4s_v3"),
         ("restarted", None, None, None),
     ),
-    "labels": (lambda c: pool(c).update(nodeLabels={"tier": "web"}), (None, "replaced", None, None)),
-    "taints": (lambda c: pool(c).update(nodeTaints=["a=b:NoSchedule"]), (None, "replaced", None, None)),
-    "maxPods": (lambda c: pool(c).update(maxPods=50), (None, "replaced", None, None)),
+    "labels": (lambda c: pool(c).update(nodeLabels={"tier": "web"}), (None, "patched", None, None)),
+    "taints": (lambda c: pool(c).update(nodeTaints=["a=b:NoSchedule"]), (None, "patched", None, None)),
+    "maxPods": (lambda c: pool(c).update(maxPods=50), (None, "patched", None, None)),
     "login keys": (
         lambda c: c["stack"].update(sshPublicKeys=[OTHER_KEY]),
-        ("replaced", "replaced", "replaced", "replaced"),
+        ("patched", "patched", "patched", "patched"),
     ),
     "login keys that are no longer named": (
         lambda c: c["stack"].pop("sshPublicKeys"),
-        ("replaced", "replaced", "replaced", "replaced"),
+        ("patched", "patched", "patched", "patched"),
+    ),
+    "labels, and a DNS server": (
+        lambda c: c["netplan"]["logicalNetworks"][0].update(
+            dnsServers=pool(c).update(nodeLabels={"example.com/tier": "web"}) or ["10.220.32.9"]
+        ),
+        ("replaced", "replaced", "replaced", None),
+    ),
+    "taints, and vmSize": (
+        lambda c: pool(c).update(nodeTaints=["a=b:NoSchedule"], vmSize="Standard_D4s_v3"),
+        (None, "restarted", None, None),
     ),
     "machineType": (
         lambda c: c["stack"].update(machineType="container"),
@@ -174,6 +185,9 @@ class Sound:
 
     def objections(self, leaver: object, reason: str) -> str:
         return ""
+
+    def pods_on(self, name: str) -> int:
+        return 1
 
 
 def clusters_that_stay() -> Lives:
@@ -284,18 +298,18 @@ def test_of_three_control_planes_each_is_replaced_in_turn_and_a_single_one_is_no
     def three(content: Content) -> None:
         content["stack"]["clusters"][0]["controlPlane"].update(count=3)
 
-    def other_keys(content: Content) -> None:
-        content["stack"].update(sshPublicKeys=[OTHER_KEY])
+    def other_servers(content: Content) -> None:
+        content["netplan"]["logicalNetworks"][0].update(dnsServers=["10.220.32.9"])
 
-    def three_with_other_keys(content: Content) -> None:
+    def three_with_other_servers(content: Content) -> None:
         three(content)
-        other_keys(content)
+        other_servers(content)
 
-    changed = effects(three_with_other_keys, three)
+    changed = effects(three_with_other_servers, three)
     plane = next(effect for effect in changed.machines if effect.name == "a-cp-0")
     assert plane.kind == "replaced"
     assert plane.then.endswith("it leaves etcd and joins again from an empty disk, one control plane at a time")
-    alone = next(effect for effect in effects(other_keys).machines if effect.name == "a-cp-0")
+    alone = next(effect for effect in effects(other_servers).machines if effect.name == "a-cp-0")
     assert alone.kind == "replaced"
     assert "another control plane joins at the cluster's spare address first" in alone.then
 
@@ -322,6 +336,35 @@ def test_to_the_next_version_every_node_is_replaced_the_only_control_plane_by_wa
     passed = {effect.name: effect for effect in effects(version("1.34.4"), version("1.32.9")).machines}
     assert "once more for 1.33 before, in a run of `azlocal up` each" in passed["a-cp-0"].then
     assert "1.33" not in passed["a-nodepool1-0"].then
+
+
+def test_a_machine_is_patched_with_what_differs() -> None:
+    def edit(content: Content) -> None:
+        pool(content).update(
+            nodeLabels={"example.com/tier": "db", "a": "b"}, nodeTaints=["x:NoExecute"], maxPods=50
+        )
+        content["stack"].update(sshPublicKeys=[OTHER_KEY])
+
+    def start(content: Content) -> None:
+        pool(content).update(nodeLabels={"example.com/tier": "web", "c": "d"}, nodeTaints=["x=y:NoExecute"])
+
+    patched = {effect.name: effect.then for effect in effects(edit, start).machines}
+    assert patched["rb-0"] == "lab-rb-0 is patched as it runs: login keys"
+    assert patched["a-nodepool1-0"] == (
+        "lab-a-nodepool1-0 is patched as it runs: login keys, label a none → b, label c d → none, label "
+        "example.com/tier web → db, taint x=y:NoExecute goes, taint x:NoExecute comes, maxPods 110 → 50"
+    )
+
+
+def test_a_control_plane_goes_to_another_version_before_its_login_keys_change() -> None:
+    def edit(content: Content) -> None:
+        content["stack"]["clusters"][0].update(kubernetesVersion="1.34.4")
+        content["stack"].update(sshPublicKeys=[OTHER_KEY])
+
+    changed = effects(edit, lambda c: c["stack"]["clusters"][0].update(kubernetesVersion="1.33.5"))
+    refused = {effect.name: effect.then for effect in changed.machines if effect.kind == "refused"}
+    assert [*refused] == ["a-cp-0"]
+    assert "its login keys change: make one change after the other" in refused["a-cp-0"]
 
 
 def test_machines_and_clusters_come_and_go_for_a_reason() -> None:
@@ -559,3 +602,28 @@ def test_each_setting_of_a_cluster_and_of_its_connection_is_told(name: str) -> N
     state, news = ({wire[key]: value for key, value in inputs.items()} for inputs in (old, new))
     assert bool(diff(CONNECTED_CLUSTER, state, news).replaces()) == is_replaced
     assert not found.machines, "no machine is touched for what is in a cluster or in Azure"
+
+
+SCALES = {"enableAutoScaling": True, "minCount": 1, "maxCount": 4}
+# From a pool of two nodes: what is edited, and what becomes of it.
+SCALED: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
+    "count, where it scales by itself": ({"count": 4}, {}),
+    "a minCount that it doesn't have yet": ({"minCount": 3, "count": 3}, {"a-nodepool1-2": "added"}),
+    "a maxCount below what it has": ({"maxCount": 1, "count": 1}, {"a-nodepool1-1": "removed"}),
+    "autoscaling off": ({"enableAutoScaling": False, "count": 1}, {"a-nodepool1-1": "removed"}),
+}
+
+
+@pytest.mark.parametrize("name", SCALED)
+def test_where_a_pool_scales_by_itself_its_count_is_no_change(name: str) -> None:
+    edit, wanted = SCALED[name]
+    before, after = instance(), instance()
+    pool(before).update(SCALES)
+    pool(after).update({**SCALES, **edit})
+    spec, changed = spec_of(before), spec_of(after)
+    old = plan_instance(spec)
+    new = plan_instance(changed, old.locks_after(Locks()))
+    assert old.ok
+    assert new.ok
+    found = effects_of(Older(old.addresses, records_of(spec, old)), new, changed)
+    assert said(found) == wanted

@@ -88,12 +88,17 @@ CASES: dict[str, tuple[Edits, Said]] = {
             "b-nodepool1-1": "added",
         },
     ),
-    "labels, proxies": (
+    "labels, taints, pods on a node, SSH keys, proxies": (
         {
-            STACK: lambda c: pool(c).update(nodeLabels={"tier": "web"}),
+            STACK: lambda c: (
+                c["config"].update({"azlocal:sshPublicKeys": [OTHER_KEY]}),
+                pool(c).update(
+                    nodeLabels={"example.com/tier": "web"}, nodeTaints=["a=b:PreferNoSchedule"], maxPods=150
+                ),
+            ),
             NETPLAN: lambda c: c.update(proxy={"httpProxy": "http://192.168.1.9:3128", "noProxy": ["*"]}),
         },
-        {"a-nodepool1-0": "replaced", "a-nodepool1-1": "replaced"},
+        dict.fromkeys(("rb-0", "a-cp-0", "a-nodepool1-0", "a-nodepool1-1", "b-cp-0", "b-nodepool1-0"), "patched"),
     ),
     "a network's VLAN, where services are": (
         {

@@ -224,7 +224,8 @@ def test_with_quorum_lost_nothing_is_done_and_it_is_said_what_can_be() -> None:
     (refusal,) = decide(wanted_of(3, {}, "1.34.4"), world.observe()).refusals
     assert str(refusal) == (
         "etcd of cluster a has lost its quorum: of 3 members, a-cp-0, a-cp-1 are gone; bring their disks back; "
-        "or, if the cluster may go, remove it from the stack's file, run `pulumi up`, and add it again "
+        "or restore the cluster from what still stands or from a snapshot (`azlocal restore STACK a`), and run "
+        "`pulumi up` again; or, if it may go, remove it from the stack's file, run `pulumi up`, and add it again "
         "(quorum-lost)"
     )
 

@@ -61,7 +61,7 @@ def test_a_newer_image_replaces_the_nodes_of_a_cluster_that_rolls_images(role: s
     assert difference.replaces() == ["image", "seedDigest"]
 
 
-@pytest.mark.parametrize("path", ["image", "connection", "firstBoot.dnsServers[0]", "firstBoot.authorizedKeys[1]"])
+@pytest.mark.parametrize("path", ["image", "connection", "firstBoot.dnsServers[0]", "firstBoot.mtu"])
 @pytest.mark.parametrize(
     ("neighbours", "way"),
     [

@@ -18,7 +18,7 @@ from infra.kvm.errors import HostError, NoRoom
 from infra.lifecycle.steps import DeleteNode, WaitForHealth
 from infra.node_labels import POOL_LABEL
 from infra.plugin.operation import Operation
-from infra.provider import cluster_view, life
+from infra.provider import cluster_view, executor, life
 from infra.provider.kinds import address_holders
 from infra.provider.lives import ClusterRun, Leaver
 from infra.resources.control_plane import Member
@@ -43,6 +43,7 @@ class FakeCluster:
     unfinished: tuple[str, ...] = ()
     blocked: str = ""
     log: list[str] = field(default_factory=list)
+    snapshots: list[str] = field(default_factory=list)
 
     def id(self, name: str) -> int:
         return list(ADDRESSES).index(name) + 1
@@ -108,6 +109,9 @@ class FakeCluster:
         if self.unfinished:
             raise NotReady(self.unfinished)
 
+    def back_up(self, op: Any, run: Any, view: Any, planes: Any, reason: str, *, is_required: bool) -> None:
+        self.snapshots.append(f"{'required, ' if is_required else ''}{reason.partition(':')[0]}; {len(self.log)}")
+
     def tell(self, op: Any, members: Any, peers: Mapping[str, list[str]], login: Any) -> None:
         self.log.append(f"tell {dict(peers)}")
 
@@ -125,16 +129,18 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     monkeypatch.setattr(cluster_view, "etcd_client", lambda keys: None)
     monkeypatch.setattr(cluster_view, "at_server", lambda *_: "")
     monkeypatch.setattr(cluster_view, "look_at_nodes", fake.look)
-    for module in (life, cluster_view):
+    for module in (life, cluster_view, executor):
         monkeypatch.setattr(module, "ClusterApi", lambda *_: fake)
-    monkeypatch.setattr(life, "drain", fake.drain)
+    monkeypatch.setattr(executor, "drain", fake.drain)
+    monkeypatch.setattr(executor, "back_up", fake.back_up)
     monkeypatch.setattr(life, "wait_until_healthy", fake.wait_until_healthy)
-    monkeypatch.setattr(life, "uncordon", fake.uncordon)
-    monkeypatch.setattr(life, "change_protocol", fake.change_protocol)
-    monkeypatch.setattr(life, "logged_in", login)
-    monkeypatch.setattr(life, "admit_nodes", lambda api, token: fake.log.append("admit"))
+    monkeypatch.setattr(executor, "uncordon", fake.uncordon)
+    monkeypatch.setattr(executor, "change_protocol", fake.change_protocol)
+    monkeypatch.setattr(executor, "logged_in", login)
+    monkeypatch.setattr(executor, "admit_nodes", lambda api, token: fake.log.append("admit"))
     monkeypatch.setattr(address_holders, "tell", fake.tell)
     monkeypatch.setattr(life, "_PAUSE", 0.01)
+    monkeypatch.setattr(executor, "_JOIN_PAUSE", 0.01)
     return fake
 
 
@@ -258,9 +264,7 @@ def test_with_quorum_lost_nothing_is_changed_and_it_is_said_what_can_be(cluster:
     run = run_of("cp-0", "cp-1", "cp-2")
     for name in ("cp-0", "cp-1"):
         run.note({"name": name, "connection": "h", "lost": True})
-    assert "bring their disks back; or, if the cluster may go" in run.life.objections(
-        plane("cp-0", lost=True), "it is replaced"
-    )
+    assert "azlocal restore STACK a" in run.life.objections(plane("cp-0", lost=True), "it is replaced")
     with pytest.raises(HostError, match="quorum-lost"):
         run.life.leave(operation(), plane("cp-0", lost=True), "its machine goes")
     assert cluster.log == []
@@ -299,7 +303,7 @@ def test_workers_that_come_back_are_replaced_in_turn_and_those_that_go_are_not_h
 
 def test_a_worker_whose_machine_is_still_to_be_removed_holds_up_the_next_one(cluster: FakeCluster) -> None:
     run = run_of(*ADDRESSES)
-    run.life._do(operation(), DeleteNode(target="w-0", reason="it is replaced"), worker("w-0"))
+    run.life._executor.do(operation(), DeleteNode(target="w-0", reason="it is replaced"), worker("w-0"))
     (step,) = run.life.next_of(worker("w-1"), "it is replaced").steps
     assert isinstance(step, WaitForHealth)
     assert step.lacks == ("w-0 has not joined",)
@@ -342,7 +346,7 @@ def test_what_never_became_a_node_has_nothing_to_leave(
     def login(member: Member, files: Any) -> Iterator[Any]:
         yield type("Shell", (), {"run": lambda *_, **__: type("Result", (), {"exit_code": 0})})()
 
-    monkeypatch.setattr(life, "logged_in", login)
+    monkeypatch.setattr(executor, "logged_in", login)
     assert not run.life.knows(plane("cp-0"))
 
 
@@ -352,6 +356,9 @@ class Keeper:
     def __init__(self, cluster: FakeCluster, *, has_room: bool = True) -> None:
         self.cluster = cluster
         self.has_room = has_room
+
+    def session(self, op: Any, connection: str) -> Any:
+        raise AssertionError(connection)
 
     def find(self, op: Any, inputs: MachineInputs) -> None:
         assert inputs.name == "spare"
@@ -406,3 +413,24 @@ def test_where_there_is_no_room_for_another_machine_workers_are_replaced_without
     assert cluster.log == ["drain w-0", "delete node w-0"]
     assert isinstance(op.log, MemoryLog)
     assert ("warning", "no other machine takes the pods of workers that are replaced: h has 0 MiB") in op.log.lines
+
+
+# -- snapshots --------------------------------------------------------------------------------------
+
+
+def test_a_snapshot_comes_before_the_first_step_that_changes_a_control_plane(cluster: FakeCluster) -> None:
+    run = run_of(*ADDRESSES)
+    run.life.leave(operation(), worker("w-0"), "its machine goes")
+    assert cluster.snapshots == []
+    run = run_of("cp-0")
+    cluster.nodes["w-0"] = READY
+    cluster.log.clear()
+    run.life.leave(operation(), plane("cp-1"), "its machine goes")
+    assert cluster.snapshots[0] == "drain cp-1; 0", "not required: another one has the data, too"
+
+
+def test_one_comes_before_a_control_plane_joins(cluster: FakeCluster) -> None:
+    cluster.members.remove("cp-2")
+    del cluster.nodes["cp-2"]
+    run_of(*ADDRESSES).life.arrive(operation(), plane("cp-2", lost=True))
+    assert cluster.snapshots == ["cp-2 comes; 0"]

@@ -12,6 +12,7 @@ from infra.provider.lives import ClusterRun, Lives
 from infra.resources.changes import Refused, diff
 from infra.resources.node_placement import NODE_PLACEMENT, NodePlacementInputs
 from tests.provider.test_kinds import operation
+from tests.provider.test_machine_life import state
 
 OLD = NodePlacementInputs(
     instance="lab",
@@ -52,3 +53,11 @@ def test_version_and_number_of_control_planes_change_one_after_the_other() -> No
     more = {"version": "1.34.4", "control_planes": {"cp0": "10.0.0.1", "cp1": "10.0.0.2", "cp2": "10.0.0.3"}}
     with pytest.raises(Refused, match="change its number of control planes: make one change after the other"):
         refined(OLD.to_wire(), OLD.model_copy(update=more))
+
+
+def test_until_login_keys_have_changed_machines_are_logged_in_to_as_before() -> None:
+    before = OLD.model_copy(update={"identity_files": ["old"]})
+    changes, run = refined(before.to_wire(), OLD.model_copy(update={"identity_files": ["new"]}))
+    assert not changes.by_path
+    run.note(state("worker", identityFiles=["of the machine", "old"]))
+    assert run.identity_files == ("new", "old", "of the machine")

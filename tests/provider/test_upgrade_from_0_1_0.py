@@ -64,7 +64,7 @@ EXPECTED = {
     "Image node1-image": {"volume": "replace"},
     "Machine local-rb-0": {"image": "replace"},
     "ControlPlane local-a-control-plane": {"members": "update", "images": "update", "vrrpVersion": "update"},
-    "Cluster local-a-cluster": {"members": "update", "generatedSecrets": "update"},
+    "Cluster local-a-cluster": {"members": "update", "nodes": "update", "generatedSecrets": "update"},
 }
 """What changes of azlocal's own resources; all others are as they were. rb-0 is no node, and holds no data."""
 

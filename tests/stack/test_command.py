@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from infra.cli import app
 from infra.errors import UserError
-from infra.stack.command import ask, run_engine, stack_output, stack_outputs
+from infra.stack.command import Signals, ask, run_engine, stack_output, stack_outputs, started
 
 
 @pytest.fixture
@@ -108,6 +108,19 @@ def test_a_stop_while_the_engine_is_asked_ends_it_in_order_and_then_us(
         ask("refresh", directory=tmp_path)
     assert getattr(end.value, "code", None) == code
     assert notes.read_text() == "in order\n"
+
+
+def test_who_notes_signals_is_told_of_those_that_came_while_the_command_ran(engine: Path, tmp_path: Path) -> None:
+    lines = ["#!/bin/sh", "trap 'exit 3' INT", "kill -s TERM $PPID", "/bin/sleep 30 >/dev/null 2>&1 & wait"]
+    engine.write_text("\n".join(lines))
+    engine.chmod(0o755)
+    with Signals().noted() as signals:
+        handler: object = signals
+        with started("up", directory=tmp_path) as run:
+            pass
+        assert signal.getsignal(signal.SIGTERM) is handler
+    assert run.exit_code == 3
+    assert signals.came
 
 
 def test_a_project_that_is_not_there_is_not_taken_for_a_missing_engine(engine: Path, tmp_path: Path) -> None:

@@ -152,3 +152,14 @@ def test_a_missing_engine_is_told_as_everywhere(folder: Path, monkeypatch: pytes
     monkeypatch.setenv("PATH", str(folder / "nothing"))
     with pytest.raises(UserError, match="pulumi isn't on PATH"):
         stack(folder).select()
+
+
+def test_state_that_a_command_of_the_engine_s_edited_is_read_as_well(folder: Path) -> None:
+    """`pulumi state delete` and its like write the key as Go has the field."""
+    path = folder / "the state" / ".pulumi" / "stacks" / "azlocal" / "dev.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        json.dumps({"version": 3, "checkpoint": {"Stack": "organization/azlocal/dev", "Latest": LATEST}})
+    )
+    assert stack(folder).deployment() == LATEST
+    assert not (folder / "calls").exists()

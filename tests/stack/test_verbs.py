@@ -67,7 +67,7 @@ def test_an_up_that_failed_shows_nothing_and_tells_its_code(calls: list[str]) ->
 def test_an_adoption_looks_first_and_is_an_up_that_knows_what_stands(
     calls: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = SimpleNamespace(standing=object())
+    found = SimpleNamespace(standing=object(), pool_sizes={})
 
     def find(_stack: Stack) -> object:
         calls.append("find")
@@ -102,6 +102,12 @@ def test_down_of_no_stack_does_nothing(calls: list[str], capsys: pytest.CaptureF
 def test_a_preview_needs_no_hypervisor(calls: list[str]) -> None:
     assert verbs.preview(Noting(calls)) == 0
     assert calls == ["image", "select", "engine preview dev --diff"]
+
+
+def test_another_size_is_an_up_that_shows_nothing(calls: list[str]) -> None:
+    assert verbs.resize(Noting(calls), {"a": {"pool1": 2}}, "-p", "4") == 0
+    started = "engine up dev --yes --skip-preview --suppress-outputs -p 4"
+    assert calls == ["image", "hypervisor", "settle False", started, "outputs"]
 
 
 def test_a_drill_is_open_until_an_up_or_a_down_has_succeeded(calls: list[str]) -> None:

@@ -65,7 +65,7 @@ def leftovers(subject: Subject) -> Verdict:
 def _left_in_libvirt(subject: Subject, hypervisor: Hypervisor) -> Iterator[tuple[str, str]]:
     pools = {pool.name for pool in hypervisor.objects if pool.kind == "pool"}
     mark = _mark(subject)
-    planned = _machine_names(subject)
+    planned, scaled = _machine_names(subject), subject.instance.scaled
     own_pool = f"{POOL}{subject.instance.name}"
     for entry in hypervisor.objects:
         if entry.kind == "pool" and entry.name.startswith(PROBE_POOL):
@@ -76,7 +76,11 @@ def _left_in_libvirt(subject: Subject, hypervisor: Hypervisor) -> Iterator[tuple
             if f"{POOL}{entry.instance}" not in pools:
                 remedy = f"`make down STACK={entry.instance}`, or {_virsh('undefine', entry.name, nvram=True)}"
                 yield f"machine {entry.name} of {entry.instance}, whose storage pool is gone", remedy
-            elif mark.owns("domain", entry.name, entry.uuid) and planned is not None and entry.name not in planned:
+            elif (
+                mark.owns("domain", entry.name, entry.uuid)
+                and planned is not None
+                and entry.name not in planned | scaled
+            ):
                 yield f"machine {entry.name}, which the plan doesn't have here", "`pulumi up` removes it"
         elif entry.kind == "network" and own_pool not in pools and mark.owns("network", entry.name, entry.uuid):
             yield (

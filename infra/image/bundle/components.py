@@ -155,8 +155,14 @@ _SHARED: Final = (
         ("local-path-provisioner",),
         {"main.VERSION": "v0.0.37"},
     ),
-    # Its main package is called server; the image calls it etcd.
-    Component("etcd", "go.etcd.io/etcd/server/v3", "v3.6.16", ("server",)),
+    # Its main package is called server; the image calls it etcd. With etcdutl a snapshot is restored.
+    Component(
+        "etcd",
+        "go.etcd.io/etcd/server/v3",
+        "v3.6.16",
+        ("server", "etcdutl"),
+        others=("go.etcd.io/etcd/etcdutl/v3",),
+    ),
     # Its main package is our own: it leaves out the plugins that speak to clouds.
     Component("coredns", "github.com/coredns/coredns", "v1.14.3", ("coredns",)),
     Component(

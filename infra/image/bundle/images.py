@@ -149,7 +149,11 @@ def _of_version(version: KubernetesVersion) -> tuple[Image, ...]:
             name="etcd",
             repository="registry.k8s.io/etcd",
             tag="3.6.16-0",
-            entries=(*_STATIC, Binary("etcd", "server", "usr/local/bin/etcd")),
+            entries=(
+                *_STATIC,
+                Binary("etcd", "server", "usr/local/bin/etcd"),
+                Binary("etcd", "etcdutl", "usr/local/bin/etcdutl"),
+            ),
             release_tag=version.release_tags["etcd"],
         ),
         Image(

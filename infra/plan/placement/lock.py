@@ -1,5 +1,7 @@
 """hosts/<site>.lock.yaml: which host every machine of the site is on, so that none moves without a reason.
 
+Nodes that autoscaling may add are listed, too, with the host where each will be.
+
 One line a machine, sorted, so that a git diff is the review. A site can carry several instances, so an owner is
 `<instance>/<name>`; a machine's size stands beside it, because it takes that much from the others. A machine that
 a plan moved keeps where it `was`, and why, until an `up` moves it.

@@ -78,8 +78,8 @@ class Placement:
 
     @cached_property
     def hosts(self) -> Mapping[str, str]:
-        """Return each machine's host."""
-        return {placed.machine.owner: placed.host for placed in self.placed}
+        """Return each machine's host, and that of each node which autoscaling may add."""
+        return {placed.machine.owner: placed.host for placed in self._decided}
 
     def on(self, host: str) -> list[Placed]:
         """Return the machines on a host."""
@@ -88,7 +88,12 @@ class Placement:
     def places(self) -> dict[str, Place]:
         """Return what the lock file is to say."""
         moves = {move.owner: move for move in self.moves}
-        return {placed.machine.owner: _place(placed, moves.get(placed.machine.owner)) for placed in self.placed}
+        return {placed.machine.owner: _place(placed, moves.get(placed.machine.owner)) for placed in self._decided}
+
+    @property
+    def _decided(self) -> list[Placed]:
+        """Return what a run may make without another plan: autoscaling adds and removes nodes between two."""
+        return [*self.placed, *(placed for placed in self.held if placed.machine.held == "autoscaling")]
 
 
 def _place(placed: Placed, move: Move | None) -> Place:

@@ -32,14 +32,15 @@ def plan_placement(
     everything = (inventory or build_inventory(spec)).everything
     machines = [planned for planned in everything if planned.held is None]
     recorded = lock.of_instance(spec.name)
-    decided = _decided(spec, rooms, machines, recorded)
+    may_stand = [planned for planned in everything if planned.held in (None, "autoscaling")]
+    decided = _decided(spec, rooms, may_stand, recorded)
     outcome = spread(machines, rooms, decided, is_reserve_kept=reserve.is_kept)
     placed = tuple(
         Placed(machine, *outcome.chosen[machine.owner]) for machine in machines if machine.owner in outcome.chosen
     )
     # What an upgrade needs may use the reserve: that is what it is for.
     full = ledger_of(placed, rooms, NO_RESERVE)
-    held, unheld = hold(everything, rooms, full)
+    held, unheld = hold(everything, rooms, full, decided)
     return Placement(
         spec.name,
         tuple(rooms),

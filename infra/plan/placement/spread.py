@@ -155,7 +155,7 @@ def _emptiest(machine: PlannedMachine, hosts: Sequence[str], ledger: Ledger) -> 
 
 
 def hold(
-    machines: Sequence[PlannedMachine], rooms: Sequence[HostRoom], ledger: Ledger
+    machines: Sequence[PlannedMachine], rooms: Sequence[HostRoom], ledger: Ledger, decided: Given
 ) -> tuple[list[tuple[PlannedMachine, str]], list[PlannedMachine]]:
     """Return a host for all that room is only held for, and what finds none; the ledger has it afterwards.
 
@@ -163,6 +163,7 @@ def hold(
         machines: Every machine of the instance, and what is held.
         rooms: The hosts' room.
         ledger: What the machines leave of it.
+        decided: Hosts that are decided already, of nodes that autoscaling may add.
 
     Nodes that autoscaling may add go where they would be placed; what an upgrade needs, to the emptiest host.
     """
@@ -173,7 +174,9 @@ def hold(
         if machine.held is None:
             continue
         choose: Choose = rounds if machine.held == "autoscaling" else _emptiest
-        host = choose(machine, hosts, ledger)
+        host = decided.stays.get(machine.owner, decided.pins.get(machine.owner))
+        if host is None or not ledger.has_room(machine, host):
+            host = choose(machine, hosts, ledger)
         if host is None:
             unheld.append(machine)
         else:

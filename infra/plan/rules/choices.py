@@ -14,8 +14,8 @@ _PINS: KeyPath = ("placement", "pins")
 @rule("pin-unknown-machine", source="azlocal", part="placement")
 def pin_unknown_machine(facts: Facts) -> Iterator[Fault]:
     """A pin names a machine of the plan."""
-    owners = [machine.owner for machine in facts.machines if machine.held is None]
-    held = {machine.owner for machine in facts.machines if machine.held is not None}
+    owners = [machine.owner for machine in facts.machines if machine.held in (None, "autoscaling")]
+    held = {machine.owner for machine in facts.machines} - {*owners}
     for written in facts.spec.stack.placement.pins:
         if plan_name(written, facts.spec.name, owners) is not None:
             continue

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from infra.node_labels import SET_BY_KUBELET
 from infra.plan.rules.base import Facts, Fault, rule
 from infra.spec.findings import KeyPath, shown
 from infra.spec.node_settings import LABEL_KEY, LABEL_VALUE, Taint, key_fault, near_taint, parse_taint, value_fault
@@ -20,16 +21,7 @@ _TAINTS = "Kubernetes: core validateNodeTaints"
 # k8s.io/kubelet pkg/apis/well_known_labels.go: what kubelets may set on their own node.
 _KUBERNETES_DOMAINS = ("kubernetes.io", "k8s.io")
 _OPEN_DOMAINS = ("kubelet.kubernetes.io", "node.kubernetes.io")
-_SET_BY_KUBELET = frozenset(
-    {
-        "kubernetes.io/hostname",
-        "kubernetes.io/os",
-        "kubernetes.io/arch",
-        "beta.kubernetes.io/os",
-        "beta.kubernetes.io/arch",
-    }
-)
-_KUBELET_LABELS = _SET_BY_KUBELET | {
+_KUBELET_LABELS = SET_BY_KUBELET | {
     "topology.kubernetes.io/zone",
     "topology.kubernetes.io/region",
     "failure-domain.beta.kubernetes.io/zone",
@@ -91,7 +83,7 @@ def node_label_overwrites(facts: Facts) -> Iterator[Fault]:
     for path, _, pool in _pools(facts):
         for key in pool.node_labels:
             domain = key.rpartition("/")[0]
-            if key in _SET_BY_KUBELET:
+            if key in SET_BY_KUBELET:
                 whose = "kubelet's own, which storage and scheduling go by; this overwrites it on every node"
             elif domain == _AKS_DOMAIN or domain.endswith(f".{_AKS_DOMAIN}"):
                 whose = f"one of AKS's own: Azure refuses labels of people's own under {_AKS_DOMAIN}"

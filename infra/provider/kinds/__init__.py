@@ -26,27 +26,30 @@ _AZURE: Final = (
 )
 _ADOPTING: Final = ("Machine", "StackIdentity", "ClusterIdentity", "ControlPlane")
 """Kinds that keep what stands of an instance that is adopted; the others' objects are known by their marks."""
-_LIVING: Final = ("Machine", "NodePlacement", "ControlPlane")
+_LIVING: Final = ("Machine", "NodePlacement", "ControlPlane", "Cluster")
 """Kinds by which a cluster's machines come and go; they share what is known of each cluster in this run."""
 _OTHERS: Final = ("StackIdentity", "ClusterIdentity", "ControlPlane", "Cluster", "ArcEmulator")
 _PREFIX: Final = "azlocal:index:"
 
 
-def all_kinds(standing: Standing | None = None, lost: Iterable[str] = ()) -> Mapping[str, AnyKind]:
+def all_kinds(
+    standing: Standing | None = None, lost: Iterable[str] = (), refounded: Iterable[str] = ()
+) -> Mapping[str, AnyKind]:
     """Return every kind by its type token; they share one set of connections to hosts, and one to Azure.
 
     Args:
         standing: What stands of an instance that is adopted.
         lost: Connections of hosts that nothing is asked of; a program that runs says it by itself.
+        refounded: Clusters, by `<instance>-<cluster>`, that have lost all they had and are founded again.
     """
-    return _Kinds(standing, lost)
+    return _Kinds(standing, lost, refounded)
 
 
 class _Kinds(Mapping[str, "AnyKind"]):
     """Every kind, imported when it is first asked for: a plugin process serves one run, of one stack."""
 
-    def __init__(self, standing: Standing | None, lost: Iterable[str]) -> None:
-        self._standing, self._lost = standing, tuple(lost)
+    def __init__(self, standing: Standing | None, lost: Iterable[str], refounded: Iterable[str]) -> None:
+        self._standing, self._lost, self._refounded = standing, tuple(lost), frozenset(refounded)
         self._making = threading.RLock()
         self._made: dict[str, AnyKind] = {}
 
@@ -93,7 +96,7 @@ class _Kinds(Mapping[str, "AnyKind"]):
     def _lives(self) -> Lives:
         from infra.provider.lives import Lives
 
-        return Lives()
+        return Lives(self._refounded)
 
     @cached_property
     def _azure(self) -> AzureSessions:

@@ -17,11 +17,13 @@ def holds_cluster(machine: MachineInputs) -> bool:
 def lost_control_plane(machine: MachineInputs) -> str:
     """Say that a control plane is gone from its host, and what can be done."""
     cluster = machine.first_boot.node.cluster if machine.first_boot.node else ""
+    name = cluster.removeprefix(f"{machine.instance}-")
     return (
         f"control plane {machine.name} is gone from {machine.connection}: its domain or its disk, and with it a "
         f"member of cluster {cluster}'s etcd. Where most of the others run, the next `up` removes what it left "
-        "and has it join again. Else bring domain and disk back; or, if the cluster may "
-        "go, remove it from the stack's file, run `pulumi up`, and add it again"
+        "and has it join again. Else bring domain and disk back; or restore the cluster from what still stands or "
+        f"from a snapshot: `azlocal restore {machine.instance} {name}`. Or, if it may go, remove it from the "
+        "stack's file, run `pulumi up`, and add it again"
     )
 
 

@@ -6,16 +6,14 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from infra.guest import NO_SECRETS, Seed, generate_host_key
 from infra.kvm.connection import Hosts, HostSession, libvirt_uri
 from infra.kvm.container import Container
-from infra.kvm.domain_xml import MachineDefinition
 from infra.kvm.errors import HostError
 from infra.kvm.machine import Machine
 from infra.kvm.machines import MACHINES
-from infra.kvm.ownership import Mark
 from infra.kvm.vm import Vm
 from infra.model.first_boot import FirstBoot
 from infra.model.machine_traits import TRAITS, traits_of
@@ -28,8 +26,9 @@ from infra.provider.kinds.kubernetes_nodes import (
     lost_control_plane,
     refuse_other_cluster,
 )
-from infra.provider.kinds.live_moves import MIGRATIONS, bring, may_take_over, migrations_of
-from infra.provider.kinds.machine_state import read_state, state_of
+from infra.provider.kinds.live_moves import bring, may_take_over, migrations_of
+from infra.provider.kinds.machine_patches import is_as_it_was_made, patch_machine, see_that_pods_fit
+from infra.provider.kinds.machine_state import definition_of, history_of, read_state, state_of
 from infra.provider.lives import ClusterRun, Leaver, Lives
 from infra.resources.changes import Refused
 from infra.resources.changes.machine import ALONE, decide, restarting
@@ -39,9 +38,6 @@ from infra.ssh import HostKeyError, wait_for_host_key
 
 if TYPE_CHECKING:
     from infra.provider.standing import Standing
-
-_BORN: Final = ("sshHostKey", MIGRATIONS)
-"""The keys in a domain's record that no input says, and that stay as they are."""
 
 
 class MachineKind(HostedKind[MachineInputs, MachineState]):
@@ -101,12 +97,17 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
             changes.by_path["lost"] = OnChange.REPLACE
             if not self._has_program:
                 return
+        if changes.touches("seedDigest") and is_as_it_was_made(state, news):
+            changes.by_path["seedDigest"] = OnChange.UPDATE
         for text in decide(state, news, changes, cluster.neighbours(state["name"]) if cluster else ALONE):
             op.info(text)
         is_replaced = bool(changes.replaces()) and not changes.create_first
         if cluster is not None and is_replaced:
             cluster.replacing.add(state["name"])
-        if cluster is not None and is_replaced and node.get("role") == "controlPlane" and not cluster.absent:
+        if cluster is not None and not is_replaced and changes.touches("firstBoot.node.maxPods"):
+            see_that_pods_fit(op, state, news, cluster)
+        is_plane = node.get("role") == "controlPlane"
+        if cluster is not None and is_replaced and is_plane and not (cluster.absent or cluster.is_new):
             self._see_that_it_may_leave(op, MachineState.model_validate(state), cluster)
 
     def _see_that_it_may_leave(self, op: Operation, machine: MachineState, cluster: ClusterRun) -> None:
@@ -152,8 +153,9 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
         made = self.made(state)
         self._made.add((state.connection, state.name))
         self._wait(op, made)
-        if cluster and is_late:
+        if cluster and (is_late or self._adopts):
             cluster.note(state.to_wire())
+        if cluster and is_late:
             cluster.life.arrived(op, inputs.name)
         return made
 
@@ -199,14 +201,31 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
         return None
 
     def update(self, op: Operation, id: str, old: MachineState, inputs: MachineInputs) -> MachineState:
-        """Bring processors, memory, disk and power to what is wanted, restarting only where that needs it."""
+        """Bring processors, memory, disk and power to what is wanted, restarting only where that needs it.
+
+        What its first boot told it, and can be changed as it runs, is changed then.
+        """
         with self.session(op, inputs.connection) as session:
             machine = _machine(op, session, inputs)
             if holds_cluster(old) and (not machine.exists or machine.is_disk_gone()):
                 raise HostError(lost_control_plane(old))
             made = Made(id, _settle(op, machine, inputs))
         self._wait(op, made)
-        return made.state
+        stands = made.state
+        is_patched = stands.first_boot.patched_as(inputs.first_boot) != stands.first_boot
+        return self._patch(op, stands, old, inputs) if is_patched else stands
+
+    def _patch(
+        self, op: Operation, stands: MachineState, old: MachineState, inputs: MachineInputs
+    ) -> MachineState:
+        """Change what a machine was told at its first boot, in it and then in its record."""
+        with self.session(op, inputs.reached_through or inputs.connection) as session:
+            dial = session.shell.dial
+        patched = patch_machine(op, stands, old, inputs, self._lives.of_machine(inputs), dial)
+        with self.session(op, inputs.connection) as session:
+            machine = _machine(op, session, inputs)
+            machine.define(definition_of(inputs, machine.mark, history_of(machine) | patched))
+            return state_of(machine, inputs)
 
     def delete(self, op: Operation, id: str, old: MachineState) -> None:
         """Have a node leave its cluster, if that stays; then remove the machine."""
@@ -320,35 +339,6 @@ def _build(op: Operation, machine: Machine, inputs: MachineInputs) -> None:
 
 def _settle(op: Operation, machine: Machine, inputs: MachineInputs) -> MachineState:
     """Bring a machine that stands to its inputs; return its state then."""
-    record = machine.definition.record
-    beyond_inputs = {"sshHostKey": "", **{name: record[name] for name in _BORN if name in record}}
-    wanted = definition_of(inputs, machine.mark, beyond_inputs)
+    wanted = definition_of(inputs, machine.mark, history_of(machine))
     machine.settle(wanted, inputs.disk_gib, running=inputs.running, work=op.work())
     return state_of(machine, inputs)
-
-
-def definition_of(inputs: MachineInputs, mark: Mark, beyond_inputs: Mapping[str, Any]) -> MachineDefinition:
-    """Return what a machine is to be. Pure.
-
-    Args:
-        inputs: What the program says of it.
-        mark: Whose it is.
-        beyond_inputs: What its record holds that no input says.
-    """
-    return MachineDefinition(
-        name=inputs.name,
-        mark=mark,
-        vcpus=inputs.vcpus,
-        memory_mib=inputs.memory_mib,
-        network=inputs.network,
-        mac_address=inputs.mac_address,
-        secure_boot=inputs.secure_boot,
-        tpm=inputs.tpm,
-        record={
-            "pool": inputs.pool,
-            "image": inputs.image,
-            "firstBoot": inputs.first_boot.to_wire(),
-            "seedDigest": inputs.seed_digest,
-            **beyond_inputs,
-        },
-    )

@@ -31,14 +31,19 @@ class NodePlacementKind(Kind[NodePlacementInputs, NodePlacementState]):
     def refine(self, state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes, op: Operation) -> None:
         """Note that the nodes' version changes; a state of before has none, and says nothing of it.
 
+        Until their login keys have changed, machines are logged in to as before.
+
         Raises:
             Refused: Control planes are to come or go in the same run.
         """
+        cluster = self._lives.of(f"{state['instance']}-{state['cluster']}")
+        if cluster is not None:
+            files = dict.fromkeys((*cluster.placement.identity_files, *(state.get("identityFiles") or ())))
+            cluster.placement = cluster.placement.model_copy(update={"identity_files": [*files]})
         old, new = state.get("version", ""), news.get("version", "")
         if not old or old == new:
             changes.by_path.pop("version", None)
             return
-        cluster = self._lives.of(f"{state['instance']}-{state['cluster']}")
         if cluster is not None:
             cluster.rolls = True
         if set(state.get("controlPlanes") or {}) != set(news.get("controlPlanes") or {}):

@@ -58,8 +58,13 @@ def diff(contract: Contract, state: Mapping[str, Any], news: Mapping[str, Any]) 
     for difference in differences(contract, state, news):
         prop = contract.properties[difference.path[0]]
         # To the engine a secret is one whole: by a path into it, a display may show what lies there.
-        changes.by_path[difference.path[0] if prop.secret else ".".join(difference.path)] = prop.on_change
+        changes.by_path[difference.path[0] if prop.secret else _joined(difference.path)] = prop.on_change
     return changes
+
+
+def _joined(path: tuple[str, ...]) -> str:
+    """Return a path as the engine reads it; a label's key has dots of its own."""
+    return path[0] + "".join(f'["{part}"]' if "." in part else f".{part}" for part in path[1:])
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any, Final
 from infra.lifecycle.versions import missing_minors, order
 from infra.model.machine_traits import traits_of
 from infra.resources.changes import Changes, Refused
+from infra.resources.changes.patches import patch
 from infra.resources.contract import OnChange
 from infra.unknown import UNKNOWN
 
@@ -19,7 +20,7 @@ _WITH_THE_HOST: Final = frozenset({"connection", "pool"})
 _FROM_AZLOCAL: Final = frozenset({"image", "seedDigest"})
 _OF_THE_MACHINE: Final = (
     *("connection", "pool", "machineType", "macAddress", "secureBoot", "tpm", "diskGiB"),
-    *("firstBoot.gateway", "firstBoot.dnsServers", "firstBoot.authorizedKeys", "firstBoot.mtu"),
+    *("firstBoot.gateway", "firstBoot.dnsServers", "firstBoot.mtu"),
 )
 """Paths that say nothing of a machine's cluster."""
 _IN_TURN: Final = "it leaves etcd and joins again from an empty disk, one control plane at a time"
@@ -71,12 +72,13 @@ def decide(
     """
     if changes.touches("diskGiB") and isinstance(news["diskGiB"], int) and news["diskGiB"] < state["diskGiB"]:
         changes.by_path["diskGiB"] = OnChange.REPLACE
-    note = (
-        plan_live_move(state, news, changes)
-        or _upgrade(state, news, changes, neighbours)
-        or _replaced_node(state, changes, neighbours)
-    )
+    note, patched = plan_live_move(state, news, changes), list[str]()
+    if not note:
+        patched = patch(state, news, changes)
+        note = _upgrade(state, news, changes, neighbours) or _replaced_node(state, changes, neighbours)
     notes = [note] if note else []
+    if patched and not changes.replaces():
+        notes.append(f"{news['name']} is patched as it runs: {', '.join(patched)}")
     if restarts := restarts_for(state, news, changes):
         causes = ", ".join(f"{name} {state[name]} → {news[name]}" for name in restarts)
         notes.append(f"{news['name']} restarts for {causes}; its disk and address stay")
@@ -119,6 +121,10 @@ def _upgrade(state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes
         raise Refused(
             f"{name} goes to Kubernetes {new} alone, and would also be replaced for a change of "
             f"{', '.join(others)}: make one change after the other"
+        )
+    if changes.touches("firstBoot.authorizedKeys"):  # the others are logged in to while this one is replaced
+        raise Refused(
+            f"{name} goes to Kubernetes {new} alone, and its login keys change: make one change after the other"
         )
     way = _way_of_a_plane(neighbours)
     if not way:
@@ -196,7 +202,7 @@ def _replaced_node(state: Mapping[str, Any], changes: Changes, neighbours: Neigh
         f"{name} would be replaced for {causes}, and cluster {cluster} keeps its data on it. Take "
         "the change back; or, if the cluster may go, remove it from the stack's file, run `pulumi up`, and "
         "add it again. A control plane is replaced, with the cluster's data kept, for what isn't the cluster's: "
-        "its host, firmware, MAC address, login keys and name servers"
+        "its host, firmware, MAC address and name servers"
     )
 
 

@@ -17,6 +17,7 @@ from infra.kvm.vm import Vm
 from infra.lab.host import LabHost
 from infra.login_keys import identity_files
 from infra.model.add_ons import add_on_namespaces
+from infra.model.run import RunSettings
 from infra.model.work import Work
 from infra.provider.kinds.cluster_base import logged_in
 from infra.ssh import ShellError
@@ -25,6 +26,7 @@ from infra.stack.drills.decision import Node, Situation, choose_cluster
 from infra.stack.drills.health import Health
 from infra.stack.drills.lab_hosts import lab_hosts
 from infra.stack.messages import say
+from infra.stack.pool_sizes import pool_sizes_of
 from infra.stack.settle import is_this_states, owners_of, resources_of
 from infra.stack.standing import StandingHost, StandingMachine, look, topology_of
 
@@ -80,7 +82,7 @@ def find(stack: Stack, wanted: str | None) -> Scene:
     """
     from infra.spec import load_instance
 
-    spec = load_instance(stack.name, stack.directory)
+    spec = load_instance(stack.name, stack.directory).at(RunSettings(pool_sizes=pool_sizes_of(stack)))
     topology = topology_of(spec)
     runs = {cluster.name: cluster for cluster in topology.clusters if cluster.provisioning == "kubernetes"}
     cluster = runs[choose_cluster(runs, wanted)]

@@ -1,11 +1,14 @@
 """What holds for every placement."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from infra.model.run import RunSettings
+from infra.plan.instance import plan_instance
 from infra.plan.placement import Placement, PlacementLock, plan_placement
 from infra.spec import InstanceSpec
 from tests.instances import checked_placement, cluster, host, make_spec
@@ -174,3 +177,27 @@ def owners(spec: InstanceSpec) -> set[str]:
         found |= {f"{one.name}-cp-{number}" for number in range(one.control_plane.count)}
         found |= {f"{one.name}-{pool.name}-{n}" for pool in one.agent_pools for n in range(pool.count)}
     return found
+
+
+SCALES = {"name": "pool1", "count": 1, "enableAutoScaling": True, "minCount": 1, "maxCount": 3}
+
+
+def test_nodes_that_autoscaling_may_add_have_their_host_before_they_come_and_when_they_went() -> None:
+    """Between two plans a run adds and removes them: neither changes the lock, nor moves one."""
+    spec = make_spec(cluster("a", agentPools=[SCALES]), hosts=HOSTS)
+    sized = spec.at(RunSettings(pool_sizes={"a": {"pool1": 3}}))
+    first = plan_placement(spec)
+    lock = recorded(first)
+    assert {"lab/a-pool1-1", "lab/a-pool1-2"} <= lock.machines.keys()
+    assert recorded(plan_placement(sized, lock), lock) == lock
+    elsewhere = {name: replace(place, host="node3") for name, place in lock.machines.items()}
+    moved = PlacementLock(elsewhere)
+    for of_either in (spec, sized):
+        assert recorded(plan_placement(of_either, moved), moved) == moved
+
+
+def test_a_pin_says_where_autoscaling_puts_a_node() -> None:
+    pins = {"a-pool1-2": "node2"}
+    spec = make_spec(cluster("a", agentPools=[SCALES]), hosts=HOSTS, stack={"placement": {"pins": pins}})
+    assert plan_placement(spec).hosts["a-pool1-2"] == "node2"
+    assert not [one for one in plan_instance(spec).findings if one.rule.startswith("pin-")]

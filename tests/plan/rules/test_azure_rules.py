@@ -43,6 +43,7 @@ def flux_pattern(*place: str) -> re.Pattern[str]:
     return re.compile(schema["pattern"])
 
 
+@pytest.mark.engine  # the bundle is built
 @pytest.mark.parametrize("url", BAD_URLS)
 def test_what_flux_refuses_of_addresses_is_refused(url: str) -> None:
     is_refused = "arc-flux-bad-url" in rules_of(fetching(url))
@@ -52,6 +53,7 @@ def test_what_flux_refuses_of_addresses_is_refused(url: str) -> None:
     assert not flux_pattern("url").search(url)
 
 
+@pytest.mark.engine
 def test_what_is_accepted_of_addresses_is_what_flux_accepts() -> None:
     pattern = flux_pattern("url")
     urls = [

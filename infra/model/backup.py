@@ -1,0 +1,42 @@
+"""A snapshot of a cluster's etcd that is kept: what is known of it, and what it is called."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+from infra.model.base import Model
+
+BY_WISH: Final = "azlocal backup"
+"""The reason of a snapshot that somebody wanted, and no change."""
+
+
+class Backup(Model):
+    """What is known of a snapshot, and lies beside it.
+
+    Attributes:
+        instance: Whose cluster it is of.
+        cluster: The cluster's name in its instance.
+        taken: When.
+        kubernetes_version: Of the control plane then, without the v.
+        revision: etcd's, at least: that of a moment before.
+        sha256: Of the file.
+        size: Of the file, in bytes.
+        ca_hash: The pin of the cluster's authority: another one's cluster has other keys, and can't read it.
+        reason: What it was taken before, or `BY_WISH`.
+    """
+
+    instance: str
+    cluster: str
+    taken: datetime
+    kubernetes_version: str
+    revision: int
+    sha256: str
+    size: int
+    ca_hash: str
+    reason: str
+
+    @property
+    def name(self) -> str:
+        """Return what it is called: by instance, cluster and time."""
+        return f"{self.instance}-{self.cluster}-{self.taken.astimezone(UTC):%Y%m%dT%H%M%SZ}"

@@ -1,0 +1,219 @@
+"""etcd's snapshots: a cluster goes back in time, comes back from lost quorum, and from the loss of all it had.
+
+One cluster serves all tests of this file, each a step that goes on from the one before.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.kvm.host_folders import BACKUPS
+from infra.spec.hosts import DEFAULT_STORAGE_DIRECTORY
+from tests.cluster import Kubernetes, eventually, kubernetes, kubernetes_cluster, web_deployment
+from tests.instance import INSTANCE, on, power_off, projects, virsh
+from tests.project import ROOT, Project, Run
+from tests.waiting import waits_less_than
+
+pytestmark = [pytest.mark.e2e, pytest.mark.full, pytest.mark.chain]
+
+FIRST, SECOND, THIRD = (f"{INSTANCE}-a-cp-{number}" for number in range(3))
+FOLDER = Path(DEFAULT_STORAGE_DIRECTORY, INSTANCE, BACKUPS)
+BUMP = 1_000_000_000
+
+_log = logging.getLogger(__name__)  # --log-cli-level=INFO: what each command says, and how long it takes
+
+
+@dataclass(frozen=True)
+class Made:
+    """A project with a cluster of one control plane."""
+
+    project: Project
+    a: Kubernetes
+
+    def azlocal(self, *words: str, timeout: float = 600) -> Run:
+        began = time.monotonic()
+        done = subprocess.run(
+            [str(ROOT / ".venv/bin/python"), "-P", "-m", "infra.cli", *words],
+            cwd=self.project.directory,
+            env=self.project.variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=timeout,
+        )
+        _log.info("azlocal %s: %.0f s\n%s", " ".join(words), time.monotonic() - began, done.stdout)
+        return Run(done.returncode, done.stdout)
+
+    def snapshots(self) -> list[dict[str, Any]]:
+        run = self.azlocal("backup", INSTANCE, "--list", "--format", "json").expect()
+        listed: list[dict[str, Any]] = json.loads(run.output)["snapshots"]
+        return listed
+
+    def write(self, name: str) -> None:
+        kind = {"apiVersion": "v1", "kind": "ConfigMap"}
+        self.a.apply({**kind, "metadata": {"name": name}, "data": {"written": name}})
+
+    def has(self, name: str) -> bool:
+        return self.a.run("get", "configmap", name).returncode == 0
+
+    def revision(self, name: str) -> int:
+        return int(self.a.get("configmap", name)["metadata"]["resourceVersion"])
+
+    def uid(self) -> str:
+        return str(self.a.get("namespace", "kube-system")["metadata"]["uid"])
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+    with projects(tmp_path_factory.mktemp("backup"), shared=True) as make:
+        project = make(clusters=[kubernetes_cluster(timeoutMinutes=15)])
+        project.up(timeout=1500).expect()
+        yield Made(project, kubernetes(project, "a"))
+
+
+def test_a_snapshot_is_kept_on_the_host_and_comes_here_on_request(made: Made, tmp_path: Path) -> None:
+    made.write("first")
+    file = tmp_path / "a.db"
+    made.azlocal("backup", INSTANCE, "--cluster", "a", "-o", str(file)).expect()
+    (snapshot,) = made.snapshots()
+    assert snapshot["reason"] == "azlocal backup"
+    db = FOLDER / f"{snapshot['name']}.db"
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (db, file)} == {0o600}
+    assert stat.S_IMODE(FOLDER.stat().st_mode) == 0o700
+    assert db.read_bytes() == file.read_bytes()
+    made.azlocal("backup", INSTANCE, "--cluster", "a", "--fetch", snapshot["name"], "-o", f"{file}2").expect()
+    assert Path(f"{file}2").read_bytes() == file.read_bytes()
+
+
+def test_a_cluster_goes_back_to_a_snapshot_and_everybody_notices(made: Made) -> None:
+    a, project = made.a, made.project
+    a.apply(web_deployment("web"))
+    a.kubectl("rollout", "status", "deployment/web", "--timeout=120s")
+    made.azlocal("backup", INSTANCE).expect()
+    snapshot = made.snapshots()[-1]["name"]
+    made.write("second")
+    a.kubectl("delete", "deployment", "web", "--wait=true")
+    before = made.uid()
+    assert made.azlocal("restore", INSTANCE, "a", snapshot).code == 1, "nobody said that it is meant"
+    assert made.has("second")
+    made.azlocal("restore", INSTANCE, "a", snapshot, "--yes").expect()
+    assert made.has("first")
+    assert not made.has("second")
+    assert made.uid() == before
+    made.write("third")
+    assert made.revision("third") > BUMP
+    a.kubectl("rollout", "status", "deployment/web", "--timeout=120s")
+    eventually(lambda: a.unfinished_pods() == [], "every pod runs")
+    assert a.nodes() == {FIRST: True, a.worker: True}
+    assert [each["reason"] for each in made.snapshots()][-1] == "before a restore"
+    assert on(project, FIRST, "sudo", "ls", "/etc/kubernetes").split() == [
+        *("admin.conf", "azlocal", "controller-manager.conf", "kubelet.conf"),
+        *("manifests", "pki", "scheduler.conf"),
+    ]
+    project.up("--expect-no-changes").expect()
+
+
+def test_the_restore_can_be_taken_back(made: Made) -> None:
+    """By the snapshot that was taken before it; which is the newest, and so what is restored without a name."""
+    seen = made.revision("third")
+    made.azlocal("restore", INSTANCE, "a", "--yes").expect()
+    assert made.has("second")
+    assert not made.has("third")
+    made.write("again")
+    assert made.revision("again") > seen, "though the snapshot is of before the revisions were raised"
+    made.project.up("--expect-no-changes").expect()
+
+
+def gone(machine: str) -> None:
+    power_off(machine)
+    virsh("undefine", machine)
+
+
+def test_a_cluster_whose_only_control_plane_is_gone_is_founded_again_from_a_snapshot(made: Made) -> None:
+    a, project = made.a, made.project
+    made.write("fourth")
+    made.azlocal("backup", INSTANCE).expect()
+    before = made.uid()
+    gone(FIRST)
+    said = project.refresh().output
+    assert f"azlocal restore {INSTANCE} a" in " ".join(said.split())
+    with waits_less_than(120, "Nobody waits for what no repair brings back."):
+        refused = project.up(timeout=600)
+    assert refused.code != 0
+    assert "azlocal restore STACK a" in " ".join(refused.output.split())
+    made.azlocal("restore", INSTANCE, "a", "--yes", timeout=900).expect()
+    assert made.has("fourth")
+    assert made.uid() == before
+    project.up(timeout=900).expect()
+    assert a.nodes() == {FIRST: True, a.worker: True}
+    eventually(lambda: a.unfinished_pods() == [], "every pod runs")
+    project.up("--expect-no-changes").expect()
+
+
+def test_a_snapshot_is_taken_before_control_planes_change(made: Made) -> None:
+    known = {each["name"] for each in made.snapshots()}
+    planes = {"count": 3, "vmSize": "Node"}
+    made.project.edit(clusters=[kubernetes_cluster(controlPlane=planes, timeoutMinutes=15)])
+    run = made.project.up(timeout=1500).expect()
+    assert "a snapshot of etcd is kept" in run.output
+    (new,) = [each for each in made.snapshots() if each["name"] not in known]
+    assert new["reason"].endswith("comes")
+    assert made.a.nodes() == dict.fromkeys((FIRST, SECOND, THIRD, made.a.worker), True)
+
+
+def test_three_control_planes_go_back_together(made: Made) -> None:
+    made.azlocal("backup", INSTANCE).expect()
+    snapshot = made.snapshots()[-1]["name"]
+    made.write("fifth")
+    made.azlocal("restore", INSTANCE, "a", snapshot, "--yes").expect()
+    assert not made.has("fifth")
+    assert members(made, SECOND) == [FIRST, SECOND, THIRD]
+    assert made.a.nodes() == dict.fromkeys((FIRST, SECOND, THIRD, made.a.worker), True)
+    made.project.up("--expect-no-changes").expect()
+
+
+def test_with_quorum_lost_up_names_the_restore_which_brings_it_back_without_a_loss(made: Made) -> None:
+    a, project = made.a, made.project
+    made.write("sixth")
+    for machine in (FIRST, SECOND):
+        gone(machine)
+    project.refresh()
+    with waits_less_than(120, "Nobody waits for what no repair brings back."):
+        refused = project.up(timeout=600)
+    assert refused.code != 0
+    assert "azlocal restore STACK a" in " ".join(refused.output.split())
+    made.azlocal("restore", INSTANCE, "a", "--yes").expect()
+    assert made.has("sixth"), "it was in no snapshot, and the control plane that stands has it"
+    assert members(made, THIRD) == [THIRD]
+    project.up(timeout=1500).expect()
+    assert members(made, THIRD) == [FIRST, SECOND, THIRD]
+    assert a.nodes() == dict.fromkeys((FIRST, SECOND, THIRD, a.worker), True)
+    eventually(lambda: a.unfinished_pods() == [], "every pod runs")
+    project.up("--expect-no-changes").expect()
+
+
+def test_snapshots_go_with_the_instance(made: Made) -> None:
+    assert list(FOLDER.iterdir())
+    made.project.destroy().expect()
+    assert not FOLDER.exists()
+
+
+def members(made: Made, plane: str) -> list[str]:
+    """Return the voting members of etcd, as one of them tells."""
+    pki = "/etc/kubernetes/pki/etcd"
+    files = ["--cacert", f"{pki}/ca.crt", "--cert", f"{pki}/server.crt", "--key", f"{pki}/server.key"]
+    url = "https://127.0.0.1:2379/v3/cluster/member/list"
+    said = on(made.project, plane, "sudo", "curl", "--silent", "--fail", *files, "--data", "'{}'", url)
+    return sorted(each["name"] for each in json.loads(said)["members"] if not each.get("isLearner"))
