@@ -118,6 +118,11 @@ class Break:
         """Return whether nodes can't report meanwhile: they count as Ready again once they have, afterwards."""
         return self.drill != "kill-api-server"
 
+    @property
+    def waits_for_up(self) -> bool:
+        """Return whether the API comes back by `up` alone, and never by itself."""
+        return self.drill == "expire-certificates"
+
 
 def choose_cluster(clusters: Iterable[str], wanted: str | None) -> str:
     """Return the cluster that clients will use.

@@ -59,6 +59,13 @@ class Health:
             name: ClusterApi(at_server(kubeconfig, address), _SERVER_SECONDS) for name, address in planes.items()
         }
 
+    def look_for(self, seconds: float) -> Look:
+        """Look until everything is healthy, for so many seconds at most; return the last look."""
+        deadline = time.monotonic() + seconds
+        while not (seen := self.look({})).healthy and time.monotonic() < deadline:
+            time.sleep(_PAUSE)
+        return seen
+
     def look(self, silent_since: Mapping[str, float]) -> Look:
         """Look at nodes, workloads and API servers.
 

@@ -44,8 +44,8 @@ class Outcome:
 
     Attributes:
         chosen: What was broken.
-        reachable: From the break until the API answered reads at the cluster's address again; 0 where it was never
-            away before `up` began.
+        reachable: From the break until the API answered reads at the cluster's address again; 0 where
+            it was never away before `up` began.
         read_gap: The longest time without an answered read, in all of the drill.
         write_gap: The longest time without an acknowledged write.
         nodes_ready: From the break until all nodes were Ready, and stayed so, as their kubelets say since then.
@@ -84,7 +84,7 @@ class Outcome:
         last = course.looks[-1].lacks if course.looks else ()
         return cls(
             chosen=chosen,
-            reachable=_reachable(course),
+            reachable=_reachable(chosen, course),
             read_gap=_finite(load.gap_of(writes=False)),
             write_gap=_finite(load.gap_of(writes=True)),
             nodes_ready=_since(course, lambda seen: seen.ready),
@@ -155,15 +155,17 @@ class Outcome:
         }
 
 
-def _reachable(course: Course) -> float | None:
+def _reachable(chosen: Break, course: Course) -> float | None:
     """Return when the API was reachable again, in seconds since it was broken.
 
-    What counts is the last absence that began before `up`: what `up` costs is in the longest gap.
+    What counts is the last absence that began before `up`: what `up` costs is in the longest gap. Where only `up`
+    brings the API back, it is the last absence of all.
     """
     ends = [request.ended for request in course.load.requests if not request.fault and not request.writes]
     if not any(end > course.healing for end in ends):
         return None
-    ended = [until for since, until in course.load.absences() if until > course.broke and since < course.healing]
+    over = course.healed if chosen.waits_for_up else course.healing
+    ended = [until for since, until in course.load.absences() if until > course.broke and since < over]
     return max(ended) - course.broke if ended else 0.0
 
 

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from infra.stack.state import Stack
 
 _LOOK_SECONDS: Final = 20.0
+_HEALTHY_SECONDS: Final = 30.0
+"""How long a cluster may take to be seen healthy: a busy API server drops a connection now and then."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def find(stack: Stack, wanted: str | None) -> Scene:
         cluster=cluster.name,
         nodes=nodes,
         holder=_holder(cluster.endpoint, {name: machines[name] for name in planes}, keys),
-        lacks=health.look({}).lacks,
+        lacks=health.look_for(_HEALTHY_SECONDS).lacks,
         lab_hosts=frozenset(labs),
         strangers={name: _strangers(connections[name], mark) for name in labs},
     )

@@ -62,6 +62,15 @@ def test_until_the_api_was_reachable_and_its_longest_gap(
     assert result.ok
 
 
+def test_an_api_that_only_up_brings_back_is_reachable_after_its_last_absence() -> None:
+    course = Course(
+        BROKE, HEALING, HEALED, 0, load((100.05, 101.95), (111.05, 120.95)), HEALTHY, frozenset(), frozenset()
+    )
+    assert Outcome.of(CHOSEN, course).reachable == pytest.approx(2.0)
+    ended = replace(CHOSEN, drill="expire-certificates")
+    assert Outcome.of(ended, course).reachable == pytest.approx(21.0)
+
+
 def test_an_api_that_never_comes_back_is_no_success() -> None:
     result = outcome(load((100.05, END + 1)), looks((101, False, "no answer")), lost=None)
     assert (result.reachable, result.nodes_ready, result.healthy, result.lost) == (None, None, None, None)
