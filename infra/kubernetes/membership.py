@@ -10,6 +10,7 @@ from typing import Final
 
 from infra.errors import UserError
 from infra.kubernetes.api import ApiError, ClusterApi, Conflict, NotFound, Object
+from infra.model.add_ons import METALLB
 from infra.model.work import Work
 from infra.node_labels import JOINING, NO_SERVICES
 
@@ -19,6 +20,12 @@ _SECRETS: Final = "/api/v1/namespaces/kube-system/secrets"
 
 CORDONED: Final = "azlocal.io/cordoned"
 """The annotation of a node that azlocal, and not a user, has cordoned; its value is the label that it set, too."""
+
+
+_LEAVING: Final[Object] = {"key": "azlocal.io/leaving", "effect": "NoSchedule"}
+"""Keeps what runs on every node from coming again to one that is drained, unless it tolerates everything."""
+_SPEAKER: Final = "app.kubernetes.io/component=speaker"
+_TRIES: Final = 5
 
 
 class Blocked(UserError):
@@ -95,35 +102,53 @@ def is_movable(pod: Object) -> bool:
 
 
 def cordon(api: ClusterApi, node: str) -> None:
-    """Have nothing scheduled on a node and no service announced from it, and note that azlocal did that."""
+    """Have nothing scheduled on a node and no service announced from it, and note that azlocal did that.
+
+    MetalLB's speaker there ends, and none comes again. As long as the others count it among them, it could be the
+    one to hold an address: without its Node object, whose label forbids that, it would be from one moment to the
+    next, and answer nobody.
+    """
     path = f"/api/v1/nodes/{node}"
-    stands = api.find(path)
-    if stands is None:
-        return
-    marks: Object = {}
-    if CORDONED not in (stands["metadata"].get("annotations") or {}):
-        marks = {"annotations": {CORDONED: "true"}}
-        if NO_SERVICES not in (stands["metadata"].get("labels") or {}):  # kubeadm's control planes have it
-            marks = {"annotations": {CORDONED: NO_SERVICES}, "labels": {NO_SERVICES: ""}}
-    with contextlib.suppress(NotFound):
-        api.merge(path, {"metadata": marks, "spec": {"unschedulable": True}})
+    for _ in range(_TRIES):
+        stands = api.find(path)
+        if stands is None:
+            return
+        marks: Object = {"resourceVersion": stands["metadata"]["resourceVersion"]}
+        if CORDONED not in (stands["metadata"].get("annotations") or {}):
+            marks |= {"annotations": {CORDONED: "true"}}
+            if NO_SERVICES not in (stands["metadata"].get("labels") or {}):  # kubeadm's control planes have it
+                marks |= {"annotations": {CORDONED: NO_SERVICES}, "labels": {NO_SERVICES: ""}}
+        taints = [*_taints_of_others(stands), _LEAVING]
+        try:
+            api.merge(path, {"metadata": marks, "spec": {"unschedulable": True, "taints": taints}})
+        except NotFound:
+            return
+        except Conflict:
+            continue  # controllers write taints, too
+        break
+    pods = f"/api/v1/namespaces/{METALLB}/pods"
+    for pod in api.items(pods, fieldSelector=f"spec.nodeName={node}", labelSelector=_SPEAKER):
+        api.delete(f"{pods}/{pod['metadata']['name']}")
+
+
+def _taints_of_others(node: Object) -> list[Object]:
+    return [taint for taint in (node.get("spec") or {}).get("taints") or [] if taint["key"] != _LEAVING["key"]]
 
 
 def uncordon(api: ClusterApi, names: Iterable[str]) -> list[str]:
     """Take back azlocal's own cordons of nodes that stay; return whose."""
-    stay = set(names)
-    how = {
-        node["metadata"]["name"]: value
-        for node in api.items("/api/v1/nodes")
-        if (value := (node["metadata"].get("annotations") or {}).get(CORDONED))
-        and node["metadata"]["name"] in stay
-    }
-    for name, value in how.items():
+    stay, taken_back = set(names), []
+    for node in api.items("/api/v1/nodes"):
+        name, value = node["metadata"]["name"], (node["metadata"].get("annotations") or {}).get(CORDONED)
+        if not value or name not in stay:
+            continue
         marks: Object = {"annotations": {CORDONED: None}}
         if value == NO_SERVICES:
             marks |= {"labels": {NO_SERVICES: None}}
-        api.merge(f"/api/v1/nodes/{name}", {"metadata": marks, "spec": {"unschedulable": None}})
-    return [*how]
+        spec = {"unschedulable": None, "taints": _taints_of_others(node) or None}
+        api.merge(f"/api/v1/nodes/{name}", {"metadata": marks, "spec": spec})
+        taken_back.append(name)
+    return taken_back
 
 
 def announce_from(api: ClusterApi, node: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, suppress
 from typing import Final
@@ -41,6 +42,11 @@ from infra.ssh import Shell
 
 _DRAIN_SECONDS: Final = 300.0
 _JOIN_PAUSE: Final = 2.0
+_NOTICED_SECONDS: Final = 6.0
+"""After how long the speakers of MetalLB on other nodes miss one that has ended.
+
+hashicorp/memberlist, DefaultLANConfig, which MetalLB has: asked every second, and suspected for four.
+"""
 
 
 class Executor:
@@ -58,6 +64,7 @@ class Executor:
         self._view = view
         self._spare = spare
         self._admitted: set[str] = set()
+        self._drained: dict[str, float] = {}
         self.upgrade = Upgrade(run, self.login)
 
     @property
@@ -115,6 +122,7 @@ class Executor:
         )
         match step:
             case Drain(silent=silent):
+                self._drained[step.target] = time.monotonic()
                 try:
                     drain(api, step.target, op.work().within(_DRAIN_SECONDS), silent=silent)
                 except UserError:
@@ -129,6 +137,7 @@ class Executor:
                     self._give_up_address(op, leaver)
                 etcd.remove(id)
             case DeleteNode():
+                self._wait_until_noticed(op, step.target)
                 forget(api, step.target)
                 self._run.replaced.add(step.target)  # its machine stands still: the next one waits for what comes
             case DestroyMachine():
@@ -144,6 +153,12 @@ class Executor:
                 self._make_spare(op, node)
             case Join() | JoinAsLearner():
                 self._admit_spare(op, step.target)
+
+    def _wait_until_noticed(self, op: Operation, name: str) -> None:
+        """Wait until nobody takes a node that was drained for one that holds addresses of services."""
+        remaining = self._drained.pop(name, 0.0) + _NOTICED_SECONDS - time.monotonic()
+        if remaining > 0:
+            op.work().wait(remaining, f"{name} is missed by MetalLB's speakers")
 
     def _make_spare(self, op: Operation, node: WantedNode) -> None:
         """Make the spare; where its host has no room for a worker more, workers are replaced without one."""

@@ -82,6 +82,37 @@ def test_a_drain_respects_budgets_names_what_blocks_and_is_taken_back(cluster: A
     assert cluster.get(f"/api/v1/namespaces/{SPACE}/pods")["items"] == [], "nothing is left for one of that name"
 
 
+def test_no_speaker_comes_again_to_a_node_that_leaves_and_a_user_s_taint_stays(cluster: ApiServer) -> None:
+    apply(cluster, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "metallb-system"}})
+    account = "/api/v1/namespaces/metallb-system/serviceaccounts/default"
+    eventually(lambda: cluster.kubectl("get", "--raw", account, check=False), "a service account")
+    taint = {"key": "mine", "effect": "PreferNoSchedule"}
+    nodes = [
+        {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": {"taints": [taint]}}
+        for name in ("leaves", "stays")
+    ]
+    of_metallb = {"namespace": "metallb-system", "labels": {"app.kubernetes.io/component": "speaker"}}
+    speakers = [pod(f"speaker-{name}", name, **of_metallb) for name in ("leaves", "stays")]
+    apply(cluster, *nodes, *speakers)
+    api = ClusterApi(cluster.kubeconfig)
+    cordon(api, "leaves")
+
+    def taints() -> list[Any]:
+        return list(cluster.get("/api/v1/nodes/leaves")["spec"]["taints"])
+
+    assert {"key": "azlocal.io/leaving", "effect": "NoSchedule"} in taints()
+    assert taint in taints()
+    left = {
+        one["metadata"]["name"]
+        for one in cluster.get("/api/v1/namespaces/metallb-system/pods")["items"]
+        if not one["metadata"].get("deletionTimestamp")
+    }
+    assert left == {"speaker-stays"}
+    assert uncordon(api, ["leaves"]) == ["leaves"]
+    assert taint in taints()
+    assert "azlocal.io/leaving" not in {one["key"] for one in taints()}
+
+
 def test_what_kubeadm_keeps_services_from_stays_so(cluster: ApiServer) -> None:
     apply(cluster, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "cp", "labels": {NO_SERVICES: ""}}})
     api = ClusterApi(cluster.kubeconfig)

@@ -141,6 +141,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     monkeypatch.setattr(address_holders, "tell", fake.tell)
     monkeypatch.setattr(life, "_PAUSE", 0.01)
     monkeypatch.setattr(executor, "_JOIN_PAUSE", 0.01)
+    monkeypatch.setattr(executor, "_NOTICED_SECONDS", 0.0)
     return fake
 
 
