@@ -38,7 +38,7 @@ OLD, MIDDLE = (
     next(version for version in BUILT if int(version.minor) == int(DEFAULT.minor) - behind) for behind in (2, 1)
 )
 SPARE = f"{INSTANCE}-a-spare"
-SILENCE_SECONDS = 1
+SILENCE_SECONDS = 5
 POOL = [{"name": "pool1", "count": 2, "vmSize": "Node"}]
 
 
