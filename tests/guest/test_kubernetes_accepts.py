@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from infra.guest import KubernetesNode
 from infra.image.bundle import Bundle, find_bundle
+from infra.node_labels import JOINING, NO_SERVICES
 from infra.plan.rules import Facts, nodes
 from infra.plan.rules.machines import CONTROL_PLANE_VCPUS
 from infra.spec.forms import CLUSTER_NAME, POOL_NAME
@@ -212,5 +213,5 @@ def test_the_seed_has_one_label_for_each_that_is_written() -> None:
     node = replace(WORKER, labels=dict(GOOD_LABELS))
     registration = documents(files(node)["join.yaml"])["JoinConfiguration"]["nodeRegistration"]
     written = arguments(registration)["node-labels"].split(",")
-    assert dict(one.split("=") for one in written) == dict(GOOD_LABELS)
+    assert dict(one.split("=") for one in written) == {**dict(GOOD_LABELS), NO_SERVICES: JOINING}
     assert yaml.safe_load(files(node)["join.yaml"])
