@@ -128,7 +128,7 @@ def holder(planes: list[ControlPlane]) -> ControlPlane | None:
 
 
 def settled(planes: list[ControlPlane]) -> ControlPlane:
-    """Return the one that holds the address, once one alone does: on a busy machine another one may think so too."""
+    """Return the one that holds the address, once one alone does: a busy machine has two for a moment."""
     one = eventually(lambda: holder(planes), "one holds the address", 10, every=0.005)
     assert one is not None
     return one
