@@ -201,6 +201,9 @@ def storage_values(helper_image: str) -> dict[str, Any]:
     soon = {"initialDelaySeconds": 1, "periodSeconds": 3}
     return {
         "helperImage": {"repository": repository, "tag": tag},
+        # The chart writes a `true`, which changes nothing, and with which no kubelet before 1.33 runs a pod that a
+        # newer API server took (kubelet: the feature gate UserNamespacesSupport). Empty, it is left out.
+        "hostUsers": "",
         "health": {"startupProbe": {**soon, "failureThreshold": 40}, "readinessProbe": soon},
         "storageClass": {
             "name": DEFAULT_CLASS,
