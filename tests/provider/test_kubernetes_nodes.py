@@ -86,6 +86,22 @@ def test_the_only_control_plane_is_not_replaced_for_a_newer_image_where_nothing_
         told("controlPlane", changes("image"), Neighbours(rolls_images=True))
 
 
+def test_a_worker_skips_a_minor_that_its_control_plane_passes() -> None:
+    def of(role: str, version: str) -> dict[str, Any]:
+        told = machine(role)
+        told["firstBoot"]["node"]["version"] = version
+        return told
+
+    path = "firstBoot.node.version"
+    (text,) = decide(of("worker", "1.32.9"), of("worker", "1.34.4"), changes(path))
+    assert "m is replaced for Kubernetes 1.32.9 → 1.34.4, after the control planes" in text
+    neighbours = Neighbours(has_spare=True)
+    with pytest.raises(Refused, match="skipped-minor"):
+        decide(of("controlPlane", "1.32.9"), of("controlPlane", "1.34.4"), changes(path), neighbours)
+    with pytest.raises(Refused, match="downgrade"):
+        decide(of("worker", "1.34.4"), of("worker", "1.33.5"), changes(path))
+
+
 def test_what_replaces_nothing_says_nothing() -> None:
     assert told("controlPlane", changes(vcpus=OnChange.UPDATE)) == ""
 

@@ -108,10 +108,11 @@ def _upgrade(state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes
         return ""
     name, old = state["name"], node["version"]
     new = ((news.get("firstBoot") or {}).get("node") or {}).get("version", old)
-    if refusal := _no_way(old, new, neighbours.passed):
+    is_plane = node.get("role") == "controlPlane"
+    if refusal := _no_way(old, new, neighbours.passed, is_plane=is_plane):
         raise Refused(f"{name} can't go from Kubernetes {old} to {new}: {refusal}")
     others = sorted(path for path in changes.replaces() if path != _VERSION and not _is_from_azlocal(path))
-    if node.get("role") != "controlPlane":
+    if not is_plane:
         with_others = f" and a change of {', '.join(others)}" if others else ""
         return (
             f"{name} is replaced for Kubernetes {old} → {new}{with_others}, after the control planes, "
@@ -144,14 +145,15 @@ def _way_of_a_plane(neighbours: Neighbours) -> str:
     return _BY_SPARE if neighbours.has_spare else ""
 
 
-def _no_way(old: str, new: str, passed: Collection[str]) -> str:
-    """Return why a cluster doesn't go from one version to another; nothing where it does.
+def _no_way(old: str, new: str, passed: Collection[str], *, is_plane: bool) -> str:
+    """Return why a node doesn't go from one version to another; nothing where it does.
 
-    kubernetes.io/releases/version-skew-policy: control planes pass every minor, and nothing goes back.
+    kubernetes.io/releases/version-skew-policy: control planes pass every minor, and nothing goes back. Workers
+    skip minors: they come after control planes, of which it is said whether those may go there.
     """
     if order(new) < order(old):
         return "an upgrade has no way back (downgrade)"
-    if lacking := missing_minors(old, new, passed):
+    if is_plane and (lacking := missing_minors(old, new, passed)):
         return (
             "a control plane passes every minor. `azlocal up` does, a run for each, where azlocal builds a "
             f"version of it; else go to a version of {lacking[0]} first (skipped-minor)"
