@@ -29,7 +29,7 @@ from tests.cluster import (
     web_deployment,
     web_service,
 )
-from tests.instance import INSTANCE, domain_uuid, projects, virsh
+from tests.instance import INSTANCE, projects, virsh
 from tests.project import Project
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full, pytest.mark.chain]  # it compiles two other Kubernetes
@@ -53,6 +53,11 @@ class Made:
         """Return each node's version, as its kubelet says it."""
         nodes = self.a.get("nodes")["items"]
         return {node["metadata"]["name"]: node["status"]["nodeInfo"]["kubeletVersion"] for node in nodes}
+
+    def births(self) -> dict[str, str]:
+        """Return by what each Node object is known from an earlier one of its name."""
+        nodes = self.a.get("nodes")["items"]
+        return {node["metadata"]["name"]: str(node["metadata"]["uid"]) for node in nodes}
 
     def image(self, what: str) -> str:
         """Return the image that a workload in kube-system runs."""
@@ -184,7 +189,7 @@ def test_there_is_no_way_back(made: Made) -> None:
 def test_a_newer_node_image_is_rolled_out_where_the_cluster_says_so(made: Made) -> None:
     """State says that nodes were made from another image, as after an update of azlocal."""
     made.project.change_state(lambda resource: _age(resource) if resource["type"].endswith(":Machine") else None)
-    born = {name: domain_uuid(name) for name in made.versions()}
+    born = made.births()
     edit(made, DEFAULT.version)
     assert "stays on the node image that it was made from" in made.project.pulumi("preview").expect().output
     edit(made, DEFAULT.version, autoUpgradeProfile={"nodeOSUpgradeChannel": "NodeImage"})
@@ -195,7 +200,7 @@ def test_a_newer_node_image_is_rolled_out_where_the_cluster_says_so(made: Made) 
         made.project.up(timeout=1500).expect()
     assert clients.silence < SILENCE_SECONDS, str(clients)
     assert clients.lost == 0, "what the API acknowledged is there"
-    now = {name: domain_uuid(name) for name in made.versions()}
+    now = made.births()
     assert now.keys() == born.keys()
     assert not {*now.values()} & {*born.values()}, "every node was replaced"
     assert SPARE not in virsh("list", "--all", "--name")
