@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from infra.image.bundle.store import find_bundle_in
-from infra.image.places import default_cache
+from infra.image.bundle.store import find_bundle_of
 from infra.kubernetes.api import ClusterApi
 from infra.kubernetes.upgrade import (
     add_on_images,
@@ -20,7 +19,6 @@ from infra.kubernetes.upgrade import (
     prepare_upgrade,
 )
 from infra.kvm.errors import HostError
-from infra.model.versions import built_version
 from infra.plugin.operation import Operation
 from infra.provider.kinds.cluster_base import Login
 from infra.provider.kinds.node_images import bring
@@ -92,10 +90,7 @@ class Upgrade:
         """
         if version == self._placement.version:
             return self._placement.archives
-        try:
-            bundle = find_bundle_in(default_cache(), built_version(version))
-        except KeyError:
-            bundle = None
+        bundle = find_bundle_of(version)
         if bundle is None:
             raise HostError(
                 f"nodes of Kubernetes {self._placement.version} need the container images of {version} until all "

@@ -15,7 +15,7 @@ from infra.image.bundle.model import BUNDLE_FILE, FORMAT_FAMILY, SUMS_FILE, Bund
 from infra.image.bundle.recipe import bundle_digest
 from infra.image.errors import ImageError
 from infra.image.places import Cache, default_cache
-from infra.model.versions import BUILT, DEFAULT, KubernetesVersion
+from infra.model.versions import BUILT, DEFAULT, KubernetesVersion, built_version
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 # Remembers which source the last build took, so that everyone on this machine means the same bundle.
@@ -32,6 +32,14 @@ def find_bundle_in(cache: Cache, version: KubernetesVersion = DEFAULT) -> Bundle
     """Return a version's current bundle, of the source that was built last; None if it has to be built."""
     source = chosen_source(cache)
     return load(cache, bundle_digest(source, version)) if source else None
+
+
+def find_bundle_of(version: str) -> Bundle | None:
+    """Return a version's bundle from the user's cache; None if it isn't there, or azlocal doesn't build it."""
+    try:
+        return find_bundle_in(default_cache(), built_version(version))
+    except KeyError:
+        return None
 
 
 def chosen_source(cache: Cache) -> Source | None:

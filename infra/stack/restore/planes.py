@@ -8,13 +8,11 @@ from importlib.resources import files
 from typing import Final, Literal
 
 from infra.errors import UserError
-from infra.image.bundle.store import find_bundle_in
-from infra.image.places import default_cache
+from infra.image.bundle.store import find_bundle_of
 from infra.kvm.backups import BackupFolder
 from infra.kvm.connection import Hosts
 from infra.kvm.machines import MACHINES
 from infra.kvm.ownership import Mark
-from infra.model.versions import built_version
 from infra.model.work import Work
 from infra.provider.kinds.cluster_base import logged_in
 from infra.resources.machine import MachineState
@@ -124,10 +122,7 @@ class Plane:
 
     def _archive(self) -> bytes:
         version = self._cluster.version
-        try:
-            bundle = find_bundle_in(default_cache(), built_version(version))
-        except KeyError:
-            bundle = None
+        bundle = find_bundle_of(version)
         if bundle is None:
             raise UserError(
                 f"{self.name} was made from an image without etcdutl, and the bundle of Kubernetes {version}, "
