@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -26,6 +26,7 @@ _ANSWER_SECONDS: Final = 15.0
 _CONNECTIONS: Final = 32
 _LONGEST_MESSAGE: Final = 500
 _MERGE: Final = "application/merge-patch+json"
+_TRIES: Final = 5
 
 Object = dict[str, Any]
 
@@ -111,6 +112,37 @@ class ClusterApi:
     def merge(self, path: str, change: Object) -> None:
         """Change some fields of an object."""
         self.send("PATCH", path, change, content_type=_MERGE)
+
+    def change(self, path: str, patch: Callable[[Object], Object | None], seen: Object | None = None) -> bool:
+        """Merge into an object what it calls for, again where somebody else has written it meanwhile.
+
+        Args:
+            path: The object's.
+            patch: Returns the merge patch for the object as it stands, with its resourceVersion where a list is
+                replaced; None where nothing is to be changed.
+            seen: The object as it was just read, which spares reading it.
+
+        Returns:
+            Whether it was changed; not where it isn't there.
+
+        Raises:
+            Conflict: Somebody else is faster each time.
+        """
+        for remaining in reversed(range(_TRIES)):
+            stands, seen = seen or self.find(path), None
+            change = patch(stands) if stands is not None else None
+            if change is None:
+                return False
+            try:
+                self.merge(path, change)
+            except NotFound:
+                return False
+            except Conflict:
+                if not remaining:
+                    raise
+            else:
+                return True
+        return False
 
     def delete(self, path: str, **query: str) -> None:
         """Ask for an object's deletion; success when there is none."""

@@ -25,7 +25,6 @@ CORDONED: Final = "azlocal.io/cordoned"
 _LEAVING: Final[Object] = {"key": "azlocal.io/leaving", "effect": "NoSchedule"}
 """Keeps what runs on every node from coming again to one that is drained, unless it tolerates everything."""
 _SPEAKER: Final = "app.kubernetes.io/component=speaker"
-_TRIES: Final = 5
 
 
 class Blocked(UserError):
@@ -108,27 +107,30 @@ def cordon(api: ClusterApi, node: str) -> None:
     one to hold an address: without its Node object, whose label forbids that, it would be from one moment to the
     next, and answer nobody.
     """
-    path = f"/api/v1/nodes/{node}"
-    for _ in range(_TRIES):
-        stands = api.find(path)
-        if stands is None:
-            return
-        marks: Object = {"resourceVersion": stands["metadata"]["resourceVersion"]}
-        if CORDONED not in (stands["metadata"].get("annotations") or {}):
-            marks |= {"annotations": {CORDONED: "true"}}
-            if NO_SERVICES not in (stands["metadata"].get("labels") or {}):  # kubeadm's control planes have it
-                marks |= {"annotations": {CORDONED: NO_SERVICES}, "labels": {NO_SERVICES: ""}}
-        taints = [*_taints_of_others(stands), _LEAVING]
-        try:
-            api.merge(path, {"metadata": marks, "spec": {"unschedulable": True, "taints": taints}})
-        except NotFound:
-            return
-        except Conflict:
-            continue  # controllers write taints, too
-        break
+    if not api.change(f"/api/v1/nodes/{node}", _as_leaving):
+        return
     pods = f"/api/v1/namespaces/{METALLB}/pods"
     for pod in api.items(pods, fieldSelector=f"spec.nodeName={node}", labelSelector=_SPEAKER):
         api.delete(f"{pods}/{pod['metadata']['name']}")
+
+
+def _as_leaving(node: Object) -> Object:
+    marks: Object = {"resourceVersion": node["metadata"]["resourceVersion"]}
+    if CORDONED not in (node["metadata"].get("annotations") or {}):
+        marks |= {"annotations": {CORDONED: "true"}}
+        if NO_SERVICES not in (node["metadata"].get("labels") or {}):  # kubeadm's control planes have it
+            marks |= {"annotations": {CORDONED: NO_SERVICES}, "labels": {NO_SERVICES: ""}}
+    return {"metadata": marks, "spec": {"unschedulable": True, "taints": [*_taints_of_others(node), _LEAVING]}}
+
+
+def _as_staying(node: Object) -> Object | None:
+    value = (node["metadata"].get("annotations") or {}).get(CORDONED)
+    if not value:
+        return None
+    marks: Object = {"resourceVersion": node["metadata"]["resourceVersion"], "annotations": {CORDONED: None}}
+    if value == NO_SERVICES:
+        marks |= {"labels": {NO_SERVICES: None}}
+    return {"metadata": marks, "spec": {"unschedulable": None, "taints": _taints_of_others(node) or None}}
 
 
 def _taints_of_others(node: Object) -> list[Object]:
@@ -137,18 +139,12 @@ def _taints_of_others(node: Object) -> list[Object]:
 
 def uncordon(api: ClusterApi, names: Iterable[str]) -> list[str]:
     """Take back azlocal's own cordons of nodes that stay; return whose."""
-    stay, taken_back = set(names), []
-    for node in api.items("/api/v1/nodes"):
-        name, value = node["metadata"]["name"], (node["metadata"].get("annotations") or {}).get(CORDONED)
-        if not value or name not in stay:
-            continue
-        marks: Object = {"annotations": {CORDONED: None}}
-        if value == NO_SERVICES:
-            marks |= {"labels": {NO_SERVICES: None}}
-        spec = {"unschedulable": None, "taints": _taints_of_others(node) or None}
-        api.merge(f"/api/v1/nodes/{name}", {"metadata": marks, "spec": spec})
-        taken_back.append(name)
-    return taken_back
+    stay, nodes = set(names), {node["metadata"]["name"]: node for node in api.items("/api/v1/nodes")}
+    return [
+        name
+        for name, node in nodes.items()
+        if name in stay and api.change(f"/api/v1/nodes/{name}", _as_staying, node)
+    ]
 
 
 def announce_from(api: ClusterApi, node: str) -> None:

@@ -8,14 +8,14 @@ set what kubelets may not.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, Final
 
-from infra.kubernetes.api import ClusterApi, Conflict, NotFound, Object
+from infra.kubernetes.api import ClusterApi, Object
 from infra.model.node import NodeMarks, taint_object
 from infra.node_labels import SET_BY_KUBELET
 
 _NODES: Final = "/api/v1/nodes"
-_TRIES: Final = 5
 
 Marks = Mapping[str, NodeMarks]
 """Those of each node, by its name."""
@@ -95,27 +95,12 @@ def mark_nodes(api: ClusterApi, before: Marks, wanted: Marks) -> list[str]:
     changed = []
     for node in api.items(_NODES):
         name = node["metadata"]["name"]
-        if name in wanted and _mark(api, node, before.get(name) or NodeMarks(), wanted[name]):
+        if name not in wanted:
+            continue
+        patch = partial(patch_of, before=before.get(name) or NodeMarks(), wanted=wanted[name])
+        if api.change(f"{_NODES}/{name}", patch, node):
             changed.append(name)
     return changed
-
-
-def _mark(api: ClusterApi, node: Object, before: NodeMarks, wanted: NodeMarks) -> bool:
-    path, change = f"{_NODES}/{node['metadata']['name']}", patch_of(node, before, wanted)
-    for tried in range(1, _TRIES + 1):
-        if change is None:
-            return tried > 1
-        try:
-            api.merge(path, change)
-        except NotFound:
-            return False
-        except Conflict:
-            if tried == _TRIES:
-                raise
-            change = patch_of(api.get(path), before, wanted)
-        else:
-            return True
-    return False
 
 
 def look_at_marks(api: ClusterApi, known: Marks) -> dict[str, NodeMarks]:
