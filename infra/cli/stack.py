@@ -285,6 +285,8 @@ def on_stack(
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         with chosen.kept_stack_file():
-            yield Stack.here(chosen.stack), [*os.environ.get("PULUMI_FLAGS", "").split(), *options]
+            here = Stack.here(chosen.stack)
+            here.drop_torn_attributes()
+            yield here, [*os.environ.get("PULUMI_FLAGS", "").split(), *options]
     finally:
         signal.signal(signal.SIGTERM, before)

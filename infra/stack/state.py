@@ -1,7 +1,7 @@
 """A stack as its backend keeps it: read from the files where these are the backend, else by the engine's command.
 
 The command takes half a second for each question, most of it for starting and for deriving a key from the
-passphrase; nothing that is asked here is a secret. Nothing is ever written here.
+passphrase; nothing that is asked here is a secret. State is never written here.
 """
 
 from __future__ import annotations
@@ -132,6 +132,26 @@ class Stack:
         history = json.loads(self._answer("stack", "history", "--json", "--page-size", "1", "--stack", self.name))
         return bool(history) and history[0].get("result") != "succeeded"
 
+    def drop_torn_attributes(self) -> None:
+        """Remove what a killed engine left half written beside its files, for which it would refuse the stack.
+
+        The library that it writes files with (gocloud.dev/blob/fileblob) puts a file itself in place in one step,
+        but notes its attributes (type and checksum) in a file beside it, NAME.attrs, that is empty for a moment.
+        Whoever is killed in that moment leaves a stack that no command can read: "failed to load checkpoint: EOF".
+        Nothing is lost without the note: where there is none, the library takes the file as it is.
+        """
+        if self._folder is None:
+            return
+        for notes in (
+            self._folder.glob("*.attrs"),
+            self._folder.glob(f"*/{self._project}/{self.name}.*.attrs"),
+            self._folder.glob(f"*/{self._project}/{self.name}/*.attrs"),
+            self._folder.glob(f"locks/*/*/{self.name}/*.attrs"),
+        ):
+            for note in notes:
+                if not _is_json(note):
+                    note.unlink(missing_ok=True)
+
     def locks(self) -> Iterator[dict[str, Any]]:
         """Return the locks of a stack in a backend of files."""
         if self._folder is not None:
@@ -226,6 +246,16 @@ def _content(path: Path) -> dict[str, Any]:
     raw = path.read_bytes()
     content: dict[str, Any] = json.loads(gzip.decompress(raw) if path.suffix == ".gz" else raw)
     return content
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return True
+    except ValueError:
+        return False
+    return True
 
 
 def _moment(path: Path) -> int:

@@ -38,6 +38,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     monkeypatch.setattr(drill, "run", run)
     (tmp_path / ".azlocal/state").mkdir(parents=True)
+    (tmp_path / "Pulumi.yaml").write_text("name: azlocal\n")
     (tmp_path / "Pulumi.lab.yaml").write_text("config: {}\n")
     return noted
 

@@ -35,6 +35,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(Stack, "exists", lambda _stack: True)
     monkeypatch.setattr(Stack, "outputs", lambda _stack: {})
     (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "Pulumi.yaml").write_text("name: azlocal\n")
     for name in ("local", "lab"):
         (tmp_path / "site" / f"Pulumi.{name}.yaml").write_text("config: {}\n")
     return noted

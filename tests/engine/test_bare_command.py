@@ -64,6 +64,11 @@ def test_after_a_kill_the_bare_up_goes_on_tells_what_is_left_and_settle_does_the
     refused = project.up(*WITHOUT_HOSTS)
     assert refused.code != 0
     assert "the stack is currently locked" in refused.output
+    # It was killed as it wrote down the attributes of a file, too: this engine can't read its own state any more.
+    note = project._state_file.with_name(f"{project._state_file.name}.attrs")
+    assert note.is_file()
+    note.write_text("")
+    assert "failed to load checkpoint: EOF" in project.pulumi("stack", "export").output
     settled = project.settle().expect().output
     assert "dropping its lock" in settled
     assert "a killed run was making local; looking whether they stand" in settled

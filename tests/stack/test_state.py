@@ -124,6 +124,30 @@ def test_locks_of_this_stack_are_found(folder: Path) -> None:
     assert list(stack(folder, "s3://bucket").locks()) == []
 
 
+def test_attributes_that_were_half_written_are_removed_and_no_others(folder: Path) -> None:
+    root = folder / "the state" / ".pulumi"
+    torn = [
+        root / "meta.yaml.attrs",
+        root / "stacks/azlocal/dev.json.attrs",
+        root / "stacks/azlocal/dev.json.bak.attrs",
+        root / "history/azlocal/dev/dev-1.history.json.attrs",
+        root / "locks/organization/azlocal/dev/1.json.attrs",
+    ]
+    stays = [
+        root / "stacks/azlocal/dev.json",
+        root / "stacks/azlocal/other.json.attrs",
+        root / "stacks/elsewhere/dev.json.attrs",
+    ]
+    whole = root / "backups/azlocal/dev/dev.1.json.attrs"
+    for path in (*torn, *stays, whole):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('{"md5": "' if path == torn[2] else "{}" if path == whole else "")
+    stack(folder).drop_torn_attributes()
+    stack(folder, "s3://states").drop_torn_attributes()
+    assert [path for path in torn if path.exists()] == []
+    assert [path for path in (*stays, whole) if not path.exists()] == []
+
+
 def test_a_stack_is_selected_once(folder: Path) -> None:
     """As the engine's command notes it, whose users then need no --stack."""
     found = stack(folder)
