@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 from starlette.routing import Route
 
-from infra.emulator import agent_identity, charts
+from infra.emulator import agent_identity, charts, issuers
 from infra.emulator.agent_identity import Unusable
 from infra.emulator.clock import seconds_of, text
 from infra.emulator.connectivity import (
@@ -85,6 +85,7 @@ def routes(world: World) -> list[Route]:
         open_to_all("/his/challenge", _challenge),
         open_to_all("/his/type/ConnectedClusters/identity", _identity),
         of_cluster("syncResources", _heartbeat),
+        of_cluster("publishKeys", _keys),
         of_cluster("getExtensionUpdateConfigs", _extensions),
         of_cluster("extensions/{name}/postStatus", _extension_status),
         of_cluster("configurations/getPendingConfigs", _configurations),
@@ -148,7 +149,15 @@ def _heartbeat(world: World, request: Request) -> Answer:
         return Refusal(503, "ServiceUnavailable", "The emulator was asked to drop heartbeats.").answer()
     facts = _read(_Heartbeat, request).properties.model_dump(by_alias=True, exclude_none=True)
     record_heartbeat(world.store, world.clock, cluster, facts)
-    return Answer(200, {"nextInSeconds": HEARTBEAT_SECONDS})
+    return Answer(200, {"nextInSeconds": HEARTBEAT_SECONDS, **issuers.asked_of_agents(world.store, cluster)})
+
+
+def _keys(world: World, request: Request) -> Answer:
+    cluster = _authenticated(world, request)
+    if not issuers.awaits_keys(cluster):
+        raise Refusal(400, "OidcIssuerDisabled", f"No issuer is hosted for {cluster.name}.")
+    issuers.publish(world.store, world.clock, cluster, _read(issuers.Keys, request))
+    return Answer(200, {"accepted": True})
 
 
 def _extensions(world: World, request: Request) -> Answer:

@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from infra.emulator import admin, agent_api, config_plane, entra, registry_routes
+from infra.emulator import admin, agent_api, config_plane, entra, issuers, registry_routes
 from infra.emulator.arm.dispatch import routes as arm_routes
 from infra.emulator.routes import MARK
 from infra.emulator.world import World
@@ -25,6 +25,7 @@ def make_app(world: World) -> Starlette:
             *registry_routes.routes(world),
             *config_plane.routes(world),
             *agent_api.routes(world),
+            *issuers.routes(world),
             *entra.routes(world),
             *arm_routes(world),
         ],

@@ -11,6 +11,8 @@ from urllib.parse import parse_qs
 import jwt
 from starlette.routing import Route
 
+from infra.emulator.arm.managed_identity import identity_of
+from infra.emulator.federation import ASSERTION_TYPE, Rejected, check_assertion
 from infra.emulator.http import JSON, Answer, Refusal, Request
 from infra.emulator.routes import route
 from infra.emulator.tokens import LIFE_SECONDS
@@ -191,7 +193,8 @@ def _token(world: World, request: Request, form: dict[str, str], audience: str) 
             f"The app requested an unsupported grant type '{form.get('grant_type', '')}'.",
         )
     application = form.get("client_id", "")
-    if application not in world.client_secrets:
+    identity = identity_of(world.store, application)
+    if identity is None and application not in world.client_secrets:
         return _refuse(
             400,
             700016,
@@ -201,21 +204,10 @@ def _token(world: World, request: Request, form: dict[str, str], audience: str) 
             "administrator of the tenant or consented to by any user in the tenant. You may have sent your "
             "authentication request to the wrong tenant.",
         )
-    if "client_secret" not in form and "client_assertion" not in form:
-        return _refuse(
-            401,
-            7000218,
-            "invalid_client",
-            "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
-        )
-    if not hmac.compare_digest(form.get("client_secret", "").encode(), world.client_secrets[application].encode()):
-        return _refuse(
-            401,
-            7000215,
-            "invalid_client",
-            "Invalid client secret provided. Ensure the secret being sent in the request is the client secret "
-            f"value, not the client secret ID, for a secret added to app '{application}'.",
-        )
+    try:
+        _check_client(world, application, form)
+    except Rejected as reason:
+        return _refuse(reason.status, reason.code, reason.error, reason.description)
     known = {url.rstrip("/") for url in (*ARM_AUDIENCES, *_OTHER_AUDIENCES, request.base_url)}
     if audience.rstrip("/") not in known:
         return _refuse(
@@ -225,16 +217,52 @@ def _token(world: World, request: Request, form: dict[str, str], audience: str) 
             f"The resource principal named {audience} was not found in the tenant named "
             f"{settings.subscription_name}.",
         )
+    object_id = str(identity.properties["principalId"]) if identity is not None else object_id_of(application)
     return Answer(
         200,
         {
             "token_type": "Bearer",
             "expires_in": LIFE_SECONDS,
             "ext_expires_in": LIFE_SECONDS,
-            "access_token": world.tokens.issue(audience, application, object_id_of(application)),
+            "access_token": world.tokens.issue(audience, application, object_id),
         },
         {"cache-control": "no-store, no-cache", "pragma": "no-cache"},
     )
+
+
+def _check_client(world: World, application: str, form: dict[str, str]) -> None:
+    """Return if a client has shown who it is: by its secret, or by a token of an issuer that it trusts.
+
+    Raises:
+        Rejected: it hasn't.
+    """
+    if "client_assertion" in form:
+        if form.get("client_assertion_type") != ASSERTION_TYPE:
+            raise Rejected(
+                400,
+                900144,
+                "invalid_request",
+                "The request body must contain the following parameter: 'client_assertion_type'.",
+            )
+        check_assertion(world.store, application, form["client_assertion"])
+        return
+    if "client_secret" not in form:
+        raise Rejected(
+            401,
+            7000218,
+            "invalid_client",
+            "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
+        )
+    # A managed identity has no secret.
+    secret = world.client_secrets.get(application, "")
+    if not secret or not hmac.compare_digest(form["client_secret"].encode(), secret.encode()):
+        raise Rejected(
+            401,
+            7000215,
+            "invalid_client",
+            "Invalid client secret provided. Ensure the secret being sent in the request is the client secret "
+            f"value, not the client secret ID, for a secret added to app '{application}'.",
+        )
 
 
 def object_id_of(application: str) -> str:

@@ -24,7 +24,7 @@ from azure.mgmt.kubernetesconfiguration.fluxconfigurations import (
 )
 from azure.mgmt.resource.resources import ResourceManagementClient
 
-from infra.emulator import operations
+from infra.emulator import issuers, operations
 from infra.emulator.admin_client import AdminClient
 from infra.emulator.arm.dispatch import KINDS
 from infra.emulator.clock import Clock
@@ -188,6 +188,13 @@ class Agents:
             if "managedIdentityCertificateExpirationTime" not in cluster.properties:
                 cluster = record_certificate(store, cluster, clock.now() + CERTIFICATE_LIFE)
             record_heartbeat(store, clock, cluster, {"agentVersion": "1.36.1", "totalNodeCount": 1, **facts})
+
+    def publish(self, cluster_id: str, keys: dict[str, Any]) -> None:
+        """Send the keys that a cluster's API server serves."""
+        with closing(Store(Folder(self.folder).state_file)) as store, store.transaction():
+            cluster = find_cluster(store, cluster_id)
+            assert cluster is not None
+            issuers.publish(store, Clock(store), cluster, issuers.Keys.model_validate(keys))
 
     def desired(self, cluster_id: str) -> dict[str, Desired]:
         """Return what is wanted of a cluster, by name."""

@@ -12,6 +12,7 @@ import pytest
 
 from infra.emulator import agent_api
 from infra.emulator.faults import Fault
+from infra.emulator.issuers import keys_of
 from tests.arc.agents import DOCUMENTED_AGENTS
 from tests.emulator.agents_side import AgentsSide, KeyPair, key_pair, served
 from tests.emulator.flux_crds import define, ready, say
@@ -80,6 +81,18 @@ def test_the_cluster_shows_itself_in_azure(agents: LocalAgents) -> None:
     assert properties["kubernetesVersion"].startswith("1.")
     assert properties["agentVersion"] == "1.36.1"
     agents.cluster.kubectl("delete", "node", "node-1")
+
+
+def test_a_cluster_that_is_an_issuer_has_its_keys_published(agents: LocalAgents) -> None:
+    """What checks its tokens, as the API server itself serves it."""
+    azure, issuer = agents.azure, "https://127.0.0.1/oic/t/1/"
+    with azure.store.transaction():
+        profile = {"enabled": True, "issuerUrl": issuer}
+        azure.store.put(azure.cluster().with_properties(oidcIssuerProfile=profile))
+    eventually(lambda: keys_of(azure.store, issuer) is not None, "the keys are published")
+    assert keys_of(azure.store, issuer) == json.loads(agents.cluster.kubectl("get", "--raw", "/openid/v1/jwks"))
+    with azure.store.transaction():
+        azure.store.put(azure.cluster().with_properties(oidcIssuerProfile={"enabled": False}))
 
 
 def test_the_certificate_stands_in_the_documented_secret_and_is_renewed_from_day_46(agents: LocalAgents) -> None:

@@ -239,7 +239,8 @@ def test_issuer_stays_on(azure: Azure, group: str) -> None:
     path = f"{azure.cluster_id(group, 'a')}?api-version=2026-05-01"
     _, made, _ = azure.arm("PUT", path, cluster_body(properties={"oidcIssuerProfile": {"enabled": True}}))
     issuer = made["properties"]["oidcIssuerProfile"]["issuerUrl"]
-    assert issuer.startswith(f"https://eastus.oic.prod-arc.azure.com/{azure.emulator.settings.tenant_id}/")
+    assert issuer.startswith(f"{azure.emulator.url}/oic/{azure.emulator.settings.tenant_id}/")
+    assert made["properties"]["arcAgentProfile"]["agentState"] == "Updating", "agents have to send the keys"
     azure.admin.advance(2)
     _, again, _ = azure.arm("PUT", path, cluster_body(properties={"oidcIssuerProfile": {"enabled": True}}))
     assert again["properties"]["oidcIssuerProfile"]["issuerUrl"] == issuer

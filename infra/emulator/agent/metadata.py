@@ -44,19 +44,29 @@ class MetadataOperator:
 
 
 class ResourceSync:
-    """Tells the service what the ConnectedCluster object says: the cluster's heartbeat."""
+    """Tells the service what the ConnectedCluster object says: the cluster's heartbeat; and its tokens' keys."""
 
     def __init__(self, settings: Settings, api: kube.Api, service: DataPlane) -> None:
         self._settings = settings
         self._api = api
         self._service = service
+        self._published: kube.Object = {}
 
     def step(self) -> float:
         """Send one heartbeat; return the seconds until the next."""
         found = self._api.find(_path(self._settings)) or {}
         # Before the operator has looked for the first time, the cluster lives all the same.
         answer = self._service.call("syncResources", {"properties": found.get("status") or {}})
+        if answer.get("publishesKeys"):
+            self._publish(is_known=bool(answer.get("hasKeys")))
         return float(answer.get("nextInSeconds", _HEARTBEAT_SECONDS))
+
+    def _publish(self, *, is_known: bool) -> None:
+        """Send the keys that tokens of service accounts are checked with, unless the service has them."""
+        keys = self._api.get("/openid/v1/jwks")
+        if not is_known or keys != self._published:
+            self._service.call("publishKeys", keys)
+            self._published = keys
 
 
 def describe(version: str, nodes: Iterable[kube.Object], agent_version: str) -> kube.Object:

@@ -55,6 +55,7 @@ _WORKSPACES: Final = (
     *("2020-08-01", "2015-11-01-preview"),
 )
 _ACCOUNTS: Final = ("2025-05-03-preview", "2023-10-01-preview", "2023-04-03", "2021-06-03-preview")
+_IDENTITIES: Final = ("2024-11-30", "2023-07-31-preview", "2023-01-31", "2022-01-31-preview", "2018-11-30")
 _RESOURCES: Final = (
     "2025-04-01", "2024-11-01", "2024-07-01", "2024-03-01", "2023-07-01", "2022-12-01", "2022-09-01", "2022-01-01",
     "2021-04-01", "2021-01-01", "2020-10-01", "2020-06-01", "2020-01-01", "2019-11-01", "2019-10-01", "2019-07-01",
@@ -161,6 +162,19 @@ _PROVIDERS: Final = (
     ),
     Provider("Microsoft.Monitor", (ProviderType("accounts", _ACCOUNTS),), registered=True),
     Provider(
+        "Microsoft.ManagedIdentity",
+        (
+            ProviderType("userAssignedIdentities", _IDENTITIES),
+            ProviderType(
+                "userAssignedIdentities/federatedIdentityCredentials",
+                _IDENTITIES[:4],
+                is_regional=False,
+                is_tracked=False,
+            ),
+        ),
+        registered=True,
+    ),
+    Provider(
         "Microsoft.Resources",
         (
             ProviderType("subscriptions", _RESOURCES, is_regional=False, is_tracked=False),
@@ -174,7 +188,7 @@ _PROVIDERS: Final = (
         for name in (
             "AlertsManagement", "Authorization", "AzureArcData", "AzureStackHCI", "Compute", "ContainerService",
             "Dashboard", "DataProtection", "HybridConnectivity", "HybridContainerService", "KeyVault",
-            "ManagedIdentity", "Network", "OperationsManagement",
+            "Network", "OperationsManagement",
             "PolicyInsights", "ResourceConnector", "Security", "Storage",
         )
     ),

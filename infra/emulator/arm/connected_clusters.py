@@ -7,11 +7,11 @@ import binascii
 import hashlib
 import json
 import re
-import uuid
 from datetime import timedelta
 from functools import cache
 from typing import Any, Final
 
+from infra.emulator import issuers
 from infra.emulator.arm.call import Call
 from infra.emulator.arm.kind import Kind, merged, without_nulls
 from infra.emulator.connectivity import CLUSTERS, CONNECTED, status_of
@@ -83,7 +83,7 @@ class ConnectedClusters(Kind):
             "arcAgentProfile": _agent_profile(wanted, old),
             "provisioningState": old.get("provisioningState", "Accepted"),
         }
-        _give_issuer(call, properties, old, location)
+        _give_issuer(call, properties, old)
         identity = call.identity(existing)
         if body["identity"]["type"] != "SystemAssigned":
             identity = {"type": "None"}
@@ -181,14 +181,19 @@ def _check_issuer(wanted: JSON, existing: Resource | None) -> None:
         raise Refusal(400, "BadRequest", "The OIDC issuer of a connected cluster can't be disabled once enabled.")
 
 
-def _give_issuer(call: Call, properties: JSON, old: JSON, location: str) -> None:
+def _give_issuer(call: Call, properties: JSON, old: JSON) -> None:
     profile = properties.get("oidcIssuerProfile") or {}
     if not profile.get("enabled"):
         return
     own = profile.get("selfHostedIssuerUrl")
-    hosted = f"https://{location}.oic.prod-arc.azure.com/{call.world.settings.tenant_id}/{uuid.uuid4()}/"
-    issuer = own or (old.get("oidcIssuerProfile") or {}).get("issuerUrl") or hosted
-    properties["oidcIssuerProfile"] = {**profile, "issuerUrl": issuer}
+    before = (old.get("oidcIssuerProfile") or {}).get("issuerUrl")
+    properties["oidcIssuerProfile"] = {
+        **profile,
+        "issuerUrl": own or before or issuers.new_url(call.world.settings),
+    }
+    if not own and not before:
+        # Until agents have sent the keys.
+        properties["arcAgentProfile"] = {**properties["arcAgentProfile"], "agentState": issuers.PENDING}
 
 
 def _agent_profile(wanted: JSON, old: JSON) -> JSON:

@@ -20,6 +20,7 @@ from infra.emulator.arm.kubernetes_configuration import (
     FluxConfigurations,
     SourceControlConfigurations,
 )
+from infra.emulator.arm.managed_identity import FederatedIdentityCredentials, UserAssignedIdentities
 from infra.emulator.arm.metadata import metadata
 from infra.emulator.arm.monitor import (
     Accounts,
@@ -65,6 +66,8 @@ KINDS: Final = {
         DataCollectionRuleAssociations(),
         AssociationsOfRule(),
         Workspaces(),
+        UserAssignedIdentities(),
+        FederatedIdentityCredentials(),
         Accounts(),
     )
 }
