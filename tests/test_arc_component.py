@@ -10,9 +10,10 @@ import pytest
 
 from infra.components.arc import ArcOnboarding, AzureSite, KubernetesCluster
 from infra.plan.arc_topology import arc_of, connected_cluster_of
+from infra.resources.arguments import TokenIssuerArgs
 from infra.resources.declared import ControlPlane
 from tests.instances import cluster, make_spec
-from tests.plan.rules.arc_cases import SUBSCRIPTION
+from tests.plan.rules.arc_cases import SUBSCRIPTION, WORKLOADS
 from tests.taking import Inputs, declared
 
 WORKSPACE = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/r/providers/Microsoft.OperationalInsights/workspaces/w"
@@ -21,9 +22,19 @@ SCOPE = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/r/providers/Microsoft.Hyb
 INSIGHTS = {"logAnalyticsWorkspaceResourceID": WORKSPACE}
 
 
-def onboarded(arc: dict[str, Any], *, stack: dict[str, Any] | None = None, **more: Any) -> Inputs:
+def onboarded(
+    arc: dict[str, Any],
+    *,
+    stack: dict[str, Any] | None = None,
+    profiles: dict[str, Any] | None = None,
+    **more: Any,
+) -> Inputs:
     """Return the inputs of every resource, by name, of a cluster with this `arc:`."""
-    spec = make_spec(cluster(arc=arc), stack={"arc": {"subscriptionId": SUBSCRIPTION, **(stack or {})}}, **more)
+    spec = make_spec(
+        cluster(arc=arc, **(profiles or {})),
+        stack={"arc": {"subscriptionId": SUBSCRIPTION, **(stack or {})}},
+        **more,
+    )
     site, connected = arc_of(spec), connected_cluster_of(spec, spec.stack.clusters[0])
     assert site is not None
     assert connected is not None
@@ -40,10 +51,11 @@ def onboarded(arc: dict[str, Any], *, stack: dict[str, Any] | None = None, **mor
             },
         )
         azure = AzureSite({"cloud": site.spec.cloud}, SUBSCRIPTION, site.resource_group, site, Path())
-        kubernetes = KubernetesCluster(control_plane, "hash", "image")
+        tokens: TokenIssuerArgs = {"instance": "lab", "cluster": "a", "kubeconfig": "k", "signing_key": "PEM"}
+        kubernetes = KubernetesCluster(control_plane, "hash", "image", tokens)
         ArcOnboarding("lab-a", connected, azure, kubernetes, pulumi.ResourceOptions())
 
-    return declared(program, workspaceKey="key-1", publicKey="PK")
+    return declared(program, workspaceKey="key-1", publicKey="PK", issuerUrl="https://issuer.example/")
 
 
 def test_container_insights_is_given_what_it_needs_to_collect() -> None:
@@ -123,3 +135,16 @@ def test_a_cluster_is_not_reached_through_azure_over_a_private_link(scope: str |
     found = onboarded({}, stack={"privateLinkScope": scope} if scope else {})["lab-a-connected-cluster"]
     assert found["clusterConnect"] is (scope is None)
     assert found.get("privateLinkScopeId") == scope
+
+
+def test_api_servers_name_the_issuer_that_azure_answers_with_where_it_is_asked_for() -> None:
+    found = onboarded({}, profiles=WORKLOADS)
+    assert found["lab-a-connected-cluster"]["oidcIssuer"]["enabled"] is True
+    assert found["lab-a-connected-cluster"]["workloadIdentity"] is True
+    issuer = found["lab-a-token-issuer"]
+    assert (issuer["issuerUrl"], issuer["signingKey"]) == ("https://issuer.example/", "PEM")
+    # As azlocal 0.1.0 has it: Azure is told, and no API server.
+    flags = onboarded({"oidcIssuer": {"enabled": True}, "workloadIdentity": True})
+    assert flags["lab-a-connected-cluster"]["oidcIssuer"]["enabled"] is True
+    assert "lab-a-token-issuer" not in flags
+    assert onboarded({})["lab-a-connected-cluster"]["oidcIssuer"]["enabled"] is False

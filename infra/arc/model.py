@@ -172,6 +172,7 @@ class Connected:
             or doesn't answer.
         warnings: What will bite soon, or does already, one text each.
         agent_errors: What ARM says that went wrong with agents.
+        issuer_url: Where Azure publishes the keys of service accounts; empty: nowhere.
         body: ARM's whole answer.
     """
 
@@ -193,4 +194,5 @@ class Connected:
     agents_ready: bool | None = None
     warnings: tuple[str, ...] = ()
     agent_errors: tuple[str, ...] = ()
+    issuer_url: str = ""
     body: Mapping[str, object] = field(default_factory=dict, repr=False)

@@ -58,6 +58,7 @@ def read(body: Mapping[str, Any]) -> Connected:
             f"{error.get('component') or 'agent'}: {error.get('message')}"
             for error in profile.get("agentErrors") or []
         ),
+        issuer_url=str((properties.get("oidcIssuerProfile") or {}).get("issuerUrl") or ""),
         body=dict(body),
     )
 

@@ -12,7 +12,7 @@ import pulumi
 from infra.declarations import connection_inputs
 from infra.plan.arc_topology import Arc
 from infra.plan.arc_topology import ConnectedCluster as ConnectedClusterTopology
-from infra.resources.arguments import AzureAccessArgs, KustomizationArgs, ProxySettingsArgs
+from infra.resources.arguments import AzureAccessArgs, KustomizationArgs, ProxySettingsArgs, TokenIssuerArgs
 from infra.resources.data_collection import ASSOCIATION_NAMES
 from infra.resources.declared import (
     ArcEmulator,
@@ -23,6 +23,7 @@ from infra.resources.declared import (
     DataCollection,
     Extension,
     FluxConfiguration,
+    TokenIssuer,
 )
 from infra.spec.arc import FluxConfiguration as FluxSpec
 from infra.spec.arc import Kustomization
@@ -104,11 +105,13 @@ class KubernetesCluster:
         control_plane: Its API server; what is in the cluster goes with it.
         ca_hash: Which cluster it is, known before it stands.
         probe_image: On each of its nodes: what tries Azure's endpoints from a pod.
+        tokens: Which API servers make tokens, but for the issuer that they are to name.
     """
 
     control_plane: ControlPlane
     ca_hash: pulumi.Input[str]
     probe_image: pulumi.Input[str]
+    tokens: TokenIssuerArgs
 
 
 class ArcOnboarding(pulumi.ComponentResource):
@@ -136,6 +139,7 @@ class ArcOnboarding(pulumi.ComponentResource):
         super().__init__("azlocal:infra:ArcOnboarding", f"{name}-arc", None, opts)
         self._name, self._cluster, self._azure, self._kubernetes = name, cluster, azure, kubernetes
         self.connected_cluster = self._connect(self._register())
+        self._issuer = [self._issue_tokens()] if cluster.issues_tokens else []
         extensions = {
             extension.name: self._extension(extension, self._collection(extension))
             for extension in cluster.extensions
@@ -205,6 +209,13 @@ class ArcOnboarding(pulumi.ComponentResource):
             ),
         )
 
+    def _issue_tokens(self) -> TokenIssuer:
+        return TokenIssuer(
+            f"{self._name}-token-issuer",
+            {**self._kubernetes.tokens, "issuer_url": self.connected_cluster.issuer_url},
+            self._inside,
+        )
+
     @property
     def _inside(self) -> pulumi.ResourceOptions:
         # Agents needn't remove what goes with its cluster; Azure's side is the registration's to delete then.
@@ -250,8 +261,10 @@ class ArcOnboarding(pulumi.ComponentResource):
                 "configuration_protected_settings": protected
                 | _secrets(extension.configuration_protected_settings),
             },
+            # Not while API servers restart to name another issuer.
             pulumi.ResourceOptions.merge(
-                self._inside, pulumi.ResourceOptions(depends_on=[collection] if collection else [])
+                self._inside,
+                pulumi.ResourceOptions(depends_on=[*self._issuer, *([collection] if collection else [])]),
             ),
         )
 

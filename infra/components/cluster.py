@@ -159,7 +159,19 @@ class Cluster(pulumi.ComponentResource):
                 self._name,
                 cluster.arc,
                 site.azure,
-                KubernetesCluster(control_plane, identity.ca_hash, bundle.image("agent-runtime")),
+                KubernetesCluster(
+                    control_plane,
+                    identity.ca_hash,
+                    bundle.image("agent-runtime"),
+                    {
+                        "instance": site.instance,
+                        "cluster": cluster.name,
+                        "kubeconfig": control_plane.kubeconfig,
+                        "identity_files": list(site.identity_files),
+                        "members": [member for member in members if member["role"] == "controlPlane"],
+                        "signing_key": identity.keys.apply(lambda keys: keys["sa.pub"]),
+                    },
+                ),
                 pulumi.ResourceOptions(parent=self, depends_on=[cluster_resource]),
             )
 

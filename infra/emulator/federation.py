@@ -61,10 +61,10 @@ def _read(assertion: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     try:
         if len(assertion) > _LONGEST:
             raise jwt.DecodeError("it is too long")
-        whole = jwt.decode_complete(assertion, options={"verify_signature": False})
+        content = jwt.decode_complete(assertion, options={"verify_signature": False})
     except (jwt.InvalidTokenError, RecursionError, ValueError):
         raise Rejected(400, 50027, "invalid_request", "JWT token is invalid or malformed.") from None
-    header, claims = whole["header"], whole["payload"]
+    header, claims = content["header"], content["payload"]
     if header.get("alg") not in _ALGORITHMS:
         raise Rejected(
             401,
@@ -78,22 +78,23 @@ def _read(assertion: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
 
 def _credentials(store: Store, client_id: str) -> list[Mapping[str, Any]]:
     identity = identity_of(store, client_id)
-    found = store.under(identity.id, CREDENTIALS) if identity is not None else []
-    if not found:
+    records = store.under(identity.id, CREDENTIALS) if identity is not None else []
+    if not records:
         raise Rejected(
             401,
             70025,
             _INVALID_CLIENT,
             f"The client '{client_id}' has no configured federated identity credentials.",
         )
-    return [credential.properties for credential in found]
+    return [credential.properties for credential in records]
 
 
 def _match(known: Sequence[Mapping[str, Any]], claims: Mapping[str, Any]) -> None:
     """Return if one credential has the token's issuer, subject and audience."""
     issuer, subject = claims.get("iss"), claims.get("sub")
-    given = claims.get("aud")
-    audiences = {str(audience) for audience in (given if isinstance(given, list) else [given])}
+    audience_claim = claims.get("aud")
+    listed = audience_claim if isinstance(audience_claim, list) else [audience_claim]
+    audiences = {str(audience) for audience in listed}
     if not any(credential["issuer"] == issuer for credential in known):
         raise _unmatched(700211, "issuer", issuer)
     if not any(credential["subject"] == subject for credential in known):

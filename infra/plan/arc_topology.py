@@ -47,6 +47,8 @@ class ConnectedCluster:
         proxy: The site's proxy, with the cluster's own networks among what is reached directly.
         settings: What people wrote of the cluster's connection.
         extensions: Every extension once.
+        issues_tokens: Whether its API server's tokens name the issuer that Azure publishes.
+        workload_identity: Whether its pods may be identities of Entra.
     """
 
     name: str
@@ -56,6 +58,8 @@ class ConnectedCluster:
     proxy: Proxy | None
     settings: ClusterArc
     extensions: tuple[ExtensionSpec, ...]
+    issues_tokens: bool
+    workload_identity: bool
 
 
 def arc_of(spec: InstanceSpec) -> Arc | None:
@@ -79,6 +83,8 @@ def connected_cluster_of(spec: InstanceSpec, cluster: ClusterSpec) -> ConnectedC
         proxy=_proxy_of(spec.netplan.proxy, cluster),
         settings=cluster.arc,
         extensions=cluster.arc.all_extensions(),
+        issues_tokens=cluster.oidc_issuer_profile.enabled,
+        workload_identity=cluster.security_profile.workload_identity.enabled,
     )
 
 

@@ -455,3 +455,15 @@ class StackIdentityArgs(TypedDict, total=False):
     """What the program says of an identity."""
 
     instance: Input[str]
+
+
+class TokenIssuerArgs(TypedDict, total=False):
+    """What the program says of an issuer."""
+
+    instance: Input[str]
+    cluster: Input[str]
+    kubeconfig: Input[str]
+    identity_files: Input[Sequence[Input[str]]]
+    members: Input[Sequence[Input[MemberArgs]]]
+    signing_key: Input[str]
+    issuer_url: Input[str | None]

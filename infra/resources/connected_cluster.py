@@ -92,6 +92,9 @@ class ConnectedClusterState(ConnectedClusterInputs):
     last_connectivity_time: str | None = None
     public_key: str = Field(description="The agents' public key, PKCS #1 in Base64: new with each connection")
     principal_id: str | None = Field(default=None, description="The managed identity's object id")
+    issuer_url: str | None = Field(
+        default=None, description="Where Azure publishes the keys of its service accounts; absent: nowhere"
+    )
     warnings: list[str] = Field(default_factory=list, description="What will bite later")
 
 

@@ -34,6 +34,7 @@ from infra.resources.arguments import (
     NetworkArgs,
     NodePlacementArgs,
     StackIdentityArgs,
+    TokenIssuerArgs,
 )
 from infra.resources.cluster import CLUSTER
 from infra.resources.cluster_identity import CLUSTER_IDENTITY
@@ -50,6 +51,7 @@ from infra.resources.machine import MACHINE
 from infra.resources.network import NETWORK
 from infra.resources.node_placement import NODE_PLACEMENT
 from infra.resources.stack_identity import STACK_IDENTITY
+from infra.resources.token_issuer import TOKEN_ISSUER
 
 Args = TypeVar("Args", bound=Mapping[str, object])
 
@@ -136,6 +138,7 @@ class ConnectedCluster(Resource[ConnectedClusterArgs]):
     connectivity_status: pulumi.Output[str]
     public_key: pulumi.Output[str]
     agent_version: pulumi.Output[str | None]
+    issuer_url: pulumi.Output[str | None]
 
 
 class ControlPlane(Resource[ControlPlaneArgs]):
@@ -224,3 +227,9 @@ class StackIdentity(Resource[StackIdentityArgs]):
 
     contract = STACK_IDENTITY
     uid: pulumi.Output[str]
+
+
+class TokenIssuer(Resource[TokenIssuerArgs]):
+    """The issuer that a cluster's API servers name."""
+
+    contract = TOKEN_ISSUER

@@ -36,6 +36,32 @@ class OidcIssuer(Model):
     self_hosted_issuer_url: Url | None = Field(None, description="Your own issuer; absent: one that Azure hosts.")
 
 
+class OidcIssuerProfile(Model):
+    """Whether Azure publishes the keys of a cluster's service accounts (API-GA oidcIssuerProfile)."""
+
+    enabled: Boolean = Field(
+        False,
+        description="The API server's tokens name the issuer that Azure publishes, so that Entra can check them. "
+        "Can't be switched off again without connecting the cluster again.",
+    )
+
+
+class WorkloadIdentity(Model):
+    """Pods as identities of Entra."""
+
+    enabled: Boolean = Field(
+        False,
+        description="Needs the OIDC issuer. The mutating webhook isn't installed here: pods mount a token for "
+        "api://AzureADTokenExchange and set AZURE_* variables themselves (README).",
+    )
+
+
+class SecurityProfile(Model):
+    """What secures a cluster (API-GA securityProfile)."""
+
+    workload_identity: WorkloadIdentity = Field(WorkloadIdentity.model_construct())
+
+
 class CustomLocationsFeature(Model):
     """The feature that custom locations need in a cluster (§8.6)."""
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from infra.model.image import NodeImageKind
 from infra.model.machine import RequestedMachineType
 from infra.model.node import PodSecurity
-from infra.spec.arc import ArcSpec, ClusterArc
+from infra.spec.arc import ArcSpec, ClusterArc, OidcIssuerProfile, SecurityProfile
 from infra.spec.auto_scaler import AutoScalerProfile
 from infra.spec.findings import shown
 from infra.spec.forms import CLUSTER_NAME, POOL_NAME, RELEASE, SITE_NAME, Example, Refused
@@ -261,6 +261,8 @@ class ClusterSpec(Model):
     arc: ClusterArc = Field(
         ClusterArc.model_construct(), description="How it is connected to Azure Arc, where the stack is."
     )
+    oidc_issuer_profile: OidcIssuerProfile = Field(OidcIssuerProfile.model_construct())
+    security_profile: SecurityProfile = Field(SecurityProfile.model_construct())
     timeout_minutes: Minutes = Field(
         DEFAULT_TIMEOUT_MINUTES,
         description="How long `up` waits for the API server, and then for all of the cluster, until it gives up.",

@@ -18,8 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 import yaml
+from jwt.types import Options
 
 from infra.arc.azure import Azure
 from infra.arc.credentials import credential_for
@@ -27,6 +29,7 @@ from infra.arc.model import AzureScope
 from infra.audit.leftovers import leftovers
 from infra.emulator.daemon import ensure_running, remove
 from infra.emulator.environment import emulated_environment
+from infra.kubernetes.token_issuers import OWN as OWN_ISSUER
 from infra.model.work import Work
 from tests.arc.agents import DOCUMENTED_AGENTS
 from tests.cluster import (
@@ -37,6 +40,7 @@ from tests.cluster import (
     kubernetes_cluster,
     recorded_processes,
 )
+from tests.e2e import workload_identity
 from tests.git_server import Repository, served
 from tests.instance import INSTANCE, address, on, projects, virsh
 from tests.project import ROOT, Project
@@ -45,6 +49,7 @@ from tests.waiting import waits_less_than
 pytestmark = [pytest.mark.e2e, pytest.mark.chain]
 
 AZLOCAL = str(ROOT / ".venv" / "bin" / "azlocal")
+UNVERIFIED: Options = {"verify_signature": False}
 CANARY = "canary-protected-5d1f0c"
 GIT_CANARY = "canary-git-key-77aa31"
 WORKSPACE = "/subscriptions/s/resourceGroups/r/providers/Microsoft.OperationalInsights/workspaces/w"
@@ -54,6 +59,11 @@ CUSTOM = {
     "extensionType": "microsoft.dataprotection.kubernetes",
     "configurationSettings": {"first": "1"},
     "configurationProtectedSettings": {"accountKey": "arc:account"},
+}
+
+IDENTITY: dict[str, Any] = {
+    "oidcIssuerProfile": {"enabled": True},
+    "securityProfile": {"workloadIdentity": {"enabled": True}},
 }
 
 LOCATED = {
@@ -94,9 +104,9 @@ class Made:
         assert done.returncode == code, f"azlocal {' '.join(arguments)}: {done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 
-    def connect(self, **arc: Any) -> None:
-        """Change the cluster's `arc:`."""
-        self.project.edit(clusters=[kubernetes_cluster(arc=arc)])
+    def connect(self, *, issuer: bool = False, **arc: Any) -> None:
+        """Change the cluster's `arc:`, and whether Azure publishes its issuer."""
+        self.project.edit(clusters=[kubernetes_cluster(arc=arc, **(IDENTITY if issuer else {}))])
 
 
 def watched_up(project: Project) -> Seen:
@@ -181,6 +191,7 @@ def extended(made: Made, repository: Repository) -> Extended:
     }
     commit = repository.commit(manifest)
     made.connect(
+        issuer=True,
         **LOCATED,
         extensions=[CUSTOM],
         knownExtensions={"containerInsights": INSIGHTS},
@@ -240,6 +251,28 @@ def test_a_custom_location_offers_an_extension(made: Made, extended: Extended) -
     assert config["data"]["AZURE_RESOURCE_NAME"] == f"{INSTANCE}-a"
 
 
+def test_a_pod_is_an_identity_of_entra_by_its_service_account(made: Made, extended: Extended) -> None:
+    """A cluster that stands names Azure's issuer in tokens, and those that are out stay valid."""
+    issuer = resource(made, "ConnectedCluster")["issuerUrl"]
+    assert resource(made, "TokenIssuer")["accepted"] == [issuer, OWN_ISSUER]
+    assert f"{made.a.control_plane} names {issuer}" in made.seen.output + extended.seen.output
+    authority = ensure_running(made.emulator).agent_url
+    with azure_of(made) as azure:
+        identity = workload_identity.make_identity(azure, INSTANCE, issuer)
+        try:
+            workload_identity.start(made.a, authority, made.emulator / "ca.pem", identity)
+            told = workload_identity.answer(made.a)
+        finally:
+            workload_identity.remove_identity(azure, identity)
+    assert "access_token" in told, told["error_description"]
+    pod, entra = (jwt.decode(told[name], options=UNVERIFIED) for name in ("token", "access_token"))
+    assert (pod["iss"], pod["sub"]) == (issuer, workload_identity.SUBJECT)
+    assert entra["appid"] == identity["properties"]["clientId"]
+    of_old = made.a.kubectl("create", "token", "default", "--duration", "48h")
+    claims = jwt.decode(of_old, options=UNVERIFIED)
+    assert claims["exp"] - claims["iat"] == 24 * 3600, "no token lives for longer than Microsoft has it"
+
+
 def test_a_second_up_and_a_refresh_change_nothing(made: Made, extended: Extended) -> None:
     made.project.up("--expect-no-changes").expect()
     made.project.refresh("--expect-no-changes").expect()
@@ -260,6 +293,7 @@ def test_stopped_agents_turn_it_offline(made: Made) -> None:
 def repaired(made: Made, repository: Repository) -> Seen:
     """An `up` that brings stopped agents back, who then have an extension to change."""
     made.connect(
+        issuer=True,
         **LOCATED,
         extensions=[CUSTOM | {"configurationSettings": {"first": "2"}}],
         knownExtensions={"containerInsights": INSIGHTS},
@@ -395,7 +429,7 @@ def interrupt(made: Made, arguments: list[str], reached: Callable[[], bool]) -> 
 
 
 def test_what_is_taken_out_of_the_file_leaves_the_cluster(made: Made) -> None:
-    made.connect(location=resource(made, "ConnectedCluster")["location"])
+    made.connect(issuer=True, location=resource(made, "ConnectedCluster")["location"])
     made.project.up(timeout=600).expect()
     assert {"backup", "azuremonitor-containers", "flux"} & releases(made).keys() == set()
     assert from_git(made) == "", "what Flux applied goes with its configuration"

@@ -549,6 +549,12 @@ ARC_SETTINGS: dict[str, tuple[Edit, bool]] = {
     "arc.clusterConnect": (lambda c: of_a(c).update(clusterConnect=False), False),
     "arc.azureRbac.enabled": (lambda c: of_a(c).update(azureRbac={"enabled": True}), False),
     "arc.oidcIssuer.enabled": (lambda c: of_a(c).update(oidcIssuer={"enabled": True}), False),
+    "arc.workloadIdentity": (
+        lambda c: c["stack"]["clusters"][0].update(
+            oidcIssuerProfile={"enabled": True}, securityProfile={"workloadIdentity": {"enabled": True}}
+        ),
+        False,
+    ),
     "arc.customLocations.enabled": (
         lambda c: of_a(c).update(customLocationsFeature={"enabled": True, "oid": SCOPE.split("/")[2]}),
         False,

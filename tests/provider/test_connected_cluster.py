@@ -18,7 +18,9 @@ from infra.provider.kinds.arc_base import AzureSessions
 from infra.provider.kinds.connected_cluster import ConnectedClusterKind
 from infra.provider.servicer import Servicer
 from infra.resources.connected_cluster import CONNECTED_CLUSTER, ConnectedClusterState
+from infra.unknown import UNKNOWN
 from tests.provider.conftest import MemoryLog
+from tests.provider.test_kinds import operation
 
 URN = f"urn:pulumi:lab::azlocal::{CONNECTED_CLUSTER.token}::lab-a-connected-cluster"
 PASSWORD = "S3cret-pw"
@@ -146,3 +148,12 @@ def test_what_azure_cannot_change_is_replaced_and_what_it_takes_for_the_same_is_
 ) -> None:
     assert changes(stub, before, **after)[0] == kinds
     assert not [text for level, text in log.lines if level == "info"]
+
+
+def test_preview_leaves_open_which_issuer_azure_will_publish_and_keeps_one_that_stands(log: MemoryLog) -> None:
+    kind = ConnectedClusterKind(AzureSessions())
+    wanted = INPUTS | {"oidcIssuer": ON}
+    stands = {"issuerUrl": "https://eastus.oic.example/t/1/"}
+    assert kind.preview(operation(log=log), wanted, INPUTS) == {"issuerUrl": UNKNOWN}
+    assert kind.preview(operation(log=log), wanted, INPUTS | stands) == {}
+    assert kind.preview(operation(log=log), INPUTS, INPUTS) == {}

@@ -32,6 +32,10 @@ class Api:
         """Return an object or a list."""
         return self._send("GET", path, query=query)
 
+    def token_keys(self) -> Object:
+        """Return the keys that tokens of service accounts are checked with."""
+        return self._send("GET", "/openid/v1/jwks", accept="application/jwk-set+json")
+
     def find(self, path: str) -> Object | None:
         """Return an object, None where there is none."""
         try:
@@ -84,10 +88,11 @@ class Api:
         *,
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
+        accept: str = "application/json",
     ) -> Object:
         token = self._token.read_text().strip()  # kubelet renews the file
         url = f"{self._server}{path}" + (f"?{urlencode(query)}" if query else "")
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = {"Authorization": f"Bearer {token}", "Accept": accept}
         answer = self._wire.send(method, url, body, headers=headers, content_type=content_type)
         return answer.content if isinstance(answer.content, dict) else {}
 

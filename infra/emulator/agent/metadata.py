@@ -63,7 +63,7 @@ class ResourceSync:
 
     def _publish(self, *, is_known: bool) -> None:
         """Send the keys that tokens of service accounts are checked with, unless the service has them."""
-        keys = self._api.get("/openid/v1/jwks")
+        keys = self._api.token_keys()
         if not is_known or keys != self._published:
             self._service.call("publishKeys", keys)
             self._published = keys

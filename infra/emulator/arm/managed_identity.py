@@ -98,7 +98,9 @@ class FederatedIdentityCredentials(Kind):
 def identity_of(store: Store, client_id: str) -> Resource | None:
     """Return the identity that a client id is of."""
     wanted = client_id.lower()
-    return next((one for one in store.of_type(IDENTITIES) if one.properties["clientId"] == wanted), None)
+    return next(
+        (identity for identity in store.of_type(IDENTITIES) if identity.properties["clientId"] == wanted), None
+    )
 
 
 def _identity(call: Call) -> Resource:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from infra.provider.servicer import AnyKind
     from infra.provider.standing import Standing
 
-_CHECKING: Final = ("Host", "Network", "Image", "Machine", "NodePlacement")
-"""Kinds that check more than their contract says: each `up` needs them."""
+_CHECKING: Final = ("Host", "Network", "Image", "Machine", "NodePlacement", "TokenIssuer")
+"""Kinds that check more than their contract says: each `up` needs them, but for the last."""
 _HOSTED: Final = ("Host", "Network", "Image", "Machine", "AddressProbe")
 _AZURE: Final = (
     *("ArcRegistration", "ConnectedCluster", "DataCollection"),

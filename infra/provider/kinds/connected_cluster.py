@@ -35,6 +35,7 @@ from infra.resources.connected_cluster import (
     ConnectedClusterState,
 )
 from infra.resources.contract import OnChange
+from infra.unknown import UNKNOWN
 
 _SECONDS: Final = 1200
 # What `replaced` calls things, and the properties that they come from.
@@ -74,6 +75,11 @@ class ConnectedClusterKind(Kind[ConnectedClusterInputs, ConnectedClusterState]):
                 f"{news.get('name')}: Azure can't switch the OIDC issuer off; the cluster is connected again, "
                 "with a new identity, and what is declared on it is made again"
             )
+
+    def preview(self, op: Operation, inputs: Mapping[str, Any], old: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Leave open which issuer Azure publishes where it is to publish one from now on."""
+        is_wanted = bool((inputs.get("oidcIssuer") or {}).get("enabled"))
+        return {"issuerUrl": UNKNOWN} if is_wanted and old is not None and not old.get("issuerUrl") else {}
 
     def create(self, op: Operation, inputs: ConnectedClusterInputs) -> Made[ConnectedClusterState]:
         """Connect it, or go on where an interrupted run left off, or adopt a connection of the same cluster."""
@@ -206,6 +212,7 @@ def _observed(state: ConnectedClusterState, connected: Connected) -> ConnectedCl
             "last_connectivity_time": _text(connected.last_connectivity),
             "public_key": connected.public_key,
             "principal_id": connected.principal_id,
+            "issuer_url": connected.issuer_url or None,
             "warnings": [*connected.warnings, *connected.agent_errors],
         }
     )

@@ -15,6 +15,10 @@ METRICS = {
     "configurationSettings": {"azure-monitor-workspace-resource-id": SCOPE},
 }
 SSH_GIT = {"url": "ssh://git@git.example/r.git", "sshKnownHostsFile": "no-such-file"}
+WORKLOADS: dict[str, Any] = {
+    "oidcIssuerProfile": {"enabled": True},
+    "securityProfile": {"workloadIdentity": {"enabled": True}},
+}
 NO_REGIONS = ("Moon", "eastus9", "us-east-1", "europe-west1", "global", "local", "east-us")
 OF_ANOTHER_CLOUD = (
     ("AzureCloud", "usgovvirginia"),
@@ -138,6 +142,25 @@ ARC_CASES: list[tuple[str, str, dict[str, Any]]] = [
         "arc-workload-identity-without-issuer",
         "clusters[0].arc.workloadIdentity",
         connected({"workloadIdentity": True}),
+    ),
+    *(
+        ("workload-identity-without-arc", f"clusters[0].{place}", unconnected)
+        for place in ("oidcIssuerProfile.enabled", "securityProfile.workloadIdentity.enabled")
+        for unconnected in (
+            {"clusters": [cluster(**WORKLOADS)]},
+            arranged(cluster(arc={"enabled": False}, **WORKLOADS)),
+            arranged(cluster(provisioning="machines", **WORKLOADS)),
+        )
+    ),
+    (
+        "workload-identity-without-issuer",
+        "clusters[0].securityProfile.workloadIdentity.enabled",
+        arranged(cluster(securityProfile=WORKLOADS["securityProfile"])),
+    ),
+    (
+        "issuer-published-twice",
+        "clusters[0].arc.oidcIssuer.selfHostedIssuerUrl",
+        arranged(cluster(arc={"oidcIssuer": {"selfHostedIssuerUrl": "https://issuer.example/"}}, **WORKLOADS)),
     ),
     (
         "arc-unknown-extension",
