@@ -169,7 +169,7 @@ class Cluster(pulumi.ComponentResource):
                         "kubeconfig": control_plane.kubeconfig,
                         "identity_files": list(site.identity_files),
                         "members": [member for member in members if member["role"] == "controlPlane"],
-                        "signing_key": identity.keys.apply(lambda keys: keys["sa.pub"]),
+                        "signing_key": identity.keys.apply(lambda keys: keys.get("sa.pub", "")),
                     },
                 ),
                 pulumi.ResourceOptions(parent=self, depends_on=[cluster_resource]),

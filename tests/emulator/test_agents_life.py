@@ -11,8 +11,11 @@ from functools import partial
 import pytest
 
 from infra.emulator import agent_api
+from infra.emulator.arm.managed_identity import CREDENTIALS, IDENTITIES
 from infra.emulator.faults import Fault
+from infra.emulator.federation import Rejected, check_assertion
 from infra.emulator.issuers import keys_of
+from infra.emulator.store import Resource
 from tests.arc.agents import DOCUMENTED_AGENTS
 from tests.emulator.agents_side import AgentsSide, KeyPair, key_pair, served
 from tests.emulator.flux_crds import define, ready, say
@@ -23,6 +26,8 @@ from tests.kubernetes_plugin.shared import lent
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.engine
+
+AUDIENCE = "api://AzureADTokenExchange"
 
 
 @pytest.fixture(scope="module")
@@ -83,16 +88,30 @@ def test_the_cluster_shows_itself_in_azure(agents: LocalAgents) -> None:
     agents.cluster.kubectl("delete", "node", "node-1")
 
 
-def test_a_cluster_that_is_an_issuer_has_its_keys_published(agents: LocalAgents) -> None:
-    """What checks its tokens, as the API server itself serves it."""
-    azure, issuer = agents.azure, "https://127.0.0.1/oic/t/1/"
+def test_a_cluster_that_is_an_issuer_has_its_keys_published_and_entra_takes_its_tokens(
+    agents: LocalAgents,
+) -> None:
+    """What checks its tokens, as the API server itself serves it; and a token that it made."""
+    azure, cluster, issuer = agents.azure, agents.cluster, "https://test"  # which this API server names
+    trusted = {"issuer": issuer, "subject": "system:serviceaccount:default:pods", "audiences": [AUDIENCE]}
+    identity = Resource("/identities/pods", IDENTITIES, {"properties": {"clientId": "c-1"}})
     with azure.store.transaction():
         profile = {"enabled": True, "issuerUrl": issuer}
         azure.store.put(azure.cluster().with_properties(oidcIssuerProfile=profile))
+        azure.store.put(identity)
+        azure.store.put(Resource(f"{identity.id}/{CREDENTIALS}/pods", CREDENTIALS, {"properties": trusted}))
     eventually(lambda: keys_of(azure.store, issuer) is not None, "the keys are published")
-    assert keys_of(azure.store, issuer) == json.loads(agents.cluster.kubectl("get", "--raw", "/openid/v1/jwks"))
+    assert keys_of(azure.store, issuer) == json.loads(cluster.kubectl("get", "--raw", "/openid/v1/jwks"))
+    for name in ("pods", "others"):
+        cluster.kubectl("create", "serviceaccount", name)
+    check_assertion(azure.store, "c-1", cluster.kubectl("create", "token", "pods", "--audience", AUDIENCE).strip())
+    for who, audience, code in (("others", AUDIENCE, 700213), ("pods", "https://test", 700212)):
+        token = cluster.kubectl("create", "token", who, "--audience", audience).strip()
+        with pytest.raises(Rejected, match=f"AADSTS{code}: "):
+            check_assertion(azure.store, "c-1", token)
     with azure.store.transaction():
         azure.store.put(azure.cluster().with_properties(oidcIssuerProfile={"enabled": False}))
+        azure.store.delete(identity.id)
 
 
 def test_the_certificate_stands_in_the_documented_secret_and_is_renewed_from_day_46(agents: LocalAgents) -> None:

@@ -195,6 +195,7 @@ def test_a_cluster_that_signs_with_an_elliptic_curve_is_refused_in_preview() -> 
     pem = curve.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
     assert kind.check(dict(WIRE), frozenset()) == []
     assert kind.check(WIRE | {"signingKey": "?"}, frozenset({"signingKey"})) == []
+    assert kind.check(WIRE | {"signingKey": ""}, frozenset()) == [], "it is not known"
     (fault,) = kind.check(WIRE | {"signingKey": pem}, frozenset())
     assert "workload-identity-key" in fault.reason
     assert pem.splitlines()[1] not in fault.reason

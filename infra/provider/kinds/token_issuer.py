@@ -39,7 +39,7 @@ class TokenIssuerKind(Kind[TokenIssuerInputs, TokenIssuerState]):
     def check(self, inputs: dict[str, Any], unknown: frozenset[str]) -> list[Fault]:
         """Refuse a cluster whose tokens Entra doesn't take: one that was founded with an elliptic curve's key."""
         key = inputs.get("signingKey")
-        if "signingKey" in unknown or not isinstance(key, str) or _is_rsa(key):
+        if "signingKey" in unknown or not isinstance(key, str) or not key or _is_rsa(key):
             return []
         return [
             Fault(
