@@ -177,10 +177,11 @@ def from_git(made: Made) -> str:
 
 @dataclass(frozen=True)
 class Extended:
-    """The `up` that brought everything on the connected cluster."""
+    """The `up` that brought everything on the connected cluster; a token that was out before."""
 
     seen: Seen
     commit: str
+    token: str
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +191,7 @@ def extended(made: Made, repository: Repository) -> Extended:
         "app/kustomization.yaml": "namespace: apps\nresources: [map.yaml]\n",
     }
     commit = repository.commit(manifest)
+    token = made.a.kubectl("create", "token", "default").strip()
     made.connect(
         issuer=True,
         **LOCATED,
@@ -200,7 +202,7 @@ def extended(made: Made, repository: Repository) -> Extended:
             | {"gitRepository": flux(repository)["gitRepository"] | {"httpsUser": "reader"}}
         ],
     )
-    return Extended(watched_up(made.project), commit)
+    return Extended(watched_up(made.project), commit, token)
 
 
 def test_flux_applies_what_the_repository_has_and_follows_it(
@@ -268,8 +270,10 @@ def test_a_pod_is_an_identity_of_entra_by_its_service_account(made: Made, extend
     pod, entra = (jwt.decode(told[name], options=UNVERIFIED) for name in ("token", "access_token"))
     assert (pod["iss"], pod["sub"]) == (issuer, workload_identity.SUBJECT)
     assert entra["appid"] == identity["properties"]["clientId"]
-    of_old = made.a.kubectl("create", "token", "default", "--duration", "48h")
-    claims = jwt.decode(of_old, options=UNVERIFIED)
+    assert jwt.decode(extended.token, options=UNVERIFIED)["iss"] == OWN_ISSUER
+    assert workload_identity.is_taken(made.a, extended.token)
+    long = made.a.kubectl("create", "token", "default", "--duration", "48h").strip()
+    claims = jwt.decode(long, options=UNVERIFIED)
     assert claims["exp"] - claims["iat"] == 24 * 3600, "no token lives for longer than Microsoft has it"
 
 

@@ -114,3 +114,10 @@ def answer(cluster: Kubernetes) -> dict[str, Any]:
     for what in ("pod", "serviceaccount", "configmap"):
         cluster.kubectl("delete", what, NAME, "--wait=false")
     return told
+
+
+def is_taken(cluster: Kubernetes, token: str) -> bool:
+    """Return whether the API server takes a token."""
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}
+    created = cluster.kubectl("create", "--filename", "-", "--output", "json", stdin=json.dumps(review))
+    return json.loads(created)["status"].get("authenticated") is True

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from infra.guest import KubernetesNode
 from infra.image.bundle import Bundle, find_bundle
+from infra.kubernetes.token_issuers import OWN, with_flags
 from infra.node_labels import JOINING, NO_SERVICES
 from infra.plan.rules import Facts, nodes
 from infra.plan.rules.machines import CONTROL_PLANE_VCPUS
@@ -159,6 +160,18 @@ def validated(
 @pytest.mark.parametrize("node", [replace(WORKER, labels=dict(GOOD_LABELS), taints=tuple(GOOD_TAINTS)), PLANE])
 def test_kubeadm_takes_what_a_node_joins_with(bundle: Bundle, node: KubernetesNode, tmp_path: Path) -> None:
     assert validated(bundle, node, "join.yaml", tmp_path) is None
+
+
+def test_kubeadm_takes_two_issuers_for_those_that_join(bundle: Bundle, tmp_path: Path) -> None:
+    """As kubeadm-config has them once Azure publishes the cluster's (infra.kubernetes.token_issuers)."""
+    written = [*yaml.safe_load_all(files(PLANE, hostname="lab-a-cp-0")["init.yaml"])]
+    issuers = ("https://westeurope.oic.prod-arc.azure.com/t/1/", OWN)
+    documents = [with_flags(one, issuers) if one["kind"] == "ClusterConfiguration" else one for one in written]
+    path = tmp_path / "init.yaml"
+    path.write_text(yaml.safe_dump_all(documents), encoding="utf-8")
+    command = [str(bundle.binary("kubeadm")), "config", "validate", "--config", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[*HealthCheck])
