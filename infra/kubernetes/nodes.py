@@ -20,7 +20,10 @@ from infra.kubernetes.readiness import Object, condition, is_true
 from infra.model.add_ons import METALLB
 from infra.node_labels import NO_SERVICES
 
-_COMPONENTS: Final = frozenset({"kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"})
+CONTROL_PLANE_COMPONENTS: Final = frozenset(
+    {"kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"}
+)
+"""What runs on control planes alone, by the names of its pods and of its images."""
 _OF_EVERY_NODE: Final = "system-node-critical"
 _PLANE: Final = "node-role.kubernetes.io/control-plane"
 
@@ -137,7 +140,7 @@ def _facts(node: Object, pods: list[Object], speakers: list[Object]) -> NodeFact
     own = [is_true(pod, "Ready") for pod in pods if _is_speaker(pod)]
     return NodeFacts(
         ready={"True": True, "False": False}.get(ready or ""),
-        components=not is_plane or there >= _COMPONENTS,
+        components=not is_plane or there >= CONTROL_PLANE_COMPONENTS,
         cordoned=CORDONED in (node["metadata"].get("annotations") or {}),
         pods=frozenset(map(_path, movable)),
         ended=frozenset(_path(pod) for pod in movable if pod["metadata"].get("deletionTimestamp")),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from infra.kubernetes.api import ClusterApi, ClusterError
+from infra.kubernetes.api import ClusterApi, ClusterError, ClusterUnreachable
 from infra.kubernetes.nodes import count_pods
 from infra.kubernetes.waiting import NotReady
 from infra.kubernetes.watch import wait_until_healthy
@@ -149,9 +149,14 @@ class ClusterLife:
                     return
                 if not isinstance(step, WaitForHealth):
                     op.info(str(step))
-                    self._executor.do(op, step, leaver)
-                    self._run.changes += 1
-                    continue
+                    try:
+                        self._executor.do(op, step, leaver)
+                    except ClusterUnreachable as error:
+                        # Its API servers are starting, or busy: what was done of the step, the next look shows.
+                        step = WaitForHealth(target=step.target, reason=str(step), lacks=(str(error),))
+                    else:
+                        self._run.changes += 1
+                        continue
             if not work.remaining:
                 raise HostError(
                     f"{leaver.name} can't be changed in cluster {self._placement.cluster} while "

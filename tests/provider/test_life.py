@@ -409,6 +409,21 @@ def test_another_machine_takes_the_pods_of_a_worker_that_is_replaced_until_that_
     assert not run.life.has_spare(operation())
 
 
+def test_a_step_that_no_api_server_answered_is_looked_at_again(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = iter([ClusterUnreachable("Remote end closed connection"), None, None])
+
+    def drain(api: Any, node: str, work: Any, *, silent: bool = False) -> None:
+        if (error := next(tries)) is not None:
+            raise error
+        cluster.drain(api, node, work, silent=silent)
+
+    monkeypatch.setattr(executor, "drain", drain)
+    run_of("cp-0").life.leave(operation(), plane("cp-1"), "its machine goes")
+    assert cluster.log[:2] == ["drain cp-1", "cp-1 gives the lead to cp-0"]
+
+
 def test_where_there_is_no_room_for_another_machine_workers_are_replaced_without_one(cluster: FakeCluster) -> None:
     del cluster.nodes["w-1"]
     run, op = with_spare(cluster, has_room=False), operation()
