@@ -74,6 +74,10 @@ def helm_values(cluster: JSON, world: World) -> dict[str, str]:
             profile.get("agentAutoUpgrade", "Enabled") != "Disabled"
         ).lower(),
     }
+    if (properties.get("oidcIssuerProfile") or {}).get("enabled"):
+        # The emulator's own. As a change of values it also brings agents that an older emulator installed up to
+        # date: those don't send keys.
+        values["systemDefaultValues.oidcIssuer.enabled"] = "true"
     for configuration in properties.get("arcAgentryConfigurations") or []:
         values |= _feature_values(configuration)
     return values

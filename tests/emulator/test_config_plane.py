@@ -169,3 +169,12 @@ def test_chart_of_a_folder(tmp_path: Any) -> None:
         "templates/x.yaml": b"y",
         "files/z": b"z",
     }
+
+
+def test_an_issuer_is_a_change_of_values_so_that_agents_of_before_are_brought_up_to_date(
+    azure: Azure, group: str
+) -> None:
+    cluster = {"id": azure.cluster_id(group, "a"), "location": "eastus", "properties": {}}
+    name = "systemDefaultValues.oidcIssuer.enabled"
+    assert name not in settings_of(azure, cluster)
+    assert settings_of(azure, cluster | {"properties": {"oidcIssuerProfile": {"enabled": True}}})[name] == "true"
