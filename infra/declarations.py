@@ -172,10 +172,10 @@ def connection_inputs(cluster: ConnectedCluster) -> ConnectedClusterArgs:
             "skipAuthzCheck": list(settings.azure_rbac.skip_authz_check),
         },
         "oidc_issuer": {
-            "enabled": settings.oidc_issuer.enabled or cluster.issues_tokens,
+            "enabled": cluster.is_issuer,
             "selfHostedIssuerUrl": settings.oidc_issuer.self_hosted_issuer_url,
         },
-        "workload_identity": settings.workload_identity or cluster.workload_identity,
+        "workload_identity": cluster.workload_identity,
     }
 
 

@@ -169,6 +169,7 @@ def _export(topology: Topology, plan: Plan, instance: AzureLocalInstance) -> Non
         for name, cluster in instance.clusters.items()
         if cluster.arc is not None
     }
+    issuers = {cluster.name for cluster in topology.clusters if cluster.arc is not None and cluster.arc.is_issuer}
     if connected and topology.arc is not None:
         pulumi.export("azure", {"cloud": topology.arc.spec.cloud, "isEmulated": topology.arc.is_emulated})
         pulumi.export(
@@ -178,6 +179,7 @@ def _export(topology: Topology, plan: Plan, instance: AzureLocalInstance) -> Non
                     "id": connection.id,
                     "connectivityStatus": connection.connectivity_status,
                     "agentVersion": connection.agent_version,
+                    **({"issuerUrl": connection.issuer_url} if name in issuers else {}),
                 }
                 for name, connection in connected.items()
             },

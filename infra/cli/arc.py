@@ -149,6 +149,7 @@ def _as_json(seen: Connected) -> dict[str, Any]:
         "totalNodeCount": seen.node_count,
         "lastConnectivityTime": _iso(seen.last_connectivity),
         "managedIdentityCertificateExpirationTime": _iso(seen.certificate_expires),
+        "issuerUrl": seen.issuer_url or None,
         "agentsReady": seen.agents_ready,
         "warnings": list(seen.warnings),
     }
@@ -187,6 +188,12 @@ def _print_status(seen: Connected, parts: dict[str, list[dict[str, str]]]) -> No
         "last contact": _iso(seen.last_connectivity) or "never",
         "certificate until": _iso(seen.certificate_expires) or "none yet",
     }
+    if seen.issuer_url:
+        rows["token issuer"] = seen.issuer_url
+        rows["workload identity"] = (
+            "its webhook isn't installed: pods mount a token for api://AzureADTokenExchange and set AZURE_* variables "
+            "themselves"
+        )
     for extension in parts["extensions"]:
         rows[f"extension {extension['name']}"] = (
             f"{extension['type']} {extension['version']}: {extension['state']}"

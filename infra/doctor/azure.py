@@ -100,8 +100,8 @@ def _wanted(spec: InstanceSpec, azure: Azure, cluster: ConnectedCluster) -> Onbo
             custom_locations=CustomLocations(
                 settings.custom_locations_feature.enabled, settings.custom_locations_feature.oid
             ),
-            oidc_issuer=OidcIssuer(settings.oidc_issuer.enabled, settings.oidc_issuer.self_hosted_issuer_url),
-            workload_identity=settings.workload_identity,
+            oidc_issuer=OidcIssuer(cluster.is_issuer, settings.oidc_issuer.self_hosted_issuer_url),
+            workload_identity=cluster.workload_identity,
         ),
         release_train=settings.release_train,
         register_providers=arc.register_providers if arc else False,

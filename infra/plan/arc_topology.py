@@ -47,6 +47,7 @@ class ConnectedCluster:
         proxy: The site's proxy, with the cluster's own networks among what is reached directly.
         settings: What people wrote of the cluster's connection.
         extensions: Every extension once.
+        is_issuer: Whether Azure is asked for an issuer of the cluster.
         issues_tokens: Whether its API server's tokens name the issuer that Azure publishes.
         workload_identity: Whether its pods may be identities of Entra.
     """
@@ -58,6 +59,7 @@ class ConnectedCluster:
     proxy: Proxy | None
     settings: ClusterArc
     extensions: tuple[ExtensionSpec, ...]
+    is_issuer: bool
     issues_tokens: bool
     workload_identity: bool
 
@@ -83,8 +85,9 @@ def connected_cluster_of(spec: InstanceSpec, cluster: ClusterSpec) -> ConnectedC
         proxy=_proxy_of(spec.netplan.proxy, cluster),
         settings=cluster.arc,
         extensions=cluster.arc.all_extensions(),
+        is_issuer=cluster.oidc_issuer_profile.enabled or cluster.arc.oidc_issuer.enabled,
         issues_tokens=cluster.oidc_issuer_profile.enabled,
-        workload_identity=cluster.security_profile.workload_identity.enabled,
+        workload_identity=cluster.security_profile.workload_identity.enabled or cluster.arc.workload_identity,
     )
 
 

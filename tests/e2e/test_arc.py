@@ -255,7 +255,7 @@ def test_a_custom_location_offers_an_extension(made: Made, extended: Extended) -
 
 def test_a_pod_is_an_identity_of_entra_by_its_service_account(made: Made, extended: Extended) -> None:
     """A cluster that stands names Azure's issuer in tokens, and those that are out stay valid."""
-    issuer = resource(made, "ConnectedCluster")["issuerUrl"]
+    issuer = made.project.outputs()["connectedClusters"]["a"]["issuerUrl"]
     assert resource(made, "TokenIssuer")["accepted"] == [issuer, OWN_ISSUER]
     assert f"{made.a.control_plane} names {issuer}" in made.seen.output + extended.seen.output
     authority = ensure_running(made.emulator).agent_url
@@ -357,7 +357,9 @@ def decoded_releases(made: Made) -> Iterator[str]:
 
 
 def test_commands_look_at_the_connection(made: Made) -> None:
-    assert "Connected" in made.azlocal("arc", "status", "a", "--stack", INSTANCE)
+    status = made.azlocal("arc", "status", "a", "--stack", INSTANCE)
+    assert "Connected" in status
+    assert "webhook isn't installed" in " ".join(status.split())
     check = ("arc", "check", "a", "--stack", INSTANCE, "--node", "all", "--format", "json")
     endpoints = json.loads(made.azlocal(*check))["endpoints"]
     assert {one["node"] for one in endpoints} == {made.a.control_plane, made.a.worker}
