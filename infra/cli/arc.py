@@ -191,8 +191,8 @@ def _print_status(seen: Connected, parts: dict[str, list[dict[str, str]]]) -> No
     if seen.issuer_url:
         rows["token issuer"] = seen.issuer_url
         rows["workload identity"] = (
-            "its webhook isn't installed: pods mount a token for api://AzureADTokenExchange and set AZURE_* variables "
-            "themselves"
+            "its webhook isn't installed: pods mount a token for api://AzureADTokenExchange and set "
+            "AZURE_* variables themselves"
         )
     for extension in parts["extensions"]:
         rows[f"extension {extension['name']}"] = (
