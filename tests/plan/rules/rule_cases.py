@@ -5,7 +5,7 @@ from typing import Any
 
 from infra.plan.addresses.lock import Given, Lock, VrrpId
 from tests.instances import cluster, host, infrastructure, network
-from tests.plan.rules.arc_cases import ARC_CASES, arranged
+from tests.plan.rules.arc_cases import ARC_CASES, WORKLOADS, arranged
 from tests.plan.rules.azure_cases import AZURE_CASES, FLUX_SOUND
 
 ONE = cluster()
@@ -319,6 +319,8 @@ SOUND: list[dict[str, Any]] = [
     # each stands just on the sound side of rules that the cases above break
     {"clusters": [scaling(count=1, minCount=1, maxCount=1)]},
     *FLUX_SOUND,
+    arranged(cluster(**WORKLOADS)),
+    arranged(cluster(oidcIssuerProfile={"enabled": True})),
     {"clusters": [{**scaling(minCount=1, maxCount=1), "name": f"c{n}"} for n in range(4)], "networks": [WIDE]},
     {"clusters": [cluster(f"c{n}") for n in range(8)], "networks": [WIDE]},
     {"clusters": [cluster(agentPools=[pool(name=f"p{n:02}") for n in range(9)])], "networks": [WIDE]},
