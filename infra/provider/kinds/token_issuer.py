@@ -18,7 +18,6 @@ from infra.plugin.operation import Operation
 from infra.provider.kind import Kind, Made
 from infra.provider.kinds.cluster_base import logged_in
 from infra.resources.contract import Fault
-from infra.resources.control_plane import Member
 from infra.resources.token_issuer import TOKEN_ISSUER, TokenIssuerInputs, TokenIssuerState
 from infra.ssh import Shell, ShellError
 
@@ -106,7 +105,7 @@ def _change(op: Operation, inputs: TokenIssuerInputs, first: str) -> Sequence[st
                     continue
                 op.status(f"{member.name} is to name {first} in tokens of service accounts")
                 _write(shell, wanted)
-                missing = _waited(op, inputs.kubeconfig, member, first)
+                missing = _waited(op, ClusterApi(at_server(inputs.kubeconfig, member.address)), member.name, first)
                 if missing:
                     _write(shell, before)
         except (ShellError, ValueError) as error:
@@ -120,6 +119,12 @@ def _change(op: Operation, inputs: TokenIssuerInputs, first: str) -> Sequence[st
                 "is as it was; the other control planes are left as they are"
             )
         op.info(f"{member.name} names {first} in tokens of service accounts")
+    # What comes next asks at the cluster's address, which may be on its way to a control plane.
+    missing = _waited(op, api, inputs.cluster, first)
+    if missing:
+        raise HostError(
+            f"the control planes of {inputs.cluster} name {first}, and its address doesn't answer: {missing}"
+        )
     return taken
 
 
@@ -127,9 +132,8 @@ def _write(shell: Shell, manifest: str) -> None:
     shell.run(["sudo", "sh", "-euc", _WRITE, "write-manifest", _NEW, _MANIFEST], input=manifest.encode())
 
 
-def _waited(op: Operation, kubeconfig: str, member: Member, issuer: str) -> str:
-    """Wait until a control plane's API server names an issuer; return what is missing at the end."""
-    api = ClusterApi(at_server(kubeconfig, member.address))
+def _waited(op: Operation, api: ClusterApi, name: str, issuer: str) -> str:
+    """Wait until an API server names an issuer; return what is missing at the end."""
 
     def look() -> Progress:
         try:
@@ -140,7 +144,7 @@ def _waited(op: Operation, kubeconfig: str, member: Member, issuer: str) -> str:
         return READY if named == issuer else waiting(f"it names {named}")
 
     progress = wait_until_ready(
-        look, op.work().with_own_limit(_BACK_SECONDS), _PAUSE, f"waiting for the API server of {member.name}:"
+        look, op.work().with_own_limit(_BACK_SECONDS), _PAUSE, f"waiting for the API server of {name}:"
     )
     return "" if progress.ready else progress.waiting_for
 
