@@ -114,7 +114,7 @@ def test_heartbeats_make_the_cluster_connected_and_show_what_it_is(agents: Agent
     answer = agents.heartbeat(
         kubernetesVersion="1.34.4", totalNodeCount=3, totalCoreCount=12, agentVersion="1.36.1", offering="mine"
     )
-    assert answer == {"nextInSeconds": 10}
+    assert answer == {"nextInSeconds": 10, "publishesKeys": False, "hasKeys": False}
     properties = azure.cluster().properties
     assert azure.connectivity() == "Connected"
     assert (properties["kubernetesVersion"], properties["totalNodeCount"]) == ("1.34.4", 3)

@@ -51,7 +51,7 @@ def test_each_kind_is_served_under_its_contracts_token() -> None:
     kinds = all_kinds()
     assert {token: kind.contract.token for token, kind in kinds.items()} == {token: token for token in kinds}
     assert kinds.keys() <= Contract.registry.keys()
-    assert len(kinds) == len(kinds.keys()) == 17
+    assert len(kinds) == len(kinds.keys()) == 18
     assert "azlocal:index:Nothing" not in kinds
 
 
