@@ -18,19 +18,19 @@ def workload_identity_without_arc(facts: Facts) -> Iterator[Fault]:
             what, remedy = why
             for key in _switched_on(cluster):
                 message = f"{'.'.join(map(str, key))} of cluster {cluster.name} is true, and {what}"
-                remove = f"remove {key[0]}"
-                yield Fault("stack", (*path, *key), message, f"{remedy}; or {remove}")
+                yield Fault("stack", (*path, key[0]), message, f"{remedy}; or remove {key[0]}")
 
 
 @rule("workload-identity-without-issuer", source="arc_facts §1.10")
 def workload_identity_without_issuer(facts: Facts) -> Iterator[Fault]:
     """Entra takes the tokens of a cluster whose issuer is published."""
     for path, cluster in facts.clusters:
-        if cluster.security_profile.workload_identity.enabled and not cluster.oidc_issuer_profile.enabled:
+        is_on = cluster.security_profile.workload_identity.enabled and _unconnected(facts, cluster) is None
+        if is_on and not cluster.oidc_issuer_profile.enabled:
             message = (
                 f"securityProfile.workloadIdentity of cluster {cluster.name} needs the OIDC issuer, which is off"
             )
-            yield Fault("stack", (*path, *_WORKLOADS), message, "set oidcIssuerProfile.enabled: true")
+            yield Fault("stack", (*path, _WORKLOADS[0]), message, "set oidcIssuerProfile.enabled: true")
 
 
 @rule("issuer-published-twice", source="azlocal")

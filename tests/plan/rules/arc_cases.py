@@ -145,7 +145,7 @@ ARC_CASES: list[tuple[str, str, dict[str, Any]]] = [
     ),
     *(
         ("workload-identity-without-arc", f"clusters[0].{place}", unconnected)
-        for place in ("oidcIssuerProfile.enabled", "securityProfile.workloadIdentity.enabled")
+        for place in ("oidcIssuerProfile", "securityProfile")
         for unconnected in (
             {"clusters": [cluster(**WORKLOADS)]},
             arranged(cluster(arc={"enabled": False}, **WORKLOADS)),
@@ -154,7 +154,7 @@ ARC_CASES: list[tuple[str, str, dict[str, Any]]] = [
     ),
     (
         "workload-identity-without-issuer",
-        "clusters[0].securityProfile.workloadIdentity.enabled",
+        "clusters[0].securityProfile",
         arranged(cluster(securityProfile=WORKLOADS["securityProfile"])),
     ),
     (
