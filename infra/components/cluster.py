@@ -78,6 +78,7 @@ class Cluster(pulumi.ComponentResource):
                 "identity_files": list(site.identity_files),
                 "namespaces": namespaces,
                 "version": cluster.kubernetes_version,
+                "final_version": cluster.final_version,
                 "rolls_images": cluster.rolls_images,
                 "surging": {m.name: m.pool for m in planned if m.pool in cluster.surging_pools},
                 "archives": bundle.archives,

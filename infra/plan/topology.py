@@ -136,7 +136,8 @@ class Cluster:
 
     Attributes:
         name: Its name.
-        kubernetes_version: Patch version.
+        kubernetes_version: Patch version, of control planes in this run.
+        final_version: The one that the files want.
         network: The network of the netplan.
         endpoint: The API server's address (the VIP).
         vrrp_id: The VRRP id that holds it, unique on the network's VLAN.
@@ -157,6 +158,7 @@ class Cluster:
 
     name: str
     kubernetes_version: str
+    final_version: str
     network: str
     endpoint: IPv4Address
     vrrp_id: int
@@ -258,6 +260,7 @@ def build_topology(spec: InstanceSpec, plan: Plan) -> Topology:
                 machines,
                 spare=_spare(spec.name, cluster.spare, by_name, addresses, macs.values()),
                 arc=connected_cluster_of(spec, cluster.spec),
+                final_version=spec.final_versions.get(cluster.spec.name, cluster.spec.kubernetes_version),
             )
             for cluster in inventory.clusters
         ),
@@ -343,6 +346,7 @@ def _cluster(
     *,
     spare: Spare,
     arc: ConnectedCluster | None,
+    final_version: str,
 ) -> Cluster:
     services = [
         allocation.value
@@ -354,6 +358,7 @@ def _cluster(
     return Cluster(
         name=cluster.name,
         kubernetes_version=cluster.kubernetes_version,
+        final_version=final_version,
         network=cluster.logical_network,
         endpoint=addresses[endpoint_name(cluster.name)],
         vrrp_id=next(vrrp_id.id for vrrp_id in plan.vrrp_ids if vrrp_id.owner == cluster.name),

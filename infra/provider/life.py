@@ -51,11 +51,11 @@ class ClusterLife:
         observed = self._view.observe(leaver)
         return leave(self._view.wanted(observed), observed, leaver.name, reason)
 
-    def objections(self, leaver: Leaver, reason: str) -> str:
+    def objections(self, op: Operation, leaver: Leaver, reason: str) -> str:
         """Return why a machine can't leave now, in a sentence; nothing where it can."""
         decision = self.next_of(leaver, reason)
         old = next((step for step in decision.steps if isinstance(step, PrepareUpgrade)), None)
-        if old is not None and (against := self._executor.upgrade.objections(self._view.servers())):
+        if old is not None and (against := self._executor.upgrade.objections(op, self._view.servers())):
             return "; ".join(against)
         if decision.refusals:
             return "; ".join(map(str, decision.refusals))

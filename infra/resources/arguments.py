@@ -445,6 +445,7 @@ class NodePlacementArgs(TypedDict, total=False):
     identity_files: Input[Sequence[Input[str]]]
     namespaces: Input[Sequence[Input[str]]]
     version: Input[str]
+    final_version: Input[str]
     rolls_images: Input[bool]
     surging: Input[Mapping[str, Input[str]]]
     archives: Input[Mapping[str, Input[str]]]

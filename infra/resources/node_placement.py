@@ -56,6 +56,9 @@ class NodePlacementInputs(Model):
     version: Annotated[str, UPDATE] = Field(
         default="", description="Kubernetes version that all nodes are to have, without the v"
     )
+    final_version: Annotated[str, IGNORE] = Field(
+        default="", description="The version that later runs go on to, where this one is on the way"
+    )
     rolls_images: Annotated[bool, IGNORE] = Field(
         default=False, description="Whether nodes are replaced for a newer node image of the same version"
     )

@@ -42,7 +42,7 @@ class Life:
     def leave(self, op: Any, leaver: Leaver, reason: str) -> None:
         self.left.append(leaver)
 
-    def objections(self, leaver: Leaver, reason: str) -> str:
+    def objections(self, op: object, leaver: Leaver, reason: str) -> str:
         return self._objections
 
 

@@ -118,7 +118,7 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
         """
         leaver = Leaver.of(machine, lost=machine.lost or self._hosts.is_lost(machine.connection))
         op.status("looking at its cluster")
-        if leaver is not None and (objections := cluster.life.objections(leaver, "it is replaced")):
+        if leaver is not None and (objections := cluster.life.objections(op, leaver, "it is replaced")):
             raise Refused(f"{machine.name} can't be replaced: {objections}")
 
     def preview(self, op: Operation, inputs: Mapping[str, Any], old: Mapping[str, Any] | None) -> dict[str, Any]:
