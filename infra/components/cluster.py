@@ -10,6 +10,7 @@ import pulumi_kubernetes as kubernetes
 
 from infra.components.arc import ArcOnboarding, KubernetesCluster
 from infra.components.node import Site, declare_machines
+from infra.components.snapshot_schedule import declare_schedules
 from infra.declarations import address_of, etcd_keys, identity_inputs, kubernetes_nodes, node_marks, spare_inputs
 from infra.model.add_ons import add_on_namespaces
 from infra.plan.topology import Cluster as ClusterTopology
@@ -117,6 +118,16 @@ class Cluster(pulumi.ComponentResource):
             pulumi.ResourceOptions(parent=self, custom_timeouts=timeouts),
         )
         self.kubeconfig = control_plane.kubeconfig
+        if cluster.snapshots is not None:
+            declare_schedules(
+                cluster,
+                cluster.snapshots,
+                planned,
+                site,
+                identity,
+                self._name,
+                pulumi.ResourceOptions(parent=self, depends_on=[control_plane]),
+            )
         provider = kubernetes.Provider(
             f"{self._name}-kubernetes",
             kubeconfig=control_plane.kubeconfig,

@@ -64,10 +64,19 @@ def look_at_settings(api: ClusterApi) -> list[Setting]:
     Raises:
         ClusterError: The API server doesn't answer, or refuses.
     """
-    kubeadm = _document(api, "kubeadm-config", "ClusterConfiguration")
+    kubeadm = look_at_kubeadm(api)
     gates = {component: _document(api, *place) for component, place in _GATES_OF.items()}
     pods = api.items(f"{_SYSTEM}/pods", labelSelector="tier=control-plane")
     return settings_of(kubeadm, gates, pods)
+
+
+def look_at_kubeadm(api: ClusterApi) -> dict[str, Any]:
+    """Return the ClusterConfiguration, of which kubeadm makes new nodes; empty where there is none.
+
+    Raises:
+        ClusterError: The API server doesn't answer, or refuses.
+    """
+    return _document(api, "kubeadm-config", "ClusterConfiguration")
 
 
 def look_at_corefile(api: ClusterApi) -> str:

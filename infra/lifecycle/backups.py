@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import Final
 
 from infra.lifecycle.steps import DestroyMachine, FinishUpgrade, PrepareUpgrade, Step, WaitForHealth
-from infra.model.backup import BY_WISH, Backup
+from infra.model.backup import BY_WISH, SCHEDULED, Backup
 from infra.model.node import NodeRole
 
 MARGIN: Final = 1_000_000_000
@@ -20,12 +20,12 @@ Each kind for itself, so that a day of many changes doesn't cost the snapshot th
 
 
 def surplus(backups: Iterable[Backup], cluster: str) -> list[Backup]:
-    """Return which of a cluster's snapshots go, so that the newest stay."""
+    """Return which of a cluster's snapshots go, so that the newest stay; a schedule removes its own."""
     newest = sorted(
         (each for each in backups if each.cluster == cluster), key=lambda each: each.taken, reverse=True
     )
     wished = [each for each in newest if each.reason == BY_WISH]
-    others = [each for each in newest if each.reason != BY_WISH]
+    others = [each for each in newest if each.reason not in (BY_WISH, SCHEDULED)]
     return [*wished[MOST:], *others[MOST:]]
 
 

@@ -20,7 +20,7 @@ from infra.plan.inventory import PlannedMachine, build_inventory, endpoint_name
 from infra.spec import InstanceSpec, SpecError
 from infra.spec.hosts import HostSpec
 from infra.spec.machine_names import mac_addresses, machine_name
-from infra.spec.stack import ClusterSpec, Provisioning
+from infra.spec.stack import ClusterSpec, Provisioning, SnapshotSchedule
 from infra.spec.types import AddressRange
 
 
@@ -151,6 +151,7 @@ class Cluster:
         rolls_images: Whether its nodes are replaced for a newer node image of their version.
         surging_pools: Pools of which another machine takes the pods of a node that is replaced.
         add_on_values: Helm values of people's own, by add-on; one that isn't named isn't installed.
+        snapshots: By which schedule a host takes snapshots of its etcd; None: none does.
         timeout_minutes: How long its API server, and then all of it, may take to come up.
         machines: Names of its machines, control plane first.
         arc: How it is connected to Azure Arc; None where it isn't.
@@ -172,6 +173,7 @@ class Cluster:
     rolls_images: bool
     surging_pools: frozenset[str]
     add_on_values: Mapping[str, Mapping[str, Any]]
+    snapshots: SnapshotSchedule | None
     timeout_minutes: float
     machines: tuple[str, ...]
     arc: ConnectedCluster | None
@@ -372,6 +374,7 @@ def _cluster(
         rolls_images=cluster.auto_upgrade_profile.node_os_upgrade_channel == "NodeImage",
         surging_pools=frozenset(pool.name for pool in cluster.agent_pools if pool.upgrade_settings.max_surge),
         add_on_values={name: add_on.values for name, add_on in cluster.add_ons.by_name().items()},
+        snapshots=cluster.snapshots,
         timeout_minutes=cluster.timeout_minutes,
         machines=tuple(machine.name for machine in machines if machine.cluster == cluster.name),
         arc=arc,

@@ -8,12 +8,21 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import Final
+from typing import Any, Final
+
+import yaml
 
 from infra.image.bundle import Bundle
 from infra.image.bundle.programs import Program, ProgramUnusable, program
 from infra.kubernetes.api import ClusterApi
-from infra.kubernetes.settings_in_use import Setting, look_at_corefile, look_at_settings, plugins_of
+from infra.kubernetes.settings_in_use import (
+    Setting,
+    look_at_corefile,
+    look_at_kubeadm,
+    look_at_settings,
+    plugins_of,
+)
+from infra.kubernetes.upgrade import with_version
 
 _CORE_DNS: Final = "coredns"
 _COREFILE: Final = "ConfigMap kube-system/coredns, Corefile"
@@ -46,6 +55,7 @@ class SettingsCheck:
             ClusterError: The API server doesn't answer, or refuses.
         """
         settings, plugins = look_at_settings(api), plugins_of(look_at_corefile(api))
+        kubeadm = look_at_kubeadm(api)
         by_component = {
             component: [*of]
             for component, of in itertools.groupby(
@@ -55,6 +65,7 @@ class SettingsCheck:
         against: list[str] = []
         for bundle in self._bundles:
             against += self._refused(bundle, by_component)
+            against += self._invalid(bundle, kubeadm)
             against += self._unknown_plugins(bundle, plugins)
         return against
 
@@ -78,6 +89,25 @@ class SettingsCheck:
                         f"{component} of Kubernetes {bundle.kubernetes_version} doesn't start: {reason}. The "
                         "machine that replaces it goes without"
                     )
+
+    def _invalid(self, bundle: Bundle, configuration: Mapping[str, Any]) -> Iterator[str]:
+        """Yield why kubeadm wouldn't make a node by its configuration in the cluster."""
+        if not configuration:
+            return
+        text = yaml.safe_dump(with_version(configuration, bundle.kubernetes_version, {}))
+        try:
+            with self._open(bundle, "kubeadm") as kubeadm:
+                done = kubeadm.run(["config", "validate", "--config=/dev/stdin"], text)
+        except ProgramUnusable as error:
+            self._warn(f"nobody knows whether kubeadm to come takes its configuration: {error.message}")
+            return
+        if done.returncode != 0:
+            errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")] or [done.stderr]
+            yield (
+                f"kubeadm of Kubernetes {bundle.kubernetes_version} doesn't take ConfigMap "
+                f"kube-system/kubeadm-config: {errors[0].removeprefix('error: ').rstrip('.')}. Change it there "
+                "first: `kubectl --namespace kube-system edit configmap kubeadm-config` (kubeadm-configuration)"
+            )
 
     def _unknown_plugins(self, bundle: Bundle, plugins: set[str]) -> Iterator[str]:
         if not plugins:

@@ -452,6 +452,19 @@ class NodePlacementArgs(TypedDict, total=False):
     spare: Input[SpareArgs | None]
 
 
+class SnapshotScheduleArgs(TypedDict, total=False):
+    """What the program says of a schedule."""
+
+    instance: Input[str]
+    connection: Input[str]
+    cluster: Input[str]
+    members: Input[Sequence[Input[str]]]
+    every_hours: Input[int]
+    keep: Input[int]
+    ca_hash: Input[str]
+    etcd_keys: Input[Mapping[str, Input[str]]]
+
+
 class StackIdentityArgs(TypedDict, total=False):
     """What the program says of an identity."""
 

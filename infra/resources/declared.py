@@ -33,6 +33,7 @@ from infra.resources.arguments import (
     MachineArgs,
     NetworkArgs,
     NodePlacementArgs,
+    SnapshotScheduleArgs,
     StackIdentityArgs,
 )
 from infra.resources.cluster import CLUSTER
@@ -49,6 +50,7 @@ from infra.resources.image import IMAGE
 from infra.resources.machine import MACHINE
 from infra.resources.network import NETWORK
 from infra.resources.node_placement import NODE_PLACEMENT
+from infra.resources.snapshot_schedule import SNAPSHOT_SCHEDULE
 from infra.resources.stack_identity import STACK_IDENTITY
 
 Args = TypeVar("Args", bound=Mapping[str, object])
@@ -217,6 +219,12 @@ class NodePlacement(Resource[NodePlacementArgs]):
     """The hosts of one cluster's workers."""
 
     contract = NODE_PLACEMENT
+
+
+class SnapshotSchedule(Resource[SnapshotScheduleArgs]):
+    """Snapshots of one cluster by a host's timer."""
+
+    contract = SNAPSHOT_SCHEDULE
 
 
 class StackIdentity(Resource[StackIdentityArgs]):

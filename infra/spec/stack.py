@@ -229,6 +229,15 @@ class AutoUpgradeProfile(Model):
     )
 
 
+class SnapshotSchedule(Model):
+    """Snapshots of etcd by a timer of the host, beside those that `up` takes before changes. Not AKS's."""
+
+    every_hours: Annotated[Integer, Field(ge=1, le=24)] = Field(
+        24, description="Hours between two, counted from each midnight of the host's clock."
+    )
+    keep: Annotated[Integer, Field(ge=1, le=48)] = Field(7, description="How many stay on each host.")
+
+
 class ClusterSpec(Model):
     """One AKS cluster."""
 
@@ -257,6 +266,10 @@ class ClusterSpec(Model):
     auto_upgrade_profile: AutoUpgradeProfile = Field(AutoUpgradeProfile.model_construct())
     auto_scaler_profile: AutoScalerProfile = Field(
         AutoScalerProfile.model_construct(), description="How eagerly `azlocal autoscale` adds and removes nodes."
+    )
+    snapshots: SnapshotSchedule | None = Field(
+        None,
+        description="Snapshots of etcd by a timer; absent: `azlocal backup` takes them, and `up` before changes.",
     )
     arc: ClusterArc = Field(
         ClusterArc.model_construct(), description="How it is connected to Azure Arc, where the stack is."

@@ -14,6 +14,7 @@ from infra.resources.control_plane import CONTROL_PLANE, Member
 from infra.resources.host import HOST
 from infra.resources.machine import MACHINE, MachineState
 from infra.resources.node_placement import NODE_PLACEMENT, NodePlacementState
+from infra.resources.snapshot_schedule import SNAPSHOT_SCHEDULE, SnapshotScheduleState
 from infra.stack.state import Stack
 
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
@@ -30,6 +31,7 @@ class StackCluster:
         machines: Its nodes, by name.
         urns: What the engine calls its machines, and its placement, by name.
         hosts: Connections of the instance's hosts that aren't lost.
+        schedules: The timers of hosts that take snapshots of it.
     """
 
     placement: NodePlacementState
@@ -38,6 +40,7 @@ class StackCluster:
     machines: Mapping[str, MachineState]
     urns: Mapping[str, str]
     hosts: tuple[str, ...]
+    schedules: tuple[SnapshotScheduleState, ...] = ()
 
     @property
     def instance(self) -> str:
@@ -92,13 +95,14 @@ def clusters_of(stack: Stack) -> list[StackCluster]:
         kind.token: [
             (each["urn"], _plain(each.get("outputs") or {})) for each in resources if each["type"] == kind.token
         ]
-        for kind in (NODE_PLACEMENT, MACHINE, HOST, CONTROL_PLANE)
+        for kind in (NODE_PLACEMENT, MACHINE, HOST, CONTROL_PLANE, SNAPSHOT_SCHEDULE)
     }
     hosts = tuple(host["connection"] for _, host in of[HOST.token] if not host.get("lost"))
     machines = [(urn, MachineState.model_validate(outputs)) for urn, outputs in of[MACHINE.token]]
     versions = {
         (each["instance"], each["cluster"]): each.get("version", "") for _, each in of[CONTROL_PLANE.token]
     }
+    schedules = [SnapshotScheduleState.model_validate(outputs) for _, outputs in of[SNAPSHOT_SCHEDULE.token]]
     clusters = []
     for urn, outputs in of[NODE_PLACEMENT.token]:
         placement = NodePlacementState.model_validate(outputs)
@@ -113,6 +117,7 @@ def clusters_of(stack: Stack) -> list[StackCluster]:
                 {name: machine for name, (_, machine) in nodes.items()},
                 {key: urn, **{name: node_urn for name, (node_urn, _) in nodes.items()}},
                 hosts,
+                tuple(each for each in schedules if f"{each.instance}-{each.cluster}" == key),
             )
         )
     return clusters

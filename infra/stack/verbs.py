@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from infra.model.run import PoolSizes, RunSettings
     from infra.model.versions import Stage
     from infra.provider.standing import Standing
-    from infra.stack.backup import StoredBackup
+    from infra.stack.backup import ScheduleReport, StoredBackup
     from infra.stack.clusters import StackCluster
     from infra.stack.engine import Program
 
@@ -179,13 +179,17 @@ def backup(stack: Stack, clusters: Sequence[str], file: Path | None) -> int:
     return 0
 
 
-def backups(stack: Stack, cluster: str | None) -> list[StoredBackup]:
-    """Return the snapshots that are kept of a stack's clusters, or of one, the oldest first."""
+def backups(stack: Stack, cluster: str | None) -> tuple[list[StoredBackup], list[ScheduleReport]]:
+    """Return the snapshots that are kept of a stack's clusters, or of one, the oldest first; and schedules."""
     from infra.stack.backup import StackBackups
     from infra.stack.clusters import cluster_of, clusters_of
 
     of = [cluster_of(stack, cluster)] if cluster else clusters_of(stack)
-    return [stored for each in of for stored in StackBackups(stack).listed(each)]
+    stacks = StackBackups(stack)
+    return (
+        [stored for each in of for stored in stacks.listed(each)],
+        [report for each in of for report in stacks.schedules(each)],
+    )
 
 
 def fetch(stack: Stack, cluster: str, name: str, file: Path) -> int:

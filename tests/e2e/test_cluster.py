@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import stat
+import subprocess
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
@@ -27,10 +28,13 @@ import pytest
 from infra.audit.leftovers import leftovers
 from infra.image.bundle.components import CONTAINERD_VERSION, RUNC_VERSION
 from infra.image.bundle.store import find_bundle
+from infra.kubernetes.api import ClusterApi
+from infra.model.versions import DEFAULT
 from infra.plan.addresses import ADDRESS_LOCK, plan_addresses
 from infra.plan.host_networks import bridge_name
 from infra.provider.kinds.cluster_base import logged_in
 from infra.provider.kinds.node_images import bring
+from infra.provider.settings_check import SettingsCheck
 from infra.resources.control_plane import Member
 from infra.spec import load_instance
 from tests import waiting
@@ -116,6 +120,63 @@ def test_a_second_up_changes_nothing_and_preview_and_refresh_show_nothing(made: 
     assert {step["op"] for step in made.project.preview()["steps"]} == {"same"}
     made.project.up("--expect-no-changes").expect()
     made.project.refresh("--expect-no-changes").expect()
+
+
+def test_programs_take_what_the_cluster_tells_them_and_say_what_they_do_not(a: Kubernetes) -> None:
+    bundle, warnings = find_bundle(), list[str]()
+    assert bundle is not None
+    check = SettingsCheck([bundle], warnings.append)
+    api = ClusterApi(a.kubeconfig.read_text())
+    assert (check.objections(api), warnings) == ([], [])
+    before = a.get("configmap", "kubelet-config", "--namespace=kube-system")["data"]["kubelet"]
+
+    def write(text: str) -> None:
+        patch = json.dumps({"data": {"kubelet": text}})
+        a.kubectl("patch", "configmap", "kubelet-config", "--namespace=kube-system", f"--patch={patch}")
+
+    write(f"{before}\nfeatureGates: {{AppArmor: true}}\n")
+    (objection,) = check.objections(api)
+    write(before)
+    assert "unrecognized feature gate: AppArmor. It stands in ConfigMap kube-system/kubelet-config" in objection
+
+
+def test_a_host_takes_snapshots_by_a_schedule_as_long_as_the_file_says(made: Made) -> None:
+    made.project.edit(clusters=[kubernetes_cluster(snapshots={"everyHours": 6, "keep": 1})])
+    output = " ".join(made.project.up().expect().output.split())
+    key = f"{INSTANCE}-a"
+    folder = STORAGE / "backups" / f"{key}.schedule"
+    command = ["python3", str(folder / "take-snapshot"), str(folder)]
+    if not Path("/run/systemd/system").exists():
+        assert f"have another scheduler there run `{' '.join(command)}` as root every 6 h" in output
+    listed = made.project.azlocal("backup", "--list").expect().output
+    assert "it has taken none yet" in " ".join(listed.split())
+
+    for _ in range(2):
+        taken = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[0]
+        time.sleep(1)
+    snapshots = json.loads(made.project.azlocal("backup", "--list", "--format", "json").expect().output)
+    (snapshot,) = [one for one in snapshots["snapshots"] if one["reason"] == "schedule"]
+    assert (snapshot["name"], snapshot["kubernetesVersion"]) == (taken, DEFAULT.version)
+    assert [one["last"] for one in snapshots["schedules"]] == [taken]
+    file = made.project.directory / "fetched.db"
+    made.project.azlocal("backup", "--cluster", "a", "--fetch", taken, "-o", str(file)).expect()
+    assert file.stat().st_size == snapshot["size"]
+
+    # Who can't reach etcd any more says so, at every look.
+    settings = json.loads((folder / "settings.json").read_text())
+    (folder / "settings.json").write_text(json.dumps(settings | {"members": ["127.0.0.1:1"]}))
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 1
+    assert "FAILING since" in made.project.azlocal("backup", "--list").expect().output
+    again = " ".join(made.project.up().expect().output.split())
+    assert "takes no snapshots of cluster a since" in again
+    assert "no member of etcd answers" in made.project.refresh().expect().output
+
+    made.project.edit(clusters=[kubernetes_cluster()])
+    made.project.up().expect()
+    assert not folder.exists()
+    assert "schedules" not in json.loads(
+        made.project.azlocal("backup", "--list", "--format", "json").expect().output
+    )
 
 
 def test_what_a_pool_says_of_its_nodes_is_patched_as_they_run(made: Made, a: Kubernetes) -> None:

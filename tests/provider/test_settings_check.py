@@ -51,17 +51,26 @@ class Programs:
                 wrong = [each for each in arguments if each in programs.refused.get(of.kubernetes_version, ())]
                 return f"no {wrong[0]}" if wrong else ""
 
-            def run(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+            def run(self, arguments: Sequence[str], content: str = "") -> subprocess.CompletedProcess[str]:
+                if self.name == "kubeadm":
+                    assert f"kubernetesVersion: v{self.version}" in content
+                    error = "W1 a warning\nerror: featureGates: Nope is not valid.\nTo see more\n"
+                    return subprocess.CompletedProcess(arguments, "Nope" in content, "", error)
                 return subprocess.CompletedProcess(arguments, 0, "dns.errors\nforward\n", "")
 
         yield Fake(name, of.kubernetes_version, "")
 
 
 def checked(
-    monkeypatch: pytest.MonkeyPatch, programs: Programs, corefile: str = "", settings: Any = SETTINGS
+    monkeypatch: pytest.MonkeyPatch,
+    programs: Programs,
+    corefile: str = "",
+    settings: Any = SETTINGS,
+    kubeadm: Any = None,
 ) -> tuple[list[str], list[str]]:
     monkeypatch.setattr(settings_check, "look_at_settings", lambda _: settings)
     monkeypatch.setattr(settings_check, "look_at_corefile", lambda _: corefile)
+    monkeypatch.setattr(settings_check, "look_at_kubeadm", lambda _: kubeadm)
     warnings: list[str] = []
     check = SettingsCheck([bundle("1.33.5"), bundle("1.34.4")], warnings.append, programs.open)
     return check.objections(ClusterApi.__new__(ClusterApi)), warnings
@@ -100,6 +109,17 @@ def test_a_plugin_that_the_new_core_dns_lacks_is_refused(monkeypatch: pytest.Mon
         f"CoreDNS that comes with Kubernetes {version} has no plugin route53" for version in ("1.33.5", "1.34.4")
     ]
     assert "(removed-plugin)" in against[0]
+
+
+def test_what_kubeadm_to_come_does_not_take_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    kubeadm = {"kubernetesVersion": "v1.32.9", "featureGates": {"Nope": True}}
+    against, warnings = checked(monkeypatch, Programs({}), settings=[], kubeadm=kubeadm)
+    assert warnings == []
+    assert [each.partition(":")[0] for each in against] == [
+        f"kubeadm of Kubernetes {version} doesn't take ConfigMap kube-system/kubeadm-config"
+        for version in ("1.33.5", "1.34.4")
+    ]
+    assert ": featureGates: Nope is not valid. Change it there first" in against[0]
 
 
 def test_programs_that_do_not_run_here_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:

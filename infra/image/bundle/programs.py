@@ -74,8 +74,8 @@ class Program:
             return match["reason"].replace('\\"', '"')
         raise ProgramUnusable(self.name, f"it ends with {done.returncode}: {output.strip()[-300:]}")
 
-    def run(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        """Run it to its end, with nothing of this process's surroundings.
+    def run(self, arguments: Sequence[str], content: str = "") -> subprocess.CompletedProcess[str]:
+        """Run it to its end, with nothing of this process's surroundings but the content that it may read.
 
         Raises:
             ProgramUnusable: It doesn't run here.
@@ -84,7 +84,7 @@ class Program:
             return subprocess.run(
                 [self._path, *arguments],
                 pass_fds=self._descriptors,
-                stdin=subprocess.DEVNULL,
+                input=content,
                 capture_output=True,
                 text=True,
                 errors="replace",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _CHECKING: Final = ("Host", "Network", "Image", "Machine", "NodePlacement")
 """Kinds that check more than their contract says: each `up` needs them."""
-_HOSTED: Final = ("Host", "Network", "Image", "Machine", "AddressProbe")
+_HOSTED: Final = ("Host", "Network", "Image", "Machine", "AddressProbe", "SnapshotSchedule")
 _AZURE: Final = (
     *("ArcRegistration", "ConnectedCluster", "DataCollection"),
     *("Extension", "FluxConfiguration", "CustomLocation"),
