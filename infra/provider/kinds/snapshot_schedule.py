@@ -20,6 +20,7 @@ from infra.resources.snapshot_schedule import (
     SnapshotScheduleInputs,
     SnapshotScheduleState,
 )
+from infra.ssh import ShellError
 
 
 class SnapshotScheduleKind(HostedKind[SnapshotScheduleInputs, SnapshotScheduleState]):
@@ -32,7 +33,8 @@ class SnapshotScheduleKind(HostedKind[SnapshotScheduleInputs, SnapshotScheduleSt
         old = SnapshotScheduleState.model_validate(state)
         if changes.replaces() or self._hosts.is_lost(old.connection):
             return
-        with suppress(HostError), self.session(op, old.connection) as session:  # the host itself says more of it
+        # The host itself says more of why it can't be asked.
+        with suppress(HostError, ShellError), self.session(op, old.connection) as session:
             if (timer := _timer(op, session, old)) is not None:
                 _warn(op, old, timer)
 
