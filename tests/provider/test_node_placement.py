@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from infra.provider.kind import Changes
+from infra.provider.kinds import all_kinds
 from infra.provider.kinds.node_placement import NodePlacementKind
 from infra.provider.lives import ClusterRun, Lives
 from infra.resources.changes import Refused, diff
@@ -61,3 +63,25 @@ def test_until_login_keys_have_changed_machines_are_logged_in_to_as_before() -> 
     assert not changes.by_path
     run.note(state("worker", identityFiles=["of the machine", "old"]))
     assert run.identity_files == ("new", "old", "of the machine")
+
+
+def test_a_version_that_is_taken_back_has_the_control_plane_look_though_none_of_its_inputs_differs() -> None:
+    kinds = all_kinds()
+    placement, control_plane = (kinds[f"azlocal:index:{name}"] for name in ("NodePlacement", "ControlPlane"))
+    state = {
+        "instance": "lab",
+        "cluster": "a",
+        "version": "v1.33.5",
+        "members": [],
+        "vrrpVersion": 3,
+        "certificatesEnd": (datetime.now(UTC) + timedelta(days=1000)).isoformat(),
+    }
+    news = {"instance": "lab", "cluster": "a", "members": []}
+    for old, is_change in ((OLD, False), (OLD.model_copy(update={"version": "1.34.4"}), True)):
+        assert placement.check(OLD.to_wire(), frozenset()) == []
+        placement.refine(
+            old.to_wire(), OLD.to_wire(), diff(NODE_PLACEMENT, old.to_wire(), OLD.to_wire()), operation()
+        )
+        changes = Changes()
+        control_plane.refine(state, news, changes, operation("ControlPlane"))
+        assert ("version" in changes.by_path) == is_change
