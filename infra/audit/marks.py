@@ -241,9 +241,9 @@ class Marks:
         if match is None:
             return None
         name = match[1].replace(r"\x2d", "-")
-        whole = [machine for machine in sorted(self.machines) if machine[:_NAME_IN_GROUP] == name[:_NAME_IN_GROUP]]
-        if whole and not any(other[:_NAME_IN_GROUP] == name for other in self._strangers):
-            return Claimed(("machine", whole[0]))
+        alike = [machine for machine in sorted(self.machines) if machine[:_NAME_IN_GROUP] == name[:_NAME_IN_GROUP]]
+        if alike and not any(other[:_NAME_IN_GROUP] == name for other in self._strangers):
+            return Claimed(("machine", alike[0]))
         return self._named(name)
 
     def _named(self, base: str) -> Claimed | None:

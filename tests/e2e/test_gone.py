@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.audit.leftovers import leftovers
+from tests.emptiness import leftovers
 from tests.instance import INSTANCE, MakeProject, virsh
 from tests.project import Project
 

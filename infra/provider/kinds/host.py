@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from infra.audit import inventory
+from infra.audit.model import Scope
 from infra.kvm import clone_store, host_folders, probe
 from infra.kvm.boot import boot_id
 from infra.kvm.capacity import read_capacity
@@ -87,6 +89,7 @@ class HostKind(HostedKind[HostInputs, HostState]):
         mark = mark_for(op, inputs.instance)
         with self.session(op, inputs.connection) as session:
             check_owner(session.shell, inputs)
+            _note_before(op, session, inputs)
             make_ready(op, session, inputs, mark)
             possession = take_possession(op, session, inputs, mark, is_unknown=True)
             try:
@@ -94,6 +97,7 @@ class HostKind(HostedKind[HostInputs, HostState]):
             except (HostError, ShellError):
                 if possession.is_new:
                     give_up_possession(session, inputs)  # there is nothing that it could stand for
+                    inventory.forget(session.shell, inputs.storage_directory)
                 raise
             if possession.has_others:
                 _sweep(op, session, inputs, mark, "which another state made")
@@ -176,7 +180,25 @@ class HostKind(HostedKind[HostInputs, HostState]):
             host_folders.remove(session.shell, old.storage_directory, old.instance)
             clone_store.remove(session.shell, old.storage_directory)
             give_up_possession(session, old)
+            inventory.forget(session.shell, old.storage_directory)
             withdraw_from(op, session, old, mark)
+
+
+def _note_before(op: Operation, session: HostSession, inputs: HostInputs) -> None:
+    """Note what the host has before the instance's first object: a `down` proves that no more is left."""
+    op.status("noting what stands there")
+    scope = Scope(
+        inputs.instance,
+        op.stack,
+        inputs.name,
+        inputs.connection,
+        inputs.storage_directory,
+        machine_names=frozenset(inputs.machines),
+    )
+    try:
+        inventory.note(session.shell, scope)
+    except ShellError as error:
+        op.info(f"what {inputs.name} has couldn't be noted, so an audit goes by marks alone there: {error}")
 
 
 def _make_storage(op: Operation, session: HostSession, inputs: HostInputs, mark: Mark) -> None:
