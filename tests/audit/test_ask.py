@@ -13,7 +13,7 @@ import pytest
 from infra.audit import ask as asking
 from infra.audit import inventory
 from infra.audit.model import Object, Observed
-from infra.audit.view import inventory_text
+from infra.audit.view import inventory_text, read_inventory
 from infra.ssh import CommandError, CommandResult, LocalShell, Shell, SshError
 from tests.audit.samples import BEFORE, GONE, OF_MACHINE, STORE, observed
 
@@ -36,9 +36,6 @@ class Noting(LocalShell):
     def run(self, argv: Sequence[str], **_options: Any) -> CommandResult:
         self.commands.append(argv)
         return CommandResult(tuple(argv), 0, "", "")
-
-    def make_directory(self, path: str, mode: int = 0o755) -> None:
-        self.files[path] = b""
 
     def write_file(self, path: str, data: bytes, mode: int = 0o600) -> None:
         self.files[path] = data
@@ -91,16 +88,20 @@ def test_what_a_host_told_before_it_hung_counts(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_host_is_noted_once_and_only_before_the_first_object(monkeypatch: pytest.MonkeyPatch) -> None:
-    shell = Noting()
-    for there, is_noted in (
+    for there, is_taken in (
         (observed(), True),
+        (observed(Object("file", f"{STORE}.owner")), True),  # a run was killed right after its claim
         (observed(inventory=BEFORE), False),
         (observed(OF_MACHINE[0]), False),
     ):
-        shell.files.clear()
         monkeypatch.setattr(inventory, "ask", lambda *_arguments, there=there: there)
-        assert inventory.note(shell, GONE) is is_noted
-        assert (f"{STORE}.inventory" in shell.files) is is_noted
+        assert (inventory.take(LocalShell(), GONE) is not None) is is_taken
+
+
+def test_a_note_lies_beside_the_claim_and_goes() -> None:
+    shell = Noting()
+    inventory.note(shell, STORE, BEFORE)
+    assert read_inventory(shell.files[f"{STORE}.inventory"].decode()) == BEFORE
     inventory.forget(shell, STORE)
     assert shell.commands[-1][-1] == f"{STORE}.inventory"
 

@@ -19,7 +19,7 @@ DEFINED = f"/etc/libvirt/qemu/pet.xml:  <name>pet</name>\n/etc/libvirt/qemu/pet.
 def told(**texts: str) -> dict[str, Answer]:
     """Return the answers of a host with a running libvirt, and nothing else."""
     silent = {name: Answer(0, "") for name in facts(STORE)}
-    plain = {"processes": "1 libvirtd /usr/sbin/libvirtd\n", "links": "[]"}
+    plain = {"processes": "1 4026531836 libvirtd /usr/sbin/libvirtd\n", "links": "[]"}
     return silent | {name: Answer(0, text) for name, text in (plain | texts).items()}
 
 
@@ -73,7 +73,7 @@ def test_everything_is_seen_under_its_kind() -> None:
 
 
 def test_where_libvirt_is_off_its_files_tell() -> None:
-    answers = told(definitions=DEFINED, processes="1 init /sbin/init\n") | {"libvirt": Answer(1, "")}
+    answers = told(definitions=DEFINED, processes="1 4026531836 init /sbin/init\n") | {"libvirt": Answer(1, "")}
     view = observe(STORE, answers)
     assert view.unseen == {}
     assert Object("domain", "pet", UUID) in view.objects

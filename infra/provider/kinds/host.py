@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from infra.audit import inventory
-from infra.audit.model import Scope
+from infra.audit.model import Inventory, Scope
 from infra.kvm import clone_store, host_folders, probe
 from infra.kvm.boot import boot_id
 from infra.kvm.capacity import read_capacity
@@ -89,10 +89,12 @@ class HostKind(HostedKind[HostInputs, HostState]):
         mark = mark_for(op, inputs.instance)
         with self.session(op, inputs.connection) as session:
             check_owner(session.shell, inputs)
-            _note_before(op, session, inputs)
+            before = _before(op, session, inputs)
             make_ready(op, session, inputs, mark)
             possession = take_possession(op, session, inputs, mark, is_unknown=True)
             try:
+                if before is not None:
+                    inventory.note(session.shell, inputs.storage_directory, before)
                 _make_storage(op, session, inputs, mark)
             except (HostError, ShellError):
                 if possession.is_new:
@@ -184,8 +186,8 @@ class HostKind(HostedKind[HostInputs, HostState]):
             withdraw_from(op, session, old, mark)
 
 
-def _note_before(op: Operation, session: HostSession, inputs: HostInputs) -> None:
-    """Note what the host has before the instance's first object: a `down` proves that no more is left."""
+def _before(op: Operation, session: HostSession, inputs: HostInputs) -> Inventory | None:
+    """Return what the host has before the instance's first object: a `down` proves that no more is left."""
     op.status("noting what stands there")
     scope = Scope(
         inputs.instance,
@@ -196,9 +198,10 @@ def _note_before(op: Operation, session: HostSession, inputs: HostInputs) -> Non
         machine_names=frozenset(inputs.machines),
     )
     try:
-        inventory.note(session.shell, scope)
+        return inventory.take(session.shell, scope)
     except ShellError as error:
         op.info(f"what {inputs.name} has couldn't be noted, so an audit goes by marks alone there: {error}")
+        return None
 
 
 def _make_storage(op: Operation, session: HostSession, inputs: HostInputs, mark: Mark) -> None:
