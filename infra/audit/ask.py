@@ -66,6 +66,8 @@ def look(
                 observed = ask(shell, scope.directory, seconds)
         except ShellError as error:
             return Place(scope.host, unseen={"": str(error)})
+        except Exception as error:  # noqa: BLE001 - the thread's edge: the audit says that it wasn't looked at
+            return Place(scope.host, unseen={"": f"azlocal itself failed ({type(error).__name__}: {error})"})
         inventory = observed.inventory or noted.get(scope.host)
         return judge(scope, replace(observed, inventory=inventory), strict=strict)
 

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from infra.audit import inventory
 from infra.audit.model import Item, Scope
 from infra.kvm import clone_store, host_folders, store_unit
-from infra.kvm.claim import TAKE_OVER, claim_file, read_claim
+from infra.kvm.claim import TAKE_OVER, claim_file, read_claim, unclaimed
 from infra.kvm.connection import Hosts, HostSession
 from infra.kvm.errors import NotOurs
 from infra.kvm.machines import MACHINES, owned_machines
 from infra.kvm.networks import remove_network
 from infra.kvm.ownership import Mark
 from infra.kvm.seeds import shred
-from infra.kvm.storage import remove_pool
+from infra.kvm.storage import find_pool, remove_pool
 from infra.model.work import Work
 
 _SECONDS: Final = 300.0
 
 
-def clean_host(scope: Scope, items: Sequence[Item], owners: Container[str], say: Callable[[str], None]) -> None:
+def clean_host(scope: Scope, items: Sequence[Item], say: Callable[[str], None]) -> None:
     """Remove from a host what of the instance isn't to stand there; all of it, where nothing is to.
 
     Args:
         scope: What is to stand there.
         items: What is left there, by mark.
-        owners: The ids by which hosts know this stack's state.
         say: Takes what is done.
 
     Raises:
@@ -37,8 +35,8 @@ def clean_host(scope: Scope, items: Sequence[Item], owners: Container[str], say:
     """
     mark = Mark(scope.instance, scope.stack, "")
     with Hosts().session(scope.connection, Work().within(_SECONDS)) as session:
-        _refuse_another_states(session, scope, owners)
         pool = f"azlocal-{scope.instance}"
+        _refuse_another_states(session, scope, pool, mark)
         for machine in owned_machines(session, pool, mark):
             if machine.name not in scope.machines:
                 say(f"{scope.host}: removing machine {machine.name}")
@@ -53,9 +51,13 @@ def clean_host(scope: Scope, items: Sequence[Item], owners: Container[str], say:
             _remove_storage(session, scope, pool, mark)
 
 
-def _refuse_another_states(session: HostSession, scope: Scope, owners: Container[str]) -> None:
+def _refuse_another_states(session: HostSession, scope: Scope, pool: str, mark: Mark) -> None:
+    """Refuse what another state has made: by its claim, or as azlocal 0.1.0 left a whole instance without one."""
     claim = read_claim(session.shell, scope.directory)
-    if claim is not None and claim.id not in owners and os.environ.get(TAKE_OVER) != claim.id:
+    standing = find_pool(session.qemu, pool)
+    if claim is None and not scope.stands and standing and mark.owns("pool", pool, standing.UUIDString()):
+        claim = unclaimed(scope.instance, scope.stack)
+    if claim is not None and scope.owners is not None and claim.id not in scope.owners:
         raise NotOurs(
             f"{scope.host}: {claim.made_by} made the instance there, by a state that isn't this stack's. If that "
             f"state is lost and all of it may go: {TAKE_OVER}={claim.id} azlocal audit {scope.stack} --clean"

@@ -9,6 +9,7 @@ from typing import Final
 
 from infra.audit.marks import Claimed, Marks, Part
 from infra.audit.model import Item, Kind, Object, Observed, Place, Scope
+from infra.kvm.claim import TAKE_OVER, claim_file
 
 _COMES_AND_GOES: Final = frozenset({"process", "group"})
 """Kinds that change by themselves on a host that people use: compared only where that is asked for."""
@@ -35,8 +36,9 @@ def judge(scope: Scope, observed: Observed, *, strict: bool = False) -> Place:
     """
     marks = Marks(scope, observed)
     claims = {thing: marks.of(thing) for thing in observed.objects}
+    is_ours = not observed.claim or scope.owners is None or observed.claim in scope.owners
     items = [
-        *_leftovers(scope, claims.items()),
+        *(_leftovers(scope, claims.items()) if is_ours else [_claimed(scope, observed)]),
         *_missing(scope, marks, observed),
         *_foreign(scope, marks, observed),
         *_difference(marks, observed, claims, strict=strict),
@@ -70,6 +72,15 @@ def _leftovers(scope: Scope, claims: Iterable[tuple[Object, Claimed | None]]) ->
             continue
         note = _note(thing) if claimed.is_certain else "by its name"
         yield Item("leftover", thing.kind, thing.name, note, claimed.is_certain)
+
+
+def _claimed(scope: Scope, observed: Observed) -> Item:
+    note = (
+        f"another state has {scope.instance} there, that of {observed.claimed_by}; its objects aren't listed. If "
+        f"that state is lost and all of it may go: {TAKE_OVER}={observed.claim} azlocal audit {scope.stack} "
+        "--clean"
+    )
+    return Item("foreign", "file", claim_file(scope.directory), note)
 
 
 def _missing(scope: Scope, marks: Marks, observed: Observed) -> Iterator[Item]:

@@ -81,7 +81,8 @@ class Observed:
         uuids: Of networks and pools.
         unseen: What couldn't be looked at, and why.
         inventory: What the host had before; None where nobody noted that.
-        owner: Who made the instance there, for people, where somebody says so.
+        claim: The id of the state that has the instance there; empty where none says so.
+        claimed_by: Who runs that state, for people.
     """
 
     objects: tuple[Object, ...] = ()
@@ -89,7 +90,8 @@ class Observed:
     uuids: frozenset[str] = frozenset()
     unseen: Mapping[str, str] = field(default_factory=dict)
     inventory: Inventory | None = None
-    owner: str = ""
+    claim: str = ""
+    claimed_by: str = ""
 
     @property
     def count(self) -> int:
@@ -112,6 +114,7 @@ class Scope:
         networks: The bridge of each network that is to stand there.
         machine_names: All that the instance has or had, on whichever host.
         network_bridges: Likewise, by network.
+        owners: The ids by which hosts may know the stack's state; None: whichever.
         is_lost: The hosts file gives it up: nothing is asked of it.
         is_protected: The hosts file has `protected: true`: nothing is removed there.
     """
@@ -126,6 +129,7 @@ class Scope:
     networks: Mapping[str, str] = field(default_factory=dict)
     machine_names: frozenset[str] = frozenset()
     network_bridges: Mapping[str, str] = field(default_factory=dict)
+    owners: frozenset[str] | None = None
     is_lost: bool = False
     is_protected: bool = False
 

@@ -156,7 +156,7 @@ class _View:
             uuids,
             self.unseen,
             read_inventory(notes.get(inventory_path(self.directory), "")),
-            _owner(notes.get(claim_file(self.directory), "")),
+            *_claim(notes.get(claim_file(self.directory), "")),
         )
 
     def learned(self, name: str, fact: Fact[T]) -> T | None:
@@ -224,9 +224,12 @@ def _kind_of(path: str, directory: str) -> Kind:
     return next((kind for pattern, kind in _PATHS if re.fullmatch(pattern, path)), "file")
 
 
-def _owner(text: str) -> str:
+def _claim(text: str) -> tuple[str, str]:
+    """Return the id of a claim, and who made it, for people; empty where it can't be read."""
     try:
         content = json.loads(text) if text else {}
     except ValueError:
-        return ""
-    return str(content.get("made_by", "")) if isinstance(content, dict) else ""
+        return "", ""
+    if not isinstance(content, dict):
+        return "", ""
+    return str(content.get("id", "")), str(content.get("made_by", ""))

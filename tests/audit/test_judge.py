@@ -144,3 +144,14 @@ def test_a_long_machine_name_is_known_by_what_libvirt_has_of_it_in_a_group() -> 
     group = Object("group", "/sys/fs/cgroup/cpu/machine/lxc-1-x", f"lxc-1-{name[:20]}.libvirt-lxc")
     (item,) = items(group, scope=scope)
     assert (item.verdict, item.is_certain) == ("leftover", True)
+
+
+def test_what_another_state_has_made_is_in_the_way_and_not_left() -> None:
+    scope = replace(GONE, owners=frozenset({"ours"}))
+    (item,) = items(*OURS, scope=scope, claim="theirs", claimed_by="ann on desk")
+    assert (item.verdict, item.name) == ("foreign", f"{STORE}.owner")
+    assert "that of ann on desk" in item.note
+    assert "AZLOCAL_TAKE_OVER=theirs azlocal audit lab --clean" in item.note
+    for owners in (frozenset({"ours", "theirs"}), None):
+        said = items(*OURS, scope=replace(GONE, owners=owners), claim="theirs")
+        assert {item.verdict for item in said} == {"leftover"}

@@ -116,5 +116,5 @@ def test_an_inventory_and_a_claim_are_read_with_the_rest() -> None:
     claim = '{"format": "azlocal/owner-1", "id": "1", "made_by": "ann on desk"}'
     lines = f"{STORE}.owner:{claim}\n{STORE}.inventory:{noted}"
     view = observe(STORE, told(notes=lines))
-    assert view.owner == "ann on desk"
+    assert (view.claim, view.claimed_by) == ("1", "ann on desk")
     assert view.inventory == inventory_of(observed(), "now")

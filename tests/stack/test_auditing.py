@@ -32,6 +32,7 @@ DEPLOYMENT: dict[str, Any] = {
         resource("Host", name="node1", connection=NODE1, storageDirectory="/srv/lab", machines=["lab-old"]),
         resource("Host", name="node2", connection=NODE2, storageDirectory="/srv/lab", lost=True),
         resource("Machine", name="lab-rb-0", connection=NODE1, firstBoot={"address": "192.0.2.20/24"}),
+        resource("StackIdentity", uid="id-1"),
         resource("Network", name="lab-aks", connection=NODE1, bridge="azl-lab-aks"),
         {"type": "azlocal:index:Machine"},  # its create was never answered
     ]
@@ -45,6 +46,7 @@ def test_state_says_what_is_to_stand_where() -> None:
     assert node1.networks == {"lab-aks": "azl-lab-aks"}
     assert node1.machine_names == node2.machine_names == {"lab-rb-0", "lab-old"}
     assert (node2.is_lost, node2.stands, node2.machines, node2.networks) == (True, False, frozenset(), {})
+    assert node1.owners == frozenset({"", "id-1"})
     assert scopes_of("lab", {}) == []
 
 
@@ -184,7 +186,7 @@ def cleaned(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[Item, ...]
     """Notes what is removed, and where."""
     noted: list[tuple[str, tuple[Item, ...]]] = []
     monkeypatch.setattr(
-        cleaning, "clean_host", lambda scope, items, _owners, _say: noted.append((scope.host, tuple(items)))
+        cleaning, "clean_host", lambda scope, items, _say: noted.append((scope.host, tuple(items)))
     )
     return noted
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from infra.audit.model import Item, Place
+from infra.files import user_cache
 from infra.resources.arc_emulator import ARC_EMULATOR
 from infra.resources.connected_cluster import CONNECTED_CLUSTER
 from infra.resources.machine import MACHINE
@@ -113,6 +114,14 @@ def azure(spec: InstanceSpec, deployment: Mapping[str, Any]) -> Place:
     except (ArcError, OSError) as error:
         return Place(AZURE, tuple(items), unseen={"connected clusters": str(error)})
     return Place(AZURE, tuple(items), len(names))
+
+
+def store_here() -> list[Item]:
+    """Return what stays on this machine on purpose, for the next `up` of any stack."""
+    folder = user_cache() / "azlocal"
+    return (
+        [Item("kept", "image", str(folder), "node images and bundles, for all stacks")] if folder.is_dir() else []
+    )
 
 
 def addresses_of(deployment: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,6 @@ from infra.audit.model import Audit, Item, Place, Scope
 from infra.counting import counted
 from infra.errors import UserError
 from infra.stack.messages import confirmed, say
-from infra.stack.settle import owners_of, resources_of
 
 if TYPE_CHECKING:
     from infra.stack.state import Stack
@@ -54,9 +53,8 @@ def clean(stack: Stack, audit: Audit, scopes: Sequence[Scope], *, yes: bool) -> 
         if len(items) > _SHOWN:
             say(f"  and {len(items) - _SHOWN} more")
     confirmed(stack.name, "remove them", yes=yes)
-    owners = owners_of(resources_of(stack.deployment())) if stack.exists() else frozenset()
     for scope, items in pairs:
-        clean_host(scope, items, owners, say)
+        clean_host(scope, items, say)
     return True
 
 

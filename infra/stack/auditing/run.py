@@ -17,7 +17,7 @@ from infra.audit.view import inventory_text, read_inventory
 from infra.files import replace_file
 from infra.resources.arc_emulator import ARC_EMULATOR
 from infra.resources.connected_cluster import CONNECTED_CLUSTER
-from infra.stack.auditing.beside import AZURE, addresses_of, azure, emulator, user_files
+from infra.stack.auditing.beside import AZURE, addresses_of, azure, emulator, store_here, user_files
 from infra.stack.auditing.scopes import scopes_of
 from infra.stack.messages import say
 from infra.stack.settle import resources_of
@@ -177,6 +177,7 @@ def _beside(stack: Stack, deployment: Mapping[str, Any], spec: InstanceSpec | No
 
     def places() -> tuple[Place, ...]:
         user = user_files(contexts, standing, ())
+        user = replace(user, items=(*user.items, *store_here()))
         if spec is not None and arc_of(spec) is not None:
             return (azure(spec, deployment), user)
         return (user,)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from infra.audit.model import Scope
+from infra.kvm.claim import TAKE_OVER
 from infra.resources.host import HOST
 from infra.resources.machine import MACHINE
 from infra.resources.network import NETWORK
-from infra.stack.settle import resources_of
+from infra.stack.settle import owners_of, resources_of
 
 if TYPE_CHECKING:
     from infra.spec import InstanceSpec
@@ -36,6 +38,7 @@ def scopes_of(stack: str, deployment: Mapping[str, Any], spec: InstanceSpec | No
         machine_names |= planned_machines
         bridges = {**planned_bridges, **bridges}
     written = {host.connection: host for host in spec.hosts.hosts} if spec else {}
+    owners = owners_of(resources) | {os.environ.get(TAKE_OVER, "")}
     scopes = []
     for connection in dict.fromkeys((*written, *hosts)):
         host, of_file = hosts.get(connection), written.get(connection)
@@ -53,6 +56,7 @@ def scopes_of(stack: str, deployment: Mapping[str, Any], spec: InstanceSpec | No
                 networks={name: bridges[name] for name in _on(connection, networks)},
                 machine_names=frozenset(machine_names),
                 network_bridges=bridges,
+                owners=owners,
                 is_lost=of_file.lost if of_file else bool(host and host.get("lost")),
                 is_protected=of_file is not None and of_file.protected,
             )
