@@ -178,6 +178,17 @@ def test_a_host_that_does_not_answer_fails_a_down_that_cannot_prove_anything(
     assert taken_down(stack, monkeypatch, Looks((Place("node1", unseen={"": "off"}),)), [None, None]) == 1
 
 
+def test_what_state_still_has_is_not_said_to_be_gone(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Stack, "deployment", lambda _stack: DEPLOYMENT)
+    looks = Looks((Place("node1", looked_at=7, since="then"),))
+    assert taken_down(stack, monkeypatch, looks, [BEFORE, None]) == 0
+    assert capsys.readouterr().err == "azlocal: lab still stands on node1, as its state says\n"
+    assert looks.scopes[0].stands
+    assert (stack.directory / ".azlocal/audit/lab/node1.json").exists()
+
+
 LEFT = Item("leftover", "domain", "lab-rb-0")
 
 

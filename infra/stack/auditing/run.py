@@ -111,15 +111,7 @@ class Before:
         started = time.monotonic()
         deployment = self.stack.deployment() if self.stack.exists() else {}
         standing = {scope.connection: scope for scope in scopes_of(self.stack.name, deployment)}
-        names = [
-            replace(
-                scope,
-                stands=scope.connection in standing,
-                machines=standing[scope.connection].machines if scope.connection in standing else frozenset(),
-                networks=standing[scope.connection].networks if scope.connection in standing else {},
-            )
-            for scope in self.scopes
-        ]
+        names = [_now(scope, standing.get(scope.connection)) for scope in self.scopes]
         beside = _Later(lambda: self._beside(deployment))
         inventories = [self.inventories.get(scope.host) for scope in names]
         places = look(names, inventories=inventories)
@@ -130,8 +122,12 @@ class Before:
                 time.sleep(_ENDING_SECONDS)  # processes may be ending still, and with them what they hold
                 places = look(names, inventories=inventories)
         result = Audit(self.stack.name, places, beside.wait(), time.monotonic() - started)
-        say(proof(result))
-        if result.exit_code == 0:
+        still = [scope.host for scope in names if scope.stands]
+        if still:
+            say(f"{self.stack.name} still stands on {', '.join(still)}, as its state says")
+        if not still or result.exit_code:
+            say(proof(result))
+        if not still and not result.exit_code:
             _forget(self.stack)
         return result.exit_code
 
@@ -140,6 +136,13 @@ class Before:
         if self.is_emulated:
             return (emulator(self.stack.name, deployment), user)
         return (_azure_of(self.stack, deployment), user) if self.is_connected else (user,)
+
+
+def _now(before: Scope, standing: Scope | None) -> Scope:
+    """Return a host as it was known, with what state has of it now."""
+    if standing is None:
+        return replace(before, stands=False, machines=frozenset(), networks={})
+    return replace(before, stands=standing.stands, machines=standing.machines, networks=standing.networks)
 
 
 class _Later:
