@@ -9,18 +9,19 @@ from typing import Final
 
 from infra.audit.marks import Claimed, Marks, Part
 from infra.audit.model import Item, Kind, Object, Observed, Place, Scope
+from infra.audit.view import FOLDER
 from infra.kvm.claim import TAKE_OVER, claim_file
 
 _COMES_AND_GOES: Final = frozenset({"process", "group"})
 """Kinds that change by themselves on a host that people use: compared only where that is asked for."""
 
 _STAYS: Final = (
-    r"(?:file|nvram|tpm|dnsmasq|hook) /(?:etc|var/lib)/libvirt(?:/[a-z]+)*",  # libvirt's own folders
     r"dnsmasq /var/lib/libvirt/dnsmasq/virbr[0-9]+\.(?:status|macs)",
     r"nftables ip6? (?:filter|nat|mangle)",  # libvirt's firewall chains, emptied
     # A login's own: what our shells are made of (infra/ssh/command_loop.py), some of it a moment after its end.
     r"process (?:sshd|sftp-server|virt-ssh-helper|nc|sh|bash|cat|head|find|ps|timeout|sudo)",
 )
+_FOLDERS_THAT_STAY: Final = re.compile(r"/(?:etc|var/lib)/libvirt(?:/|$)")  # libvirt's own, empty
 _STAYING: Final = re.compile("|".join(_STAYS))
 _REACHES: Final = {"domain": ("libvirt", "containers"), "network": ("libvirt",), "pool": ("libvirt",)}
 """What must have been looked at before something of a kind is missed."""
@@ -55,7 +56,12 @@ def judge(scope: Scope, observed: Observed, *, strict: bool = False) -> Place:
 
 def compared(observed: Observed) -> Iterator[Object]:
     """Yield the objects that an inventory is compared with; what changes by itself on any host isn't."""
-    return (thing for thing in observed.objects if not _STAYING.fullmatch(f"{thing.kind} {thing.name}"))
+    return (
+        thing
+        for thing in observed.objects
+        if not _STAYING.fullmatch(f"{thing.kind} {thing.name}")
+        and not (thing.evidence == FOLDER and _FOLDERS_THAT_STAY.match(thing.name))
+    )
 
 
 def is_wanted(scope: Scope, part: Part) -> bool:

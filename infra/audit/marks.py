@@ -211,7 +211,8 @@ class Marks:
         if base in self._uuids:  # a TPM's state
             return Claimed(("machine", self._uuids[base]))
         for device, network in self._devices.items():
-            if path.startswith("/var/lib/libvirt/dnsmasq/") and base.startswith(f"{device}."):
+            of_libvirt = path.startswith("/var/lib/libvirt/dnsmasq/") and base.startswith(f"{device}.")
+            if of_libvirt or re.fullmatch(rf"/run/systemd/network/10-netplan-{re.escape(device)}\..+", path):
                 return Claimed(("network", network))
         if path.startswith(("/var/lib/libvirt/", "/etc/libvirt/")):
             return self._named(base)

@@ -16,6 +16,8 @@ from infra.kvm.claim import claim_file
 T = TypeVar("T")
 
 FORMAT: Final = 1
+FOLDER: Final = "folder"
+"""The evidence of a path that is a folder."""
 _FOLDERS: Final = (
     *("/etc", "/root/.ssh", "/var/lib/libvirt"),
     *("/run/azlocal", "/run/netns", "/run/netplan", "/run/systemd/network"),
@@ -209,8 +211,9 @@ class _View:
     def on_disk(self) -> Iterator[Object]:
         for name in self.learned("packages", census.PACKAGES) or ():
             yield Object("package", name)
-        for path in self.inodes:
-            yield Object(_kind_of(path, self.directory), path)
+        for listed in self.inodes:
+            path = listed.rstrip("/") or "/"
+            yield Object(_kind_of(path, self.directory), path, FOLDER if listed.endswith("/") else "")
 
 
 def _kind_of(path: str, directory: str) -> Kind:

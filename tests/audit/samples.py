@@ -75,6 +75,7 @@ OF_NETWORK: Final = (
     Object("hook", f"/etc/libvirt/hooks/network.d/azlocal-{uuid('network', NETWORK)}"),
     Object("dnsmasq", f"/var/lib/libvirt/dnsmasq/{NETWORK}.conf"),
     Object("dnsmasq", f"/var/lib/libvirt/dnsmasq/{BRIDGE}.macs"),
+    Object("file", f"/run/systemd/network/10-netplan-{BRIDGE}.netdev"),
     Object("process", "dnsmasq", f"73 dnsmasq --conf-file=/var/lib/libvirt/dnsmasq/{NETWORK}.conf"),
 )
 OF_INSTANCE: Final = (

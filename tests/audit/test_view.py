@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from infra.audit.judge import compared
 from infra.audit.model import Object
 from infra.audit.view import facts, inventory_of, inventory_text, observe, read_inventory
 from infra.hosts.facts.batch import Answer
@@ -118,3 +119,8 @@ def test_an_inventory_and_a_claim_are_read_with_the_rest() -> None:
     view = observe(STORE, told(notes=lines))
     assert (view.claim, view.claimed_by) == ("1", "ann on desk")
     assert view.inventory == inventory_of(observed(), "now")
+
+
+def test_folders_that_libvirt_makes_for_itself_are_not_compared() -> None:
+    view = observe(STORE, told(files="1 /etc/libvirt/lxc/\0" + "2 /etc/libvirt/lxc/x.xml\0" + "3 /etc/y/\0"))
+    assert {thing.name for thing in compared(view) if thing.kind == "file"} == {"/etc/libvirt/lxc/x.xml", "/etc/y"}

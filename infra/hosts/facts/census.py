@@ -208,7 +208,10 @@ def parse_groups(text: str) -> tuple[str, ...]:
 
 
 def parse_paths(text: str) -> dict[str, int]:
-    """Read inodes with their paths, each ended by a zero byte, as file names may have line breaks."""
+    """Read inodes with their paths, each ended by a zero byte, as file names may have line breaks.
+
+    Those of folders end in a slash.
+    """
     rows = (row.partition(" ") for row in text.split("\0") if row.strip())
     return {path: int(inode) for inode, _, path in rows}
 
@@ -218,7 +221,9 @@ def paths(folders: Iterable[str], *tests: str) -> Fact[dict[str, int]]:
 
     Other file systems below them aren't looked into.
     """
-    return Fact(("find", *folders, "-xdev", *tests, "-printf", r"%i %p\0"), parse_paths, must_succeed=False)
+    of_folders = ("(", "-type", "d", "-printf", r"%i %p/\0", ")")
+    argv = ("find", *folders, "-xdev", *tests, *of_folders, "-o", "-printf", r"%i %p\0")
+    return Fact(argv, parse_paths, must_succeed=False)
 
 
 def _virsh(uri: str, *commands: str) -> tuple[str, ...]:
