@@ -8,11 +8,14 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from infra.audit.model import WRONG, Audit, Inventory, Item, Place, Scope
+from infra.emulator import daemon
+from infra.emulator.store import Resource
 from infra.errors import UserError
 from infra.stack.auditing import beside, cleaning, run
 from infra.stack.auditing.scopes import scopes_of
@@ -109,6 +112,42 @@ def test_contexts_and_known_hosts_of_what_is_gone(tmp_path: Path, monkeypatch: p
 
 def test_addresses_and_names_of_machines_in_state() -> None:
     assert beside.addresses_of(DEPLOYMENT) == ["192.0.2.20", "lab-rb-0"]
+
+
+@pytest.mark.parametrize(
+    ("pid", "clusters", "standing", "expected"),
+    [
+        (7, ["lab-a"], ["lab-a"], []),
+        (7, [], ["lab-a"], [("missing", "arm", "lab-a")]),
+        (7, ["lab-a", "lab-b"], ["lab-a"], [("leftover", "arm", "lab-b")]),
+        (7, [], None, [("leftover", "emulator", "lab")]),
+        (None, ["others"], None, [("kept", "emulator", "/emulator/lab")]),
+    ],
+)
+def test_the_emulator_is_looked_at_without_starting_it(
+    monkeypatch: pytest.MonkeyPatch,
+    pid: int | None,
+    clusters: list[str],
+    standing: list[str] | None,
+    expected: list[tuple[str, str, str]],
+) -> None:
+    kind = "Microsoft.Kubernetes/connectedClusters"
+    entries = [Resource(f"/subscriptions/1/x/{name}", kind, {}) for name in clusters]
+    monkeypatch.setattr(daemon, "default_folder", lambda instance: Path("/emulator") / instance)
+    monkeypatch.setattr(daemon, "status", lambda _folder: SimpleNamespace(pid=pid))
+    monkeypatch.setattr(daemon, "resources", lambda _folder: entries)
+    resources = [resource("ConnectedCluster", name=name) for name in standing or ()]
+    if standing is not None:
+        resources.append(resource("ArcEmulator"))
+    place = beside.emulator("lab", {"resources": resources}, ["lab-a", "lab-b"])
+    assert [(item.verdict, item.kind, item.name) for item in place.items] == expected
+
+
+def test_an_emulator_that_is_gone_is_missed_only_where_state_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daemon, "status", lambda _folder: None)
+    assert beside.emulator("lab", {}).items == ()
+    (item,) = beside.emulator("lab", {"resources": [resource("ArcEmulator")]}).items
+    assert (item.verdict, item.kind) == ("missing", "emulator")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 AZURE: Final = "Azure"
 USER: Final = "this user"
 _HASHED: Final = "|1|"
+_CONNECTED_CLUSTERS: Final = "microsoft.kubernetes/connectedclusters"
 
 
 def user_files(contexts: Iterable[str], standing: Iterable[str], addresses: Iterable[str]) -> Place:
@@ -55,8 +56,14 @@ def user_files(contexts: Iterable[str], standing: Iterable[str], addresses: Iter
     return Place(USER, tuple(items), len(contexts) + len(lines), unseen)
 
 
-def emulator(instance: str, deployment: Mapping[str, Any]) -> Place:
-    """Return what is there of the instance's emulator on this machine; it isn't started for that."""
+def emulator(instance: str, deployment: Mapping[str, Any], names: Iterable[str] = ()) -> Place:
+    """Return what is there of the instance's emulator on this machine; it isn't started for that.
+
+    Args:
+        instance: Whose.
+        deployment: What its state has.
+        names: What the connected clusters of its files are called.
+    """
     from infra.emulator import daemon
     from infra.emulator.errors import EmulatorError
 
@@ -76,11 +83,12 @@ def emulator(instance: str, deployment: Mapping[str, Any]) -> Place:
         items.append(Item("leftover", "emulator", instance, f"process {there.pid}"))
     elif not is_wanted:
         items.append(Item("kept", "emulator", str(folder), "with resources that others made"))
-    clusters = _clusters(deployment)
-    names = {str(resource.id).rpartition("/")[2].lower() for resource in entries}
-    if is_wanted:
-        gone = sorted(name for name in clusters if name.lower() not in names)
-        items += [Item("missing", "arm", name, "state says that it is connected") for name in gone]
+    there_too = {
+        resource.id.rpartition("/")[2].lower()
+        for resource in entries
+        if resource.type.lower() == _CONNECTED_CLUSTERS
+    }
+    items += _compared(names, _clusters(deployment), lambda name: name.lower() in there_too, "in the emulator")
     return Place(AZURE, tuple(items), 1 + len(entries))
 
 
@@ -96,24 +104,18 @@ def azure(spec: InstanceSpec, deployment: Mapping[str, Any]) -> Place:
     arc = arc_of(spec)
     if arc is None:
         return Place(AZURE)
-    if arc.is_emulated:
-        return emulator(spec.name, deployment)
     described = (connected_cluster_of(spec, cluster) for cluster in spec.stack.clusters)
+    names = [cluster.name for cluster in described if cluster is not None]
+    if arc.is_emulated:
+        return emulator(spec.name, deployment, names)
     standing = _clusters(deployment)
-    names = sorted({*standing, *(cluster.name for cluster in described if cluster is not None)})
-    items: list[Item] = []
+    where = f"in resource group {arc.resource_group}"
     try:
         with azure_of(spec, arc) as door:
-            for name in names:
-                is_there = door.get_cluster(name) is not None
-                if is_there and name not in standing:
-                    note = f"in resource group {arc.resource_group}; not in this stack's state"
-                    items.append(Item("leftover", "arm", name, note, is_certain=False))
-                elif not is_there and name in standing:
-                    items.append(Item("missing", "arm", name, "state says that it is connected"))
+            items = _compared(names, standing, lambda name: door.get_cluster(name) is not None, where)
     except (ArcError, OSError) as error:
-        return Place(AZURE, tuple(items), unseen={"connected clusters": str(error)})
-    return Place(AZURE, tuple(items), len(names))
+        return Place(AZURE, unseen={"connected clusters": str(error)})
+    return Place(AZURE, tuple(items), len({*names, *standing}))
 
 
 def store_here() -> list[Item]:
@@ -131,6 +133,20 @@ def addresses_of(deployment: Mapping[str, Any]) -> list[str]:
     ]
     at = [str((machine.get("firstBoot") or {}).get("address", "")).partition("/")[0] for machine in machines]
     return [name for name in (*at, *(str(machine.get("name", "")) for machine in machines)) if name]
+
+
+def _compared(
+    planned: Iterable[str], standing: Iterable[str], is_there: Callable[[str], bool], where: str
+) -> list[Item]:
+    """Return which connected clusters are left in Azure and which are missing there; they carry no mark."""
+    items, standing = [], set(standing)
+    for name in sorted({*planned, *standing}):
+        if is_there(name) and name not in standing:
+            note = f"{where}; not in this stack's state"
+            items.append(Item("leftover", "arm", name, note, is_certain=False))
+        elif name in standing and not is_there(name):
+            items.append(Item("missing", "arm", name, "state says that it is connected"))
+    return items
 
 
 def _clusters(deployment: Mapping[str, Any]) -> list[str]:
