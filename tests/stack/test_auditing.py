@@ -157,6 +157,7 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.setattr(Stack, "exists", lambda _stack: True)
     monkeypatch.setattr(Stack, "deployment", lambda _stack: {})
+    monkeypatch.setattr(Stack, "outputs", lambda _stack: {})
     monkeypatch.setattr(run, "_ENDING_SECONDS", 0.0)
     return Stack("lab", tmp_path, "")
 

@@ -132,7 +132,9 @@ class Before:
         return result.exit_code
 
     def _beside(self, deployment: Mapping[str, Any]) -> tuple[Place, ...]:
-        user = user_files(self.contexts, (), self.addresses)
+        standing = addresses_of(deployment)
+        gone = [name for name in self.addresses if name not in standing]
+        user = user_files(self.contexts, _standing_contexts(self.stack), gone)
         if self.is_emulated:
             return (emulator(self.stack.name, deployment), user)
         return (_azure_of(self.stack, deployment), user) if self.is_connected else (user,)
@@ -174,9 +176,9 @@ class _Later:
 def _beside(stack: Stack, deployment: Mapping[str, Any], spec: InstanceSpec | None) -> _Later:
     from infra.plan.arc_topology import arc_of
 
-    clusters = (spec.stack.clusters if spec else ()) or ()
-    contexts = sorted({*(f"{stack.name}-{cluster.name}" for cluster in clusters), *_standing_contexts(stack)})
+    clusters = spec.stack.clusters if spec else ()
     standing = _standing_contexts(stack)
+    contexts = sorted({*(f"{stack.name}-{cluster.name}" for cluster in clusters), *standing})
 
     def places() -> tuple[Place, ...]:
         user = user_files(contexts, standing, ())
