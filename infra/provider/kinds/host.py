@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from infra.audit import inventory
-from infra.audit.model import Inventory, Scope
 from infra.kvm import clone_store, host_folders, probe
 from infra.kvm.boot import boot_id
 from infra.kvm.capacity import read_capacity
@@ -84,22 +82,22 @@ class HostKind(HostedKind[HostInputs, HostState]):
         """Make what the host lacks, its storage directory and pool, and find out what it runs."""
         if inputs.lost:
             return self.made(_unasked(inputs))
+        from infra.provider.kinds import host_inventory
         from infra.provider.kinds.host_preparation import make_ready
 
         mark = mark_for(op, inputs.instance)
         with self.session(op, inputs.connection) as session:
             check_owner(session.shell, inputs)
-            before = _before(op, session, inputs)
+            before = host_inventory.take(op, session, inputs)
             make_ready(op, session, inputs, mark)
             possession = take_possession(op, session, inputs, mark, is_unknown=True)
             try:
-                if before is not None:
-                    inventory.note(session.shell, inputs.storage_directory, before)
+                host_inventory.note(session, inputs, before)
                 _make_storage(op, session, inputs, mark)
             except (HostError, ShellError):
                 if possession.is_new:
                     give_up_possession(session, inputs)  # there is nothing that it could stand for
-                    inventory.forget(session.shell, inputs.storage_directory)
+                    host_inventory.forget(session, inputs)
                 raise
             if possession.has_others:
                 _sweep(op, session, inputs, mark, "which another state made")
@@ -167,6 +165,7 @@ class HostKind(HostedKind[HostInputs, HostState]):
 
     def remove(self, op: Operation, old: HostState) -> None:
         """Remove what carries the instance's mark, the pool and storage directory, our part of the network."""
+        from infra.provider.kinds import host_inventory
         from infra.provider.kinds.host_preparation import withdraw_from
 
         mark = mark_for(op, old.instance)
@@ -182,26 +181,8 @@ class HostKind(HostedKind[HostInputs, HostState]):
             host_folders.remove(session.shell, old.storage_directory, old.instance)
             clone_store.remove(session.shell, old.storage_directory)
             give_up_possession(session, old)
-            inventory.forget(session.shell, old.storage_directory)
+            host_inventory.forget(session, old)
             withdraw_from(op, session, old, mark)
-
-
-def _before(op: Operation, session: HostSession, inputs: HostInputs) -> Inventory | None:
-    """Return what the host has before the instance's first object: a `down` proves that no more is left."""
-    op.status("noting what stands there")
-    scope = Scope(
-        inputs.instance,
-        op.stack,
-        inputs.name,
-        inputs.connection,
-        inputs.storage_directory,
-        machine_names=frozenset(inputs.machines),
-    )
-    try:
-        return inventory.take(session.shell, scope)
-    except ShellError as error:
-        op.info(f"what {inputs.name} has couldn't be noted, so an audit goes by marks alone there: {error}")
-        return None
 
 
 def _make_storage(op: Operation, session: HostSession, inputs: HostInputs, mark: Mark) -> None:
