@@ -102,7 +102,7 @@ def _lines(audit: Audit) -> Iterator[str]:
 
 def _summary(audit: Audit) -> str:
     if audit.exit_code == 0:
-        return f"{audit.instance} is as it is to be: {audit.looked_at:,} objects in {audit.seconds:.1f} s"
+        return f"{audit.instance}: all is as its state says ({audit.looked_at:,} objects in {audit.seconds:.1f} s)"
     parts = [
         *([f"{counted(len(audit.wrong), 'object')} wrong"] if audit.wrong else []),
         *([f"{counted(len(audit.unseen), 'look')} failed"] if audit.unseen else []),

@@ -67,7 +67,9 @@ def test_the_table_says_where_what_is() -> None:
         "lab: 2 objects wrong, 1 look failed (236 objects in 2.5 s)",
     ):
         assert f"{line}\n" in text
-    assert as_table(Audit("lab", (CLEAN,), (), 1)).endswith("lab is as it is to be: 214 objects in 1.0 s\n")
+    assert as_table(Audit("lab", (CLEAN,), (), 1)).endswith(
+        "lab: all is as its state says (214 objects in 1.0 s)\n"
+    )
 
 
 def test_the_json_is_for_scripts() -> None:
