@@ -65,14 +65,14 @@ def choose(
     if wish is not None:
         stored = named(listed, wish)
     else:
-        fitting = [each for each in listed if not misfit(each.backup, cluster.ca_hash, cluster.version)]
+        fitting = [each for each in listed if not _misfit(cluster, each.backup)]
         if not fitting:
             raise UserError(
                 f"no snapshot of cluster {cluster.name} is kept that fits it (`azlocal backup --list`); where "
                 "one is in a file, name that"
             )
         stored = fitting[-1]
-    if against := misfit(stored.backup, cluster.ca_hash, cluster.version):
+    if against := _misfit(cluster, stored.backup):
         raise UserError(f"{stored.backup.name} can't be restored: {against}")
     return Source(told_of(stored.backup), stored.backup, stored)
 
@@ -81,7 +81,7 @@ def _of_file(cluster: StackCluster, file: Path) -> Source:
     if not file.is_file():
         raise UserError(f"there is no file {file}")
     known = read_about(file)
-    if known is not None and (against := misfit(known, cluster.ca_hash, cluster.version)):
+    if known is not None and (against := _misfit(cluster, known)):
         raise UserError(f"{file} can't be restored: {against}")
     if known is not None:
         return Source(f"{file}: {told_of(known)}", known, file=file)
@@ -100,6 +100,10 @@ def _of_file(cluster: StackCluster, file: Path) -> Source:
     )
     text = f"{file}, of which nothing is known: without {file.name}.json beside it, it may be another cluster's"
     return Source(text, unknown, file=file)
+
+
+def _misfit(cluster: StackCluster, backup: Backup) -> str:
+    return misfit(backup, cluster.ca_hash, cluster.version, cluster.keys.by_name)
 
 
 def told_of(backup: Backup) -> str:
