@@ -160,7 +160,7 @@ class Etcd:
                 "limit": str(_PAGE),
                 "serializable": machine is not None,
             }
-            page = self._change("kv/range", body, urls)
+            page = self._first("kv/range", body, urls, "can't be read")
             for entry in page.get("kvs") or []:
                 after = b64decode(entry["key"]) + b"\0"
                 yield b64decode(entry.get("value", ""))
@@ -212,7 +212,13 @@ class Etcd:
     def _change(
         self, call: str, body: Mapping[str, Any], urls: Iterable[str], *, done: str | None = None
     ) -> dict[str, Any]:
-        """Have the first member that can do it do something; `done` is in what they say where it is done."""
+        """Have the first member that can do it change something; `done` is in what they say where it is done."""
+        return self._first(call, body, urls, "can't be changed", done)
+
+    def _first(
+        self, call: str, body: Mapping[str, Any], urls: Iterable[str], fault: str, done: str | None = None
+    ) -> dict[str, Any]:
+        """Return what the first member says that can do it; `fault` is what is wrong where none can."""
         reasons = []
         with self._pool() as pool:
             for url in urls:
@@ -222,7 +228,7 @@ class Etcd:
                     if done is not None and done in str(error):
                         return {}
                     reasons.append(str(error))
-        raise EtcdError(f"etcd doesn't answer to {call}: {'; '.join(reasons) or 'no member is known'}")
+        raise EtcdError(f"etcd {fault} ({call}): {'; '.join(reasons) or 'no member is known'}")
 
     @contextmanager
     def _pool(self) -> Iterator[urllib3.PoolManager]:

@@ -16,8 +16,8 @@ PREFIX: Final = b"/registry/secrets/"
 _UNDER: Final = re.compile(rb"k8s:enc:secretbox:v1:([^:]{1,253}):")
 _AT_ONCE: Final = 8
 _TRIES: Final = 5
-_METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=1"
-_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=1"
+_METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
 def keys_in_use(values: Iterable[bytes]) -> frozenset[str]:

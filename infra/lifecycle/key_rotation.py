@@ -36,13 +36,13 @@ class KeysSeen:
 
     Attributes:
         target: The key that all Secrets are to be under, by its name.
-        told: What state has for a control plane that is made now.
+        in_state: What state has for a control plane that is made now.
         planes: By control plane that stands.
         written: Under which keys etcd has Secrets; the empty name stands for those in plain.
     """
 
     target: str
-    told: Names
+    in_state: Names
     planes: Mapping[str, PlaneKeys]
     written: frozenset[str]
 
@@ -94,8 +94,8 @@ def next_step(seen: KeysSeen) -> Step | None:
     for name, plane in planes:
         if not plane.is_loaded:
             return TellPlane(name, plane.names)
-    if seen.told[0] != target:
-        return TellState(_first(target, seen.told))
+    if seen.in_state[0] != target:
+        return TellState(_first(target, seen.in_state))
     for name, plane in planes:
         if plane.names[0] != target:
             return TellPlane(name, _first(target, plane.names))
@@ -109,7 +109,7 @@ def next_step(seen: KeysSeen) -> Step | None:
 
 def _is_over(seen: KeysSeen) -> bool:
     alone = (seen.target,)
-    is_alone = seen.told == alone and all(plane.names == alone for plane in seen.planes.values())
+    is_alone = seen.in_state == alone and all(plane.names == alone for plane in seen.planes.values())
     return is_alone and seen.written <= {seen.target}
 
 

@@ -26,25 +26,25 @@ class EncryptionKeys:
     """The keys of a cluster's Secrets, as its stack's state has them: of 32 bytes each, in base64.
 
     Attributes:
-        told: What a control plane that is made now is told: the first one encrypts, all decrypt. None: the cluster
-            was founded without.
+        current: What a control plane that is made now is told: the first one encrypts, all decrypt. None: the
+            cluster was founded without.
         retired: What no control plane has any more, the newest first: snapshots from before are read with them.
         made: When each was made, by its name, as RFC 3339 has it, in UTC; where it isn't known, none.
     """
 
-    told: tuple[str, ...] = field(default=(), repr=False)
+    current: tuple[str, ...] = field(default=(), repr=False)
     retired: tuple[str, ...] = field(default=(), repr=False)
     made: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
         """Return the names of those that are told."""
-        return tuple(map(key_name, self.told))
+        return tuple(map(key_name, self.current))
 
     @property
     def by_name(self) -> dict[str, str]:
         """Return all of them by name."""
-        return {key_name(key): key for key in (*self.told, *self.retired)}
+        return {key_name(key): key for key in (*self.current, *self.retired)}
 
     @property
     def newest(self) -> str:
@@ -56,7 +56,9 @@ class EncryptionKeys:
         last = max((datetime.fromisoformat(each) for each in self.made.values()), default=now)
         moment = max(now, last + timedelta(seconds=1) if self.made else now).replace(microsecond=0)
         return replace(
-            self, told=(*self.told, key), made={**self.made, key_name(key): moment.isoformat(timespec="seconds")}
+            self,
+            current=(*self.current, key),
+            made={**self.made, key_name(key): moment.isoformat(timespec="seconds")},
         )
 
     def telling(self, names: Iterable[str]) -> EncryptionKeys:
@@ -66,11 +68,11 @@ class EncryptionKeys:
             KeyError: There is none of a name.
         """
         known = self.by_name
-        told = tuple(known[name] for name in names)
-        retired = [key for key in (*self.told, *self.retired) if key not in told][:_MOST_RETIRED]
-        kept = {key_name(key) for key in (*told, *retired)}
-        made = {name: moment for name, moment in self.made.items() if name in kept}
-        return EncryptionKeys(told, tuple(retired), made)
+        current = tuple(known[name] for name in names)
+        retired = [key for key in (*self.current, *self.retired) if key not in current][:_MOST_RETIRED]
+        names_left = {key_name(key) for key in (*current, *retired)}
+        made = {name: moment for name, moment in self.made.items() if name in names_left}
+        return EncryptionKeys(current, tuple(retired), made)
 
 
 def new_encryption_key() -> str:

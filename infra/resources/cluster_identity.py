@@ -70,7 +70,7 @@ def _unsettled(state: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
     if state.get("podSecurity") not in (None, news.get("podSecurity")):
         return True
     keys = keys_of(state)
-    if len(keys.told) != 1 or keys.newest not in keys.made:
+    if len(keys.current) != 1 or keys.newest not in keys.made:
         return True
     return datetime.now(UTC) - datetime.fromisoformat(keys.made[keys.newest]) > ROTATED_AFTER
 

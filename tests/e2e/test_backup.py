@@ -12,6 +12,7 @@ import subprocess
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,21 @@ class Made:
 
     project: Project
     a: Kubernetes
+
+    @contextmanager
+    def begun(self, *words: str) -> Iterator[tuple[subprocess.Popen[str], Iterator[str]]]:
+        """Yield a command of azlocal's that was begun, and what it says, line by line."""
+        with subprocess.Popen(
+            [str(ROOT / ".venv/bin/python"), "-P", "-m", "infra.cli", *words],
+            cwd=self.project.directory,
+            env=self.project.variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            yield process, process.stdout
 
     def azlocal(self, *words: str, timeout: float = 600) -> Run:
         began = time.monotonic()
@@ -221,6 +237,30 @@ def test_a_snapshot_is_taken_before_control_planes_change(made: Made) -> None:
     (new,) = [each for each in made.snapshots() if each["name"] not in known]
     assert new["reason"].endswith("comes")
     assert made.a.nodes() == dict.fromkeys((FIRST, SECOND, THIRD, made.a.worker), True)
+
+
+def test_a_rotation_of_three_control_planes_goes_on_after_a_kill(made: Made) -> None:
+    a, project = made.a, made.project
+    before = made.key_of("kept")
+    with made.begun("rotate-keys", INSTANCE) as (process, lines):
+        for line in lines:
+            if f"{SECOND}: " in line and "writes Secrets by" in line and f"writes Secrets by {before}" not in line:
+                process.kill()
+                break
+    assert made.password("kept") == "never-in-plain-text"
+    assert "rotation of the key of cluster a's Secrets was interrupted" in " ".join(
+        project.preview().output.split()
+    )
+    said = made.azlocal("rotate-keys", INSTANCE).expect().output
+    assert "a rotation was interrupted, which goes on" in said
+    after = made.key_of("kept")
+    assert after != before
+    assert {machine: made.keys_on(machine) for machine in (FIRST, SECOND, THIRD)} == dict.fromkeys(
+        (FIRST, SECOND, THIRD), [after]
+    )
+    assert made.password("kept") == "never-in-plain-text"
+    assert a.nodes() == dict.fromkeys((FIRST, SECOND, THIRD, a.worker), True)
+    project.up("--expect-no-changes").expect()
 
 
 def test_three_control_planes_go_back_together(made: Made) -> None:

@@ -27,8 +27,9 @@ CTR = """#!/bin/sh
 case "$*" in
     *"containers list"*)
         echo old
-        if grep -q restarted-at "$MANIFEST" && [ -e "$0.looked" ]; then echo "new-$(md5sum <"$MANIFEST" | cut -c1-8)"; fi
-        if grep -q restarted-at "$MANIFEST"; then : >"$0.looked"; fi
+        grep -q restarted-at "$MANIFEST" || exit 0
+        [ ! -e "$0.looked" ] || echo "new-$(md5sum <"$MANIFEST" | cut -c1-8)"
+        : >"$0.looked"
         ;;
 esac
 """

@@ -30,7 +30,7 @@ NOW = datetime(2026, 11, 30, tzinfo=UTC)
 
 @dataclass
 class Server:
-    """A control plane: the keys in its file, those that its API server goes by, and what marks them as the same."""
+    """A control plane: the keys in its file, those its API server goes by, and what marks them as the same."""
 
     file: tuple[str, ...]
     loaded: tuple[str, ...]
@@ -38,7 +38,7 @@ class Server:
 
     @property
     def may_go_by(self) -> list[tuple[str, ...]]:
-        """Return what its API server may go by at any moment: it reads its file again by itself, and when started."""
+        """Return what its API server may go by at any moment: it reads its file by itself, and when it starts."""
         return [self.file, self.loaded]
 
 
@@ -86,7 +86,7 @@ class World:
 
     def check(self) -> None:
         """See that every API server, and one that is made now, reads all that is written or may be."""
-        everyone = [*(keys for server in self.servers.values() for keys in server.may_go_by), self.state.told]
+        everyone = [*(keys for server in self.servers.values() for keys in server.may_go_by), self.state.current]
         written = {*self.secrets.values(), *(keys[0] for keys in everyone)}
         for keys in everyone:
             assert written <= {*keys}, f"{written - {*keys}} can't be read by who has {keys}"
@@ -96,7 +96,7 @@ class World:
 
     def come(self, name: str) -> None:
         """Make a control plane, or make it again, as state says: a run holds state's lock meanwhile."""
-        self.servers[name] = Server(self.state.told, self.state.told)
+        self.servers[name] = Server(self.state.current, self.state.current)
 
     def lose_state(self, server: str) -> None:
         """Adopt: state is written from one control plane, and when keys were made nobody knows any more."""
@@ -109,12 +109,12 @@ class World:
             return
         self.state = self.state.telling(needed(self.state, used))
         for server in self.servers.values():
-            server.file = server.loaded = self.state.told
+            server.file = server.loaded = self.state.current
         self.secrets = dict(snapshot)
 
 
 def go_on(world: World, data: st.DataObject | None) -> bool:
-    """Do what is next; with `data`, in parts, between which everything may happen. Return whether that was the end."""
+    """Do what is next; with `data`, in parts, between which anything may happen. Return whether it ended."""
     for _ in range(_MOST):
         step = next_step(world.seen())
         if step is None:
@@ -156,7 +156,7 @@ def test_every_api_server_reads_every_secret_and_any_prefix_that_is_killed_is_en
     for server in world.servers:
         world.write(server)
     for number in range(data.draw(st.integers(1, 4), "runs")):
-        if len(world.state.told) == 1:
+        if len(world.state.current) == 1:
             world.state = world.state.with_new(f"key {number}", NOW)
         world.check()
         ended = go_on(world, data)
@@ -169,14 +169,14 @@ def test_every_api_server_reads_every_secret_and_any_prefix_that_is_killed_is_en
     world.check()
     alone = (world.state.newest,)
     assert world.state.names == alone
-    assert {server.file for server in world.servers.values()} == {world.state.told}
-    assert {*world.secrets.values()} <= {*world.state.told}
+    assert {server.file for server in world.servers.values()} == {world.state.current}
+    assert {*world.secrets.values()} <= {*world.state.current}
     assert next_step(world.seen()) is None, "and so it stays"
 
 
-def seen(told: str, *planes: str, written: str = "", loaded: bool = True, target: str = "b") -> KeysSeen:
+def seen(in_state: str, *planes: str, written: str = "", loaded: bool = True, target: str = "b") -> KeysSeen:
     held = {f"cp-{number}": PlaneKeys(tuple(keys), loaded) for number, keys in enumerate(planes)}
-    return KeysSeen(target, tuple(told), held, frozenset(written))
+    return KeysSeen(target, tuple(in_state), held, frozenset(written))
 
 
 @pytest.mark.parametrize(

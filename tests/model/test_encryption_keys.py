@@ -15,15 +15,15 @@ def test_a_new_key_decrypts_first_and_is_the_newest_until_it_is_alone() -> None:
     keys = EncryptionKeys((OLD,))
     assert keys.newest == key_name(OLD), "also where nobody knows when it was made"
     keys = keys.with_new(NEW, NOW)
-    assert keys.told == (OLD, NEW)
+    assert keys.current == (OLD, NEW)
     assert keys.newest == key_name(NEW)
     assert keys.made == {key_name(NEW): "2026-11-30T12:00:00+00:00"}
     keys = keys.telling([key_name(NEW), key_name(OLD)])
-    assert (keys.told, keys.retired) == ((NEW, OLD), ())
+    assert (keys.current, keys.retired) == ((NEW, OLD), ())
     keys = keys.telling([key_name(NEW)])
-    assert (keys.told, keys.retired) == ((NEW,), (OLD,))
+    assert (keys.current, keys.retired) == ((NEW,), (OLD,))
     keys = keys.with_new(NEWEST, NOW).telling([key_name(NEWEST)])
-    assert (keys.told, keys.retired) == ((NEWEST,), (NEW, OLD)), "the newest first"
+    assert (keys.current, keys.retired) == ((NEWEST,), (NEW, OLD)), "the newest first"
     assert keys.telling([key_name(NEWEST), key_name(OLD)]).newest == key_name(NEWEST), (
         "one that is told again is old"
     )

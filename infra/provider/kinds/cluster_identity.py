@@ -51,7 +51,7 @@ class ClusterIdentityKind(Kind[ClusterIdentityInputs, ClusterIdentityState]):
         keys, wanted = keys_of(state), self._rotating.get(self.contract.id_of(state))
         if wanted not in (None, keys):
             changes.by_path["encryptionKeys"] = OnChange.UPDATE
-        elif keys.told:
+        elif keys.current:
             _say_age(op, state, keys)
         else:
             op.info(
@@ -90,7 +90,7 @@ class ClusterIdentityKind(Kind[ClusterIdentityInputs, ClusterIdentityState]):
         if keys is None:
             return old
         change = {
-            "encryption_keys": keys.told,
+            "encryption_keys": keys.current,
             "retired_encryption_keys": keys.retired or None,
             "encryption_keys_made": dict(keys.made),
         }
@@ -107,7 +107,7 @@ def _say_age(op: Operation, state: Mapping[str, Any], keys: EncryptionKeys) -> N
     again, thrice.
     """
     cluster, remedy = state["cluster"], f"`azlocal rotate-keys STACK --cluster {state['cluster']}`"
-    if len(keys.told) > 1:
+    if len(keys.current) > 1:
         op.warning(f"a rotation of the key of cluster {cluster}'s Secrets was interrupted: {remedy} goes on")
         return
     made = keys.made.get(keys.newest)

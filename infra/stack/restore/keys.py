@@ -47,14 +47,14 @@ def write_keys(plane: Plane, keys: EncryptionKeys) -> None:
     Raises:
         UserError: It can't be.
     """
-    if len(keys.told) > 1:
+    if len(keys.current) > 1:
         with plane.shell() as shell:
-            write(shell, keys.told)
+            write(shell, keys.current)
 
 
 def end_rotation(stack: Stack, cluster: StackCluster, tell: Tell, *, is_whole: bool) -> None:
     """Bring what was restored under the key in use, and take the others away, once all control planes run."""
-    if len(cluster.keys.told) < 2:
+    if len(cluster.keys.current) < 2:
         return
     remedy = f"`azlocal rotate-keys {stack.name} --cluster {cluster.name}`"
     if not is_whole:

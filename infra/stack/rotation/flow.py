@@ -43,7 +43,7 @@ def rotate(stack: Stack, name: str | None, tell: Tell, *, only_due: bool) -> Non
         raise UserError(f"stack {stack.name} has no cluster that Kubernetes is on")
     now = datetime.now(UTC)
     for cluster in clusters:
-        if not cluster.keys.told:
+        if not cluster.keys.current:
             refusal = (
                 f"cluster {cluster.name} keeps its Secrets in etcd unencrypted, as it was founded: it has no key "
                 "that could be rotated"
@@ -60,14 +60,14 @@ def rotate(stack: Stack, name: str | None, tell: Tell, *, only_due: bool) -> Non
 def is_due(keys: EncryptionKeys, now: datetime) -> bool:
     """Return whether keys are to be rotated: the newest is older than a month, or of unknown age, or not alone."""
     made = keys.made.get(keys.newest)
-    return len(keys.told) > 1 or made is None or now - datetime.fromisoformat(made) > ROTATED_AFTER
+    return len(keys.current) > 1 or made is None or now - datetime.fromisoformat(made) > ROTATED_AFTER
 
 
 def _rotate(stack: Stack, cluster: StackCluster, tell: Tell, now: datetime) -> None:
     backups = StackBackups(stack)
     refuse_unless_whole(cluster, look(cluster, backups.hosts, stack.name, backups.work))
     rotation = Rotation(stack, cluster, tell)
-    if len(cluster.keys.told) > 1:
+    if len(cluster.keys.current) > 1:
         say(f"cluster {cluster.name}: a rotation was interrupted, which goes on")
     else:
         rotation.look()  # what can't be read is said before anything is changed
