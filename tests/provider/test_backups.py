@@ -71,6 +71,11 @@ class FakeEtcd:
     def revisions(self) -> dict[str, int]:
         return self.revisions_of
 
+    def values(self, prefix: bytes, machine: str) -> Iterator[bytes]:
+        if machine in self.silent:
+            raise EtcdError(f"{machine} tells nothing")
+        yield b"k8s:enc:secretbox:v1:key-0a1b2c3d:..."
+
     @contextmanager
     def snapshot(self, machine: str) -> Iterator[FakeSnapshot]:
         self.asked.append(machine)
