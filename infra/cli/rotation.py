@@ -15,8 +15,8 @@ _HELP = """Give clusters another key, by which their Secrets are encrypted in et
 
 In Kubernetes' order: every control plane learns to read by the new key, then writes by it, then every Secret is
 written again, then the old key is removed. API servers start again one at a time, three times each, and each
-answers before the next one's turn: a cluster with a single control plane is without its API for the seconds of each
-restart. Its pods run on. A snapshot is taken before.
+answers before the next one's turn: a cluster with a single control plane is without its API for the seconds of
+each restart. Its pods run on. A snapshot is taken before.
 
 Whatever kills it, the same command goes on where it was; every API server reads every Secret all the while. All
 control planes have to run. State keeps the old key, so that `azlocal restore` can read older snapshots.
