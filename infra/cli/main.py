@@ -32,6 +32,7 @@ _GROUPS = {
     "adopt": ("infra.cli.stack", "Go on with what stands, where its Pulumi state was lost."),
     "backup": ("infra.cli.backup", "Take a snapshot of each cluster's etcd, list those kept, bring one here."),
     "restore": ("infra.cli.backup", "Restore a cluster's etcd from a snapshot, as after lost quorum."),
+    "rotate-keys": ("infra.cli.rotation", "Give clusters another key for their Secrets in etcd."),
     "settle": ("infra.cli.stack", "Put a stack in order after a run that was killed."),
     "drill": ("infra.cli.drill", "Break an instance on purpose, and measure how `azlocal up` heals it."),
     "env": ("infra.cli.stack", "Print the settings for using the bare `pulumi`."),

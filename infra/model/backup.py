@@ -43,6 +43,8 @@ class Backup(Model):
         size: Of the file, in bytes.
         ca_hash: The pin of the cluster's authority: another one's cluster has other keys, and can't read it.
         reason: What it was taken before, or `BY_WISH`, or `SCHEDULED`.
+        encryption_keys: Under which keys its Secrets are, by name, the empty one for those in plain; None: it
+            wasn't looked.
     """
 
     instance: str
@@ -54,6 +56,7 @@ class Backup(Model):
     size: int
     ca_hash: str
     reason: str
+    encryption_keys: tuple[str, ...] | None = None
 
     @property
     def name(self) -> str:

@@ -18,6 +18,7 @@ from infra.stack.state import EngineFailed, Stack
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from infra.model.encryption_keys import EncryptionKeys
     from infra.model.run import PoolSizes, RunSettings
     from infra.model.versions import Stage
     from infra.provider.standing import Standing
@@ -212,8 +213,35 @@ def restore(stack: Stack, cluster: str, snapshot: str | None, *, yes: bool = Fal
     from infra.stack.restore.flow import restore as run
 
     start_hypervisor()
-    run(stack, cluster, snapshot, lambda of, machine: _found_again(stack, of, machine), yes=yes)
+    run(
+        stack,
+        cluster,
+        snapshot,
+        lambda of, machine: _found_again(stack, of, machine),
+        lambda of, keys: _tell_keys(stack, of, keys),
+        yes=yes,
+    )
     return 0
+
+
+def rotate_keys(stack: Stack, cluster: str | None, *, only_due: bool = False) -> int:
+    """Give a cluster's Secrets another key; all clusters' where none is named."""
+    from infra.stack.rotation.flow import rotate
+
+    start_hypervisor()
+    settle(stack)
+    rotate(stack, cluster, lambda of, keys: _tell_keys(stack, of, keys), only_due=only_due)
+    return 0
+
+
+def _tell_keys(stack: Stack, cluster: StackCluster, keys: EncryptionKeys) -> None:
+    """Have state say other keys of a cluster's Secrets, by a run that looks at nothing else."""
+    from infra.stack.engine import run
+
+    flags = ("--yes", "--skip-preview", "--suppress-outputs", "--target", cluster.urns[cluster.identity])
+    code = run(stack.name, "up", *flags, load=load_program, rotating={cluster.identity: keys})
+    if code:
+        raise EngineFailed(f"state can't be told the keys of cluster {cluster.name}: the engine says why", code)
 
 
 def _found_again(stack: Stack, cluster: StackCluster, machine: str) -> None:
