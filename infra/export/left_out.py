@@ -7,19 +7,16 @@ from typing import Final
 
 from infra.counting import counted
 from infra.export.facts import OF_CLUSTERS, OF_INSTANCES, ExportFacts, Format, Place
+from infra.export.nowhere import nowhere
 from infra.export.register import Loss, rule
-from infra.model.azure_regions import short_location
 from infra.plan.addresses.numbers import range_text
-from infra.spec.stack import ClusterSpec
-from infra.spec.types import AddressRange, Model
+from infra.spec.types import AddressRange
 from infra.spec.vm_sizes import AZURE_SIZES
 
 FIRST_POOL: Final = "nodepool1"
 """What `az aksarc create` calls a cluster's first pool."""
 
 _MOST_LISTED: Final = 3
-_HERE: Final = "it is about how azlocal makes machines here"
-_AZURES: Final = "Azure Local decides that by itself"
 
 
 @rule("export-addresses", source="azure_parity §2.6", severity="warning", formats=OF_CLUSTERS)
@@ -41,7 +38,7 @@ def addresses(facts: ExportFacts) -> Iterator[Loss]:
 def left_out(facts: ExportFacts) -> Iterator[Loss]:
     """What people wrote and Azure Local has no place for is named."""
     by_key: dict[tuple[str, str], list[Place]] = {}
-    for file, path, why in _nowhere(facts):
+    for file, path, why in nowhere(facts):
         key = next(str(part) for part in reversed(path) if isinstance(part, str))
         by_key.setdefault((key, why), []).append((file, path))
     for (key, why), places in by_key.items():
@@ -53,95 +50,6 @@ def left_out(facts: ExportFacts) -> Iterator[Loss]:
             f"`{key}` isn't exported{more}: {why}",
             "nothing to do, if it was meant for here",
         )
-
-
-def _nowhere(facts: ExportFacts) -> Iterator[tuple[*Place, str]]:
-    """Yield what has no place in the format: file, place, reason."""
-    for key in _written(facts.spec.stack, "machineType", "nodeImage", "placement", "probeAddresses"):
-        yield "stack", (key,), _HERE
-    netplan = facts.spec.netplan
-    for key in _written(netplan, "transport", "underlayMtu", "gatewayHost"):
-        yield "netplan", (key,), _HERE
-    if netplan.reservations:
-        yield (
-            "netplan",
-            ("reservations",),
-            "Azure Local has none; keep these addresses outside the pools there, too",
-        )
-    parts: list[tuple[tuple[str | int, ...], Model]] = [(("infrastructure",), netplan.infrastructure)]
-    if facts.format in OF_CLUSTERS:
-        parts = list(facts.networks)
-    for place, network in parts:
-        for key in _written(network, "dhcpRanges", "takenVrrpIds"):
-            yield "netplan", (*place, key), "it keeps azlocal's own addresses and ids clear of others'"
-    if facts.format not in OF_CLUSTERS:
-        return
-    for path, cluster in facts.clusters:
-        yield from (("stack", (*path, *below), why) for below, why in _of_cluster(facts, cluster))
-        name = facts.key_of(cluster)
-        if name is not None and facts.of(cluster).authorized_ip_ranges and facts.format is not Format.AZ:
-            why = "the module has no such parameter yet; anybody reaches the nodes by SSH"
-            yield "target", ("clusters", name, "authorizedIPRanges"), why
-    arc = facts.spec.stack.arc
-    if arc is not None:
-        for key in _written(
-            arc, "privateLinkScope", "proxyCaFile", *([] if facts.format is Format.AZ else ["gateway"])
-        ):
-            yield "stack", ("arc", key), "it is the instance's in Azure Local, set when that is deployed"
-
-
-def _of_cluster(facts: ExportFacts, cluster: ClusterSpec) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    for key in _written(cluster, "timeoutMinutes", "podSecurity"):
-        yield (key,), _HERE
-    for key in _written(cluster, "autoUpgradeProfile"):
-        yield (key,), _AZURES
-    if cluster.provisioning == "machines":
-        yield ("provisioning",), "an AKS cluster always has Kubernetes"
-    for field, add_on in cluster.add_ons.by_name().items():
-        if add_on.values:
-            yield ("addOns",), f"Azure Local's own {field} takes no Helm values"
-            break
-    for number, pool in enumerate(cluster.agent_pools):
-        for key in _written(pool, "upgradeSettings"):
-            yield ("agentPools", number, key), _AZURES
-    if facts.format is not Format.AZ:
-        for key in _written(cluster, "autoScalerProfile"):
-            yield (
-                (key,),
-                "the module has no such parameter; `az aksarc update --cluster-autoscaler-profile` sets it",
-            )
-    arc = cluster.arc
-    for key in _written(
-        arc,
-        "distribution",
-        "infrastructure",
-        "releaseTrain",
-        "timeoutMinutes",
-        "clusterConnect",
-        "customLocationsFeature",
-        "customLocations",
-    ):
-        yield ("arc", key), _AZURES
-    if arc.azure_rbac.skip_authz_check:
-        yield ("arc", "azureRbac", "skipAuthzCheck"), "AKS on Azure Local has no such setting"
-    if arc.oidc_issuer.self_hosted_issuer_url is not None and facts.format is not Format.BICEP:
-        yield ("arc", "oidcIssuer", "selfHostedIssuerUrl"), "there is no such parameter"
-    if arc.location is not None and short_location(arc.location) != short_location(facts.spec.stack.location):
-        yield ("arc", "location"), "an AKS cluster is in its custom location's region"
-    for number, flux in enumerate(arc.flux_configurations):
-        git = flux.git_repository
-        for key, written in (("httpsCAFile", git.https_ca_file), ("sshKnownHostsFile", git.ssh_known_hosts_file)):
-            if written is not None:
-                yield (
-                    ("arc", "fluxConfigurations", number, "gitRepository", key),
-                    "no file of this machine is read",
-                )
-
-
-def _written(model: Model, *keys: str) -> list[str]:
-    """Return those of some keys that a file really has."""
-    names = {field.alias: name for name, field in type(model).model_fields.items()}
-    return [key for key in keys if names[key] in model.model_fields_set]
 
 
 @rule("export-version-replaced", source="azlocal", severity="warning", formats=OF_CLUSTERS)

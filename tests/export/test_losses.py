@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
+from infra.export import nowhere
 from infra.export.export import export
 from infra.export.facts import Format
 from infra.export.rules import EXPORT_RULES, losses
 from infra.plan.addresses import Lock
+from infra.spec.stack import ClusterSpec
+from infra.spec.types import Model
 from tests.export.exporting import KEY, TARGET, facts_of
 from tests.instances import cluster, host, infrastructure, make_spec, network
 
@@ -296,3 +299,22 @@ def test_the_subscription_of_the_stack_counts_where_the_target_names_none() -> N
     assert (facts.subscription_id, facts.resource_group) == (own["arc"]["subscriptionId"], "own")
     emulated = make_spec(cluster(), stack={"arc": {"cloud": "emulator"}}, infra=infrastructure())
     assert facts_of(emulated, "arm", without=("subscriptionId",)).subscription_id is None
+
+
+def test_every_key_of_the_files_carries_or_is_said_not_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that comes to a file later is named, too, until somebody gives it a place."""
+    spec = make_spec(cluster(timeoutMinutes=5))
+    fewer = dict(nowhere.CARRIED)
+    fewer[ClusterSpec] -= {"agentPools"}
+    monkeypatch.setattr(nowhere, "CARRIED", fewer)
+    messages = [finding.message for finding in found("export-left-out", facts_of(spec, "az"))]
+    assert messages == [
+        "`agentPools` isn't exported: no format has a place for it",
+        "`timeoutMinutes` isn't exported: it is about how azlocal makes machines here",
+    ]
+
+
+@pytest.mark.parametrize("model", nowhere.CARRIED)
+def test_what_carries_are_keys_of_the_files(model: type[Model]) -> None:
+    keys = {field.alias or name for name, field in model.model_fields.items()}
+    assert nowhere.CARRIED[model] <= keys
