@@ -21,6 +21,7 @@ _GROUPS = {
     ),
     "rules": ("infra.cli.plan", "List the rules that a plan is checked against, each with its source."),
     "schema": ("infra.cli.plan", "Write the JSON schemas of the input files."),
+    "export": ("infra.cli.export", "Carry a plan over to Azure Local: Bicep, Terraform, az, ARM, ODIN."),
     "up": ("infra.cli.stack", "Make the instance: from the YAML files to running clusters."),
     "preview": ("infra.cli.stack", "Show what `up` would change, without touching a host."),
     "refresh": ("infra.cli.stack", "Look at the real machines: what was changed by hand."),
