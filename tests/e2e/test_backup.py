@@ -207,9 +207,10 @@ def test_with_quorum_lost_up_names_the_restore_which_brings_it_back_without_a_lo
 
 
 def test_a_drill_loses_quorum_and_comes_back_by_the_newest_snapshot(made: Made) -> None:
+    made.write("before")
     made.azlocal("backup", INSTANCE).expect()
     snapshot = made.snapshots()[-1]["name"]
-    made.write("seventh")
+    made.write("after")
     drill = made.project.drill("lose-quorum", "--machine", SECOND, "--hold", "5").healed()
     _log.info("%s", drill.result)
     assert drill.result["machines"] == [SECOND, FIRST]
@@ -218,8 +219,8 @@ def test_a_drill_loses_quorum_and_comes_back_by_the_newest_snapshot(made: Made) 
     assert drill.result["writes"]["undoneByRestore"] > 0, "those from its beginning until quorum was lost"
     seconds = drill.result["seconds"]
     assert 5 < seconds["refused"] + 5 < seconds["apiReachable"] < seconds["nodesReady"] <= seconds["healthy"]
-    assert not made.has("seventh")
-    assert made.has("sixth")
+    assert not made.has("after")
+    assert made.has("before")
     assert members(made, THIRD) == [FIRST, SECOND, THIRD]
     assert made.a.nodes() == dict.fromkeys((FIRST, SECOND, THIRD, made.a.worker), True)
     made.project.up("--expect-no-changes").expect()
