@@ -23,7 +23,7 @@ _USER_DATA_HEADER = "#cloud-config\n"
 
 # A volume that isn't all zeros where its file system begins has data of the machine that was here before.
 # Without the mount kubelet doesn't start: pods would write into the folder below it, and lose that.
-_MOUNT_DATA: Final = f"""
+MOUNT_DATA: Final = f"""
 disk=/dev/disk/by-id/virtio-{DATA_SERIAL}
 for _ in $(seq 100); do [ ! -b "$disk" ] || break; sleep 0.1; done
 if cmp --quiet --bytes=1048576 "$disk" /dev/zero; then
@@ -32,7 +32,7 @@ fi
 mkdir -p {LOCAL_VOLUMES} /etc/systemd/system/kubelet.service.d
 grep -q {LOCAL_VOLUMES} /etc/fstab ||
     echo "$disk {LOCAL_VOLUMES} ext4 nofail,x-systemd.growfs 0 2" >>/etc/fstab
-printf '[Unit]\nRequiresMountsFor={LOCAL_VOLUMES}\n' >/etc/systemd/system/kubelet.service.d/20-azlocal-data.conf
+printf '[Unit]\\nRequiresMountsFor={LOCAL_VOLUMES}\\n' >/etc/systemd/system/kubelet.service.d/20-azlocal-data.conf
 mountpoint -q {LOCAL_VOLUMES} || mount {LOCAL_VOLUMES}
 systemctl daemon-reload
 """
@@ -104,7 +104,7 @@ def _user_data(first_boot: FirstBoot, host_key: SshHostKey, mounts_data: bool) -
     # The command copies node.tar; it runs before SSH answers, and the seed may be gone after that.
     commands = [["cloud-init-per", "instance", "take-seed", "/usr/lib/azlocal/take-seed"]]
     if mounts_data:
-        commands.insert(0, ["cloud-init-per", "instance", "mount-data", "sh", "-euc", _MOUNT_DATA])
+        commands.insert(0, ["cloud-init-per", "instance", "mount-data", "sh", "-euc", MOUNT_DATA])
     return {
         **({"bootcmd": commands} if first_boot.node else {}),
         "hostname": first_boot.hostname,

@@ -77,7 +77,7 @@ class Vm(Machine):
             create_volume(pool, Volume(self.data_name, gib * GIB, "qcow2"))
 
     def grow_disk(self, gib: int) -> None:
-        """Enlarge the disk of a stopped machine, and its data volume; the guest's file systems follow at its boot."""
+        """Enlarge the disk of a stopped machine, and its data volume; their file systems follow at its boot."""
         super().grow_disk(gib)
         data = find_volume(open_pool(self.host.qemu, self.pool), self.data_name)
         if data is not None and capacity_of(data) < gib * GIB:

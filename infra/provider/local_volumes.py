@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from infra.kubernetes.local_volumes import LocalVolume
 from infra.plugin.operation import Operation
 from infra.provider.lives import ClusterRun
 from infra.resources.changes import Refused
 from infra.resources.changes.volumes import stay_in_place
+
+if TYPE_CHECKING:
+    from infra.kubernetes.local_volumes import LocalVolume
 
 _MOST_NAMED: Final = 10
 

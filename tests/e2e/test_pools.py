@@ -14,7 +14,17 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster import EVERYWHERE, Kubernetes, container, eventually, kubernetes, kubernetes_cluster, pod_spec
+from tests.cluster import (
+    EVERYWHERE,
+    Kubernetes,
+    claim,
+    container,
+    eventually,
+    kubernetes,
+    kubernetes_cluster,
+    pod_spec,
+    pod_with_claim,
+)
 from tests.instance import INSTANCE, address, on, projects, steps, use_key, virsh
 from tests.project import Project
 
@@ -172,7 +182,9 @@ def test_a_node_that_is_replaced_keeps_its_volumes_and_one_that_goes_is_refused_
     project.up(timeout=900).expect()
     gone = f"{INSTANCE}-a-pool1-1"
     for node, name in ((a.worker, "stays"), (gone, "goes")):
-        a.apply(claim(name, "default"), writer(name, node))
+        a.apply(
+            claim(name, "default"), pod_with_claim(name, node, f"echo {name} >/data/file && sync && exec sleep 1d")
+        )
     for name in ("stays", "goes"):
         a.wait("condition=Ready", f"pod/{name}")
     volumes = {name: a.get("pvc", name)["spec"]["volumeName"] for name in ("stays", "goes")}
@@ -198,43 +210,12 @@ def test_a_node_that_is_replaced_keeps_its_volumes_and_one_that_goes_is_refused_
     project.up(timeout=900).expect()
     assert (made.node()["metadata"]["uid"], virsh("domid", a.worker)) != (uid, machine), "another machine"
     a.kubectl("delete", "pod/stays", "--ignore-not-found")
-    a.apply(reader("stays", a.worker))
+    a.apply(pod_with_claim("stays", a.worker))
     a.wait("condition=Ready", "pod/stays")
     assert a.said("stays", "cat /data/file") == "stays"
     assert a.get("pvc", "stays")["spec"]["volumeName"] == volumes["stays"]
     a.kubectl("delete", "pod/stays", "pvc/stays")
     a.wait("delete", f"pv/{volumes['stays']}")
-
-
-def claim(name: str, storage_class: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": name},
-        "spec": {
-            "accessModes": ["ReadWriteOnce"],
-            "storageClassName": storage_class,
-            "resources": {"requests": {"storage": "64Mi"}},
-        },
-    }
-
-
-def reader(name: str, node: str, command: str = "exec sleep 1d") -> dict[str, Any]:
-    """Return a pod on a node, with its claim mounted."""
-    mounts = [{"name": "data", "mountPath": "/data"}]
-    spec = pod_spec(
-        "",
-        containers=[container(command, volumeMounts=mounts)],
-        volumes=[{"name": "data", "persistentVolumeClaim": {"claimName": name}}],
-        nodeSelector={"kubernetes.io/hostname": node},
-        tolerations=EVERYWHERE,
-    )
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
-
-
-def writer(name: str, node: str) -> dict[str, Any]:
-    """Return a pod that writes its name into its claim."""
-    return reader(name, node, f"echo {name} >/data/file && sync && exec sleep 1d")
 
 
 def virsh_started(name: str) -> str:
