@@ -111,23 +111,23 @@ class AddOns(pulumi.ComponentResource):
         )
         # In a cluster of before, the release takes its own class `default` away first.
         after = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(depends_on=[storage]))
-        for one in storage_classes(cluster.storage_classes, own_values):
+        for wanted in storage_classes(cluster.storage_classes, own_values):
             StorageClass(
-                f"{name}-{one.name}",
-                options if one.name == RETAIN_CLASS else after,
-                metadata=ObjectMetaArgs(name=one.name, annotations=one.annotations or None),
+                f"{name}-{wanted.name}",
+                options if wanted.name == RETAIN_CLASS else after,
+                metadata=ObjectMetaArgs(name=wanted.name, annotations=wanted.annotations or None),
                 provisioner=PROVISIONER,
-                reclaim_policy=one.reclaim_policy,
-                volume_binding_mode=one.volume_binding_mode,
-                parameters=one.parameters,
+                reclaim_policy=wanted.reclaim_policy,
+                volume_binding_mode=wanted.volume_binding_mode,
+                parameters=wanted.parameters,
                 allowed_topologies=[
                     TopologySelectorTermArgs(
                         match_label_expressions=[
-                            TopologySelectorLabelRequirementArgs(key=POOL_LABEL, values=[*one.pools])
+                            TopologySelectorLabelRequirementArgs(key=POOL_LABEL, values=[*wanted.pools])
                         ]
                     )
                 ]
-                if one.pools
+                if wanted.pools
                 else None,
             )
         self.releases = {"calico": calico, **metallb, "local-path-provisioner": storage}

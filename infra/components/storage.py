@@ -23,7 +23,7 @@ class StorageClass:
 
     Attributes:
         name: Its name.
-        annotations: Whether it is the default one.
+        annotations: Whether it is the default entry.
         reclaim_policy: What becomes of a volume when its claim is deleted.
         volume_binding_mode: When a volume is made.
         parameters: What the provisioner is told with a claim.
@@ -46,9 +46,9 @@ def storage_classes(declared: Iterable[StorageClassSpec], values: Mapping[str, A
         values: The chart's values, people's own among them, whose `storageClass` is the class `default`.
     """
     own, listed = values.get("storageClass") or {}, list(declared)
-    has_folders = any(one.folder for one in listed)
+    has_folders = any(entry.folder for entry in listed)
     top = {"nodePath": LOCAL_VOLUMES} if has_folders else None  # of several paths the provisioner draws one
-    is_default = own.get("defaultClass", True) and not any(one.is_default for one in listed)
+    is_default = own.get("defaultClass", True) and not any(entry.is_default for entry in listed)
     patterns = {key: own[key] for key in _PATTERNS if own.get(key)}
     first = StorageClass(
         own.get("name", DEFAULT_CLASS),
@@ -62,14 +62,14 @@ def storage_classes(declared: Iterable[StorageClassSpec], values: Mapping[str, A
         StorageClass(RETAIN_CLASS, {}, "Retain", parameters=top),
         *(
             StorageClass(
-                one.name,
-                _default(one.is_default),
-                one.reclaim_policy,
-                one.volume_binding_mode,
-                {"nodePath": _path(one)} if has_folders else None,
-                one.agent_pools,
+                entry.name,
+                _default(entry.is_default),
+                entry.reclaim_policy,
+                entry.volume_binding_mode,
+                {"nodePath": _path(entry)} if has_folders else None,
+                entry.agent_pools,
             )
-            for one in listed
+            for entry in listed
         ),
     ]
 
@@ -86,8 +86,8 @@ def node_path_map(declared: Iterable[StorageClassSpec], spare: str) -> list[dict
     return [{"node": _ANY_NODE, "paths": [*paths]}, {"node": spare, "paths": []}]
 
 
-def _path(one: StorageClassSpec) -> str:
-    return f"{LOCAL_VOLUMES}/{one.folder}" if one.folder else LOCAL_VOLUMES
+def _path(entry: StorageClassSpec) -> str:
+    return f"{LOCAL_VOLUMES}/{entry.folder}" if entry.folder else LOCAL_VOLUMES
 
 
 def _default(is_default: bool) -> dict[str, str]:

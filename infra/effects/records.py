@@ -197,7 +197,8 @@ def _cluster(cluster: Cluster) -> dict[str, object]:
         "loadBalancer": [range_text(span) for span in cluster.load_balancer_ranges],
         "addOns": {name: _digest(values) for name, values in cluster.add_on_values.items()},
         "storageClasses": {
-            one.name: _digest(one.model_dump(mode="json", by_alias=True)) for one in cluster.storage_classes
+            declared.name: _digest(declared.model_dump(mode="json", by_alias=True))
+            for declared in cluster.storage_classes
         },
     }
     if cluster.arc is not None:

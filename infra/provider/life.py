@@ -97,7 +97,8 @@ class ClusterLife:
     def local_volumes(self, name: str) -> list[LocalVolume] | None:
         """Return the volumes on the disk of a node; None where no API server answers."""
         try:
-            return [one for one in look_at_local_volumes(self._view.answering()) if name in one.nodes]
+            listed = look_at_local_volumes(self._view.answering())
+            return [volume for volume in listed if name in volume.nodes]
         except ClusterError:
             return None
 
