@@ -53,6 +53,12 @@ def see_that_none_is_lost(op: Operation, name: str, what: str, cluster: ClusterR
     judge(op, name, what, [volume for volume in volumes if not (keeps and volume.is_on_data_volume)], cluster)
 
 
+def name_lost(op: Operation, name: str, cluster: ClusterRun) -> None:
+    """Name the volumes that went with a node whose host is lost."""
+    if volumes := cluster.life.local_volumes(name):
+        op.warning(f"{name} was on a host that is lost, and with it went volumes on its disk: {_list(volumes)}")
+
+
 def judge(op: Operation, name: str, what: str, lost: list[LocalVolume], cluster: ClusterRun) -> None:
     """Refuse that volumes are lost with a node, or name them where that is accepted.
 

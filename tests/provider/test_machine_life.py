@@ -182,10 +182,17 @@ ELSEWHERE = LocalVolume("by-hand", frozenset({"local-a-w-0"}), "/mnt/disk", "1Gi
 
 
 def replaced(
-    volumes: list[LocalVolume] | None, *, accepts: bool = False, news: dict[str, Any] | None = None, **changes: Any
+    volumes: list[LocalVolume] | None,
+    *,
+    accepts: bool = False,
+    lost: bool = False,
+    news: dict[str, Any] | None = None,
+    **changes: Any,
 ) -> list[tuple[str, str]]:
     """Return what is said of a worker that is to be replaced."""
     kind, lives = kind_with(Life(volumes=volumes))
+    if lost:
+        kind._hosts.give_up("test:///default")
     run = lives.of("local-a")
     assert run is not None
     run.placement = run.placement.model_copy(update={"deletes_volumes": accepts})
@@ -220,6 +227,14 @@ def test_volumes_that_would_be_lost_are_named_and_refused_unless_that_is_accepte
     assert str(volumes[0]) in str(refused.value)
     (warned,) = [text for kind, text in replaced(volumes, accepts=True, news=news, **changes) if kind == "warning"]
     assert str(volumes[0]) in warned
+
+
+def test_volumes_that_went_with_a_lost_host_are_named() -> None:
+    said = replaced([VOLUME], lost=True)
+    assert [text for kind, text in said if kind == "warning"] == [
+        "local-a-w-0 was on a host that is lost, and with it went volumes on its disk: "
+        "pvc-1 (claim default/data, 1Gi, Delete)"
+    ]
 
 
 def test_where_the_cluster_can_not_be_asked_preview_says_so() -> None:

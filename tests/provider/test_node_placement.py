@@ -89,4 +89,5 @@ def test_a_node_that_goes_for_good_with_volumes_is_refused_in_preview(name: str)
         refine()
     assert [kind for kind, _ in refine(deletes_volumes=True)] == ["warning"]
     if name == "w1":
-        assert refine(lost=["two"]) == [], "they are lost already"
+        ((kind, text),) = refine(lost=["two"])
+        assert (kind, "on a host that is lost" in text, str(VOLUME) in text) == ("warning", True, True)

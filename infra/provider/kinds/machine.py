@@ -30,7 +30,7 @@ from infra.provider.kinds.live_moves import bring, may_take_over, migrations_of
 from infra.provider.kinds.machine_patches import is_as_it_was_made, patch_machine, see_that_pods_fit
 from infra.provider.kinds.machine_state import definition_of, history_of, read_state, state_of
 from infra.provider.lives import ClusterRun, Leaver, Lives
-from infra.provider.local_volumes import see_that_none_is_lost, see_that_volumes_stay
+from infra.provider.local_volumes import name_lost, see_that_none_is_lost, see_that_volumes_stay
 from infra.resources.changes import Refused
 from infra.resources.changes.machine import ALONE, decide, restarting
 from infra.resources.changes.volumes import takes_its_place
@@ -111,9 +111,11 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
             cluster.replacing.add(state["name"])
         if cluster is not None and not is_replaced and changes.touches("firstBoot.node.maxPods"):
             see_that_pods_fit(op, state, news, cluster)
-        is_there = not (state.get("lost") or self._hosts.is_lost(state.get("connection", "")))
-        if cluster is not None and is_replaced and is_there and not cluster.is_new:
-            see_that_volumes_stay(op, state, news, cluster)
+        if cluster is not None and is_replaced and not (cluster.is_new or state.get("lost")):
+            if self._hosts.is_lost(state["connection"]):
+                name_lost(op, state["name"], cluster)
+            else:
+                see_that_volumes_stay(op, state, news, cluster)
         is_plane = node.get("role") == "controlPlane"
         if cluster is not None and is_replaced and is_plane and not (cluster.absent or cluster.is_new):
             self._see_that_it_may_leave(op, MachineState.model_validate(state), cluster)

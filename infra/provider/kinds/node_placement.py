@@ -8,7 +8,7 @@ from typing import Any
 from infra.plugin.operation import Operation
 from infra.provider.kind import Changes, Kind, Made
 from infra.provider.lives import ClusterRun, Lives
-from infra.provider.local_volumes import see_that_none_is_lost
+from infra.provider.local_volumes import name_lost, see_that_none_is_lost
 from infra.resources.changes import Refused
 from infra.resources.contract import Fault
 from infra.resources.node_placement import NODE_PLACEMENT, NodePlacementInputs, NodePlacementState
@@ -68,7 +68,9 @@ class NodePlacementKind(Kind[NodePlacementInputs, NodePlacementState]):
         )
         lost = set(news.get("lost") or ())
         for name in sorted(before - after):
-            if (state.get("hosts") or {}).get(name) not in lost:
+            if state["hosts"].get(name) in lost:
+                name_lost(op, name, cluster)
+            else:
                 see_that_none_is_lost(op, name, "would go", cluster, keeps=False)
 
     def create(self, op: Operation, inputs: NodePlacementInputs) -> Made[NodePlacementState]:
