@@ -23,7 +23,7 @@ class StorageClass:
 
     Attributes:
         name: Its name.
-        annotations: Whether it is the default entry.
+        annotations: Whether it is the default class.
         reclaim_policy: What becomes of a volume when its claim is deleted.
         volume_binding_mode: When a volume is made.
         parameters: What the provisioner is told with a claim.
