@@ -1,4 +1,4 @@
-"""Labels of nodes that azlocal itself writes, and those that kubelet writes."""
+"""Labels and taints of nodes that azlocal itself writes, and labels that kubelet writes."""
 
 from typing import Final
 
@@ -26,4 +26,12 @@ JOINING: Final = "joining"
 """The value of `NO_SERVICES` on a worker from its registration until packets to services find their way there.
 
 MetalLB's speaker is there before kube-proxy and the network plugin have done their work, and would win addresses.
+"""
+
+JOINING_TAINT: Final = "azlocal.io/joining:NoSchedule"
+"""The taint of a worker that joins others, from its registration until it forwards packets.
+
+A speaker that starts looks at services before it has seen any node's label, and answers for some of them for a
+moment (metallb: `speaker/layer2_controller.go`): their packets would come to where nobody forwards them. It
+has no toleration for this.
 """

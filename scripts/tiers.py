@@ -73,12 +73,18 @@ class Step:
     Attributes:
         tiers: Run by one pytest, if they are tests.
         limit_minutes: For what hangs; CI's own limit is for all steps together.
+        full_minutes: As much more where tests marked `full` run, too.
         workers: How many tests run side by side.
     """
 
     tiers: tuple[Tier, ...]
     limit_minutes: int
     workers: int = 1
+    full_minutes: int = 0
+
+    def limit(self, *, full: bool) -> int:
+        """Return the limit in minutes."""
+        return self.limit_minutes + (self.full_minutes if full else 0)
 
 
 @dataclass
@@ -171,6 +177,7 @@ STEPS = (
         ),
         75,
         CORES + 1,
+        full_minutes=135,
     ),
 )
 TIERS = tuple(tier for step in STEPS for tier in step.tiers)
@@ -246,7 +253,8 @@ class Run:
 
 def run_step(step: Step, run: Run) -> list[Result]:
     """Prepare a step's tiers and run them; a tier whose preparation fails doesn't keep the others from running."""
-    if run.deadline.minutes(step.limit_minutes) <= 0:
+    most = step.limit(full=run.full)
+    if run.deadline.minutes(most) <= 0:
         return [Result(tier.name, "FAILED", reason=out_of_time(0)) for tier in step.tiers]
     results = []
     ready = []
@@ -255,13 +263,13 @@ def run_step(step: Step, run: Run) -> list[Result]:
     for tier in step.tiers:
         for command in tier.preparations:
             if command not in succeeded:
-                succeeded[command] = run_limited(list(command), run.deadline.minutes(step.limit_minutes)) == 0
+                succeeded[command] = run_limited(list(command), run.deadline.minutes(most)) == 0
         broken = next((command for command in tier.preparations if not succeeded[command]), None)
         if broken:
             results.append(Result(tier.name, "FAILED", reason=f"its preparation failed: {shlex.join(broken)}"))
         else:
             ready.append(tier)
-    limit = run.deadline.minutes(step.limit_minutes)
+    limit = run.deadline.minutes(most)
     results += [run_command(tier, limit) for tier in ready if tier.command]
     if tested := [tier for tier in ready if not tier.command]:
         results += run_pytest(tested, step.workers, limit, run)

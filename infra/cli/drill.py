@@ -20,7 +20,8 @@ _HELP: Final = """Break a standing instance on purpose, watch what clients see, 
 
 Clients read, write and watch at the cluster's address all the while; each write that the API acknowledged is
 looked for afterwards. What heals is `azlocal up`, which also heals what a drill left that was killed in the
-middle. Only what carries this stack's mark is touched, and a drill that couldn't heal is refused, with its rule.
+middle, and for lose-quorum the restore that `up` names. Only what carries this stack's mark is touched, and a
+drill that couldn't heal is refused, with its rule.
 
 For training, and for labs: a cluster that people work on is away for as long as the table says.
 
@@ -39,6 +40,12 @@ _DRILLS: Final[dict[Drill, str]] = {
 
     `up` removes what it left in etcd and among the nodes, and has it join again, at its own address. Refused where
     etcd would have no quorum without it: a cluster needs three control planes.
+    """,
+    "lose-quorum": """Destroy most of a cluster's control planes, disks and all.
+
+    Two of three: etcd has no quorum then. `up` says so and names the restore; the newest snapshot that is kept is
+    restored, and `up` makes the machines again. What was written since that snapshot is gone from the cluster:
+    take one first (`azlocal backup`). Refused where none is kept.
     """,
     "kill-api-server": """Kill an API server.
 

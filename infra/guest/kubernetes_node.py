@@ -17,7 +17,7 @@ from infra.guest.api_server import api_server_files, api_server_settings, compon
 from infra.guest.keepalived import ApiServerAddress, keepalived_files
 from infra.model.machine_traits import MachineTraits
 from infra.model.node import NodeInputs, NodeSecrets, NodeSettings, taint_object
-from infra.node_labels import JOINING, NO_SERVICES
+from infra.node_labels import JOINING, JOINING_TAINT, NO_SERVICES
 
 FOLDER = "etc/azlocal/node"
 API_PORT = 6443
@@ -235,8 +235,9 @@ def _registration(node: KubernetesNode) -> dict[str, Any]:
         "imagePullPolicy": "Never",
         "kubeletExtraArgs": [{"name": name, "value": value} for name, value in sorted(arguments.items())],
     }
-    if node.inputs.taints:
-        registration["taints"] = [taint_object(text) for text in node.inputs.taints]
+    taints = [*node.inputs.taints, *((JOINING_TAINT,) if node.settings.joins_workers else ())]
+    if taints:
+        registration["taints"] = [taint_object(text) for text in taints]
     registration["ignorePreflightErrors"] = [*_PASSED_OVER, *(_OF_THE_HOST if node.traits.shares_kernel else ())]
     return registration
 

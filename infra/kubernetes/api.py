@@ -9,7 +9,7 @@ import json
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -172,14 +172,21 @@ class ClusterApi:
         headers |= {
             setting["key"]: setting["value"] for setting in settings.auth_settings().values() if setting["value"]
         }
+        ask = partial(
+            self._pool.request,
+            method,
+            f"{self.server}{path}" + (f"?{urlencode(query)}" if query else ""),
+            body=None if body is None else json.dumps(body),
+            headers=headers,
+            timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=self._seconds),
+        )
         try:
-            answer = self._pool.request(
-                method,
-                f"{self.server}{path}" + (f"?{urlencode(query)}" if query else ""),
-                body=None if body is None else json.dumps(body),
-                headers=headers,
-                timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=self._seconds),
-            )
+            try:
+                answer = ask()
+            except urllib3.exceptions.HTTPError as error:
+                if method != "GET" or not _was_closed(error):
+                    raise
+                answer = ask()
         except urllib3.exceptions.HTTPError as error:
             raise ClusterUnreachable(f"the API server at {self.server} doesn't answer: {_cause(error)}") from error
         text: str = answer.data.decode(errors="replace")
@@ -231,6 +238,14 @@ def _refusal(request: str, status: int, text: str) -> ApiError:
     message = str(answer.get("message") or text.strip()[:_LONGEST_MESSAGE] or f"HTTP {status}")
     kind = {404: NotFound, 409: Conflict}.get(status, ApiError)
     return kind(message, status, answer.get("details"), request=request)
+
+
+def _was_closed(error: urllib3.exceptions.HTTPError) -> bool:
+    """Return whether it was the connection that ended: one that was kept open does when its API server ends.
+
+    That says nothing about who answers now. Whether a write was done isn't known, so that only reads are repeated.
+    """
+    return isinstance(getattr(error, "reason", error), urllib3.exceptions.ProtocolError)
 
 
 def _cause(error: BaseException) -> str:

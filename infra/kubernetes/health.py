@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from infra.kubernetes.kinds import KindId
+from infra.kubernetes.membership import is_withheld, takes_pods
 from infra.kubernetes.readiness import Object, condition, is_true, pod_troubles, progress, status
 
 WORKLOADS: Final = {"deployments": "Deployment", "daemonsets": "DaemonSet", "statefulsets": "StatefulSet"}
@@ -88,6 +89,8 @@ def _node_problems(nodes: Iterable[Object]) -> Iterator[str]:
         ready = condition(node, "Ready") or {"reason": "NoStatusYet"}
         if ready.get("status") != "True":
             yield _described(f"node {_name(node)} is not Ready", ready)
+        if not takes_pods(node) or is_withheld(node):
+            yield f"node {_name(node)} has joined, and takes pods and services once it forwards packets"
         if node.get("spec", {}).get("unschedulable"):
             yield f"node {_name(node)} is cordoned (kubectl uncordon {_name(node)})"
 

@@ -91,11 +91,13 @@ class Load:
         requests: Reads and writes.
         acknowledged: Names of what the API said that it has written.
         watches: What each watch told.
+        undone: Of what was acknowledged, what went with a restore, as it had to.
     """
 
     requests: list[Request] = field(default_factory=list)
     acknowledged: set[str] = field(default_factory=set)
     watches: list[Watch] = field(default_factory=list)
+    undone: set[str] = field(default_factory=set)
 
     @property
     def failed(self) -> list[Request]:
@@ -207,7 +209,7 @@ class Client:
         while True:
             try:
                 if not self._is_left():
-                    self.answer("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE, "labels": _MARK}})
+                    self._write_namespace()
                     return
                 fault = f"namespace {NAMESPACE} of an earlier load doesn't go: see what holds it"
             except ClusterUnreachable as error:  # a busy one drops a connection now and then
@@ -215,6 +217,17 @@ class Client:
             if time.monotonic() > deadline:
                 raise UserError(fault)
             time.sleep(0.5)
+
+    def keep_namespace(self) -> None:
+        """Make the namespace of this load where it isn't there, as after a restore.
+
+        Raises:
+            ClusterError: The API server refuses, or doesn't answer.
+        """
+        self._write_namespace(also=(409,))
+
+    def _write_namespace(self, also: Container[int] = ()) -> None:
+        self.answer("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE, "labels": _MARK}}, also)
 
     def _is_left(self) -> bool:
         """Return whether the namespace of an earlier load is there, which is told to go.
@@ -287,13 +300,22 @@ class Clients:
             sender.join()
         self._wait_for_watches()
 
+    def forget(self, written: set[str]) -> None:
+        """Take what was written before a restore, and isn't there any more, for undone: nobody misses it.
+
+        Raises:
+            ClusterError: The API refuses, or doesn't answer.
+        """
+        self.load.undone = written - self._names(self._listed())
+
     def lost(self) -> set[str]:
         """Return what the API acknowledged, and doesn't have."""
-        return self.load.acknowledged - self._names(self._listed())
+        return self.load.acknowledged - self.load.undone - self._names(self._listed())
 
     def untold(self) -> set[str]:
         """Return what the API acknowledged, and a watch didn't tell of."""
-        return {name for watch in self.load.watches for name in self.load.acknowledged - watch.names}
+        there = self.load.acknowledged - self.load.undone
+        return {name for watch in self.load.watches for name in there - watch.names}
 
     def _listed(self) -> Any:
         return self._client.objects(labelSelector=f"run={self._run}")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from infra.errors import UserError
 from infra.kubernetes.api import ApiError, ClusterApi, Conflict, NotFound, Object
 from infra.model.add_ons import METALLB
+from infra.model.node import taint_object
 from infra.model.work import Work
-from infra.node_labels import JOINING, NO_SERVICES
+from infra.node_labels import JOINING, JOINING_TAINT, NO_SERVICES
 
 _JOIN_PERIOD: Final = timedelta(hours=2)
 _SECRETS: Final = "/api/v1/namespaces/kube-system/secrets"
@@ -24,7 +24,9 @@ CORDONED: Final = "azlocal.io/cordoned"
 
 _LEAVING: Final[Object] = {"key": "azlocal.io/leaving", "effect": "NoSchedule"}
 """Keeps what runs on every node from coming again to one that is drained, unless it tolerates everything."""
-_SPEAKER: Final = "app.kubernetes.io/component=speaker"
+SPEAKER: Final = ("app.kubernetes.io/component", "speaker")
+"""The label of MetalLB's pods that announce services."""
+_JOINING: Final = taint_object(JOINING_TAINT)
 
 
 class Blocked(UserError):
@@ -93,7 +95,7 @@ def _movable_pods(api: ClusterApi, node: str) -> list[Object]:
     return [pod for pod in api.items("/api/v1/pods", fieldSelector=f"spec.nodeName={node}") if is_movable(pod)]
 
 
-def is_movable(pod: Object) -> bool:
+def is_movable(pod: Mapping[str, Any]) -> bool:
     """Return whether a pod leaves a node that is drained: it belongs neither to every node nor to this one."""
     owners = {owner["kind"] for owner in pod["metadata"].get("ownerReferences", [])}
     is_over = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
@@ -110,7 +112,7 @@ def cordon(api: ClusterApi, node: str) -> None:
     if not api.change(f"/api/v1/nodes/{node}", _as_leaving):
         return
     pods = f"/api/v1/namespaces/{METALLB}/pods"
-    for pod in api.items(pods, fieldSelector=f"spec.nodeName={node}", labelSelector=_SPEAKER):
+    for pod in api.items(pods, fieldSelector=f"spec.nodeName={node}", labelSelector="=".join(SPEAKER)):
         api.delete(f"{pods}/{pod['metadata']['name']}")
 
 
@@ -120,7 +122,10 @@ def _as_leaving(node: Object) -> Object:
         marks |= {"annotations": {CORDONED: "true"}}
         if NO_SERVICES not in (node["metadata"].get("labels") or {}):  # kubeadm's control planes have it
             marks |= {"annotations": {CORDONED: NO_SERVICES}, "labels": {NO_SERVICES: ""}}
-    return {"metadata": marks, "spec": {"unschedulable": True, "taints": [*_taints_of_others(node), _LEAVING]}}
+    return {
+        "metadata": marks,
+        "spec": {"unschedulable": True, "taints": [*other_taints(node, _LEAVING), _LEAVING]},
+    }
 
 
 def _as_staying(node: Object) -> Object | None:
@@ -130,11 +135,12 @@ def _as_staying(node: Object) -> Object | None:
     marks: Object = {"resourceVersion": node["metadata"]["resourceVersion"], "annotations": {CORDONED: None}}
     if value == NO_SERVICES:
         marks |= {"labels": {NO_SERVICES: None}}
-    return {"metadata": marks, "spec": {"unschedulable": None, "taints": _taints_of_others(node) or None}}
+    return {"metadata": marks, "spec": {"unschedulable": None, "taints": other_taints(node, _LEAVING) or None}}
 
 
-def _taints_of_others(node: Object) -> list[Object]:
-    return [taint for taint in (node.get("spec") or {}).get("taints") or [] if taint["key"] != _LEAVING["key"]]
+def other_taints(node: Mapping[str, Any], ours: Object = _JOINING) -> list[Object]:
+    """Return a node's taints but for one of azlocal's, which keeps pods away as it joins or leaves."""
+    return [taint for taint in (node.get("spec") or {}).get("taints") or [] if taint["key"] != ours["key"]]
 
 
 def uncordon(api: ClusterApi, names: Iterable[str]) -> list[str]:
@@ -147,13 +153,35 @@ def uncordon(api: ClusterApi, names: Iterable[str]) -> list[str]:
     ]
 
 
-def announce_from(api: ClusterApi, node: str) -> None:
-    """Let services be announced from a worker that has joined."""
-    path = f"/api/v1/nodes/{node}"
-    stands = api.find(path)
-    if stands and (stands["metadata"].get("labels") or {}).get(NO_SERVICES) == JOINING:
-        with contextlib.suppress(NotFound):
-            api.merge(path, {"metadata": {"labels": {NO_SERVICES: None}}})
+def let_in(api: ClusterApi, node: str, *, pods: bool) -> None:
+    """Let a worker that has joined take pods, or else have services announced from it.
+
+    Raises:
+        ClusterError: The API server doesn't answer, or refuses.
+    """
+    api.change(f"/api/v1/nodes/{node}", _as_taking_pods if pods else _as_announcing)
+
+
+def _as_taking_pods(node: Object) -> Object | None:
+    if takes_pods(node):
+        return None
+    metadata = {"resourceVersion": node["metadata"]["resourceVersion"]}
+    return {"metadata": metadata, "spec": {"taints": other_taints(node) or None}}
+
+
+def _as_announcing(node: Object) -> Object | None:
+    return {"metadata": {"labels": {NO_SERVICES: None}}} if is_withheld(node) else None
+
+
+def takes_pods(node: Mapping[str, Any]) -> bool:
+    """Return whether a node, as far as azlocal is concerned, takes pods since it joined."""
+    taints = (node.get("spec") or {}).get("taints") or []
+    return len(other_taints(node)) == len(taints)
+
+
+def is_withheld(node: Mapping[str, Any]) -> bool:
+    """Return whether services aren't announced from a node since it joined."""
+    return bool((node["metadata"].get("labels") or {}).get(NO_SERVICES) == JOINING)
 
 
 def drain(api: ClusterApi, node: str, work: Work, *, silent: bool = False) -> None:

@@ -16,6 +16,7 @@ import yaml
 
 from infra.kubernetes.api import ClusterApi, ClusterError, Conflict, NotFound
 from infra.kubernetes.kinds import KindId
+from infra.kubernetes.nodes import CONTROL_PLANE_COMPONENTS
 from infra.kubernetes.readiness import Progress, progress, waiting
 from infra.kubernetes.waiting import NotReady, wait_until_ready
 from infra.lifecycle.versions import minor
@@ -59,6 +60,11 @@ def add_on_version(api: ClusterApi) -> str:
 def add_on_images(references: Iterable[str]) -> list[str]:
     """Return of a bundle's images those of CoreDNS and kube-proxy. Pure."""
     return [reference for reference in references if _name(reference) in ("coredns", "kube-proxy")]
+
+
+def worker_images(references: Iterable[str]) -> list[str]:
+    """Return of a bundle's images those that a worker may be asked to run: none of a control plane's own. Pure."""
+    return [reference for reference in references if _name(reference) not in CONTROL_PLANE_COMPONENTS]
 
 
 def prepare_upgrade(api: ClusterApi, version: str, images: Iterable[str]) -> None:

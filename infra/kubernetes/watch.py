@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from infra.kubernetes.api import ClusterApi, ClusterError
 from infra.kubernetes.health import WORKLOADS, Snapshot, lacks, stalled
+from infra.kubernetes.nodes import facts_of, let_nodes_in
 from infra.kubernetes.readiness import READY, Progress, waiting
 from infra.kubernetes.waiting import NotReady, wait_until_ready
 from infra.kubernetes.webhooks import unanswered_webhooks
@@ -64,6 +65,8 @@ class Nudges:
 def wait_until_healthy(api: ClusterApi, nodes: Mapping[str, float], namespaces: Iterable[str], work: Work) -> None:
     """Wait until the nodes are Ready and everything in the namespaces is available.
 
+    Nodes that have joined take pods and announce services from when packets find their way there.
+
     Args:
         api: The cluster.
         nodes: The nodes that have to be there, with when their machines were started (`health.lacks`).
@@ -80,6 +83,7 @@ def wait_until_healthy(api: ClusterApi, nodes: Mapping[str, float], namespaces: 
         try:
             seen = look(api, watched)
             nudges.give(seen)
+            let_nodes_in(api, facts_of(seen.nodes, seen.pods))
         except ClusterError as error:
             return waiting(str(error))
         return Progress(tuple(lacks(seen, nodes)))

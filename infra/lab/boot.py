@@ -25,7 +25,9 @@ DAEMONS: Final = {
 }
 """In this order: who can log in finds libvirt there."""
 
-_ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+"""A host's: it has nothing of the environment of whoever switches it on, such as a passphrase."""
+
 _READ_ONLY: Final = ("usr", "var/lib/dpkg")
 _CABLE_SECONDS: Final = 20.0
 
@@ -87,7 +89,7 @@ def collect() -> None:
 
 def run(*argv: str) -> None:
     """Run a command; what it says is in the host's boot log."""
-    subprocess.run(argv, check=True, env=_ENVIRONMENT, stdin=subprocess.DEVNULL)
+    subprocess.run(argv, check=True, env=ENVIRONMENT, stdin=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":

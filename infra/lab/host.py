@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from infra.lab import wire
-from infra.lab.boot import DAEMONS
+from infra.lab.boot import DAEMONS, ENVIRONMENT
 from infra.lab.disk import host_key, renew_host_key
 from infra.lab.marks import LabError, boot_arguments, folder
 
@@ -76,6 +76,7 @@ class LabHost:
         spaces = ["--mount", "--net", "--pid", "--uts", "--ipc", "--cgroup"]
         done = subprocess.run(
             ["nsenter", "--target", str(process), *spaces, "--", *argv],
+            env=ENVIRONMENT,
             input=input,
             stdin=subprocess.DEVNULL if input is None else None,
             capture_output=True,
@@ -105,7 +106,8 @@ class LabHost:
         # Forked away at once: a host outlives whoever switched it on.
         argv = ["setsid", "--fork", "unshare", "--mount", *join, "unshare", *spaces, *boot]
         with self.log.open("wb") as log:
-            subprocess.run(argv, check=True, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            nothing = subprocess.DEVNULL
+            subprocess.run(argv, check=True, cwd=_ROOT, env=ENVIRONMENT, stdin=nothing, stdout=log, stderr=log)
         deadline = time.monotonic() + _BOOT_SECONDS
         while (process := self.process) is None:
             self._give_up_after(deadline, "doesn't start")

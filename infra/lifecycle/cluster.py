@@ -105,8 +105,8 @@ class Cluster:
             yield f"{name} is being drained"
         else:
             yield from _not_ready(name, node)
-            if node.withheld:
-                yield f"services aren't announced from {name} yet"
+            if node.joining:
+                yield f"{name} has joined, and doesn't take pods and services yet"
 
     def is_sound(self, name: str) -> bool:
         """Return whether a control plane lacks nothing."""

@@ -47,16 +47,16 @@ class Node:
         components: Of a control plane: whether API server, controller manager, scheduler and etcd pod are Ready.
         cordoned: By azlocal; what a user cordons is the user's.
         drained: No pod is left that could run elsewhere, or would stay for long on a node that says nothing.
-        withheld: Services aren't announced from it since it joined.
-        may_announce: They can be now: packets to them find their way there.
+        joining: It takes no pods since it joined, or no services are announced from it.
+        may_come_in: The next of the two can be now: packets find their way there.
     """
 
     ready: bool | None
     components: bool | None = True
     cordoned: bool = False
     drained: bool = False
-    withheld: bool = False
-    may_announce: bool = False
+    joining: bool = False
+    may_come_in: bool = False
 
 
 @dataclass(frozen=True)

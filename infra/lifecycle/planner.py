@@ -71,7 +71,7 @@ def decide(wanted: Wanted, observed: Observed) -> Decision:
         planes.finish_leaving,
         planes.replace_broken,
         planes.go_back,
-        workers.announce,
+        workers.let_in,
         lambda: workers.free_spare() if planes.needs_spare() else iter(()),
         planes.complete,
         planes.renew,
@@ -129,7 +129,7 @@ def settle(wanted: Wanted, observed: Observed) -> Decision:
         return Decision(first)
     if wanted.spare in cluster.standing("worker"):
         lacks = tuple(text for node in wanted.workers for text in cluster.worker_lacks(node.name))
-        first = (*workers.announce(), *((wait(cluster, "the spare is to leave", *lacks),) if lacks else ()))
+        first = (*workers.let_in(), *((wait(cluster, "the spare is to leave", *lacks),) if lacks else ()))
         return Decision(first[:1] or (workers.leave(wanted.spare, "the rolling change is over"),))
     return Decision()
 

@@ -81,7 +81,7 @@ def _(step: s.Join, observed: Observed) -> Observed:
     return _node(
         _machine(observed, step.target, booted=True),
         step.target,
-        Node(ready=True, withheld=True, may_announce=True),
+        Node(ready=True, joining=True, may_come_in=True),
     )
 
 
@@ -91,9 +91,9 @@ def _(step: s.Cordon, observed: Observed) -> Observed:
 
 
 @expected.register
-def _(step: s.Announce, observed: Observed) -> Observed:
+def _(step: s.LetIn, observed: Observed) -> Observed:
     return _node(
-        observed, step.target, replace((observed.nodes or {})[step.target], withheld=False, may_announce=False)
+        observed, step.target, replace((observed.nodes or {})[step.target], joining=False, may_come_in=False)
     )
 
 

@@ -97,10 +97,10 @@ class Uncordon(Step):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Announce(Step):
-    """Let services be announced from a worker that has joined."""
+class LetIn(Step):
+    """Let a worker that has joined take pods, or have services announced from it."""
 
-    text = "announce services from {0.target}"
+    text = "let pods and services come to {0.target}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from infra.lifecycle.builds import Builds
 from infra.lifecycle.cluster import Cluster
 from infra.lifecycle.planes import create, wait
-from infra.lifecycle.steps import Announce, Cordon, DeleteNode, DestroyMachine, Drain, Join, Step
+from infra.lifecycle.steps import Cordon, DeleteNode, DestroyMachine, Drain, Join, LetIn, Step
 from infra.lifecycle.wanted import WantedNode
 
 
@@ -74,18 +74,18 @@ class Workers:
         for name in unwanted:
             yield self.leave(name, self._why(name))
 
-    def announce(self) -> Iterator[Step]:
-        """Let services be announced from workers that have joined.
+    def let_in(self) -> Iterator[Step]:
+        """Let workers that have joined take pods, and services be announced from them.
 
         Before any other leaves: an address that no node may hold would answer nobody.
         """
         for name in self._cluster.standing("worker"):
-            if name in self._cluster.nodes and self._cluster.nodes[name].may_announce:
-                yield Announce(target=name, reason="it has joined, and forwards packets")
+            if name in self._cluster.nodes and self._cluster.nodes[name].may_come_in:
+                yield LetIn(target=name, reason="it has joined, and forwards packets")
 
     def leave_in_turn(self, name: str, reason: str) -> Step:
         """Return the next step by which a worker leaves; one that comes back waits until others are Ready."""
-        if steps := tuple(self.announce()):
+        if steps := tuple(self.let_in()):
             return steps[0]
         comes_back = self._cluster.wanted.node(name) is not None and self._cluster.machine(name) is not None
         others = [node.name for node in self._wanted if node.name != name] if comes_back else []

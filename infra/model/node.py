@@ -62,6 +62,9 @@ class NodeSettings(Model):
     peers: tuple[str, ...] = Field(
         default=(), description="Of a control plane: the addresses of its cluster's others"
     )
+    joins_workers: bool | None = Field(
+        default=None, description="Of a worker: others take pods already; it takes none before it forwards packets"
+    )
     unicast_vrrp: bool | None = Field(
         default=None, description="Only in states in which control planes spoke VRRPv2; without effect"
     )

@@ -157,8 +157,8 @@ def _node(facts: NodeFacts) -> Node:
         components=facts.components,
         cordoned=facts.cordoned,
         drained=not (facts.pods if facts.ready else facts.pods - facts.ended),
-        withheld=facts.withheld,
-        may_announce=facts.may_announce,
+        joining=facts.is_joining,
+        may_come_in=facts.may_come_in,
     )
 
 

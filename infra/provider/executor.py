@@ -9,11 +9,11 @@ from typing import Final
 
 from infra.errors import UserError
 from infra.kubernetes.api import ClusterApi, ClusterError
-from infra.kubernetes.membership import admit_nodes, announce_from, drain, forget, uncordon
+from infra.kubernetes.membership import admit_nodes, drain, forget, uncordon
+from infra.kubernetes.nodes import let_nodes_in, look_at_nodes
 from infra.kvm.errors import HostError, NoRoom
 from infra.lifecycle.backups import comes_before, is_required
 from infra.lifecycle.steps import (
-    Announce,
     CreateMachine,
     DeleteNode,
     DestroyMachine,
@@ -21,6 +21,7 @@ from infra.lifecycle.steps import (
     FinishUpgrade,
     Join,
     JoinAsLearner,
+    LetIn,
     MoveLeader,
     PrepareUpgrade,
     RemoveMember,
@@ -143,8 +144,9 @@ class Executor:
             case DestroyMachine():
                 self.tell_others(op, leaver)
                 self._spare.remove(op)
-            case Announce():
-                announce_from(api, step.target)
+            case LetIn():
+                nodes = look_at_nodes(api)
+                let_nodes_in(api, {step.target: nodes[step.target]} if step.target in nodes else {})
             case PrepareUpgrade(version=version):
                 self.upgrade.prepare(api, version)
             case FinishUpgrade():

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from infra.kubernetes.api import ClusterApi, ClusterError
+from infra.kubernetes.api import ClusterApi, ClusterError, ClusterUnreachable
 from infra.kubernetes.local_volumes import LocalVolume, look_at_local_volumes
 from infra.kubernetes.nodes import count_pods
 from infra.kubernetes.waiting import NotReady
@@ -20,7 +20,7 @@ from infra.plugin.operation import Operation
 from infra.provider.cluster_view import ClusterView
 from infra.provider.executor import Executor
 from infra.provider.lives import ClusterRun, Leaver
-from infra.provider.spare import Spare
+from infra.provider.spare import Spare, joining_workers
 from infra.resources.machine import MachineInputs
 from infra.resources.node_placement import NodePlacementInputs
 from infra.ssh import ShellError
@@ -158,9 +158,14 @@ class ClusterLife:
                     return
                 if not isinstance(step, WaitForHealth):
                     op.info(str(step))
-                    self._executor.do(op, step, leaver)
-                    self._run.changes += 1
-                    continue
+                    try:
+                        self._executor.do(op, step, leaver)
+                    except ClusterUnreachable as error:
+                        # Its API servers are starting, or busy: what was done of the step, the next look shows.
+                        step = WaitForHealth(target=step.target, reason=str(step), lacks=(str(error),))
+                    else:
+                        self._run.changes += 1
+                        continue
             if not work.remaining:
                 raise HostError(
                     f"{leaver.name} can't be changed in cluster {self._placement.cluster} while "
@@ -212,9 +217,17 @@ class ClusterLife:
         return begin_worker(self._view.wanted(observed), observed)
 
     def beside(self, inputs: MachineInputs) -> MachineInputs:
-        """Return a machine that is to be made as it has to be beside what stands only meanwhile."""
+        """Return a machine that is to be made as it has to be beside what stands."""
         node = inputs.first_boot.node
-        return self._spare.beside(inputs) if node and node.role == "controlPlane" else inputs
+        if node is None or node.role == "controlPlane":
+            return self._spare.beside(inputs)
+        takes_pods = any(
+            name != inputs.name and other.ready and not other.joining
+            for name, other in (self._view.observe(Leaver.of(inputs, lost=True)).nodes or {}).items()
+            if name not in self._placement.control_planes
+        )
+        settings = joining_workers(inputs.node_settings) if takes_pods else inputs.node_settings
+        return inputs.model_copy(update={"node_settings": settings})
 
     def arrived(self, op: Operation, name: str) -> None:
         """Take a machine that was made, and answers, as one that stands; let one that comes back in."""

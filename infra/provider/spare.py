@@ -109,6 +109,11 @@ class Spare:
         return next((self._run.planned[name] for name in names if name in self._run.planned), None)
 
 
+def joining_workers(settings: NodeSettings | None) -> NodeSettings:
+    """Return the settings of a worker that takes no pods before it forwards packets, as others do that already."""
+    return (settings or NodeSettings()).model_copy(update={"joins_workers": True})
+
+
 def _as_spare(like: MachineInputs, spare: SpareInputs, planes: tuple[str, ...] = ()) -> MachineInputs:
     """Return what the spare is told, in the place of a machine. Pure.
 
@@ -121,6 +126,8 @@ def _as_spare(like: MachineInputs, spare: SpareInputs, planes: tuple[str, ...] =
     if node is not None and node.role == "controlPlane":
         node = node.model_copy(update={"number": len(planes)})
         settings = (settings or NodeSettings()).model_copy(update={"peers": planes})
+    elif node is not None:
+        settings = joining_workers(settings)
     first_boot = like.first_boot.model_copy(
         update={"hostname": spare.name, "address": spare.address, "node": node}
     )

@@ -369,6 +369,7 @@ class NodeSettingsArgs(TypedDict, total=False):
 
     podSecurity: Input[Literal["privileged", "baseline", "restricted"] | None]
     peers: Input[Sequence[Input[str]]]
+    joinsWorkers: Input[bool | None]
     unicastVrrp: Input[bool | None]
 
 

@@ -87,7 +87,7 @@ def test_the_stack_is_the_local_one_and_nothing_is_confirmed_where_nobody_says_s
     [
         (replace(SOUND, lost=2), 2, "error: 2 acknowledged writes lost"),
         (replace(SOUND, healthy=None, lacks=("node x is not Ready",)), 2, "still lacks: node x is not Ready"),
-        (replace(SOUND, exit_code=255), 1, "error: `azlocal up` ended with 255"),
+        (replace(SOUND, exit_code=255, fault="`azlocal up` ended"), 1, "error: `azlocal up` ended"),
         (
             DrillRefused("quorum-lost", "no", "add more"),
             2,

@@ -84,6 +84,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
 
 
 def test_a_snapshot_is_kept_on_the_host_and_comes_here_on_request(made: Made, tmp_path: Path) -> None:
+    refused = made.project.drill("lose-quorum").expect(2)
+    assert "no snapshot of cluster a is kept" in refused.output
     made.write("first")
     file = tmp_path / "a.db"
     made.azlocal("backup", INSTANCE, "--cluster", "a", "-o", str(file)).expect()
@@ -202,6 +204,25 @@ def test_with_quorum_lost_up_names_the_restore_which_brings_it_back_without_a_lo
     assert a.nodes() == dict.fromkeys((FIRST, SECOND, THIRD, a.worker), True)
     eventually(lambda: a.unfinished_pods() == [], "every pod runs")
     project.up("--expect-no-changes").expect()
+
+
+def test_a_drill_loses_quorum_and_comes_back_by_the_newest_snapshot(made: Made) -> None:
+    made.azlocal("backup", INSTANCE).expect()
+    snapshot = made.snapshots()[-1]["name"]
+    made.write("seventh")
+    drill = made.project.drill("lose-quorum", "--machine", SECOND, "--hold", "5").healed()
+    _log.info("%s", drill.result)
+    assert drill.result["machines"] == [SECOND, FIRST]
+    assert "has lost its quorum" in drill.output, "`up` says so"
+    assert f"azlocal restore {INSTANCE} a {snapshot} --yes" in drill.output
+    assert drill.result["writes"]["undoneByRestore"] > 0, "those from its beginning until quorum was lost"
+    seconds = drill.result["seconds"]
+    assert 5 < seconds["refused"] + 5 < seconds["apiReachable"] < seconds["nodesReady"] <= seconds["healthy"]
+    assert not made.has("seventh")
+    assert made.has("sixth")
+    assert members(made, THIRD) == [FIRST, SECOND, THIRD]
+    assert made.a.nodes() == dict.fromkeys((FIRST, SECOND, THIRD, made.a.worker), True)
+    made.project.up("--expect-no-changes").expect()
 
 
 def test_snapshots_go_with_the_instance(made: Made) -> None:

@@ -165,6 +165,7 @@ def test_an_edit_brings_every_node_two_minors_further_and_the_cluster_serves_mea
     edit(made, DEFAULT.version)
     with asked_all_the_while(made) as clients:
         made.project.azlocal("up", timeout=1800).expect()
+    print(f"two minors, {clients}")  # noqa: T201
     assert clients.silence < SILENCE_SECONDS, str(clients)
     workers = {version for name, version in clients.seen if name != made.a.control_plane and name != SPARE}
     assert workers == {OLD.tag, DEFAULT.tag}, "workers skip the minor between"
@@ -212,6 +213,7 @@ def test_a_newer_node_image_is_rolled_out_where_the_cluster_says_so(made: Made) 
         assert f"{name} is replaced for the current node image" in said
     with asked_all_the_while(made) as clients:
         made.project.up(timeout=1500).expect()
+    print(f"a node image, {clients}")  # noqa: T201
     assert clients.silence < SILENCE_SECONDS, str(clients)
     assert clients.lost == 0, "what the API acknowledged is there"
     now = made.births()

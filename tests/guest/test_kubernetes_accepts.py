@@ -57,7 +57,7 @@ def bundle() -> Bundle:
 
 def refusal(bundle: Bundle, labels: Mapping[str, str], taints: Iterable[str] = ()) -> str | None:
     """Return why kubelet doesn't start with what a worker's seed says, or None where its flags are taken."""
-    node = replace(WORKER, labels=labels, taints=tuple(taints))
+    node = replace(WORKER, labels=labels, taints=tuple(taints), joins_workers=True)
     registration = documents(files(node)["join.yaml"])["JoinConfiguration"]["nodeRegistration"]
     flags = [f"--{name}={value}" for name, value in arguments(registration).items()]
     # As kubeadm hands them on: Taint.ToString, joined by commas.

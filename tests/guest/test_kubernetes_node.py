@@ -342,6 +342,17 @@ def test_labels_taints_and_pods_of_a_pool_reach_its_nodes() -> None:
     ]
 
 
+def test_a_worker_that_joins_others_takes_no_pods_yet() -> None:
+    def taints(node: KubernetesNode) -> list[Any]:
+        join = documents(files(node)["join.yaml"])["JoinConfiguration"]
+        return join["nodeRegistration"].get("taints", [])  # type: ignore[no-any-return]
+
+    own = {"key": "azlocal.io/joining", "effect": "NoSchedule"}
+    assert taints(replace(WORKER, joins_workers=True)) == [*taints(WORKER), own]
+    assert taints(replace(WORKER, joins_workers=True, taints=())) == [own]
+    assert own not in taints(WORKER)
+
+
 def test_only_a_container_is_asked_for_less() -> None:
     in_vm = documents(files(dataclasses.replace(PLANE, traits=TRAITS["vm"]))["init.yaml"])
     in_container = documents(files(PLANE)["init.yaml"])

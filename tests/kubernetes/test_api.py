@@ -5,7 +5,11 @@ from __future__ import annotations
 import gc
 import socket
 import tempfile
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -32,6 +36,47 @@ def test_a_silent_server_is_told_with_the_innermost_reason() -> None:
         api = ClusterApi(administrator_kubeconfig("a", url, generate_pki().ca), seconds=0.2)
         with pytest.raises(ClusterUnreachable, match=f"^the API server at {url} doesn't answer: timed out$"):
             api.get("/version")
+
+
+class Ending(BaseHTTPRequestHandler):
+    """An API server that ends the first connection as a request comes, and answers the next one."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        """Answer from the second request on."""
+        self.asked.append(self.command)
+        if len(self.asked) > 1:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"{}")
+        self.close_connection = True
+
+    do_POST = do_GET  # noqa: N815 - http.server's name
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def ending(monkeypatch: pytest.MonkeyPatch) -> Iterator[ClusterApi]:
+    monkeypatch.setattr(Ending, "asked", [])
+    with ThreadingHTTPServer(("127.0.0.1", 0), Ending) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        yield ClusterApi(administrator_kubeconfig("a", url, generate_pki().ca))
+        server.shutdown()
+
+
+def test_a_read_is_repeated_whose_connection_the_server_ended(ending: ClusterApi) -> None:
+    assert ending.get("/version") == {}
+    assert Ending.asked == ["GET", "GET"]
+
+
+def test_a_write_is_not_for_it_may_have_been_done(ending: ClusterApi) -> None:
+    with pytest.raises(ClusterUnreachable, match="Remote end closed connection without response"):
+        ending.send("POST", "/api/v1/namespaces", {})
+    assert Ending.asked == ["POST"]
 
 
 def test_a_kubeconfig_that_cannot_be_used_is_told_as_such() -> None:

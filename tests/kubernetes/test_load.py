@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from infra.errors import UserError
+from infra.kubernetes.api import ClusterError
 from infra.kubernetes.load import NAMESPACE, Client, Clients, Load, Request, Watch
 
 
@@ -28,6 +29,18 @@ def test_what_was_acknowledged_and_is_not_there_is_lost(monkeypatch: pytest.Monk
     clients.load.watches = [Watch({"r-1", "r-3"}), Watch({"r-3"})]
     assert clients.lost() == {"r-3"}
     assert clients.untold() == {"r-1"}
+
+
+def test_what_was_written_before_a_restore_is_undone_and_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client.__new__(Client)
+    monkeypatch.setattr(client, "send", lambda *_: (200, {"items": [{"metadata": {"name": "r-1"}}]}))
+    clients = Clients(client, "r", 50, 1)
+    clients.load.acknowledged |= {"r-1", "r-3", "r-5"}
+    clients.load.watches = [Watch({"r-1"})]
+    clients.forget({"r-1", "r-3"})
+    assert clients.load.undone == {"r-3"}, "the snapshot has the other"
+    assert clients.lost() == {"r-5"}, "it was written afterwards"
+    assert clients.untold() == {"r-5"}
 
 
 def test_a_watch_is_silent_between_two_things_that_it_tells() -> None:
@@ -95,3 +108,12 @@ def test_a_namespace_that_somebody_else_made_is_left_alone() -> None:
     with pytest.raises(UserError, match="that azlocal hasn't made"):
         client.make_namespace()
     assert [method for method, _ in client.requests] == ["GET"]
+
+
+def test_the_namespace_of_a_load_is_made_again_where_it_is_gone() -> None:
+    client = Scripted((201, {}), (409, {}), (500, {}))
+    client.keep_namespace()
+    client.keep_namespace()
+    with pytest.raises(ClusterError):
+        client.keep_namespace()
+    assert client.requests == [("POST", "/api/v1/namespaces")] * 3

@@ -14,6 +14,7 @@ from infra.kubernetes.api import ClusterApi, ClusterUnreachable, NotFound, Objec
 from infra.kubernetes.waiting import NotReady
 from infra.kubernetes.watch import wait_until_answering, wait_until_healthy
 from infra.model.work import Work
+from infra.node_labels import JOINING, JOINING_TAINT, NO_SERVICES
 
 
 class Objects(ClusterApi):
@@ -59,6 +60,38 @@ class Objects(ClusterApi):
         return "{}"
 
 
+class Joining(Objects):
+    """One whose node has joined others, and forwards packets."""
+
+    def __init__(self) -> None:
+        super().__init__(changes=0)
+        key, _, effect = JOINING_TAINT.partition(":")
+        self.metadata: Object = {"name": "n1", "resourceVersion": "1", "labels": {NO_SERVICES: JOINING}}
+        self.spec: Object = {"taints": [{"key": key, "effect": effect}]}
+
+    def items(self, path: str, **query: str) -> list[Object]:
+        """Return what is there of a kind."""
+        there = super().items(path)
+        if path.endswith("/nodes"):
+            return [one | {"metadata": self.metadata, "spec": self.spec} for one in there]
+        for pod in there:
+            pod["metadata"]["ownerReferences"] = [{"kind": "DaemonSet"}]
+            pod["spec"]["priorityClassName"] = "system-node-critical"
+        return there
+
+    def find(self, path: str, **query: str) -> Object | None:
+        """Return the node."""
+        return {"metadata": self.metadata, "spec": self.spec}
+
+    def merge(self, path: str, body: Mapping[str, Any]) -> None:
+        """Take away what is to go."""
+        self.sent.append(("PATCH", path))
+        if "spec" in body:
+            self.spec = body["spec"]
+        else:
+            self.metadata = {"name": "n1", "resourceVersion": "2"}
+
+
 class Refusing(Objects):
     """One where the pod is gone when it is to be changed."""
 
@@ -80,6 +113,14 @@ def test_a_pod_that_is_not_ready_is_asked_at_once_and_not_after_its_period(kind:
     api = kind(changes=1)
     assert wait(api, seconds=10) == ["waiting: pod p is Running, not ready yet"]
     assert api.sent == [("PATCH", "/api/v1/namespaces/s/pods/p")]
+
+
+def test_a_node_that_has_joined_takes_pods_and_then_services_and_is_waited_for() -> None:
+    api = Joining()
+    assert set(wait(api, seconds=10)) == {
+        "waiting: node n1 has joined, and takes pods and services once it forwards packets"
+    }
+    assert api.sent == [("PATCH", "/api/v1/nodes/n1")] * 2
 
 
 def test_a_pod_is_left_a_second_before_it_is_asked_again() -> None:

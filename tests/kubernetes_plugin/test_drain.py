@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from infra.kubernetes.api import ClusterApi
 from infra.kubernetes.membership import Blocked, cordon, drain, forget, uncordon
-from infra.kubernetes.nodes import look_at_nodes
+from infra.kubernetes.nodes import let_nodes_in, look_at_nodes
 from infra.model.work import Work
+from infra.node_labels import JOINING, JOINING_TAINT, NO_SERVICES
 from tests.kubernetes_plugin.apiserver import ApiServer
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.engine
 SPACE = "drained"
-NO_SERVICES = "node.kubernetes.io/exclude-from-external-load-balancers"
 
 
 def apply(cluster: ApiServer, *objects: dict[str, Any]) -> None:
@@ -111,6 +112,25 @@ def test_no_speaker_comes_again_to_a_node_that_leaves_and_a_user_s_taint_stays(c
     assert uncordon(api, ["leaves"]) == ["leaves"]
     assert taint in taints()
     assert "azlocal.io/leaving" not in {one["key"] for one in taints()}
+
+
+def test_a_worker_that_joins_takes_pods_and_then_has_services_announced(cluster: ApiServer) -> None:
+    key, _, effect = JOINING_TAINT.partition(":")
+    users = {"key": "mine", "effect": "PreferNoSchedule"}
+    spec = {"taints": [users, {"key": key, "effect": effect}]}
+    metadata = {"name": "joins", "labels": {NO_SERVICES: JOINING}}
+    apply(cluster, {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec})
+    api = ClusterApi(cluster.kubeconfig)
+    joined = replace(look_at_nodes(api)["joins"], ready=True, forwards=True)
+    assert not joined.takes_pods
+    let_nodes_in(api, {"joins": joined, "gone meanwhile": joined})
+    node = cluster.get("/api/v1/nodes/joins")
+    assert key not in {taint["key"] for taint in node["spec"]["taints"]}
+    assert users in node["spec"]["taints"]
+    assert node["metadata"]["labels"] == {NO_SERVICES: JOINING}
+    let_nodes_in(api, {"joins": replace(look_at_nodes(api)["joins"], ready=True, forwards=True)})
+    assert not cluster.get("/api/v1/nodes/joins")["metadata"].get("labels")
+    assert not look_at_nodes(api)["joins"].is_joining
 
 
 def test_what_kubeadm_keeps_services_from_stays_so(cluster: ApiServer) -> None:

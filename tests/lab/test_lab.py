@@ -19,7 +19,7 @@ from infra.kvm.errors import HostUnreachable, is_connection_lost
 from infra.lab import groups
 from infra.lab import lab as labs
 from infra.lab.client import known_hosts
-from infra.lab.host import LabHost
+from infra.lab.host import LabHost, processes
 from infra.lab.lab import Lab
 from infra.lab.leftovers import lab_leftovers
 from infra.lab.marks import LabError, check_name
@@ -140,6 +140,20 @@ class TestReal:
         assert shell.run(["pgrep", "-x", "sleep"], check=False).exit_code == 1
         assert first.host_key == key
         shell.close()
+
+    def test_a_host_knows_nothing_of_who_switched_it_on(self, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+        """`up` after a drill has a passphrase; and who ends what an `up` left must not end a host by that."""
+        host = lab.hosts[1]
+        host.power_off()
+        monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "secret of who switches on")
+        host.power_on()
+        host.stop_sshd()
+        host.start_sshd()
+        sshd = host.run("cat", "/run/sshd.pid").stdout.strip()
+        inside = host.run("cat", "/proc/1/environ", f"/proc/{sshd}/environ").stdout
+        outside = [Path(f"/proc/{process}/environ").read_text() for process in processes(host.lab, host.name)]
+        assert "secret" not in "".join([inside, *outside])
+        assert host.run("printenv", "PULUMI_CONFIG_PASSPHRASE", check=False).returncode == 1
 
     def test_a_cut_cable_leaves_the_host_running(self, lab: Lab) -> None:
         host = lab.hosts[0]

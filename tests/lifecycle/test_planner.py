@@ -486,14 +486,14 @@ def test_an_upgrade_that_was_only_prepared_is_taken_back_when_it_is_settled() ->
 
 def test_services_are_announced_from_a_worker_that_came_back_before_the_next_one_leaves() -> None:
     world, wanted = standing(1, {"x": 2}), wanted_of(1, {"x": 2}, "1.34.4")
-    world.nodes["a-x-0"].withheld = True
-    assert leave_in_turn(world, wanted, "a-x-1")[0] == "announce services from a-x-0"
+    world.nodes["a-x-0"].joining = True
+    assert leave_in_turn(world, wanted, "a-x-1")[0] == "let pods and services come to a-x-0"
 
 
 def test_a_worker_is_stood_in_for_by_the_spare_which_leaves_when_all_are_back() -> None:
     world, wanted = standing(1, {"x": 2}), wanted_of(1, {"x": 2}, "1.34.4")
     assert leave_in_turn(world, wanted, "a-x-0") == [
-        *("create a-spare from 1.34.4 (image-1.34.4)", "a-spare joins", "announce services from a-spare"),
+        *("create a-spare from 1.34.4 (image-1.34.4)", "a-spare joins", "let pods and services come to a-spare"),
         *("drain a-x-0", "delete the Node a-x-0"),
     ]
     del world.machines["a-x-0"]
@@ -506,7 +506,7 @@ def test_a_worker_is_stood_in_for_by_the_spare_which_leaves_when_all_are_back() 
         steps += [str(step).partition(":")[0] for step in decision.steps]
         world.take(decision.steps)
     assert steps == [
-        *("announce services from a-x-0", "drain a-spare", "delete the Node a-spare"),
+        *("let pods and services come to a-x-0", "drain a-spare", "delete the Node a-spare"),
         "remove the machine a-spare",
     ]
 
@@ -518,15 +518,15 @@ def test_the_spare_stands_in_for_workers_of_one_pool_and_then_for_those_of_anoth
         [CreateMachine(target=SPARE, reason="it surges", node=spare), Join(target=SPARE, reason="it surges")]
     )
     assert leave_in_turn(world, wanted, "a-y-0") == [
-        *("announce services from a-spare", "drain a-spare", "delete the Node a-spare"),
+        *("let pods and services come to a-spare", "drain a-spare", "delete the Node a-spare"),
         *("remove the machine a-spare", "create a-spare from 1.34.4 (image-1.34.4)", "a-spare joins"),
-        *("announce services from a-spare", "drain a-y-0", "delete the Node a-y-0"),
+        *("let pods and services come to a-spare", "drain a-y-0", "delete the Node a-y-0"),
     ]
     world = standing(1, {"x": 1, "y": 1})
     world.take(
         [CreateMachine(target=SPARE, reason="it surges", node=spare), Join(target=SPARE, reason="it surges")]
     )
-    world.nodes[SPARE].withheld = False
+    world.nodes[SPARE].joining = False
     world.machines["a-x-0"] = replace(world.machines["a-x-0"], marked=True)
     (step,) = leave(wanted, world.observe(), "a-y-0", "it goes").steps
     assert isinstance(step, WaitForHealth)
@@ -554,11 +554,11 @@ def test_workers_wait_for_a_control_plane_that_is_to_be_replaced_for_whatever_re
 def test_no_worker_leaves_while_another_one_does_not_forward_packets_yet() -> None:
     world, wanted = standing(1, {"x": 2}), wanted_of(1, {"x": 2}, "1.34.4")
     seen = world.observe()
-    joining = replace((seen.nodes or {})["a-x-0"], withheld=True, may_announce=False)
+    joining = replace((seen.nodes or {})["a-x-0"], joining=True, may_come_in=False)
     seen = replace(seen, nodes={**(seen.nodes or {}), "a-x-0": joining})
     (step,) = leave(wanted, seen, "a-x-1", "it goes").steps
     assert isinstance(step, WaitForHealth)
-    assert step.lacks == ("services aren't announced from a-x-0 yet",)
+    assert step.lacks == ("a-x-0 has joined, and doesn't take pods and services yet",)
 
 
 def test_a_new_worker_waits_for_control_planes_of_its_version() -> None:

@@ -21,7 +21,7 @@ class NodeObject:
     pods: int
     cordoned: bool = False
     evicted: bool = False
-    withheld: bool = False
+    joining: bool = False
 
 
 @dataclass
@@ -97,7 +97,7 @@ class World:
         has_api = name in self.voters() if self.machines[name].role == "controlPlane" else True
         drained = node.pods == 0 or (node.evicted and not ready)
         return Node(
-            ready and has_api, ready and has_api, node.cordoned, drained, node.withheld, node.withheld and ready
+            ready and has_api, ready and has_api, node.cordoned, drained, node.joining, node.joining and ready
         )
 
     # -- what is done --------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ class World:
         if step.target in self.sick:
             self.sick.discard(step.target)
             return
-        self.nodes[step.target] = NodeObject(pods=2, withheld=True)
+        self.nodes[step.target] = NodeObject(pods=2, joining=True)
         self.machines[step.target] = replace(machine, booted=True)
 
     @_do.register
@@ -195,8 +195,8 @@ class World:
         self.nodes[step.target].cordoned = True
 
     @_do.register
-    def _(self, step: s.Announce) -> None:
-        self.nodes[step.target].withheld = False
+    def _(self, step: s.LetIn) -> None:
+        self.nodes[step.target].joining = False
 
     @_do.register
     def _(self, step: s.Uncordon) -> None:
@@ -211,7 +211,7 @@ class World:
             for name, m in self.machines.items()
             if m.role == "worker" and name in self.nodes
         }
-        holders = [name for name, other in workers.items() if not (other.withheld or other.cordoned)]
+        holders = [name for name, other in workers.items() if not (other.joining or other.cordoned)]
         assert holders != [step.target] or len(workers) == 1, f"{step}: services are announced from nowhere"
         node.cordoned = node.evicted = True
         if self.answers(step.target):
@@ -221,8 +221,10 @@ class World:
 
     @_do.register
     def _(self, step: s.DeleteNode) -> None:
-        node = self.nodes.pop(step.target)
-        assert node.pods == 0 or not self.answers(step.target), f"{step.target} goes undrained"
+        node, is_plane = self.nodes.pop(step.target), self.machines[step.target].role == "controlPlane"
+        # One that left etcd while it was silent, and then came back, is ending the pods that were evicted.
+        is_drained = node.pods == 0 or (node.evicted and is_plane)
+        assert is_drained or not self.answers(step.target), f"{step.target} goes undrained"
 
     @_do.register
     def _(self, step: s.JoinAsLearner) -> None:

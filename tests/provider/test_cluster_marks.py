@@ -44,7 +44,6 @@ def use(monkeypatch: pytest.MonkeyPatch, fake: Nodes) -> None:
     monkeypatch.setattr(cluster, "uncordon", lambda *_: [])
     monkeypatch.setattr(cluster, "wait_until_healthy", lambda *_: None)
     monkeypatch.setattr(cluster, "problems", lambda *_: [])
-    monkeypatch.setattr(cluster, "look_at_nodes", lambda _: {})
 
 
 def labels(api: Nodes) -> Any:

@@ -357,6 +357,7 @@ class Keeper:
     def __init__(self, cluster: FakeCluster, *, has_room: bool = True) -> None:
         self.cluster = cluster
         self.has_room = has_room
+        self.made: list[MachineInputs] = []
 
     def session(self, op: Any, connection: str) -> Any:
         raise AssertionError(connection)
@@ -368,6 +369,7 @@ class Keeper:
         if not self.has_room:
             raise NoRoom("h has 0 MiB")
         assert inputs.first_boot.hostname == inputs.name == "spare"
+        self.made.append(inputs)
         self.cluster.log.append(f"make spare at {inputs.first_boot.address}")
         self.cluster.nodes["spare"] = READY
         return MachineState(**dict(inputs) | {"uuid": "u", "ssh_host_key": "s"})
@@ -407,6 +409,21 @@ def test_another_machine_takes_the_pods_of_a_worker_that_is_replaced_until_that_
     assert not run.life.has_spare(operation())
 
 
+def test_a_step_that_no_api_server_answered_is_looked_at_again(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = iter([ClusterUnreachable("Remote end closed connection"), None, None])
+
+    def drain(api: Any, node: str, work: Any, *, silent: bool = False) -> None:
+        if (error := next(tries)) is not None:
+            raise error
+        cluster.drain(api, node, work, silent=silent)
+
+    monkeypatch.setattr(executor, "drain", drain)
+    run_of("cp-0").life.leave(operation(), plane("cp-1"), "its machine goes")
+    assert cluster.log[:2] == ["drain cp-1", "cp-1 gives the lead to cp-0"]
+
+
 def test_where_there_is_no_room_for_another_machine_workers_are_replaced_without_one(cluster: FakeCluster) -> None:
     del cluster.nodes["w-1"]
     run, op = with_spare(cluster, has_room=False), operation()
@@ -414,6 +431,26 @@ def test_where_there_is_no_room_for_another_machine_workers_are_replaced_without
     assert cluster.log == ["drain w-0", "delete node w-0"]
     assert isinstance(op.log, MemoryLog)
     assert ("warning", "no other machine takes the pods of workers that are replaced: h has 0 MiB") in op.log.lines
+
+
+def test_a_worker_takes_no_pods_before_it_forwards_packets_where_others_do_that_already(
+    cluster: FakeCluster,
+) -> None:
+    run = with_spare(cluster)
+    comer = run.planned["w-0"]
+
+    def is_told_to_wait() -> bool | None:
+        settings = run.life.beside(comer).node_settings
+        return settings.joins_workers if settings else None
+
+    assert is_told_to_wait()
+    cluster.nodes["w-1"] = replace(READY, withheld=True)
+    assert not is_told_to_wait(), "else nobody would take pods"
+    del cluster.nodes["w-1"]
+    assert not is_told_to_wait(), "control planes don't"
+    run.life.leave(operation(), worker("w-0"), "its machine goes")
+    assert isinstance(run.keeper, Keeper)
+    assert [made.node_settings.joins_workers for made in run.keeper.made if made.node_settings] == [True]
 
 
 # -- snapshots --------------------------------------------------------------------------------------

@@ -65,6 +65,25 @@ def test_a_node_gets_what_its_store_lacks(archives: dict[str, str]) -> None:
     assert stores.brought == [(name, b"new") for name in ("lab-a-cp-0", "lab-a-cp-2", "lab-a-pool1-0")]
 
 
+def test_a_worker_gets_nothing_that_runs_on_control_planes_alone(tmp_path: Path) -> None:
+    names = (
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-scheduler",
+        "etcd",
+        "kube-proxy",
+        "coredns/coredns",
+    )
+    archives = {f"registry.k8s.io/{name}:v1": str(tmp_path / name.replace("/", "-")) for name in names}
+    for path in archives.values():
+        Path(path).write_bytes(Path(path).name.encode())
+    stores = Stores()
+    bring(operation("ControlPlane"), NODES, archives, stores.login)
+    brought = {name: [what for node, what in stores.brought if node == name] for name, _ in stores.brought}
+    assert sorted(brought["lab-a-pool1-0"]) == [b"coredns-coredns", b"kube-proxy"]
+    assert len(brought["lab-a-cp-0"]) == len(names)
+
+
 def test_machines_made_since_have_their_images_from_their_own(archives: dict[str, str]) -> None:
     replaced = NODES[0].model_copy(update={"ssh_host_key": "another"})
     assert standing(NODES[:2], [replaced, *NODES[1:]]) == [NODES[1]]

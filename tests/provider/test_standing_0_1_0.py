@@ -111,7 +111,7 @@ def test_what_a_node_is_told_besides_is_no_part_of_its_digest() -> None:
         kind.check(inputs, frozenset())
         return inputs["seedDigest"]
 
-    assert digest(None) == digest({"podSecurity": "restricted", "peers": ["10.0.0.19"]})
+    assert digest(None) == digest({"podSecurity": "restricted", "peers": ["10.0.0.19"], "joinsWorkers": True})
 
 
 def test_what_the_program_leaves_out_is_no_difference_where_something_is_unknown() -> None:

@@ -147,6 +147,13 @@ def test_what_is_left_when_the_time_is_over_is_stopped(console: Console) -> None
     assert (result.outcome, result.reason) == ("FAILED", "stopped after its limit of 0 minutes")
 
 
+@pytest.mark.parametrize(("full", "outcome"), [(False, "FAILED"), (True, "passed")])
+def test_tests_marked_full_have_more_time(console: Console, full: bool, outcome: str) -> None:
+    step = Step((Tier("lint", command=("true",)),), 0, full_minutes=1)
+    (result,) = tiers.run_all([step], console, replace(RUN, full=full))
+    assert result.outcome == outcome
+
+
 def test_what_is_not_begun_when_the_time_is_over_is_not_begun_any_more(console: Console, tmp_path: Path) -> None:
     begun = ("touch", str(tmp_path / "begun"))
     steps = [Step((Tier("lint", command=begun),), 5), Step((Tier("e2e", preparations=(begun,)), Tier("vm")), 5)]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
 from infra.kubernetes.api import ClusterApi, ClusterError
 from infra.kubernetes.generated_secrets import ensure_secret
-from infra.kubernetes.membership import admit_nodes, announce_from, cordon, dismiss_token, uncordon
+from infra.kubernetes.membership import admit_nodes, cordon, dismiss_token, uncordon
 from infra.kubernetes.node_marks import both, look_at_marks, mark_nodes
-from infra.kubernetes.nodes import look_at_nodes
 from infra.kubernetes.waiting import NotReady
 from infra.kubernetes.watch import problems, wait_until_healthy
 from infra.model.node import NodeMarks
@@ -104,10 +103,7 @@ class ClusterKind(Kind[ClusterInputs, ClusterState]):
                 if not members.keys() <= {node["metadata"]["name"] for node in api.items("/api/v1/nodes")}:
                     admit_nodes(api, inputs.token)
         try:
-            try:
-                wait_until_healthy(api, members, inputs.namespaces, op.work(_READY_SECONDS))
-            finally:
-                _announce_from_all(api, members)
+            wait_until_healthy(api, members, inputs.namespaces, op.work(_READY_SECONDS))
         except NotReady as failure:
             # What may stand there still is azlocal's to take away, in the next run.
             marks = {name: both(before.get(name, new), new) for name, new in inputs.nodes.items()}
@@ -128,15 +124,6 @@ class ClusterKind(Kind[ClusterInputs, ClusterState]):
 def _mark(op: Operation, api: ClusterApi, before: Mapping[str, NodeMarks], inputs: ClusterInputs) -> None:
     if inputs.nodes and (names := mark_nodes(api, before, inputs.nodes)):
         op.info(f"{', '.join(names)}: labels and taints are as they are wanted")
-
-
-def _announce_from_all(api: ClusterApi, members: Iterable[str]) -> None:
-    """Let services be announced from workers that have joined, be the rest of the cluster healthy or not."""
-    with suppress(ClusterError):
-        nodes = look_at_nodes(api)
-        for name in nodes.keys() & set(members):
-            if nodes[name].may_announce:
-                announce_from(api, name)
 
 
 def _expected(inputs: ClusterInputs) -> dict[str, float]:

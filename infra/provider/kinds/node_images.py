@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+from infra.kubernetes.upgrade import worker_images
 from infra.kvm.errors import HostError
 from infra.plugin.operation import Operation
 from infra.provider.kinds.cluster_base import Login
@@ -43,7 +44,8 @@ def bring(op: Operation, members: Iterable[Member], archives: Mapping[str, str],
         try:
             with login(member) as shell:
                 there = set(shell.run([*_CTR, "list", "--quiet"]).stdout.split())
-                for reference in sorted(set(archives) - there):
+                needed = set(worker_images(archives) if member.role == "worker" else archives)
+                for reference in sorted(needed - there):
                     op.status(f"bringing {reference} to {member.name}")
                     content = Path(archives[reference]).read_bytes()
                     shell.run([*_CTR, "import", "-"], input=content, timeout=_IMPORT_SECONDS)

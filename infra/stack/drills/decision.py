@@ -10,9 +10,12 @@ from infra.counting import counted
 from infra.errors import UserError
 from infra.lifecycle.cluster import has_quorum
 from infra.lifecycle.observed import Member
+from infra.model.backup import Backup
 from infra.model.node import NodeRole
 
-Drill = Literal["lose-control-plane", "lose-host", "cut-cable", "expire-certificates", "kill-api-server"]
+Drill = Literal[
+    "lose-control-plane", "lose-quorum", "lose-host", "cut-cable", "expire-certificates", "kill-api-server"
+]
 Rule = Literal[
     "which-cluster",
     "no-such-machine",
@@ -21,13 +24,17 @@ Rule = Literal[
     "no-lab",
     "others-on-host",
     "quorum-lost",
+    "no-backup",
 ]
 
 _OF_HOSTS: Final = frozenset({"lose-host", "cut-cable"})
-_OF_PLANES: Final = frozenset({"lose-control-plane", "kill-api-server"})
+_OF_PLANES: Final = frozenset({"lose-control-plane", "lose-quorum", "kill-api-server"})
 _SURVIVES_A_LOSS: Final = 3
 """So many control planes at least: etcd needs more than half of its members."""
 _LOSES: Final = frozenset({"lose-control-plane", "lose-host"})
+_HEALED_ALONE: Final = frozenset({"expire-certificates", "lose-quorum"})
+RESTORES: Final = frozenset({"lose-quorum"})
+"""Drills that heal from a snapshot of etcd."""
 
 
 class DrillRefused(UserError):
@@ -73,6 +80,8 @@ class Situation:
         lacks: What that cluster lacks, a clause each; none where it is healthy.
         lab_hosts: The names of hosts that are a lab's.
         strangers: By host, machines there that this stack hasn't made.
+        backup: The newest snapshot that the cluster can be restored from; None where there is none, or where the
+            drill needs none.
     """
 
     stack: str
@@ -82,6 +91,7 @@ class Situation:
     lacks: tuple[str, ...] = ()
     lab_hosts: frozenset[str] = frozenset()
     strangers: Mapping[str, tuple[str, ...]] | None = None
+    backup: Backup | None = None
 
     @property
     def planes(self) -> list[Node]:
@@ -104,6 +114,7 @@ class Break:
         host: The host that it is done to; empty where it is done to machines.
         does: What happens to them, a sentence without its full stop.
         heals: What brings them back, likewise.
+        snapshot: What etcd is restored from, since `up` alone doesn't bring it back; empty where that does.
     """
 
     drill: Drill
@@ -112,6 +123,7 @@ class Break:
     host: str
     does: str
     heals: str
+    snapshot: str = ""
 
     @property
     def silences(self) -> bool:
@@ -120,8 +132,8 @@ class Break:
 
     @property
     def waits_for_up(self) -> bool:
-        """Return whether the API comes back by `up` alone, and never by itself."""
-        return self.drill == "expire-certificates"
+        """Return whether the API comes back by what heals it alone, and never by itself."""
+        return self.drill in _HEALED_ALONE
 
 
 def choose_cluster(clusters: Iterable[str], wanted: str | None) -> str:
@@ -187,12 +199,21 @@ def _break(drill: Drill, situation: Situation, target: Node) -> Break:
         machines = tuple(node.name for node in situation.on(host))
     elif drill == "expire-certificates":
         machines = tuple(node.name for node in situation.planes)
+    elif drill == "lose-quorum":
+        machines = _most(situation.planes, target)
+    snapshot = situation.backup.name if drill in RESTORES and situation.backup else ""
     listed = ", ".join(machines)
     up = f"`azlocal up {situation.stack}`"
     does, heals = {
         "lose-control-plane": (
             f"{listed} is destroyed with its disk, as when its host's disk dies",
             f"{up} removes what it left in etcd and among the nodes, and has it join again",
+        ),
+        "lose-quorum": (
+            f"of {counted(len(situation.planes), 'control plane')}, {listed} and the disks are destroyed: etcd "
+            "has no quorum then",
+            f"{up} names the restore; `azlocal restore {situation.stack} {situation.cluster} {snapshot}` brings "
+            f"etcd back as it was then, and what was written since is gone from it; {up} makes the machines again",
         ),
         "kill-api-server": (
             f"the API server on {listed} is killed",
@@ -213,7 +234,13 @@ def _break(drill: Drill, situation: Situation, target: Node) -> Break:
             f"{up} plugs the cable in again, and brings back what of it doesn't come by itself",
         ),
     }[drill]
-    return Break(drill, situation.cluster, machines, host, does, heals)
+    return Break(drill, situation.cluster, machines, host, does, heals, snapshot)
+
+
+def _most(planes: Sequence[Node], first: Node) -> tuple[str, ...]:
+    """Return so many control planes as etcd can't do without, that one first."""
+    names = [first.name, *(plane.name for plane in planes if plane != first)]
+    return tuple(names[: len(names) // 2 + 1])
 
 
 # -- rules ----------------------------------------------------------------------------------------
@@ -265,6 +292,16 @@ def _keeps_quorum(chosen: Break, situation: Situation) -> Iterator[DrillRefused]
             )
 
 
+def _can_be_restored(chosen: Break, situation: Situation) -> Iterator[DrillRefused]:
+    """What no `up` brings back has to come from a snapshot."""
+    if chosen.drill in RESTORES and situation.backup is None:
+        yield DrillRefused(
+            "no-backup",
+            f"no snapshot of cluster {chosen.cluster} is kept that fits it, and this drill restores one",
+            f"`azlocal backup {situation.stack}` takes one",
+        )
+
+
 def _members(planes: Sequence[Node], lost: Sequence[str]) -> list[Member]:
     return [Member(number, plane.name, healthy=plane.name not in lost) for number, plane in enumerate(planes)]
 
@@ -280,5 +317,6 @@ _RULES: Final[tuple[Callable[[Break, Situation], Iterator[DrillRefused]], ...]] 
     _is_of_a_lab,
     _is_ours_alone,
     _keeps_quorum,
+    _can_be_restored,
     _is_healthy,
 )

@@ -1,20 +1,17 @@
-"""A drill from its beginning to its end: look, decide, ask, break, watch, heal by `azlocal up`, measure."""
+"""A drill from its beginning to its end: look, decide, ask, break, watch, heal, measure."""
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from infra.errors import UserError
 from infra.kubernetes.api import ClusterError
 from infra.kubernetes.load import Client, Clients
-from infra.stack.command import running
-from infra.stack.drills import faults, journal, scene
-from infra.stack.drills.decision import Break, Drill, decide
+from infra.stack.drills import faults, healing, journal, scene
+from infra.stack.drills.decision import RESTORES, Break, Drill, decide
 from infra.stack.drills.health import Watcher
 from infra.stack.drills.outcome import Course, Outcome
 from infra.stack.messages import confirmed, say
@@ -61,10 +58,10 @@ def run(
         raise UserError(
             f"a drill broke {stack.name}, and no `up` has healed it yet: first `azlocal up {stack.name}`"
         )
-    standing = scene.find(stack, cluster)
+    standing = scene.find(stack, cluster, backups=drill in RESTORES)
     chosen = decide(drill, standing.situation, machine)
     say(f"{chosen.drill} of cluster {chosen.cluster}: {chosen.does}. {chosen.heals}")
-    say(f"if this command is killed meanwhile, the next `azlocal up {stack.name}` heals what it broke")
+    say(f"if this command is killed meanwhile, {_afterwards(stack, chosen)}")
     confirmed(stack.name, "break it", yes=yes)
     client = Client(standing.kubeconfig)
     client.make_namespace()
@@ -93,40 +90,24 @@ def _course(stack: Stack, chosen: Break, standing: Scene, client: Client, hold: 
             say(f"broken; it is healed in {hold:g} s")
             with watcher.watching():
                 time.sleep(hold)
-                healing = time.monotonic()
-                code = _up(stack)
-                healed = time.monotonic()
-                if code == 0:
+                written = set(load.acknowledged)
+                healed = healing.heal(stack, chosen, client)
+                if healed.restored:
+                    with suppress(ClusterError):  # then it is told that nobody knows what is lost
+                        clients.forget(written)
+                if healed.exit_code == 0:
                     watcher.wait_until_healthy(_HEALTHY_SECONDS)
                     time.sleep(_QUIET_SECONDS)
         except BaseException:
-            say(f"the drill ends early: `azlocal up {stack.name}` heals what it broke")
+            say(f"the drill ends early: {_afterwards(stack, chosen)}")
             raise
-    return Course(
-        broke,
-        healing,
-        healed,
-        code,
-        load,
-        watcher.looks,
-        _answered(clients.lost),
-        frozenset(clients.untold()),
-    )
+    return Course(broke, healed, load, watcher.looks, _answered(clients.lost), frozenset(clients.untold()))
 
 
-def _up(stack: Stack) -> int:
-    """Run `azlocal up` as a user would, and return how it ended; what it prints isn't this command's result."""
-    say(f"azlocal up {stack.name}")
-    sys.stderr.flush()
-    command = [sys.executable, "-P", "-m", "infra.cli", "up", stack.name]
-    # One that is interrupted ends in order, and takes its time; the terminal tells it of a Ctrl-C itself.
-    with running(command, on_term=signal.SIGTERM, cwd=stack.directory, stdin=subprocess.DEVNULL, stdout=2) as up:
-        code = up.exit_code
-    if signal.SIGINT in up.signals:
-        raise KeyboardInterrupt
-    if up.signals:
-        raise SystemExit(128 + signal.SIGTERM)
-    return code
+def _afterwards(stack: Stack, chosen: Break) -> str:
+    """Return what becomes of what a drill broke that doesn't come to its end."""
+    does = "names the restore that heals" if chosen.snapshot else "heals"
+    return f"the next `azlocal up {stack.name}` {does} what it broke"
 
 
 def _answered(ask: Callable[[], set[str]]) -> frozenset[str] | None:

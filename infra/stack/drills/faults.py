@@ -45,12 +45,12 @@ def carry_out(chosen: Break, scene: Scene) -> None:
 
 
 def _destroy(chosen: Break, scene: Scene) -> None:
-    (name,) = chosen.machines
-    connection = scene.connections[scene.machines[name].host]
-    with Hosts().session(connection, Work(status=say)) as session:
-        for machine in owned_machines(session, pool_name(scene.mark.instance), scene.mark):
-            if machine.name == name:
-                machine.remove()
+    hosts = Hosts()
+    for connection in {scene.connections[scene.machines[name].host] for name in chosen.machines}:
+        with hosts.session(connection, Work(status=say)) as session:
+            for machine in owned_machines(session, pool_name(scene.mark.instance), scene.mark):
+                if machine.name in chosen.machines:
+                    machine.remove()
 
 
 def _kill_api_server(chosen: Break, scene: Scene) -> None:
@@ -88,6 +88,7 @@ def _run(scene: Scene, machine: str, *command: str, input: bytes | None = None) 
 
 _EFFECTS: Final[Mapping[Drill, Callable[[Break, Scene], None]]] = {
     "lose-control-plane": _destroy,
+    "lose-quorum": _destroy,
     "kill-api-server": _kill_api_server,
     "expire-certificates": _expire,
     "lose-host": _take,

@@ -10,6 +10,7 @@ from typing import Any
 from infra.counting import counted
 from infra.kubernetes.load import Load
 from infra.stack.drills.decision import Break
+from infra.stack.drills.healing import Healing
 from infra.stack.drills.health import Look, back_at
 
 
@@ -19,9 +20,7 @@ class Course:
 
     Attributes:
         broke: When it was broken.
-        healing: When `azlocal up` began.
-        healed: When that ended.
-        exit_code: How that ended.
+        healing: By what it was healed.
         load: What clients saw, from a moment before.
         looks: At the cluster, since it was broken.
         lost: Acknowledged writes that aren't there; None where the API can't be asked.
@@ -29,9 +28,7 @@ class Course:
     """
 
     broke: float
-    healing: float
-    healed: float
-    exit_code: int
+    healing: Healing
     load: Load
     looks: Sequence[Look]
     lost: frozenset[str] | None
@@ -50,8 +47,8 @@ class Outcome:
         write_gap: The longest time without an acknowledged write.
         nodes_ready: From the break until all nodes were Ready, and stayed so, as their kubelets say since then.
         healthy: From the break until API servers, nodes and workloads lacked nothing, and nothing came after.
-        up: What `azlocal up` took.
-        exit_code: How that ended.
+        up: What `azlocal up` took; where a restore was before it, the second one.
+        exit_code: How what healed it ended.
         requests: That clients sent.
         failed: Of these.
         acknowledged: Writes that the API said it has.
@@ -59,6 +56,10 @@ class Outcome:
         untold: Of these, what a watch didn't tell of.
         silence: The longest time in which a watch told nothing.
         lacks: What the cluster still lacks.
+        refused: What the first `azlocal up` took, which said that quorum is lost.
+        restore: What `azlocal restore` took.
+        undone: Acknowledged writes of before the restore, which aren't in the snapshot.
+        fault: What is wrong with how what healed it ended; empty where nothing is.
     """
 
     chosen: Break
@@ -76,11 +77,15 @@ class Outcome:
     untold: int
     silence: float
     lacks: tuple[str, ...]
+    refused: float | None = None
+    restore: float | None = None
+    undone: int = 0
+    fault: str = ""
 
     @classmethod
     def of(cls, chosen: Break, course: Course) -> Outcome:
         """Return what follows from a drill's course."""
-        load = course.load
+        load, healing, restored = course.load, course.healing, course.healing.restored
         last = course.looks[-1].lacks if course.looks else ()
         return cls(
             chosen=chosen,
@@ -89,8 +94,8 @@ class Outcome:
             write_gap=_finite(load.gap_of(writes=True)),
             nodes_ready=_since(course, lambda seen: seen.ready),
             healthy=_since(course, lambda seen: seen.healthy),
-            up=course.healed - course.healing,
-            exit_code=course.exit_code,
+            up=healing.ended - (restored.ended if restored else healing.began),
+            exit_code=healing.exit_code,
             requests=len(load.requests),
             failed=len(load.failed),
             acknowledged=len(load.acknowledged),
@@ -98,6 +103,10 @@ class Outcome:
             untold=len(course.untold),
             silence=max((watch.silence for watch in load.watches), default=0.0),
             lacks=last,
+            refused=restored.refused - healing.began if restored else None,
+            restore=restored.ended - restored.refused if restored else None,
+            undone=len(load.undone),
+            fault=healing.fault,
         )
 
     @property
@@ -116,14 +125,19 @@ class Outcome:
         lost = "unknown: the API doesn't answer" if self.lost is None else f"{self.lost:,}"
         yield "acknowledged writes lost", f"{lost} of {self.acknowledged:,}"
         yield "acknowledged writes that a watch missed", f"{self.untold:,}"
+        if self.restore is not None:
+            yield "acknowledged writes that the snapshot doesn't have", f"{self.undone:,}"
         yield "until all nodes were Ready again", _seconds(self.nodes_ready, "they aren't")
         yield "until everything was healthy", _seconds(self.healthy, "it isn't")
+        if self.restore is not None:
+            yield "azlocal up named the restore after", _seconds(self.refused)
+            yield "azlocal restore took", _seconds(self.restore)
         yield "azlocal up took", _seconds(self.up)
 
     def faults(self) -> Iterator[str]:
         """Yield what isn't as it has to be, and what to do."""
-        if self.exit_code:
-            yield f"`azlocal up` ended with {self.exit_code}: correct what it names, and run it again"
+        if self.fault:
+            yield self.fault
         if self.lost:
             yield f"{counted(self.lost, 'acknowledged write')} lost: etcd or the API server broke its word"
         if self.untold:
@@ -148,23 +162,36 @@ class Outcome:
                 "nodesReady": _rounded(self.nodes_ready),
                 "healthy": _rounded(self.healthy),
                 "up": _rounded(self.up),
+                **self._of_restore({"refused": _rounded(self.refused), "restore": _rounded(self.restore)}),
             },
             "requests": {"sent": self.requests, "failed": self.failed},
-            "writes": {"acknowledged": self.acknowledged, "lost": self.lost, "missedByWatch": self.untold},
+            "writes": {
+                "acknowledged": self.acknowledged,
+                "lost": self.lost,
+                "missedByWatch": self.untold,
+                **self._of_restore({"undoneByRestore": self.undone}),
+            },
             "faults": list(self.faults()),
         }
+
+    def _of_restore(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return what only drills with a restore tell."""
+        return values if self.restore is not None else {}
 
 
 def _reachable(chosen: Break, course: Course) -> float | None:
     """Return when the API was reachable again, in seconds since it was broken.
 
     What counts is the last absence that began before `up`: what `up` costs is in the longest gap. Where only `up`
-    brings the API back, it is the last absence of all.
+    brings the API back, it is the last absence of all; where a restore does, the last one until that had ended.
     """
     ends = [request.ended for request in course.load.requests if not request.fault and not request.writes]
-    if not any(end > course.healing for end in ends):
+    healing = course.healing
+    if not any(end > healing.began for end in ends):
         return None
-    over = course.healed if chosen.waits_for_up else course.healing
+    over = healing.ended if chosen.waits_for_up else healing.began
+    if healing.restored:
+        over = healing.restored.ended
     ended = [until for since, until in course.load.absences() if until > course.broke and since < over]
     return max(ended) - course.broke if ended else 0.0
 

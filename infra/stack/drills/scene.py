@@ -21,16 +21,20 @@ from infra.model.run import RunSettings
 from infra.model.work import Work
 from infra.provider.kinds.cluster_base import logged_in
 from infra.ssh import ShellError
+from infra.stack.backup import StackBackups
+from infra.stack.clusters import cluster_of
 from infra.stack.command import stack_output
 from infra.stack.drills.decision import Node, Situation, choose_cluster
 from infra.stack.drills.health import Health
 from infra.stack.drills.lab_hosts import lab_hosts
 from infra.stack.messages import say
 from infra.stack.pool_sizes import pool_sizes_of
+from infra.stack.restore.source import newest
 from infra.stack.settle import is_this_states, owners_of, resources_of
 from infra.stack.standing import StandingHost, StandingMachine, look, topology_of
 
 if TYPE_CHECKING:
+    from infra.model.backup import Backup
     from infra.plan.topology import Topology
     from infra.ssh import SshShell
     from infra.stack.state import Stack
@@ -69,12 +73,13 @@ class Scene:
         return logged_in(self.machines[machine].member, self.keys)
 
 
-def find(stack: Stack, wanted: str | None) -> Scene:
+def find(stack: Stack, wanted: str | None, *, backups: bool = False) -> Scene:
     """Look at a stack's machines and at one of its clusters; nothing is changed.
 
     Args:
         stack: The stack.
         wanted: The cluster that the user named, if any.
+        backups: Whether it matters which snapshots of etcd are kept.
 
     Raises:
         DrillRefused: There is no such cluster.
@@ -110,6 +115,7 @@ def find(stack: Stack, wanted: str | None) -> Scene:
         lacks=health.look_for(_HEALTHY_SECONDS).lacks,
         lab_hosts=frozenset(labs),
         strangers={name: _strangers(connections[name], mark) for name in labs},
+        backup=_newest_backup(stack, cluster.name) if backups else None,
     )
     return Scene(situation, mark, connections, machines, labs, kubeconfig, health, keys)
 
@@ -145,6 +151,12 @@ def _holder(endpoint: IPv4Address, planes: Mapping[str, StandingMachine], keys: 
         except ShellError as error:
             say(f"{name} can't be asked whether it has the cluster's address: {error}")
     return min(planes, default="")
+
+
+def _newest_backup(stack: Stack, name: str) -> Backup | None:
+    cluster = cluster_of(stack, name)
+    stored = newest(cluster, StackBackups(stack).listed(cluster))
+    return stored.backup if stored else None
 
 
 def _strangers(connection: str, mark: Mark) -> tuple[str, ...]:

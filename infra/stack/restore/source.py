@@ -65,16 +65,27 @@ def choose(
     if wish is not None:
         stored = named(listed, wish)
     else:
-        fitting = [each for each in listed if not misfit(each.backup, cluster.ca_hash, cluster.version)]
-        if not fitting:
+        fitting = newest(cluster, listed)
+        if fitting is None:
             raise UserError(
                 f"no snapshot of cluster {cluster.name} is kept that fits it (`azlocal backup --list`); where "
                 "one is in a file, name that"
             )
-        stored = fitting[-1]
+        stored = fitting
     if against := misfit(stored.backup, cluster.ca_hash, cluster.version):
         raise UserError(f"{stored.backup.name} can't be restored: {against}")
     return Source(told_of(stored.backup), stored.backup, stored)
+
+
+def newest(cluster: StackCluster, listed: list[StoredBackup]) -> StoredBackup | None:
+    """Return the newest snapshot that a cluster can be restored from; None where there is none.
+
+    Args:
+        cluster: The cluster.
+        listed: The snapshots that are kept, the oldest first.
+    """
+    fitting = [each for each in listed if not misfit(each.backup, cluster.ca_hash, cluster.version)]
+    return fitting[-1] if fitting else None
 
 
 def _of_file(cluster: StackCluster, file: Path) -> Source:

@@ -16,6 +16,7 @@ from infra.stack.drills.decision import (
     choose_cluster,
     decide,
 )
+from tests.stack.drills.samples import BACKUP
 
 PLANES: Final = tuple(Node(f"lab-a-cp-{number}", "a", "controlPlane", f"node{number + 1}") for number in range(3))
 WORKER: Final = Node("lab-a-pool1-0", "a", "worker", "node1")
@@ -61,8 +62,39 @@ def test_one_control_plane_is_enough_for_what_loses_no_data(drill: Drill) -> Non
         assert rule == "quorum-lost"
         assert "1 control plane, and etcd would have no quorum without lab-a-cp-0" in text
         assert "write controlPlane.count: 3" in text
+    elif drill == "lose-quorum":
+        assert decide(drill, replace(ONE, backup=BACKUP)).machines == ("lab-a-cp-0",)
     else:
         assert decide(drill, ONE).machines
+
+
+@pytest.mark.parametrize(
+    ("count", "machine", "lost"),
+    [
+        (1, None, ["p0"]),
+        (3, None, ["p0", "p1"]),
+        (3, "p2", ["p2", "p0"]),
+        (5, "p1", ["p1", "p0", "p2"]),
+    ],
+)
+def test_quorum_is_lost_with_so_few_as_it_takes_and_comes_back_by_the_newest_snapshot(
+    count: int, machine: str | None, lost: list[str]
+) -> None:
+    planes = tuple(Node(f"p{number}", "a", "controlPlane", "node1") for number in range(count))
+    situation = replace(THREE, nodes=(*planes, WORKER), holder="p0", backup=BACKUP)
+    chosen = decide("lose-quorum", situation, machine)
+    assert list(chosen.machines) == lost
+    assert chosen.snapshot == "lab-a-20261130T081500Z"
+    assert "`azlocal restore lab a lab-a-20261130T081500Z`" in chosen.heals
+    assert "what was written since is gone" in chosen.heals
+    assert not decide("kill-api-server", situation).snapshot
+
+
+def test_quorum_is_not_lost_where_nothing_is_kept_that_brings_it_back() -> None:
+    rule, text = rule_of("lose-quorum", THREE)
+    assert rule == "no-backup"
+    assert "no snapshot of cluster a is kept" in text
+    assert "`azlocal backup lab` takes one" in text
 
 
 @pytest.mark.parametrize(("count", "lost", "may"), [(3, 1, True), (3, 2, False), (5, 2, True), (5, 3, False)])
@@ -109,7 +141,8 @@ def test_only_machines_of_the_cluster_that_stand_can_be_named() -> None:
     rule, text = rule_of("kill-api-server", THREE, "lab-a-cp-7")
     assert rule == "no-such-machine"
     assert "lab-a-cp-0, lab-a-cp-1" in text
-    assert rule_of("lose-control-plane", THREE, "lab-a-pool1-0")[0] == "no-control-plane"
+    for drill in ("lose-control-plane", "lose-quorum"):
+        assert rule_of(drill, THREE, "lab-a-pool1-0")[0] == "no-control-plane"
     assert rule_of("kill-api-server", THREE, "lab-a-pool1-0")[0] == "no-control-plane"
 
 

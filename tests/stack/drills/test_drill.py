@@ -1,4 +1,4 @@
-"""A drill's order: nothing is broken that isn't written down, and nothing is healed but by `azlocal up`."""
+"""A drill's order: nothing is broken that isn't written down, and what heals is what a user would run."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ import pytest
 
 from infra.errors import UserError
 from infra.kubernetes.load import Load, Request
-from infra.stack.drills import drill, faults, journal, scene
+from infra.stack.drills import drill, faults, healing, journal, scene
 from infra.stack.drills.decision import DrillRefused, Node, Situation
 from infra.stack.drills.health import Look
+from infra.stack.drills.outcome import Outcome
 from infra.stack.state import Stack
+from tests.stack.drills.samples import BACKUP
 
 PLANE = Node("lab-a-cp-0", "a", "controlPlane", "node1")
 
@@ -39,6 +41,9 @@ class Clients:
         now = time.monotonic()
         self.load.requests += [Request(now, now, self.fault), Request(now, now, self.fault, writes=True)]
 
+    def forget(self, written: set[str]) -> None:
+        self.load.undone = written
+
     def lost(self) -> set[str]:
         return set()
 
@@ -53,7 +58,13 @@ class Made(Stack):
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def codes() -> list[int]:
+    """How the commands that heal end; those that it says nothing of end well."""
+    return []
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch, codes: list[int]) -> list[str]:
     """Notes what is done, in order."""
     noted: list[str] = []
 
@@ -67,20 +78,23 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         def remove_namespace(self) -> None:
             noted.append("no namespace")
 
+        def keep_namespace(self) -> None:
+            noted.append("namespace again")
+
     @contextmanager
     def running(command: list[str], **_: object) -> Iterator[Any]:
-        noted.append(" ".join(command[-2:]))
-        yield SimpleNamespace(exit_code=0, signals=[])
+        noted.append(" ".join(command[4:]))
+        yield SimpleNamespace(exit_code=codes.pop(0) if codes else 0, signals=[])
 
-    situation = Situation("lab", "a", (PLANE,), PLANE.name)
+    situation = Situation("lab", "a", (PLANE,), PLANE.name, backup=BACKUP)
     health = SimpleNamespace(look=lambda _since: Look(time.monotonic(), ready=True, lacks=()))
     standing = SimpleNamespace(situation=situation, kubeconfig="a", health=health, lab_hosts={})
     monkeypatch.setattr(drill, "Client", Client)
     monkeypatch.setattr(drill, "Clients", Clients)
-    monkeypatch.setattr(drill, "running", running)
+    monkeypatch.setattr(healing, "running", running)
     monkeypatch.setattr(drill, "_BEFORE_SECONDS", 0.01)
     monkeypatch.setattr(drill, "_QUIET_SECONDS", 0.01)
-    monkeypatch.setattr(scene, "find", lambda _stack, _cluster: standing)
+    monkeypatch.setattr(scene, "find", lambda _stack, _cluster, *, backups: standing)
     monkeypatch.setattr(faults, "carry_out", lambda *_: noted.append("broken"))
     return noted
 
@@ -116,7 +130,7 @@ def test_what_could_not_be_broken_completely_is_left_to_the_next_up(
         drill.run(Made("lab", tmp_path, ""), "expire-certificates", yes=True)
     assert journal.find(tmp_path, "lab") is not None
     assert calls[-1] == "no namespace"
-    assert "the drill ends early: `azlocal up lab` heals what it broke" in capfd.readouterr().err
+    assert "the drill ends early: the next `azlocal up lab` heals what it broke" in capfd.readouterr().err
 
 
 def test_nothing_is_broken_that_is_refused_or_not_meant_or_whose_clients_fail_already(
@@ -134,3 +148,42 @@ def test_nothing_is_broken_that_is_refused_or_not_meant_or_whose_clients_fail_al
     assert "broken" not in calls
     assert calls[-1] == "no namespace"
     assert journal.find(tmp_path, "lab") is None
+
+
+RESTORE = f"restore lab a {BACKUP.name} --yes"
+
+
+def lose_quorum(directory: Path) -> Outcome:
+    return drill.run(Made("lab", directory, ""), "lose-quorum", hold=0, yes=True)
+
+
+def test_lost_quorum_is_said_by_up_and_healed_by_the_restore_and_another_up(
+    calls: list[str], codes: list[int], tmp_path: Path
+) -> None:
+    codes += [1, 0, 0]
+    outcome = lose_quorum(tmp_path)
+    assert [call for call in calls if call != "namespace again"] == [
+        *("client of a", "namespace", "broken", "up lab", RESTORE, "up lab", "no namespace"),
+    ]
+    assert RESTORE in calls[: calls.index("namespace again") + 2], "as soon as the API takes writes again"
+    assert outcome.ok
+    assert outcome.undone == 1
+
+
+@pytest.mark.parametrize(
+    ("ends", "runs", "fault"),
+    [
+        ([0], ["up lab"], "didn't say that quorum is lost"),
+        ([1, 3], ["up lab", RESTORE], "`azlocal restore` ended with 3"),
+        ([1, 0, 4], ["up lab", RESTORE, "up lab"], "`azlocal up` ended with 4"),
+    ],
+)
+def test_what_does_not_heal_lost_quorum_is_told(
+    calls: list[str], codes: list[int], tmp_path: Path, ends: list[int], runs: list[str], fault: str
+) -> None:
+    codes += ends
+    outcome = lose_quorum(tmp_path)
+    assert [call for call in calls if call.startswith(("up", "restore"))] == runs
+    assert not outcome.ok
+    assert outcome.exit_code
+    assert fault in next(iter(outcome.faults()))
