@@ -18,13 +18,11 @@ import pytest
 import tenacity
 import yaml
 
-from infra.guest.first_boot import MOUNT_DATA
 from infra.kubernetes.api import ClusterApi
 from infra.kvm.preparation import Wanted
 from infra.kvm.preparation.guard import Trial, change_network
 from infra.kvm.preparation.netplan import design_network
 from infra.model.host import Bridge
-from infra.model.local_volumes import LOCAL_VOLUMES
 from infra.model.work import Work
 from infra.ssh import RootShell, SshError
 from tests.instance import INSTANCE, address, cluster, on, projects, steps
@@ -327,24 +325,6 @@ def test_the_seed_with_the_clusters_keys_is_out_of_the_drive_and_gone(project: P
 @pytest.mark.full
 def test_the_control_plane_has_secure_boot_a_tpm_and_no_failed_unit(project: Project) -> None:
     assert_firmware_and_units(project, CP)
-
-
-@pytest.mark.full
-def test_the_volumes_of_a_node_are_on_a_drive_of_their_own_whose_data_no_first_boot_formats(
-    project: Project,
-) -> None:
-    assert on(project, CP, "findmnt", "--noheadings", "--output", "SOURCE,FSTYPE", LOCAL_VOLUMES).split() == [
-        "/dev/vdb",
-        "ext4",
-    ]
-    assert f"{CP}.data.qcow2" in virsh("vol-list", f"azlocal-{INSTANCE}")
-    assert LOCAL_VOLUMES in on(project, CP, "systemctl", "show", "kubelet", "--property=RequiresMountsFor")
-    # As another machine would find the drive that takes this one's place.
-    script = (
-        f"touch {LOCAL_VOLUMES}/kept && umount {LOCAL_VOLUMES} && sed -i /azlocal-data/d /etc/fstab\n{MOUNT_DATA}"
-    )
-    on(project, CP, "sudo", "sh", "-eu", stdin=script)
-    on(project, CP, "test", "-e", f"{LOCAL_VOLUMES}/kept")
 
 
 @pytest.mark.full

@@ -156,7 +156,8 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
         with self.session(op, inputs.connection) as session:
             machine = _machine(op, session, inputs)
             if not _stands(machine, inputs, whatever=self._adopts):
-                _build(op, machine, inputs, has_data=inputs.first_boot.node is not None)
+                is_node = inputs.first_boot.node is not None
+                _build(op, machine, inputs, has_data=is_node and TRAITS[inputs.machine_type].has_data_volume)
             elif not has_come:
                 op.status("taking over the machine that stands")
             state = _settle(op, machine, inputs)
