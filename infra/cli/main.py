@@ -36,6 +36,7 @@ _GROUPS = {
     "drill": ("infra.cli.drill", "Break an instance on purpose, and measure how `azlocal up` heals it."),
     "env": ("infra.cli.stack", "Print the settings for using the bare `pulumi`."),
     "arc": ("infra.cli.arc", "See what Azure Arc needs, and how a cluster's connection is."),
+    "audit": ("infra.cli.audit", "Look at every host and at Azure: what is left, missing, in the way."),
     "doctor": ("infra.cli.doctor", "Look at every host of a stack: what is wrong, what to do."),
     "image": ("infra.cli.image", "Build and inspect the image that machines boot."),
     "emulator": ("infra.cli.emulator", "See and handle what stands in for Azure on this machine."),

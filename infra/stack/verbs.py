@@ -85,26 +85,30 @@ def _made(
 
 
 def down(stack: Stack, *options: str) -> int:
-    """Take everything of the instance away again."""
+    """Take everything of the instance away again, and prove it."""
     if not stack.exists():
         say(f"there is no stack '{stack.name}', so there is nothing to take down")
         return 0
+    from infra.kvm import daemon
     from infra.stack import contexts
+    from infra.stack.auditing.run import Before
 
     standing = contexts.contexts_of(stack)
     start_hypervisor()
     settle(stack, before_destroy=True)
+    before = Before.of(stack, stack.deployment(), standing)
     # A host that doesn't answer keeps only what stands on itself.
     flags = ("--yes", "--skip-preview", "--suppress-outputs", "--continue-on-error")
     code = engine(stack, "destroy", *flags, *options)
     if code == 0:
-        from infra.kvm import daemon
         from infra.stack.drills import journal
 
         journal.end(stack.directory, stack.name)
         contexts.remove(standing)
+    left = before.prove()  # libvirt is asked, so before it ends
+    if code == 0:
         daemon.stop(say)
-    return code
+    return code or left
 
 
 def preview(stack: Stack, *options: str) -> int:

@@ -24,7 +24,6 @@ import yaml
 from infra.arc.azure import Azure
 from infra.arc.credentials import credential_for
 from infra.arc.model import AzureScope
-from infra.audit.leftovers import leftovers
 from infra.emulator.daemon import ensure_running, remove
 from infra.emulator.environment import emulated_environment
 from infra.model.work import Work
@@ -37,6 +36,7 @@ from tests.cluster import (
     kubernetes_cluster,
     recorded_processes,
 )
+from tests.emptiness import leftovers
 from tests.git_server import Repository, served
 from tests.instance import INSTANCE, address, on, projects, virsh
 from tests.project import ROOT, Project

@@ -24,7 +24,6 @@ from typing import Any
 
 import pytest
 
-from infra.audit.leftovers import leftovers
 from infra.image.bundle.components import CONTAINERD_VERSION, RUNC_VERSION
 from infra.image.bundle.store import find_bundle
 from infra.plan.addresses import ADDRESS_LOCK, plan_addresses
@@ -53,6 +52,7 @@ from tests.cluster import (
     web_deployment,
     web_service,
 )
+from tests.emptiness import leftovers
 from tests.instance import INSTANCE, address, on, power_off, projects, virsh
 from tests.project import ROOT, Project, Run
 from tests.provider.test_kinds import operation
