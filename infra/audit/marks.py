@@ -190,7 +190,8 @@ class Marks:
             return Claimed(_INSTANCE)
         if not name.startswith(("image-", f"{self._scope.instance}-")):
             return None
-        of_machine = folder in (host_folders.VOLUMES, host_folders.SEEDS) and not name.startswith("image-")
+        of_machines = (host_folders.VOLUMES, host_folders.SEEDS, host_folders.DATA)
+        of_machine = folder in of_machines and not name.startswith("image-")
         return Claimed(("machine", _bare(name.split("/")[0]))) if of_machine else Claimed(_INSTANCE)
 
     def _of_file(self, path: str) -> Claimed | None:

@@ -82,6 +82,7 @@ class Cluster(pulumi.ComponentResource):
                 "final_version": cluster.final_version,
                 "rolls_images": cluster.rolls_images,
                 "surging": {m.name: m.pool for m in planned if m.pool in cluster.surging_pools},
+                "deletes_volumes": cluster.deletes_volumes,
                 "archives": bundle.archives,
                 "spare": spare_inputs(cluster),
             },

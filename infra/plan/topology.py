@@ -21,6 +21,7 @@ from infra.spec import InstanceSpec, SpecError
 from infra.spec.hosts import HostSpec
 from infra.spec.machine_names import mac_addresses, machine_name
 from infra.spec.stack import ClusterSpec, Provisioning, SnapshotSchedule
+from infra.spec.storage import StorageClassSpec
 from infra.spec.types import AddressRange
 
 
@@ -152,6 +153,8 @@ class Cluster:
         surging_pools: Pools of which another machine takes the pods of a node that is replaced.
         add_on_values: Helm values of people's own, by add-on; one that isn't named isn't installed.
         snapshots: By which schedule a host takes snapshots of its etcd; None: none does.
+        storage_classes: StorageClasses beside those that every cluster has.
+        deletes_volumes: Whether a node that goes takes the volumes on its disk with it.
         timeout_minutes: How long its API server, and then all of it, may take to come up.
         machines: Names of its machines, control plane first.
         arc: How it is connected to Azure Arc; None where it isn't.
@@ -174,6 +177,8 @@ class Cluster:
     surging_pools: frozenset[str]
     add_on_values: Mapping[str, Mapping[str, Any]]
     snapshots: SnapshotSchedule | None
+    storage_classes: tuple[StorageClassSpec, ...]
+    deletes_volumes: bool
     timeout_minutes: float
     machines: tuple[str, ...]
     arc: ConnectedCluster | None
@@ -375,6 +380,8 @@ def _cluster(
         surging_pools=frozenset(pool.name for pool in cluster.agent_pools if pool.upgrade_settings.max_surge),
         add_on_values={name: add_on.values for name, add_on in cluster.add_ons.by_name().items()},
         snapshots=cluster.snapshots,
+        storage_classes=cluster.storage_profile.storage_classes,
+        deletes_volumes=cluster.storage_profile.delete_local_volumes,
         timeout_minutes=cluster.timeout_minutes,
         machines=tuple(machine.name for machine in machines if machine.cluster == cluster.name),
         arc=arc,

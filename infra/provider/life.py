@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from infra.kubernetes.api import ClusterApi, ClusterError, ClusterUnreachable
+from infra.kubernetes.local_volumes import LocalVolume, look_at_local_volumes
 from infra.kubernetes.nodes import count_pods
 from infra.kubernetes.waiting import NotReady
 from infra.kubernetes.watch import wait_until_healthy
@@ -90,6 +91,14 @@ class ClusterLife:
         """Return how many pods of a node haven't ended; None where no API server answers."""
         try:
             return count_pods(self._view.answering(), name)
+        except ClusterError:
+            return None
+
+    def local_volumes(self, name: str) -> list[LocalVolume] | None:
+        """Return the volumes on the disk of a node; None where no API server answers."""
+        try:
+            listed = look_at_local_volumes(self._view.answering())
+            return [volume for volume in listed if name in volume.nodes]
         except ClusterError:
             return None
 

@@ -449,6 +449,7 @@ class NodePlacementArgs(TypedDict, total=False):
     final_version: Input[str]
     rolls_images: Input[bool]
     surging: Input[Mapping[str, Input[str]]]
+    deletes_volumes: Input[bool]
     archives: Input[Mapping[str, Input[str]]]
     spare: Input[SpareArgs | None]
 

@@ -66,6 +66,10 @@ class NodePlacementInputs(Model):
         default_factory=dict,
         description="The pool of each worker whose pods the spare takes while it is replaced, by its name",
     )
+    deletes_volumes: Annotated[bool, IGNORE] = Field(
+        default=False,
+        description="Whether volumes on the disk of a node may go with it: without it, such a node doesn't go",
+    )
     archives: Annotated[dict[str, str], IGNORE] = Field(
         default_factory=dict,
         description="Each image of that version's bundle as an OCI archive on this machine, by name and tag",

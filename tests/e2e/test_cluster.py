@@ -43,6 +43,7 @@ from tests.cluster import (
     EVERYWHERE,
     WEB_SERVER,
     Kubernetes,
+    claim,
     container,
     eventually,
     fetched,
@@ -77,6 +78,14 @@ LATE = f"{INSTANCE}-a-pool1-1"
 TOKENS = "type=bootstrap.kubernetes.io/token"
 
 
+DATABASES = {"name": "databases", "folder": "databases", "agentPools": ["pool1"]}
+
+
+def cluster_a(**changes: Any) -> dict[str, Any]:
+    """Return the first cluster, with a StorageClass of its own."""
+    return kubernetes_cluster(storageProfile={"storageClasses": [DATABASES]}, **changes)
+
+
 @dataclass(frozen=True)
 class Made:
     """What the first `up` made, and what could be seen of it meanwhile."""
@@ -91,7 +100,7 @@ class Made:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     folder = tmp_path_factory.mktemp("cluster")
     with projects(folder, shared=True) as make:
-        project = make(clusters=[kubernetes_cluster()])
+        project = make(clusters=[cluster_a()])
         project.environment["XDG_STATE_HOME"] = str(folder / "state-home")  # where logs are collected
         (folder / "temporary").mkdir(exist_ok=True)
         project.environment["TMPDIR"] = str(folder / "temporary")
@@ -203,7 +212,7 @@ def test_what_a_pool_says_of_its_nodes_is_patched_as_they_run(made: Made, a: Kub
 
     patched = {"example.com/mine", "example.com/tier"}, ["dedicated"], "120"
     eventually(lambda: node() == patched, "the node is as the file says", 30)
-    made.project.edit(clusters=[kubernetes_cluster()])
+    made.project.edit(clusters=[cluster_a()])
     made.project.up().expect()
     eventually(lambda: node() == ({"example.com/mine"}, [], "110"), "what the file said is gone", 30)
     assert virsh("domid", a.worker) == born
@@ -263,7 +272,7 @@ def shown_by_the_engine(project: Project) -> dict[str, str]:
     preview = project.pulumi("preview", "--diff").expect().output
     assert LATE in preview
     assert "nodeSecrets" in preview
-    project.edit(clusters=[kubernetes_cluster()])
+    project.edit(clusters=[cluster_a()])
     return {"pulumi preview --diff": preview, "pulumi refresh --diff": project.refresh().expect().output}
 
 
@@ -501,19 +510,6 @@ def test_a_network_policy_blocks_and_then_allows(a: Kubernetes, pods: dict[str, 
 # -- volumes --------------------------------------------------------------------------------------
 
 
-def claim(name: str, storage_class: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": name},
-        "spec": {
-            "accessModes": ["ReadWriteOnce"],
-            "storageClassName": storage_class,
-            "resources": {"requests": {"storage": "64Mi"}},
-        },
-    }
-
-
 MOUNT = {"volumeMounts": [{"name": "data", "mountPath": "/data"}]}
 
 
@@ -559,6 +555,37 @@ def test_retain_keeps_a_volume_after_its_claim_and_delete_does_not(made: Made) -
     a.wait("delete", f"pv/{volumes['gone']}")
     eventually(lambda: a.get("pv", volumes["kept"])["status"]["phase"] == "Released", "the volume is released", 30)
     assert on(made.project, a.worker, "sudo", "cat", f"{folder}/file") == "kept"
+
+
+def test_a_volume_that_can_not_grow_says_so_at_once(a: Kubernetes) -> None:
+    """The provisioner knows no sizes: a class that allowed it would leave the claim waiting for good."""
+    larger = json.dumps({"spec": {"resources": {"requests": {"storage": "128Mi"}}}})
+    refused = a.run("patch", "pvc", "data-database-0", "--patch", larger)
+    assert refused.returncode != 0
+    assert "must support resize" in refused.stderr
+    assert {one["metadata"]["name"]: one.get("allowVolumeExpansion", False) for one in a.get("sc")["items"]} == {
+        "default": False,
+        "default-retain": False,
+        "databases": False,
+    }
+
+
+def test_a_declared_class_has_its_folder_and_its_pool(made: Made) -> None:
+    a = made.a
+    mounted = [{"name": "data", "persistentVolumeClaim": {"claimName": "own"}}]
+    pod = pod_spec("", containers=[container("echo own >/data/file && exec httpd -f", **MOUNT)], volumes=mounted)
+    a.apply(
+        claim("own", "databases"),
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "writes-own"}, "spec": pod},
+    )
+    a.wait("condition=Ready", "pod/writes-own")
+    volume = a.get("pvc", "own")["spec"]["volumeName"]
+    folder = a.get("pv", volume)["spec"]["hostPath"]["path"]
+    assert folder.startswith("/opt/local-path-provisioner/databases/pvc-")
+    on_the_host = STORAGE / "data" / a.worker / Path(folder).relative_to("/opt/local-path-provisioner") / "file"
+    assert on_the_host.read_text() == "own\n"
+    a.kubectl("delete", "pod/writes-own", "pvc/own")
+    a.wait("delete", f"pv/{volume}")
 
 
 # -- load balancer --------------------------------------------------------------------------------
@@ -677,7 +704,7 @@ class Failure:
 
 def fails(project: Project, **cluster: Any) -> Failure:
     """Run an `up` that can't succeed with little patience; it has to end by itself, soon after."""
-    project.edit(clusters=[kubernetes_cluster(timeoutMinutes=MINUTES, **cluster)])
+    project.edit(clusters=[cluster_a(timeoutMinutes=MINUTES, **cluster)])
     started = time.monotonic()
     run: Run = project.up()
     assert run.code != 0, run.output
@@ -696,7 +723,7 @@ def fails(project: Project, **cluster: Any) -> Failure:
 
 def repairs(project: Project, a: Kubernetes, **cluster: Any) -> None:
     """Run the next `up`, after which everything is there."""
-    project.edit(clusters=[kubernetes_cluster(**cluster)])
+    project.edit(clusters=[cluster_a(**cluster)])
     project.up(timeout=900).expect()
     assert all(a.nodes().values()), a.nodes()
     # A pod that was put out to spare a node stays listed as failed; its replacement runs.
@@ -797,7 +824,7 @@ def uids(a: Kubernetes) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def b(made: Made, born: dict[str, str]) -> Kubernetes:
-    made.project.edit(clusters=[kubernetes_cluster(), kubernetes_cluster("b")])
+    made.project.edit(clusters=[cluster_a(), kubernetes_cluster("b")])
     made.project.up(timeout=900).expect()
     return kubernetes(made.project, "b")
 
@@ -827,7 +854,7 @@ def test_a_cluster_whose_machines_are_off_is_removed_quickly_and_leaves_the_othe
     a, project = made.a, made.project
     for machine in (b.control_plane, b.worker):
         power_off(machine)
-    project.edit(clusters=[kubernetes_cluster()])
+    project.edit(clusters=[cluster_a()])
     with waits_less_than(DOWN_SECONDS):
         project.settle().expect()
         project.up().expect()

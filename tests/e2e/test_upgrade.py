@@ -23,11 +23,13 @@ from infra.image.build import build_node_image
 from infra.model.versions import BUILT, DEFAULT
 from tests.cluster import (
     Kubernetes,
+    claim,
     eventually,
     fetched,
     kubernetes,
     kubernetes_cluster,
     load_balancer_address,
+    pod_with_claim,
     web_deployment,
     web_service,
 )
@@ -139,6 +141,10 @@ def test_it_stands_at_the_older_version_with_data_and_a_service_that_may_lose_on
     )
     assert load_balancer_address(made.a, "web")
     write(made.a, *COREFILE, MINE)
+    made.a.apply(
+        claim("data", "default"), pod_with_claim("data", made.a.worker, "echo old >/data/file && exec sleep 1d")
+    )
+    made.a.wait("condition=Ready", "pod/data")
 
 
 @pytest.mark.parametrize(
@@ -253,6 +259,14 @@ def test_nothing_is_left_of_the_machine_that_stood_in(made: Made) -> None:
     etcd = made.a.kubectl("get", "pods", "--namespace=kube-system", "--selector=component=etcd", "--output=name")
     assert etcd.split() == [f"pod/etcd-{made.a.control_plane}"]
     made.project.up("--expect-no-changes").expect()
+
+
+def test_a_volume_on_the_disk_of_a_worker_is_there_after_two_replacements(made: Made) -> None:
+    made.a.kubectl("delete", "pod/data", "--ignore-not-found")
+    made.a.apply(pod_with_claim("data", made.a.worker))
+    made.a.wait("condition=Ready", "pod/data")
+    assert made.a.said("data", "cat /data/file") == "old"
+    made.a.kubectl("delete", "pod/data", "pvc/data")
 
 
 def test_there_is_no_way_back(made: Made) -> None:

@@ -13,8 +13,9 @@ from infra.provider.kinds.node_placement import NodePlacementKind
 from infra.provider.lives import ClusterRun, Lives
 from infra.resources.changes import Refused, diff
 from infra.resources.node_placement import NODE_PLACEMENT, NodePlacementInputs
+from tests.provider.conftest import MemoryLog
 from tests.provider.test_kinds import operation
-from tests.provider.test_machine_life import state
+from tests.provider.test_machine_life import VOLUME, Life, state
 
 OLD = NodePlacementInputs(
     instance="lab",
@@ -85,3 +86,32 @@ def test_a_version_that_is_taken_back_has_the_control_plane_look_though_none_of_
         changes = Changes()
         control_plane.refine(state, news, changes, operation("ControlPlane"))
         assert ("version" in changes.by_path) == is_change
+
+
+@pytest.mark.parametrize("name", ["w1", "cp1"])
+def test_a_node_that_goes_for_good_with_volumes_is_refused_in_preview(name: str) -> None:
+    """No diff of its own shows it."""
+    old = OLD.model_copy(
+        update={"hosts": {"w0": "one", "w1": "two"}, "control_planes": {"cp0": "10.0.0.1", "cp1": "10.0.0.2"}}
+    )
+    kept = {
+        "hosts": {other: host for other, host in old.hosts.items() if other != name},
+        "control_planes": {other: address for other, address in old.control_planes.items() if other != name},
+    }
+
+    def refine(**changes: Any) -> list[tuple[str, str]]:
+        lives, log = Lives(), MemoryLog()
+        new = old.model_copy(update=kept | changes)
+        NodePlacementKind(lives).check(new.to_wire(), frozenset())
+        run = lives.of("lab-a")
+        assert run is not None
+        run.__dict__["life"] = Life(volumes=[VOLUME])
+        NodePlacementKind(lives).refine(old.to_wire(), new.to_wire(), Changes(), operation("NodePlacement", log))
+        return log.lines
+
+    with pytest.raises(Refused, match=rf"{name} would go, and volumes.*local-volumes-lost"):
+        refine()
+    assert [kind for kind, _ in refine(deletes_volumes=True)] == ["warning"]
+    if name == "w1":
+        ((kind, text),) = refine(lost=["two"])
+        assert (kind, "on a host that is lost" in text, str(VOLUME) in text) == ("warning", True, True)
