@@ -1,4 +1,7 @@
-"""Terraform itself reads an export: its values have the types that the modules' variables have."""
+"""Terraform itself reads an export: its values have the types that the modules' variables have.
+
+Where there is no terraform, tests/conftest.py says so.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,6 @@ import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from infra.export.export import export
 from tests.export.exporting import facts_of, recorded
@@ -90,14 +91,12 @@ def content() -> dict[str, Any]:
     return read
 
 
-@pytest.mark.skipif(PROGRAM is None, reason="there is no terraform here")
 def test_terraform_takes_an_export_and_every_text_in_it_as_it_is(tmp_path: Path) -> None:
     run = applied(tmp_path, content())
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout) == TAGS
 
 
-@pytest.mark.skipif(PROGRAM is None, reason="there is no terraform here")
 def test_terraform_refuses_a_value_of_another_type_and_an_unknown_name(tmp_path: Path) -> None:
     """So the test above could fail."""
     wrong = content()
