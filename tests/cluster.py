@@ -265,3 +265,30 @@ def recorded_processes() -> Iterator[set[str]]:
     finally:
         done.set()
         thread.join()
+
+
+def claim(name: str, storage_class: str) -> dict[str, Any]:
+    """Return a claim of a small volume."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": storage_class,
+            "resources": {"requests": {"storage": "64Mi"}},
+        },
+    }
+
+
+def pod_with_claim(name: str, node: str, command: str = "exec sleep 1d") -> dict[str, Any]:
+    """Return a pod on a node that has the claim of its name at /data."""
+    mounts = [{"name": "data", "mountPath": "/data"}]
+    spec = pod_spec(
+        "",
+        containers=[container(command, volumeMounts=mounts)],
+        volumes=[{"name": "data", "persistentVolumeClaim": {"claimName": name}}],
+        nodeSelector={"kubernetes.io/hostname": node},
+        tolerations=EVERYWHERE,
+    )
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}

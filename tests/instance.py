@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from infra.audit.leftovers import emulators, leftovers
 from infra.image import build_command, find_node_image
 from infra.kvm.claim import TAKE_OVER, read_claim
 from infra.lab.groups import prefer
 from infra.model.image import NodeImageKind
 from infra.spec.hosts import DEFAULT_STORAGE_DIRECTORY
 from infra.ssh import LocalShell
+from tests.emptiness import emulators, leftovers
 from tests.kept import kept_folder, take_away_others
 from tests.project import ROOT, Project
 from tests.waiting import eventually

@@ -8,6 +8,7 @@ import pulumi
 import pytest
 
 from infra.components.node_image import BundleFiles
+from infra.components.storage import IS_DEFAULT, node_path_map, storage_classes
 from infra.image.bundle import Bundle
 from infra.model.add_ons import add_on_namespaces
 from infra.plan.instance import plan_instance
@@ -17,8 +18,9 @@ from tests.instances import cluster, make_spec
 from tests.taking import declared
 
 
-def cluster_of(**add_ons: Any) -> Cluster:
-    spec = make_spec(cluster(addOns=add_ons, loadBalancer={"count": 2}))
+def cluster_of(*classes: dict[str, Any], **add_ons: Any) -> Cluster:
+    profile = {"storageClasses": list(classes)}
+    spec = make_spec(cluster(addOns=add_ons, storageProfile=profile, loadBalancer={"count": 2}))
     (found,) = build_topology(spec, plan_instance(spec)).clusters
     return found
 
@@ -54,6 +56,50 @@ def test_every_cluster_gets_all_of_them() -> None:
     assert [dict(one) for one in add_ons.generated_secrets] == [
         {"namespace": "metallb-system", "name": "metallb-memberlist", "key": "secretkey"}
     ]
+
+
+def test_a_declared_class_can_be_the_default_in_a_folder_and_pools_of_its_own() -> None:
+    databases = {
+        "name": "databases",
+        "isDefault": True,
+        "reclaimPolicy": "Retain",
+        "folder": "db",
+        "agentPools": ["nodepool1"],
+    }
+    wanted = cluster_of(databases)
+    top = "/opt/local-path-provisioner"
+    first, retain, own = storage_classes(wanted.storage_classes, {})
+    assert [one.annotations.get(IS_DEFAULT) for one in (first, retain, own)] == ["false", None, "true"]
+    assert [one.parameters for one in (first, retain, own)] == [
+        {"nodePath": top},
+        {"nodePath": top},
+        {"nodePath": f"{top}/db"},
+    ], "of several paths the provisioner would draw one"
+    assert (own.reclaim_policy, own.pools) == ("Retain", ("nodepool1",))
+    names, _ = add_ons_of(wanted)
+    assert {"lab-a-default", "lab-a-default-retain", "lab-a-databases"} <= names
+
+
+def test_without_folders_classes_stay_as_they_were() -> None:
+    first, retain = storage_classes((), {})
+    assert (first.name, first.reclaim_policy, first.annotations) == ("default", "Delete", {IS_DEFAULT: "true"})
+    assert (retain.name, retain.reclaim_policy, retain.annotations) == ("default-retain", "Retain", {})
+    assert first.parameters is retain.parameters is None, "another parameter would replace the class"
+
+
+def test_peoples_own_values_of_the_charts_class_still_count() -> None:
+    own = {"name": "disk", "reclaimPolicy": "Retain", "defaultClass": False, "pathPattern": "{{ .PVName }}"}
+    first, _ = storage_classes((), {"storageClass": own})
+    assert (first.name, first.reclaim_policy, first.annotations) == ("disk", "Retain", {IS_DEFAULT: "false"})
+    assert first.parameters == {"pathPattern": "{{ .PVName }}"}
+    assert [one.name for one in storage_classes((), {"storageClass": {"create": False}})] == ["default-retain"]
+
+
+def test_no_volume_is_made_on_the_machine_that_only_stands_in() -> None:
+    wanted = cluster_of()
+    everywhere, spare = node_path_map(wanted.storage_classes, wanted.spare.name)
+    assert everywhere["paths"] == ["/opt/local-path-provisioner"]
+    assert spare == {"node": wanted.spare.name, "paths": []}
 
 
 def test_metallb_can_be_left_out() -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 import yaml
+from typer.testing import CliRunner
 
 from infra.cli import app
+from infra.export.facts import Format
 from infra.lifecycle.scaling.view import Profile
 from infra.plan.arc_topology import arc_of, connected_cluster_of
 from infra.plan.instance import plan_instance
@@ -71,3 +74,20 @@ def test_the_example_of_a_pool_that_scales_is_sound() -> None:
     assert plan_instance(spec).ok
     (scaling,) = scaling_clusters(spec, None)
     assert profile_of(scaling.auto_scaler_profile) == Profile()
+
+
+EXPORTS = [line for line in commands() if line.startswith("azlocal export ")]
+
+
+@pytest.mark.parametrize("line", EXPORTS)
+def test_an_export_of_the_readme_is_made(line: str, tmp_path: Path) -> None:
+    words = shlex.split(line.partition(" > ")[0])[1:]
+    words = [str(tmp_path / "out") if word == "out" else word for word in words]
+    run = CliRunner().invoke(app, ["-C", str(ROOT), *words])
+    assert run.exit_code == 0, run.stderr
+    assert ("-o" in words) == (tmp_path / "out").exists()
+    assert " error" not in run.stderr
+
+
+def test_the_readme_exports_to_every_format() -> None:
+    assert [line.partition("--to ")[2].split()[0] for line in EXPORTS] == [*Format]

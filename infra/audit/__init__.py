@@ -1,1 +1,1 @@
-"""What an instance has left behind, asked of libvirt, kernel and files: empty when it is gone."""
+"""`azlocal audit`: what stands of an instance on its hosts and in Azure, what is left of it, what is missing."""

@@ -12,7 +12,7 @@ from infra.cli.stack import on_stack
 from infra.stack import verbs
 
 if TYPE_CHECKING:
-    from infra.stack.backup import StoredBackup
+    from infra.stack.backup import ScheduleReport, StoredBackup
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -20,7 +20,8 @@ _BACKUP = """Take a snapshot of each cluster's etcd now, list those that are kep
 
 Snapshots are kept on the instance's hosts, on two of them where there are two, below the instance's storage
 directory and readable by root alone: of each cluster the newest five that were taken by this command, and the
-newest five that `up` and `restore` took before a change. They go with the instance: `azlocal down` removes them.
+newest five that `up` and `restore` took before a change; and as many as its schedule says (`snapshots` of a
+cluster in the stack's file), whose failures --list names. They go with the instance: `azlocal down` removes them.
 Without the keys in the stack's state no cluster can be restored from one.
 
 \b
@@ -77,7 +78,7 @@ def backup(
     target = file.absolute() if file else None
     with on_stack(context, name, (), makes=False) as (stack, _):
         if listing:
-            _show(verbs.backups(stack, cluster), output)
+            _show(*verbs.backups(stack, cluster), output)
             return
         if fetch is not None and cluster is not None and target is not None:
             raise typer.Exit(verbs.fetch(stack, cluster, fetch, target))
@@ -99,9 +100,12 @@ def restore(
         raise typer.Exit(verbs.restore(stack, cluster, snapshot, yes=yes))
 
 
-def _show(listed: list[StoredBackup], output: Format) -> None:
+def _show(listed: list[StoredBackup], schedules: list[ScheduleReport], output: Format) -> None:
     if output is Format.JSON:
-        write(json_text({"snapshots": [_as_json(stored) for stored in listed]}), None)
+        content = {"snapshots": [_as_json(stored) for stored in listed]}
+        if schedules:
+            content["schedules"] = [_schedule_as_json(report) for report in schedules]
+        write(json_text(content), None)
         return
     from rich.console import Console
     from rich.table import Table
@@ -124,8 +128,17 @@ def _show(listed: list[StoredBackup], output: Format) -> None:
             *(known.name, known.cluster, f"{known.taken:%Y-%m-%d %H:%M:%S}", known.kubernetes_version),
             *(str(known.revision), f"{known.size / (1 << 20):.1f}", known.reason, ", ".join(stored.places)),
         )
-    Console().print(table, soft_wrap=True)
+    console = Console()
+    console.print(table, soft_wrap=True)
+    for report in schedules:
+        console.print(report.text, soft_wrap=True, markup=False)
 
 
 def _as_json(stored: StoredBackup) -> dict[str, Any]:
     return {"name": stored.backup.name, **stored.backup.to_wire(), "hosts": list(stored.places)}
+
+
+def _schedule_as_json(report: ScheduleReport) -> dict[str, Any]:
+    schedule = report.schedule
+    known = {"cluster": schedule.cluster, "host": schedule.connection, "everyHours": schedule.every_hours}
+    return {**known, "keep": schedule.keep, "runsBySystemd": report.runs, **report.status.to_wire()}

@@ -191,7 +191,7 @@ def rules(
         list[str] | None, typer.Argument(metavar="[RULE]...", help="Only these, as findings name them.")
     ] = None,
 ) -> None:
-    """List the rules that a plan is checked against, each with its source.
+    """List the rules that a plan and its exports are checked against, each with its source.
 
     Sources are the codes of Microsoft's documents and API specifications; `azlocal` marks rules of our own.
 
@@ -200,9 +200,12 @@ def rules(
         azlocal rules
         azlocal rules aks-pool-too-small vip-in-pool
     """
+    from infra.export.rules import EXPORT_RULES
     from infra.plan.rules import RULES
 
-    known = sorted((rule.id, rule.severity, rule.source, rule.check.__doc__) for rule in RULES)
+    listed = [(rule.id, rule.severity, rule.source, rule.check.__doc__) for rule in RULES]
+    listed += [(rule.id, rule.severity, rule.source, rule.check.__doc__) for rule in EXPORT_RULES.values()]
+    known = sorted(listed)
     unknown = set(names or ()) - {id for id, *_ in known}
     if unknown:
         raise UserError(f"no such rule: {', '.join(sorted(unknown))}; `azlocal rules` lists them")

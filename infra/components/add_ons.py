@@ -11,14 +11,20 @@ from typing import Any
 
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.core.v1 import Namespace
+from pulumi_kubernetes.core.v1 import (
+    Namespace,
+    TopologySelectorLabelRequirementArgs,
+    TopologySelectorTermArgs,
+)
 from pulumi_kubernetes.helm.v3 import Release
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.storage.v1 import StorageClass
 
 from infra.components.node_image import BundleFiles
+from infra.components.storage import PROVISIONER, node_path_map, storage_classes
 from infra.kubernetes.values import merged
-from infra.model.add_ons import METALLB, STORAGE, SYSTEM
+from infra.model.add_ons import METALLB, RETAIN_CLASS, STORAGE, SYSTEM
+from infra.node_labels import POOL_LABEL
 from infra.plan.addresses.numbers import range_text
 from infra.plan.topology import Cluster
 from infra.resources.arguments import GeneratedSecretArgs
@@ -29,9 +35,8 @@ RELEASES = {"calico": SYSTEM, "metallb": METALLB, "local-path-provisioner": STOR
 METALLB_SECRET: GeneratedSecretArgs = {"namespace": METALLB, "name": "metallb-memberlist", "key": "secretkey"}
 """What speakers can't start without. MetalLB's controller makes it later, and keeps one that is there."""
 
-PROVISIONER = "rancher.io/local-path"
-DEFAULT_CLASS = "default"  # as AKS on Azure Local names it
-RETAIN_CLASS = "default-retain"
+_NO_CLASS = {"storageClass": {"create": False}}
+"""The chart's own class says that its volumes can be expanded, which nothing does: such a claim would hang."""
 
 OptionsFor = Callable[..., pulumi.ResourceOptions]
 
@@ -90,6 +95,8 @@ class AddOns(pulumi.ComponentResource):
         metallb = (
             {"metallb": _metallb(name, overrides["metallb"], bundle, options)} if "metallb" in overrides else {}
         )
+        own_values = overrides.get("local-path-provisioner", {})
+        paths = {"nodePathMap": node_path_map(cluster.storage_classes, cluster.spare.name)}
         storage = Release(
             f"{name}-local-path-provisioner",
             options,
@@ -98,18 +105,31 @@ class AddOns(pulumi.ComponentResource):
             create_namespace=True,
             chart=bundle.chart("local-path-provisioner"),
             values=pulumi.Output.from_input(bundle.image("busybox")).apply(
-                lambda image: merged(storage_values(image), overrides.get("local-path-provisioner", {}))
+                lambda image: merged(merged({**storage_values(image), **paths}, own_values), _NO_CLASS)
             ),
             skip_await=True,
         )
-        StorageClass(
-            f"{name}-{RETAIN_CLASS}",
-            options,
-            metadata=ObjectMetaArgs(name=RETAIN_CLASS),
-            provisioner=PROVISIONER,
-            reclaim_policy="Retain",
-            volume_binding_mode="WaitForFirstConsumer",
-        )
+        # In a cluster of before, the release takes its own class `default` away first.
+        after = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(depends_on=[storage]))
+        for wanted in storage_classes(cluster.storage_classes, own_values):
+            StorageClass(
+                f"{name}-{wanted.name}",
+                options if wanted.name == RETAIN_CLASS else after,
+                metadata=ObjectMetaArgs(name=wanted.name, annotations=wanted.annotations or None),
+                provisioner=PROVISIONER,
+                reclaim_policy=wanted.reclaim_policy,
+                volume_binding_mode=wanted.volume_binding_mode,
+                parameters=wanted.parameters,
+                allowed_topologies=[
+                    TopologySelectorTermArgs(
+                        match_label_expressions=[
+                            TopologySelectorLabelRequirementArgs(key=POOL_LABEL, values=[*wanted.pools])
+                        ]
+                    )
+                ]
+                if wanted.pools
+                else None,
+            )
         self.releases = {"calico": calico, **metallb, "local-path-provisioner": storage}
         self.generated_secrets = (METALLB_SECRET,) if metallb else ()
         self.register_outputs({})
@@ -196,7 +216,7 @@ def metallb_values() -> dict[str, Any]:
 
 
 def storage_values(helper_image: str) -> dict[str, Any]:
-    """Return values that make the provisioner's class the default one, with helper pods that need no registry."""
+    """Return values for helper pods that need no registry."""
     repository, _, tag = helper_image.rpartition(":")
     soon = {"initialDelaySeconds": 1, "periodSeconds": 3}
     return {
@@ -205,10 +225,5 @@ def storage_values(helper_image: str) -> dict[str, Any]:
         # newer API server took (kubelet: the feature gate UserNamespacesSupport). Empty, it is left out.
         "hostUsers": "",
         "health": {"startupProbe": {**soon, "failureThreshold": 40}, "readinessProbe": soon},
-        "storageClass": {
-            "name": DEFAULT_CLASS,
-            "defaultClass": True,
-            "provisionerName": PROVISIONER,
-            "reclaimPolicy": "Delete",
-        },
+        "storageClass": {"provisionerName": PROVISIONER},
     }

@@ -10,6 +10,7 @@ import pulumi_kubernetes as kubernetes
 
 from infra.components.arc import ArcOnboarding, KubernetesCluster
 from infra.components.node import Site, declare_machines
+from infra.components.snapshot_schedule import declare_schedules
 from infra.declarations import address_of, etcd_keys, identity_inputs, kubernetes_nodes, node_marks, spare_inputs
 from infra.model.add_ons import add_on_namespaces
 from infra.plan.topology import Cluster as ClusterTopology
@@ -78,8 +79,10 @@ class Cluster(pulumi.ComponentResource):
                 "identity_files": list(site.identity_files),
                 "namespaces": namespaces,
                 "version": cluster.kubernetes_version,
+                "final_version": cluster.final_version,
                 "rolls_images": cluster.rolls_images,
                 "surging": {m.name: m.pool for m in planned if m.pool in cluster.surging_pools},
+                "deletes_volumes": cluster.deletes_volumes,
                 "archives": bundle.archives,
                 "spare": spare_inputs(cluster),
             },
@@ -116,6 +119,16 @@ class Cluster(pulumi.ComponentResource):
             pulumi.ResourceOptions(parent=self, custom_timeouts=timeouts),
         )
         self.kubeconfig = control_plane.kubeconfig
+        if cluster.snapshots is not None:
+            declare_schedules(
+                cluster,
+                cluster.snapshots,
+                planned,
+                site,
+                identity,
+                self._name,
+                pulumi.ResourceOptions(parent=self, depends_on=[control_plane]),
+            )
         provider = kubernetes.Provider(
             f"{self._name}-kubernetes",
             kubeconfig=control_plane.kubeconfig,

@@ -344,7 +344,7 @@ def _inside(old: Record, new: Record) -> tuple[bool, tuple[Setting, ...]]:
         first, second = old.inputs.get(key), new.inputs.get(key)
         if first == second or key == "provisioning":
             continue
-        if key in {"addOns", "extensions", "fluxConfigurations", "customLocations"}:
+        if key in {"addOns", "storageClasses", "extensions", "fluxConfigurations", "customLocations"}:
             settings += _named(key, first or {}, second or {})
         elif isinstance(first or {}, Mapping) and isinstance(second or {}, Mapping):
             for part in sorted({**(first or {}), **(second or {})}):

@@ -196,6 +196,10 @@ def _cluster(cluster: Cluster) -> dict[str, object]:
         "provisioning": cluster.provisioning,
         "loadBalancer": [range_text(span) for span in cluster.load_balancer_ranges],
         "addOns": {name: _digest(values) for name, values in cluster.add_on_values.items()},
+        "storageClasses": {
+            declared.name: _digest(declared.model_dump(mode="json", by_alias=True))
+            for declared in cluster.storage_classes
+        },
     }
     if cluster.arc is not None:
         settings, proxy = cluster.arc.settings, cluster.arc.proxy

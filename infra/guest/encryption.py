@@ -7,7 +7,6 @@ file (kubernetes.io: Encrypting Confidential Data at Rest).
 from __future__ import annotations
 
 import binascii
-import hashlib
 from base64 import b64decode
 from collections.abc import Sequence
 from typing import Any, Final
@@ -15,11 +14,10 @@ from typing import Any, Final
 import yaml
 
 from infra.go_yaml import go_yaml
+from infra.model.encryption_keys import KEY_BYTES, key_name
 
 FILE: Final = "encryption.yaml"
 """Its name beside the API server's other files (infra.guest.api_server)."""
-
-_KEY_BYTES: Final = 32  # what secretbox takes
 
 
 def encryption_file(keys: Sequence[str]) -> str:
@@ -28,7 +26,7 @@ def encryption_file(keys: Sequence[str]) -> str:
     Args:
         keys: Of 32 bytes each, in base64: the first one encrypts, all decrypt. One at least.
     """
-    named = [{"name": _name(key), "secret": key} for key in keys]
+    named = [{"name": key_name(key), "secret": key} for key in keys]
     return go_yaml(
         {
             "apiVersion": "apiserver.config.k8s.io/v1",
@@ -53,7 +51,7 @@ def encryption_keys_of(text: str) -> tuple[str, ...]:
     try:
         keys = tuple(key["secret"] for key in _secretbox(yaml.safe_load(text)))
         is_ours = bool(keys) and yaml.safe_load(encryption_file(keys)) == yaml.safe_load(text)
-        is_ours = is_ours and all(len(b64decode(key, validate=True)) == _KEY_BYTES for key in keys)
+        is_ours = is_ours and all(len(b64decode(key, validate=True)) == KEY_BYTES for key in keys)
     except (yaml.YAMLError, LookupError, TypeError, AttributeError, binascii.Error):
         is_ours = False
     if not is_ours:
@@ -65,8 +63,3 @@ def encryption_keys_of(text: str) -> tuple[str, ...]:
 def _secretbox(content: Any) -> list[dict[str, str]]:
     keys: list[dict[str, str]] = content["resources"][0]["providers"][0]["secretbox"]["keys"]
     return keys
-
-
-def _name(key: str) -> str:
-    """Return a name that no other key has: etcd has it in clear beside what is encrypted."""
-    return f"key-{hashlib.sha256(key.encode()).hexdigest()[:8]}"

@@ -7,18 +7,35 @@ can't do (growing a partition) is no error there.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from infra.guest.host_key import SshHostKey
 from infra.guest.kubernetes_node import NO_SECRETS, KubernetesNode, node_archive
 from infra.model.first_boot import FirstBoot
+from infra.model.local_volumes import DATA_SERIAL, LOCAL_VOLUMES
 from infra.model.machine_traits import MachineTraits
 from infra.model.node import NodeSecrets, NodeSettings
 
 LOGIN_USER = "azlocal"
 _USER_DATA_HEADER = "#cloud-config\n"
+
+# A volume that isn't all zeros where its file system begins has data of the machine that was here before.
+# Without the mount kubelet doesn't start: pods would write into the folder below it, and lose that.
+MOUNT_DATA: Final = f"""
+disk=/dev/disk/by-id/virtio-{DATA_SERIAL}
+for _ in $(seq 100); do [ ! -b "$disk" ] || break; sleep 0.1; done
+if cmp --quiet --bytes=1048576 "$disk" /dev/zero; then
+    mkfs.ext4 -q -L {DATA_SERIAL} "$disk"
+fi
+mkdir -p {LOCAL_VOLUMES} /etc/systemd/system/kubelet.service.d
+grep -q {LOCAL_VOLUMES} /etc/fstab ||
+    echo "$disk {LOCAL_VOLUMES} ext4 nofail,x-systemd.growfs 0 2" >>/etc/fstab
+printf '[Unit]\\nRequiresMountsFor={LOCAL_VOLUMES}\\n' >/etc/systemd/system/kubelet.service.d/20-azlocal-data.conf
+mountpoint -q {LOCAL_VOLUMES} || mount {LOCAL_VOLUMES}
+systemctl daemon-reload
+"""
 
 _NO_KEY = SshHostKey(private_openssh="", public_openssh="")
 # Nothing in a seed needs the network: cloud-init's first stage does all of it, the second one nothing.
@@ -34,12 +51,14 @@ class Seed:
         first_boot: What the machine is told.
         traits: How it runs.
         settings: What its node is told besides, which is no part of the digest: no difference there replaces it.
+        mounts_data: Whether it mounts the data volume that is among its drives; no part of the digest either.
     """
 
     instance_id: str
     first_boot: FirstBoot
     traits: MachineTraits
     settings: NodeSettings | None = None
+    mounts_data: bool = False
 
     def render(self, host_key: SshHostKey, secrets: NodeSecrets = NO_SECRETS) -> dict[str, bytes]:
         """Return the seed's files by name; they hold private keys, so treat them as a secret."""
@@ -48,7 +67,8 @@ class Seed:
     def digest(self) -> str:
         """Return a digest of what the seed says, apart from its keys and tokens, and from when it is read."""
         digest = hashlib.sha256()
-        for name, content in sorted(replace(self, settings=None)._files({}, _NO_KEY, NO_SECRETS).items()):
+        bare = replace(self, settings=None, mounts_data=False)
+        for name, content in sorted(bare._files({}, _NO_KEY, NO_SECRETS).items()):
             digest.update(f"{name}\0{len(content)}\0".encode() + content)
         return digest.hexdigest()
 
@@ -57,7 +77,7 @@ class Seed:
         meta_data = {"instance-id": self.instance_id, "local-hostname": first_boot.hostname}
         files = {
             "meta-data": _yaml(meta_data | dict(source)),
-            "user-data": _USER_DATA_HEADER.encode() + _yaml(_user_data(first_boot, host_key)),
+            "user-data": _USER_DATA_HEADER.encode() + _yaml(_user_data(first_boot, host_key, self.mounts_data)),
             "network-config": _yaml(_network_config(first_boot)),
         }
         if first_boot.node:
@@ -72,7 +92,7 @@ class Seed:
         return files
 
 
-def _user_data(first_boot: FirstBoot, host_key: SshHostKey) -> dict[str, Any]:
+def _user_data(first_boot: FirstBoot, host_key: SshHostKey, mounts_data: bool) -> dict[str, Any]:
     user = {
         "name": LOGIN_USER,
         "gecos": "azlocal",
@@ -82,9 +102,11 @@ def _user_data(first_boot: FirstBoot, host_key: SshHostKey) -> dict[str, Any]:
         "ssh_authorized_keys": list(first_boot.authorized_keys),
     }
     # The command copies node.tar; it runs before SSH answers, and the seed may be gone after that.
-    take_seed = {"bootcmd": [["cloud-init-per", "instance", "take-seed", "/usr/lib/azlocal/take-seed"]]}
+    commands = [["cloud-init-per", "instance", "take-seed", "/usr/lib/azlocal/take-seed"]]
+    if mounts_data:
+        commands.insert(0, ["cloud-init-per", "instance", "mount-data", "sh", "-euc", MOUNT_DATA])
     return {
-        **(take_seed if first_boot.node else {}),
+        **({"bootcmd": commands} if first_boot.node else {}),
         "hostname": first_boot.hostname,
         "fqdn": first_boot.hostname,
         "prefer_fqdn_over_hostname": False,

@@ -26,6 +26,7 @@ _ANSWER_SECONDS: Final = 15.0
 _CONNECTIONS: Final = 32
 _LONGEST_MESSAGE: Final = 500
 _MERGE: Final = "application/merge-patch+json"
+_ACCEPT: Final = "application/json, */*"
 _TRIES: Final = 5
 
 Object = dict[str, Any]
@@ -159,15 +160,24 @@ class ClusterApi:
         *,
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
+        accept: str = _ACCEPT,
     ) -> str:
         """Send a request; return the answer's text.
+
+        Args:
+            method: HTTP's.
+            path: Below the server's URL.
+            body: What is sent, as JSON.
+            query: Of the URL.
+            content_type: Of the body.
+            accept: In which forms the answer may be.
 
         Raises:
             ApiError: the server refuses.
             ClusterUnreachable: it doesn't answer.
         """
         settings = self._connected()
-        headers = {"Content-Type": content_type, "Accept": "application/json, */*"}
+        headers = {"Content-Type": content_type, "Accept": accept}
         # The client itself sends certificates only: tokens go with each request, since they may be renewed.
         headers |= {
             setting["key"]: setting["value"] for setting in settings.auth_settings().values() if setting["value"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import ssl
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
@@ -27,6 +28,7 @@ _CONNECT_SECONDS: Final = 2.0
 _ANSWER_SECONDS: Final = 10.0  # a change goes through consensus, which may wait for an election
 _SNAPSHOT_SECONDS: Final = 60.0  # between two pieces of it
 _CHUNK_BYTES: Final = 1 << 16
+_PAGE: Final = 100  # values of 1 MiB at most
 
 
 class EtcdError(UserError):
@@ -139,6 +141,32 @@ class Etcd:
             except urllib3.exceptions.HTTPError as error:
                 raise EtcdError(f"{url} sends no snapshot: {error}") from error
 
+    def values(self, prefix: bytes, machine: str | None = None) -> Iterator[bytes]:
+        """Yield the values of all keys that begin so.
+
+        Args:
+            prefix: How they begin.
+            machine: Whose member tells what it has, be it without a quorum; None: what the quorum agreed to.
+
+        Raises:
+            EtcdError: The member doesn't answer, or none does.
+        """
+        urls = [*self.urls.values()] if machine is None else [self.urls[machine]]
+        after, end = prefix, prefix[:-1] + bytes([prefix[-1] + 1])
+        while True:
+            body = {
+                "key": _coded(after),
+                "range_end": _coded(end),
+                "limit": str(_PAGE),
+                "serializable": machine is not None,
+            }
+            page = self._first("kv/range", body, urls, "can't be read")
+            for entry in page.get("kvs") or []:
+                after = b64decode(entry["key"]) + b"\0"
+                yield b64decode(entry.get("value", ""))
+            if not page.get("more"):
+                return
+
     def add_learner(self, peer_url: str) -> int:
         """Add a member without a vote; return its id.
 
@@ -185,6 +213,12 @@ class Etcd:
         self, call: str, body: Mapping[str, Any], urls: Iterable[str], *, done: str | None = None
     ) -> dict[str, Any]:
         """Have the first member that can do it change something; `done` is in what they say where it is done."""
+        return self._first(call, body, urls, "can't be changed", done)
+
+    def _first(
+        self, call: str, body: Mapping[str, Any], urls: Iterable[str], fault: str, done: str | None = None
+    ) -> dict[str, Any]:
+        """Return what the first member says that can do it; `fault` is what is wrong where none can."""
         reasons = []
         with self._pool() as pool:
             for url in urls:
@@ -194,7 +228,7 @@ class Etcd:
                     if done is not None and done in str(error):
                         return {}
                     reasons.append(str(error))
-        raise EtcdError(f"etcd can't be changed ({call}): {'; '.join(reasons) or 'no member is known'}")
+        raise EtcdError(f"etcd {fault} ({call}): {'; '.join(reasons) or 'no member is known'}")
 
     @contextmanager
     def _pool(self) -> Iterator[urllib3.PoolManager]:
@@ -240,6 +274,10 @@ def _look(pool: urllib3.PoolManager, url: str) -> _Look | None:
         leader=int(status.get("leader", 0)),
         alarmed=bool(status.get("errors")),  # NOSPACE, CORRUPT, or that it knows no leader
     )
+
+
+def _coded(key: bytes) -> str:
+    return b64encode(key).decode("ascii")
 
 
 def _revision(status: Mapping[str, Any]) -> int:

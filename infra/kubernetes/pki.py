@@ -33,6 +33,7 @@ from infra.certificates import (
 )
 from infra.go_yaml import go_yaml
 from infra.kubernetes.kubeconfig import user_of
+from infra.model.encryption_keys import new_encryption_key
 
 # As long as kubeadm's own CAs live. Nothing renews a lab's kubeconfig unattended, so it lives as long.
 _LIFETIME: Final = timedelta(days=3650)
@@ -45,8 +46,6 @@ PKI_FILES: Final = (
 """What every control plane of a cluster starts from, by path under /etc/kubernetes/pki."""
 # Of the service-account key; kubeadm's has as many.
 _SIGNER_BITS: Final = 2048
-# Of a key of Kubernetes' `secretbox`.
-_ENCRYPTION_BYTES: Final = 32
 _TOKEN_ALPHABET: Final = string.ascii_lowercase + string.digits
 # kubeadm binds this group to cluster-admin; unlike system:masters, an administrator can take that away again.
 _ADMINISTRATORS: Final = "kubeadm:cluster-admins"
@@ -89,7 +88,7 @@ def generate_pki() -> ClusterPki:
             "sa.key": _private_pem(signer),
             "sa.pub": _public_pem(signer),
         },
-        encryption_keys=(b64encode(secrets.token_bytes(_ENCRYPTION_BYTES)).decode("ascii"),),
+        encryption_keys=(new_encryption_key(),),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from infra.kubernetes.api import ClusterApi, NotFound, Object
 from infra.kubernetes.client_library import load_client_library
+from infra.kubernetes.local_volumes import LocalVolume, look_at_local_volumes
 from infra.kubernetes.membership import CORDONED
 from infra.kubernetes.readiness import condition
 from infra.lifecycle.scaling.objects import (
@@ -63,6 +64,7 @@ def look_at_scheduling(api: ClusterApi) -> Scheduling:
         api.items("/api/v1/pods"),
         api.items("/apis/apps/v1/daemonsets"),
         api.items("/apis/policy/v1/poddisruptionbudgets"),
+        look_at_local_volumes(api),
     )
 
 
@@ -107,12 +109,16 @@ def mark_for_upstream(api: ClusterApi, ids: Mapping[str, str], last: Container[s
 
 
 def scheduling_of(
-    nodes: Iterable[Object], pods: Iterable[Object], daemon_sets: Iterable[Object], budgets: Iterable[Object]
+    nodes: Iterable[Object],
+    pods: Iterable[Object],
+    daemon_sets: Iterable[Object],
+    budgets: Iterable[Object],
+    volumes: Iterable[LocalVolume] = (),
 ) -> Scheduling:
     """Return what these objects tell. Pure."""
-    listed = [_Budget.of(budget) for budget in budgets]
+    listed, local = [_Budget.of(budget) for budget in budgets], list(volumes)
     return Scheduling(
-        tuple(_node(node) for node in nodes),
+        tuple(_node(node, local) for node in nodes),
         tuple(
             _pod(pod, listed)
             for pod in pods
@@ -126,7 +132,7 @@ def scheduling_of(
 # -- nodes -----------------------------------------------------------------------------------------
 
 
-def _node(node: Object) -> Node:
+def _node(node: Object, volumes: Iterable[LocalVolume]) -> Node:
     metadata, spec, status = node["metadata"], node.get("spec") or {}, node.get("status") or {}
     ready = condition(node, "Ready")
     created = _moment(metadata.get("creationTimestamp"))
@@ -145,6 +151,7 @@ def _node(node: Object) -> Node:
         created=created,
         ready_since=_moment(ready.get("lastTransitionTime")) if ready else created,
         unneeded_since=_moment(unneeded) if unneeded else None,
+        volumes=tuple(volume.name for volume in volumes if metadata["name"] in volume.nodes),
     )
 
 

@@ -38,6 +38,7 @@ class RetryingApi(ClusterApi):
         *,
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
+        accept: str = "application/json, */*",
     ) -> str:
         """Send a request, again where that may help; return the answer's text."""
         silence = self._silence

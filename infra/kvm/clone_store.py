@@ -98,6 +98,11 @@ def remove(shell: Shell, directory: str) -> None:
     shell.run(["rmdir", "--", directory])
 
 
+def image_files(directory: str) -> tuple[str, str]:
+    """Return where the file lies that is mounted onto a folder, and where it lies while it is being made."""
+    return _image(directory), _unfinished(_image(directory))
+
+
 def store_size(free: int) -> int:
     """Return the size of the store for so many free bytes; the file is sparse, so that size costs nothing.
 

@@ -12,6 +12,7 @@ import libvirt
 from infra.kvm import seeds
 from infra.kvm.connection import HostSession
 from infra.kvm.domain_xml import CPU_PERIOD, DomainView, MachineDefinition, container_xml
+from infra.kvm.host_folders import DATA, SEEDS
 from infra.kvm.machine import GIB, Machine
 from infra.kvm.ownership import Mark
 from infra.kvm.storage import Volume, clone_volume, open_pool, pool_directory
@@ -25,9 +26,17 @@ class Container(Machine):
     boot_seconds: ClassVar[float] = 180
 
     @classmethod
-    def to_xml(cls, wanted: MachineDefinition, *, disk: str, seed: str | None, host_memory_mib: int) -> str:
+    def to_xml(
+        cls,
+        wanted: MachineDefinition,
+        *,
+        disk: str,
+        seed: str | None,
+        data: str | None = None,
+        host_memory_mib: int,
+    ) -> str:
         """Return the LXC domain, whose memory can be raised to all that the host has."""
-        return container_xml(wanted, disk, seed, memory_ceiling_mib=max(host_memory_mib, wanted.memory_mib))
+        return container_xml(wanted, disk, seed, data, memory_ceiling_mib=max(host_memory_mib, wanted.memory_mib))
 
     def _copy_image(
         self, pool: libvirt.virStoragePool, image: libvirt.virStorageVol, gib: int, *, grows: bool
@@ -46,6 +55,24 @@ class Container(Machine):
         self.host.shell.run(["e2fsck", "-f", "-p", path], timeout=300, check=False)
         self.host.shell.run(["resize2fs", path], timeout=300)
 
+    def create_data(self, gib: int) -> None:
+        """Make the folder; what is in it shares the host's room, whatever `gib` says."""
+        folder = self._data_folder()
+        self.host.shell.make_directory(posixpath.dirname(folder), mode=0o700)
+        self.host.shell.make_directory(folder, mode=0o755)
+
+    def data_path(self) -> str | None:
+        """Return the folder's path."""
+        folder = self._data_folder()
+        return folder if self.host.shell.exists(folder) else None
+
+    def remove_data(self) -> None:
+        """Delete the folder with all that is in it, if it is there."""
+        self.host.shell.remove_tree(self._data_folder())
+
+    def _data_folder(self) -> str:
+        return self._beside_the_pool(DATA)
+
     def place_seed(self, files: Mapping[str, bytes]) -> None:
         """Put the seed's files in a folder beside the pool's."""
         folder = self.seed_path()
@@ -55,8 +82,11 @@ class Container(Machine):
 
     def seed_path(self) -> str:
         """Return the folder, which the definition mounts, with or without files in it."""
+        return self._beside_the_pool(SEEDS)
+
+    def _beside_the_pool(self, folder: str) -> str:
         volumes = pool_directory(open_pool(self.host.qemu, self.pool))
-        return f"{posixpath.dirname(volumes)}/seeds/{self.name}"
+        return f"{posixpath.dirname(volumes)}/{folder}/{self.name}"
 
     def wipe_seed(self) -> None:
         """Overwrite and delete the files; the empty folder stays."""

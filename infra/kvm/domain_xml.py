@@ -11,11 +11,14 @@ from lxml import etree
 from lxml.builder import E, ElementMaker
 
 from infra.kvm.ownership import Mark
+from infra.model.local_volumes import DATA_SERIAL, LOCAL_VOLUMES
 from infra.model.machine import MachineType
 from infra.model.machine_traits import TRAITS
 
 METADATA_NAMESPACE: Final = "urn:azlocal:machine:1"
 _METADATA: Final = ElementMaker(namespace=METADATA_NAMESPACE, nsmap={"azlocal": METADATA_NAMESPACE})
+_DISK: Final = "vda"
+_DATA: Final = "vdb"
 CPU_PERIOD: Final = 100_000  # µs; a container's quota is this times its vCPUs
 
 # What no node needs of its host's root. It limits what an accident does, and is no boundary: what stays
@@ -87,10 +90,24 @@ class DomainView:
     instance: str
     stack: str
     record: Mapping[str, Any]
+    has_data_volume: bool = False
 
 
-def container_xml(machine: MachineDefinition, disk: str, seed: str | None, *, memory_ceiling_mib: int) -> str:
-    """Return a system container's domain: libvirt_lxc attaches and releases the loop device of its root itself."""
+def container_xml(
+    machine: MachineDefinition, disk: str, seed: str | None, data: str | None = None, *, memory_ceiling_mib: int
+) -> str:
+    """Return a system container's domain: libvirt_lxc attaches and releases the loop device of its root itself.
+
+    Args:
+        machine: The container.
+        disk: The file that is its root.
+        seed: The folder that is its seed.
+        data: The folder of the host that is its data volume; None where it has none.
+        memory_ceiling_mib: How far its memory can be raised.
+    """
+    volume = E.filesystem(
+        E.source(dir=data or ""), E.target(dir=LOCAL_VOLUMES), type="mount", accessmode="passthrough"
+    )
     domain = E.domain(
         *_identity(machine),
         E.description(_DESCRIPTION),
@@ -121,6 +138,7 @@ def container_xml(machine: MachineDefinition, disk: str, seed: str | None, *, me
                 type="mount",
                 accessmode="passthrough",
             ),
+            *([volume] if data else []),
             _interface(machine),
             E.console(E.target(type="lxc", port="0"), type="pty"),
         ),
@@ -129,18 +147,23 @@ def container_xml(machine: MachineDefinition, disk: str, seed: str | None, *, me
     return etree.tostring(domain, encoding="unicode")
 
 
-def vm_xml(machine: MachineDefinition, disk: str, seed: str | None) -> str:
+def vm_xml(machine: MachineDefinition, disk: str, seed: str | None, data: str | None = None) -> str:
     """Return the domain of a KVM guest."""
-    return _virtual_machine(machine, disk, seed, E.cpu(mode="host-model"), "kvm")
+    return _virtual_machine(machine, disk, seed, data, E.cpu(mode="host-model"), "kvm")
 
 
-def emulated_vm_xml(machine: MachineDefinition, disk: str, seed: str | None) -> str:
+def emulated_vm_xml(machine: MachineDefinition, disk: str, seed: str | None, data: str | None = None) -> str:
     """Return the domain of a guest whose processor QEMU emulates."""
-    return _virtual_machine(machine, disk, seed, _emulated_cpu(), "qemu")
+    return _virtual_machine(machine, disk, seed, data, _emulated_cpu(), "qemu")
 
 
 def _virtual_machine(
-    machine: MachineDefinition, disk: str, seed: str | None, cpu: etree._Element, domain_type: str
+    machine: MachineDefinition,
+    disk: str,
+    seed: str | None,
+    data: str | None,
+    cpu: etree._Element,
+    domain_type: str,
 ) -> str:
     """A UEFI guest as Azure Local's machines are: q35, Secure Boot and vTPM where the host has them."""
     secure = "yes" if machine.secure_boot else "no"
@@ -148,13 +171,8 @@ def _virtual_machine(
     if machine.secure_boot:
         features.append(E.smm(state="on"))
     devices = [
-        E.disk(
-            E.driver(name="qemu", type="qcow2", discard="unmap"),
-            E.source(file=disk),
-            E.target(dev="vda", bus="virtio"),
-            type="file",
-            device="disk",
-        ),
+        _hard_drive(disk, _DISK),
+        *([_hard_drive(data, _DATA, E.serial(DATA_SERIAL))] if data else []),
         _seed_drive(seed),
         E.controller(type="scsi", model="virtio-scsi"),
         _interface(machine, E.model(type="virtio")),
@@ -222,6 +240,17 @@ def _emulated_cpu() -> etree._Element:
     return cpu
 
 
+def _hard_drive(path: str, device: str, *more: etree._Element) -> Any:
+    return E.disk(
+        E.driver(name="qemu", type="qcow2", discard="unmap"),
+        E.source(file=path),
+        E.target(dev=device, bus="virtio"),
+        *more,
+        type="file",
+        device="disk",
+    )
+
+
 def _seed_drive(path: str | None) -> Any:
     """Return the CD drive that a seed's ISO lies in; an empty one without a path."""
     return E.disk(
@@ -261,6 +290,13 @@ def from_xml(xml: str) -> DomainView:
         network=_attribute(interface, "source", "network") or "",
         mac_address=_attribute(interface, "mac", "address") or "",
         interface_device=_attribute(interface, "target", "dev"),
+        has_data_volume=any(
+            root.find(path) is not None
+            for path in (
+                f"devices/disk/target[@dev='{_DATA}']",
+                f"devices/filesystem/target[@dir='{LOCAL_VOLUMES}']",
+            )
+        ),
         secure_boot=root.find("os/firmware/feature[@name='secure-boot'][@enabled='yes']") is not None,
         tpm=root.find("devices/tpm") is not None,
         instance=owner.get("instance", "") if owner is not None else "",
@@ -275,12 +311,14 @@ class Drives:
 
     Attributes:
         disk: its disk.
+        data: its data volume; None where it has none.
         image: what its disk only holds the difference to; None where that isn't known, or the disk holds it all.
         seed: what lies in its CD drive.
         firmware: what its firmware keeps (NVRAM).
     """
 
     disk: str
+    data: str | None
     image: str | None
     seed: str | None
     firmware: str | None
@@ -289,27 +327,31 @@ class Drives:
 def drives_of(xml: str) -> Drives:
     """Read the drives of a VM; libvirt tells of the image only while the VM runs."""
     root = etree.fromstring(xml.encode())
-    disk = root.find("devices/disk[@device='disk']")
+    drives = {_attribute(drive, "target", "dev"): drive for drive in root.iterfind("devices/disk[@device='disk']")}
+    disk = drives.get(_DISK)
     return Drives(
         disk=_attribute(disk, "source", "file") or "",
+        data=_attribute(drives.get(_DATA), "source", "file"),
         image=_attribute(disk, "backingStore/source", "file"),
         seed=_attribute(root.find("devices/disk[@device='cdrom']"), "source", "file"),
         firmware=root.findtext("os/nvram"),
     )
 
 
-def relocated(xml: str, disk: str, record: Mapping[str, Any]) -> str:
+def relocated(xml: str, disk: str, data: str | None, record: Mapping[str, Any]) -> str:
     """Return a VM's XML for another host, where its disk has another path.
 
     Args:
         xml: libvirt's own, for migration.
         disk: the path there. What the disk lies on, libvirt there reads from the disk.
+        data: the path of its data volume there, if it has one.
         record: what is to be recorded of it there.
     """
     root = etree.fromstring(xml.encode())
     for drive in root.iterfind("devices/disk[@device='disk']"):
+        path = data if data and _attribute(drive, "target", "dev") == _DATA else disk
         for source in drive.iterfind("source"):
-            source.set("file", disk)
+            source.set("file", path)
         for stale in drive.findall("backingStore"):
             drive.remove(stale)
     for written in root.iterfind("metadata/a:machine/a:record", {"a": METADATA_NAMESPACE}):

@@ -19,9 +19,13 @@ VOLUMES: Final = "volumes"
 SEEDS: Final = "seeds"
 """The folder that has a folder for each container's seed."""
 
+DATA: Final = "data"
+"""The folder that has a folder for each container's data volume."""
+
 BACKUPS: Final = "backups"
 """The folder of snapshots of the instance's clusters."""
 
+_FOLDERS: Final = (VOLUMES, SEEDS, DATA, BACKUPS)
 _SAFE: Final = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -31,7 +35,7 @@ def refuse_foreign(shell: Shell, directory: str, instance: str) -> None:
     Raises:
         HostError: there is; the message names it.
     """
-    for folder in (VOLUMES, SEEDS, BACKUPS):
+    for folder in _FOLDERS:
         if foreign := [name for name in _entries(shell, f"{directory}/{folder}") if not _is_own(name, instance)]:
             raise HostError(
                 f"{shell.host}: {directory}/{folder} holds files that azlocal did not make: {', '.join(foreign)}. "
@@ -41,7 +45,7 @@ def refuse_foreign(shell: Shell, directory: str, instance: str) -> None:
 
 def remove(shell: Shell, directory: str, instance: str) -> None:
     """Delete what is azlocal's in the folders, and these if that empties them; seeds are overwritten."""
-    for folder in (VOLUMES, SEEDS, BACKUPS):
+    for folder in _FOLDERS:
         path = f"{directory}/{folder}"
         for name in _own(shell, path, instance):
             if folder == SEEDS or name.endswith(SEED_VOLUME):

@@ -220,6 +220,20 @@ class Machine(ABC):
             libvirtError: A VM's couldn't be overwritten; it is deleted.
         """
 
+    # -- data volume: what outlasts the machine when another one takes its place on its host
+
+    @abstractmethod
+    def create_data(self, gib: int) -> None:
+        """Make an empty data volume, unless there is one."""
+
+    @abstractmethod
+    def data_path(self) -> str | None:
+        """Return the path of its data volume on the host; None where it has none."""
+
+    @abstractmethod
+    def remove_data(self) -> None:
+        """Delete the data volume, if it is there."""
+
     # -- domain
 
     def require_room(self, memory_mib: int) -> None:
@@ -232,13 +246,22 @@ class Machine(ABC):
 
     @classmethod
     @abstractmethod
-    def to_xml(cls, wanted: MachineDefinition, *, disk: str, seed: str | None, host_memory_mib: int) -> str:
+    def to_xml(
+        cls,
+        wanted: MachineDefinition,
+        *,
+        disk: str,
+        seed: str | None,
+        data: str | None = None,
+        host_memory_mib: int,
+    ) -> str:
         """Return what libvirt is told of a machine. Pure.
 
         Args:
             wanted: What the machine is to be.
             disk: Its disk's path on the host.
             seed: Its seed's path there; None once a VM's is wiped.
+            data: Its data volume's path there; None where it has none.
             host_memory_mib: What the host has: how far the machine can grow.
         """
 
@@ -249,25 +272,30 @@ class Machine(ABC):
         gib: int,
         seed: Mapping[str, bytes],
         work: Work,
+        *,
+        has_data: bool = False,
     ) -> None:
         """Make disk, seed and definition, and start it, in place of what there is of it.
 
-        On failure undo all of it and report the first error.
+        A data volume that is there is taken over with all that it holds. On failure undo all else and report the
+        first error.
 
         Raises:
             NotOurs: A domain of that name belongs to somebody else; nothing is touched.
         """
-        self.remove()
+        self.remove(keeps_data=has_data)
         try:
             work.status("copying the node image")
             self.create_disk(image, gib)
+            if has_data:
+                self.create_data(gib)
             work.status("writing the cloud-init seed")
             self.place_seed(seed)
             self.define(wanted)
             work.status("starting")
             self.start()
         except Exception:
-            self.remove()
+            self.remove(keeps_data=has_data)
             raise
 
     def settle(
@@ -305,6 +333,7 @@ class Machine(ABC):
             wanted,
             disk=self._disk().path(),
             seed=self.seed_path(),
+            data=self.data_path(),
             host_memory_mib=self.host.qemu.getInfo()[1],
         )
         self._domain = self.hypervisor(self.host).defineXML(xml)
@@ -375,8 +404,8 @@ class Machine(ABC):
         """Set what runs, or what the next start runs, to so much memory, up to its ceiling."""
         self.domain.setMemoryFlags(kib, scope)
 
-    def remove(self) -> None:
-        """Remove domain, traces, disk and seed, whatever of them is there.
+    def remove(self, *, keeps_data: bool = False) -> None:
+        """Remove domain, traces, disk and seed, whatever of them is there; and the data volume, unless it is kept.
 
         Raises:
             NotOurs: A domain of that name belongs to somebody else; nothing is removed.
@@ -396,6 +425,8 @@ class Machine(ABC):
             return  # disk and seed lie in the host's storage, and go when that goes
         self.remove_seed()
         remove_volume(pool, self.disk_name)
+        if not keeps_data:
+            self.remove_data()
 
     def _undefine(self) -> None:
         """Forget the domain."""

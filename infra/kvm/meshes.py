@@ -42,8 +42,8 @@ class Gateway:
 
 def ensure_tunnel(shell: Shell, name: str, mark: Mark, bridge: str, mtu: int, wanted: Tunnel) -> None:
     """Bring the device and its guard to what is wanted; machines notice nothing of a changed peer."""
-    _nft(shell, _guard_rules(_guard(mark, name), wanted))
-    device = _device(mark, name)
+    _nft(shell, _guard_rules(guard_table_of(mark, name), wanted))
+    device = device_of(mark, name)
     tunnel = read_tunnel(shell, name, mark)
     if tunnel is not None and (tunnel.vni, tunnel.local) != (wanted.vni, wanted.local):
         _delete_device(shell, device)
@@ -61,7 +61,7 @@ def ensure_tunnel(shell: Shell, name: str, mark: Mark, bridge: str, mtu: int, wa
 
 def read_tunnel(shell: Shell, name: str, mark: Mark) -> Tunnel | None:
     """Return the tunnel as it stands, None when there is none or when it is on no bridge."""
-    device = _device(mark, name)
+    device = device_of(mark, name)
     shown = shell.run(["ip", "-json", "-details", "link", "show", "dev", device], check=False)
     if shown.exit_code != 0:
         return None
@@ -80,14 +80,14 @@ def ensure_gateway(shell: Shell, name: str, mark: Mark, gateway: Gateway) -> Non
 
     Who is let in from outside is left to the host's own firewall.
     """
-    _nft(shell, _gateway_rules(_table(mark, name), gateway))
+    _nft(shell, _gateway_rules(gateway_table_of(mark, name), gateway))
 
 
 def ensure_at_boot(
     shell: Shell, name: str, mark: Mark, bridge: str, mtu: int, tunnel: Tunnel, gateway: Gateway | None
 ) -> None:
     """Have a host make tunnel, guard and gateway again whenever it starts the network."""
-    device = _device(mark, name)
+    device = device_of(mark, name)
     # The guard first: nobody else is on the network before it stands.
     commands = [
         HookCommand(_NFT, nft_rules(name, mark, tunnel, gateway)),
@@ -102,9 +102,9 @@ def ensure_at_boot(
 
 def nft_rules(name: str, mark: Mark, tunnel: Tunnel, gateway: Gateway | None) -> str:
     """Return the rules of a host's end of a mesh as nft reads them, its gateway's where it holds that."""
-    rules = _guard_rules(_guard(mark, name), tunnel)
+    rules = _guard_rules(guard_table_of(mark, name), tunnel)
     if gateway is not None:
-        rules += _gateway_rules(_table(mark, name), gateway)
+        rules += _gateway_rules(gateway_table_of(mark, name), gateway)
     return _nftables(rules)
 
 
@@ -128,20 +128,20 @@ def _gateway_rules(table: str, gateway: Gateway) -> list[dict[str, Any]]:
 
 def is_guarded(shell: Shell, name: str, mark: Mark) -> bool:
     """Return whether the rule stands that keeps other hosts out of the mesh."""
-    return _has_table(shell, _guard(mark, name))
+    return _has_table(shell, guard_table_of(mark, name))
 
 
 def has_gateway(shell: Shell, name: str, mark: Mark) -> bool:
     """Return whether the gateway's rules stand."""
-    return _has_table(shell, _table(mark, name))
+    return _has_table(shell, gateway_table_of(mark, name))
 
 
 def remove_mesh(shell: Shell, name: str, mark: Mark) -> None:
     """Remove the tunnel, its guard, the gateway's rules and the hook, whatever of them is there."""
     remove_hook(shell, name, mark)
     if read_tunnel(shell, name, mark) is not None:
-        _delete_device(shell, _device(mark, name))
-    for table in (_table(mark, name), _guard(mark, name)):
+        _delete_device(shell, device_of(mark, name))
+    for table in (gateway_table_of(mark, name), guard_table_of(mark, name)):
         if _has_table(shell, table):
             shell.run(["nft", "delete", "table", _TABLE_FAMILY, table])
 
@@ -164,15 +164,18 @@ def _has_table(shell: Shell, table: str) -> bool:
     return shell.run(["nft", "list", "table", _TABLE_FAMILY, table], check=False).exit_code == 0
 
 
-def _device(mark: Mark, name: str) -> str:
+def device_of(mark: Mark, name: str) -> str:
+    """Return the name of a network's VXLAN device."""
     return f"azv-{mark.uuid('tunnel', name).replace('-', '')[:11]}"
 
 
-def _table(mark: Mark, name: str) -> str:
+def gateway_table_of(mark: Mark, name: str) -> str:
+    """Return the name of the table with the rules of a network's gateway."""
     return f"azlocal_{mark.uuid('gateway', name).replace('-', '')}"
 
 
-def _guard(mark: Mark, name: str) -> str:
+def guard_table_of(mark: Mark, name: str) -> str:
+    """Return the name of the table that keeps strangers out of a network."""
     return f"azlocal_{mark.uuid('guard', name).replace('-', '')}"
 
 

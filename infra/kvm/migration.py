@@ -39,9 +39,16 @@ _MIB: Final = 1 << 20
 
 @dataclass(frozen=True)
 class _Room:
-    """The disk that is copied into: its path, and whether it lies on the same image as the one that is copied."""
+    """What is copied into.
+
+    Attributes:
+        path: The disk's.
+        data: The data volume's; None where the VM has none.
+        has_image: Whether the disk lies on the same image as the one that is copied.
+    """
 
     path: str
+    data: str | None
     has_image: bool
 
 
@@ -98,7 +105,7 @@ def choose_ports(taken: Collection[int]) -> tuple[int, int]:
 
 
 def _make_room(target: Vm, domain: libvirt.virDomain) -> _Room:
-    """Make the disk that is copied into. Where the host has the machine's image, that needn't be copied."""
+    """Make the disks that are copied into. Where the host has the machine's image, that needn't be copied."""
     drives = drives_of(domain.XMLDesc())
     pool = open_pool(target.host.qemu, target.pool)
     image = posixpath.basename(drives.image or "")
@@ -107,7 +114,11 @@ def _make_room(target: Vm, domain: libvirt.virDomain) -> _Room:
     capacity = domain.blockInfo(drives.disk)[0]
     backing = base.path() if base else None
     volume = create_volume(pool, Volume(target.disk_name, capacity, "qcow2", backing=backing))
-    return _Room(volume.path(), base is not None)
+    data = None
+    if drives.data:
+        empty = Volume(target.data_name, domain.blockInfo(drives.data)[0], "qcow2")
+        data = create_volume(pool, empty).path()
+    return _Room(volume.path(), data, base is not None)
 
 
 def _carry(
@@ -120,8 +131,10 @@ def _carry(
     domain, shells = source.domain, (source.host.shell, target.host.shell)
     ports = choose_ports(set().union(*map(_listening, shells)))
     xml_flags = libvirt.VIR_DOMAIN_XML_SECURE | libvirt.VIR_DOMAIN_XML_MIGRATABLE
-    runs = relocated(domain.XMLDesc(xml_flags), room.path, record)
-    starts = relocated(domain.XMLDesc(xml_flags | libvirt.VIR_DOMAIN_XML_INACTIVE), room.path, record)
+    runs, starts = (
+        relocated(domain.XMLDesc(flags), room.path, room.data, record)
+        for flags in (xml_flags, xml_flags | libvirt.VIR_DOMAIN_XML_INACTIVE)
+    )
     parameters = {
         libvirt.VIR_MIGRATE_PARAM_URI: f"tcp://127.0.0.1:{ports[0]}",
         libvirt.VIR_MIGRATE_PARAM_LISTEN_ADDRESS: "127.0.0.1",

@@ -14,7 +14,15 @@ from infra.kvm.domain_xml import DomainView, MachineDefinition, empty_seed_drive
 from infra.kvm.errors import NoRoom
 from infra.kvm.machine import GIB, Machine
 from infra.kvm.ownership import Mark
-from infra.kvm.storage import Volume, create_volume, find_volume, open_pool, upload_bytes
+from infra.kvm.storage import (
+    Volume,
+    capacity_of,
+    create_volume,
+    find_volume,
+    open_pool,
+    remove_volume,
+    upload_bytes,
+)
 
 _UNDEFINE_ALL: Final = (
     libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
@@ -32,9 +40,17 @@ class Vm(Machine):
     boot_seconds: ClassVar[float] = 300
 
     @classmethod
-    def to_xml(cls, wanted: MachineDefinition, *, disk: str, seed: str | None, host_memory_mib: int) -> str:
+    def to_xml(
+        cls,
+        wanted: MachineDefinition,
+        *,
+        disk: str,
+        seed: str | None,
+        data: str | None = None,
+        host_memory_mib: int,
+    ) -> str:
         """Return the QEMU domain; its memory is what it has, however much the host has."""
-        return vm_xml(wanted, disk, seed)
+        return vm_xml(wanted, disk, seed, data)
 
     def require_room(self, memory_mib: int) -> None:
         """See that the host has the memory for it beside all VMs that run there."""
@@ -53,6 +69,33 @@ class Vm(Machine):
         self, pool: libvirt.virStoragePool, image: libvirt.virStorageVol, gib: int, *, grows: bool
     ) -> None:
         create_volume(pool, Volume(self.disk_name, gib * GIB, "qcow2", backing=image.path()))
+
+    def create_data(self, gib: int) -> None:
+        """Make the volume; nothing is allocated before it is written, and the guest formats an empty one."""
+        pool = open_pool(self.host.qemu, self.pool)
+        if find_volume(pool, self.data_name) is None:
+            create_volume(pool, Volume(self.data_name, gib * GIB, "qcow2"))
+
+    def grow_disk(self, gib: int) -> None:
+        """Enlarge the disk of a stopped machine, and its data volume; their file systems follow at its boot."""
+        super().grow_disk(gib)
+        data = find_volume(open_pool(self.host.qemu, self.pool), self.data_name)
+        if data is not None and capacity_of(data) < gib * GIB:
+            data.resize(gib * GIB)
+
+    def data_path(self) -> str | None:
+        """Return the volume's path."""
+        volume = find_volume(open_pool(self.host.qemu, self.pool), self.data_name)
+        return None if volume is None else volume.path()
+
+    def remove_data(self) -> None:
+        """Delete the volume, if it is there."""
+        remove_volume(open_pool(self.host.qemu, self.pool), self.data_name)
+
+    @property
+    def data_name(self) -> str:
+        """Return the name of its data volume in the pool."""
+        return f"{self.name}.data{self.disk_suffix}"
 
     def place_seed(self, files: Mapping[str, bytes]) -> None:
         """Put the seed's files on an ISO in the pool."""
@@ -120,6 +163,14 @@ class EmulatedVm(Vm):
     boot_seconds = 900
 
     @classmethod
-    def to_xml(cls, wanted: MachineDefinition, *, disk: str, seed: str | None, host_memory_mib: int) -> str:
+    def to_xml(
+        cls,
+        wanted: MachineDefinition,
+        *,
+        disk: str,
+        seed: str | None,
+        data: str | None = None,
+        host_memory_mib: int,
+    ) -> str:
         """Return the QEMU domain."""
-        return emulated_vm_xml(wanted, disk, seed)
+        return emulated_vm_xml(wanted, disk, seed, data)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import Final
 
 from infra.lifecycle.steps import DestroyMachine, FinishUpgrade, PrepareUpgrade, Step, WaitForHealth
-from infra.model.backup import BY_WISH, Backup
+from infra.model.backup import BY_WISH, SCHEDULED, Backup
 from infra.model.node import NodeRole
 
 MARGIN: Final = 1_000_000_000
@@ -20,12 +20,12 @@ Each kind for itself, so that a day of many changes doesn't cost the snapshot th
 
 
 def surplus(backups: Iterable[Backup], cluster: str) -> list[Backup]:
-    """Return which of a cluster's snapshots go, so that the newest stay."""
+    """Return which of a cluster's snapshots go, so that the newest stay; a schedule removes its own."""
     newest = sorted(
         (each for each in backups if each.cluster == cluster), key=lambda each: each.taken, reverse=True
     )
     wished = [each for each in newest if each.reason == BY_WISH]
-    others = [each for each in newest if each.reason != BY_WISH]
+    others = [each for each in newest if each.reason not in (BY_WISH, SCHEDULED)]
     return [*wished[MOST:], *others[MOST:]]
 
 
@@ -84,13 +84,14 @@ def raised_by(revision: int, seen: Iterable[int], now: float, *, answers: bool) 
     return newest - revision + MARGIN
 
 
-def misfit(backup: Backup, ca_hash: str, version: str) -> str:
+def misfit(backup: Backup, ca_hash: str, version: str, keys: Collection[str]) -> str:
     """Return why a snapshot can't be restored into a cluster, a clause; nothing where it can.
 
     Args:
         backup: The snapshot.
         ca_hash: The pin of the cluster's authority.
         version: Of its control planes, without the v.
+        keys: The names of the keys of Secrets that its state has, retired ones among them.
     """
     if backup.ca_hash != ca_hash:
         return "it is of a cluster of that name with other keys, which was re-created since"
@@ -98,5 +99,10 @@ def misfit(backup: Backup, ca_hash: str, version: str) -> str:
         return (
             f"it is of Kubernetes {backup.kubernetes_version} and the control planes run {version}: what the "
             "cluster ran then, they don't have"
+        )
+    if missing := sorted({*(backup.encryption_keys or ())} - {"", *keys}):
+        return (
+            f"its Secrets are under {', '.join(missing)}, a key that was rotated since and that the stack's state "
+            "doesn't have: nobody could read them"
         )
     return ""

@@ -38,6 +38,15 @@ def next_version(old: str, new: str, builds: Mapping[str, str]) -> str:
     return max((version for version in builds if minor(version) == minor(old) + 1), key=order, default=new)
 
 
+def passed(version: str, final: str, builds: Iterable[str]) -> Iterator[str]:
+    """Yield the versions of control planes from the next one to the last, both included."""
+    available = {each: each for each in builds}
+    while version != final:
+        yield version
+        version = next_version(version, final, available)
+    yield final
+
+
 def stages(standing: Stage, wanted: Mapping[str, str], builds: Mapping[str, str]) -> Iterator[Stage]:
     """Yield what clusters are to have in one run after the other; in the last one, what is wanted.
 

@@ -10,6 +10,25 @@ from infra.model.base import Model
 BY_WISH: Final = "azlocal backup"
 """The reason of a snapshot that somebody wanted, and no change."""
 
+SCHEDULED: Final = "schedule"
+"""The reason of a snapshot that a host's timer took; as many stay as the schedule says."""
+
+
+class ScheduleStatus(Model):
+    """How the last try of a schedule ended.
+
+    Attributes:
+        last: The name of the last snapshot that it took.
+        taken: When.
+        failure: Why the last try took none.
+        failing_since: When the first of the tries was that failed since.
+    """
+
+    last: str | None = None
+    taken: str | None = None
+    failure: str | None = None
+    failing_since: str | None = None
+
 
 class Backup(Model):
     """What is known of a snapshot, and lies beside it.
@@ -23,7 +42,9 @@ class Backup(Model):
         sha256: Of the file.
         size: Of the file, in bytes.
         ca_hash: The pin of the cluster's authority: another one's cluster has other keys, and can't read it.
-        reason: What it was taken before, or `BY_WISH`.
+        reason: What it was taken before, or `BY_WISH`, or `SCHEDULED`.
+        encryption_keys: Under which keys its Secrets are, by name, the empty one for those in plain; None: it
+            wasn't looked.
     """
 
     instance: str
@@ -35,6 +56,7 @@ class Backup(Model):
     size: int
     ca_hash: str
     reason: str
+    encryption_keys: tuple[str, ...] | None = None
 
     @property
     def name(self) -> str:

@@ -20,6 +20,8 @@ class MachineTraits:
         restarted_for: The properties whose change takes a restart, by wire name.
         shares_kernel: Whether it runs on its host's kernel and within its limits: it then has no firmware, and
             can't migrate while it runs.
+        has_data_volume: Whether a node's local volumes outlast it, on a data volume. A VM's drive for them has not
+            been seen to work: until then it gets none, and volumes on its disk keep it from being replaced.
         is_slow: Whether everything in it takes ten times as long.
     """
 
@@ -28,6 +30,7 @@ class MachineTraits:
     artifact: Literal["vm", "container"] = "vm"
     restarted_for: tuple[str, ...] = ("vcpus", "memoryMiB", "diskGiB")
     shares_kernel: bool = False
+    has_data_volume: bool = False
     is_slow: bool = False
 
 
@@ -41,6 +44,7 @@ TRAITS: Final[Mapping[MachineType, MachineTraits]] = {
         artifact="container",
         restarted_for=("diskGiB",),
         shares_kernel=True,
+        has_data_volume=True,
     ),
     "emulated": MachineTraits("qemu", "install qemu-system-x86", is_slow=True),
 }

@@ -20,7 +20,8 @@ from infra.plan.inventory import PlannedMachine, build_inventory, endpoint_name
 from infra.spec import InstanceSpec, SpecError
 from infra.spec.hosts import HostSpec
 from infra.spec.machine_names import mac_addresses, machine_name
-from infra.spec.stack import ClusterSpec, Provisioning
+from infra.spec.stack import ClusterSpec, Provisioning, SnapshotSchedule
+from infra.spec.storage import StorageClassSpec
 from infra.spec.types import AddressRange
 
 
@@ -136,7 +137,8 @@ class Cluster:
 
     Attributes:
         name: Its name.
-        kubernetes_version: Patch version.
+        kubernetes_version: Patch version, of control planes in this run.
+        final_version: The one that the files want.
         network: The network of the netplan.
         endpoint: The API server's address (the VIP).
         vrrp_id: The VRRP id that holds it, unique on the network's VLAN.
@@ -150,6 +152,9 @@ class Cluster:
         rolls_images: Whether its nodes are replaced for a newer node image of their version.
         surging_pools: Pools of which another machine takes the pods of a node that is replaced.
         add_on_values: Helm values of people's own, by add-on; one that isn't named isn't installed.
+        snapshots: By which schedule a host takes snapshots of its etcd; None: none does.
+        storage_classes: StorageClasses beside those that every cluster has.
+        deletes_volumes: Whether a node that goes takes the volumes on its disk with it.
         timeout_minutes: How long its API server, and then all of it, may take to come up.
         machines: Names of its machines, control plane first.
         arc: How it is connected to Azure Arc; None where it isn't.
@@ -157,6 +162,7 @@ class Cluster:
 
     name: str
     kubernetes_version: str
+    final_version: str
     network: str
     endpoint: IPv4Address
     vrrp_id: int
@@ -170,6 +176,9 @@ class Cluster:
     rolls_images: bool
     surging_pools: frozenset[str]
     add_on_values: Mapping[str, Mapping[str, Any]]
+    snapshots: SnapshotSchedule | None
+    storage_classes: tuple[StorageClassSpec, ...]
+    deletes_volumes: bool
     timeout_minutes: float
     machines: tuple[str, ...]
     arc: ConnectedCluster | None
@@ -258,6 +267,7 @@ def build_topology(spec: InstanceSpec, plan: Plan) -> Topology:
                 machines,
                 spare=_spare(spec.name, cluster.spare, by_name, addresses, macs.values()),
                 arc=connected_cluster_of(spec, cluster.spec),
+                final_version=spec.final_versions.get(cluster.spec.name, cluster.spec.kubernetes_version),
             )
             for cluster in inventory.clusters
         ),
@@ -343,6 +353,7 @@ def _cluster(
     *,
     spare: Spare,
     arc: ConnectedCluster | None,
+    final_version: str,
 ) -> Cluster:
     services = [
         allocation.value
@@ -354,6 +365,7 @@ def _cluster(
     return Cluster(
         name=cluster.name,
         kubernetes_version=cluster.kubernetes_version,
+        final_version=final_version,
         network=cluster.logical_network,
         endpoint=addresses[endpoint_name(cluster.name)],
         vrrp_id=next(vrrp_id.id for vrrp_id in plan.vrrp_ids if vrrp_id.owner == cluster.name),
@@ -367,6 +379,9 @@ def _cluster(
         rolls_images=cluster.auto_upgrade_profile.node_os_upgrade_channel == "NodeImage",
         surging_pools=frozenset(pool.name for pool in cluster.agent_pools if pool.upgrade_settings.max_surge),
         add_on_values={name: add_on.values for name, add_on in cluster.add_ons.by_name().items()},
+        snapshots=cluster.snapshots,
+        storage_classes=cluster.storage_profile.storage_classes,
+        deletes_volumes=cluster.storage_profile.delete_local_volumes,
         timeout_minutes=cluster.timeout_minutes,
         machines=tuple(machine.name for machine in machines if machine.cluster == cluster.name),
         arc=arc,

@@ -12,6 +12,7 @@ from infra.errors import UserError
 from infra.kubernetes.certificates import authority_of
 from infra.kubernetes.etcd import PORT, Etcd, EtcdError
 from infra.kubernetes.pki import etcd_client, pin_of
+from infra.kubernetes.stored_secrets import PREFIX, keys_in_use
 from infra.kvm.backups import BackupFolder
 from infra.kvm.errors import HostError
 from infra.lifecycle.backups import surplus
@@ -111,12 +112,13 @@ class Backups:
         return BackupFolder.of(session.shell, directory) if directory else None
 
     def _store(self, etcd: Etcd, machine: str, about: Backup, place: str) -> Backup:
+        keys = _keys_in(etcd, machine)
         with self.session(place) as session, etcd.snapshot(machine) as snapshot:
             folder = self._folder(session, place)
 
             def whole_backup() -> Backup:
                 seen = {"revision": snapshot.revision, "size": snapshot.size, "sha256": snapshot.sha256}
-                return about.model_copy(update=seen)
+                return about.model_copy(update=seen | {"encryption_keys": keys})
 
             backup = folder.store(about.name, snapshot.size, snapshot, whole_backup, self.work)
             self._thin(folder, about.cluster)
@@ -158,6 +160,14 @@ def etcd_of(placement: NodePlacementInputs, addresses: Mapping[str, str]) -> Etc
     keys = placement.etcd_keys
     urls = {name: f"https://{address}:{PORT}" for name, address in addresses.items()}
     return Etcd(urls, keys["etcd/ca.crt"], etcd_client(keys))
+
+
+def _keys_in(etcd: Etcd, machine: str) -> tuple[str, ...] | None:
+    """Return under which keys a member has Secrets, as `Backup` has them; None where it doesn't say."""
+    try:
+        return tuple(sorted(keys_in_use(etcd.values(PREFIX, machine))))
+    except EtcdError:
+        return None
 
 
 def _by_merit(etcd: Etcd) -> list[str]:

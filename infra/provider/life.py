@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from infra.kubernetes.api import ClusterApi, ClusterError, ClusterUnreachable
+from infra.kubernetes.local_volumes import LocalVolume, look_at_local_volumes
 from infra.kubernetes.nodes import count_pods
 from infra.kubernetes.waiting import NotReady
 from infra.kubernetes.watch import wait_until_healthy
@@ -51,11 +52,11 @@ class ClusterLife:
         observed = self._view.observe(leaver)
         return leave(self._view.wanted(observed), observed, leaver.name, reason)
 
-    def objections(self, leaver: Leaver, reason: str) -> str:
+    def objections(self, op: Operation, leaver: Leaver, reason: str) -> str:
         """Return why a machine can't leave now, in a sentence; nothing where it can."""
         decision = self.next_of(leaver, reason)
         old = next((step for step in decision.steps if isinstance(step, PrepareUpgrade)), None)
-        if old is not None and (against := self._executor.upgrade.objections(self._view.servers())):
+        if old is not None and (against := self._executor.upgrade.objections(op, self._view.servers())):
             return "; ".join(against)
         if decision.refusals:
             return "; ".join(map(str, decision.refusals))
@@ -90,6 +91,14 @@ class ClusterLife:
         """Return how many pods of a node haven't ended; None where no API server answers."""
         try:
             return count_pods(self._view.answering(), name)
+        except ClusterError:
+            return None
+
+    def local_volumes(self, name: str) -> list[LocalVolume] | None:
+        """Return the volumes on the disk of a node; None where no API server answers."""
+        try:
+            listed = look_at_local_volumes(self._view.answering())
+            return [volume for volume in listed if name in volume.nodes]
         except ClusterError:
             return None
 

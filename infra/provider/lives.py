@@ -198,6 +198,11 @@ class Lives:
         """Return a cluster; None where it goes, or nothing can be asked of it."""
         return self._clusters.get(cluster)
 
+    def rolls(self, state: Mapping[str, Any]) -> bool:
+        """Return whether the version changes of the cluster that an object is of, as state has it."""
+        run = self.of(f"{state['instance']}-{state['cluster']}")
+        return run is not None and run.rolls
+
     def of_machine(self, machine: MachineInputs) -> ClusterRun | None:
         """Return the cluster that a machine is a node of."""
         node = machine.first_boot.node

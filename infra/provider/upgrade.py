@@ -19,10 +19,13 @@ from infra.kubernetes.upgrade import (
     prepare_upgrade,
 )
 from infra.kvm.errors import HostError
+from infra.lifecycle.versions import passed
+from infra.model.versions import BUILT
 from infra.plugin.operation import Operation
 from infra.provider.kinds.cluster_base import Login
 from infra.provider.kinds.node_images import bring
 from infra.provider.lives import ClusterRun
+from infra.provider.settings_check import SettingsCheck
 from infra.resources.control_plane import Member
 from infra.resources.node_placement import NodePlacementInputs
 
@@ -39,14 +42,30 @@ class Upgrade:
         """
         self._run = run
         self._login = login
+        self._against: list[str] | None = None
 
     @property
     def _placement(self) -> NodePlacementInputs:
         return self._run.placement
 
-    def objections(self, servers: Sequence[ClusterApi]) -> list[str]:
-        """Return why the cluster, whose API servers these are, can't go to its version, a sentence each."""
-        against = objections(servers, self._placement.version, self._placement.archives)
+    def objections(self, op: Operation, servers: Sequence[ClusterApi]) -> list[str]:
+        """Return why the cluster, whose API servers these are, can't go to its version, a sentence each.
+
+        So it is of all versions on the way, the first time: a run that is on the way to another one would else
+        change half of what there is to change.
+        """
+        if self._against is None:
+            self._against = self._look(op, servers)
+        return self._against
+
+    def _look(self, op: Operation, servers: Sequence[ClusterApi]) -> list[str]:
+        version, final = self._placement.version, self._placement.final_version
+        against = objections(servers, final or version, self._placement.archives)
+        op.status("asking the programs of the new version whether they take the cluster's settings")
+        bundles = filter(
+            None, map(find_bundle_of, passed(version, final or version, [each.version for each in BUILT]))
+        )
+        against += SettingsCheck(bundles, op.warning).objections(servers[0])
         try:
             self._archives_of(configured_version(servers[0]))
         except HostError as error:

@@ -446,10 +446,25 @@ class NodePlacementArgs(TypedDict, total=False):
     identity_files: Input[Sequence[Input[str]]]
     namespaces: Input[Sequence[Input[str]]]
     version: Input[str]
+    final_version: Input[str]
     rolls_images: Input[bool]
     surging: Input[Mapping[str, Input[str]]]
+    deletes_volumes: Input[bool]
     archives: Input[Mapping[str, Input[str]]]
     spare: Input[SpareArgs | None]
+
+
+class SnapshotScheduleArgs(TypedDict, total=False):
+    """What the program says of a schedule."""
+
+    instance: Input[str]
+    connection: Input[str]
+    cluster: Input[str]
+    members: Input[Sequence[Input[str]]]
+    every_hours: Input[int]
+    keep: Input[int]
+    ca_hash: Input[str]
+    etcd_keys: Input[Mapping[str, Input[str]]]
 
 
 class StackIdentityArgs(TypedDict, total=False):

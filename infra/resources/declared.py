@@ -33,6 +33,7 @@ from infra.resources.arguments import (
     MachineArgs,
     NetworkArgs,
     NodePlacementArgs,
+    SnapshotScheduleArgs,
     StackIdentityArgs,
     TokenIssuerArgs,
 )
@@ -50,6 +51,7 @@ from infra.resources.image import IMAGE
 from infra.resources.machine import MACHINE
 from infra.resources.network import NETWORK
 from infra.resources.node_placement import NODE_PLACEMENT
+from infra.resources.snapshot_schedule import SNAPSHOT_SCHEDULE
 from infra.resources.stack_identity import STACK_IDENTITY
 from infra.resources.token_issuer import TOKEN_ISSUER
 
@@ -220,6 +222,12 @@ class NodePlacement(Resource[NodePlacementArgs]):
     """The hosts of one cluster's workers."""
 
     contract = NODE_PLACEMENT
+
+
+class SnapshotSchedule(Resource[SnapshotScheduleArgs]):
+    """Snapshots of one cluster by a host's timer."""
+
+    contract = SNAPSHOT_SCHEDULE
 
 
 class StackIdentity(Resource[StackIdentityArgs]):

@@ -65,6 +65,11 @@ class MachineState(MachineInputs):
         default=False,
         description="A control plane that is gone from its host: `up` has another one join in its place",
     )
+    keeps_volumes: bool = Field(
+        default=False,
+        description="A node's: whether volumes on its disk are on a data volume, which a machine that takes its "
+        "place on its host takes over. Nodes of before have none",
+    )
     migrations: int = Field(default=0, ge=0, description="How often it has come to another host as it ran")
 
 

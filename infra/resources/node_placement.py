@@ -56,12 +56,19 @@ class NodePlacementInputs(Model):
     version: Annotated[str, UPDATE] = Field(
         default="", description="Kubernetes version that all nodes are to have, without the v"
     )
+    final_version: Annotated[str, IGNORE] = Field(
+        default="", description="The version that later runs go on to, where this one is on the way"
+    )
     rolls_images: Annotated[bool, IGNORE] = Field(
         default=False, description="Whether nodes are replaced for a newer node image of the same version"
     )
     surging: Annotated[dict[str, str], IGNORE] = Field(
         default_factory=dict,
         description="The pool of each worker whose pods the spare takes while it is replaced, by its name",
+    )
+    deletes_volumes: Annotated[bool, IGNORE] = Field(
+        default=False,
+        description="Whether volumes on the disk of a node may go with it: without it, such a node doesn't go",
     )
     archives: Annotated[dict[str, str], IGNORE] = Field(
         default_factory=dict,

@@ -121,6 +121,11 @@ class HostSpec(Model):
         description="The host is gone for good, and switched off: its machines move as from one that drains, but "
         "nothing on it is asked or removed. Once it is back without this key, `up` removes what it still has.",
     )
+    protected: Boolean = Field(
+        False,
+        description="`azlocal audit --clean` removes nothing from this host, whatever is left there. `up` and "
+        "`down` work as ever: they remove what their state has.",
+    )
 
     def storage_of(self, instance: str) -> str:
         """Return the folder on the host that holds an instance's images, disks and seeds."""

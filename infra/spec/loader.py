@@ -70,6 +70,7 @@ class InstanceSpec:
         siblings: The other stacks of the site that have a file.
         worker_versions: The Kubernetes version that workers keep for now, by cluster, while control planes pass
             minors on the way to another one.
+        final_versions: The Kubernetes version that the files want, by cluster, where a run is on the way there.
     """
 
     name: str
@@ -84,6 +85,7 @@ class InstanceSpec:
     shared_hosts: tuple[SharedHost, ...] = ()
     siblings: tuple[Sibling, ...] = ()
     worker_versions: Mapping[str, str] = field(default_factory=dict)
+    final_versions: Mapping[str, str] = field(default_factory=dict)
 
     def at(self, settings: RunSettings) -> InstanceSpec:
         """Return the instance with the versions and pool sizes that its clusters are to have for now."""
@@ -93,6 +95,7 @@ class InstanceSpec:
                 update={"clusters": tuple(_at(cluster, settings) for cluster in self.stack.clusters)}
             ),
             worker_versions={name: versions.workers for name, versions in settings.versions.items()},
+            final_versions={cluster.name: cluster.kubernetes_version for cluster in self.stack.clusters},
         )
 
     @property

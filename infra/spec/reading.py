@@ -1,14 +1,20 @@
 """Read one input file into its model, or report all that is wrong with it."""
 
+from __future__ import annotations
+
+from dataclasses import replace
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from pydantic import ValidationError
 
-from infra.spec.findings import Finding
+from infra.spec.findings import Finding, SpecError
 from infra.spec.netplan import Netplan
 from infra.spec.tree import Document, read_document
 from infra.spec.types import Model
+
+if TYPE_CHECKING:
+    from infra.spec.target import Target
 
 _Model = TypeVar("_Model", bound=Model)
 
@@ -31,6 +37,24 @@ def load_netplan(site: str, directory: Path) -> Netplan | None:
     if not path.exists():
         return None
     return validate(Netplan, read_document(path, f"netplans/{site}.yaml"))[0]
+
+
+def load_target(site: str, directory: Path) -> tuple[Target, Document]:
+    """Read targets/<site>.yaml, and where everything in it stands.
+
+    Raises:
+        SpecError: It isn't there, or can't be read; carries every fault.
+    """
+    from infra.spec.target import Target  # only an export needs it
+
+    document = read_document(directory / "targets" / f"{site}.yaml", f"targets/{site}.yaml")
+    if [fault.rule for fault in document.faults] == ["missing-file"]:
+        remedy = "write it; `azlocal export --help` says what it has, and targets/lab.yaml is an example"
+        raise SpecError([replace(document.faults[0], remedy=remedy)])
+    target, findings = validate(Target, document)
+    if target is None or findings:
+        raise SpecError(findings)
+    return target, document
 
 
 def validate(model: type[_Model], document: Document) -> tuple[_Model | None, list[Finding]]:

@@ -7,6 +7,7 @@ from infra.spec.hosts import HostsFile
 from infra.spec.loader import NAMESPACE
 from infra.spec.netplan import Netplan
 from infra.spec.stack import StackConfig
+from infra.spec.target import Target
 from infra.spec.types import Model
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -18,6 +19,7 @@ def json_schemas() -> dict[str, dict[str, Any]]:
         "hosts.schema.json": _schema(HostsFile, "hosts/<site>.yaml: the physical nodes and extra VM sizes"),
         "netplan.schema.json": _schema(Netplan, "netplans/<site>.yaml: networks, pools, reservations"),
         "stack.schema.json": _stack_schema(),
+        "target.schema.json": _schema(Target, "targets/<site>.yaml: the Azure Local to carry plans over to"),
     }
 
 

@@ -19,6 +19,7 @@ from infra.spec.forms import CLUSTER_NAME, POOL_NAME, RELEASE, SITE_NAME, Exampl
 from infra.spec.kubernetes_versions import DEFAULT_KUBERNETES_VERSION, KUBERNETES_VERSION, version_key
 from infra.spec.node_settings import LABEL_KEY, LABEL_VALUE, TAINT
 from infra.spec.ssh_keys import check_public_key
+from infra.spec.storage import StorageProfile
 from infra.spec.types import (
     Address,
     AddressRange,
@@ -225,8 +226,17 @@ class AutoUpgradeProfile(Model):
         "None",
         alias="nodeOSUpgradeChannel",
         description="NodeImage: `up` replaces nodes, one at a time, where azlocal has a newer image of their "
-        "Kubernetes version; volumes on their disks go. None: they keep the image that they were made from.",
+        "Kubernetes version. None: they keep the image that they were made from.",
     )
+
+
+class SnapshotSchedule(Model):
+    """Snapshots of etcd by a timer of the host, beside those that `up` takes before changes. Not AKS's."""
+
+    every_hours: Annotated[Integer, Field(ge=1, le=24)] = Field(
+        24, description="Hours between two, counted from each midnight of the host's clock."
+    )
+    keep: Annotated[Integer, Field(ge=1, le=48)] = Field(7, description="How many stay on each host.")
 
 
 class ClusterSpec(Model):
@@ -254,9 +264,14 @@ class ClusterSpec(Model):
         "A cluster keeps what it was founded with.",
     )
     add_ons: AddOns = Field(AddOns.model_construct())
+    storage_profile: StorageProfile = Field(StorageProfile.model_construct())
     auto_upgrade_profile: AutoUpgradeProfile = Field(AutoUpgradeProfile.model_construct())
     auto_scaler_profile: AutoScalerProfile = Field(
         AutoScalerProfile.model_construct(), description="How eagerly `azlocal autoscale` adds and removes nodes."
+    )
+    snapshots: SnapshotSchedule | None = Field(
+        None,
+        description="Snapshots of etcd by a timer; absent: `azlocal backup` takes them, and `up` before changes.",
     )
     arc: ClusterArc = Field(
         ClusterArc.model_construct(), description="How it is connected to Azure Arc, where the stack is."

@@ -107,7 +107,12 @@ class Autoscaler:
             api = self.api(cluster.name)
             seen = look_at_scheduling(api)
             view = view_of(spec, cluster.name, sizes, seen, datetime.now(UTC))
-            outcome = decide(view, profile_of(cluster.auto_scaler_profile))
+            outcome = decide(
+                view,
+                profile_of(
+                    cluster.auto_scaler_profile, loses_volumes=cluster.storage_profile.delete_local_volumes
+                ),
+            )
             self._tell(cluster.name, outcome.notes)
             note_unneeded(api, seen.nodes, outcome.unneeded)
             if outcome.decision is not None and not self._carry_out(cluster.name, outcome.decision, sizes):

@@ -13,10 +13,13 @@ from infra.errors import UserError
 from infra.files import replace_file
 from infra.kvm.connection import Hosts
 from infra.kvm.ownership import Mark
+from infra.kvm.snapshot_timer import SnapshotTimer
 from infra.lifecycle.backups import places
-from infra.model.backup import BY_WISH, Backup
+from infra.model.backup import BY_WISH, Backup, ScheduleStatus
 from infra.model.work import Work
 from infra.provider.backups import Backups
+from infra.provider.kinds.host_owner import standing_directory
+from infra.resources.snapshot_schedule import SnapshotScheduleState
 from infra.stack.clusters import StackCluster
 from infra.stack.messages import say
 from infra.stack.state import Stack
@@ -35,6 +38,32 @@ class StoredBackup:
 
     backup: Backup
     places: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ScheduleReport:
+    """How a host's timer does.
+
+    Attributes:
+        schedule: What it is to do.
+        status: How its last try ended.
+        runs: Whether systemd runs it.
+    """
+
+    schedule: SnapshotScheduleState
+    status: ScheduleStatus
+    runs: bool
+
+    @property
+    def text(self) -> str:
+        """Return it in a line."""
+        of, status = self.schedule, self.status
+        how = f"cluster {of.cluster}: {of.connection} takes one every {of.every_hours} h, and {of.keep} stay"
+        if status.failure:
+            return f"{how}. FAILING since {status.failing_since}: {status.failure}; the last one is {status.last}"
+        if not self.runs:
+            how += ", by a scheduler of yours, since it has no systemd"
+        return f"{how}; the last one is {status.last}" if status.last else f"{how}; it has taken none yet"
 
 
 class StackBackups:
@@ -66,6 +95,25 @@ class StackBackups:
         listed = self._of(cluster).listed(cluster.hosts).values()
         return [StoredBackup(each, tuple(where)) for each, where in listed if each.cluster == cluster.name]
 
+    def schedules(self, cluster: StackCluster) -> list[ScheduleReport]:
+        """Return how the timers do that take snapshots of a cluster.
+
+        Raises:
+            HostError: A host can't be asked.
+        """
+        reports = []
+        for schedule in cluster.schedules:
+            if schedule.connection not in cluster.hosts:
+                continue
+            with self.hosts.session(schedule.connection, self.work) as session:
+                directory = standing_directory(session, self._mark(cluster))
+                status, runs = ScheduleStatus(failure="the host has nothing of the instance"), True
+                if directory:
+                    timer = SnapshotTimer(session.shell, directory, cluster.instance, cluster.name)
+                    status, runs = timer.status(), timer.runs
+                reports.append(ScheduleReport(schedule, status, runs))
+        return reports
+
     def parts(self, cluster: StackCluster, stored: StoredBackup) -> Iterator[bytes]:
         """Yield a snapshot's file, part by part, from the first host that keeps it.
 
@@ -92,8 +140,12 @@ class StackBackups:
             raise UserError(f"{file} can't be written: {error.strerror}; name another file with -o") from None
 
     def _of(self, cluster: StackCluster) -> Backups:
-        mark = Mark(cluster.instance, self._stack.name, "")
-        return Backups(lambda connection: self.hosts.session(connection, self.work), mark, self.work)
+        return Backups(
+            lambda connection: self.hosts.session(connection, self.work), self._mark(cluster), self.work
+        )
+
+    def _mark(self, cluster: StackCluster) -> Mark:
+        return Mark(cluster.instance, self._stack.name, "")
 
 
 def named(listed: list[StoredBackup], name: str) -> StoredBackup:

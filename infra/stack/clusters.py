@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from infra.errors import UserError
 from infra.kubernetes.etcd import Etcd
+from infra.model.encryption_keys import EncryptionKeys
 from infra.provider.backups import etcd_of
+from infra.resources.cluster_identity import CLUSTER_IDENTITY, keys_of
 from infra.resources.control_plane import CONTROL_PLANE, Member
 from infra.resources.host import HOST
 from infra.resources.machine import MACHINE, MachineState
 from infra.resources.node_placement import NODE_PLACEMENT, NodePlacementState
+from infra.resources.snapshot_schedule import SNAPSHOT_SCHEDULE, SnapshotScheduleState
 from infra.stack.state import Stack
 
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
@@ -28,8 +31,10 @@ class StackCluster:
         version: Of its control planes when it was last seen whole, without the v.
         ca_hash: The pin of its authority.
         machines: Its nodes, by name.
-        urns: What the engine calls its machines, and its placement, by name.
+        urns: What the engine calls its machines, its placement and its identity, by name.
         hosts: Connections of the instance's hosts that aren't lost.
+        schedules: The timers of hosts that take snapshots of it.
+        keys: Of its Secrets in etcd.
     """
 
     placement: NodePlacementState
@@ -38,6 +43,8 @@ class StackCluster:
     machines: Mapping[str, MachineState]
     urns: Mapping[str, str]
     hosts: tuple[str, ...]
+    schedules: tuple[SnapshotScheduleState, ...] = ()
+    keys: EncryptionKeys = field(default_factory=EncryptionKeys)
 
     @property
     def instance(self) -> str:
@@ -53,6 +60,11 @@ class StackCluster:
     def key(self) -> str:
         """Return its name, as its nodes have it."""
         return f"{self.instance}-{self.name}"
+
+    @property
+    def identity(self) -> str:
+        """Return the id of its ClusterIdentity."""
+        return CLUSTER_IDENTITY.id_of({"instance": self.instance, "cluster": self.name})
 
     @property
     def planes(self) -> dict[str, MachineState]:
@@ -92,18 +104,29 @@ def clusters_of(stack: Stack) -> list[StackCluster]:
         kind.token: [
             (each["urn"], _plain(each.get("outputs") or {})) for each in resources if each["type"] == kind.token
         ]
-        for kind in (NODE_PLACEMENT, MACHINE, HOST, CONTROL_PLANE)
+        for kind in (
+            NODE_PLACEMENT,
+            MACHINE,
+            HOST,
+            CONTROL_PLANE,
+            SNAPSHOT_SCHEDULE,
+            CLUSTER_IDENTITY,
+        )
     }
     hosts = tuple(host["connection"] for _, host in of[HOST.token] if not host.get("lost"))
     machines = [(urn, MachineState.model_validate(outputs)) for urn, outputs in of[MACHINE.token]]
     versions = {
         (each["instance"], each["cluster"]): each.get("version", "") for _, each in of[CONTROL_PLANE.token]
     }
+    schedules = [SnapshotScheduleState.model_validate(outputs) for _, outputs in of[SNAPSHOT_SCHEDULE.token]]
+    identities = {CLUSTER_IDENTITY.id_of(each): (urn, each) for urn, each in of[CLUSTER_IDENTITY.token]}
     clusters = []
     for urn, outputs in of[NODE_PLACEMENT.token]:
         placement = NodePlacementState.model_validate(outputs)
         key = f"{placement.instance}-{placement.cluster}"
         nodes = {m.name: (u, m) for u, m in machines if m.first_boot.node and m.first_boot.node.cluster == key}
+        identity = CLUSTER_IDENTITY.id_of(outputs)
+        identity_urn, known = identities.get(identity, ("", {}))
         version = versions.get((placement.instance, placement.cluster), "").removeprefix("v")
         clusters.append(
             StackCluster(
@@ -111,8 +134,10 @@ def clusters_of(stack: Stack) -> list[StackCluster]:
                 version or placement.version,
                 next((m.first_boot.node.ca_hash for _, m in nodes.values() if m.first_boot.node), ""),
                 {name: machine for name, (_, machine) in nodes.items()},
-                {key: urn, **{name: node_urn for name, (node_urn, _) in nodes.items()}},
+                {key: urn, identity: identity_urn, **{name: each for name, (each, _) in nodes.items()}},
                 hosts,
+                tuple(each for each in schedules if f"{each.instance}-{each.cluster}" == key),
+                keys_of(known),
             )
         )
     return clusters

@@ -14,7 +14,7 @@ import contextvars
 import logging
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +28,7 @@ from infra.stack.plugins import attached
 from infra.stack.settle import lost_hosts
 
 if TYPE_CHECKING:
+    from infra.model.encryption_keys import EncryptionKeys
     from infra.provider.standing import Standing
 
 _MAX_MESSAGE: Final = 400 * 1024 * 1024  # the engine's own limit
@@ -44,6 +45,7 @@ def run(
     load: Callable[[], Program],
     standing: Standing | None = None,
     refounded: Iterable[str] = (),
+    rotating: Mapping[str, EncryptionKeys] | None = None,
 ) -> int:
     """Run the engine on a stack, in the caller's terminal; return its exit code.
 
@@ -54,13 +56,15 @@ def run(
         load: imports the program; called while the engine starts, and only its errors wait for the engine.
         standing: what stands of an instance that is adopted.
         refounded: clusters, by `<instance>-<cluster>`, that have lost all they had and are founded again.
+        rotating: by a ClusterIdentity's id, the keys of Secrets that its state is to have from now on.
 
     Raises:
-        UserError: there is no engine; or none that could adopt or found again.
+        UserError: there is no engine; or none that could adopt, found again, or rotate.
     """
     lost = lost_hosts(stack) if verb == "destroy" else ()
     program = _Host()
-    with _served(program) as address, attached(Path.cwd(), standing, lost, refounded) as environment:
+    plugins = attached(Path.cwd(), standing, lost, refounded, rotating)
+    with _served(program) as address, plugins as environment:
         words = (verb, "--stack", stack, "--client", address, *arguments)
         with started(*words, environment=environment) as process:
             program.load(load)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +19,7 @@ from infra import __version__
 from infra.errors import UserError
 
 if TYPE_CHECKING:
+    from infra.model.encryption_keys import EncryptionKeys
     from infra.plugin.protocol import Served
     from infra.provider.standing import Standing
 
@@ -29,7 +30,11 @@ _CODE: Final = Path(__file__).resolve().parent.parent
 
 @contextmanager
 def attached(
-    project: Path, standing: Standing | None = None, lost: Iterable[str] = (), refounded: Iterable[str] = ()
+    project: Path,
+    standing: Standing | None = None,
+    lost: Iterable[str] = (),
+    refounded: Iterable[str] = (),
+    rotating: Mapping[str, EncryptionKeys] | None = None,
 ) -> Iterator[dict[str, str]]:
     """Serve the plugins while the engine runs, and yield the environment by which the engine finds them.
 
@@ -38,21 +43,24 @@ def attached(
         standing: What stands of an instance that is adopted; only a plugin that is served here knows of it.
         lost: Connections of hosts of which nothing is asked.
         refounded: Clusters that are founded again, likewise.
+        rotating: By a ClusterIdentity's id, the keys of Secrets that its state is to have, likewise.
 
     Where the project names another plugin than this checkout's, where the official one is there in place of the
     stand-in, or where somebody has attached one already, that one is the engine's.
 
     Raises:
-        UserError: An instance is to be adopted, or a cluster founded again, and the plugin is the engine's.
+        UserError: An instance is to be adopted, a cluster founded again, or a key rotated, and the plugin is the
+            engine's.
     """
     environment = dict(os.environ)
     served = [entry for entry in environment.get(_ATTACHED, "").split(",") if entry]
     others = {entry.partition(":")[0] for entry in served}
     with ExitStack() as stack:
-        plugins = _plugins(project, environment, standing, lost, refounded)
-        if (standing or refounded) and ("azlocal" not in plugins or "azlocal" in others):
+        plugins = _plugins(project, environment, standing, lost, refounded, rotating)
+        if (standing or refounded or rotating) and ("azlocal" not in plugins or "azlocal" in others):
             raise UserError(
-                "what was lost is taken up again by this checkout's own plugin, and the engine would use another"
+                "only this checkout's own plugin adopts, founds again and rotates keys, and the engine would use "
+                "another"
             )
         for name, plugin in plugins.items():
             if name not in others:
@@ -68,6 +76,7 @@ def _plugins(
     standing: Standing | None,
     lost: Iterable[str],
     refounded: Iterable[str],
+    rotating: Mapping[str, EncryptionKeys] | None,
 ) -> dict[str, Served]:
     plugins: dict[str, Served] = {}
     if _names_ours(project):
@@ -76,7 +85,8 @@ def _plugins(
         from infra.provider.kinds import all_kinds
         from infra.provider.servicer import Servicer
 
-        plugins["azlocal"] = Servicer(__version__, all_kinds(standing, lost, refounded), GrpcEngineLog, NoEngine())
+        kinds = all_kinds(standing, lost, refounded, rotating)
+        plugins["azlocal"] = Servicer(__version__, kinds, GrpcEngineLog, NoEngine())
     if _would_start_stand_in(environment):
         from infra.kubernetes_plugin.attached import StandIns
 

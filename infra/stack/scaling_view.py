@@ -114,8 +114,8 @@ def _template(machine: PlannedMachine, pool: AgentPool) -> Node:
     )
 
 
-def profile_of(written: AutoScalerProfile) -> Profile:
-    """Return how eagerly pools grow and shrink, from AKS's texts. Pure."""
+def profile_of(written: AutoScalerProfile, *, loses_volumes: bool = False) -> Profile:
+    """Return how eagerly pools grow and shrink, from AKS's texts, and whether volumes may go with nodes. Pure."""
     return Profile(
         expander="most-pods" if written.expander == "most-pods" else "least-waste",
         new_pod_delay=time_of(written.new_pod_scale_up_delay),
@@ -124,5 +124,6 @@ def profile_of(written: AutoScalerProfile) -> Profile:
         utilization_threshold=float(written.scale_down_utilization_threshold),
         skips_local_storage=written.skip_nodes_with_local_storage == "true",
         skips_system_pods=written.skip_nodes_with_system_pods == "true",
+        loses_volumes=loses_volumes,
         ignores_daemonsets=written.ignore_daemonsets_utilization == "true",
     )

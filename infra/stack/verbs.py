@@ -18,10 +18,11 @@ from infra.stack.state import EngineFailed, Stack
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from infra.model.encryption_keys import EncryptionKeys
     from infra.model.run import PoolSizes, RunSettings
     from infra.model.versions import Stage
     from infra.provider.standing import Standing
-    from infra.stack.backup import StoredBackup
+    from infra.stack.backup import ScheduleReport, StoredBackup
     from infra.stack.clusters import StackCluster
     from infra.stack.engine import Program
 
@@ -85,26 +86,30 @@ def _made(
 
 
 def down(stack: Stack, *options: str) -> int:
-    """Take everything of the instance away again."""
+    """Take everything of the instance away again, and prove it."""
     if not stack.exists():
         say(f"there is no stack '{stack.name}', so there is nothing to take down")
         return 0
+    from infra.kvm import daemon
     from infra.stack import contexts
+    from infra.stack.auditing.run import Before
 
     standing = contexts.contexts_of(stack)
     start_hypervisor()
     settle(stack, before_destroy=True)
+    before = Before.of(stack, stack.deployment(), standing)
     # A host that doesn't answer keeps only what stands on itself.
     flags = ("--yes", "--skip-preview", "--suppress-outputs", "--continue-on-error")
     code = engine(stack, "destroy", *flags, *options)
     if code == 0:
-        from infra.kvm import daemon
         from infra.stack.drills import journal
 
         journal.end(stack.directory, stack.name)
         contexts.remove(standing)
+    left = before.prove()  # libvirt is asked, so before it ends
+    if code == 0:
         daemon.stop(say)
-    return code
+    return code or left
 
 
 def preview(stack: Stack, *options: str) -> int:
@@ -179,13 +184,17 @@ def backup(stack: Stack, clusters: Sequence[str], file: Path | None) -> int:
     return 0
 
 
-def backups(stack: Stack, cluster: str | None) -> list[StoredBackup]:
-    """Return the snapshots that are kept of a stack's clusters, or of one, the oldest first."""
+def backups(stack: Stack, cluster: str | None) -> tuple[list[StoredBackup], list[ScheduleReport]]:
+    """Return the snapshots that are kept of a stack's clusters, or of one, the oldest first; and schedules."""
     from infra.stack.backup import StackBackups
     from infra.stack.clusters import cluster_of, clusters_of
 
     of = [cluster_of(stack, cluster)] if cluster else clusters_of(stack)
-    return [stored for each in of for stored in StackBackups(stack).listed(each)]
+    stacks = StackBackups(stack)
+    return (
+        [stored for each in of for stored in stacks.listed(each)],
+        [report for each in of for report in stacks.schedules(each)],
+    )
 
 
 def fetch(stack: Stack, cluster: str, name: str, file: Path) -> int:
@@ -204,8 +213,35 @@ def restore(stack: Stack, cluster: str, snapshot: str | None, *, yes: bool = Fal
     from infra.stack.restore.flow import restore as run
 
     start_hypervisor()
-    run(stack, cluster, snapshot, lambda of, machine: _found_again(stack, of, machine), yes=yes)
+    run(
+        stack,
+        cluster,
+        snapshot,
+        lambda of, machine: _found_again(stack, of, machine),
+        lambda of, keys: _tell_keys(stack, of, keys),
+        yes=yes,
+    )
     return 0
+
+
+def rotate_keys(stack: Stack, cluster: str | None, *, only_due: bool = False) -> int:
+    """Give a cluster's Secrets another key; all clusters' where none is named."""
+    from infra.stack.rotation.flow import rotate
+
+    start_hypervisor()
+    settle(stack)
+    rotate(stack, cluster, lambda of, keys: _tell_keys(stack, of, keys), only_due=only_due)
+    return 0
+
+
+def _tell_keys(stack: Stack, cluster: StackCluster, keys: EncryptionKeys) -> None:
+    """Have state say other keys of a cluster's Secrets, by a run that looks at nothing else."""
+    from infra.stack.engine import run
+
+    flags = ("--yes", "--skip-preview", "--suppress-outputs", "--target", cluster.urns[cluster.identity])
+    code = run(stack.name, "up", *flags, load=load_program, rotating={cluster.identity: keys})
+    if code:
+        raise EngineFailed(f"state can't be told the keys of cluster {cluster.name}: the engine says why", code)
 
 
 def _found_again(stack: Stack, cluster: StackCluster, machine: str) -> None:

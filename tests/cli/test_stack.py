@@ -34,6 +34,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(Stack, "select", lambda _stack: None)
     monkeypatch.setattr(Stack, "exists", lambda _stack: True)
     monkeypatch.setattr(Stack, "outputs", lambda _stack: {})
+    monkeypatch.setattr(Stack, "deployment", lambda _stack: {})
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "Pulumi.yaml").write_text("name: azlocal\n")
     for name in ("local", "lab"):

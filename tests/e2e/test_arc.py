@@ -26,7 +26,6 @@ from jwt.types import Options
 from infra.arc.azure import Azure
 from infra.arc.credentials import credential_for
 from infra.arc.model import AzureScope
-from infra.audit.leftovers import leftovers
 from infra.emulator.daemon import ensure_running, remove
 from infra.emulator.environment import emulated_environment
 from infra.kubernetes.token_issuers import OWN as OWN_ISSUER
@@ -41,6 +40,7 @@ from tests.cluster import (
     recorded_processes,
 )
 from tests.e2e import workload_identity
+from tests.emptiness import leftovers
 from tests.git_server import Repository, served
 from tests.instance import INSTANCE, address, on, projects, virsh
 from tests.project import ROOT, Project

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import stat
 import subprocess
 import time
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +42,21 @@ class Made:
 
     project: Project
     a: Kubernetes
+
+    @contextmanager
+    def begun(self, *words: str) -> Iterator[tuple[subprocess.Popen[str], Iterator[str]]]:
+        """Yield a command of azlocal's that was begun, and what it says, line by line."""
+        with subprocess.Popen(
+            [str(ROOT / ".venv/bin/python"), "-P", "-m", "infra.cli", *words],
+            cwd=self.project.directory,
+            env=self.project.variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            yield process, process.stdout
 
     def azlocal(self, *words: str, timeout: float = 600) -> Run:
         began = time.monotonic()
@@ -71,6 +89,32 @@ class Made:
     def revision(self, name: str) -> int:
         return int(self.a.get("configmap", name)["metadata"]["resourceVersion"])
 
+    def password(self, name: str) -> str:
+        """Return what the API server reads of a Secret."""
+        return b64decode(self.a.get("secret", name)["data"]["password"]).decode()
+
+    def key_of(self, name: str) -> str:
+        """Return under which key etcd has a Secret."""
+        pki = "/etc/kubernetes/pki/etcd"
+        files = ["--cacert", f"{pki}/ca.crt", "--cert", f"{pki}/server.crt", "--key", f"{pki}/server.key"]
+        asked = ("sudo", "curl", "--silent", "--show-error", "--fail", *files, "--data", "@-")
+        key = b64encode(f"/registry/secrets/default/{name}".encode()).decode("ascii")
+        said = on(
+            self.project, FIRST, *asked, "https://127.0.0.1:2379/v3/kv/range", stdin=json.dumps({"key": key})
+        )
+        value = b64decode(json.loads(said)["kvs"][0]["value"])
+        assert value.startswith(b"k8s:enc:secretbox:v1:key-")
+        return value.split(b":")[4].decode()
+
+    def keys_on(self, machine: str) -> list[str]:
+        """Return the keys that a control plane's file has, by name."""
+        said = on(
+            self.project,
+            machine,
+            *("sudo", "grep", "-o", "key-[0-9a-f]*", "/etc/kubernetes/azlocal/encryption.yaml"),
+        )
+        return said.split()
+
     def uid(self) -> str:
         return str(self.a.get("namespace", "kube-system")["metadata"]["uid"])
 
@@ -97,6 +141,29 @@ def test_a_snapshot_is_kept_on_the_host_and_comes_here_on_request(made: Made, tm
     assert db.read_bytes() == file.read_bytes()
     made.azlocal("backup", INSTANCE, "--cluster", "a", "--fetch", snapshot["name"], "-o", f"{file}2").expect()
     assert Path(f"{file}2").read_bytes() == file.read_bytes()
+
+
+def test_secrets_get_another_key_and_a_snapshot_from_before_is_still_read(made: Made) -> None:
+    a, project = made.a, made.project
+    a.kubectl("create", "secret", "generic", "kept", "--from-literal=password=never-in-plain-text")
+    made.azlocal("backup", INSTANCE).expect()
+    before, snapshot = made.key_of("kept"), made.snapshots()[-1]
+    assert snapshot["encryptionKeys"] == [before]
+    assert made.keys_on(FIRST) == [before]
+
+    made.azlocal("rotate-keys", INSTANCE).expect()
+    after = made.key_of("kept")
+    assert after != before
+    assert made.keys_on(FIRST) == [after]
+    assert made.password("kept") == "never-in-plain-text"
+    project.up("--expect-no-changes").expect()
+    assert "younger than 30 days" in made.azlocal("rotate-keys", INSTANCE, "--due").expect().output
+
+    made.azlocal("restore", INSTANCE, "a", snapshot["name"], "--yes").expect()
+    assert made.password("kept") == "never-in-plain-text"
+    assert made.key_of("kept") == after, "what was restored was written again"
+    assert made.keys_on(FIRST) == [after]
+    project.up("--expect-no-changes").expect()
 
 
 def test_a_cluster_goes_back_to_a_snapshot_and_everybody_notices(made: Made) -> None:
@@ -175,6 +242,28 @@ def test_a_snapshot_is_taken_before_control_planes_change(made: Made) -> None:
     assert made.a.nodes() == dict.fromkeys((FIRST, SECOND, THIRD, made.a.worker), True)
 
 
+def test_a_rotation_of_three_control_planes_goes_on_after_a_kill(made: Made) -> None:
+    a, project = made.a, made.project
+    before = made.key_of("kept")
+    with made.begun("rotate-keys", INSTANCE) as (process, lines):
+        for line in lines:
+            if f"{SECOND}: " in line and "writes Secrets by" in line and f"writes Secrets by {before}" not in line:
+                process.kill()
+                break
+    assert made.password("kept") == "never-in-plain-text"
+    preview = " ".join(project.pulumi("preview").output.split())
+    assert "a rotation of the key of cluster a's Secrets was interrupted" in preview
+    said = made.azlocal("rotate-keys", INSTANCE).expect().output
+    assert "a rotation was interrupted, which goes on" in said
+    after = made.key_of("kept")
+    assert after != before
+    for machine in (FIRST, SECOND, THIRD):
+        assert made.keys_on(machine) == [after]
+    assert made.password("kept") == "never-in-plain-text"
+    assert a.nodes() == dict.fromkeys((FIRST, SECOND, THIRD, a.worker), True)
+    project.up("--expect-no-changes").expect()
+
+
 def test_three_control_planes_go_back_together(made: Made) -> None:
     made.azlocal("backup", INSTANCE).expect()
     snapshot = made.snapshots()[-1]["name"]
@@ -207,19 +296,23 @@ def test_with_quorum_lost_up_names_the_restore_which_brings_it_back_without_a_lo
 
 
 def test_a_drill_loses_quorum_and_comes_back_by_the_newest_snapshot(made: Made) -> None:
+    made.write("before")
     made.azlocal("backup", INSTANCE).expect()
     snapshot = made.snapshots()[-1]["name"]
-    made.write("seventh")
+    made.write("after")
     drill = made.project.drill("lose-quorum", "--machine", SECOND, "--hold", "5").healed()
-    _log.info("%s", drill.result)
+    _log.info("%s\n%s", drill.result, drill.output)
     assert drill.result["machines"] == [SECOND, FIRST]
-    assert "has lost its quorum" in drill.output, "`up` says so"
-    assert f"azlocal restore {INSTANCE} a {snapshot} --yes" in drill.output
+    said = " ".join(drill.output.split())
+    assert "etcd has no quorum, and " in said or "has lost its quorum" in said, "`up` says so"
+    names = r"restore the cluster from what (still )?stands or from a snapshot \(`azlocal restore \S+ a`\)"
+    assert re.search(names, said), "and names the restore"
+    assert f"azlocal restore {INSTANCE} a {snapshot} --yes" in said
     assert drill.result["writes"]["undoneByRestore"] > 0, "those from its beginning until quorum was lost"
     seconds = drill.result["seconds"]
-    assert 5 < seconds["refused"] + 5 < seconds["apiReachable"] < seconds["nodesReady"] <= seconds["healthy"]
-    assert not made.has("seventh")
-    assert made.has("sixth")
+    assert 5 + seconds["refused"] < seconds["apiReachable"] < seconds["nodesReady"] <= seconds["healthy"]
+    assert not made.has("after")
+    assert made.has("before")
     assert members(made, THIRD) == [FIRST, SECOND, THIRD]
     assert made.a.nodes() == dict.fromkeys((FIRST, SECOND, THIRD, made.a.worker), True)
     made.project.up("--expect-no-changes").expect()

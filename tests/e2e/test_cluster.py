@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import stat
+import subprocess
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
@@ -24,13 +25,15 @@ from typing import Any
 
 import pytest
 
-from infra.audit.leftovers import leftovers
 from infra.image.bundle.components import CONTAINERD_VERSION, RUNC_VERSION
 from infra.image.bundle.store import find_bundle
+from infra.kubernetes.api import ClusterApi
+from infra.model.versions import DEFAULT
 from infra.plan.addresses import ADDRESS_LOCK, plan_addresses
 from infra.plan.host_networks import bridge_name
 from infra.provider.kinds.cluster_base import logged_in
 from infra.provider.kinds.node_images import bring
+from infra.provider.settings_check import SettingsCheck
 from infra.resources.control_plane import Member
 from infra.spec import load_instance
 from tests import waiting
@@ -40,6 +43,7 @@ from tests.cluster import (
     EVERYWHERE,
     WEB_SERVER,
     Kubernetes,
+    claim,
     container,
     eventually,
     fetched,
@@ -52,6 +56,7 @@ from tests.cluster import (
     web_deployment,
     web_service,
 )
+from tests.emptiness import leftovers
 from tests.instance import INSTANCE, address, on, power_off, projects, virsh
 from tests.project import ROOT, Project, Run
 from tests.provider.test_kinds import operation
@@ -73,6 +78,14 @@ LATE = f"{INSTANCE}-a-pool1-1"
 TOKENS = "type=bootstrap.kubernetes.io/token"
 
 
+DATABASES = {"name": "databases", "folder": "databases", "agentPools": ["pool1"]}
+
+
+def cluster_a(**changes: Any) -> dict[str, Any]:
+    """Return the first cluster, with a StorageClass of its own."""
+    return kubernetes_cluster(storageProfile={"storageClasses": [DATABASES]}, **changes)
+
+
 @dataclass(frozen=True)
 class Made:
     """What the first `up` made, and what could be seen of it meanwhile."""
@@ -87,7 +100,7 @@ class Made:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     folder = tmp_path_factory.mktemp("cluster")
     with projects(folder, shared=True) as make:
-        project = make(clusters=[kubernetes_cluster()])
+        project = make(clusters=[cluster_a()])
         project.environment["XDG_STATE_HOME"] = str(folder / "state-home")  # where logs are collected
         (folder / "temporary").mkdir(exist_ok=True)
         project.environment["TMPDIR"] = str(folder / "temporary")
@@ -118,6 +131,63 @@ def test_a_second_up_changes_nothing_and_preview_and_refresh_show_nothing(made: 
     made.project.refresh("--expect-no-changes").expect()
 
 
+def test_programs_take_what_the_cluster_tells_them_and_say_what_they_do_not(a: Kubernetes) -> None:
+    bundle, warnings = find_bundle(), list[str]()
+    assert bundle is not None
+    check = SettingsCheck([bundle], warnings.append)
+    api = ClusterApi(a.kubeconfig.read_text())
+    assert (check.objections(api), warnings) == ([], [])
+    before = a.get("configmap", "kubelet-config", "--namespace=kube-system")["data"]["kubelet"]
+
+    def write(text: str) -> None:
+        patch = json.dumps({"data": {"kubelet": text}})
+        a.kubectl("patch", "configmap", "kubelet-config", "--namespace=kube-system", f"--patch={patch}")
+
+    write(f"{before}\nfeatureGates: {{AppArmor: true}}\n")
+    (objection,) = check.objections(api)
+    write(before)
+    assert "unrecognized feature gate: AppArmor. It stands in ConfigMap kube-system/kubelet-config" in objection
+
+
+def test_a_host_takes_snapshots_by_a_schedule_as_long_as_the_file_says(made: Made) -> None:
+    made.project.edit(clusters=[kubernetes_cluster(snapshots={"everyHours": 6, "keep": 1})])
+    output = " ".join(made.project.up().expect().output.split())
+    key = f"{INSTANCE}-a"
+    folder = STORAGE / "backups" / f"{key}.schedule"
+    command = ["python3", str(folder / "take-snapshot"), str(folder)]
+    if not Path("/run/systemd/system").exists():
+        assert f"have another scheduler there run `{' '.join(command)}` as root every 6 h" in output
+    listed = made.project.azlocal("backup", "--list").expect().output
+    assert "it has taken none yet" in " ".join(listed.split())
+
+    for _ in range(2):
+        taken = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[0]
+        time.sleep(1)
+    snapshots = json.loads(made.project.azlocal("backup", "--list", "--format", "json").expect().output)
+    (snapshot,) = [one for one in snapshots["snapshots"] if one["reason"] == "schedule"]
+    assert (snapshot["name"], snapshot["kubernetesVersion"]) == (taken, DEFAULT.version)
+    assert [one["last"] for one in snapshots["schedules"]] == [taken]
+    file = made.project.directory / "fetched.db"
+    made.project.azlocal("backup", "--cluster", "a", "--fetch", taken, "-o", str(file)).expect()
+    assert file.stat().st_size == snapshot["size"]
+
+    # Who can't reach etcd any more says so, at every look.
+    settings = json.loads((folder / "settings.json").read_text())
+    (folder / "settings.json").write_text(json.dumps(settings | {"members": ["127.0.0.1:1"]}))
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 1
+    assert "FAILING since" in made.project.azlocal("backup", "--list").expect().output
+    again = " ".join(made.project.up().expect().output.split())
+    assert "takes no snapshots of cluster a since" in again
+    assert "no member of etcd answers" in made.project.refresh().expect().output
+
+    made.project.edit(clusters=[kubernetes_cluster()])
+    made.project.up().expect()
+    assert not folder.exists()
+    assert "schedules" not in json.loads(
+        made.project.azlocal("backup", "--list", "--format", "json").expect().output
+    )
+
+
 def test_what_a_pool_says_of_its_nodes_is_patched_as_they_run(made: Made, a: Kubernetes) -> None:
     """More of it is in test_pools.py."""
     a.kubectl("label", "node", a.worker, "example.com/mine=1")
@@ -142,7 +212,7 @@ def test_what_a_pool_says_of_its_nodes_is_patched_as_they_run(made: Made, a: Kub
 
     patched = {"example.com/mine", "example.com/tier"}, ["dedicated"], "120"
     eventually(lambda: node() == patched, "the node is as the file says", 30)
-    made.project.edit(clusters=[kubernetes_cluster()])
+    made.project.edit(clusters=[cluster_a()])
     made.project.up().expect()
     eventually(lambda: node() == ({"example.com/mine"}, [], "110"), "what the file said is gone", 30)
     assert virsh("domid", a.worker) == born
@@ -202,7 +272,7 @@ def shown_by_the_engine(project: Project) -> dict[str, str]:
     preview = project.pulumi("preview", "--diff").expect().output
     assert LATE in preview
     assert "nodeSecrets" in preview
-    project.edit(clusters=[kubernetes_cluster()])
+    project.edit(clusters=[cluster_a()])
     return {"pulumi preview --diff": preview, "pulumi refresh --diff": project.refresh().expect().output}
 
 
@@ -440,19 +510,6 @@ def test_a_network_policy_blocks_and_then_allows(a: Kubernetes, pods: dict[str, 
 # -- volumes --------------------------------------------------------------------------------------
 
 
-def claim(name: str, storage_class: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": name},
-        "spec": {
-            "accessModes": ["ReadWriteOnce"],
-            "storageClassName": storage_class,
-            "resources": {"requests": {"storage": "64Mi"}},
-        },
-    }
-
-
 MOUNT = {"volumeMounts": [{"name": "data", "mountPath": "/data"}]}
 
 
@@ -498,6 +555,37 @@ def test_retain_keeps_a_volume_after_its_claim_and_delete_does_not(made: Made) -
     a.wait("delete", f"pv/{volumes['gone']}")
     eventually(lambda: a.get("pv", volumes["kept"])["status"]["phase"] == "Released", "the volume is released", 30)
     assert on(made.project, a.worker, "sudo", "cat", f"{folder}/file") == "kept"
+
+
+def test_a_volume_that_can_not_grow_says_so_at_once(a: Kubernetes) -> None:
+    """The provisioner knows no sizes: a class that allowed it would leave the claim waiting for good."""
+    larger = json.dumps({"spec": {"resources": {"requests": {"storage": "128Mi"}}}})
+    refused = a.run("patch", "pvc", "data-database-0", "--patch", larger)
+    assert refused.returncode != 0
+    assert "must support resize" in refused.stderr
+    assert {one["metadata"]["name"]: one.get("allowVolumeExpansion", False) for one in a.get("sc")["items"]} == {
+        "default": False,
+        "default-retain": False,
+        "databases": False,
+    }
+
+
+def test_a_declared_class_has_its_folder_and_its_pool(made: Made) -> None:
+    a = made.a
+    mounted = [{"name": "data", "persistentVolumeClaim": {"claimName": "own"}}]
+    pod = pod_spec("", containers=[container("echo own >/data/file && exec httpd -f", **MOUNT)], volumes=mounted)
+    a.apply(
+        claim("own", "databases"),
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "writes-own"}, "spec": pod},
+    )
+    a.wait("condition=Ready", "pod/writes-own")
+    volume = a.get("pvc", "own")["spec"]["volumeName"]
+    folder = a.get("pv", volume)["spec"]["hostPath"]["path"]
+    assert folder.startswith("/opt/local-path-provisioner/databases/pvc-")
+    on_the_host = STORAGE / "data" / a.worker / Path(folder).relative_to("/opt/local-path-provisioner") / "file"
+    assert on_the_host.read_text() == "own\n"
+    a.kubectl("delete", "pod/writes-own", "pvc/own")
+    a.wait("delete", f"pv/{volume}")
 
 
 # -- load balancer --------------------------------------------------------------------------------
@@ -616,7 +704,7 @@ class Failure:
 
 def fails(project: Project, **cluster: Any) -> Failure:
     """Run an `up` that can't succeed with little patience; it has to end by itself, soon after."""
-    project.edit(clusters=[kubernetes_cluster(timeoutMinutes=MINUTES, **cluster)])
+    project.edit(clusters=[cluster_a(timeoutMinutes=MINUTES, **cluster)])
     started = time.monotonic()
     run: Run = project.up()
     assert run.code != 0, run.output
@@ -635,7 +723,7 @@ def fails(project: Project, **cluster: Any) -> Failure:
 
 def repairs(project: Project, a: Kubernetes, **cluster: Any) -> None:
     """Run the next `up`, after which everything is there."""
-    project.edit(clusters=[kubernetes_cluster(**cluster)])
+    project.edit(clusters=[cluster_a(**cluster)])
     project.up(timeout=900).expect()
     assert all(a.nodes().values()), a.nodes()
     # A pod that was put out to spare a node stays listed as failed; its replacement runs.
@@ -736,7 +824,7 @@ def uids(a: Kubernetes) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def b(made: Made, born: dict[str, str]) -> Kubernetes:
-    made.project.edit(clusters=[kubernetes_cluster(), kubernetes_cluster("b")])
+    made.project.edit(clusters=[cluster_a(), kubernetes_cluster("b")])
     made.project.up(timeout=900).expect()
     return kubernetes(made.project, "b")
 
@@ -766,7 +854,7 @@ def test_a_cluster_whose_machines_are_off_is_removed_quickly_and_leaves_the_othe
     a, project = made.a, made.project
     for machine in (b.control_plane, b.worker):
         power_off(machine)
-    project.edit(clusters=[kubernetes_cluster()])
+    project.edit(clusters=[cluster_a()])
     with waits_less_than(DOWN_SECONDS):
         project.settle().expect()
         project.up().expect()

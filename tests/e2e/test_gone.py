@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.audit.leftovers import leftovers
+from tests.emptiness import leftovers
 from tests.instance import INSTANCE, MakeProject, virsh
 from tests.project import Project
 
@@ -60,6 +60,10 @@ def claim() -> None:
     STORE.with_suffix(".owner").unlink()
 
 
+def inventory() -> None:
+    STORE.with_suffix(".inventory").unlink()
+
+
 def boot() -> None:
     """Do what a host's boot does where no systemd mounts the store."""
     virsh("destroy", BRIDGE)
@@ -68,7 +72,7 @@ def boot() -> None:
         subprocess.run(["umount", str(STORE)], check=True)
 
 
-EACH: tuple[Callable[[], None], ...] = (machine, disk, image, networks, pool, store, claim, boot)
+EACH: tuple[Callable[[], None], ...] = (machine, disk, image, networks, pool, store, claim, inventory, boot)
 """What a stack without clusters makes, each as somebody would remove it; and a boot, which takes more away."""
 
 
@@ -88,7 +92,7 @@ def test_down_ends_with_nothing_left(make_project: MakeProject, removal: Callabl
 
 def test_down_ends_when_all_of_it_is_gone_and_refresh_says_so(make_project: MakeProject) -> None:
     project = make_project(clusters=[])
-    gone(project, (machine, disk, image, networks, pool, store, claim))
+    gone(project, (machine, disk, image, networks, pool, store, claim, inventory))
     shown = project.refresh().expect().output
     for kind in ("Machine", "Network", "Image", "Host"):
         assert f"azlocal:index:{kind}" in shown

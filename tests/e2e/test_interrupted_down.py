@@ -6,8 +6,8 @@ from itertools import cycle
 
 import pytest
 
-from infra.audit.leftovers import leftovers
 from tests.e2e.killing import POINTS, kill_at, named
+from tests.emptiness import leftovers
 from tests.instance import INSTANCE, MakeProject
 
 pytestmark = pytest.mark.e2e

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from infra.audit.leftovers import leftovers
 from tests.e2e.killing import POINTS, kill_at, named
+from tests.emptiness import leftovers
 from tests.instance import INSTANCE, MakeProject, on, power_off, virsh
 from tests.project import Project
 

@@ -12,9 +12,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import yaml
 
-from tests.cluster import EVERYWHERE, Kubernetes, container, eventually, kubernetes, kubernetes_cluster, pod_spec
-from tests.instance import INSTANCE, on, projects, steps, use_key, virsh
+from tests.cluster import (
+    EVERYWHERE,
+    Kubernetes,
+    claim,
+    container,
+    eventually,
+    kubernetes,
+    kubernetes_cluster,
+    pod_spec,
+    pod_with_claim,
+)
+from tests.instance import INSTANCE, address, on, projects, steps, use_key, virsh
 from tests.project import Project
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full, pytest.mark.chain]
@@ -163,6 +174,48 @@ def test_nodes_and_a_pool_come_beside_each_other_and_leave_drained(made: Made) -
     assert set(made.machines()) == {f"{INSTANCE}-rb-0", a.control_plane, a.worker}
     assert a.unfinished_pods() == []
     project.up("--expect-no-changes").expect()
+
+
+def test_a_node_that_is_replaced_keeps_its_volumes_and_one_that_goes_is_refused_with_them(made: Made) -> None:
+    a, project = made.a, made.project
+    made.edit(count=2)
+    project.up(timeout=900).expect()
+    gone = f"{INSTANCE}-a-pool1-1"
+    for node, name in ((a.worker, "stays"), (gone, "goes")):
+        a.apply(
+            claim(name, "default"), pod_with_claim(name, node, f"echo {name} >/data/file && sync && exec sleep 1d")
+        )
+    for name in ("stays", "goes"):
+        a.wait("condition=Ready", f"pod/{name}")
+    volumes = {name: a.get("pvc", name)["spec"]["volumeName"] for name in ("stays", "goes")}
+
+    made.edit(count=1)
+    for refused in (project.pulumi("preview"), project.up()):
+        said = " ".join(refused.output.split())
+        assert refused.code != 0
+        assert f"{gone} would go, and volumes on its disk would be lost (local-volumes-lost)" in said
+        assert f"{volumes['goes']} (claim default/goes, 64Mi, Delete)" in said
+    assert a.said("goes", "cat /data/file") == "goes"
+    a.kubectl("delete", "pod/goes", "pvc/goes")
+    a.wait("delete", f"pv/{volumes['goes']}")
+    project.up(timeout=900).expect()
+
+    uid, machine = made.node()["metadata"]["uid"], virsh("domid", a.worker)
+    file = project.directory / "netplans" / "here.yaml"
+    netplan = yaml.safe_load(file.read_text())
+    netplan["logicalNetworks"][0]["dnsServers"].append(address(1, 2))
+    file.write_text(yaml.safe_dump(netplan))
+    said = " ".join(project.pulumi("preview").expect().output.split())
+    assert f"{a.worker} keeps its local volumes: {volumes['stays']}" in said
+    project.up(timeout=900).expect()
+    assert (made.node()["metadata"]["uid"], virsh("domid", a.worker)) != (uid, machine), "another machine"
+    a.kubectl("delete", "pod/stays", "--ignore-not-found")
+    a.apply(pod_with_claim("stays", a.worker))
+    a.wait("condition=Ready", "pod/stays")
+    assert a.said("stays", "cat /data/file") == "stays"
+    assert a.get("pvc", "stays")["spec"]["volumeName"] == volumes["stays"]
+    a.kubectl("delete", "pod/stays", "pvc/stays")
+    a.wait("delete", f"pv/{volumes['stays']}")
 
 
 def virsh_started(name: str) -> str:

@@ -5,6 +5,7 @@ One cluster of one control plane and two workers; each test is a step that goes 
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -16,16 +17,19 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+import yaml
 
 from infra.image.build import build_node_image
 from infra.model.versions import BUILT, DEFAULT
 from tests.cluster import (
     Kubernetes,
+    claim,
     eventually,
     fetched,
     kubernetes,
     kubernetes_cluster,
     load_balancer_address,
+    pod_with_claim,
     web_deployment,
     web_service,
 )
@@ -39,6 +43,31 @@ OLD, MIDDLE = (
 )
 SPARE = f"{INSTANCE}-a-spare"
 SILENCE_SECONDS = 5
+KUBELET, KUBEADM = ("kubelet-config", "kubelet"), ("kubeadm-config", "ClusterConfiguration")
+COREFILE = ("coredns", "Corefile")
+MINE = """.:53 {
+    errors
+    health {
+       lameduck 5s
+    }
+    ready
+    hosts {
+        192.0.2.7 mine.example.com
+        fallthrough
+    }
+    kubernetes cluster.local in-addr.arpa ip6.arpa {
+       pods insecure
+       fallthrough in-addr.arpa ip6.arpa
+       ttl 30
+    }
+    prometheus :9153
+    forward . /etc/resolv.conf
+    cache 30
+    loop
+    reload
+    loadbalance
+}
+"""
 POOL = [{"name": "pool1", "count": 2, "vmSize": "Node"}]
 
 
@@ -75,6 +104,17 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
         yield Made(project, kubernetes(project, "a"))
 
 
+def document(a: Kubernetes, name: str, key: str) -> str:
+    """Return a document in a ConfigMap of kube-system."""
+    return str(a.get("configmap", name, "--namespace=kube-system")["data"][key])
+
+
+def write(a: Kubernetes, name: str, key: str, text: str) -> None:
+    """Write a document in a ConfigMap of kube-system, as `kubectl edit` does."""
+    patch = json.dumps({"data": {key: text}})
+    a.kubectl("patch", "configmap", name, "--namespace=kube-system", "--type=merge", f"--patch={patch}")
+
+
 def edit(made: Made, version: str, **changes: Any) -> None:
     made.project.edit(clusters=[kubernetes_cluster(kubernetesVersion=version, agentPools=POOL, **changes)])
 
@@ -100,6 +140,11 @@ def test_it_stands_at_the_older_version_with_data_and_a_service_that_may_lose_on
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kept"}, "data": {"written": "before"}}
     )
     assert load_balancer_address(made.a, "web")
+    write(made.a, *COREFILE, MINE)
+    made.a.apply(
+        claim("data", "default"), pod_with_claim("data", made.a.worker, "echo old >/data/file && exec sleep 1d")
+    )
+    made.a.wait("condition=Ready", "pod/data")
 
 
 @pytest.mark.parametrize(
@@ -115,6 +160,31 @@ def test_preview_refuses_where_there_is_no_way(made: Made, version: str, rule: s
     assert set(made.versions().values()) == {OLD.tag}
 
 
+def test_preview_refuses_what_a_version_on_the_way_does_not_take_before_anything_is_changed(made: Made) -> None:
+    """The first version of the way has no AppArmor gate any more, and the last one no ElasticIndexedJob."""
+    before = {place: document(made.a, *place) for place in (KUBELET, KUBEADM)}
+    kubelet, kubeadm = (yaml.safe_load(text) for text in before.values())
+    kubelet["featureGates"] = {"ElasticIndexedJob": True}
+    kubeadm["apiServer"]["extraArgs"].append({"name": "feature-gates", "value": "AppArmor=true"})
+    write(made.a, *KUBELET, yaml.safe_dump(kubelet))
+    write(made.a, *KUBEADM, yaml.safe_dump(kubeadm))
+    edit(made, DEFAULT.version)
+    refused = made.project.azlocal("preview")
+    for place, text in before.items():
+        write(made.a, *place, text)
+    output = " ".join(refused.output.split())
+    assert refused.code != 0
+    of_api = f"kube-apiserver of Kubernetes {MIDDLE.version} doesn't start with --feature-gates=AppArmor=true"
+    assert (
+        f"{of_api}: unrecognized feature gate: AppArmor. It stands in ConfigMap kube-system/kubeadm-config"
+        in output
+    )
+    assert f"kubelet of Kubernetes {DEFAULT.version} doesn't start with --feature-gates=ElasticIndexed" in output
+    assert f"{MIDDLE.version} doesn't start with --feature-gates=ElasticIndexed" not in output
+    assert "removed-feature-gate" in output
+    assert set(made.versions().values()) == {OLD.tag}
+
+
 def test_preview_lists_every_machine_and_what_becomes_of_it(made: Made) -> None:
     edit(made, MIDDLE.version)
     said = made.project.pulumi("preview").expect().output
@@ -124,16 +194,26 @@ def test_preview_lists_every_machine_and_what_becomes_of_it(made: Made) -> None:
         assert f"{INSTANCE}-a-pool1-{number} is replaced for {change}, after the control planes, drained" in said
 
 
-@pytest.mark.parametrize(
-    "point",
-    [
-        pytest.param(lambda names: SPARE in names, id="as the spare is made"),
-        pytest.param(lambda names: f"{INSTANCE}-a-cp-0" not in names, id="as the control plane is gone"),
-    ],
-)
-def test_an_upgrade_that_is_killed_leaves_a_cluster_that_answers(
-    made: Made, point: Callable[[list[str]], bool]
-) -> None:
+def test_an_upgrade_that_is_killed_before_a_control_plane_has_changed_goes_back_by_its_edit(made: Made) -> None:
+    kill_upgrade(made, lambda names: SPARE in names)
+    born = made.births()
+    edit(made, OLD.version)
+    made.project.settle().expect()
+    made.project.up(timeout=900).expect()
+    assert made.births() == born, "no node was replaced"
+    assert set(made.versions().values()) == {OLD.tag}
+    assert f"kubernetesVersion: {OLD.tag}" in document(made.a, *KUBEADM)
+    assert SPARE not in virsh("list", "--all", "--name")
+    assert made.a.get("configmap", "kept")["data"] == {"written": "before"}
+    made.project.up("--expect-no-changes").expect()
+
+
+def test_an_upgrade_that_is_killed_as_the_control_plane_is_gone_leaves_a_cluster_that_answers(made: Made) -> None:
+    kill_upgrade(made, lambda names: f"{INSTANCE}-a-cp-0" not in names)
+
+
+def kill_upgrade(made: Made, point: Callable[[list[str]], bool]) -> None:
+    """Kill an upgrade at a point, which the machines that stand tell; the cluster answers, and has its data."""
     edit(made, MIDDLE.version)
     killed = made.project.begin("up", "--yes", "--skip-preview", stack=True)
     said: list[str] = []
@@ -168,6 +248,7 @@ def test_an_edit_brings_every_node_two_minors_further_and_the_cluster_serves_mea
     assert made.versions().keys() == {made.a.control_plane, *(f"{INSTANCE}-a-pool1-{n}" for n in (0, 1))}
     assert made.a.get("configmap", "kept")["data"] == {"written": "before"}
     assert made.image("daemonset/kube-proxy").endswith(f":{DEFAULT.tag}")
+    assert document(made.a, *COREFILE) == MINE, "CoreDNS goes on with what somebody wrote"
     assert clients.lost == 0, "what the API acknowledged is there"
     eventually(lambda: made.a.unfinished_pods() == [], "every pod runs")
 
@@ -178,6 +259,14 @@ def test_nothing_is_left_of_the_machine_that_stood_in(made: Made) -> None:
     etcd = made.a.kubectl("get", "pods", "--namespace=kube-system", "--selector=component=etcd", "--output=name")
     assert etcd.split() == [f"pod/etcd-{made.a.control_plane}"]
     made.project.up("--expect-no-changes").expect()
+
+
+def test_a_volume_on_the_disk_of_a_worker_is_there_after_two_replacements(made: Made) -> None:
+    made.a.kubectl("delete", "pod/data", "--ignore-not-found")
+    made.a.apply(pod_with_claim("data", made.a.worker))
+    made.a.wait("condition=Ready", "pod/data")
+    assert made.a.said("data", "cat /data/file") == "old"
+    made.a.kubectl("delete", "pod/data", "pvc/data")
 
 
 def test_there_is_no_way_back(made: Made) -> None:

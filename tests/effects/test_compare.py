@@ -183,11 +183,14 @@ def as_told(one: Record) -> dict[str, Any]:
 class Sound:
     """A cluster that lets any machine leave."""
 
-    def objections(self, leaver: object, reason: str) -> str:
+    def objections(self, op: object, leaver: object, reason: str) -> str:
         return ""
 
     def pods_on(self, name: str) -> int:
         return 1
+
+    def local_volumes(self, name: str) -> list[object]:
+        return []
 
 
 def clusters_that_stay() -> Lives:

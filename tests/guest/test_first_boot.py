@@ -1,13 +1,17 @@
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import yaml
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key, load_ssh_public_key
 
 from infra.guest import LOGIN_USER, Seed, SshHostKey, generate_host_key
+from infra.guest.first_boot import MOUNT_DATA
 from infra.model.first_boot import FirstBoot
+from infra.model.local_volumes import DATA_SERIAL
 from infra.model.machine_traits import TRAITS
-from infra.model.node import NodeSettings
+from infra.model.node import NodeInputs, NodeSettings
 
 KEY = SshHostKey("-----BEGIN X-----\nline\n-----END X-----\n", "ssh-ed25519 AAAA")
 BOOT = FirstBoot(
@@ -75,6 +79,27 @@ def test_the_digest_follows_every_field(field: str) -> None:
 def test_the_digest_follows_the_name_and_not_what_replaces_no_machine() -> None:
     assert replace(UNRENDERED, instance_id="x").digest() != UNRENDERED.digest()
     assert replace(UNRENDERED, settings=NodeSettings(unicast_vrrp=True)).digest() == UNRENDERED.digest()
+
+
+def test_a_node_mounts_its_data_volume_before_it_reads_its_seed_and_is_no_other_machine_for_it() -> None:
+    node = NodeInputs(cluster="c", role="worker", version="1.34.4", endpoint="e", ca_certificate="c", ca_hash="h")
+    without = replace(UNRENDERED, first_boot=BOOT.model_copy(update={"node": node}))
+    mounts = replace(without, mounts_data=True)
+    assert mounts.digest() == without.digest(), "a node that stands isn't replaced"
+    first, second = yaml.safe_load(mounts.render(KEY)["user-data"])["bootcmd"]
+    assert (first[2], second[2]) == ("mount-data", "take-seed")
+    assert [command[2] for command in yaml.safe_load(without.render(KEY)["user-data"])["bootcmd"]] == ["take-seed"]
+
+
+@pytest.mark.parametrize(("content", "formats"), [(b"", True), (b"\0" * 1024 + b"\x53\xef", False)])
+def test_only_an_empty_data_volume_is_formatted(content: bytes, formats: bool, tmp_path: Path) -> None:
+    disk, calls = tmp_path / "disk", tmp_path / "calls"
+    disk.write_bytes(content.ljust(2 << 20, b"\0"))
+    # Up to where it is mounted.
+    script = MOUNT_DATA[: MOUNT_DATA.index("mkdir -p")].replace("mkfs.ext4", "format")
+    script = script.replace(f"/dev/disk/by-id/virtio-{DATA_SERIAL}", str(disk)).replace("seq 100", "seq 1")
+    subprocess.run(["sh", "-euc", f'format() {{ echo "$@" >"{calls}"; }}\n{script}'], check=True)
+    assert calls.exists() is formats
 
 
 def test_the_digest_is_that_of_machines_that_stand() -> None:

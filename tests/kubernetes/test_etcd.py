@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -207,3 +208,24 @@ def promoted(etcd: Etcd, member: int) -> bool:
 def test_who_isn_t_of_the_authority_is_told_nothing(members: Members) -> None:
     stranger = Etcd(members.clients, members.keys["etcd/ca.crt"], etcd_client(generate_pki().files))
     assert stranger.membership() is None
+
+
+@pytest.mark.engine
+def test_values_are_told_page_by_page_by_the_quorum_or_by_one_member(members: Members) -> None:
+    etcd = members.etcd
+    for number in range(230):
+        pair = {"key": coded(f"/registry/secrets/a/{number:03}"), "value": coded(f"value {number}")}
+        etcd._change("kv/put", pair, etcd.urls.values())
+    for other in ("/registry/secretsofothers", "/registry/secrets0"):
+        etcd._change("kv/put", {"key": coded(other), "value": coded("another's")}, etcd.urls.values())
+    expected = [f"value {number}".encode() for number in range(230)]
+    assert [*etcd.values(b"/registry/secrets/")] == expected
+    for name in ("cp-0", "cp-1"):
+        members.stop(name)
+    assert [*etcd.values(b"/registry/secrets/", "cp-2")] == expected, "without a quorum"
+    with pytest.raises(EtcdError, match="etcd can't be read"):
+        [*etcd.values(b"/registry/secrets/")]
+
+
+def coded(text: str) -> str:
+    return b64encode(text.encode()).decode("ascii")

@@ -27,6 +27,7 @@ class Secrets(ClusterApi):
         *,
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
+        accept: str = "application/json, */*",
     ) -> str:
         """Keep it, or refuse it."""
         self.sent.append((method, path, body or {}))

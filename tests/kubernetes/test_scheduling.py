@@ -10,6 +10,7 @@ import pytest
 
 from infra.kubernetes.api import ClusterApi, NotFound
 from infra.kubernetes.client_library import load_client_library
+from infra.kubernetes.local_volumes import LocalVolume
 from infra.kubernetes.scheduling import (
     UNNEEDED,
     Scheduling,
@@ -218,6 +219,12 @@ def test_a_daemonset_s_pod_is_on_nodes_that_take_no_others_and_a_budget_is_about
     assert daemon.tolerates(Taint("node.kubernetes.io/unschedulable", "", "NoSchedule"))
     assert [one.budgets for one in seen.pods] == [("default/default",), ()]
     assert seen.allowed == {"default/default": 1, "other/other": 1}
+
+
+def test_a_node_has_the_volumes_on_its_disk() -> None:
+    volume = LocalVolume("pvc-1", frozenset({"n"}), "/d", "1Gi", "Delete")
+    nodes = scheduling_of([{"metadata": {"name": name}} for name in ("n", "m")], [], [], [], [volume]).nodes
+    assert [node.volumes for node in nodes] == [("pvc-1",), ()]
 
 
 class Noting(ClusterApi):

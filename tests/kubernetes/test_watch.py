@@ -54,6 +54,7 @@ class Objects(ClusterApi):
         *,
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
+        accept: str = "application/json, */*",
     ) -> str:
         """Keep what is changed."""
         self.sent.append((method, path))

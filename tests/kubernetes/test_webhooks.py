@@ -51,6 +51,7 @@ class Webhooks(ClusterApi):
         *,
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
+        accept: str = "application/json, */*",
     ) -> str:
         """Answer as told; remember what is to be made."""
         if method == "POST":

@@ -102,11 +102,34 @@ def test_the_drives_of_a_running_vm_are_read() -> None:
 
 
 def test_a_vm_is_described_for_another_host() -> None:
-    there = relocated(RUNNING, "/b/m.qcow2", {"pool": "new", "migrations": 1})
+    there = relocated(RUNNING, "/b/m.qcow2", None, {"pool": "new", "migrations": 1})
     found = drives_of(there)
     assert (found.disk, found.image) == ("/b/m.qcow2", None)
     assert from_xml(there).record == {"pool": "new", "migrations": 1}
     assert "/a/" not in there
+
+
+def test_a_data_volume_of_a_vm_is_a_drive_of_its_own_on_another_host_too() -> None:
+    without, with_data = (
+        MACHINES["vm"].to_xml(DEFINITION, disk=DISK, seed=None, data=data, host_memory_mib=24000)
+        for data in (None, "/a/m.data.qcow2")
+    )
+    assert (drives_of(without).data, from_xml(without).has_data_volume) == (None, False)
+    assert (drives_of(with_data).data, from_xml(with_data).has_data_volume) == ("/a/m.data.qcow2", True)
+    schema("domain.rng").assertValid(etree.fromstring(with_data))
+    there = drives_of(relocated(with_data, "/b/m.qcow2", "/b/m.data.qcow2", {}))
+    assert (there.disk, there.data) == ("/b/m.qcow2", "/b/m.data.qcow2")
+
+
+def test_a_data_volume_of_a_container_is_a_folder_of_its_host() -> None:
+    definition = replace(DEFINITION, secure_boot=False, tpm=False)
+    xml = MACHINES["container"].to_xml(definition, disk=DISK, seed=SEED, data="/a/data/m", host_memory_mib=24000)
+    schema("domain.rng").assertValid(etree.fromstring(xml))
+    assert (from_xml(xml).has_data_volume, from_xml(xml_of("container")).has_data_volume) == (True, False)
+    mounted = etree.fromstring(xml).find("devices/filesystem[source='']/source[@dir='/a/data/m']/..")
+    assert mounted is not None
+    assert mounted.find("target[@dir='/opt/local-path-provisioner']") is not None
+    assert mounted.find("readonly") is None
 
 
 def test_a_domain_of_somebody_else_reads_as_unmarked() -> None:

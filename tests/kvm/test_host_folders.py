@@ -26,6 +26,8 @@ def directory(tmp_path: Path) -> Path:
     ):
         (tmp_path / "volumes" / name).write_text("disk")
     (tmp_path / "volumes/lab-a-cp-0-seed.iso").write_bytes(SECRET)
+    (tmp_path / "data/lab-a-w-0/pvc-1").mkdir(parents=True)
+    (tmp_path / "data/lab-a-w-0/pvc-1/file").write_text("of a pod")
     (tmp_path / "seeds/lab-a-cp-0").mkdir(parents=True)
     (tmp_path / "seeds/lab-a-cp-0/user-data").write_bytes(SECRET)
     return tmp_path
@@ -49,6 +51,7 @@ def test_what_azlocal_made_goes_and_its_seeds_are_overwritten_first(directory: P
         "volumes/photos/1.jpg",
         "volumes/.hidden",
         "seeds/notes.txt",
+        "data/backup/file",
         "seeds/tomatoes/packet",
         "volumes/labour.txt",
         "volumes/lab-\nnotes.txt",
@@ -59,7 +62,7 @@ def test_what_somebody_else_put_there_stops_the_removal_and_stays(directory: Pat
     file = directory / foreign
     file.parent.mkdir(exist_ok=True)
     file.write_text("mine")
-    with pytest.raises(HostError, match=r"(volumes|seeds) holds files that azlocal did not make: .*Move them"):
+    with pytest.raises(HostError, match=r"(volumes|seeds|data) holds files that azlocal did not make: .*Move"):
         host_folders.refuse_foreign(LocalShell(), str(directory), "lab")
     host_folders.remove(LocalShell(), str(directory), "lab")  # it came in between
     assert file.read_text() == "mine"

@@ -85,7 +85,7 @@ class Domain:
 
 
 class Host:
-    """A host with one domain or none, and a pool that has whatever disk it is asked for."""
+    """A host with one domain or none, and a pool that has whatever disk it is asked for, and no data volume."""
 
     connection = "here"
 
@@ -93,7 +93,7 @@ class Host:
         self.standing = domain
         self.qemu = self
         self.starting = Lock()
-        self.shell = SimpleNamespace(run=lambda argv, **_: self.note(argv[0]))
+        self.shell = SimpleNamespace(run=lambda argv, **_: self.note(argv[0]), exists=lambda path: False)
 
     def note(self, call: str) -> None:
         assert self.standing is not None
@@ -129,6 +129,8 @@ class Host:
         return "<pool><target><path>/a/volumes</path></target></pool>"
 
     def storageVolLookupByName(self, name: str) -> Any:
+        if ".data." in name:
+            raise Missing("")
         return SimpleNamespace(
             info=lambda: [0, GIB << 30],
             path=lambda: f"/a/volumes/{name}",
@@ -215,6 +217,33 @@ def test_what_preview_says_of_a_type_is_what_its_class_does(
     machine, calls = standing(MACHINES[machine_type])
     settle(machine, **change)
     assert ("stop" in calls) == (name in TRAITS[machine_type].restarted_for)
+
+
+@pytest.mark.parametrize("machine_class", [Container, Vm])
+def test_a_data_volume_goes_with_its_machine_unless_it_is_kept(
+    machine_class: type[Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine, _ = standing(machine_class)
+    gone: list[str] = []
+    for name in ("remove_seed", "kill", "_undefine"):
+        monkeypatch.setattr(machine_class, name, lambda _: None)
+    monkeypatch.setattr(machine_class, "remove_traces", lambda *_: None)
+    monkeypatch.setattr("infra.kvm.machine.remove_volume", lambda pool, name: gone.append(name))
+    monkeypatch.setattr(machine_class, "remove_data", lambda machine: gone.append("data"))
+    machine.remove(keeps_data=True)
+    machine.remove()
+    assert gone == [machine.disk_name, machine.disk_name, "data"]
+
+
+@pytest.mark.parametrize("machine_class", [Container, Vm])
+@pytest.mark.parametrize("path", [None, "/a/data/m"])
+def test_a_machine_is_defined_with_the_data_volume_that_it_has(
+    machine_class: type[Machine], path: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine, _ = standing(machine_class)
+    monkeypatch.setattr(machine_class, "data_path", lambda _: path)
+    machine.define(STANDS)
+    assert machine.definition.has_data_volume is (path is not None)
 
 
 def test_only_what_carries_our_mark_is_ours() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import libvirt
 import pytest
+from lxml import etree
 
 from infra.errors import Interrupted
 from infra.kvm import migration
@@ -65,6 +66,49 @@ class Domain:
 
     def XMLDesc(self) -> str:
         return XML
+
+
+class Pool:
+    """A pool that makes what it is told, and has nothing else."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+
+    def storagePoolLookupByName(self, name: str) -> Pool:
+        return self
+
+    def isActive(self) -> bool:
+        return True
+
+    def createXML(self, xml: str) -> Any:
+        root = etree.fromstring(xml)
+        self.made.append(f"{root.findtext('name')} {root.findtext('capacity')}")
+        return SimpleNamespace(path=lambda: f"/b/{root.findtext('name')}")
+
+    def storageVolLookupByName(self, name: str) -> Any:
+        raise Gone("")
+
+
+class Gone(libvirt.libvirtError):  # type: ignore[misc]  # untyped
+    def get_error_code(self) -> int:
+        return int(libvirt.VIR_ERR_NO_STORAGE_VOL)
+
+
+@pytest.mark.parametrize("has_data", [False, True])
+def test_there_is_room_for_each_drive(has_data: bool) -> None:
+    drives = ["vda", "vdb"] if has_data else ["vda"]
+    disks = "".join(
+        f"<disk device='disk'><source file='/a/{name}'/><target dev='{name}'/></disk>" for name in drives
+    )
+    domain: Any = SimpleNamespace(
+        XMLDesc=lambda: f"<domain><devices>{disks}</devices></domain>",
+        blockInfo=lambda path: [{"/a/vda": 16, "/a/vdb": 20}[path]],
+    )
+    pool = Pool()
+    target: Any = SimpleNamespace(qemu=pool)
+    room = migration._make_room(Vm(target, "pool", "m", Mark("i", "s", "u")), domain)
+    assert pool.made == ["m.qcow2 16", *(["m.data.qcow2 20"] if has_data else [])]
+    assert (room.path, room.data) == ("/b/m.qcow2", "/b/m.data.qcow2" if has_data else None)
 
 
 class Target:

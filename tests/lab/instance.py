@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from infra.audit import traces as audit
 from infra.image import build_command, find_node_image
 from infra.kvm import clone_store
 from infra.kvm.storage import COMPLETE
@@ -20,6 +19,7 @@ from infra.lab.lab import Lab
 from infra.lab.site import hosts_file, netplan
 from infra.model.image import NodeImageKind
 from infra.ssh import shell_for
+from tests import emptiness
 from tests.instance import node_image
 from tests.project import Project
 from tests.waiting import eventually
@@ -47,7 +47,7 @@ MakeInstance = Callable[..., Project]
 def traces(host: LabHost) -> set[str]:
     """Return what there is on a host, asked over SSH as of any host."""
     with closing(shell_for(host.connection)) as shell:
-        return audit.traces(shell)
+        return emptiness.traces(shell, INSTANCE)
 
 
 @contextmanager

@@ -6,8 +6,10 @@ import re
 
 import pytest
 
+from infra.lab.host import LabHost
 from infra.lab.lab import Lab
 from tests.lab.instance import INSTANCE, MakeInstance, cluster, on, running
+from tests.project import Project
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.lab
@@ -39,3 +41,23 @@ def test_a_host_that_dies_during_up_fails_by_its_machines_names(lab: Lab, make_i
     for name in wanted:
         assert on(project, lab, name, "hostname") == name
     project.refresh("--expect-no-changes").expect()
+    check_audits(project, steady, dying)
+
+
+def check_audits(project: Project, steady: LabHost, other: LabHost) -> None:
+    """See that an audit over SSH sees what is planted, a host that is off, and at last that nothing is left."""
+    project.azlocal("audit").expect()
+    planted = ["ip", "link", "add", "planted", "type", "bridge"]
+    steady.run(*planted)
+    steady.run("touch", "/etc/planted")
+    said = project.azlocal("audit", "--strict").expect(2).output
+    assert "link planted" in said
+    assert "file /etc/planted" in said
+    steady.run("ip", "link", "delete", "planted")
+    steady.run("rm", "/etc/planted")
+    other.power_off()
+    assert f"{other.name}: 0 objects looked at" in project.azlocal("audit").expect(1).output
+    other.power_on()
+    project.settle("--before-destroy").expect()
+    project.destroy().expect()
+    assert "objects looked at, by mark alone" in project.azlocal("audit").expect().output

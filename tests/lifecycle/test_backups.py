@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ PREPARE = PrepareUpgrade(target="a", reason="r", version="1.34.4")
 DRAIN = Drain(target="a-cp-0", reason="r")
 
 
-def backup(minutes: int = 0, reason: str = BY_WISH, **changes: str) -> Backup:
+def backup(minutes: int = 0, reason: str = BY_WISH, **changes: Any) -> Backup:
     known = {"instance": "lab", "cluster": "a", "kubernetes_version": "1.34.4", "ca_hash": "sha256:1"} | changes
     return Backup.model_validate(
         known
@@ -98,6 +99,9 @@ def test_no_client_has_seen_the_revisions_after_a_restore() -> None:
 
 
 def test_another_clusters_snapshot_is_refused_and_another_versions() -> None:
-    assert misfit(backup(), "sha256:1", "1.34.4") == ""
-    assert "re-created since" in misfit(backup(), "sha256:2", "1.34.4")
-    assert "of Kubernetes 1.34.4 and the control planes run 1.33.5" in misfit(backup(), "sha256:1", "1.33.5")
+    assert misfit(backup(), "sha256:1", "1.34.4", ()) == ""
+    assert "re-created since" in misfit(backup(), "sha256:2", "1.34.4", ())
+    assert misfit(backup(encryption_keys=("", "key-1")), "sha256:1", "1.34.4", ("key-1", "key-2")) == ""
+    lost = misfit(backup(encryption_keys=("key-0", "key-1")), "sha256:1", "1.34.4", ("key-1", "key-2"))
+    assert "its Secrets are under key-0, a key that was rotated since" in lost
+    assert "of Kubernetes 1.34.4 and the control planes run 1.33.5" in misfit(backup(), "sha256:1", "1.33.5", ())

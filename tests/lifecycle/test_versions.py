@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.lifecycle.versions import KUBELET_SKEW, minor, order, stages
+from infra.lifecycle.versions import KUBELET_SKEW, minor, order, passed, stages
 from infra.model.versions import NodeVersions, Stage
 
 BUILDS = {version: version for version in ("1.30.14", "1.31.13", "1.32.9", "1.33.2", "1.33.5", "1.34.4", "1.35.4")}
@@ -14,8 +14,8 @@ BUILDS = {version: version for version in ("1.30.14", "1.31.13", "1.32.9", "1.33
 
 def way(planes: str, workers: str, wanted: str) -> list[tuple[str, str]]:
     """Return what control planes and workers have after each run."""
-    passed = stages({"a": NodeVersions(planes, workers)}, {"a": wanted}, BUILDS)
-    return [(stage["a"].planes, stage["a"].workers) for stage in passed]
+    runs = stages({"a": NodeVersions(planes, workers)}, {"a": wanted}, BUILDS)
+    return [(stage["a"].planes, stage["a"].workers) for stage in runs]
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,9 @@ def test_no_step_skips_a_minor_or_leaves_a_kubelet_too_old(first: str, last: str
         assert order(reached.workers) <= order(reached.planes)
         standing = reached
     assert standing == NodeVersions(last, last)
+
+
+def test_the_versions_that_are_still_to_be_passed_are_known_in_the_first_run() -> None:
+    assert [*passed("1.31.13", "1.34.4", BUILDS)] == ["1.31.13", "1.32.9", "1.33.5", "1.34.4"]
+    assert [*passed("1.34.4", "1.34.4", BUILDS)] == ["1.34.4"]
+    assert [*passed("1.33.2", "1.33.5", BUILDS)] == ["1.33.2", "1.33.5"]

@@ -71,6 +71,11 @@ class FakeEtcd:
     def revisions(self) -> dict[str, int]:
         return self.revisions_of
 
+    def values(self, prefix: bytes, machine: str) -> Iterator[bytes]:
+        if machine in self.silent:
+            raise EtcdError(f"{machine} tells nothing")
+        yield b"k8s:enc:secretbox:v1:key-0a1b2c3d:..."
+
     @contextmanager
     def snapshot(self, machine: str) -> Iterator[FakeSnapshot]:
         self.asked.append(machine)
@@ -116,6 +121,7 @@ def test_the_member_that_has_most_is_asked_and_two_hosts_keep_what_it_sends(host
     assert etcd.asked == ["cp-1"]
     assert (backup.ca_hash, backup.kubernetes_version, backup.revision) == (PKI.ca_hash, "1.33.5", 41)
     assert backup.sha256 == hashlib.sha256(b"data of cp-1").hexdigest()
+    assert backup.encryption_keys == ("key-0a1b2c3d",)
     assert hosts.names("h1") == hosts.names("h2") == [backup.name]
     assert hosts.backups().listed(["h1", "h2", "h3"]) == {backup.name: (backup, ["h1", "h2"])}
 

@@ -48,7 +48,8 @@ def test_a_control_plane_is_never_made_anew_and_the_reason_is_named() -> None:
 def test_a_worker_is_made_anew_and_the_loss_is_said() -> None:
     found = changes("firstBoot.gateway", "seedDigest")
     assert told("worker", found) == (
-        "m is replaced for a change of firstBoot.gateway, drained, at its address; volumes on its disk go with it"
+        "m is replaced for a change of firstBoot.gateway, drained, at its address; volumes on its disk stay, if "
+        "it has a data volume"
     )
     assert found.replaces() == ["firstBoot.gateway", "seedDigest"]
 

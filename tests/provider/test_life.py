@@ -206,7 +206,7 @@ def test_what_a_lost_control_plane_left_goes_without_a_drain_and_it_is_admitted_
 ) -> None:
     cluster.sick.add("cp-0")
     run = run_of("cp-0", "cp-1", "cp-2")
-    assert run.life.objections(plane("cp-0", lost=True), "it is replaced") == ""
+    assert run.life.objections(operation(), plane("cp-0", lost=True), "it is replaced") == ""
     run.life.leave(operation(), plane("cp-0", lost=True), "its machine goes")
     assert cluster.log == ["remove member cp-0", "delete node cp-0"]
     run.life.arrive(operation(), plane("cp-0", lost=True))
@@ -221,7 +221,7 @@ def test_one_that_an_earlier_run_removed_is_admitted_though_the_cluster_knows_it
     cluster.members.remove("cp-0")
     del cluster.nodes["cp-0"]
     run = run_of("cp-0", "cp-1", "cp-2")
-    assert run.life.objections(plane("cp-1"), "it is replaced") == "", (
+    assert run.life.objections(operation(), plane("cp-1"), "it is replaced") == "", (
         "it waits for cp-0, which this run brings back"
     )
     run.life.arrive(operation(), plane("cp-0", lost=True))
@@ -248,16 +248,16 @@ def test_data_that_a_killed_run_left_on_the_spare_alone_is_no_lost_quorum(
         lambda urls, *_: cluster if "cp-2" in urls else type("Silent", (), {"membership": lambda _: None})(),
     )
     run = run_of("cp-0")
-    assert "no quorum" in run.life.objections(plane("cp-0"), "it is replaced")
+    assert "no quorum" in run.life.objections(operation(), plane("cp-0"), "it is replaced")
     spare = SpareInputs(name="cp-2", address=f"{ADDRESSES['cp-2']}/24", mac_address="52:54:00:00:00:01")
     run.placement = run.placement.model_copy(update={"spare": spare})
-    assert run.life.objections(plane("cp-0"), "it is replaced") == ""
+    assert run.life.objections(operation(), plane("cp-0"), "it is replaced") == ""
 
 
 def test_members_whose_machines_only_go_later_are_not_called_gone(cluster: FakeCluster) -> None:
     cluster.sick |= {"cp-1", "cp-2"}
     run = run_of("cp-0")
-    assert "quorum-lost" not in run.life.objections(plane("cp-1"), "it goes")
+    assert "quorum-lost" not in run.life.objections(operation(), plane("cp-1"), "it goes")
 
 
 def test_with_quorum_lost_nothing_is_changed_and_it_is_said_what_can_be(cluster: FakeCluster) -> None:
@@ -265,7 +265,9 @@ def test_with_quorum_lost_nothing_is_changed_and_it_is_said_what_can_be(cluster:
     run = run_of("cp-0", "cp-1", "cp-2")
     for name in ("cp-0", "cp-1"):
         run.note({"name": name, "connection": "h", "lost": True})
-    assert "azlocal restore STACK a" in run.life.objections(plane("cp-0", lost=True), "it is replaced")
+    assert "azlocal restore STACK a" in run.life.objections(
+        operation(), plane("cp-0", lost=True), "it is replaced"
+    )
     with pytest.raises(HostError, match="quorum-lost"):
         run.life.leave(operation(), plane("cp-0", lost=True), "its machine goes")
     assert cluster.log == []

@@ -198,7 +198,7 @@ def test_what_came_back_is_not_what_was_to_be_removed(
     calls: list[str] = []
     monkeypatch.setattr(Vm, "exists", stands is not None)
     monkeypatch.setattr(Vm, "definition", stands)
-    monkeypatch.setattr(Vm, "remove", lambda machine: calls.append(machine.name))
+    monkeypatch.setattr(Vm, "remove", lambda machine, **_: calls.append(machine.name))
     kind = MachineKind(Hosts())
     monkeypatch.setattr(kind, "session", lambda *_: nullcontext())
     op = Operation("urn:pulumi:lab::azlocal::azlocal:index:Machine::m", MemoryLog(), threading.Event())

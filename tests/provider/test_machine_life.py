@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from infra.kubernetes.local_volumes import LocalVolume
 from infra.kvm.connection import Hosts
 from infra.kvm.errors import HostUnreachable
+from infra.kvm.vm import Vm
 from infra.provider.kind import Changes
 from infra.provider.kinds.machine import MachineKind
 from infra.provider.lives import Leaver, Lives
@@ -32,9 +34,13 @@ PLACEMENT = NodePlacementInputs(
 class Life:
     """Remembers who left."""
 
-    def __init__(self, objections: str = "") -> None:
+    def __init__(self, objections: str = "", volumes: list[LocalVolume] | None = None) -> None:
         self.left: list[Leaver] = []
         self._objections = objections
+        self._volumes = volumes
+
+    def local_volumes(self, name: str) -> list[LocalVolume] | None:
+        return self._volumes
 
     def knows(self, leaver: Leaver) -> bool:
         return True
@@ -42,7 +48,7 @@ class Life:
     def leave(self, op: Any, leaver: Leaver, reason: str) -> None:
         self.left.append(leaver)
 
-    def objections(self, leaver: Leaver, reason: str) -> str:
+    def objections(self, op: object, leaver: Leaver, reason: str) -> str:
         return self._objections
 
 
@@ -167,3 +173,96 @@ def test_nobody_asks_a_cluster_for_machines_that_stay() -> None:
     found, log = refined(Life("never asked"))
     assert not found.by_path
     assert log.lines == []
+
+
+VOLUME = LocalVolume(
+    "pvc-1", frozenset({"local-a-w-0"}), "/opt/local-path-provisioner/pvc-1", "1Gi", "Delete", "default/data"
+)
+ELSEWHERE = LocalVolume("by-hand", frozenset({"local-a-w-0"}), "/mnt/disk", "1Gi", "Retain")
+
+
+def replaced(
+    volumes: list[LocalVolume] | None,
+    *,
+    accepts: bool = False,
+    lost: bool = False,
+    news: dict[str, Any] | None = None,
+    **changes: Any,
+) -> list[tuple[str, str]]:
+    """Return what is said of a worker that is to be replaced."""
+    kind, lives = kind_with(Life(volumes=volumes))
+    if lost:
+        kind._hosts.give_up("test:///default")
+    run = lives.of("local-a")
+    assert run is not None
+    run.placement = run.placement.model_copy(update={"deletes_volumes": accepts})
+    kind.check(inputs(), frozenset())
+    log, found = MemoryLog(), Changes({"firstBoot.gateway": OnChange.REPLACE})
+    old = state("worker", name="local-a-w-0", **changes)
+    kind.refine(old, old | (news or {}), found, operation("Machine", log))
+    return [line for line in log.lines if line[0] != "status"]
+
+
+def test_a_node_with_a_data_volume_keeps_its_volumes_when_it_is_replaced_in_its_place() -> None:
+    said = replaced([VOLUME], keepsVolumes=True)
+    assert ("info", "local-a-w-0 keeps its local volumes: pvc-1 (claim default/data, 1Gi, Delete)") in said
+    assert "volumes on its disk stay" in said[0][1]
+
+
+@pytest.mark.parametrize(
+    ("volumes", "changes", "news"),
+    [
+        ([VOLUME], {}, {}),
+        ([VOLUME], {"keepsVolumes": True}, {"connection": "test:///other"}),
+        ([VOLUME], {"keepsVolumes": True}, {"machineType": "container"}),
+        ([ELSEWHERE], {"keepsVolumes": True}, {}),
+    ],
+    ids=["none, as nodes of before", "it moves", "another type", "outside of the data volume"],
+)
+def test_volumes_that_would_be_lost_are_named_and_refused_unless_that_is_accepted(
+    volumes: list[LocalVolume], changes: dict[str, Any], news: dict[str, Any]
+) -> None:
+    with pytest.raises(Refused, match=r"local-volumes-lost.*deleteLocalVolumes: true") as refused:
+        replaced(volumes, news=news, **changes)
+    assert str(volumes[0]) in str(refused.value)
+    (warned,) = [text for kind, text in replaced(volumes, accepts=True, news=news, **changes) if kind == "warning"]
+    assert str(volumes[0]) in warned
+
+
+def test_volumes_that_went_with_a_lost_host_are_named() -> None:
+    said = replaced([VOLUME], lost=True)
+    assert [text for kind, text in said if kind == "warning"] == [
+        "local-a-w-0 was on a host that is lost, and with it went volumes on its disk: "
+        "pvc-1 (claim default/data, 1Gi, Delete)"
+    ]
+
+
+def test_where_the_cluster_can_not_be_asked_preview_says_so() -> None:
+    assert [kind for kind, _ in replaced(None) if kind == "warning"] == ["warning"]
+    assert [kind for kind, _ in replaced(None, keepsVolumes=True) if kind == "warning"] == []
+
+
+def test_a_node_that_goes_for_good_is_kept_while_it_has_volumes(monkeypatch: pytest.MonkeyPatch) -> None:
+    life = Life(volumes=[VOLUME])
+    kind, _ = kind_with(life)
+    old = MachineState.model_validate(state("worker", name="local-a-w-0", keepsVolumes=True))
+    monkeypatch.setattr(kind, "_is_lost", lambda op, old: False)
+    with pytest.raises(Refused, match="local-volumes-lost"):
+        kind.delete(operation("Machine"), f"{old.connection}#{old.name}", old)
+    assert life.left == [], "before it is drained"
+
+
+@pytest.mark.parametrize(("declared", "kept"), [(True, True), (False, False)])
+def test_a_data_volume_outlasts_the_machine_that_comes_back_and_no_other(
+    declared: bool, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, _ = kind_with(Life(), stays=False)
+    old = MachineState.model_validate(state())
+    if declared:
+        kind.check(inputs(), frozenset())
+        kind.refine(state(), inputs(), Changes(), operation("Machine"))
+    calls: list[bool] = []
+    monkeypatch.setattr(Vm, "exists", False)
+    monkeypatch.setattr(Vm, "remove", lambda machine, *, keeps_data: calls.append(keeps_data))
+    kind.remove(operation("Machine"), old)
+    assert calls == [kept]

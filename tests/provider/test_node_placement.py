@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from infra.provider.kind import Changes
+from infra.provider.kinds import all_kinds
 from infra.provider.kinds.node_placement import NodePlacementKind
 from infra.provider.lives import ClusterRun, Lives
 from infra.resources.changes import Refused, diff
 from infra.resources.node_placement import NODE_PLACEMENT, NodePlacementInputs
+from tests.provider.conftest import MemoryLog
 from tests.provider.test_kinds import operation
-from tests.provider.test_machine_life import state
+from tests.provider.test_machine_life import VOLUME, Life, state
 
 OLD = NodePlacementInputs(
     instance="lab",
@@ -61,3 +64,54 @@ def test_until_login_keys_have_changed_machines_are_logged_in_to_as_before() -> 
     assert not changes.by_path
     run.note(state("worker", identityFiles=["of the machine", "old"]))
     assert run.identity_files == ("new", "old", "of the machine")
+
+
+def test_a_version_that_is_taken_back_has_the_control_plane_look_though_none_of_its_inputs_differs() -> None:
+    kinds = all_kinds()
+    placement, control_plane = (kinds[f"azlocal:index:{name}"] for name in ("NodePlacement", "ControlPlane"))
+    state = {
+        "instance": "lab",
+        "cluster": "a",
+        "version": "v1.33.5",
+        "members": [],
+        "vrrpVersion": 3,
+        "certificatesEnd": (datetime.now(UTC) + timedelta(days=1000)).isoformat(),
+    }
+    news = {"instance": "lab", "cluster": "a", "members": []}
+    for old, is_change in ((OLD, False), (OLD.model_copy(update={"version": "1.34.4"}), True)):
+        assert placement.check(OLD.to_wire(), frozenset()) == []
+        placement.refine(
+            old.to_wire(), OLD.to_wire(), diff(NODE_PLACEMENT, old.to_wire(), OLD.to_wire()), operation()
+        )
+        changes = Changes()
+        control_plane.refine(state, news, changes, operation("ControlPlane"))
+        assert ("version" in changes.by_path) == is_change
+
+
+@pytest.mark.parametrize("name", ["w1", "cp1"])
+def test_a_node_that_goes_for_good_with_volumes_is_refused_in_preview(name: str) -> None:
+    """No diff of its own shows it."""
+    old = OLD.model_copy(
+        update={"hosts": {"w0": "one", "w1": "two"}, "control_planes": {"cp0": "10.0.0.1", "cp1": "10.0.0.2"}}
+    )
+    kept = {
+        "hosts": {other: host for other, host in old.hosts.items() if other != name},
+        "control_planes": {other: address for other, address in old.control_planes.items() if other != name},
+    }
+
+    def refine(**changes: Any) -> list[tuple[str, str]]:
+        lives, log = Lives(), MemoryLog()
+        new = old.model_copy(update=kept | changes)
+        NodePlacementKind(lives).check(new.to_wire(), frozenset())
+        run = lives.of("lab-a")
+        assert run is not None
+        run.__dict__["life"] = Life(volumes=[VOLUME])
+        NodePlacementKind(lives).refine(old.to_wire(), new.to_wire(), Changes(), operation("NodePlacement", log))
+        return log.lines
+
+    with pytest.raises(Refused, match=rf"{name} would go, and volumes.*local-volumes-lost"):
+        refine()
+    assert [kind for kind, _ in refine(deletes_volumes=True)] == ["warning"]
+    if name == "w1":
+        ((kind, text),) = refine(lost=["two"])
+        assert (kind, "on a host that is lost" in text, str(VOLUME) in text) == ("warning", True, True)

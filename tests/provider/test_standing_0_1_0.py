@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from infra.kvm.connection import Hosts
+from infra.model.encryption_keys import key_name
 from infra.plugin.values import UNKNOWN
 from infra.provider.kind import Changes
 from infra.provider.kinds import all_kinds
@@ -145,12 +147,18 @@ def test_an_identity_of_0_1_0_stays_and_a_preview_says_that_secrets_are_not_encr
     assert text.startswith("cluster a keeps its Secrets in etcd unencrypted"), "and nothing of podSecurity"
 
 
+ENCRYPTS = {
+    "encryptionKeys": ["KEY"],
+    "encryptionKeysMade": {key_name("KEY"): datetime.now(UTC).isoformat()},
+}
+
+
 @pytest.mark.parametrize(
     ("founded_with", "said"),
     [
-        ({"encryptionKeys": ["KEY"]}, []),
-        ({"encryptionKeys": ["KEY"], "podSecurity": "baseline"}, []),
-        ({"encryptionKeys": ["KEY"], "podSecurity": "restricted"}, ["cluster a keeps podSecurity restricted"]),
+        (ENCRYPTS, []),
+        (ENCRYPTS | {"podSecurity": "baseline"}, []),
+        (ENCRYPTS | {"podSecurity": "restricted"}, ["cluster a keeps podSecurity restricted"]),
     ],
 )
 def test_a_preview_says_what_a_cluster_keeps_of_its_beginnings(

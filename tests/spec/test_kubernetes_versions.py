@@ -150,6 +150,7 @@ def test_which_node_image_a_machine_boots(
 def test_workers_keep_their_version_while_control_planes_pass_a_minor(tmp_path: Path) -> None:
     write_files(tmp_path, files([cluster(name="a", kubernetesVersion="1.34.4")]))
     passing = load_instance("lab", tmp_path).at(RunSettings({"a": NodeVersions("1.33.5", "1.32.9")}))
+    assert passing.final_versions == {"a": "1.34.4"}, "where later runs go on to"
     assert passing.stack.node_versions == {"a": "1.33.5"}
     assert [passing.image_of("a", is_worker=is_worker) for is_worker in (False, True)] == ["1.33.5", "1.32.9"]
     assert passing.images == ("1.34.4", "1.33.5", "1.32.9")

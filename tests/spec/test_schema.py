@@ -11,7 +11,9 @@ from infra.spec.types import Model
 
 ROOT = Path(__file__).parents[2]
 INPUTS = sorted(
-    path for pattern in ("Pulumi.*.yaml", "hosts/*.yaml", "netplans/*.yaml") for path in ROOT.glob(pattern)
+    path
+    for pattern in ("Pulumi.*.yaml", "hosts/*.yaml", "netplans/*.yaml", "targets/*.yaml")
+    for path in ROOT.glob(pattern)
 )
 FILES = [path for path in INPUTS if not path.name.endswith(".lock.yaml")]
 
@@ -40,6 +42,9 @@ def test_the_schemas_are_schemas(name: str) -> None:
         ("netplan.schema.json", {"infrastructure": {"addressPrefix": "10.0.0.0"}}),
         ("hosts.schema.json", {"hosts": [{"name": "n", "connection": "x"}]}),
         ("hosts.schema.json", {"hosts": []}),
+        ("target.schema.json", {"subscriptionId": "mine"}),
+        ("target.schema.json", {"vmSizes": {"Lab_Small": "Lab_Small"}}),
+        ("target.schema.json", {"clusters": {"a": {"sshPublicKeys": []}}}),
     ],
 )
 def test_editors_see_what_is_wrong(name: str, content: Any) -> None:

@@ -28,6 +28,7 @@ OTHERS = {
         "os-sku-of-other-type",
     ),
     *("arc-subscription-missing", "arc-endpoint-missing", "unknown-region", "max-pods-few"),
+    *("storage-class-unknown-pool", "storage-class-immediate", "storage-class-name"),
     *("vip-outside-prefix", "gateway-outside-prefix", "host-outside-infrastructure"),
 }
 # Texts that no pattern of ours takes, or few; what each one is held to is the schema's own word.

@@ -10,6 +10,7 @@ import pytest
 
 from infra.kvm import daemon
 from infra.stack import adoption, engine, settle, verbs
+from infra.stack.auditing.run import Before
 from infra.stack.drills import journal
 from infra.stack.state import Stack
 
@@ -27,15 +28,24 @@ class Noting(Stack):
     def select(self) -> None:
         self.__dict__["calls"].append("select")
 
+    def deployment(self) -> dict[str, Any]:
+        return {}
+
     def outputs(self) -> dict[str, Any]:
         self.__dict__["calls"].append("outputs")
         return {}
 
 
+class Noted(list[str]):
+    """What was called; `left` is how the proof at the end of a `down` ends."""
+
+    left = 0
+
+
 @pytest.fixture
-def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Noted:
     """Notes what is called, in order; the engine fails where its last option says so."""
-    noted: list[str] = []
+    noted = Noted()
 
     def run(stack: str, verb: str, *options: str, load: object, standing: object) -> int:
         noted.append(f"engine {verb} {stack} {' '.join(options)}{' with what stands' if standing else ''}")
@@ -47,6 +57,12 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(
         settle, "settle", lambda _stack, *, before_destroy: noted.append(f"settle {before_destroy}")
     )
+
+    def prove(_before: Before) -> int:
+        noted.append("proof")
+        return noted.left
+
+    monkeypatch.setattr(Before, "prove", prove)
     monkeypatch.setattr(engine, "run", run)
     monkeypatch.chdir(tmp_path)
     Path("Pulumi.dev.yaml").touch()
@@ -85,12 +101,19 @@ def test_an_adoption_looks_first_and_is_an_up_that_knows_what_stands(
 def test_down_settles_destroys_and_lets_the_hypervisor_end(calls: list[str]) -> None:
     assert verbs.down(Noting(calls)) == 0
     destroyed = "engine destroy dev --yes --skip-preview --suppress-outputs --continue-on-error"
-    assert calls == ["outputs", "hypervisor", "settle True", destroyed, "hypervisor stops"]
+    assert calls == ["outputs", "hypervisor", "settle True", destroyed, "proof", "hypervisor stops"]
+
+
+def test_a_down_that_leaves_something_fails_though_the_engine_is_content(calls: Noted) -> None:
+    calls.left = 2
+    assert verbs.down(Noting(calls)) == 2
+    assert verbs.down(Noting(calls), "--fail") == 3
 
 
 def test_the_hypervisor_goes_on_after_a_down_that_failed(calls: list[str]) -> None:
     assert verbs.down(Noting(calls), "--fail") == 3
-    assert calls[-1].startswith("engine destroy")
+    assert calls[-2].startswith("engine destroy")
+    assert calls[-1] == "proof"
 
 
 def test_down_of_no_stack_does_nothing(calls: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -103,6 +103,8 @@ def _stays(place: Place, profile: Profile) -> str:
     use = utilization(place, profile)
     if use >= profile.utilization_threshold:
         return f"its pods ask for {use:.0%} of it, and {profile.utilization_threshold:.0%} keeps it"
+    if place.node.volumes and not profile.loses_volumes:
+        return f"volumes on its disk would be lost: {', '.join(place.node.volumes)}"
     for pod in place.pods:
         if why := next(_blocks(pod, profile), ""):
             return f"{pod} {why}"

@@ -173,6 +173,7 @@ class Node:
         created: When it joined.
         ready_since: Since when it says what it says.
         unneeded_since: Since when it could be removed, as was noted on it; None where it is needed.
+        volumes: Volumes on its disk, which go with it, whether a pod has them or not.
     """
 
     name: str
@@ -185,6 +186,7 @@ class Node:
     created: datetime = _NEVER
     ready_since: datetime = _NEVER
     unneeded_since: datetime | None = None
+    volumes: tuple[str, ...] = ()
 
     @property
     def takes_pods(self) -> bool:

@@ -26,6 +26,7 @@ class Profile:
         skips_local_storage: A pod with a volume of its own on the node keeps the node.
         skips_system_pods: A pod in kube-system keeps the node, unless a disruption budget is about it.
         ignores_daemonsets: Pods of DaemonSets don't count as use.
+        loses_volumes: Volumes on its disk don't keep a node.
     """
 
     expander: Expander = "least-waste"
@@ -36,6 +37,7 @@ class Profile:
     skips_local_storage: bool = True
     skips_system_pods: bool = True
     ignores_daemonsets: bool = False
+    loses_volumes: bool = False
 
 
 @dataclass(frozen=True)

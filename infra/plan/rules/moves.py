@@ -25,6 +25,18 @@ def host_lost(facts: Facts) -> Iterator[Fault]:
         yield Fault("hosts", facts.host_path(room.name, "lost"), message, remedy)
 
 
+@rule("protected-lost-host", source="azlocal", severity="warning", part="placement")
+def protected_lost_host(facts: Facts) -> Iterator[Fault]:
+    """A protected host isn't lost: of one that is, nothing is asked, and so nothing is removed, in any case."""
+    for host in facts.spec.hosts.hosts:
+        if host.lost and host.protected:
+            message = (
+                f"{host.name} is lost and protected: once it is back, `up` removes what it has, protected or not"
+            )
+            remedy = "take `protected: true` away; or `lost: true`, if what the host has is to stay"
+            yield Fault("hosts", facts.host_path(host.name, "protected"), message, remedy)
+
+
 @rule("live-drain-of-lost-host", source="azlocal", part="placement")
 def live_drain_of_lost_host(facts: Facts) -> Iterator[Fault]:
     """Nothing migrates from a host that is gone."""

@@ -6,12 +6,13 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from infra.provider.kinds.deferred import Deferred
 
 if TYPE_CHECKING:
     from infra.kvm.connection import Hosts
+    from infra.model.encryption_keys import EncryptionKeys
     from infra.provider.kinds.arc_base import AzureSessions
     from infra.provider.lives import Lives
     from infra.provider.servicer import AnyKind
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 _CHECKING: Final = ("Host", "Network", "Image", "Machine", "NodePlacement", "TokenIssuer")
 """Kinds that check more than their contract says: each `up` needs them, but for the last."""
-_HOSTED: Final = ("Host", "Network", "Image", "Machine", "AddressProbe")
+_HOSTED: Final = ("Host", "Network", "Image", "Machine", "AddressProbe", "SnapshotSchedule")
 _AZURE: Final = (
     *("ArcRegistration", "ConnectedCluster", "DataCollection"),
     *("Extension", "FluxConfiguration", "CustomLocation"),
@@ -29,11 +30,15 @@ _ADOPTING: Final = ("Machine", "StackIdentity", "ClusterIdentity", "ControlPlane
 _LIVING: Final = ("Machine", "NodePlacement", "ControlPlane", "Cluster")
 """Kinds by which a cluster's machines come and go; they share what is known of each cluster in this run."""
 _OTHERS: Final = ("StackIdentity", "ClusterIdentity", "ControlPlane", "Cluster", "ArcEmulator")
+_IDENTITY: Final = "ClusterIdentity"
 _PREFIX: Final = "azlocal:index:"
 
 
 def all_kinds(
-    standing: Standing | None = None, lost: Iterable[str] = (), refounded: Iterable[str] = ()
+    standing: Standing | None = None,
+    lost: Iterable[str] = (),
+    refounded: Iterable[str] = (),
+    rotating: Mapping[str, EncryptionKeys] | None = None,
 ) -> Mapping[str, AnyKind]:
     """Return every kind by its type token; they share one set of connections to hosts, and one to Azure.
 
@@ -41,15 +46,23 @@ def all_kinds(
         standing: What stands of an instance that is adopted.
         lost: Connections of hosts that nothing is asked of; a program that runs says it by itself.
         refounded: Clusters, by `<instance>-<cluster>`, that have lost all they had and are founded again.
+        rotating: By a ClusterIdentity's id, the keys of Secrets that its state is to have from now on.
     """
-    return _Kinds(standing, lost, refounded)
+    return _Kinds(standing, lost, refounded, rotating or {})
 
 
 class _Kinds(Mapping[str, "AnyKind"]):
     """Every kind, imported when it is first asked for: a plugin process serves one run, of one stack."""
 
-    def __init__(self, standing: Standing | None, lost: Iterable[str], refounded: Iterable[str]) -> None:
+    def __init__(
+        self,
+        standing: Standing | None,
+        lost: Iterable[str],
+        refounded: Iterable[str],
+        rotating: Mapping[str, EncryptionKeys],
+    ) -> None:
         self._standing, self._lost, self._refounded = standing, tuple(lost), frozenset(refounded)
+        self._rotating = rotating
         self._making = threading.RLock()
         self._made: dict[str, AnyKind] = {}
 
@@ -68,11 +81,13 @@ class _Kinds(Mapping[str, "AnyKind"]):
         return len(_TOKENS)
 
     def _kind(self, name: str) -> AnyKind:
-        if name in _CHECKING:
+        if name in _CHECKING or (name == _IDENTITY and self._rotating):
             return self._load(name)
         module = _module(name)
         contract = getattr(import_module(f"infra.resources.{module}"), module.upper())
-        return Deferred(contract, lambda: self._load(name))
+        # A version that is taken back changes no input of the control plane's: it has to look all the same.
+        rolls = (lambda state: self._lives.rolls(state)) if name == "ControlPlane" else None
+        return Deferred(contract, lambda: self._load(name), rolls)
 
     def _load(self, name: str) -> AnyKind:
         module = import_module(f"infra.provider.kinds.{_module(name)}")
@@ -80,7 +95,10 @@ class _Kinds(Mapping[str, "AnyKind"]):
         with self._making:
             shared = [self._hosts] if name in _HOSTED else [self._azure] if name in _AZURE else []
             adopting = [self._standing] if name in _ADOPTING else []
-            kind: AnyKind = made(*shared, *adopting, **({"lives": self._lives} if name in _LIVING else {}))
+            named: dict[str, Any] = {"lives": self._lives} if name in _LIVING else {}
+            if name == _IDENTITY:
+                named["rotating"] = self._rotating
+            kind: AnyKind = made(*shared, *adopting, **named)
             return kind
 
     @cached_property

@@ -99,7 +99,9 @@ class ControlPlaneKind(Kind[ControlPlaneInputs, ControlPlaneState]):
                     f"{leaver.name} can't leave cluster {state['cluster']} in a run that leaves the cluster's "
                     "nodes out: run it without --target and --exclude"
                 )
-            if not cluster.absent and (objections := cluster.life.objections(leaver, "it isn't wanted any more")):
+            if not cluster.absent and (
+                objections := cluster.life.objections(op, leaver, "it isn't wanted any more")
+            ):
                 raise Refused(f"{leaver.name} can't leave cluster {state['cluster']}: {objections}")
             op.info(
                 f"{leaver.name} leaves cluster {state['cluster']}: its pods and its vote in etcd, then its machine"

@@ -23,13 +23,20 @@ class Deferred(Kind[Any, Any]):
     Its refinement is of changes only, unless its contract says that something else is to be looked at.
     """
 
-    def __init__(self, contract: Contract, load: Callable[[], AnyKind]) -> None:
+    def __init__(
+        self,
+        contract: Contract,
+        load: Callable[[], AnyKind],
+        concerned: Callable[[Mapping[str, Any]], bool] | None = None,
+    ) -> None:
         """Say which kind.
 
         Args:
             contract: the kind's.
             load: imports and makes it; called once.
+            concerned: whether what else this run knows has the kind look at an object, as state has it.
         """
+        self._concerned = concerned
         self.contract = contract  # type: ignore[misc]  # of the class where the class is one kind's
         self._load = load
         self._lock = threading.Lock()
@@ -44,8 +51,12 @@ class Deferred(Kind[Any, Any]):
 
     def refine(self, state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes, op: Operation) -> None:
         """Let the kind adjust the changes, where there are any or its contract says that it has to look."""
-        unsettled = self.contract.unsettled
-        if changes.by_path or (unsettled is not None and unsettled(state, news)):
+        unsettled, concerned = self.contract.unsettled, self._concerned
+        if (
+            changes.by_path
+            or (unsettled is not None and unsettled(state, news))
+            or (concerned is not None and concerned(state))
+        ):
             self.kind().refine(state, news, changes, op)
 
     def preview(self, op: Operation, inputs: Mapping[str, Any], old: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -82,18 +82,22 @@ class HostKind(HostedKind[HostInputs, HostState]):
         """Make what the host lacks, its storage directory and pool, and find out what it runs."""
         if inputs.lost:
             return self.made(_unasked(inputs))
+        from infra.provider.kinds import host_inventory
         from infra.provider.kinds.host_preparation import make_ready
 
         mark = mark_for(op, inputs.instance)
         with self.session(op, inputs.connection) as session:
             check_owner(session.shell, inputs)
+            before = host_inventory.take(op, session, inputs)
             make_ready(op, session, inputs, mark)
             possession = take_possession(op, session, inputs, mark, is_unknown=True)
             try:
+                host_inventory.note(session, inputs, before)
                 _make_storage(op, session, inputs, mark)
             except (HostError, ShellError):
                 if possession.is_new:
                     give_up_possession(session, inputs)  # there is nothing that it could stand for
+                    host_inventory.forget(session, inputs)
                 raise
             if possession.has_others:
                 _sweep(op, session, inputs, mark, "which another state made")
@@ -161,6 +165,7 @@ class HostKind(HostedKind[HostInputs, HostState]):
 
     def remove(self, op: Operation, old: HostState) -> None:
         """Remove what carries the instance's mark, the pool and storage directory, our part of the network."""
+        from infra.provider.kinds import host_inventory
         from infra.provider.kinds.host_preparation import withdraw_from
 
         mark = mark_for(op, old.instance)
@@ -176,6 +181,7 @@ class HostKind(HostedKind[HostInputs, HostState]):
             host_folders.remove(session.shell, old.storage_directory, old.instance)
             clone_store.remove(session.shell, old.storage_directory)
             give_up_possession(session, old)
+            host_inventory.forget(session, old)
             withdraw_from(op, session, old, mark)
 
 

@@ -30,8 +30,10 @@ from infra.provider.kinds.live_moves import bring, may_take_over, migrations_of
 from infra.provider.kinds.machine_patches import is_as_it_was_made, patch_machine, see_that_pods_fit
 from infra.provider.kinds.machine_state import definition_of, history_of, read_state, state_of
 from infra.provider.lives import ClusterRun, Leaver, Lives
+from infra.provider.local_volumes import name_lost, see_that_none_is_lost, see_that_volumes_stay
 from infra.resources.changes import Refused
 from infra.resources.changes.machine import ALONE, decide, restarting
+from infra.resources.changes.volumes import takes_its_place
 from infra.resources.contract import Fault, OnChange
 from infra.resources.machine import MACHINE, MachineInputs, MachineState
 from infra.ssh import HostKeyError, wait_for_host_key
@@ -59,6 +61,7 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
         self._adopts = standing is not None
         self._migrating = threading.Lock()
         self._made: set[tuple[str, str]] = set()
+        self._returning: set[tuple[str, str]] = set()
 
     def check(self, inputs: dict[str, Any], unknown: frozenset[str]) -> list[Fault]:
         """Fill in the digest of the seed, so that preview shows when a change reaches the machine through it."""
@@ -97,6 +100,8 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
             changes.by_path["lost"] = OnChange.REPLACE
             if not self._has_program:
                 return
+        if self._has_program and takes_its_place(state, news):
+            self._returning.add((state.get("connection", ""), state["name"]))
         if changes.touches("seedDigest") and is_as_it_was_made(state, news):
             changes.by_path["seedDigest"] = OnChange.UPDATE
         for text in decide(state, news, changes, cluster.neighbours(state["name"]) if cluster else ALONE):
@@ -106,6 +111,11 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
             cluster.replacing.add(state["name"])
         if cluster is not None and not is_replaced and changes.touches("firstBoot.node.maxPods"):
             see_that_pods_fit(op, state, news, cluster)
+        if cluster is not None and is_replaced and not (cluster.is_new or state.get("lost")):
+            if self._hosts.is_lost(state["connection"]):
+                name_lost(op, state["name"], cluster)
+            else:
+                see_that_volumes_stay(op, state, news, cluster)
         is_plane = node.get("role") == "controlPlane"
         if cluster is not None and is_replaced and is_plane and not (cluster.absent or cluster.is_new):
             self._see_that_it_may_leave(op, MachineState.model_validate(state), cluster)
@@ -118,7 +128,7 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
         """
         leaver = Leaver.of(machine, lost=machine.lost or self._hosts.is_lost(machine.connection))
         op.status("looking at its cluster")
-        if leaver is not None and (objections := cluster.life.objections(leaver, "it is replaced")):
+        if leaver is not None and (objections := cluster.life.objections(op, leaver, "it is replaced")):
             raise Refused(f"{machine.name} can't be replaced: {objections}")
 
     def preview(self, op: Operation, inputs: Mapping[str, Any], old: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -146,7 +156,8 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
         with self.session(op, inputs.connection) as session:
             machine = _machine(op, session, inputs)
             if not _stands(machine, inputs, whatever=self._adopts):
-                _build(op, machine, inputs)
+                is_node = inputs.first_boot.node is not None
+                _build(op, machine, inputs, has_data=is_node and TRAITS[inputs.machine_type].has_data_volume)
             elif not has_come:
                 op.status("taking over the machine that stands")
             state = _settle(op, machine, inputs)
@@ -166,7 +177,7 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
             machine = _machine(op, session, inputs)
             if not _stands(machine, inputs, whatever=False):
                 machine.require_room(inputs.memory_mib)
-                _build(op, machine, inputs)
+                _build(op, machine, inputs, has_data=False)
             state = _settle(op, machine, inputs)
         self._wait(op, self.made(state))
         return state
@@ -235,8 +246,15 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
             with answering_host():
                 leaver = Leaver.of(old, lost=self._is_lost(op, old))
             if leaver is not None and cluster.life.knows(leaver):
+                if not leaver.lost:
+                    keeps = old.keeps_volumes and self._returns(old)
+                    see_that_none_is_lost(op, old.name, "would go", cluster, keeps=keeps)
                 cluster.life.leave(op, leaver, "its machine goes")
         super().delete(op, id, old)
+
+    def _returns(self, old: MachineState) -> bool:
+        """Return whether a machine of this name comes to this host again, and takes its data volume over."""
+        return (old.connection, old.name) in self._returning
 
     def _is_lost(self, op: Operation, old: MachineState) -> bool:
         """Return whether a machine is gone from its host, or with it."""
@@ -265,7 +283,7 @@ class MachineKind(HostedKind[MachineInputs, MachineState]):
                 op.info(f"{old.name} came back to {old.connection} meanwhile, and stays")
                 return
             op.status("removing")
-            machine.remove()
+            machine.remove(keeps_data=self._returns(old))
 
     def _wait(self, op: Operation, made: Made[MachineState]) -> None:
         """Wait until SSH answers at the planned address with the machine's own key, then wipe the seed.
@@ -328,13 +346,14 @@ def _stands(machine: Machine, inputs: MachineInputs, *, whatever: bool) -> bool:
     return False
 
 
-def _build(op: Operation, machine: Machine, inputs: MachineInputs) -> None:
-    """Make the machine, with a host key of its own."""
-    host_key = generate_host_key()
-    seed = Seed(inputs.name, inputs.first_boot, TRAITS[inputs.machine_type], inputs.node_settings)
+def _build(op: Operation, machine: Machine, inputs: MachineInputs, *, has_data: bool) -> None:
+    """Make the machine, with a host key of its own; with a data volume, of which a container knows nothing."""
+    host_key, traits = generate_host_key(), TRAITS[inputs.machine_type]
+    mounts_data = has_data and not traits.shares_kernel
+    seed = Seed(inputs.name, inputs.first_boot, traits, inputs.node_settings, mounts_data)
     wanted = definition_of(inputs, machine.mark, {"sshHostKey": host_key.public_openssh})
     files = seed.render(host_key, inputs.node_secrets or NO_SECRETS)
-    machine.create(wanted, inputs.image, inputs.disk_gib, files, op.work())
+    machine.create(wanted, inputs.image, inputs.disk_gib, files, op.work(), has_data=has_data)
 
 
 def _settle(op: Operation, machine: Machine, inputs: MachineInputs) -> MachineState:

@@ -64,6 +64,7 @@ def state_of(machine: Machine, known: MachineInputs | None) -> MachineState:
         running=machine.is_active,
         started=machine.started_at(),
         migrates_from=known.migrates_from if known else [],
+        keeps_volumes=persistent.has_data_volume,
         migrations=migrations_of(persistent),
         uuid=persistent.uuid,
         ssh_host_key=record["sshHostKey"],

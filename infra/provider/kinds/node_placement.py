@@ -7,7 +7,8 @@ from typing import Any
 
 from infra.plugin.operation import Operation
 from infra.provider.kind import Changes, Kind, Made
-from infra.provider.lives import Lives
+from infra.provider.lives import ClusterRun, Lives
+from infra.provider.local_volumes import name_lost, see_that_none_is_lost
 from infra.resources.changes import Refused
 from infra.resources.contract import Fault
 from infra.resources.node_placement import NODE_PLACEMENT, NodePlacementInputs, NodePlacementState
@@ -40,6 +41,8 @@ class NodePlacementKind(Kind[NodePlacementInputs, NodePlacementState]):
         if cluster is not None:
             files = dict.fromkeys((*cluster.placement.identity_files, *(state.get("identityFiles") or ())))
             cluster.placement = cluster.placement.model_copy(update={"identity_files": [*files]})
+        if cluster is not None and not cluster.is_new:
+            self._see_that_volumes_stay(op, state, news, cluster)
         old, new = state.get("version", ""), news.get("version", "")
         if not old or old == new:
             changes.by_path.pop("version", None)
@@ -51,6 +54,24 @@ class NodePlacementKind(Kind[NodePlacementInputs, NodePlacementState]):
                 f"cluster {state['cluster']} would go from Kubernetes {old} to {new} and change its number of "
                 "control planes: make one change after the other"
             )
+
+    def _see_that_volumes_stay(
+        self, op: Operation, state: Mapping[str, Any], news: Mapping[str, Any], cluster: ClusterRun
+    ) -> None:
+        """See that no node that goes for good takes volumes with it: no diff shows such a machine.
+
+        Raises:
+            Refused: One does, and nobody accepted that.
+        """
+        before, after = (
+            {*(side.get("hosts") or ()), *(side.get("controlPlanes") or ())} for side in (state, news)
+        )
+        lost = set(news.get("lost") or ())
+        for name in sorted(before - after):
+            if state["hosts"].get(name) in lost:
+                name_lost(op, name, cluster)
+            else:
+                see_that_none_is_lost(op, name, "would go", cluster, keeps=False)
 
     def create(self, op: Operation, inputs: NodePlacementInputs) -> Made[NodePlacementState]:
         """Note where the workers are to be, and that there is no cluster yet."""

@@ -13,6 +13,7 @@ from infra.lifecycle.versions import missing_minors, order
 from infra.model.machine_traits import traits_of
 from infra.resources.changes import Changes, Refused
 from infra.resources.changes.patches import patch
+from infra.resources.changes.volumes import becomes_of_volumes
 from infra.resources.contract import OnChange
 from infra.unknown import UNKNOWN
 
@@ -75,7 +76,7 @@ def decide(
     note, patched = plan_live_move(state, news, changes), list[str]()
     if not note:
         patched = patch(state, news, changes)
-        note = _upgrade(state, news, changes, neighbours) or _replaced_node(state, changes, neighbours)
+        note = _upgrade(state, news, changes, neighbours) or _replaced_node(state, news, changes, neighbours)
     notes = [note] if note else []
     if patched and not changes.replaces():
         notes.append(f"{news['name']} is patched as it runs: {', '.join(patched)}")
@@ -116,7 +117,7 @@ def _upgrade(state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes
         with_others = f" and a change of {', '.join(others)}" if others else ""
         return (
             f"{name} is replaced for Kubernetes {old} → {new}{with_others}, after the control planes, "
-            f"{_as_a_worker(neighbours)}"
+            f"{_as_a_worker(neighbours, becomes_of_volumes(state, news))}"
         )
     if others:
         raise Refused(
@@ -161,7 +162,9 @@ def _no_way(old: str, new: str, passed: Collection[str], *, is_plane: bool) -> s
     return ""
 
 
-def _replaced_node(state: Mapping[str, Any], changes: Changes, neighbours: Neighbours) -> str:
+def _replaced_node(
+    state: Mapping[str, Any], news: Mapping[str, Any], changes: Changes, neighbours: Neighbours
+) -> str:
     """Return what it means for a node's cluster that it would be replaced; nothing where it wouldn't be.
 
     A node that only a newer node image would replace is kept, unless its cluster rolls such images out.
@@ -194,7 +197,7 @@ def _replaced_node(state: Mapping[str, Any], changes: Changes, neighbours: Neigh
                 f"{name} moves to another host: cluster {cluster} drains and forgets it, then it is re-created "
                 "there under its address; volumes on its disk go"
             )
-        return f"{name} {what}, {_as_a_worker(neighbours)}"
+        return f"{name} {what}, {_as_a_worker(neighbours, becomes_of_volumes(state, news))}"
     way = _way_of_a_plane(neighbours) if all(map(_is_replaced_in_turn, by_people)) else ""
     if way:
         return f"{name} {what}: {way}"
@@ -208,10 +211,10 @@ def _replaced_node(state: Mapping[str, Any], changes: Changes, neighbours: Neigh
     )
 
 
-def _as_a_worker(neighbours: Neighbours) -> str:
-    """Say how a worker is replaced that comes back."""
+def _as_a_worker(neighbours: Neighbours, volumes: str) -> str:
+    """Say how a worker is replaced that comes back, and what becomes of volumes on its disk."""
     meanwhile = " while another machine at the cluster's spare address takes its pods" if neighbours.surges else ""
-    return f"drained, at its address{meanwhile}; volumes on its disk go with it"
+    return f"drained, at its address{meanwhile}; {volumes}"
 
 
 def _is_replaced_in_turn(path: str) -> bool:

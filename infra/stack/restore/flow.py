@@ -22,8 +22,10 @@ from infra.ssh import ShellError
 from infra.stack.backup import StackBackups
 from infra.stack.clusters import StackCluster, cluster_of
 from infra.stack.messages import confirmed, say
+from infra.stack.restore.keys import end_rotation, told_older_keys, write_keys
 from infra.stack.restore.planes import Plane, Standing, look, path_of
 from infra.stack.restore.source import Source, choose, told_of
+from infra.stack.rotation.flow import Tell
 from infra.stack.state import Stack
 
 _ANSWER_SECONDS: Final = 300.0
@@ -37,7 +39,7 @@ Refound = Callable[[StackCluster, str], None]
 """Makes a machine of a cluster that founds it, by its name."""
 
 
-def restore(stack: Stack, name: str, wish: str | None, refound: Refound, *, yes: bool) -> None:
+def restore(stack: Stack, name: str, wish: str | None, refound: Refound, tell: Tell, *, yes: bool) -> None:
     """Restore a cluster.
 
     Args:
@@ -45,6 +47,7 @@ def restore(stack: Stack, name: str, wish: str | None, refound: Refound, *, yes:
         name: The cluster's name in it.
         wish: A snapshot's name, or the path of a file here; None: the one that loses least.
         refound: Makes its first control plane again, where none stands.
+        tell: Has state say other keys of Secrets, where the snapshot is from before a rotation.
         yes: Nobody is asked whether it is meant.
 
     Raises:
@@ -66,6 +69,7 @@ def restore(stack: Stack, name: str, wish: str | None, refound: Refound, *, yes:
         Plane(cluster, runs[0]).wait_until_booted(Work().within(_ANSWER_SECONDS))
         standing = {**standing, runs[0]: "runs"}
     source = _saved(backups, cluster, source, answers=answers)
+    cluster = told_older_keys(stack, cluster, source, tell)
     revisions, began = cluster.etcd(runs).revisions(), time.time()
     # The one whose etcd has most first: it spares that a copy.
     planes = [Plane(cluster, name) for name in sorted(runs, key=lambda name: (-revisions.get(name, 0), name))]
@@ -80,6 +84,7 @@ def restore(stack: Stack, name: str, wish: str | None, refound: Refound, *, yes:
     is_whole = all(how == "runs" for how in standing.values())
     _settle(cluster, planes, began, is_whole=is_whole)
     say(f"cluster {cluster.name} is restored from {source.text}")
+    end_rotation(stack, cluster, tell, is_whole=is_whole)
     if gone := ", ".join(plane for plane, how in standing.items() if how == "gone"):
         say(f"`azlocal refresh {stack.name}` and `azlocal up {stack.name}` bring back what is gone: {gone}")
     elif not answers:
@@ -176,6 +181,7 @@ def _restore(
             for plane in planes:
                 stopped.append(plane)
                 plane.do("stop")
+                write_keys(plane, cluster.keys)
             say(f"{first.name}: the snapshot is restored")
             first.do("restore", path_of(backup.name), f"azlocal-{secrets.token_hex(8)}", str(raised))
         except BaseException:

@@ -72,7 +72,7 @@ def choose(
                 "one is in a file, name that"
             )
         stored = fitting
-    if against := misfit(stored.backup, cluster.ca_hash, cluster.version):
+    if against := _misfit(cluster, stored.backup):
         raise UserError(f"{stored.backup.name} can't be restored: {against}")
     return Source(told_of(stored.backup), stored.backup, stored)
 
@@ -84,7 +84,7 @@ def newest(cluster: StackCluster, listed: list[StoredBackup]) -> StoredBackup | 
         cluster: The cluster.
         listed: The snapshots that are kept, the oldest first.
     """
-    fitting = [each for each in listed if not misfit(each.backup, cluster.ca_hash, cluster.version)]
+    fitting = [each for each in listed if not _misfit(cluster, each.backup)]
     return fitting[-1] if fitting else None
 
 
@@ -92,7 +92,7 @@ def _of_file(cluster: StackCluster, file: Path) -> Source:
     if not file.is_file():
         raise UserError(f"there is no file {file}")
     known = read_about(file)
-    if known is not None and (against := misfit(known, cluster.ca_hash, cluster.version)):
+    if known is not None and (against := _misfit(cluster, known)):
         raise UserError(f"{file} can't be restored: {against}")
     if known is not None:
         return Source(f"{file}: {told_of(known)}", known, file=file)
@@ -111,6 +111,10 @@ def _of_file(cluster: StackCluster, file: Path) -> Source:
     )
     text = f"{file}, of which nothing is known: without {file.name}.json beside it, it may be another cluster's"
     return Source(text, unknown, file=file)
+
+
+def _misfit(cluster: StackCluster, backup: Backup) -> str:
+    return misfit(backup, cluster.ca_hash, cluster.version, cluster.keys.by_name)
 
 
 def told_of(backup: Backup) -> str:

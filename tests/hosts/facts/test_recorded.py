@@ -13,27 +13,38 @@ from typing import Any
 
 import pytest
 
-from infra.hosts.facts import Fact, files, network, storage, system
+from infra.hosts.facts import Fact, census, files, network, storage, system
 
 FACTS: Mapping[str, Fact[object]] = {
     "active_units": system.active_units(("docker", "ufw")),
     "chains": network.CHAINS,
+    "containers": census.CONTAINERS,
     "contents": files.contents(("/etc/resolv.conf", "/proc/cgroups", "/missing")),
+    "definitions": census.DEFINITIONS,
     "disks": storage.DISKS,
     "distribution": system.DISTRIBUTION,
     "existing": files.existing(("/dev/kvm", "/dev/loop-control")),
     "file_systems": storage.FILE_SYSTEMS,
+    "forwarding": census.FORWARDING,
     "groups": system.groups("ann"),
+    "installed": census.PACKAGES,
     "iptables": network.IPTABLES,
+    "libvirt_objects": census.LIBVIRT,
     "link_kinds": network.LINK_KINDS,
     "links": network.LINKS,
     "loop_files": storage.LOOP_FILES,
+    "loops": census.LOOPS,
+    "machine_groups": census.GROUPS,
+    "mounts": census.MOUNTS,
     "packages": system.packages(),
+    "paths": census.paths(("/var/lib/azlocal/lab",), "-mindepth", "1"),
+    "processes": census.PROCESSES,
     "processor": system.PROCESSOR,
     "routes": network.ROUTES,
     "routes_ipv6": network.ROUTES_IPV6,
     "secure_boot": system.SECURE_BOOT,
     "synchronised": system.SYNCHRONISED,
+    "tables": census.TABLES,
     "unit_files": system.unit_files(("libvirtd.service", "virtqemud.socket")),
 }
 CASES = sorted(Path(__file__).parent.glob("*/*.json"))

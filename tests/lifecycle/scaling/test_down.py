@@ -168,3 +168,10 @@ def test_pods_that_find_no_node_come_first() -> None:
 def test_a_time_is_told_in_seconds_where_it_is_short() -> None:
     said = shrinks(two(since=None), unneeded_time=timedelta(seconds=20), delay_after_add=timedelta(0))
     assert "shrinks in 20 s" in said.notes[0]
+
+
+def test_volumes_on_its_disk_keep_a_node_unless_they_may_go() -> None:
+    nodes = [node("pool1-0"), node("pool1-1", unneeded_since=LONG, volumes=("pvc-1",))]
+    cluster = view([pool(size=2)], nodes)
+    assert why(cluster) == "pool pool1 doesn't shrink: pool1-1 stays: volumes on its disk would be lost: pvc-1"
+    assert shrinks(cluster, loses_volumes=True).decision is not None

@@ -9,6 +9,7 @@ TIER = "example.com/tier"
 LABELS = f"{POOL}.nodeLabels"
 TAINTS = f"{POOL}.nodeTaints"
 POOLS = "clusters[0].agentPools"
+CLASSES = "clusters[0].storageProfile.storageClasses"
 LONGEST_PREFIX = ".".join(["a" * 62] * 4) + ".b"
 OWN_SIZES = {
     "Tiny": {"vcpus": 1, "memoryGiB": 4},
@@ -24,6 +25,10 @@ OWN_SIZES = {
 
 def labelled(**labels: str) -> dict[str, Any]:
     return {"clusters": [cluster(agentPools=[pool(nodeLabels=labels)])]}
+
+
+def classes(*classes: dict[str, Any]) -> dict[str, Any]:
+    return {"clusters": [cluster(storageProfile={"storageClasses": list(classes)})]}
 
 
 def label(key: str, value: str = "x") -> dict[str, Any]:
@@ -154,6 +159,29 @@ NODE_CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("node-label-overwrites", f"{LABELS}.kubernetes.io/os", label("kubernetes.io/os", "linux")),
     ("node-label-overwrites", f"{LABELS}.kubernetes.azure.com/mode", label("kubernetes.azure.com/mode")),
     ("node-taint-invalid", f"{TAINTS}[1]", tainted("spot:NoExecute", "gpu=yes:NoSchedul")),
+    ("storage-class-name", f"{CLASSES}[0].name", classes({"name": "Fast_Disk"})),
+    ("storage-class-name", f"{CLASSES}[0].name", classes({"name": "default-retain"})),
+    ("storage-class-twice", f"{CLASSES}[1].name", classes({"name": "a"}, {"name": "a"})),
+    (
+        "storage-class-twice",
+        f"{CLASSES}[1].isDefault",
+        classes({"name": "a", "isDefault": True}, {"name": "b", "isDefault": True}),
+    ),
+    (
+        "storage-class-unknown-pool",
+        f"{CLASSES}[0].agentPools[1]",
+        classes({"name": "a", "agentPools": ["nodepool1", "p2"]}),
+    ),
+    (
+        "storage-class-immediate",
+        f"{CLASSES}[0].volumeBindingMode",
+        classes({"name": "a", "volumeBindingMode": "Immediate"}),
+    ),
+    (
+        "storage-class-expands",
+        f"{CLASSES}[0].allowVolumeExpansion",
+        classes({"name": "a", "allowVolumeExpansion": True}),
+    ),
     ("node-taint-twice", f"{TAINTS}[1]", tainted("gpu=a:NoSchedule", "gpu=b:NoSchedule")),
     ("node-taint-twice", f"{TAINTS}[2]", tainted("gpu:NoSchedule", "gpu:NoExecute", "gpu=:NoSchedule")),
     ("node-taint-taken-away", f"{TAINTS}[0]", tainted("node.kubernetes.io/not-ready:NoSchedule")),
@@ -228,6 +256,7 @@ NODE_CASES: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 NODE_SOUND: list[dict[str, Any]] = [
+    classes({"name": "a" * 100, "isDefault": True, "agentPools": ["nodepool1"], "folder": "a"}, {"name": "b.c"}),
     *(label(key, value) for key, value in GOOD_LABELS),
     *(tainted(one) for one in GOOD_TAINTS),
     labelled(a="x", b="y"),

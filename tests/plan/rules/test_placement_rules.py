@@ -161,6 +161,12 @@ CASES: list[tuple[str, str, str, dict[str, Any]]] = [
         "hosts[1].drain",
         {"clusters": [ONE], "hosts": [host(1), host(2, drain="live", lost=True)]},
     ),
+    (
+        "protected-lost-host",
+        "warning",
+        "hosts[1].protected",
+        {"clusters": [ONE], "hosts": [host(1), host(2, lost=True, protected=True)]},
+    ),
     ("host-lost", "warning", "hosts[1].lost", {"clusters": [ONE], "hosts": [host(1), host(2, lost=True)]}),
     (
         "machine-moves",

@@ -1,0 +1,63 @@
+// azlocal export made this; what it says comes from the stack's files. Export again instead of editing.
+using 'br/public:avm/res/hybrid-container-service/provisioned-cluster-instance:0.2.1'
+
+param name = 'local-a'
+param location = 'eastus'
+param customLocationResourceId = '/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/azure-local/providers/Microsoft.ExtendedLocation/customLocations/local'
+param kubernetesVersion = '1.33.5'
+param keyVaultName = 'kv-local'
+param keyvaultResourceGroup = 'keys'
+param cloudProviderProfile = {
+  infraNetworkProfile: {
+    vnetSubnetIds: [
+      '/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/azure-local/providers/Microsoft.AzureStackHCI/logicalNetworks/aks'
+    ]
+  }
+}
+param controlPlane = {
+  count: 1
+  vmSize: 'Standard_A4_v2'
+  controlPlaneEndpoint: {}
+}
+param agentPoolProfiles = [
+  {
+    name: 'nodepool1'
+    count: 1
+    vmSize: 'Standard_A2_v2'
+    osType: 'Linux'
+    osSKU: 'CBLMariner'
+    maxPods: 110
+    enableAutoScaling: false
+    minCount: 1
+    maxCount: 5
+  }
+]
+param networkProfile = {
+  loadBalancerProfile: {
+    count: 0
+  }
+  networkPolicy: 'calico'
+  podCidr: '10.244.0.0/16'
+}
+param storageProfile = {
+  nfsCsiDriver: {
+    enabled: true
+  }
+  smbCsiDriver: {
+    enabled: true
+  }
+}
+param licenseProfile = {
+  azureHybridBenefit: 'NotApplicable'
+}
+param arcAgentProfile = {
+  agentAutoUpgrade: 'Enabled'
+}
+param oidcIssuerProfile = {
+  enabled: false
+}
+param securityProfile = {
+  workloadIdentity: {
+    enabled: false
+  }
+}

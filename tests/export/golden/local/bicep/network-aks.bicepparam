@@ -1,0 +1,21 @@
+// azlocal export made this; what it says comes from the stack's files. Export again instead of editing.
+using 'br/public:avm/res/azure-stack-hci/logical-network:0.3.0'
+
+param name = 'aks'
+param location = 'eastus'
+param customLocationResourceId = '/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/azure-local/providers/Microsoft.ExtendedLocation/customLocations/local'
+param vmSwitchName = 'ConvergedSwitch(compute)'
+param ipAllocationMethod = 'Static'
+param addressPrefix = '10.197.41.0/24'
+param defaultGateway = '10.197.41.1'
+param routeName = 'default'
+param dnsServers = [
+  '10.197.41.1'
+]
+param ipPools = [
+  {
+    start: '10.197.41.20'
+    end: '10.197.41.99'
+    ipPoolType: 'vm'
+  }
+]
