@@ -13,6 +13,7 @@ from infra.kvm.claim import claim_file
 from infra.kvm.clone_store import image_files
 from infra.kvm.meshes import device_of, gateway_table_of, guard_table_of
 from infra.kvm.ownership import Mark
+from infra.kvm.snapshot_timer import UNITS, unit_prefix
 
 Part: TypeAlias = tuple[Literal["machine", "network", "instance"], str]
 """Of what of an instance an object is a part."""
@@ -72,6 +73,7 @@ class Marks:
         self.machines = frozenset({*scope.machine_names, *scope.machines, *own})
         self._strangers = {thing.name: thing.evidence for thing in domains if thing.name not in own}
         self._others = frozenset(_other_instances(observed)) - {scope.instance}
+        self._longer = [other for other in self._others if other.startswith(f"{scope.instance}-")]
         self.bridges = {
             **scope.network_bridges,
             **scope.networks,
@@ -205,6 +207,9 @@ class Marks:
             return Claimed(_INSTANCE)
         if base == f"azlocal-emulator-{instance}.service" or base == f"{_POOL}{instance}.xml":
             return Claimed(_INSTANCE)
+        if base.startswith(unit_prefix(instance)) and path.startswith("/etc/systemd/"):
+            is_anothers = any(base.startswith(unit_prefix(other)) for other in self._longer)
+            return None if is_anothers else Claimed(_INSTANCE)
         if path.startswith("/etc/systemd/") and base == _unit_of(self._scope.directory):
             return Claimed(_INSTANCE)
         if base in self._hooks:
@@ -257,9 +262,9 @@ class Marks:
             return Claimed(("machine", name))
         if name in self.networks:
             return Claimed(("network", name))
-        instance = self._scope.instance
-        longer = [other for other in self._others if other.startswith(f"{instance}-")]
-        if not name.startswith(f"{instance}-") or any(name.startswith(f"{other}-") for other in longer):
+        if not name.startswith(f"{self._scope.instance}-"):
+            return None
+        if any(name.startswith(f"{other}-") for other in self._longer):
             return None
         return Claimed(("machine", name), is_certain=False)
 
@@ -306,5 +311,5 @@ def _names_in(thing: Object) -> Iterable[str]:
             for part in thing.name.split("/"):
                 stripped = _INSTANCE_FILE.fullmatch(part)
                 yield stripped[1] if stripped else part
-                yield part.removeprefix("90-azlocal-").removesuffix(".yaml")
+                yield part.removeprefix("90-azlocal-").removeprefix(UNITS).removesuffix(".yaml")
                 yield part.removeprefix(_POOL).removesuffix(".xml")

@@ -158,5 +158,14 @@ def remove_units(shell: Shell, instance: str, cluster: str) -> None:
             systemd.remove_unit(shell, f"{unit}.{ending}")
 
 
+UNITS: Final = "azlocal-snapshots-"
+"""What the names of all units begin with."""
+
+
+def unit_prefix(instance: str) -> str:
+    """Return what the names of an instance's units begin with; those of other instances may, too."""
+    return f"{UNITS}{instance}-"
+
+
 def _unit(instance: str, cluster: str) -> str:
-    return f"azlocal-snapshots-{instance}-{cluster}"
+    return f"{unit_prefix(instance)}{cluster}"

@@ -93,6 +93,7 @@ OF_INSTANCE: Final = (
     Object("unit", "/etc/systemd/network/06-azlocal-lab.network"),
     Object("unit", "/etc/systemd/system/var-lib-azlocal-lab.mount"),
     Object("unit", "/etc/systemd/system/azlocal-emulator-lab.service"),
+    Object("unit", "/etc/systemd/system/azlocal-snapshots-lab-a.timer"),
     Object("process", "python", "74 python -m infra.emulator /root/.local/state/azlocal/emulator/lab"),
 )
 OURS: Final = (*OF_MACHINE, *OF_NETWORK, *OF_INSTANCE)
@@ -103,6 +104,7 @@ OF_OTHER: Final = (
     Object("pool", f"azlocal-{OTHER}"),
     Object("domain", f"{OTHER}-rb-0", uuid("domain", f"{OTHER}-rb-0", OTHER)),
     Object("network", f"{OTHER}-aks"),
+    Object("unit", f"/etc/systemd/system/azlocal-snapshots-{OTHER}-a.timer"),
     Object("link", "azl-lab-b-aks"),
     Object("link", "vnet8", "azl-lab-b-aks"),
     Object("route", "198.51.100.0/24 dev azl-lab-b-aks", "azl-lab-b-aks"),
