@@ -453,8 +453,8 @@ def test_disconnected_and_connected_again_under_the_same_name(made: Made) -> Non
 
 
 def test_a_lost_state_is_written_anew_from_what_stands(made: Made, tmp_path: Path) -> None:
-    # As if the nodes were of an older bundle: nothing on a worker runs of this one.
-    spare = next(one for one in stored_images(made, made.a.worker) if "/kube-apiserver:" in one)
+    # As if the nodes were of an older bundle: no pod of this cluster has a volume that is made by this one.
+    spare = next(one for one in stored_images(made, made.a.worker) if "/busybox:" in one)
     on(made.project, made.a.worker, *CTR_IMAGES, "remove", "--sync", spare)
     encryption_keys = identity_of(made)["encryptionKeys"]
     old = Project(tmp_path / "old", INSTANCE, environment=made.project.environment)
