@@ -10,13 +10,14 @@ import sys
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from infra.certificates import KeyPair
-from infra.kubernetes.etcd import Etcd, _ask
+from infra.kubernetes.etcd import Etcd, EtcdError, _ask
 from infra.kubernetes.pki import etcd_client
 from infra.kvm import systemd
 from infra.kvm.backups import BackupFolder
@@ -26,6 +27,7 @@ from infra.lifecycle.backups import surplus
 from infra.model.backup import SCHEDULED
 from infra.ssh import CommandResult, LocalShell
 from tests.kubernetes.test_etcd import Members, members
+from tests.waiting import eventually
 
 __all__ = ["members"]
 
@@ -33,8 +35,17 @@ CONFIGURATION = b"k8s\0\n\x0e\n\x02v1\x12\tConfigMap ClusterConfiguration kubern
 
 
 def put(etcd: Etcd, url: str, key: bytes, value: bytes) -> None:
+    body = {"key": b64encode(key).decode(), "value": b64encode(value).decode()}
+
+    def is_written() -> bool:
+        try:
+            _ask(pool, url, "kv/put", body)
+        except EtcdError:
+            return False  # a leader is being chosen
+        return True
+
     with etcd._pool() as pool:
-        _ask(pool, url, "kv/put", {"key": b64encode(key).decode(), "value": b64encode(value).decode()})
+        eventually(is_written, "etcd has it")
 
 
 def timer_on(tmp_path: Path) -> SnapshotTimer:
@@ -57,6 +68,25 @@ def timer(tmp_path: Path, members: Members) -> SnapshotTimer:
     install(made, members)
     put(members.etcd, next(iter(members.clients.values())), take_snapshot.CONFIGURATION, CONFIGURATION)
     return made
+
+
+def test_a_member_that_has_no_leader_for_a_moment_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [503, 503, 200]
+
+    def ask(member: str) -> str:
+        status = answers.pop(0)
+        if status != HTTPStatus.OK:
+            raise take_snapshot.refusal(member, status, b"etcdserver: leader changed")
+        return "answer"
+
+    monkeypatch.setattr(take_snapshot, "ELECTION_SECONDS", 0.0)
+    assert take_snapshot.patiently(ask, "cp-0") == "answer"
+    answers[:] = [503] * 20
+    with pytest.raises(ValueError, match="cp-0 answers 503"):
+        take_snapshot.patiently(ask, "cp-0")
+    answers[:] = [500, 200]
+    with pytest.raises(ValueError, match="cp-0 answers 500"):
+        take_snapshot.patiently(ask, "cp-0")
 
 
 @pytest.mark.engine  # etcd is built

@@ -14,16 +14,24 @@ import re
 import shutil
 import ssl
 import sys
+import time
 from base64 import b64decode, b64encode
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 SECONDS = 60.0  # of silence
 CHECKSUM_BYTES = 32
 LEFT_FREE = 0.1  # of the file system: machines' disks may grow on it
+ELECTION_TRIES, ELECTION_SECONDS = 10, 1.0
 CONFIGURATION = b"/registry/configmaps/kube-system/kubeadm-config"
 VERSION = re.compile(rb"kubernetesVersion: v([0-9.]+)")
+
+
+class Unavailable(ValueError):
+    """A member can't answer just now."""
 
 
 def main(folder: Path) -> int:
@@ -58,7 +66,7 @@ def take(folder: Path, settings: dict[str, Any], now: datetime) -> str:
     members, reasons = [], []
     for member in settings["members"]:
         try:
-            answer = call(context, member, "maintenance/status", {})
+            answer = patiently(call, context, member, "maintenance/status", {})
             members.append((int(answer["header"].get("revision", 0)), member))
         except (OSError, ValueError, KeyError, http.client.HTTPException) as error:
             reasons.append(f"{member}: {error}")
@@ -69,7 +77,7 @@ def take(folder: Path, settings: dict[str, Any], now: datetime) -> str:
     name = f"{about['instance']}-{about['cluster']}-{now:%Y%m%dT%H%M%SZ}"
     part, of_cluster = folder.parent / f".{name}.part", version(context, member)
     try:
-        size, sha256 = receive(context, member, part)
+        size, sha256 = patiently(receive, context, member, part)
         part.replace(folder.parent / f"{name}.db")
     finally:
         if part.exists():
@@ -96,7 +104,7 @@ def receive(context: ssl.SSLContext, member: str, part: Path) -> tuple[int, str]
         connection.request("POST", "/v3/maintenance/snapshot", b"{}")
         response = connection.getresponse()
         if response.status != http.client.OK:
-            raise ValueError(f"{member} answers {response.status}: {response.read(300)!r}")
+            raise refusal(member, response.status, response.read(300))
         with part.open("wb") as target:
             for line in response:
                 message = json.loads(line)
@@ -135,7 +143,7 @@ def see_that_it_fits(folder: Path, length: int) -> None:
 
 def version(context: ssl.SSLContext, member: str) -> str:
     """Return the version that control planes are made of: what the snapshot can be restored into."""
-    answer = call(context, member, "kv/range", {"key": b64encode(CONFIGURATION).decode()})
+    answer = patiently(call, context, member, "kv/range", {"key": b64encode(CONFIGURATION).decode()})
     for pair in answer.get("kvs", ()):
         match = VERSION.search(b64decode(pair["value"]))
         if match:
@@ -158,6 +166,16 @@ def thin(folder: Path, about: dict[str, Any], keep: int) -> None:
         file.with_suffix(".db").unlink()
 
 
+def patiently(ask: Callable[..., T], *arguments: object) -> T:
+    """Ask a member again while it can't answer: where a leader is being chosen, that is over in seconds."""
+    for _ in range(ELECTION_TRIES):
+        try:
+            return ask(*arguments)
+        except Unavailable:
+            time.sleep(ELECTION_SECONDS)
+    return ask(*arguments)
+
+
 def call(context: ssl.SSLContext, member: str, path: str, body: dict[str, str]) -> Any:
     """Ask a member, and return its answer."""
     connection = connected(context, member)
@@ -166,10 +184,16 @@ def call(context: ssl.SSLContext, member: str, path: str, body: dict[str, str]) 
         response = connection.getresponse()
         content = response.read()
         if response.status != http.client.OK:
-            raise ValueError(f"{member} answers {response.status}: {content[:300]!r}")
+            raise refusal(member, response.status, content[:300])
         return json.loads(content)
     finally:
         connection.close()
+
+
+def refusal(member: str, status: int, content: bytes) -> ValueError:
+    """Return the error that an answer is."""
+    kind = Unavailable if status == http.client.SERVICE_UNAVAILABLE else ValueError
+    return kind(f"{member} answers {status}: {content!r}")
 
 
 def connected(context: ssl.SSLContext, member: str) -> http.client.HTTPSConnection:
