@@ -224,9 +224,12 @@ def kill_upgrade(made: Made, point: Callable[[list[str]], bool]) -> None:
         assert killed.poll() is None, said
         return point(virsh("list", "--all", "--name").split())
 
-    eventually(reached, "the point is reached", 240)
-    os.killpg(killed.pid, signal.SIGKILL)
-    reader.join()
+    try:
+        eventually(reached, "the point is reached", 240)
+    finally:
+        os.killpg(killed.pid, signal.SIGKILL)
+        reader.join()
+        print("".join(said))  # noqa: T201
     with killed:
         killed.wait()
     made.project.reap()
@@ -290,6 +293,7 @@ def test_a_newer_node_image_is_rolled_out_where_the_cluster_says_so(made: Made) 
         made.project.up(timeout=1500).expect()
     print(f"a node image, {clients}")  # noqa: T201
     assert clients.silence < SILENCE_SECONDS, str(clients)
+    assert clients.written, "the API takes writes"
     assert clients.lost == 0, "what the API acknowledged is there"
     now = made.births()
     assert now.keys() == born.keys()
@@ -344,7 +348,7 @@ class Clients:
 @contextmanager
 def asked_all_the_while(made: Made) -> Iterator[Clients]:
     """Ask the service ten times a second, and write into the API, until the end of the block."""
-    clients, ended = Clients(), threading.Event()
+    clients, ended, began = Clients(), threading.Event(), time.time()  # names of this run alone
     service = load_balancer_address(made.a, "web")
     eventually(lambda: fetched(service), "the service answers")
 
@@ -357,7 +361,7 @@ def asked_all_the_while(made: Made) -> Iterator[Clients]:
 
     def write() -> None:
         while not ended.wait(0.2):
-            name = f"written-{len(clients.written)}"
+            name = f"written-{began:.0f}-{len(clients.written)}"
             if made.a.run("create", "configmap", name, "--request-timeout=3s").returncode == 0:
                 clients.written[name] = time.monotonic()
 
