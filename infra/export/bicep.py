@@ -11,7 +11,7 @@ from typing import Any, Final
 from infra.export.above import EXTENSIONS_VERSION, FLUX_VERSION, LOAD_BALANCER, LOAD_BALANCERS_VERSION, Above
 from infra.export.bicep_text import Expression, bicep_value
 from infra.export.output import MADE_BY, Export, command
-from infra.export.wanted import Wanted, WantedCluster, WantedNetwork, WantedPool
+from infra.export.wanted import Wanted, WantedCluster, WantedNetwork, WantedPool, without_none
 from infra.spec.target import SshKeyVault
 
 NETWORK_MODULE: Final = "avm/res/azure-stack-hci/logical-network"
@@ -48,7 +48,7 @@ def to_bicep(wanted: Wanted, vault: SshKeyVault | None) -> Export:
 def network_parameters(network: WantedNetwork) -> dict[str, Any]:
     """Return a logical network's parameters."""
     written = network.network
-    return _without_none(
+    return without_none(
         {
             "name": network.name,
             "location": network.location,
@@ -69,10 +69,10 @@ def network_parameters(network: WantedNetwork) -> dict[str, Any]:
 def cluster_parameters(wanted: Wanted, cluster: WantedCluster, vault: SshKeyVault | None) -> dict[str, Any]:
     """Return a cluster's parameters."""
     arc = cluster.spec.arc
-    oidc = _without_none(
+    oidc = without_none(
         {"enabled": arc.oidc_issuer.enabled, "selfHostedIssuerUrl": arc.oidc_issuer.self_hosted_issuer_url}
     )
-    return _without_none(
+    return without_none(
         {
             "name": cluster.name,
             "location": wanted.location,
@@ -85,7 +85,7 @@ def cluster_parameters(wanted: Wanted, cluster: WantedCluster, vault: SshKeyVaul
             "controlPlane": {
                 "count": cluster.spec.control_plane.count,
                 "vmSize": cluster.plane_size,
-                "controlPlaneEndpoint": _without_none({"hostIP": cluster.host_ip}),
+                "controlPlaneEndpoint": without_none({"hostIP": cluster.host_ip}),
             },
             "agentPoolProfiles": [_pool(pool) for pool in cluster.pools],
             "networkProfile": {
@@ -119,22 +119,12 @@ def _ssh(cluster: WantedCluster, vault: SshKeyVault | None) -> dict[str, Any]:
 
 
 def _pool(wanted: WantedPool) -> dict[str, Any]:
-    pool = wanted.pool
-    return _without_none(
-        {
-            "name": pool.name,
-            "count": pool.count,
-            "vmSize": wanted.size,
-            "osType": pool.os_type,
-            "osSKU": wanted.os_sku,
-            "maxPods": pool.max_pods,
-            "enableAutoScaling": pool.enable_auto_scaling,
-            "minCount": wanted.least,
-            "maxCount": wanted.most,
-            "nodeLabels": dict(pool.node_labels) or None,
-            "nodeTaints": list(pool.node_taints) or None,
-        }
-    )
+    scales = {
+        "enableAutoScaling": wanted.pool.enable_auto_scaling,
+        "minCount": wanted.least,
+        "maxCount": wanted.most,
+    }
+    return wanted.profile(scales)
 
 
 def _parameters(module: str, version: str, values: Mapping[str, Any]) -> str:
@@ -171,7 +161,3 @@ def _resources(above: Above) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for number, (name, body) in enumerate(above.flux.items()):
         kind = f"Microsoft.KubernetesConfiguration/fluxConfigurations@{FLUX_VERSION}"
         yield f"flux{number}", kind, {**scope, "name": name, **body, "dependsOn": flux}
-
-
-def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value is not None}

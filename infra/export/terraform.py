@@ -18,7 +18,7 @@ from infra.export.above import (
     Secret,
 )
 from infra.export.output import MADE_BY, Export
-from infra.export.wanted import Wanted, WantedCluster, WantedNetwork, WantedPool
+from infra.export.wanted import Wanted, WantedCluster, WantedNetwork, without_none
 from infra.spec.target import SshKeyVault
 
 FILE: Final = "azlocal.tf.json"
@@ -26,6 +26,7 @@ NETWORK_MODULE: Final = "Azure/avm-res-azurestackhci-logicalnetwork/azurerm"
 NETWORK_VERSION: Final = "2.0.0"
 CLUSTER_MODULE: Final = "Azure/avm-res-hybridcontainerservice-provisionedclusterinstance/azurerm"
 CLUSTER_VERSION: Final = "2.0.4"
+_FIXED: Final = {"enableAutoScaling": False}
 
 
 class Reference(str):
@@ -69,7 +70,7 @@ def network_variables(wanted: Wanted, network: WantedNetwork) -> dict[str, Any]:
     """Return a logical network's variables; the module takes one pool, and the VLAN as a text."""
     written = network.network
     pool = network.pools[0] if network.pools else {"start": None, "end": None}
-    return _without_none(
+    return without_none(
         {
             "name": network.name,
             "resource_group_id": wanted.group_id,
@@ -93,7 +94,7 @@ def cluster_variables(wanted: Wanted, cluster: WantedCluster, vault: SshKeyVault
     """Return a cluster's variables; pools beside the first are resources of their own, which can come and go."""
     arc, aad, network = cluster.spec.arc, cluster.aad, cluster.network
     first, *others = cluster.pools
-    return _without_none(
+    return without_none(
         {
             "name": cluster.name,
             "resource_group_id": wanted.group_id,
@@ -106,8 +107,8 @@ def cluster_variables(wanted: Wanted, cluster: WantedCluster, vault: SshKeyVault
             "control_plane_count": cluster.spec.control_plane.count,
             "control_plane_vm_size": cluster.plane_size,
             "control_plane_ip": cluster.host_ip,
-            "agent_pool_profiles": [_pool(first)],
-            "additional_nodepools": [_pool(pool) for pool in others] or None,
+            "agent_pool_profiles": [first.profile(_FIXED)],
+            "additional_nodepools": [pool.profile(_FIXED) for pool in others] or None,
             "pod_cidr": str(cluster.spec.network_profile.pod_cidr.network),
             "nfs_csi_driver_enabled": cluster.storage.nfs_csi_driver.enabled,
             "smb_csi_driver_enabled": cluster.storage.smb_csi_driver.enabled,
@@ -133,23 +134,6 @@ def _vault_id(wanted: Wanted, vault: SshKeyVault | None) -> str | None:
     )
     scope = f"/subscriptions/{subscription}/resourceGroups/{group}"
     return f"{scope}/providers/Microsoft.KeyVault/vaults/{vault.name}"
-
-
-def _pool(wanted: WantedPool) -> dict[str, Any]:
-    pool = wanted.pool
-    return _without_none(
-        {
-            "name": pool.name,
-            "count": pool.count,
-            "vmSize": wanted.size,
-            "osType": pool.os_type,
-            "osSKU": wanted.os_sku,
-            "maxPods": pool.max_pods,
-            "enableAutoScaling": False,
-            "nodeLabels": dict(pool.node_labels) or None,
-            "nodeTaints": list(pool.node_taints) or None,
-        }
-    )
 
 
 def _above(cluster: WantedCluster) -> dict[str, Any]:
@@ -203,7 +187,3 @@ def _escaped(value: Any) -> Any:
         case list() | tuple():
             return [_escaped(item) for item in value]
     return value
-
-
-def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value is not None}

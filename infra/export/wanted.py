@@ -67,6 +67,23 @@ class WantedPool:
     least: int
     most: int
 
+    def profile(self, scales: Mapping[str, Any]) -> dict[str, Any]:
+        """Return it by the keys that AVM's modules have for a pool, with those that say how it scales."""
+        pool = self.pool
+        return without_none(
+            {
+                "name": pool.name,
+                "count": pool.count,
+                "vmSize": self.size,
+                "osType": pool.os_type,
+                "osSKU": self.os_sku,
+                "maxPods": pool.max_pods,
+                **scales,
+                "nodeLabels": dict(pool.node_labels) or None,
+                "nodeTaints": list(pool.node_taints) or None,
+            }
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class WantedCluster:
@@ -122,6 +139,11 @@ class Wanted:
     def group_id(self) -> str:
         """Return the ARM id of the resource group."""
         return f"/subscriptions/{self.subscription_id}/resourceGroups/{self.resource_group}"
+
+
+def without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values without those that stand for "not said": the modules have defaults for them."""
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def wanted(facts: ExportFacts) -> Wanted:
