@@ -38,6 +38,7 @@ class Vm(Machine):
     driver = "qemu"
     disk_suffix = ".qcow2"
     boot_seconds: ClassVar[float] = 300
+    _domain_xml = staticmethod(vm_xml)
 
     @classmethod
     def to_xml(
@@ -50,7 +51,7 @@ class Vm(Machine):
         host_memory_mib: int,
     ) -> str:
         """Return the QEMU domain; its memory is what it has, however much the host has."""
-        return vm_xml(wanted, disk, seed, data)
+        return cls._domain_xml(wanted, disk, seed, data)
 
     def require_room(self, memory_mib: int) -> None:
         """See that the host has the memory for it beside all VMs that run there."""
@@ -161,16 +162,4 @@ class EmulatedVm(Vm):
     """A guest whose processor QEMU emulates, where KVM can't run."""
 
     boot_seconds = 900
-
-    @classmethod
-    def to_xml(
-        cls,
-        wanted: MachineDefinition,
-        *,
-        disk: str,
-        seed: str | None,
-        data: str | None = None,
-        host_memory_mib: int,
-    ) -> str:
-        """Return the QEMU domain."""
-        return emulated_vm_xml(wanted, disk, seed, data)
+    _domain_xml = staticmethod(emulated_vm_xml)
