@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from infra.audit.model import Audit, Item, Place, Scope
-from infra.cli import app
 from infra.stack.auditing import cleaning, run
 from infra.stack.state import Stack
 from tests.audit.samples import GONE
+from tests.cli.invoking import run_command, write_stacks
 
 CLEAN = Audit("lab", (Place("node1", looked_at=3, since="then"),))
 LEFT = Audit("lab", (Place("node1", (Item("leftover", "domain", "lab-rb-0"),)),))
@@ -36,15 +36,12 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(run, "audit", audit)
     monkeypatch.setattr(cleaning, "clean", clean)
     (tmp_path / ".azlocal/state").mkdir(parents=True)
-    (tmp_path / "Pulumi.yaml").write_text("name: azlocal\n")
-    (tmp_path / "Pulumi.lab.yaml").write_text("config: {}\n")
+    write_stacks(tmp_path, "lab")
     return noted
 
 
 def azlocal(folder: Path, *words: str) -> Result:
-    unset = dict.fromkeys(("STACK", "PULUMI_FLAGS", "PULUMI_BACKEND_URL", "AZLOCAL_SSH_PUBLIC_KEY_FILE"))
-    environment = {**unset, "HOME": str(folder), "PULUMI_CONFIG_PASSPHRASE": "x"}
-    return CliRunner(env=environment).invoke(app, ["-C", str(folder), "audit", *words])
+    return run_command(folder, "audit", *words)
 
 
 @pytest.mark.parametrize(("result", "code"), [(CLEAN, 0), (OFF, 1), (LEFT, 2)])

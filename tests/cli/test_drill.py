@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from infra.cli import app
 from infra.errors import UserError
 from infra.stack.drills import drill
 from infra.stack.drills.decision import Break, DrillRefused
 from infra.stack.drills.outcome import Outcome
 from infra.stack.messages import confirmed
 from infra.stack.state import Stack
+from tests.cli.invoking import run_command, write_stacks
 
 CHOSEN = Break("lose-control-plane", "a", ("lab-a-cp-1",), "", "it is destroyed", "it joins again")
 SOUND = Outcome(CHOSEN, 0.61, 0.58, 0.63, 42.0, 51.5, 48.2, 0, 1200, 31, 600, 0, 0, 0.7, ())
@@ -38,15 +38,12 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     monkeypatch.setattr(drill, "run", run)
     (tmp_path / ".azlocal/state").mkdir(parents=True)
-    (tmp_path / "Pulumi.yaml").write_text("name: azlocal\n")
-    (tmp_path / "Pulumi.lab.yaml").write_text("config: {}\n")
+    write_stacks(tmp_path, "lab")
     return noted
 
 
 def azlocal(folder: Path, *words: str) -> Result:
-    unset = dict.fromkeys(("STACK", "PULUMI_FLAGS", "PULUMI_BACKEND_URL", "AZLOCAL_SSH_PUBLIC_KEY_FILE"))
-    environment = {**unset, "HOME": str(folder), "PULUMI_CONFIG_PASSPHRASE": "x"}
-    return CliRunner(env=environment).invoke(app, ["-C", str(folder), "drill", *words])
+    return run_command(folder, "drill", *words)
 
 
 def test_a_drill_is_told_what_was_asked_for_and_shown_as_a_table(calls: dict[str, Any], tmp_path: Path) -> None:

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from infra.cli import app
 from infra.errors import UserError
 from infra.stack import verbs
 from infra.stack.autoscale import Autoscaler
 from infra.stack.state import Stack
+from tests.cli.invoking import run_command, write_stacks
 
 Verb = Callable[..., int]
 
@@ -35,17 +35,12 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(Stack, "exists", lambda _stack: True)
     monkeypatch.setattr(Stack, "outputs", lambda _stack: {})
     monkeypatch.setattr(Stack, "deployment", lambda _stack: {})
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "Pulumi.yaml").write_text("name: azlocal\n")
-    for name in ("local", "lab"):
-        (tmp_path / "site" / f"Pulumi.{name}.yaml").write_text("config: {}\n")
+    write_stacks(tmp_path / "site", "local", "lab")
     return noted
 
 
 def azlocal(folder: Path, *words: str, **variables: str | None) -> Result:
-    unset = dict.fromkeys(("STACK", "PULUMI_FLAGS", "PULUMI_BACKEND_URL", "AZLOCAL_SSH_PUBLIC_KEY_FILE"))
-    environment = {**unset, "HOME": str(folder), "PULUMI_CONFIG_PASSPHRASE": "x", **variables}
-    return CliRunner(env=environment).invoke(app, ["-C", str(folder / "site"), *words])
+    return run_command(folder / "site", *words, home=folder, **variables)
 
 
 @pytest.mark.parametrize(
