@@ -28,6 +28,11 @@ _LONGEST_MESSAGE: Final = 500
 _MERGE: Final = "application/merge-patch+json"
 _ACCEPT: Final = "application/json, */*"
 _TRIES: Final = 5
+# "Later, please" (429 or 503 with Retry-After) is done over as client-go does: nothing was done. A server says so
+# while it is flooded, and while a resource definition that was removed is made again. Nothing else is repeated.
+_LATER: Final = urllib3.Retry(
+    _TRIES, connect=0, read=0, redirect=0, other=0, allowed_methods=None, raise_on_status=False
+)
 
 Object = dict[str, Any]
 
@@ -223,7 +228,7 @@ class ClusterApi:
                 weakref.finalize(self, _close, files)
                 usable = in_memory(yaml.safe_load(config) if isinstance(config, str) else config, files)
                 settings = Configuration()
-                settings.retries = urllib3.Retry(0, redirect=0)
+                settings.retries = _LATER
                 settings.connection_pool_maxsize = _CONNECTIONS
                 try:
                     load_kube_config_from_dict(usable, client_configuration=settings, persist_config=False)
