@@ -29,6 +29,21 @@ _ANSWER_SECONDS: Final = 10.0  # a change goes through consensus, which may wait
 _SNAPSHOT_SECONDS: Final = 60.0  # between two pieces of it
 _CHUNK_BYTES: Final = 1 << 16
 _PAGE: Final = 100  # values of 1 MiB at most
+_ONCE: Final = urllib3.Retry(0, redirect=0)
+# While a leader is chosen, a member refuses even what it answers from its own data, for a second or two. What goes
+# through consensus waits for that by itself, and is the caller's to repeat.
+_THROUGH_ELECTION: Final = urllib3.Retry(
+    5,
+    connect=0,
+    read=0,
+    redirect=0,
+    other=0,
+    allowed_methods=None,
+    status_forcelist={503},
+    backoff_factor=0.5,
+    backoff_max=2,
+    raise_on_status=False,
+)
 
 
 class EtcdError(UserError):
@@ -112,7 +127,7 @@ class Etcd:
     def revisions(self) -> dict[str, int]:
         """Return the newest revision that each machine's member has; those that don't answer aren't among them."""
         revisions = {}
-        with self._pool() as pool:
+        with self._pool(_THROUGH_ELECTION) as pool:
             for machine, url in self.urls.items():
                 with suppress(EtcdError):
                     revisions[machine] = _revision(_ask(pool, url, "maintenance/status", {}))
@@ -127,7 +142,7 @@ class Etcd:
             SnapshotError: What it sends is no snapshot.
         """
         url, call = self.urls[machine], "maintenance/snapshot"
-        with self._pool() as pool:
+        with self._pool(_THROUGH_ELECTION) as pool:
             revision = _revision(_ask(pool, url, "maintenance/status", {}))
             timeout = urllib3.Timeout(connect=_CONNECT_SECONDS, read=_SNAPSHOT_SECONDS)
             try:
@@ -160,7 +175,8 @@ class Etcd:
                 "limit": str(_PAGE),
                 "serializable": machine is not None,
             }
-            page = self._first("kv/range", body, urls, "can't be read")
+            retries = _ONCE if machine is None else _THROUGH_ELECTION
+            page = self._first("kv/range", body, urls, "can't be read", retries=retries)
             for entry in page.get("kvs") or []:
                 after = b64decode(entry["key"]) + b"\0"
                 yield b64decode(entry.get("value", ""))
@@ -216,11 +232,18 @@ class Etcd:
         return self._first(call, body, urls, "can't be changed", done)
 
     def _first(
-        self, call: str, body: Mapping[str, Any], urls: Iterable[str], fault: str, done: str | None = None
+        self,
+        call: str,
+        body: Mapping[str, Any],
+        urls: Iterable[str],
+        fault: str,
+        done: str | None = None,
+        *,
+        retries: urllib3.Retry = _ONCE,
     ) -> dict[str, Any]:
         """Return what the first member says that can do it; `fault` is what is wrong where none can."""
         reasons = []
-        with self._pool() as pool:
+        with self._pool(retries) as pool:
             for url in urls:
                 try:
                     return _ask(pool, url, call, body)
@@ -231,7 +254,7 @@ class Etcd:
         raise EtcdError(f"etcd {fault} ({call}): {'; '.join(reasons) or 'no member is known'}")
 
     @contextmanager
-    def _pool(self) -> Iterator[urllib3.PoolManager]:
+    def _pool(self, retries: urllib3.Retry = _ONCE) -> Iterator[urllib3.PoolManager]:
         context = ssl.create_default_context(cadata=self._authority)
         file = MemoryFile("etcd-client", f"{self._client.certificate}\n{self._client.key}".encode())
         try:
@@ -240,7 +263,7 @@ class Etcd:
             file.close()
         pool = urllib3.PoolManager(
             ssl_context=context,
-            retries=urllib3.Retry(0, redirect=0),
+            retries=retries,
             timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_ANSWER_SECONDS),
         )
         try:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
+import ssl
 import subprocess
+import threading
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from cryptography import x509
@@ -73,10 +79,8 @@ class Members:
         return Etcd(self.clients, self.keys["etcd/ca.crt"], etcd_client(self.keys))
 
 
-@pytest.fixture
-def members(tmp_path: Path) -> Iterator[Members]:
-    if program("etcd") is None:
-        pytest.skip("etcd isn't built here")
+def write_certificates(folder: Path) -> dict[str, str]:
+    """Write what a member serves with, and return the keys of its cluster."""
     keys, key, now = generate_pki().files, new_key(), datetime.now(UTC)
     authority = x509.load_pem_x509_certificate(keys["etcd/ca.crt"].encode())
     certificate = issue(
@@ -89,10 +93,17 @@ def members(tmp_path: Path) -> Iterator[Members]:
         alternative_names(["127.0.0.1"]),
         x509.ExtendedKeyUsage([*CLIENT, *SERVER]),
     )
-    (tmp_path / "ca.crt").write_text(keys["etcd/ca.crt"])
-    (tmp_path / "server.crt").write_text(certificate_pem(certificate))
-    (tmp_path / "server.key").write_text(key_pem(key))
-    cluster = Members(tmp_path, keys)
+    (folder / "ca.crt").write_text(keys["etcd/ca.crt"])
+    (folder / "server.crt").write_text(certificate_pem(certificate))
+    (folder / "server.key").write_text(key_pem(key))
+    return keys
+
+
+@pytest.fixture
+def members(tmp_path: Path) -> Iterator[Members]:
+    if program("etcd") is None:
+        pytest.skip("etcd isn't built here")
+    cluster = Members(tmp_path, write_certificates(tmp_path))
     try:
         for name in NAMES:
             cluster.start(name)
@@ -225,6 +236,52 @@ def test_values_are_told_page_by_page_by_the_quorum_or_by_one_member(members: Me
     assert [*etcd.values(b"/registry/secrets/", "cp-2")] == expected, "without a quorum"
     with pytest.raises(EtcdError, match="etcd can't be read"):
         [*etcd.values(b"/registry/secrets/")]
+
+
+class Electing(BaseHTTPRequestHandler):
+    """A member that refuses each call's first try, as one does while a leader is chosen."""
+
+    asked: ClassVar[Counter[str]]
+
+    def do_POST(self) -> None:
+        """Refuse once, and answer as if nothing were stored."""
+        self.asked[self.path] += 1
+        electing = self.asked[self.path] == 1
+        self.send_response(503 if electing else 200)
+        self.end_headers()
+        answer = {"header": {"revision": "7"}, "result": {"blob": coded("piece"), "remaining_bytes": "3"}}
+        self.wfile.write(json.dumps({"error": "etcdserver: leader changed"} if electing else answer).encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def electing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Etcd]:
+    keys = write_certificates(tmp_path)
+    monkeypatch.setattr(Electing, "asked", Counter(), raising=False)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Electing) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"https://127.0.0.1:{server.server_address[1]}"
+        yield Etcd({"cp-0": url}, keys["etcd/ca.crt"], etcd_client(keys))
+        server.shutdown()
+
+
+def test_a_snapshot_waits_for_a_leader_to_be_chosen(electing: Etcd) -> None:
+    assert electing.revisions() == {"cp-0": 7}
+    with electing.snapshot("cp-0") as snapshot:
+        assert snapshot.size == len(b"piece") + 3 + 32
+    assert [*electing.values(b"/registry/secrets/", "cp-0")] == []
+    assert set(Electing.asked) == {"/v3/maintenance/status", "/v3/maintenance/snapshot", "/v3/kv/range"}
+
+
+def test_what_goes_through_consensus_is_not_repeated(electing: Etcd) -> None:
+    with pytest.raises(EtcdError, match="leader changed"):
+        electing.add_learner("https://127.0.0.1:2380")
+    assert Electing.asked == {"/v3/cluster/member/add": 1}
 
 
 def coded(text: str) -> str:
