@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra.cli.errors import ExitCode, unreadable
+from infra.cli.firewall import ONLY_OF_FIREWALLS, Shown, show_firewall
 from infra.cli.output import Format, echo_findings, write
 from infra.cli.site import show_site
 from infra.cli.views import check_loss, find_losses, show_explanation, show_placement, show_release, show_sizes
@@ -37,7 +38,7 @@ def plan(
         str | None, typer.Option("--site", metavar="SITE", help="Plan all stacks of a site at once, instead.")
     ] = None,
     chosen: Annotated[
-        Format | None,
+        Shown | None,
         typer.Option("--format", help="How to show the plan; `table` when absent.", show_default=False),
     ] = None,
     target: Annotated[
@@ -76,6 +77,10 @@ def plan(
         str | None,
         typer.Option("--without", metavar="HOST|all", help="The same, with what the loss of that host leaves."),
     ] = None,
+    firewall: Annotated[
+        bool,
+        typer.Option("--firewall", help="Show which connections firewalls have to let through, instead."),
+    ] = False,
 ) -> None:
     """Plan every address of a stack and every machine's host, and check the plan.
 
@@ -87,6 +92,7 @@ def plan(
     With --site, every stack of the site is planned beside the others, and recorded where all are sound; `json` is
     then {site, ok, stacks: {STACK: its plan}, findings}, and `svg` and `html` are for one stack only.
     `html` is a map of every subnet for a browser, `svg` one picture, `markdown` a comment on a pull request.
+    With --firewall, `csv` is a line for each connection, `nftables` a chain for a router between the networks.
 
     Exit code 0: sound. 2: a rule is broken. 1: the input can't be read.
 
@@ -102,22 +108,32 @@ def plan(
         azlocal plan lab --placement -o hosts.html
         azlocal plan lab --without node2       what survives that; `all` for each host
         azlocal plan lab --size                what networks to ask for, and a netplan to start from
+        azlocal plan lab --firewall            every connection, for the firewall team
+        azlocal plan lab --firewall -o lab.csv
     """
     from infra.spec import load_instance
 
     is_frozen = _in_ci() if frozen is None else frozen
     if site is not None:
-        if stack is not None or size or placement or {question, against, without} != {None}:
+        if stack is not None or size or placement or firewall or {question, against, without} != {None}:
             refused = "it goes with --format, --output, --no-lock and --frozen only, and without a STACK"
             raise typer.BadParameter(refused, param_hint="--site")
-        show_site(site, context.obj, chosen or _format_of(target), target, no_lock=no_lock, frozen=is_frozen)
+        show_site(
+            site, context.obj, _of_plans(chosen or _shown_of(target)), target, no_lock=no_lock, frozen=is_frozen
+        )
         return
     if stack is None:
         raise typer.BadParameter("name one, or all of a site's with --site SITE", param_hint="STACK")
     is_placement = placement or without is not None
     if is_placement and (size or question is not None or against is not None):
         raise typer.BadParameter("it doesn't go with --size, --explain or --against", param_hint="--placement")
-    output = chosen or _format_of(target)
+    shown = chosen or _shown_of(target)
+    if firewall:
+        if is_placement or size or {question, against} != {None}:
+            raise typer.BadParameter("it goes with --format and --output only", param_hint="--firewall")
+        show_firewall(stack, context.obj, shown, target)
+        return
+    output = _of_plans(shown)
     if size:
         show_sizes(context.obj, stack, output, target)
         return
@@ -274,9 +290,23 @@ def _print_tables(planned: "Plan", changes: "Changes | None") -> None:
         print_changes(changes, console)
 
 
-def _format_of(target: Path | None) -> Format:
-    endings = {".json": Format.JSON, ".md": Format.MARKDOWN, ".svg": Format.SVG, ".html": Format.HTML}
-    return endings.get(target.suffix.lower(), Format.TABLE) if target else Format.TABLE
+def _of_plans(shown: Shown) -> Format:
+    """Return the format of a plan; one that only connections have is refused."""
+    if shown in ONLY_OF_FIREWALLS:
+        raise typer.BadParameter(f"{shown} goes with --firewall only", param_hint="--format")
+    return Format(shown.value)
+
+
+def _shown_of(target: Path | None) -> Shown:
+    endings = {
+        ".json": Shown.JSON,
+        ".md": Shown.MARKDOWN,
+        ".svg": Shown.SVG,
+        ".html": Shown.HTML,
+        ".csv": Shown.CSV,
+        ".nft": Shown.NFTABLES,
+    }
+    return endings.get(target.suffix.lower(), Shown.TABLE) if target else Shown.TABLE
 
 
 def _rendered(

@@ -19,11 +19,9 @@ from typing import Any, Final
 from infra.kvm.errors import HostError
 from infra.kvm.network_hook import HookCommand, install_hook, remove_hook
 from infra.kvm.ownership import Mark
-from infra.model.network import Tunnel
+from infra.model.network import VXLAN_PORT, Tunnel
 from infra.ssh import Shell
 
-PORT: Final = 4789
-"""UDP, IANA's for VXLAN."""
 _NFT: Final = ("nft", "--json", "--file", "-")
 _EVERYBODY_ELSE: Final = "00:00:00:00:00:00"
 _OUR_BRIDGES: Final = "azl-*"
@@ -149,7 +147,7 @@ def remove_mesh(shell: Shell, name: str, mark: Mark) -> None:
 def _guard_rules(table: str, tunnel: Tunnel) -> list[dict[str, Any]]:
     """Drop this network's packets from hosts that aren't its own; other users of the port aren't touched."""
     others = [_match(_field("ip", "saddr"), {"set": list(tunnel.peers)}, "!=")] if tunnel.peers else []
-    rule = [_match(_field("udp", "dport"), PORT), _match(_VNI_FIELD, tunnel.vni), *others, {"drop": None}]
+    rule = [_match(_field("udp", "dport"), VXLAN_PORT), _match(_VNI_FIELD, tunnel.vni), *others, {"drop": None}]
     chain = _chain(table, "in", type="filter", hook="input", prio=0)
     return _replaced_table(table, [chain, _rule(table, "in", *rule)])
 
@@ -200,7 +198,7 @@ def _made(device: str, tunnel: Tunnel) -> list[str]:
         "local",
         tunnel.local,
         "dstport",
-        str(PORT),
+        str(VXLAN_PORT),
     ]
 
 

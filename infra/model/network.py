@@ -1,6 +1,6 @@
 """A network of an instance, as hosts carry it."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -8,6 +8,9 @@ from infra.model.base import Model
 
 NetworkMode = Literal["nat", "bridge", "mesh"]
 """How a host carries a network: libvirt's NAT, a bridge onto the uplink's VLAN, or a VXLAN mesh between hosts."""
+
+VXLAN_PORT: Final = 4789
+"""UDP, where hosts send each other a mesh's frames (RFC 7348)."""
 
 
 class Tunnel(Model):

@@ -74,7 +74,8 @@ class Readers:
                 "storagevol": lambda text: _schema_refusal("storagevol", text),
                 "netplan": self._netplan,
                 "keepalived": self._keepalived,
-                "nft": self._nft,
+                "nft": lambda text: self._nft(text, "--json"),
+                "firewall": self._nft,
                 "cloud-config": self._cloud_config_refusal,
                 "contract": _contract,
             }
@@ -143,8 +144,8 @@ class Readers:
         said = (done.stdout + done.stderr).splitlines()
         return "\n".join(one for one in said if one.strip() and not _OF_THIS_MACHINE.search(one)) or None
 
-    def _nft(self, text: str) -> str | None:
-        done = _run([*_apart(), "nft", "--json", "--check", "--file", self._file("rules.json", text)])
+    def _nft(self, text: str, *flags: str) -> str | None:
+        done = _run([*_apart(), "nft", *flags, "--check", "--file", self._file("rules", text)])
         return None if done.returncode == 0 else done.stderr + done.stdout
 
     def _cloud_config_refusal(self, text: str) -> str | None:

@@ -18,6 +18,8 @@ from typing import Any, Final, Literal
 from pydantic import ValidationError
 
 from infra.declarations import host_inputs, identity_inputs, kubernetes_nodes, machine_inputs, network_inputs
+from infra.firewall.flows import flows_of
+from infra.firewall.text import render_nftables
 from infra.guest import NO_SECRETS, Seed, SshHostKey
 from infra.hosts.facts.network import Link
 from infra.kvm import meshes
@@ -53,6 +55,7 @@ Form = Literal[
     "netplan",
     "keepalived",
     "nft",
+    "firewall",
     "cloud-config",
     "contract",
 ]
@@ -104,6 +107,7 @@ def documents(spec: InstanceSpec, plan: Plan) -> Iterator[Document]:
     """Yield everything that is handed over for a plan; of each group of machines the first and the last."""
     topology = build_topology(spec, plan)
     mark = Mark(spec.name, spec.name, "urn")
+    yield Document("firewall", render_nftables(spec.name, flows_of(spec, plan)), spec.name)
     yield from _hosts(topology, mark)
     yield from _networks(topology, mark)
     nodes: dict[str, Any] = {}

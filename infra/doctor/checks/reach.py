@@ -8,8 +8,7 @@ from infra.counting import counted
 from infra.doctor.checks.base import Skip, Subject, Verdict, check, failed, known, listed, ok, skip_unless, warning
 from infra.doctor.facts import ServedCertificate, Unknown
 from infra.kubernetes.certificates import RENEWED_BEFORE
-
-_VXLAN_PORT = 4789
+from infra.model.network import VXLAN_PORT
 
 
 @check("peers")
@@ -136,9 +135,9 @@ def vxlan_port(subject: Subject) -> Verdict:
     if refusing:
         return warning(
             f"{listed(refusing)} drops what no rule accepts{_who(subject)}",
-            f"let UDP {_VXLAN_PORT} in from the other hosts, e.g. `ufw allow proto udp to any port {_VXLAN_PORT}`",
+            f"let UDP {VXLAN_PORT} in from the other hosts, e.g. `ufw allow proto udp to any port {VXLAN_PORT}`",
         )
-    return ok(f"nothing keeps UDP {_VXLAN_PORT} out")
+    return ok(f"nothing keeps UDP {VXLAN_PORT} out")
 
 
 @check("forwarding")

@@ -1,0 +1,1 @@
+"""Which connections an instance needs: what a network team opens in its firewalls. Pure."""
