@@ -9,6 +9,7 @@ from functools import partial
 from bench.api_gap import RUNS, api_gap
 from bench.cluster import cluster_of_two_nodes
 from bench.hosts import sixteen_hosts_prepared, sixteen_hosts_prepared_on_shared_processors
+from bench.life import autoscale, restore, upgrade_under_load
 from bench.parallel_machines import parallel_machines
 from bench.planning import plan_as_a_process, plan_grows_linearly, plan_of_200_nodes, plan_of_6400_nodes
 from bench.restart import restart
@@ -25,6 +26,9 @@ BENCHMARKS = (
     cluster_of_two_nodes,
     up_down,
     restart,
+    upgrade_under_load,
+    restore,
+    autoscale,
 )
 
 if __name__ == "__main__":

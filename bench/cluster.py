@@ -58,6 +58,11 @@ def start_hypervisor() -> None:
     subprocess.run([str(ROOT / ".venv/bin/azlocal"), "hypervisor", "start"], check=True)
 
 
+def stop_hypervisor() -> None:
+    """End what `start_hypervisor` started."""
+    subprocess.run([str(ROOT / ".venv/bin/azlocal"), "hypervisor", "stop"], check=True)
+
+
 def timed(command: list[str]) -> float:
     """Run a command and return its seconds."""
     started = time.monotonic()

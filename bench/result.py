@@ -61,6 +61,25 @@ class Limit:
         return f"{head}\n  runs {runs} ms, on {machine()}"
 
 
+@dataclass(frozen=True)
+class Count:
+    """How often something went wrong that never should."""
+
+    name: str
+    wrong: int
+    of: int
+
+    @property
+    def holds(self) -> bool:
+        """Return whether it never did."""
+        return not self.wrong
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}: {self.wrong} of {self.of} (none is promised: {'holds' if self.holds else 'IS MISSED'})"
+        )
+
+
 def machine() -> str:
     """Say what this machine is, and how busy it is."""
     return f"{hardware()}, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}"

@@ -75,12 +75,14 @@ class Step:
         limit_minutes: For what hangs; CI's own limit is for all steps together.
         full_minutes: As much more where tests marked `full` run, too.
         workers: How many tests run side by side.
+        full_workers: The same where tests marked `full` run, too: they have the larger clusters.
     """
 
     tiers: tuple[Tier, ...]
     limit_minutes: int
     workers: int = 1
     full_minutes: int = 0
+    full_workers: int = 1
 
     def limit(self, *, full: bool) -> int:
         """Return the limit in minutes."""
@@ -165,7 +167,7 @@ CORES = os.cpu_count() or 1
 # Tests of real machines wait for half of their time, so one more of them than processors keeps these busy.
 STEPS = (
     Step((Tier("lint", command=("scripts/lint.sh",)),), 5),
-    Step((Tier("unit"),), 12, CORES),
+    Step((Tier("unit"),), 12, CORES, full_workers=CORES),
     # A step of its own, so that its time is seen: Kubernetes is compiled in it where it can't be downloaded.
     Step((Tier("image", MACHINES, (PLAIN_IMAGE,), command=IMAGE),), 45),
     Step(
@@ -178,6 +180,7 @@ STEPS = (
         75,
         CORES + 1,
         full_minutes=135,
+        full_workers=CORES,
     ),
 )
 TIERS = tuple(tier for step in STEPS for tier in step.tiers)
@@ -272,7 +275,7 @@ def run_step(step: Step, run: Run) -> list[Result]:
     limit = run.deadline.minutes(most)
     results += [run_command(tier, limit) for tier in ready if tier.command]
     if tested := [tier for tier in ready if not tier.command]:
-        results += run_pytest(tested, step.workers, limit, run)
+        results += run_pytest(tested, step.full_workers if run.full else step.workers, limit, run)
     for result in results:
         result.seconds = time.monotonic() - started
     if HYPERVISOR in succeeded:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import logging
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +23,8 @@ import yaml
 from tests.waiting import eventually
 
 ROOT = Path(__file__).resolve().parent.parent
+
+_log = logging.getLogger(__name__)  # --log-cli-level=INFO: what each command says, and how long it takes
 
 _HOST_KINDS = (
     *("infra:AzureLocalInstance", "index:StackIdentity"),
@@ -113,16 +117,7 @@ class Project:
 
     def settle(self, *flags: str) -> Run:
         """Put the stack in order after a killed run, as `make up` and `make down` do first."""
-        done = subprocess.run(
-            [str(ROOT / ".venv/bin/python"), "-P", "-m", "infra.cli", "settle", self.stack, *flags],
-            cwd=self.directory,
-            env=self.variables,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        return Run(done.returncode, done.stdout)
+        return self.azlocal("settle", *flags)
 
     def drill(self, name: str, *options: str, timeout: float = 1500) -> Drilled:
         """Break the stack's instance and have it heal, as `azlocal drill` does."""
@@ -147,9 +142,15 @@ class Project:
 
     def azlocal(self, command: str, *flags: str, timeout: float = 600) -> Run:
         """Run a command of azlocal's on the stack."""
-        process = self._start([str(ROOT / ".venv/bin/azlocal"), command, self.stack, *flags])
+        began = time.monotonic()
+        process = self.start_azlocal(command, *flags)
         output, _ = process.communicate(timeout=timeout)
+        _log.info("azlocal %s %s: %.0f s\n%s", command, " ".join(flags), time.monotonic() - began, output)
         return Run(process.returncode, output)
+
+    def start_azlocal(self, command: str, *flags: str) -> subprocess.Popen[str]:
+        """Start a command of azlocal's on the stack, in a process group of its own."""
+        return self._start([str(ROOT / ".venv/bin/azlocal"), command, self.stack, *flags])
 
     def change_state(self, change: Callable[[dict[str, Any]], None]) -> None:
         """Change what state says of resources, each in place."""

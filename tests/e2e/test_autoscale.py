@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from infra.stack.external_grpc.protocol import RUNNING
 from tests.cluster import Kubernetes, container, eventually, kubernetes, kubernetes_cluster, pod_spec
 from tests.external_grpc import Client, channel_to
 from tests.instance import INSTANCE, projects
-from tests.project import ROOT, Project, Run
+from tests.project import Project
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full, pytest.mark.chain]
 
@@ -55,25 +54,6 @@ class Made:
     project: Project
     a: Kubernetes
 
-    def start(self, *options: str) -> subprocess.Popen[str]:
-        """Start `azlocal autoscale`."""
-        return subprocess.Popen(
-            [str(ROOT / ".venv/bin/python"), "-P", "-m", "infra.cli", "autoscale", INSTANCE, *options],
-            cwd=self.project.directory,
-            env=self.project.variables,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            start_new_session=True,
-        )
-
-    def once(self) -> Run:
-        """Have it look once, and do what is due."""
-        process = self.start("--once")
-        output, _ = process.communicate(timeout=600)
-        return Run(process.returncode, output)
-
     def workers(self) -> dict[str, bool]:
         """Return every worker, and whether it is Ready."""
         return {name: ready for name, ready in self.a.nodes().items() if name != self.a.control_plane}
@@ -93,7 +73,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
 
 
 def test_where_every_pod_has_a_node_nothing_is_done(made: Made) -> None:
-    said = made.once().expect().output
+    said = made.project.azlocal("autoscale", "--once").expect().output
     assert "grows" not in said
     assert set(made.workers()) == {FIRST}
 
@@ -127,7 +107,7 @@ def test_a_pod_that_finds_no_node_gets_one(made: Made) -> None:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    said = made.once().expect().output
+    said = made.project.azlocal("autoscale", "--once").expect().output
     ended = time.monotonic() - begun
     watcher.join()
     print(f"from a pending pod to a Ready node: {ready} s, to the end of the run: {ended:.1f} s")  # noqa: T201
@@ -139,7 +119,7 @@ def test_a_pod_that_finds_no_node_gets_one(made: Made) -> None:
 
 def test_an_up_and_another_look_keep_the_size_though_the_file_says_one(made: Made) -> None:
     made.project.up("--expect-no-changes").expect()
-    assert "grows" not in made.once().expect().output
+    assert "grows" not in made.project.azlocal("autoscale", "--once").expect().output
     assert made.workers() == {FIRST: True, SECOND: True}
     assert made.project.outputs()["agentPools"] == {"a": {"pool1": 2}}
 
@@ -148,7 +128,7 @@ def test_a_node_that_no_pod_needs_goes_and_the_loop_ends_at_a_signal(made: Made)
     made.project.edit(clusters=[scaling_cluster(autoScalerProfile=EAGER)])
     made.a.kubectl("scale", "deployment/web", "--replicas=1")
     said: list[str] = []
-    with made.start("--interval", "2s") as loop:
+    with made.project.start_azlocal("autoscale", "--interval", "2s") as loop:
         reader = threading.Thread(target=lambda: said.extend(loop.stdout or ()))
         reader.start()
         try:
@@ -170,7 +150,7 @@ def test_a_node_that_no_pod_needs_goes_and_the_loop_ends_at_a_signal(made: Made)
 def test_the_upstream_autoscaler_s_calls_make_a_node(made: Made) -> None:
     certificates = made.project.directory / ".azlocal" / "autoscaler"
     said: list[str] = []
-    with made.start("--serve", "127.0.0.1:0") as served:
+    with made.project.start_azlocal("autoscale", "--serve", "127.0.0.1:0") as served:
         reader = threading.Thread(target=lambda: said.extend(served.stdout or ()))
         reader.start()
         try:

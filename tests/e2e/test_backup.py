@@ -6,14 +6,10 @@ One cluster serves all tests of this file, each a step that goes on from the one
 from __future__ import annotations
 
 import json
-import logging
 import re
 import stat
-import subprocess
-import time
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +20,7 @@ from infra.kvm.host_folders import BACKUPS
 from infra.spec.hosts import DEFAULT_STORAGE_DIRECTORY
 from tests.cluster import Kubernetes, eventually, kubernetes, kubernetes_cluster, web_deployment
 from tests.instance import INSTANCE, on, power_off, projects, virsh
-from tests.project import ROOT, Project, Run
+from tests.project import Project
 from tests.waiting import waits_less_than
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full, pytest.mark.chain]
@@ -32,8 +28,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.full, pytest.mark.chain]
 FIRST, SECOND, THIRD = (f"{INSTANCE}-a-cp-{number}" for number in range(3))
 FOLDER = Path(DEFAULT_STORAGE_DIRECTORY, INSTANCE, BACKUPS)
 BUMP = 1_000_000_000
-
-_log = logging.getLogger(__name__)  # --log-cli-level=INFO: what each command says, and how long it takes
 
 
 @dataclass(frozen=True)
@@ -43,39 +37,8 @@ class Made:
     project: Project
     a: Kubernetes
 
-    @contextmanager
-    def begun(self, *words: str) -> Iterator[tuple[subprocess.Popen[str], Iterator[str]]]:
-        """Yield a command of azlocal's that was begun, and what it says, line by line."""
-        with subprocess.Popen(
-            [str(ROOT / ".venv/bin/python"), "-P", "-m", "infra.cli", *words],
-            cwd=self.project.directory,
-            env=self.project.variables,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        ) as process:
-            assert process.stdout is not None
-            yield process, process.stdout
-
-    def azlocal(self, *words: str, timeout: float = 600) -> Run:
-        began = time.monotonic()
-        done = subprocess.run(
-            [str(ROOT / ".venv/bin/python"), "-P", "-m", "infra.cli", *words],
-            cwd=self.project.directory,
-            env=self.project.variables,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            timeout=timeout,
-        )
-        _log.info("azlocal %s: %.0f s\n%s", " ".join(words), time.monotonic() - began, done.stdout)
-        return Run(done.returncode, done.stdout)
-
     def snapshots(self) -> list[dict[str, Any]]:
-        run = self.azlocal("backup", INSTANCE, "--list", "--format", "json").expect()
+        run = self.project.azlocal("backup", "--list", "--format", "json").expect()
         listed: list[dict[str, Any]] = json.loads(run.output)["snapshots"]
         return listed
 
@@ -132,34 +95,34 @@ def test_a_snapshot_is_kept_on_the_host_and_comes_here_on_request(made: Made, tm
     assert "no snapshot of cluster a is kept" in refused.output
     made.write("first")
     file = tmp_path / "a.db"
-    made.azlocal("backup", INSTANCE, "--cluster", "a", "-o", str(file)).expect()
+    made.project.azlocal("backup", "--cluster", "a", "-o", str(file)).expect()
     (snapshot,) = made.snapshots()
     assert snapshot["reason"] == "azlocal backup"
     db = FOLDER / f"{snapshot['name']}.db"
     assert {stat.S_IMODE(path.stat().st_mode) for path in (db, file)} == {0o600}
     assert stat.S_IMODE(FOLDER.stat().st_mode) == 0o700
     assert db.read_bytes() == file.read_bytes()
-    made.azlocal("backup", INSTANCE, "--cluster", "a", "--fetch", snapshot["name"], "-o", f"{file}2").expect()
+    made.project.azlocal("backup", "--cluster", "a", "--fetch", snapshot["name"], "-o", f"{file}2").expect()
     assert Path(f"{file}2").read_bytes() == file.read_bytes()
 
 
 def test_secrets_get_another_key_and_a_snapshot_from_before_is_still_read(made: Made) -> None:
     a, project = made.a, made.project
     a.kubectl("create", "secret", "generic", "kept", "--from-literal=password=never-in-plain-text")
-    made.azlocal("backup", INSTANCE).expect()
+    made.project.azlocal("backup").expect()
     before, snapshot = made.key_of("kept"), made.snapshots()[-1]
     assert snapshot["encryptionKeys"] == [before]
     assert made.keys_on(FIRST) == [before]
 
-    made.azlocal("rotate-keys", INSTANCE).expect()
+    made.project.azlocal("rotate-keys").expect()
     after = made.key_of("kept")
     assert after != before
     assert made.keys_on(FIRST) == [after]
     assert made.password("kept") == "never-in-plain-text"
     project.up("--expect-no-changes").expect()
-    assert "younger than 30 days" in made.azlocal("rotate-keys", INSTANCE, "--due").expect().output
+    assert "younger than 30 days" in made.project.azlocal("rotate-keys", "--due").expect().output
 
-    made.azlocal("restore", INSTANCE, "a", snapshot["name"], "--yes").expect()
+    made.project.azlocal("restore", "a", snapshot["name"], "--yes").expect()
     assert made.password("kept") == "never-in-plain-text"
     assert made.key_of("kept") == after, "what was restored was written again"
     assert made.keys_on(FIRST) == [after]
@@ -170,14 +133,14 @@ def test_a_cluster_goes_back_to_a_snapshot_and_everybody_notices(made: Made) -> 
     a, project = made.a, made.project
     a.apply(web_deployment("web"))
     a.kubectl("rollout", "status", "deployment/web", "--timeout=120s")
-    made.azlocal("backup", INSTANCE).expect()
+    made.project.azlocal("backup").expect()
     snapshot = made.snapshots()[-1]["name"]
     made.write("second")
     a.kubectl("delete", "deployment", "web", "--wait=true")
     before = made.uid()
-    assert made.azlocal("restore", INSTANCE, "a", snapshot).code == 1, "nobody said that it is meant"
+    assert made.project.azlocal("restore", "a", snapshot).code == 1, "nobody said that it is meant"
     assert made.has("second")
-    made.azlocal("restore", INSTANCE, "a", snapshot, "--yes").expect()
+    made.project.azlocal("restore", "a", snapshot, "--yes").expect()
     assert made.has("first")
     assert not made.has("second")
     assert made.uid() == before
@@ -197,7 +160,7 @@ def test_a_cluster_goes_back_to_a_snapshot_and_everybody_notices(made: Made) -> 
 def test_the_restore_can_be_taken_back(made: Made) -> None:
     """By the snapshot that was taken before it; which is the newest, and so what is restored without a name."""
     seen = made.revision("third")
-    made.azlocal("restore", INSTANCE, "a", "--yes").expect()
+    made.project.azlocal("restore", "a", "--yes").expect()
     assert made.has("second")
     assert not made.has("third")
     made.write("again")
@@ -213,7 +176,7 @@ def gone(machine: str) -> None:
 def test_a_cluster_whose_only_control_plane_is_gone_is_founded_again_from_a_snapshot(made: Made) -> None:
     a, project = made.a, made.project
     made.write("fourth")
-    made.azlocal("backup", INSTANCE).expect()
+    made.project.azlocal("backup").expect()
     before = made.uid()
     gone(FIRST)
     said = project.refresh().output
@@ -222,7 +185,7 @@ def test_a_cluster_whose_only_control_plane_is_gone_is_founded_again_from_a_snap
         refused = project.up(timeout=600)
     assert refused.code != 0
     assert "azlocal restore STACK a" in " ".join(refused.output.split())
-    made.azlocal("restore", INSTANCE, "a", "--yes", timeout=900).expect()
+    made.project.azlocal("restore", "a", "--yes", timeout=900).expect()
     assert made.has("fourth")
     assert made.uid() == before
     project.up(timeout=900).expect()
@@ -245,15 +208,15 @@ def test_a_snapshot_is_taken_before_control_planes_change(made: Made) -> None:
 def test_a_rotation_of_three_control_planes_goes_on_after_a_kill(made: Made) -> None:
     a, project = made.a, made.project
     before = made.key_of("kept")
-    with made.begun("rotate-keys", INSTANCE) as (process, lines):
-        for line in lines:
+    with project.start_azlocal("rotate-keys") as process:
+        for line in process.stdout or ():
             if f"{SECOND}: " in line and "writes Secrets by" in line and f"writes Secrets by {before}" not in line:
                 process.kill()
                 break
     assert made.password("kept") == "never-in-plain-text"
     preview = " ".join(project.pulumi("preview").output.split())
     assert "a rotation of the key of cluster a's Secrets was interrupted" in preview
-    said = made.azlocal("rotate-keys", INSTANCE).expect().output
+    said = made.project.azlocal("rotate-keys").expect().output
     assert "a rotation was interrupted, which goes on" in said
     after = made.key_of("kept")
     assert after != before
@@ -265,10 +228,10 @@ def test_a_rotation_of_three_control_planes_goes_on_after_a_kill(made: Made) -> 
 
 
 def test_three_control_planes_go_back_together(made: Made) -> None:
-    made.azlocal("backup", INSTANCE).expect()
+    made.project.azlocal("backup").expect()
     snapshot = made.snapshots()[-1]["name"]
     made.write("fifth")
-    made.azlocal("restore", INSTANCE, "a", snapshot, "--yes").expect()
+    made.project.azlocal("restore", "a", snapshot, "--yes").expect()
     assert not made.has("fifth")
     assert members(made, SECOND) == [FIRST, SECOND, THIRD]
     assert made.a.nodes() == dict.fromkeys((FIRST, SECOND, THIRD, made.a.worker), True)
@@ -285,7 +248,7 @@ def test_with_quorum_lost_up_names_the_restore_which_brings_it_back_without_a_lo
         refused = project.up(timeout=600)
     assert refused.code != 0
     assert f"azlocal restore {INSTANCE} a" in " ".join(refused.output.split())
-    made.azlocal("restore", INSTANCE, "a", "--yes").expect()
+    made.project.azlocal("restore", "a", "--yes").expect()
     assert made.has("sixth"), "it was in no snapshot, and the control plane that stands has it"
     assert members(made, THIRD) == [THIRD]
     project.up(timeout=1500).expect()
@@ -297,11 +260,10 @@ def test_with_quorum_lost_up_names_the_restore_which_brings_it_back_without_a_lo
 
 def test_a_drill_loses_quorum_and_comes_back_by_the_newest_snapshot(made: Made) -> None:
     made.write("before")
-    made.azlocal("backup", INSTANCE).expect()
+    made.project.azlocal("backup").expect()
     snapshot = made.snapshots()[-1]["name"]
     made.write("after")
     drill = made.project.drill("lose-quorum", "--machine", SECOND, "--hold", "5").healed()
-    _log.info("%s\n%s", drill.result, drill.output)
     assert drill.result["machines"] == [SECOND, FIRST]
     said = " ".join(drill.output.split())
     assert "etcd has no quorum, and " in said or "has lost its quorum" in said, "`up` says so"

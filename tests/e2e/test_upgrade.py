@@ -9,11 +9,8 @@ import json
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -25,16 +22,14 @@ from tests.cluster import (
     Kubernetes,
     claim,
     eventually,
-    fetched,
     kubernetes,
     kubernetes_cluster,
     load_balancer_address,
     pod_with_claim,
-    web_deployment,
-    web_service,
 )
 from tests.instance import INSTANCE, projects, virsh
 from tests.project import Project
+from tests.service_clients import asked_all_the_while, serve_without_a_break
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full, pytest.mark.chain]  # it compiles two other Kubernetes
 
@@ -121,21 +116,7 @@ def edit(made: Made, version: str, **changes: Any) -> None:
 
 def test_it_stands_at_the_older_version_with_data_and_a_service_that_may_lose_one_replica(made: Made) -> None:
     assert set(made.versions().values()) == {OLD.tag}
-    budget = {
-        "apiVersion": "policy/v1",
-        "kind": "PodDisruptionBudget",
-        "metadata": {"name": "web"},
-        "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}},
-    }
-    servers = web_deployment("web")
-    spec = servers["spec"]["template"]["spec"]
-    del spec["tolerations"]  # they would come back to a node that is cordoned
-    spec["topologySpreadConstraints"][0]["whenUnsatisfiable"] = "ScheduleAnyway"
-    # Who is asked until everybody knows that it ends, as any server that is to lose no request.
-    spec["terminationGracePeriodSeconds"] = 5
-    spec["containers"][0]["lifecycle"] = {"preStop": {"exec": {"command": ["sleep", "4"]}}}
-    made.a.apply(servers, web_service("web", "web"), budget)
-    made.a.kubectl("rollout", "status", "deployment/web", "--timeout=120s")
+    serve_without_a_break(made.a)
     made.a.apply(
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kept"}, "data": {"written": "before"}}
     )
@@ -240,7 +221,7 @@ def kill_upgrade(made: Made, point: Callable[[list[str]], bool]) -> None:
 
 def test_an_edit_brings_every_node_two_minors_further_and_the_cluster_serves_meanwhile(made: Made) -> None:
     edit(made, DEFAULT.version)
-    with asked_all_the_while(made) as clients:
+    with asked_all_the_while(made.a) as clients:
         made.project.azlocal("up", timeout=1800).expect()
     print(f"two minors, {clients}")  # noqa: T201
     assert clients.silence < SILENCE_SECONDS, str(clients)
@@ -289,7 +270,7 @@ def test_a_newer_node_image_is_rolled_out_where_the_cluster_says_so(made: Made) 
     said = made.project.pulumi("preview").expect().output
     for name in born:
         assert f"{name} is replaced for the current node image" in said
-    with asked_all_the_while(made) as clients:
+    with asked_all_the_while(made.a) as clients:
         made.project.up(timeout=1500).expect()
     print(f"a node image, {clients}")  # noqa: T201
     assert clients.silence < SILENCE_SECONDS, str(clients)
@@ -307,80 +288,3 @@ def _age(resource: dict[str, Any]) -> None:
     for side in ("inputs", "outputs"):
         if (resource[side].get("firstBoot") or {}).get("node"):
             resource[side]["image"] = "azlocal-node-of-before"
-
-
-@dataclass
-class Clients:
-    """What clients saw of the service and of the API.
-
-    Attributes:
-        service: When the service answered, in seconds.
-        refused: How many requests to it had no answer.
-        written: Names that the API acknowledged.
-        seen: Nodes with the versions that their kubelets had.
-        lost: How many of the written aren't there afterwards.
-        gap: The longest time between two acknowledged writes, in seconds.
-    """
-
-    service: list[float] = field(default_factory=list)
-    refused: int = 0
-    written: dict[str, float] = field(default_factory=dict)
-    seen: set[tuple[str, str]] = field(default_factory=set)
-    lost: int = 0
-
-    @property
-    def silence(self) -> float:
-        """Return the longest time between two answers of the service, in seconds."""
-        return max((later - sooner for sooner, later in pairwise(self.service)), default=0.0)
-
-    @property
-    def gap(self) -> float:
-        """Return the longest time without an acknowledged write, in seconds."""
-        return max((later - sooner for sooner, later in pairwise(self.written.values())), default=0.0)
-
-    def __str__(self) -> str:
-        return (
-            f"service: {len(self.service)} answers, {self.refused} without, longest silence {self.silence:.1f} s; "
-            f"API: {len(self.written)} writes, longest gap {self.gap:.1f} s, lost {self.lost}"
-        )
-
-
-@contextmanager
-def asked_all_the_while(made: Made) -> Iterator[Clients]:
-    """Ask the service ten times a second, and write into the API, until the end of the block."""
-    clients, ended, began = Clients(), threading.Event(), time.time()  # names of this run alone
-    service = load_balancer_address(made.a, "web")
-    eventually(lambda: fetched(service), "the service answers")
-
-    def ask() -> None:
-        while not ended.wait(0.1):
-            if fetched(service):
-                clients.service.append(time.monotonic())
-            else:
-                clients.refused += 1
-
-    def write() -> None:
-        while not ended.wait(0.2):
-            name = f"written-{began:.0f}-{len(clients.written)}"
-            if made.a.run("create", "configmap", name, "--request-timeout=3s").returncode == 0:
-                clients.written[name] = time.monotonic()
-
-    def look() -> None:
-        columns = "custom-columns=:.metadata.name,:.status.nodeInfo.kubeletVersion"
-        while not ended.wait(1):
-            listed = made.a.run("get", "nodes", "--no-headers", f"--output={columns}", "--request-timeout=3s")
-            for line in listed.stdout.splitlines() if listed.returncode == 0 else ():
-                name, version = line.split()
-                clients.seen.add((name, version))
-
-    threads = [threading.Thread(target=what) for what in (ask, write, look)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield clients
-    finally:
-        ended.set()
-        for thread in threads:
-            thread.join()
-    there = {one["metadata"]["name"] for one in made.a.get("configmaps")["items"]}
-    clients.lost = len(clients.written.keys() - there)
