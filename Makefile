@@ -20,7 +20,7 @@ N ?= 4
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 
 .PHONY: help setup up adopt preview refresh outputs ssh kubeconfig down env lab lab-down \
-	test test-unit test-engine test-lab test-e2e test-vm quick costs lint bench house lock clean clean-cache
+	test test-unit test-engine test-lab test-e2e test-vm quick costs lint bench house reference lock clean clean-cache
 
 help: ## what can be done here
 	@scripts/help.sh $(firstword $(MAKEFILE_LIST))
@@ -75,6 +75,8 @@ lint: setup ## ruff, mypy, the import contracts, shellcheck
 ##@ Development
 bench: setup ## the planner against its promised times; 16 machines in parallel, against raw libvirt calls
 	@.venv/bin/python -m bench
+reference: setup ## write docs/reference from the commands, the input files' schemas, and the rules
+	@.venv/bin/python -m scripts.reference
 house: setup ## draw docs/house.svg and list the rooms of the code, from its imports
 	@.venv/bin/python -m scripts.house
 lock: ## write requirements.lock again after a change of pyproject.toml (LOCK_FLAGS=--upgrade)

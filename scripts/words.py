@@ -48,7 +48,7 @@ def empty_names(path: Path) -> Counter[str]:
 def faults() -> Iterator[str]:
     """Yield a line for each banned word, and for each name that is given more often than before."""
     product = sorted((ROOT / "infra").rglob("*.py"))
-    for path in [*product, ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    for path in [*product, ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         for line, text in texts(path):
             if match := BANNED.search(text):
                 yield f"{path.relative_to(ROOT)}:{line}: {match[0]!r} is no word of ours (docs/architecture.md)"

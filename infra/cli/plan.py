@@ -216,12 +216,7 @@ def rules(
         azlocal rules
         azlocal rules aks-pool-too-small vip-in-pool
     """
-    from infra.export.rules import EXPORT_RULES
-    from infra.plan.rules import RULES
-
-    listed = [(rule.id, rule.severity, rule.source, rule.check.__doc__) for rule in RULES]
-    listed += [(rule.id, rule.severity, rule.source, rule.check.__doc__) for rule in EXPORT_RULES.values()]
-    known = sorted(listed)
+    known = rule_texts()
     unknown = set(names or ()) - {id for id, *_ in known}
     if unknown:
         raise UserError(f"no such rule: {', '.join(sorted(unknown))}; `azlocal rules` lists them")
@@ -260,6 +255,15 @@ def schema(
             path.write_text(text, encoding="utf-8")
     if check and stale:
         raise UserError(f"out of date under schemas/: {', '.join(stale)}; run `azlocal schema`")
+
+
+def rule_texts() -> list[tuple[str, str, str, str | None]]:
+    """Return every rule's name, severity, source and text, by name."""
+    from infra.export.rules import EXPORT_RULES
+    from infra.plan.rules import RULES
+
+    rules = [*RULES, *EXPORT_RULES.values()]
+    return sorted((rule.id, rule.severity, rule.source, rule.check.__doc__) for rule in rules)
 
 
 def _planned(spec: "InstanceSpec", *, no_lock: bool, frozen: bool) -> "Plan":

@@ -52,7 +52,7 @@ class WorkloadIdentity(Model):
     enabled: Boolean = Field(
         False,
         description="Needs the OIDC issuer. The mutating webhook isn't installed here: pods mount a token for "
-        "api://AzureADTokenExchange and set AZURE_* variables themselves (README).",
+        "api://AzureADTokenExchange and set AZURE_* variables themselves (docs/arc.md).",
     )
 
 

@@ -622,8 +622,8 @@ def hardware_address(machine: str) -> str:
     return virsh("domiflist", machine).split()[-1]
 
 
-def test_the_example_in_the_readme(a: Kubernetes) -> None:
-    text = (ROOT / "README.md").read_text()
+def test_the_example_in_the_documentation(a: Kubernetes) -> None:
+    text = (ROOT / "docs/start.md").read_text()
     (example,) = [
         block for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL) if "kubectl run" in block
     ]

@@ -149,6 +149,7 @@ class TestReal:
         host.power_on()
         host.stop_sshd()
         host.start_sshd()
+        eventually(host.answers, "an answer of the host", seconds=20)  # its file has the number of the one before
         sshd = host.run("cat", "/run/sshd.pid").stdout.strip()
         inside = host.run("cat", "/proc/1/environ", f"/proc/{sshd}/environ").stdout
         outside = [Path(f"/proc/{process}/environ").read_text() for process in processes(host.lab, host.name)]

@@ -35,7 +35,7 @@ def distribution(subject: Subject) -> Verdict:
     if oldest is None:
         return failed(
             f"{distribution.name}: azlocal prepares no hosts of this distribution",
-            f"install {_SUPPORTED}, or prepare the host by hand as the README lists it",
+            f"install {_SUPPORTED}, or prepare the host by hand as docs/start.md lists it",
         )
     if distribution.version is None:
         return warning(f"{distribution.name} has no version number", f"azlocal is tried on {_SUPPORTED}")

@@ -116,8 +116,8 @@ def test_kubernetes_says_which_version_it_is(version: KubernetesVersion) -> None
     assert not any(" " in value for value in variables.values())
 
 
-def test_the_readme_names_the_versions_that_matter_for_security() -> None:
-    text = (ROOT / "README.md").read_text()
+def test_the_documentation_names_the_versions_that_matter_for_security() -> None:
+    text = (ROOT / "docs/understand.md").read_text()
     names = ("containerd", "runc", "Kubernetes", "Calico", "MetalLB")
     assert [name for name in names if f"{name} {component(name.lower()).version}" not in text] == []
 

@@ -1,4 +1,4 @@
-"""What the README shows can be typed: its commands exist with their options, its YAML can be read."""
+"""What README and docs/ show: commands exist with their options, YAML can be read, links lead somewhere."""
 
 from __future__ import annotations
 
@@ -23,15 +23,25 @@ from infra.stack.scaling_view import profile_of, scaling_clusters
 from tests.instances import cluster, make_spec
 from tests.project import ROOT
 
-TEXT = (ROOT / "README.md").read_text()
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
+TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
+README_LINES = 90
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    pattern = re.compile(rf"^```{language}\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    return [block for text in TEXTS.values() for block in pattern.findall(text)]
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", TEXTS[page], re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def commands() -> Iterator[str]:
-    """Yield every azlocal command of the README, as the shell would see it."""
+    """Yield every azlocal command of the pages, as the shell would see it."""
     for block in blocks("console"):
         for line in block.splitlines():
             found = re.match(r'\$ (?:eval "\$\()?(azlocal [^#)]*)', line)
@@ -39,8 +49,8 @@ def commands() -> Iterator[str]:
                 yield found.group(1).strip()
 
 
-@pytest.mark.parametrize("line", list(commands()))
-def test_a_command_of_the_readme_can_be_typed(line: str) -> None:
+@pytest.mark.parametrize("line", list(dict.fromkeys(commands())))
+def test_a_command_of_the_pages_can_be_typed(line: str) -> None:
     """Resolve every word up to the options, and see that each option is known."""
     words = shlex.split(line)[1:]
     command: Any = typer.main.get_command(app)
@@ -52,6 +62,30 @@ def test_a_command_of_the_readme_can_be_typed(line: str) -> None:
     known = {option for one in command.params for option in (*one.opts, *one.secondary_opts)}
     typed = [word.partition("=")[0] for word in words if word.startswith("-")]
     assert [option for option in typed if option not in known] == []
+
+
+def test_the_readme_is_read_in_a_minute() -> None:
+    assert len(TEXTS[README].splitlines()) <= README_LINES
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_each_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", TEXTS[page]):
+        if target.startswith(("https://", "http://")):
+            continue
+        name, _, anchor = target.partition("#")
+        linked = (page.parent / name).resolve() if name else page
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked), target
+
+
+def test_each_page_is_one_or_two_links_away_from_the_readme() -> None:
+    def linked(page: Path) -> set[Path]:
+        targets = re.findall(r"\]\(([^)#\s]+\.md)(?:#[^)]*)?\)", TEXTS[page])
+        return {(page.parent / target).resolve() for target in targets if "://" not in target} & set(PAGES)
+
+    near = linked(README)
+    assert {page.name for page in set(PAGES) - {README} - near.union(*map(linked, near))} == set()
 
 
 def test_the_arc_example_is_sound() -> None:
@@ -80,7 +114,7 @@ EXPORTS = [line for line in commands() if line.startswith("azlocal export ")]
 
 
 @pytest.mark.parametrize("line", EXPORTS)
-def test_an_export_of_the_readme_is_made(line: str, tmp_path: Path) -> None:
+def test_an_export_of_the_pages_is_made(line: str, tmp_path: Path) -> None:
     words = shlex.split(line.partition(" > ")[0])[1:]
     words = [str(tmp_path / "out") if word == "out" else word for word in words]
     run = CliRunner().invoke(app, ["-C", str(ROOT), *words])
@@ -89,5 +123,5 @@ def test_an_export_of_the_readme_is_made(line: str, tmp_path: Path) -> None:
     assert " error" not in run.stderr
 
 
-def test_the_readme_exports_to_every_format() -> None:
+def test_the_pages_export_to_every_format() -> None:
     assert [line.partition("--to ")[2].split()[0] for line in EXPORTS] == [*Format]
