@@ -8,7 +8,7 @@ In CI (AZLOCAL_TEST_REQUIRE=all) a tier that can't run is a failure, and so is o
 have one deadline, AZLOCAL_TEST_UNTIL: what runs then is stopped, the rest isn't begun. The table is always
 printed, also after Ctrl-C.
 
-Tests that are marked `full` run only with FULL=1; tests/full_run.json says when they last did.
+Tests that are marked `full` run only with FULL=1; tests/full_run.json says when each file last passed.
 """
 
 import os
@@ -315,7 +315,10 @@ def run_pytest(tiers: list[Tier], workers: int, limit_minutes: float, run: Run) 
     # A file that can't be imported must not take the other tiers' tests along.
     command += ["--continue-on-collection-errors", *run.pytest_flags]
     code = run_limited(command, limit_minutes, {RECORD_VARIABLE: str(record)})
-    results = [count(tier.name, read_record(record)) for tier in tiers]
+    done = read_record(record)
+    if run.full:
+        full_run.write(done, run.pytest_flags)
+    results = [count(tier.name, done) for tier in tiers]
     if code == PYTEST_SAYS_TESTS_FAILED and not any(result.failed for result in results):
         code = FAILED_OUTSIDE_TESTS  # a worker that crashed, a file that can't be imported: no tier's own failure
     for result in results:
@@ -419,8 +422,6 @@ def main(names: list[str]) -> int:
     try:
         for result in run_all(steps, console, run):
             results.append(result)
-        if run.full and not names and all(result.outcome == "passed" for result in results):
-            full_run.write({result.tier: result.passed for result in results if result.passed})
     finally:
         ended = {result.tier for result in results}
         rest = (tier.name for step in steps for tier in step.tiers if tier.name not in ended)

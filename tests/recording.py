@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.marks import tier_of
+from tests.marks import FULL, tier_of
 
 RECORD_VARIABLE: Final = "AZLOCAL_TEST_RECORD"
 OWN_LABS: Final[set[str]] = set()
@@ -26,6 +26,7 @@ OWN_LABS: Final[set[str]] = set()
 
 _CPU: Final = "cpu_seconds"
 _TIER: Final = "tier"
+_FULL: Final = "full"
 _SAMPLE_SECONDS: Final = 1.0
 
 
@@ -44,6 +45,7 @@ class Cost:
         seconds: of all three.
         cpu_seconds: processor time of its processes and machines meanwhile.
         reason: why it was skipped, or the failure as pytest shows it: here at once, there after the last test.
+        full: whether it is marked so.
     """
 
     test: str
@@ -52,6 +54,7 @@ class Cost:
     seconds: float
     cpu_seconds: float
     reason: str = ""
+    full: bool = False
 
 
 class Processors:
@@ -125,7 +128,12 @@ class Measure:
     def pytest_runtest_makereport(self, item: pytest.Item) -> Reporting:
         report = yield
         now = self._processors.seconds()
-        report.user_properties = [*report.user_properties, (_CPU, now - self._before), (_TIER, tier_of(item))]
+        report.user_properties = [
+            *report.user_properties,
+            (_CPU, now - self._before),
+            (_TIER, tier_of(item)),
+            (_FULL, item.get_closest_marker(FULL) is not None),
+        ]
         self._before = now
         return report
 
@@ -160,6 +168,7 @@ def cost_of(phases: list[pytest.TestReport]) -> Cost:
         seconds=round(sum(phase.duration for phase in phases), 2),
         cpu_seconds=round(sum(found.get(_CPU, 0.0) for found in properties), 2),
         reason=reason,
+        full=bool(properties[0].get(_FULL)),
     )
 
 

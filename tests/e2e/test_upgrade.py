@@ -206,13 +206,12 @@ def kill_upgrade(made: Made, point: Callable[[list[str]], bool]) -> None:
         return point(virsh("list", "--all", "--name").split())
 
     try:
-        eventually(reached, "the point is reached", 240)
+        eventually(reached, "the point is reached", 900)
     finally:
-        os.killpg(killed.pid, signal.SIGKILL)
-        reader.join()
+        with killed:
+            os.killpg(killed.pid, signal.SIGKILL)
+            reader.join()
         print("".join(said))  # noqa: T201
-    with killed:
-        killed.wait()
     made.project.reap()
     made.project.settle().expect()
     eventually(lambda: made.a.run("get", "nodes", "--request-timeout=3s").returncode == 0, "the API answers", 60)

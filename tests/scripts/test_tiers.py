@@ -216,10 +216,37 @@ def test_an_unknown_tier_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "no such tier: e3e" in capsys.readouterr().out
 
 
-def test_the_last_run_of_everything_is_told_by_its_date_and_commit(tmp_path: Path) -> None:
-    path = tmp_path / "full_run.json"
-    assert full_run.told(path) == "tests marked full never ran: make test FULL=1"
-    full_run.write({"vm": 17}, path)
+@pytest.fixture
+def tests_of_a_project(tmp_path: Path) -> Path:
+    for name in ("a", "b", "c"):
+        mark = "" if name == "c" else "pytestmark = pytest.mark.full\n"
+        (tmp_path / f"tests/test_{name}.py").parent.mkdir(exist_ok=True)
+        (tmp_path / f"tests/test_{name}.py").write_text(mark)
+    return tmp_path / "tests"
+
+
+def cost(test: str, outcome: str = "passed", *, full: bool = True) -> Cost:
+    return Cost(test, "e2e", outcome, 1.0, 1.0, full=full)
+
+
+def test_each_file_of_full_tests_is_noted_once_it_has_passed_whole(tests_of_a_project: Path) -> None:
+    path = tests_of_a_project / "full_run.json"
+    never = "never passed: tests/test_a.py, tests/test_b.py (make test FULL=1)"
+    assert full_run.told(path, tests_of_a_project) == never
+    record = [
+        cost("tests/test_a.py::one"),
+        cost("tests/test_b.py::one"),
+        cost("tests/test_a.py::two", full=False),
+        cost("tests/test_b.py::two", "skipped"),
+        cost("tests/test_c.py::one", full=False),
+    ]
+    full_run.write(record, ["-k", "one"], path)
+    assert not path.exists(), "a part of a file's tests says nothing of the file"
+    full_run.write(record, ["tests/test_a.py"], path)
     written = json.loads(path.read_text())
-    assert written["passed"] == {"vm": 17}
-    assert full_run.told(path).endswith(f"{written['date']} at {written['commit']}")
+    assert {file: entry["passed"] for file, entry in written.items()} == {"tests/test_a.py": 2}
+    date = written["tests/test_a.py"]["date"]
+    said = f"tests marked full: 1 file passed, the first of them on {date}; never passed: tests/test_b.py"
+    assert full_run.told(path, tests_of_a_project) == f"{said} (make test FULL=1)"
+    full_run.write([cost("tests/test_b.py::one")], (), path)
+    assert set(json.loads(path.read_text())) == {"tests/test_a.py", "tests/test_b.py"}
