@@ -5,10 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import Final
 
 from infra.errors import Interrupted
 from infra.model.work import Work
 from infra.plugin.engine import EngineLog
+
+_NEW_SECONDS: Final = 0.2
+_SAME_SECONDS: Final = 10.0
 
 
 @dataclass
@@ -42,10 +46,14 @@ class Operation:
         return Work(self.deadline(default), self.cancelled, self.status, self.info)
 
     def status(self, text: str) -> None:
-        """Show progress in the resource's row: a new text at most five times a second, an old one every second."""
+        """Show progress in the resource's row.
+
+        A new text at most five times a second; the same one again, as a sign of life, after ten: a log has a line
+        for each.
+        """
         now = time.monotonic()
         last, at = self._last_status
-        if now - at >= (1 if text == last else 0.2):
+        if now - at >= (_SAME_SECONDS if text == last else _NEW_SECONDS):
             self._last_status = (text, now)
             self.log.status(self.urn, text)
 
