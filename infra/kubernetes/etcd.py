@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 
 import urllib3
@@ -39,7 +40,7 @@ _THROUGH_ELECTION: Final = urllib3.Retry(
     redirect=0,
     other=0,
     allowed_methods=None,
-    status_forcelist={503},
+    status_forcelist={HTTPStatus.SERVICE_UNAVAILABLE},
     backoff_factor=0.5,
     backoff_max=2,
     raise_on_status=False,
@@ -48,6 +49,13 @@ _THROUGH_ELECTION: Final = urllib3.Retry(
 
 class EtcdError(UserError):
     """No member of etcd answers, or etcd refuses a change."""
+
+
+class EtcdUnavailable(EtcdError):
+    """Not now: members are silent, choose a leader, or haven't been connected with the others for five seconds.
+
+    Without the last, etcd lets no member go ("unhealthy cluster": server/etcdserver/server.go, HealthInterval).
+    """
 
 
 @dataclass(frozen=True)
@@ -241,8 +249,13 @@ class Etcd:
         *,
         retries: urllib3.Retry = _ONCE,
     ) -> dict[str, Any]:
-        """Return what the first member says that can do it; `fault` is what is wrong where none can."""
-        reasons = []
+        """Return what the first member says that can do it; `fault` is what is wrong where none can.
+
+        Raises:
+            EtcdUnavailable: None can just now.
+            EtcdError: One refuses for good.
+        """
+        refusals: list[EtcdError] = []
         with self._pool(retries) as pool:
             for url in urls:
                 try:
@@ -250,8 +263,10 @@ class Etcd:
                 except EtcdError as error:
                     if done is not None and done in str(error):
                         return {}
-                    reasons.append(str(error))
-        raise EtcdError(f"etcd {fault} ({call}): {'; '.join(reasons) or 'no member is known'}")
+                    refusals.append(error)
+        passes = bool(refusals) and all(isinstance(each, EtcdUnavailable) for each in refusals)
+        reasons = "; ".join(map(str, refusals)) or "no member is known"
+        raise (EtcdUnavailable if passes else EtcdError)(f"etcd {fault} ({call}): {reasons}")
 
     @contextmanager
     def _pool(self, retries: urllib3.Retry = _ONCE) -> Iterator[urllib3.PoolManager]:
@@ -330,9 +345,10 @@ def _ask(pool: urllib3.PoolManager, url: str, call: str, body: Mapping[str, Any]
     try:
         answer = pool.request("POST", f"{url}/v3/{call}", body=json.dumps(body))
     except urllib3.exceptions.HTTPError as error:
-        raise EtcdError(f"{url} doesn't answer: {error}") from error
+        raise EtcdUnavailable(f"{url} doesn't answer: {error}") from error
     text = answer.data.decode(errors="replace")
     if answer.status >= 400:
-        raise EtcdError(f"{url} refuses {call}: {text.strip()[:300]}")
+        refusal = EtcdUnavailable if answer.status == HTTPStatus.SERVICE_UNAVAILABLE else EtcdError
+        raise refusal(f"{url} refuses {call}: {text.strip()[:300]}")
     decoded: dict[str, Any] = json.loads(text)
     return decoded

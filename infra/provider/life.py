@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from infra.kubernetes.api import ClusterApi, ClusterError, ClusterUnreachable
+from infra.kubernetes.etcd import EtcdUnavailable
 from infra.kubernetes.local_volumes import LocalVolume, look_at_local_volumes
 from infra.kubernetes.nodes import count_pods
 from infra.kubernetes.waiting import NotReady
@@ -160,8 +161,8 @@ class ClusterLife:
                     op.info(str(step))
                     try:
                         self._executor.do(op, step, leaver)
-                    except ClusterUnreachable as error:
-                        # Its API servers are starting, or busy: what was done of the step, the next look shows.
+                    except (ClusterUnreachable, EtcdUnavailable) as error:
+                        # They are starting, or busy: what was done of the step, the next look shows.
                         step = WaitForHealth(target=step.target, reason=str(step), lacks=(str(error),))
                     else:
                         self._run.changes += 1

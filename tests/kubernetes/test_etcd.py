@@ -31,7 +31,7 @@ from infra.certificates import (
     new_key,
     x509_name,
 )
-from infra.kubernetes.etcd import Etcd, EtcdError, Membership
+from infra.kubernetes.etcd import Etcd, EtcdError, EtcdUnavailable, Membership
 from infra.kubernetes.pki import etcd_client, generate_pki
 from tests.kubernetes_plugin.apiserver import program
 from tests.ports import free_port
@@ -279,7 +279,7 @@ def test_a_snapshot_waits_for_a_leader_to_be_chosen(electing: Etcd) -> None:
 
 
 def test_what_goes_through_consensus_is_not_repeated(electing: Etcd) -> None:
-    with pytest.raises(EtcdError, match="leader changed"):
+    with pytest.raises(EtcdUnavailable, match="leader changed"):
         electing.add_learner("https://127.0.0.1:2380")
     assert Electing.asked == {"/v3/cluster/member/add": 1}
 

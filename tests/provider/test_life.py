@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from infra.kubernetes.api import ClusterUnreachable
-from infra.kubernetes.etcd import EtcdMember, Membership
+from infra.kubernetes.etcd import EtcdMember, EtcdUnavailable, Membership
 from infra.kubernetes.nodes import NodeFacts
 from infra.kubernetes.waiting import NotReady
 from infra.kvm.errors import HostError, NoRoom
@@ -424,6 +424,22 @@ def test_a_step_that_no_api_server_answered_is_looked_at_again(
     monkeypatch.setattr(executor, "drain", drain)
     run_of("cp-0").life.leave(operation(), plane("cp-1"), "its machine goes")
     assert cluster.log[:2] == ["drain cp-1", "cp-1 gives the lead to cp-0"]
+
+
+def test_a_member_that_etcd_lets_not_go_yet_is_asked_to_go_again(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove, tries = cluster.remove, iter([EtcdUnavailable("etcdserver: unhealthy cluster"), None])
+
+    def refuse_first(member: int) -> None:
+        if (error := next(tries)) is not None:
+            raise error
+        remove(member)
+
+    monkeypatch.setattr(cluster, "remove", refuse_first)
+    run_of("cp-0").life.leave(operation(), plane("cp-1"), "its machine goes")
+    assert "remove member cp-1" in cluster.log
+    assert cluster.log[-1] == "delete node cp-1"
 
 
 def test_where_there_is_no_room_for_another_machine_workers_are_replaced_without_one(cluster: FakeCluster) -> None:
