@@ -69,7 +69,7 @@ def cluster_parameters(wanted: Wanted, cluster: WantedCluster, vault: SshKeyVaul
     """Return a cluster's parameters."""
     arc = cluster.spec.arc
     oidc = without_none(
-        {"enabled": arc.oidc_issuer.enabled, "selfHostedIssuerUrl": arc.oidc_issuer.self_hosted_issuer_url}
+        {"enabled": cluster.spec.is_issuer, "selfHostedIssuerUrl": arc.oidc_issuer.self_hosted_issuer_url}
     )
     return without_none(
         {
@@ -93,14 +93,14 @@ def cluster_parameters(wanted: Wanted, cluster: WantedCluster, vault: SshKeyVaul
                 "podCidr": str(cluster.spec.network_profile.pod_cidr.network),
             },
             "storageProfile": {
-                "nfsCsiDriver": {"enabled": cluster.storage.nfs_csi_driver.enabled},
-                "smbCsiDriver": {"enabled": cluster.storage.smb_csi_driver.enabled},
+                "nfsCsiDriver": {"enabled": cluster.has_nfs},
+                "smbCsiDriver": {"enabled": cluster.has_smb},
             },
             "licenseProfile": {"azureHybridBenefit": arc.azure_hybrid_benefit},
             "aadProfile": cluster.aad,
             "arcAgentProfile": {"agentAutoUpgrade": "Enabled" if arc.agent_auto_upgrade else "Disabled"},
             "oidcIssuerProfile": oidc,
-            "securityProfile": {"workloadIdentity": {"enabled": arc.workload_identity}},
+            "securityProfile": {"workloadIdentity": {"enabled": cluster.spec.has_workload_identity}},
         }
     )
 
