@@ -200,11 +200,13 @@ def rules(
         azlocal rules
         azlocal rules aks-pool-too-small vip-in-pool
     """
+    from infra.azure_import.report import IMPORT_RULES
     from infra.export.rules import EXPORT_RULES
     from infra.plan.rules import RULES
 
     listed = [(rule.id, rule.severity, rule.source, rule.check.__doc__) for rule in RULES]
     listed += [(rule.id, rule.severity, rule.source, rule.check.__doc__) for rule in EXPORT_RULES.values()]
+    listed += [(rule.id, rule.severity, rule.source, rule.text) for rule in IMPORT_RULES.values()]
     known = sorted(listed)
     unknown = set(names or ()) - {id for id, *_ in known}
     if unknown:

@@ -52,4 +52,4 @@ CLUSTER_VARIABLES: Final[dict[str, KeyPath]] = {
     "ssh_public_key": ("linuxProfile", "ssh", "publicKeys", 0, "keyData"),
     "tags": ("tags",),
 }
-"""`additional_nodepools` follow the one pool of `agent_pool_profiles`; `ssh_key_vault_id` is the vault's ARM id."""
+"""`additional_nodepools` follow the pool of `agent_pool_profiles`; `ssh_key_vault_id` is the vault's ARM id."""

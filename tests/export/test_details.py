@@ -220,18 +220,16 @@ def test_hosts_are_the_instances_nodes(count: int, networking: str) -> None:
     assert (state["nodes"], state["nodeSettings"][0]["ipCidr"]) == (str(count), "192.168.1.11/24")
 
 
-PROFILES = {
+PROFILES: dict[str, Any] = {
     "oidcIssuerProfile": {"enabled": True},
     "securityProfile": {"workloadIdentity": {"enabled": True}},
     "storageProfile": {"nfsCsiDriver": {"enabled": False}},
 }
-CONNECTED = {"stack": {"arc": {"subscriptionId": TARGET["subscriptionId"]}}}
+CONNECTED: dict[str, Any] = {"stack": {"arc": {"subscriptionId": TARGET["subscriptionId"]}}}
 
 
 def test_a_clusters_own_profiles_are_exported_as_arcs_keys_are() -> None:
-    _, bicep = bicep_parameters(
-        files_of("bicep", cluster(**PROFILES), parts=CONNECTED)["cluster-a.bicepparam"]
-    )
+    _, bicep = bicep_parameters(files_of("bicep", cluster(**PROFILES), parts=CONNECTED)["cluster-a.bicepparam"])
     assert (bicep["oidcIssuerProfile"], bicep["securityProfile"]) == (
         PROFILES["oidcIssuerProfile"],
         PROFILES["securityProfile"],
