@@ -24,6 +24,9 @@ _TOKEN: Final = re.compile(
     |(?P<name>[A-Za-z_][\w.]*(?:\([^()\n]*\))?)""",
     re.VERBOSE | re.DOTALL,
 )
+_BEGINNING: Final = re.compile(
+    r"(?>\s+|//[^\n]*|/\*.*?\*/)*+(?:(?:using|param|resource|targetScope)\b|@\w+\()", re.DOTALL
+)
 _WORDS: Final = {"true": True, "false": False, "null": None}
 _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t"}
 _MOST_LEVELS: Final = 40
@@ -61,9 +64,7 @@ class BicepFile:
 
 def is_bicep(text: str) -> bool:
     """Tell whether a text begins as Bicep does."""
-    return (
-        re.match(r"(?:\s|//[^\n]*|/\*.*?\*/)*(using|param|resource|targetScope|@\w+\()\b", text, re.S) is not None
-    )
+    return _BEGINNING.match(text) is not None
 
 
 def read_bicep(text: str, file: str) -> BicepFile:

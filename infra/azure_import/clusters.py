@@ -261,9 +261,6 @@ def _say_lost(cluster: AzureCluster, report: Report) -> None:
             report.lose(lost, key, f"cluster {cluster.name}", *_REASONS.get(key.lower(), (NO_PLACE, NOT_MISSED)))
     balancer = instance.properties.get("networkProfile", "loadBalancerProfile", "count")
     if balancer is not None and balancer.value != 0:
-        message = (
-            f"loadBalancerProfile.count {balancer.value} of cluster {cluster.name} isn't imported: nothing makes such VMs here"
-        )
-        report.say(
-            "import-left-out", balancer, message, "write loadBalancer in the stack's file for services' addresses"
-        )
+        why = "no machines for it are made here"
+        remedy = "write loadBalancer in the stack's file for services' addresses"
+        report.lose(balancer, "loadBalancerProfile.count", f"cluster {cluster.name}", why, remedy)

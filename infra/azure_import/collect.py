@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from infra.azure_import.report import NOT_MISSED, Report
 from infra.azure_import.resources import Kind, Resource, last_of
 from infra.azure_import.things import Thing
 
 _PROVISIONED: Final = "provisionedcluster"
+_PASSING: Final = frozenset(
+    {
+        *(
+            "status",
+            "statuses",
+            "systemdata",
+            "provisioningstate",
+            "etag",
+            "connectivitystatus",
+            "lastconnectivitytime",
+        ),
+        *("compliancestate", "statusupdatedat", "sourceupdatedat", "sourcesyncedcommitid", "info"),
+    }
+)
+"""What az says otherwise at another time, in lower case."""
 
 
 @dataclass
@@ -113,7 +128,7 @@ def _once(resources: Iterable[Resource], report: Report) -> dict[Kind, list[Reso
         # Two descriptions of the instance, as for ODIN and for ARM, are compared by what they say of it.
         key: object = number if resource.kind is Kind.DEPLOYMENT else resource.key
         known = first.setdefault(key, resource)
-        if known is not resource and known.thing.plain != resource.thing.plain:
+        if known is not resource and _lasting(known.thing.plain) != _lasting(resource.thing.plain):
             message = (
                 f"{resource.kind} {resource.name} is also at {known.thing.where}, and says something else there"
             )
@@ -123,6 +138,17 @@ def _once(resources: Iterable[Resource], report: Report) -> dict[Kind, list[Reso
     for resource in first.values():
         by_kind.setdefault(resource.kind, []).append(resource)
     return by_kind
+
+
+def _lasting(value: Any) -> Any:
+    """Return what a resource says of itself that is the same whenever it is asked."""
+    match value:
+        case dict():
+            inner = {key: _lasting(item) for key, item in value.items() if key.lower() not in _PASSING}
+            return {key: item for key, item in inner.items() if item not in (None, {}, [])}
+        case list():
+            return [_lasting(item) for item in value]
+    return value
 
 
 def _connect(connected: Resource, clusters: dict[str, AzureCluster], report: Report) -> None:
@@ -181,14 +207,15 @@ def _check_instance(azure: Azure, report: Report) -> None:
     """See that everything is of one instance: each has a custom location of its own."""
     first: Thing | None = None
     for resource in (*azure.networks, *(cluster.instance for cluster in azure.clusters)):
-        location = location_of(resource)
-        if location is None:
+        place = location_of(resource)
+        if place is None:
             continue
-        first = first or location
-        if last_of(str(location.value)).lower() != last_of(str(first.value)).lower():
+        first = first or place
+        own, other = last_of(str(place.value)), last_of(str(first.value))
+        if own.lower() != other.lower():
             message = (
-                f"{resource.kind} {resource.name} is in custom location {last_of(str(location.value))}, and what is "
-                f"at {first.where} in {last_of(str(first.value))}: these are two instances"
+                f"{resource.kind} {resource.name} is in custom location {own}, and what is at {first.where} in "
+                f"{other}: these are two instances"
             )
-            report.say("import-several-instances", location, message, "import each instance by itself")
+            report.say("import-several-instances", place, message, "import each instance by itself")
             return

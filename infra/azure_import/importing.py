@@ -31,6 +31,7 @@ from infra.spec.types import Model
 _UNFIT: Final = re.compile("[^a-z0-9]+")
 _NAMELESS: Final = "azure"
 _LONGEST_NAME: Final = 30
+_MOST_LISTED: Final = 4
 _SCHEMA: Final = "# yaml-language-server: $schema={}schemas/{}.schema.json\n"
 _Model = TypeVar("_Model", bound=Model)
 
@@ -138,7 +139,9 @@ def _in_namespace(content: Mapping[str, Any]) -> dict[str, Any]:
 
 def _text(file: str, schema: str, texts: Mapping[str, str], content: Mapping[str, Any], guessed: list[str]) -> str:
     up = "../" if "/" in file else ""
-    sources = ", ".join(name if name.isprintable() else ascii(name) for name in texts)
+    listed = [name if name.isprintable() else ascii(name) for name in texts]
+    more = f" and {len(listed) - _MOST_LISTED} more" if len(listed) > _MOST_LISTED else ""
+    sources = ", ".join(listed[:_MOST_LISTED]) + more
     lines = [f"# `azlocal import` made this from {sources}; it is yours to edit."]
     if file in guessed:
         lines.append("# Azure doesn't say all of it: correct what the import's report calls guessed.")

@@ -151,8 +151,8 @@ def _check_counts(azure: Azure, known: set[IPv4Address | None], report: Report) 
             if used is None or not text.isdecimal() or int(text) <= counts[number]:
                 continue
             message = (
-                f"in Azure, {counted(int(text), 'address')} of {range_text(span)} of network {network.name} are in "
-                f"use, and the files name {counts[number]}"
+                f"in Azure, {counted(int(text), 'address')} of {range_text(span)} of network {network.name} "
+                f"are in use, and the files name {counts[number]}"
             )
             remedy = (
                 "to plan beside what stands there, add `az stack-hci-vm network nic list` and each cluster's "

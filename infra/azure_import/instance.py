@@ -8,6 +8,7 @@ from ipaddress import IPv4Interface
 from typing import Final
 
 from infra.azure_import.collect import Azure
+from infra.azure_import.parameters import names
 from infra.azure_import.report import Report
 from infra.azure_import.resources import Resource
 from infra.azure_import.things import Thing
@@ -17,19 +18,17 @@ from infra.model.azure_regions import short_location
 from infra.model.local_libvirt import QEMU
 
 _DATA: Final = ("deploymentConfiguration", "scaleUnits", 0, "deploymentData")
-_IN_TARGET: Final = (
-    *("keyVaultName", "diagnosticStorageAccountName", "witnessType", "clusterWitnessStorageAccountName"),
-    *(
-        "localAdminUserName",
-        "AzureStackLCMAdminUsername",
-        "hciResourceProviderObjectID",
-        "domainFqdn",
-        "namingPrefix",
-    ),
-    *("adouPath", "networkingPattern", "intentList", "storageNetworkList", "adDomain", "adOuPath", "hostNetwork"),
-    *("cluster", "secretsLocation", "tenantId"),
+_READ: Final = frozenset(
+    {
+        *("subnetmask", "defaultgateway", "startingipaddress", "endingipaddress", "dnsservers", "clustername"),
+        *("physicalnodessettings", "location", "usedhcp", "deploymentmode", "networkingtype", "customlocation"),
+        *("arcnoderesourceids", "infrastructurenetwork", "physicalnodes", "optionalservices"),
+        *("nodesettings", "nodes", "infra", "infracidr", "infracidrauto", "infragateway", "infragatewaymanual"),
+        *("infrapoolmanual", "infravlan", "infravlanid", "localinstanceregion", "region", "architecture", "scale"),
+        *("proxy", "arc", "privateendpoints", "scenario", "ip", "outbound"),
+    }
 )
-"""What of a deployment `instance:` of targets/<site>.yaml has, or the like, for an export."""
+"""What is read of a deployment in any of its three forms, or says nothing more than that; in lower case."""
 
 _ODIN: Final = {
     ("proxy", "proxy"): "ODIN's design has a proxy: write it at netplan's proxy, for the machines",
@@ -41,7 +40,6 @@ _ODIN: Final = {
     ("scenario", "disconnected"): "ODIN's design is disconnected: write azlocal:arc's cloud: custom",
     ("ip", "dhcp"): "ODIN's design has hosts with DHCP: their addresses have to stay the same",
 }
-_MOST_LISTED: Final = 3
 _PLACEHOLDER: Final = {
     "addressPrefix": "192.0.2.0/24",
     "gateway": "192.0.2.1",
@@ -187,16 +185,14 @@ def _prefix(start: Thing | None, mask: Thing | None) -> str | None:
 
 def _say_lost(own: Thing, report: Report) -> None:
     data = own.get(*_DATA) or own
-    names = [name for name in _IN_TARGET if data.get(name) is not None and not (data.get(name) or data).is_empty]
-    if names:
-        place = data.get(names[0]) or data
-        listed = ", ".join(names[:_MOST_LISTED]) + f" and {len(names) - _MOST_LISTED} more" * (
-            len(names) > _MOST_LISTED
-        )
-        message = f"{listed} of the deployment aren't imported: they are about Azure"
-        report.say(
-            "import-left-out", place, message, "for an export, write them at instance: in targets/<site>.yaml"
-        )
+    others = [
+        (name, value) for name, value in data.entries() if name.lower() not in _READ and value.value is not False
+    ]
+    lost = [(name, value) for name, value in others if not value.is_empty]
+    if lost:
+        message = f"{names(lost)} of the deployment isn't imported: it is about Azure"
+        remedy = "for an export, write what it needs at instance: in targets/<site>.yaml"
+        report.say("import-left-out", lost[0][1], message, remedy)
     for key, word in _ODIN:
         answer = own.get(key)
         if answer is not None and answer.value == word:

@@ -122,6 +122,7 @@ AKSARC_TEMPLATES: Final[Places] = {
 }
 """Parameters of the templates of Azure/aksArc for a cluster, its network, a pool, and MetalLB's addresses."""
 
+_MOST_LISTED: Final = 4
 _LABEL: Final = ("nodePoolLabel", "nodePoolLabelValue")
 _WITHOUT_EFFECT: Final = frozenset(
     {"connectedclustersapiversion", "provisionedclustersapiversion", "parentresourceid", "k8sruntimefpaobjectid"}
@@ -181,6 +182,8 @@ def _mend(parameters: Thing, parts: dict[Kind, dict[KeyPath, Thing]]) -> None:
         return
     if cluster is not None and _NETWORK_IDS not in cluster and ("name",) in network:
         cluster[(*_NETWORK_IDS, 0)] = network[("name",)]
+    if set(network) == {("name",)}:  # of a network that stands already
+        del parts[Kind.NETWORK]
     route = network.get((*_ROUTE, _OWN, "nextHopIpAddress"))
     if route is not None:
         network[(*_ROUTE, _OWN, "addressPrefix")] = Thing(_ANY_ROUTE, route.file, route.line, route.path)
@@ -196,4 +199,5 @@ def _resource(kind: Kind, thing: Thing, cluster: str | None) -> Resource:
 def names(things: Iterable[tuple[str, Thing]]) -> str:
     """Return the names of parameters, the first few of many."""
     listed = [name for name, _ in things]
-    return ", ".join(listed[:6]) + (f" and {len(listed) - 6} more" if len(listed) > 6 else "")
+    more = len(listed) - _MOST_LISTED
+    return ", ".join(listed[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")

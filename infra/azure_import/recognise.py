@@ -89,9 +89,8 @@ def _of_json(thing: Thing, report: Report) -> list[Resource] | None:
         return [Resource(Kind.DEPLOYMENT, "", state)]
     if is_terraform(thing):
         return terraform_resources(thing, report)
-    if isinstance((listed := thing.value.get("value") if isinstance(thing.value, dict) else None), Thing) and (
-        isinstance(listed.value, list)
-    ):
+    listed = thing.get("value")
+    if listed is not None and isinstance(listed.value, list):
         if thing.get("nextLink") is not None:
             message = "this is the first page of a longer list"
             report.say("import-incomplete", thing, message, "have az print all of it, which follows nextLink")

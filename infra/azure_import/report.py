@@ -79,14 +79,14 @@ NOT_MISSED: Final = "nothing to do, if it isn't missed"
 class Report:
     """What is wrong with an import, as it is found."""
 
-    _said: list[Finding] = field(default_factory=list)
+    _findings: list[Finding] = field(default_factory=list)
     _lost: dict[tuple[str, str, str], list[tuple[Thing, str]]] = field(default_factory=dict)
 
     @property
     def findings(self) -> list[Finding]:
         """Return what was said; what is lost of several alike is said once."""
         rule = IMPORT_RULES["import-left-out"]
-        findings = list(self._said)
+        findings = list(self._findings)
         for (key, why, remedy), places in self._lost.items():
             (place, owner), more = places[0], len(places) - 1
             also = f", and {more} more" if more else ""
@@ -116,4 +116,4 @@ class Report:
             remedy: What to do.
         """
         where = place if isinstance(place, str) else place.where
-        self._said.append(Finding(rule, IMPORT_RULES[rule].severity, where, message, remedy))
+        self._findings.append(Finding(rule, IMPORT_RULES[rule].severity, where, message, remedy))

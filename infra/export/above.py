@@ -42,8 +42,8 @@ class Secret(str):
 
 def secret_name(text: str) -> str | None:
     """Return what people call the secret whose variable a text names; None where it names none."""
-    found = re.search(r"\bsecret_((?:[A-Za-z0-9]|_[0-9a-f]{1,5}_)*)", text)
-    return re.sub("_([0-9a-f]{1,5})_", lambda match: chr(int(match[1], 16)), found[1]) if found else None
+    named = re.search(r"\bsecret_((?:[A-Za-z0-9]|_[0-9a-f]{1,5}_)*)", text)
+    return re.sub("_([0-9a-f]{1,5})_", lambda match: chr(int(match[1], 16)), named[1]) if named else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ _AKS = "https://learn.microsoft.com/azure/aks/aksarc"
 _LOCAL = "https://learn.microsoft.com/azure/azure-local/manage"
 _SPECS = "Azure/azure-rest-api-specs, specification"
 SOURCES = {
-    "networks.json": f"{_LOCAL}/create-logical-networks, sample output (2025-04-09); …/create-network-security-groups",
+    "networks.json": f"{_LOCAL}/create-logical-networks, and create-network-security-groups: sample output",
     "interfaces.json": f"{_LOCAL}/create-network-interfaces, sample output",
     "cluster.json": f"{_AKS}/azure-hybrid-benefit, sample output of az aksarc create",
     "pools.json": f"{_AKS}/manage-node-pools, example output of az aksarc nodepool show",
@@ -34,10 +34,9 @@ SOURCES = {
     "at 48604e324f5e79b9d374e74a4b624438a4e4c678",
     "balancers.json": f"{_SPECS}/kubernetesruntime/…/2024-03-01/LoadBalancers_List.json "
     "at e84d72b6fd284aaa0f8df1426353f710106eca16",
-    "connected.json": "azure-mgmt-hybridkubernetes: ConnectedCluster, as az connectedk8s show prints its model",
-    "extensions.json": "https://learn.microsoft.com/azure/container-registry/quickstart-connected-registry-arc-cli, "
-    "output of az k8s-extension list",
-    "flux.json": "azure-mgmt-kubernetesconfiguration: FluxConfiguration, as az k8s-configuration flux list prints it",
+    "connected.json": "azure-mgmt-hybridkubernetes: ConnectedCluster, which az connectedk8s show prints",
+    "extensions.json": "https://learn.microsoft.com/azure/container-registry/quickstart-connected-registry-arc-cli",
+    "flux.json": "azure-mgmt-kubernetesconfiguration: FluxConfiguration, which az prints",
     "deployment.json": f"{_SPECS}/azurestackhci/…/StackHCI/stable/2024-01-01/examples/GetDeploymentSettings.json "
     "at df74858bfda6128d16c98265db2a6f42e89b20ff",
     "azuredeploy.parameters.json": "Azure/azure-quickstart-templates, quickstarts/microsoft.azurestackhci/"
@@ -84,9 +83,7 @@ def imported(texts: Mapping[str, str], **names: str) -> Imported:
     read = {name: yaml.safe_load(text) for name, text in made.files.items()}
     stack, hosts, netplan = read.values()
     config = {key.removeprefix("azlocal:"): value for key, value in stack["config"].items()}
-    return Imported(
-        made.stack, made.files, {"stack": config, "hosts": hosts, "netplan": netplan}, findings
-    )
+    return Imported(made.stack, made.files, {"stack": config, "hosts": hosts, "netplan": netplan}, findings)
 
 
 def sample(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What `azlocal export` writes is imported as what it was: clusters, pools, networks, hosts, addresses of services."""
+"""What `azlocal export` writes is imported as what it was: clusters, pools, networks, services, hosts."""
 
 from __future__ import annotations
 
@@ -88,7 +88,9 @@ def check(facts: ExportFacts, made: Imported) -> None:
         assert cluster.network_profile.pod_cidr.network == was.network_profile.pod_cidr.network
         assert cluster.is_issuer == was.is_issuer
         assert cluster.has_workload_identity == was.has_workload_identity
-        addresses = (number for span in cluster.load_balancer.ranges for number in range(span.first, span.last + 1))
+        addresses = (
+            number for span in cluster.load_balancer.ranges for number in range(span.first, span.last + 1)
+        )
         assert as_ranges(addresses) == services_of(facts, was)
         if was.arc.enabled:
             assert cluster.arc.flux_configurations == was.arc.flux_configurations
