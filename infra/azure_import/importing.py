@@ -157,8 +157,8 @@ def _wrong(
 
     def model(kind: type[_Model], document: Document, written: Written) -> tuple[_Model | None, Placed]:
         placed = Placed.of(document, written.origins)
-        made, resources = validate(kind, placed)
-        faults.extend(resources)
+        made, wrong = validate(kind, placed)
+        faults.extend(wrong)
         return made, placed
 
     stack, of_stack = model(StackConfig, stack_document(config_document), config)

@@ -19,8 +19,9 @@ from infra.azure_import.report import NOT_MISSED, Report
 from infra.azure_import.resources import Kind, Resource, arm_resource, arm_type
 from infra.azure_import.terraform import is_terraform, terraform_resources
 from infra.azure_import.things import Thing, nested, read_json
+from infra.export.bicep_text import Expression
 from infra.export.module_names import BICEP_CLUSTER, BICEP_NETWORK
-from infra.spec.findings import KeyPath
+from infra.spec.findings import KeyPath, shown
 
 _KNOWN: Final = (
     "import what az prints with -o json (stack-hci-vm network lnet list, aksarc show, aksarc nodepool list, "
@@ -150,19 +151,11 @@ def _of_parameters(parameters: Thing, places: Places, report: Report) -> list[Re
     if others:
         what = f"{names(others)} of the parameters has no place in the project's files"
         report.say("import-left-out", others[0][1], what, NOT_MISSED)
-    if not any(
-        resource.kind is Kind.CLUSTER and resource.thing.get("properties", "kubernetesVersion")
-        for resource in resources
-    ):
-        resources = [
-            pool
-            for resource in resources
-            for pool in (_pools_of(resource) if resource.kind is Kind.CLUSTER else [resource])
-        ]
-        resources = [
-            resource for resource in resources if resource.kind is not Kind.CONNECTED
-        ]  # a pool's template names its cluster
-    return resources
+    by_kind = {resource.kind: resource for resource in resources}
+    cluster = by_kind.get(Kind.CLUSTER)
+    if cluster is None or cluster.thing.get("properties", "kubernetesVersion") is not None:
+        return resources
+    return _pools_of(cluster)  # a pool's template names the cluster, and no version
 
 
 def _pools_of(resource: Resource) -> list[Resource]:
@@ -178,6 +171,10 @@ def _of_bicep(text: str, file: str, report: Report) -> list[Resource]:
         raise UnreadError(file) from None
     if bicep.using is not None:
         parameters = nested({(name,): value for name, value in bicep.parameters.items()}, Thing(None, file))
+        if (computed := next(_computed(parameters), None)) is not None:
+            message = f"{shown(str(computed.value))} is computed"
+            report.say("import-broken-file", computed, message, "write its value there")
+            raise UnreadError(file)
         for module, places in ((BICEP_NETWORK, NETWORK_MODULE), (BICEP_CLUSTER, CLUSTER_MODULE)):
             if f"{module}:" in bicep.using:
                 return _of_parameters(parameters, places, report)
@@ -188,6 +185,15 @@ def _of_bicep(text: str, file: str, report: Report) -> list[Resource]:
     what = f"nobody knows the parameters of {bicep.using}" if bicep.using else "no resource here is imported"
     report.say("import-unknown-file", file, what, _KNOWN)
     raise UnreadError(file)
+
+
+def _computed(thing: Thing) -> Iterator[Thing]:
+    """Yield what a parameter file leaves to Bicep."""
+    if isinstance(thing.value, Expression):
+        yield thing
+    elif isinstance(thing.value, dict | list):
+        for inner in thing.value.values() if isinstance(thing.value, dict) else thing.value:
+            yield from _computed(inner)
 
 
 def _of_template(bicep: BicepFile) -> list[Resource]:

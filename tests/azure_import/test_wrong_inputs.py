@@ -52,6 +52,7 @@ def wrong(texts: dict[str, str], **names: str) -> Finding:
             "nobody knows the parameters of main.bicep",
         ),
         ("using 'a'\nparam b = resourceGroup().location + 1\n", "import-broken-file", "x:2", ""),
+        ("using 'a'\nparam b = [\n  env('X')\n]\n", "import-broken-file", "x:3", "'env('X')' is computed"),
         ("param location string\n", "import-unknown-file", "x", "no resource here"),
     ],
 )
