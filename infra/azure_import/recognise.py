@@ -153,9 +153,9 @@ def _of_parameters(parameters: Thing, places: Places, report: Report) -> list[Re
         report.say("import-left-out", others[0][1], what, NOT_MISSED)
     by_kind = {resource.kind: resource for resource in resources}
     cluster = by_kind.get(Kind.CLUSTER)
-    if cluster is None or cluster.thing.get("properties", "kubernetesVersion") is not None:
+    if cluster is None or {key for key, _ in cluster.thing.entries("properties")} != {"agentPoolProfiles"}:
         return resources
-    return _pools_of(cluster)  # a pool's template names the cluster, and no version
+    return _pools_of(cluster)  # a pool's template says nothing of its cluster but the name
 
 
 def _pools_of(resource: Resource) -> list[Resource]:

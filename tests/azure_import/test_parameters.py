@@ -129,6 +129,13 @@ def test_a_pools_parameters_make_a_pool_of_a_cluster_that_is_known() -> None:
     ]
 
 
+def test_a_cluster_whose_version_is_the_modules_own_is_a_cluster() -> None:
+    without = {name: value for name, value in CLUSTER.items() if name != "kubernetesVersion"}
+    made = imported(samples(cluster=arm(**NETWORK, **without)), stack="lab")
+    assert [cluster.name for cluster in made.spec.stack.clusters] == ["shop"]
+    assert any("which Kubernetes cluster shop has" in finding.message for finding in made.said("import-guessed"))
+
+
 def test_an_existing_network_is_only_named() -> None:
     networks = sample("networks.json")
     values = {**CLUSTER, "logicalNetworkName": "aks-vlan110"}
