@@ -22,6 +22,10 @@ _GROUPS = {
     "rules": ("infra.cli.plan", "List the rules that a plan is checked against, each with its source."),
     "schema": ("infra.cli.plan", "Write the JSON schemas of the input files."),
     "export": ("infra.cli.export", "Carry a plan over to Azure Local: Bicep, Terraform, az, ARM, ODIN."),
+    "import": (
+        "infra.cli.azure_import",
+        "Take over what stands in Azure Local: networks, clusters, the instance.",
+    ),
     "up": ("infra.cli.stack", "Make the instance: from the YAML files to running clusters."),
     "preview": ("infra.cli.stack", "Show what `up` would change, without touching a host."),
     "refresh": ("infra.cli.stack", "Look at the real machines: what was changed by hand."),

@@ -259,11 +259,13 @@ def schema(
 
 def rule_texts() -> list[tuple[str, str, str, str | None]]:
     """Return every rule's name, severity, source and text, by name."""
+    from infra.azure_import.report import IMPORT_RULES
     from infra.export.rules import EXPORT_RULES
     from infra.plan.rules import RULES
 
     rules = [*RULES, *EXPORT_RULES.values()]
-    return sorted((rule.id, rule.severity, rule.source, rule.check.__doc__) for rule in rules)
+    texts = [(rule.id, rule.severity, rule.source, rule.check.__doc__) for rule in rules]
+    return sorted([*texts, *((rule.id, rule.severity, rule.source, rule.text) for rule in IMPORT_RULES.values())])
 
 
 def _planned(spec: "InstanceSpec", *, no_lock: bool, frozen: bool) -> "Plan":

@@ -40,6 +40,12 @@ class Secret(str):
         return secret
 
 
+def secret_name(text: str) -> str | None:
+    """Return what people call the secret whose variable a text names; None where it names none."""
+    named = re.search(r"\bsecret_((?:[A-Za-z0-9]|_[0-9a-f]{1,5}_)*)", text)
+    return re.sub("_([0-9a-f]{1,5})_", lambda match: chr(int(match[1], 16)), named[1]) if named else None
+
+
 @dataclass(frozen=True, slots=True)
 class Above:
     """All that is installed on one cluster.

@@ -139,10 +139,10 @@ def _cluster(wanted: Wanted, cluster: WantedCluster, gateway: str | None) -> Wor
     switches = {
         "--enable-azure-rbac": aad["enableAzureRBAC"],
         "--enable-ahub": arc.azure_hybrid_benefit == _HYBRID_BENEFIT,
-        "--disable-nfs-driver": not cluster.storage.nfs_csi_driver.enabled,
-        "--disable-smb-driver": not cluster.storage.smb_csi_driver.enabled,
-        "--enable-oidc-issuer": arc.oidc_issuer.enabled,
-        "--enable-workload-identity": arc.workload_identity,
+        "--disable-nfs-driver": not cluster.has_nfs,
+        "--disable-smb-driver": not cluster.has_smb,
+        "--enable-oidc-issuer": cluster.spec.is_issuer,
+        "--enable-workload-identity": cluster.spec.has_workload_identity,
     }
     words += [option for option, is_on in switches.items() if is_on]
     words += ["--gateway-id", gateway] if gateway is not None else []

@@ -10,13 +10,12 @@ from typing import Any, Final
 
 from infra.export.above import EXTENSIONS_VERSION, FLUX_VERSION, LOAD_BALANCER, LOAD_BALANCERS_VERSION, Above
 from infra.export.bicep_text import Expression, bicep_value
+from infra.export.module_names import BICEP_CLUSTER, BICEP_NETWORK
 from infra.export.output import MADE_BY, Export, command
 from infra.export.wanted import Wanted, WantedCluster, WantedNetwork, WantedPool, without_none
 from infra.spec.target import SshKeyVault
 
-NETWORK_MODULE: Final = "avm/res/azure-stack-hci/logical-network"
 NETWORK_VERSION: Final = "0.3.0"
-CLUSTER_MODULE: Final = "avm/res/hybrid-container-service/provisioned-cluster-instance"
 CLUSTER_VERSION: Final = (
     "0.2.1"  # 0.3.0 is in the repository since May 2026, and was never tagged, so not published
 )
@@ -32,11 +31,11 @@ def to_bicep(wanted: Wanted, vault: SshKeyVault | None) -> Export:
     for network in wanted.networks:
         if network.is_made:
             name = f"network-{network.name}.bicepparam"
-            files[name] = _parameters(NETWORK_MODULE, NETWORK_VERSION, network_parameters(network))
+            files[name] = _parameters(BICEP_NETWORK, NETWORK_VERSION, network_parameters(network))
             steps.append(command([*create, "--parameters", name]))
     for cluster in wanted.clusters:
         name = f"cluster-{cluster.key}.bicepparam"
-        files[name] = _parameters(CLUSTER_MODULE, CLUSTER_VERSION, cluster_parameters(wanted, cluster, vault))
+        files[name] = _parameters(BICEP_CLUSTER, CLUSTER_VERSION, cluster_parameters(wanted, cluster, vault))
         steps.append(command([*create, "--parameters", name]))
         if not cluster.above.is_nothing:
             name = f"cluster-{cluster.key}-above.bicep"
@@ -70,7 +69,7 @@ def cluster_parameters(wanted: Wanted, cluster: WantedCluster, vault: SshKeyVaul
     """Return a cluster's parameters."""
     arc = cluster.spec.arc
     oidc = without_none(
-        {"enabled": arc.oidc_issuer.enabled, "selfHostedIssuerUrl": arc.oidc_issuer.self_hosted_issuer_url}
+        {"enabled": cluster.spec.is_issuer, "selfHostedIssuerUrl": arc.oidc_issuer.self_hosted_issuer_url}
     )
     return without_none(
         {
@@ -94,14 +93,14 @@ def cluster_parameters(wanted: Wanted, cluster: WantedCluster, vault: SshKeyVaul
                 "podCidr": str(cluster.spec.network_profile.pod_cidr.network),
             },
             "storageProfile": {
-                "nfsCsiDriver": {"enabled": cluster.storage.nfs_csi_driver.enabled},
-                "smbCsiDriver": {"enabled": cluster.storage.smb_csi_driver.enabled},
+                "nfsCsiDriver": {"enabled": cluster.has_nfs},
+                "smbCsiDriver": {"enabled": cluster.has_smb},
             },
             "licenseProfile": {"azureHybridBenefit": arc.azure_hybrid_benefit},
             "aadProfile": cluster.aad,
             "arcAgentProfile": {"agentAutoUpgrade": "Enabled" if arc.agent_auto_upgrade else "Disabled"},
             "oidcIssuerProfile": oidc,
-            "securityProfile": {"workloadIdentity": {"enabled": arc.workload_identity}},
+            "securityProfile": {"workloadIdentity": {"enabled": cluster.spec.has_workload_identity}},
         }
     )
 

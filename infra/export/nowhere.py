@@ -11,6 +11,7 @@ from infra.spec.arc import ArcSpec, ClusterArc
 from infra.spec.findings import KeyPath
 from infra.spec.netplan import Infrastructure, LogicalNetwork, Netplan
 from infra.spec.stack import AgentPool, ClusterSpec, ControlPlane, NetworkProfile, StackConfig
+from infra.spec.storage import StorageProfile
 from infra.spec.types import Model
 
 _HERE: Final = "it is about how azlocal makes machines here"
@@ -27,6 +28,7 @@ CARRIED: Final[dict[type[Model], frozenset[str]]] = {
         {
             *("name", "kubernetesVersion", "logicalNetwork", "controlPlane", "agentPools", "networkProfile"),
             *("loadBalancer", "provisioning", "addOns", "arc"),
+            *("storageProfile", "oidcIssuerProfile", "securityProfile"),
         }
     ),
     ControlPlane: frozenset({"count", "vmSize", "hostIP"}),
@@ -37,6 +39,7 @@ CARRIED: Final[dict[type[Model], frozenset[str]]] = {
         }
     ),
     NetworkProfile: frozenset({"podCidr", "serviceCidr", "networkPolicy"}),
+    StorageProfile: frozenset({"nfsCsiDriver", "smbCsiDriver"}),
     ClusterArc: frozenset(
         {
             *("enabled", "name", "location", "tags", "azureHybridBenefit", "agentAutoUpgrade", "azureRbac"),
@@ -57,6 +60,7 @@ CARRIED: Final[dict[type[Model], frozenset[str]]] = {
 
 _REASONS: Final[dict[str, str]] = {
     **dict.fromkeys(("machineType", "nodeImage", "placement", "probeAddresses", "podSecurity"), _HERE),
+    **dict.fromkeys(("storageClasses", "deleteLocalVolumes", "snapshots"), _HERE),
     **dict.fromkeys(("timeoutMinutes", "transport", "underlayMtu", "gatewayHost"), _HERE),
     **dict.fromkeys(("resourceBridge", "autoUpgradeProfile", "upgradeSettings", "distribution"), _AZURES),
     **dict.fromkeys(("infrastructure", "releaseTrain", "clusterConnect", "customLocationsFeature"), _AZURES),
@@ -96,6 +100,7 @@ def _of_clusters(facts: ExportFacts) -> Iterator[tuple[*Place, str]]:
             (cluster.control_plane, (*path, "controlPlane")),
             *((pool, (*path, "agentPools", number)) for number, pool in enumerate(cluster.agent_pools)),
             (cluster.network_profile, (*path, "networkProfile")),
+            (cluster.storage_profile, (*path, "storageProfile")),
             (cluster.arc, (*path, "arc")),
         ]
         for part, place in parts:

@@ -11,11 +11,10 @@ from typing import Any, Final
 from infra.export.facts import ExportFacts
 from infra.export.output import Export
 from infra.model.azure_regions import short_location
-from infra.spec.stack import StackConfig
 
 FILE: Final = "odin.json"
-_REGIONS: Final = {"AzureUSGovernment": "azure_government", "AzureChinaCloud": "azure_china"}
-_LOCAL_REGIONS: Final = {
+CLOUDS: Final = {"AzureUSGovernment": "azure_government", "AzureChinaCloud": "azure_china"}
+LOCAL_REGIONS: Final = {
     name.replace("_", ""): name
     for name in (
         *("australia_east", "canada_central", "east_us", "india_central", "japan_east", "south_central_us"),
@@ -23,6 +22,9 @@ _LOCAL_REGIONS: Final = {
     )
 } | {"centralindia": "india_central", "usgovvirginia": "us_gov_virginia"}
 """Regions that have Azure Local, by Azure's short names."""
+
+SCALES: Final = {"hyperconverged": "medium", "rackAware": "rack_aware"}
+"""What ODIN calls classes of instances."""
 
 
 def to_odin(facts: ExportFacts) -> Export:
@@ -41,9 +43,9 @@ def state(facts: ExportFacts) -> dict[str, Any]:
     return {
         "scenario": "disconnected" if arc is not None and arc.cloud == "custom" else "connected",
         "architecture": "disaggregated" if stack.deployment_class == "disaggregated" else "hyperconverged",
-        "region": _REGIONS.get(arc.cloud if arc is not None else "", "azure_commercial"),
-        "localInstanceRegion": _LOCAL_REGIONS.get(short_location(stack.location)),
-        "scale": _scale(stack),
+        "region": CLOUDS.get(arc.cloud if arc is not None else "", "azure_commercial"),
+        "localInstanceRegion": LOCAL_REGIONS.get(short_location(stack.location)),
+        "scale": SCALES.get(stack.deployment_class),
         "nodes": str(len(hosts)),
         "witnessType": _witness(facts),
         "storage": _storage(facts),
@@ -68,10 +70,6 @@ def state(facts: ExportFacts) -> dict[str, Any]:
         "arc": "arc_gateway" if arc is not None and arc.gateway is not None else "no_arc",
         "privateEndpoints": "pe_enabled" if netplan.private_endpoints else "pe_disabled",
     }
-
-
-def _scale(stack: StackConfig) -> str | None:
-    return {"hyperconverged": "medium", "rackAware": "rack_aware"}.get(stack.deployment_class)
 
 
 def _witness(facts: ExportFacts) -> str | None:

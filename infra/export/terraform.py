@@ -17,14 +17,20 @@ from infra.export.above import (
     LOAD_BALANCERS_VERSION,
     Secret,
 )
+from infra.export.bicep import cluster_parameters, network_parameters
+from infra.export.module_names import (
+    CLUSTER_VARIABLES,
+    NETWORK_VARIABLES,
+    TERRAFORM_CLUSTER,
+    TERRAFORM_NETWORK,
+)
 from infra.export.output import MADE_BY, Export
 from infra.export.wanted import Wanted, WantedCluster, WantedNetwork, without_none
+from infra.spec.findings import KeyPath
 from infra.spec.target import SshKeyVault
 
 FILE: Final = "azlocal.tf.json"
-NETWORK_MODULE: Final = "Azure/avm-res-azurestackhci-logicalnetwork/azurerm"
 NETWORK_VERSION: Final = "2.0.0"
-CLUSTER_MODULE: Final = "Azure/avm-res-hybridcontainerservice-provisionedclusterinstance/azurerm"
 CLUSTER_VERSION: Final = "2.0.4"
 _FIXED: Final = {"enableAutoScaling": False}
 
@@ -40,10 +46,10 @@ def to_terraform(wanted: Wanted, vault: SshKeyVault | None) -> Export:
     secrets: set[Secret] = set()
     for network in wanted.networks:
         if network.is_made:
-            source = {"source": NETWORK_MODULE, "version": NETWORK_VERSION}
+            source = {"source": TERRAFORM_NETWORK, "version": NETWORK_VERSION}
             modules[_label("network", network.name)] = {**source, **network_variables(wanted, network)}
     for cluster in wanted.clusters:
-        source = {"source": CLUSTER_MODULE, "version": CLUSTER_VERSION}
+        source = {"source": TERRAFORM_CLUSTER, "version": CLUSTER_VERSION}
         modules[_label("cluster", cluster.key)] = {**source, **cluster_variables(wanted, cluster, vault)}
         resources |= _above(cluster)
         secrets |= set(cluster.above.secrets)
@@ -68,61 +74,39 @@ def to_terraform(wanted: Wanted, vault: SshKeyVault | None) -> Export:
 
 def network_variables(wanted: Wanted, network: WantedNetwork) -> dict[str, Any]:
     """Return a logical network's variables; the module takes one pool, and the VLAN as a text."""
-    written = network.network
-    pool = network.pools[0] if network.pools else {"start": None, "end": None}
-    return without_none(
-        {
-            "name": network.name,
-            "resource_group_id": wanted.group_id,
-            "location": network.location,
-            "custom_location_id": network.custom_location,
-            "vm_switch_name": network.switch,
-            "ip_allocation_method": "Static",
-            "address_prefix": str(written.address_prefix.network),
-            "default_gateway": str(written.gateway),
-            "route_name": "default",
-            "dns_servers": [str(server) for server in written.dns_servers],
-            "starting_address": pool["start"],
-            "ending_address": pool["end"],
-            "vlan_id": str(written.vlan) if written.vlan else None,
-            "logical_network_tags": dict(network.tags) or None,
-        }
-    )
+    values = _picked(NETWORK_VARIABLES, network_parameters(network))
+    vlan = {"vlan_id": str(values["vlan_id"])} if values["vlan_id"] else {}
+    return without_none({"name": network.name, "resource_group_id": wanted.group_id, **values, **vlan})
 
 
 def cluster_variables(wanted: Wanted, cluster: WantedCluster, vault: SshKeyVault | None) -> dict[str, Any]:
     """Return a cluster's variables; pools beside the first are resources of their own, which can come and go."""
-    arc, aad, network = cluster.spec.arc, cluster.aad, cluster.network
+    network = cluster.network
+    values = _picked(CLUSTER_VARIABLES, cluster_parameters(wanted, cluster, vault))
     first, *others = cluster.pools
-    return without_none(
-        {
-            "name": cluster.name,
-            "resource_group_id": wanted.group_id,
-            "location": wanted.location,
-            "custom_location_id": wanted.custom_location,
-            "logical_network_id": Reference(f"${{module.{_label('network', network.name)}.resource_id}}")
-            if network.is_made
-            else network.id,
-            "kubernetes_version": cluster.version,
-            "control_plane_count": cluster.spec.control_plane.count,
-            "control_plane_vm_size": cluster.plane_size,
-            "control_plane_ip": cluster.host_ip,
-            "agent_pool_profiles": [first.profile(_FIXED)],
-            "additional_nodepools": [pool.profile(_FIXED) for pool in others] or None,
-            "pod_cidr": str(cluster.spec.network_profile.pod_cidr.network),
-            "nfs_csi_driver_enabled": cluster.storage.nfs_csi_driver.enabled,
-            "smb_csi_driver_enabled": cluster.storage.smb_csi_driver.enabled,
-            "azure_hybrid_benefit": arc.azure_hybrid_benefit,
-            "enable_azure_rbac": bool(aad and aad["enableAzureRBAC"]),
-            "rbac_admin_group_object_ids": aad["adminGroupObjectIDs"] if aad else None,
-            "tenant_id": aad["tenantID"] if aad else None,
-            "enable_oidc_issuer": arc.oidc_issuer.enabled,
-            "enable_workload_identity": arc.workload_identity,
-            "ssh_public_key": cluster.ssh_key,
-            "ssh_key_vault_id": _vault_id(wanted, vault) if cluster.ssh_key is None else None,
-            "tags": dict(cluster.tags) or None,
-        }
-    )
+    values["agent_pool_profiles"] = [first.profile(_FIXED)]
+    values["additional_nodepools"] = [pool.profile(_FIXED) for pool in others] or None
+    values["enable_azure_rbac"] = bool(values["enable_azure_rbac"])  # the module's own default is true
+    if network.is_made:
+        values["logical_network_id"] = Reference(f"${{module.{_label('network', network.name)}.resource_id}}")
+    if cluster.ssh_key is None:
+        values["ssh_key_vault_id"] = _vault_id(wanted, vault)
+    return without_none({"name": cluster.name, "resource_group_id": wanted.group_id, **values})
+
+
+def _picked(variables: Mapping[str, KeyPath], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return each variable's value, which stands somewhere in the Bicep module's parameters; None: nowhere."""
+
+    def at(path: KeyPath) -> Any:
+        value: Any = parameters
+        for part in path:
+            known = isinstance(value, list) if isinstance(part, int) else isinstance(value, Mapping)
+            if not known or (part >= len(value) if isinstance(part, int) else part not in value):
+                return None
+            value = value[part]
+        return value
+
+    return {variable: at(path) for variable, path in variables.items()}
 
 
 def _vault_id(wanted: Wanted, vault: SshKeyVault | None) -> str | None:

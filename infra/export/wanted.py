@@ -10,7 +10,6 @@ from infra.export.above import Above, above
 from infra.export.facts import ExportFacts
 from infra.spec.netplan import LogicalNetwork
 from infra.spec.stack import OS_SKUS, AgentPool, ClusterSpec
-from infra.spec.target import StorageProfile
 
 _LEAST_NODES: Final = 1
 _MOST_NODES: Final = 5  # what AVM's module has where a pool doesn't scale, and the API doesn't look
@@ -100,7 +99,8 @@ class WantedCluster:
         host_ip: The API server's address, where people chose it.
         pools: Its pools.
         ssh_key: The key that logs in to its nodes; None: the vault's.
-        storage: The drivers that are installed.
+        has_nfs: Whether the driver of NFS shares is installed.
+        has_smb: Whether the driver of SMB shares is.
         ssh_from: Who may reach the nodes by SSH; empty: everybody.
         tags: Tags of the resources.
         aad: The API's aadProfile; None: without Entra ID.
@@ -117,7 +117,8 @@ class WantedCluster:
     host_ip: str | None
     pools: tuple[WantedPool, ...]
     ssh_key: str | None
-    storage: StorageProfile
+    has_nfs: bool
+    has_smb: bool
     ssh_from: tuple[str, ...]
     tags: Mapping[str, str]
     aad: Mapping[str, Any] | None
@@ -191,7 +192,8 @@ def _cluster(facts: ExportFacts, index: int, cluster: ClusterSpec, network: Want
         host_ip=str(host_ip) if host_ip is not None else None,
         pools=tuple(_pool(facts, pool) for pool in cluster.agent_pools),
         ssh_key=keys[0] if keys else None,
-        storage=own.storage_profile,
+        has_nfs=own.storage_profile.nfs_csi_driver.enabled and cluster.storage_profile.nfs_csi_driver.enabled,
+        has_smb=own.storage_profile.smb_csi_driver.enabled and cluster.storage_profile.smb_csi_driver.enabled,
         ssh_from=tuple(str(prefix.network) for prefix in own.authorized_ip_ranges),
         tags={**(arc.tags if arc else {}), **cluster.arc.tags, **facts.target.tags, **own.tags},
         aad=_aad(facts, cluster),

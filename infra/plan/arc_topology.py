@@ -85,9 +85,9 @@ def connected_cluster_of(spec: InstanceSpec, cluster: ClusterSpec) -> ConnectedC
         proxy=_proxy_of(spec.netplan.proxy, cluster),
         settings=cluster.arc,
         extensions=cluster.arc.all_extensions(),
-        is_issuer=cluster.oidc_issuer_profile.enabled or cluster.arc.oidc_issuer.enabled,
+        is_issuer=cluster.is_issuer,
         issues_tokens=cluster.oidc_issuer_profile.enabled,
-        workload_identity=cluster.security_profile.workload_identity.enabled or cluster.arc.workload_identity,
+        workload_identity=cluster.has_workload_identity,
     )
 
 

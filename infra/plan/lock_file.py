@@ -72,8 +72,13 @@ _Dumper.add_representer(str, _text)
 
 
 def write_yaml(path: Path, header: str, content: Mapping[str, Any]) -> None:
-    """Replace a file in one step; one line an entry of the inner mappings, in the order given."""
-    text = yaml.dump(
+    """Replace a file in one step; see `yaml_text`."""
+    replace_file(path, yaml_text(header, content))
+
+
+def yaml_text(header: str, content: Mapping[str, Any]) -> str:
+    """Return a file's text; one line an entry of the inner mappings, in the order given."""
+    text: str = yaml.dump(
         content,
         Dumper=_Dumper,
         sort_keys=False,
@@ -81,7 +86,7 @@ def write_yaml(path: Path, header: str, content: Mapping[str, Any]) -> None:
         width=10_000,
         allow_unicode=True,
     )
-    replace_file(path, header + text)
+    return header + text
 
 
 @dataclass

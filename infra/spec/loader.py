@@ -26,7 +26,7 @@ NAMESPACE = "azlocal:"
 FileKind = Literal["stack", "hosts", "netplan"]
 
 _MOST_LISTED = 8
-_STACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
+STACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +226,7 @@ def _siblings(stack: str, site: str, directory: Path) -> Iterator[Sibling]:
         except OSError:
             continue
         if is_of_site:
-            config, _ = validate(StackConfig, _stack_document(read_document(path, path.name)))
+            config, _ = validate(StackConfig, stack_document(read_document(path, path.name)))
             if config is not None and config.site == site:
                 yield Sibling(name, config)
 
@@ -270,10 +270,10 @@ def load_stack(stack: str, directory: Path) -> tuple[StackConfig, Document, Host
 
 
 def _read_stack(stack: str, directory: Path) -> tuple[Document, StackConfig | None, list[Finding]]:
-    if not _STACK_NAME.fullmatch(stack):
+    if not STACK_NAME.fullmatch(stack):
         message = f"{shown(stack)} can't be a stack's name"
         raise SpecError([Finding("bad-name", "error", "STACK", message, "use letters, digits and hyphens")])
-    document = _stack_document(read_document(directory / f"Pulumi.{stack}.yaml", f"Pulumi.{stack}.yaml"))
+    document = stack_document(read_document(directory / f"Pulumi.{stack}.yaml", f"Pulumi.{stack}.yaml"))
     if [fault.rule for fault in document.faults] == ["missing-file"]:
         raise SpecError([replace(document.faults[0], remedy=_other_stacks(stack, directory))])
     config, findings = validate(StackConfig, document)
@@ -323,7 +323,7 @@ class _StackDocument(Document):
         return f"{place}: {key_path(('config', f'{NAMESPACE}{path[0]}', *path[1:]))}"
 
 
-def _stack_document(document: Document) -> Document:
+def stack_document(document: Document) -> Document:
     """Narrow a stack file to our own keys; other namespaces and Pulumi's own keys are Pulumi's business."""
     if document.root is None:
         return document

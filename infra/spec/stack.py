@@ -288,6 +288,16 @@ class ClusterSpec(Model):
         """Return how many nodes the plan holds addresses for, control planes and workers."""
         return max(0, self.control_plane.count) + sum(pool.planned_nodes for pool in self.agent_pools)
 
+    @property
+    def is_issuer(self) -> bool:
+        """Tell whether Azure publishes it as an issuer of tokens, whichever of the two keys says so."""
+        return self.oidc_issuer_profile.enabled or self.arc.oidc_issuer.enabled
+
+    @property
+    def has_workload_identity(self) -> bool:
+        """Tell whether its pods may be identities of Entra, whichever of the two keys says so."""
+        return self.security_profile.workload_identity.enabled or self.arc.workload_identity
+
 
 class PlacementSpec(Model):
     """What people want of placement: room that stays free, and machines that stay put."""

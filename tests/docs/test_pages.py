@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from infra.plan.arc_topology import arc_of, connected_cluster_of
 from infra.plan.instance import plan_instance
 from infra.spec import InstanceSpec
 from infra.stack.scaling_view import profile_of, scaling_clusters
+from tests.azure_import.importing import DATA
 from tests.instances import cluster, make_spec
 from tests.project import ROOT
 
@@ -110,7 +112,10 @@ def test_the_example_of_a_pool_that_scales_is_sound() -> None:
     assert profile_of(scaling.auto_scaler_profile) == Profile()
 
 
-EXPORTS = [line for line in commands() if line.startswith("azlocal export ")]
+EXPORTS, IMPORTS = (
+    [line for line in dict.fromkeys(commands()) if line.startswith(f"azlocal {verb} ")]
+    for verb in ("export", "import")
+)
 
 
 @pytest.mark.parametrize("line", EXPORTS)
@@ -121,6 +126,23 @@ def test_an_export_of_the_pages_is_made(line: str, tmp_path: Path) -> None:
     assert run.exit_code == 0, run.stderr
     assert ("-o" in words) == (tmp_path / "out").exists()
     assert " error" not in run.stderr
+
+
+@pytest.mark.parametrize("line", IMPORTS)
+def test_an_import_of_the_pages_is_made(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = tmp_path / "here"
+    (here / "azure").mkdir(parents=True)
+    for name in ("networks.json", "cluster.json"):
+        shutil.copy(DATA / name, here / "azure")
+    shutil.copy(DATA / "networks.json", here)
+    shutil.copy(DATA / "cluster.json", here / "shop.json")
+    monkeypatch.chdir(here)
+    export = ["-C", str(ROOT), "export", "lab", "--to", "bicep", "-o", str(here / "out")]
+    assert CliRunner().invoke(app, export).exit_code == 0
+    run = CliRunner().invoke(app, shlex.split(line)[1:])
+    assert run.exit_code == 0, run.stderr
+    made = tmp_path / "lab2" if "-o" in line else here
+    assert len(list(made.glob("Pulumi.*.yaml"))) == 1
 
 
 def test_the_pages_export_to_every_format() -> None:

@@ -218,3 +218,32 @@ def test_hosts_are_the_instances_nodes(count: int, networking: str) -> None:
     assert values["customLocation"]["value"] == "cl"
     state = json.loads(files_of("odin", parts={"hosts": hosts})["odin.json"])["state"]
     assert (state["nodes"], state["nodeSettings"][0]["ipCidr"]) == (str(count), "192.168.1.11/24")
+
+
+PROFILES: dict[str, Any] = {
+    "oidcIssuerProfile": {"enabled": True},
+    "securityProfile": {"workloadIdentity": {"enabled": True}},
+    "storageProfile": {"nfsCsiDriver": {"enabled": False}},
+}
+CONNECTED: dict[str, Any] = {"stack": {"arc": {"subscriptionId": TARGET["subscriptionId"]}}}
+
+
+def test_a_clusters_own_profiles_are_exported_as_arcs_keys_are() -> None:
+    _, bicep = bicep_parameters(files_of("bicep", cluster(**PROFILES), parts=CONNECTED)["cluster-a.bicepparam"])
+    assert (bicep["oidcIssuerProfile"], bicep["securityProfile"]) == (
+        PROFILES["oidcIssuerProfile"],
+        PROFILES["securityProfile"],
+    )
+    assert bicep["storageProfile"] == {"nfsCsiDriver": {"enabled": False}, "smbCsiDriver": {"enabled": True}}
+    terraform = module(files_of("terraform", cluster(**PROFILES), parts=CONNECTED), "cluster_a")
+    switches = ("enable_oidc_issuer", "enable_workload_identity", "nfs_csi_driver_enabled")
+    assert [terraform[name] for name in switches] == [True, True, False]
+    (create,) = words(files_of("az", cluster(**PROFILES), parts=CONNECTED), "az aksarc create")
+    assert {"--enable-oidc-issuer", "--enable-workload-identity", "--disable-nfs-driver"} <= set(create)
+
+
+def test_what_of_a_storage_profile_is_about_machines_here_is_said() -> None:
+    profile = {"deleteLocalVolumes": True, "nfsCsiDriver": {"enabled": False}}
+    _, report = export(facts_of(make_spec(cluster(storageProfile=profile)), "bicep"))
+    said = [finding.message for finding in report if finding.rule == "export-left-out"]
+    assert [message.partition(":")[0] for message in said] == ["`deleteLocalVolumes` isn't exported"]
