@@ -6,7 +6,6 @@ import threading
 
 import pytest
 
-from infra.plugin import operation
 from infra.plugin.operation import Operation
 from tests.provider.conftest import MemoryLog
 
@@ -25,6 +24,6 @@ def test_the_same_text_is_a_line_of_a_log_once_in_ten_seconds(
     log = MemoryLog()
     op = Operation("urn:pulumi:lab::azlocal::azlocal:index:Machine::x", log, threading.Event())
     for second, text in enumerate(texts, start=1000):
-        monkeypatch.setattr(operation.time, "monotonic", lambda second=second: float(second))
+        monkeypatch.setattr("infra.plugin.operation.time.monotonic", lambda second=second: float(second))
         op.status(text)
     assert log.lines == [("status", text) for text in told]
