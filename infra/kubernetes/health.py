@@ -51,11 +51,13 @@ class Lack:
         text: What, and why, in a clause.
         node: The node that it is about; empty where it is about something that runs on nodes.
         nodes: Those on which its pods are that aren't ready; one that isn't scheduled is on none.
+        is_chosen: Whether somebody has probably wanted it so.
     """
 
     text: str
     node: str = ""
     nodes: frozenset[str] = frozenset()
+    is_chosen: bool = False
 
 
 def lacks(snapshot: Snapshot, expected_nodes: Mapping[str, float]) -> list[str]:
@@ -114,7 +116,7 @@ def _node_problems(nodes: Iterable[Object]) -> Iterator[Lack]:
         if not takes_pods(node) or is_withheld(node):
             yield Lack(f"node {name} has joined, and takes pods and services once it forwards packets", name)
         if node.get("spec", {}).get("unschedulable"):
-            yield Lack(f"node {name} is cordoned (kubectl uncordon {name})", name)
+            yield Lack(f"node {name} is cordoned (kubectl uncordon {name})", name, is_chosen=True)
 
 
 def _described(what: str, condition: Object) -> str:

@@ -49,12 +49,14 @@ class Run:
         result: `succeeded`, `failed`, …
         started: In seconds since 1970.
         ended: Likewise.
+        changes: How many resources it made, changed or removed.
     """
 
     kind: str
     result: str
     started: float
     ended: float
+    changes: int = 0
 
     @property
     def seconds(self) -> float:
@@ -65,7 +67,9 @@ class Run:
     def of(cls, entry: Mapping[str, Any]) -> Run:
         """Read an entry of the history, as a backend's file or the engine's command has it."""
         started, ended = (_seconds(entry.get(name)) for name in ("startTime", "endTime"))
-        return cls(str(entry.get("kind", "")), str(entry.get("result", "")), started, ended)
+        counts: Mapping[str, int] = entry.get("resourceChanges") or {}
+        changes = sum(count for step, count in counts.items() if step != "same")
+        return cls(str(entry.get("kind", "")), str(entry.get("result", "")), started, ended, changes)
 
 
 @dataclass(frozen=True)
