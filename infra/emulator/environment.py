@@ -16,7 +16,7 @@ def emulated_environment(folder: Path | None, *, starts: bool = True) -> AzureEn
         starts: Whether it is started unless it runs.
 
     Raises:
-        ArcError: The folder isn't named, what answers isn't metadata, or nothing runs and nothing is to be started.
+        ArcError: The folder isn't named, what answers isn't metadata, or nothing runs and isn't to be started.
         AzureUnreachable: It doesn't answer.
         EmulatorError: It can't be started.
     """

@@ -21,7 +21,8 @@ from infra.status.model import State as Health
 from infra.status.seen import Objects, SeenCluster, Unseen
 from infra.status.trouble import Key, Trouble
 
-_NEVER_ASKED: Final = SeenCluster(Unseen("it was never asked"))
+_NOBODY: Final = Unseen("it was never asked")
+_NEVER_ASKED: Final = SeenCluster(_NOBODY, _NOBODY, _NOBODY, _NOBODY)
 
 
 @dataclass(frozen=True)

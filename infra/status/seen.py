@@ -198,9 +198,9 @@ class SeenCluster:
     """
 
     objects: Seen[Objects]
-    silent: Seen[tuple[str, ...]] = ()
-    etcd: Seen[Membership | None] = None
-    certificates: Seen[Mapping[str, datetime]] = field(default_factory=dict)
+    silent: Seen[tuple[str, ...]]
+    etcd: Seen[Membership | None]
+    certificates: Seen[Mapping[str, datetime]]
     administrator: datetime | None = None
 
 
