@@ -309,11 +309,12 @@ def _pod_share(objects: Objects) -> Share:
     return Share(count=sum(not pod_problem(pod) for pod in pods), total=len(pods))
 
 
-def planned_status(cluster: Cluster) -> ClusterStatus:
+def planned_status(cluster: Cluster, arc: ArcStatus | None) -> ClusterStatus:
     """Return how a cluster is of which nothing was made yet."""
     return ClusterStatus(
         name=cluster.name,
         state="wrong",
         endpoint=f"https://{cluster.endpoint}:{API_PORT}",
         planned_version=cluster.final_version,
+        arc=arc,
     )

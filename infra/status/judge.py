@@ -106,7 +106,7 @@ def _clusters(
             arc, snapshot = arc_status(fleet, cluster), last_snapshot(fleet, cluster.name)
             yield cluster_status(of, troubles[cluster.name], snapshot, arc)
         elif cluster.provisioning == "kubernetes":
-            yield planned_status(cluster)
+            yield planned_status(cluster, arc_status(fleet, cluster))
 
 
 def _certificates(clusters: Iterable[StandingCluster]) -> list[Certificate]:

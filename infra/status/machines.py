@@ -11,6 +11,7 @@ from typing import Final
 from infra.counting import counted
 from infra.kvm.ownership import Mark
 from infra.plan.addresses import AddressPlan
+from infra.plan.host_networks import HostNetwork
 from infra.plan.topology import Host, Machine, Topology
 from infra.status.model import HostState, HostStatus, Level, MachineState, MachineStatus, NetworkStatus
 from infra.status.seen import Observations, Seen, SeenHost, StateMachine, Unseen
@@ -67,6 +68,11 @@ class Fleet:
         """Return what a host answer."""
         return self.seen.hosts.get(name, Unseen("the hosts file has it no more"))
 
+    def networks_on(self, name: str) -> frozenset[str]:
+        """Return what libvirt calls the networks that were made on a host."""
+        made = (host.networks for host in self.seen.state.hosts.values() if host.name == name)
+        return next(made, frozenset())
+
     def causes(self, machine: str) -> tuple[Key, ...]:
         """Return what may keep a machine, and all that is on it, from running: the nearest first."""
         host = self.host_of(machine)
@@ -98,7 +104,7 @@ def plan_troubles(fleet: Fleet, versions: Mapping[str, str]) -> Iterator[Trouble
     """
     up = f"azlocal up {fleet.stack}"
     if not fleet.seen.state.machines:
-        yield Trouble(PLAN, "wrong", "nothing of it is made yet", up, (STATE,), f"instance {fleet.stack}")
+        yield Trouble(PLAN, "wrong", "not made yet", up, (STATE,), f"instance {fleet.stack}")
         return
     differences = [*_differences(fleet), *_other_versions(fleet, versions)]
     if differences:
@@ -109,6 +115,10 @@ def plan_troubles(fleet: Fleet, versions: Mapping[str, str]) -> Iterator[Trouble
 
 
 def _differences(fleet: Fleet) -> Iterator[Trouble]:
+    for network in fleet.topology.networks:
+        if network.libvirt_name not in fleet.networks_on(network.host):
+            key, subject = _network(network)
+            yield Trouble(key, "wrong", "is planned, and not made yet", "", (STATE, PLAN), subject)
     for name, state in fleet.states.items():
         key = ("machine", name)
         if state == "notMade":
@@ -179,20 +189,21 @@ def _unseen_machines(fleet: Fleet, name: str) -> Iterator[Trouble]:
 
 def network_troubles(fleet: Fleet) -> Iterator[Trouble]:
     """Yield the networks that were made and aren't up."""
-    connections = {host.name: connection for connection, host in fleet.seen.state.hosts.items()}
     for network in fleet.topology.networks:
         seen = fleet.host(network.host)
-        made = fleet.seen.state.hosts.get(connections.get(network.host, ""))
-        if made is None or network.libvirt_name not in made.networks:
-            continue
         if isinstance(seen, Unseen) or isinstance(seen.running, Unseen):
             continue
         is_up = seen.running.networks.get(network.libvirt_name)
-        if not is_up:
-            key = ("network", f"{network.libvirt_name}@{network.host}")
+        if not is_up and network.libvirt_name in fleet.networks_on(network.host):
             text = "is gone" if is_up is None else "is down"
-            subject = f"network {network.libvirt_name} on {network.host}"
+            key, subject = _network(network)
             yield Trouble(key, "wrong", text, f"azlocal up {fleet.stack}", (("host", network.host),), subject)
+
+
+def _network(network: HostNetwork) -> tuple[Key, str]:
+    """Return what a host's network is known by as a cause, and to people."""
+    name = network.libvirt_name
+    return ("network", f"{name}@{network.host}"), f"network {name} on {network.host}"
 
 
 def machine_troubles(fleet: Fleet) -> Iterator[Trouble]:

@@ -72,7 +72,7 @@ def summary(status: Status) -> str:
     parts = []
     if every:
         causes = [each for each in status.reasons if each.level == "wrong"]
-        first = f"{causes[0].subject} {causes[0].text}" if len(causes) == 1 else ""
+        first = f"{causes[0].subject}: {causes[0].text}" if len(causes) == 1 else ""
         parts.append(first or f"{counted(counts['wrong'] or every, 'thing')} not as planned")
     if counts["unknown"]:
         parts.append(f"{counts['unknown']} not looked at")
@@ -148,7 +148,7 @@ def _machines(machines: Sequence[MachineStatus]) -> Table:
             machine.address or _NOTHING,
             machine.host,
             _state(words.get(machine.state, machine.state), is_known),
-            ready[machine.ready] if machine.ready is not None else Text("?" if machine.cluster else _NOTHING),
+            ready[machine.ready] if machine.ready is not None else Text("?" if machine.version else _NOTHING),
         )
     return table
 

@@ -95,7 +95,7 @@ def test_it_is_watched_until_ctrl_c_and_goes_on_after_an_error(
     command._watch(Observer(Stack("lab", tmp_path, "")))
     told = out.getvalue()
     steps = [
-        told.index(f"machine {WORKERS[0]} is shut off on {HOST_OF[WORKERS[0]]}"),
+        told.index(f"machine {WORKERS[0]}: is shut off on {HOST_OF[WORKERS[0]]}"),
         told.index("Pulumi.lab.yaml:3"),
         told.index("error: state is gone"),
         told.index("everything planned is running"),

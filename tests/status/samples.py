@@ -61,7 +61,7 @@ def state() -> StackState:
         {
             machine.name: StateMachine(
                 connections[machine.host],
-                "" if machine.image == "plain" else machine.image,
+                machine.image if machine.cluster else "",
                 str(machine.address),
                 machine.role,
                 machine.cluster or "",

@@ -337,12 +337,13 @@ def test_the_files_are_ahead_of_what_was_made() -> None:
     machines[RB] = replace(before.machines[RB], connection=before.machines[PLANES[2]].connection)
     machines[WORKER] = replace(machines[WORKER], version="1.32.9")
     nodes = [node(each) for each in (*PLANES, WORKER)]
+    made = {c: replace(each, networks=frozenset({"lab-infrastructure"})) for c, each in before.hosts.items()}
     seen = judge(
         "lab",
         TOPOLOGY,
         PLAN.addresses,
         observations(
-            state=replace(before, machines=machines),
+            state=replace(before, machines=machines, hosts=made),
             clusters={"a": seen_cluster(objects=objects(nodes=nodes, version="1.32.9"))},
             hosts={HOST_OF[PLANES[2]]: with_domain(RB, None)} if HOST_OF[PLANES[2]] == HOST_OF[RB] else {},
         ),
@@ -350,6 +351,7 @@ def test_the_files_are_ahead_of_what_was_made() -> None:
     files = next(reason for reason in seen.reasons if reason.subject == "the stack's files")
     texts = {f"{each.subject}: {each.text}" for each in files.consequences}
     assert f"machine {WORKERS[1]}: is planned, and not made yet" in texts
+    assert "network lab-aks on node1: is planned, and not made yet" in texts
     assert "machine lab-old-0: was made, and is planned no more" in texts
     assert "cluster a: runs Kubernetes 1.32.9, and 1.33.5 is planned" in texts
     assert f"machine {WORKER}: booted the image of 1.32.9, and that of 1.33.5 is planned" in texts
@@ -359,7 +361,7 @@ def test_the_files_are_ahead_of_what_was_made() -> None:
 
 def test_of_what_was_never_made_one_line_tells() -> None:
     seen = status(state=StackState())
-    assert (seen.exit_code, tree(seen.reasons)) == (2, [["instance lab: nothing of it is made yet"]])
+    assert (seen.exit_code, tree(seen.reasons)) == (2, [["instance lab: not made yet"]])
     assert seen.reasons[0].remedy == "azlocal up lab"
     assert {machine.state for machine in seen.machines} == {"notMade"}
     assert [(each.name, each.state) for each in seen.clusters] == [("a", "wrong")]

@@ -80,7 +80,7 @@ def test_what_is_wrong_is_told_before_all_else_with_its_remedy() -> None:
         status(hosts={HOST_OF[WORKER]: off(WORKER)}, clusters={"a": seen_cluster(objects=objects(nodes=nodes))})
     )
     assert lines[:4] == [
-        f"lab  ✗ machine {WORKER} is shut off on {HOST_OF[WORKER]}",
+        f"lab  ✗ machine {WORKER}: is shut off on {HOST_OF[WORKER]}",
         f"  ✗ machine {WORKER}: is shut off on {HOST_OF[WORKER]}",
         "      remedy: azlocal up lab starts it",
         f"    → ✗ node {WORKER}: is not Ready: NodeStatusUnknown: Kubelet stopped posting node status.",

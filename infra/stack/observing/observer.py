@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from infra.errors import UserError
 from infra.in_time import in_time
+from infra.kubernetes.api import ClusterError
 from infra.model.run import RunSettings
 from infra.ssh import ShellError
 from infra.stack.observing.stored import state_of
@@ -74,6 +75,8 @@ class Observer:
         arc = topology.arc
         if arc is not None and connected:
             asks["Azure"] = lambda: _azure(spec, arc, connected)
+            if arc.is_emulated:
+                asks["emulator"] = lambda: _is_emulator_up(topology.instance)
         answers, sources = self._ask(asks, begun + self.seconds)
         azure = answers.get("Azure", Unseen("it was never asked"))
         connections, clock = azure if isinstance(azure, tuple) else (dict.fromkeys(connected, azure), None)
@@ -85,7 +88,7 @@ class Observer:
             {cluster.name: _seen_cluster(cluster.name, answers, secrets) for cluster in made},
             connections,
             clock,
-            _emulator(topology) if connected else None,
+            up if isinstance(up := answers.get("emulator"), bool) else None,
             sources,
         )
         return judge(self.stack.name, topology, plan.addresses, seen)
@@ -142,8 +145,6 @@ class Observer:
             try:
                 return asks[name](), time.monotonic() - begun
             except (UserError, ShellError, OSError) as error:
-                from infra.kubernetes.api import ClusterError
-
                 return Unseen(_line(error), isinstance(error, ClusterError)), time.monotonic() - begun
             except Exception as error:  # noqa: BLE001 - the thread's edge: status says that it wasn't looked at
                 why = f"azlocal itself failed ({type(error).__name__}: {_line(error)})"
@@ -212,10 +213,10 @@ def _azure(spec: InstanceSpec, arc: Any, connected: Mapping[str, str]) -> Any:
     return connections_of(spec, arc, connected)
 
 
-def _emulator(topology: Topology) -> bool | None:
+def _is_emulator_up(instance: str) -> bool:
     from infra.stack.observing.azure import is_emulator_up
 
-    return is_emulator_up(topology.instance) if topology.arc is not None and topology.arc.is_emulated else None
+    return is_emulator_up(instance)
 
 
 def _line(error: BaseException) -> str:

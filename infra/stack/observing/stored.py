@@ -127,14 +127,14 @@ def phases_of(deployment: Mapping[str, Any], begun: float, ended: float = float(
     Args:
         deployment: State, as it is in the run, or at its end.
         begun: When the run began, in seconds since 1970.
-        ended: When it ended.
+        ended: When it ended, in whole seconds as the engine's history has it.
     """
     pending = [operation["resource"] for operation in deployment.get("pending_operations") or ()]
     phases = {}
     for name, types in _PHASES.items():
         resources = [each for each in resources_of(deployment) if _is_of(each, types) and not each.get("delete")]
         going = [each for each in pending if _is_of(each, types)]
-        moments = [moment - begun for each in resources if begun <= (moment := _changed(each)) <= ended]
+        moments = [moment - begun for each in resources if begun <= (moment := _changed(each)) < ended + 1]
         there = {each["urn"] for each in resources}
         total = len(resources) + len({each["urn"] for each in going} - there)
         if total:
