@@ -15,7 +15,7 @@ from infra.kubernetes.etcd import Membership
 from infra.kubernetes.health import Lack, lacking, pod_problem
 from infra.kubernetes.readiness import is_true
 from infra.plan.topology import Cluster
-from infra.status.machines import STATE, Fleet
+from infra.status.machines import KEYS, STATE, Fleet
 from infra.status.model import ArcStatus, ClusterStatus, EtcdStatus, Level, Share
 from infra.status.model import State as Health
 from infra.status.seen import Objects, SeenCluster, Unseen
@@ -92,10 +92,14 @@ class StandingCluster:
         return {name: ready.get(name, False) and name not in unready for name in self.nodes}
 
     def of_planes(self) -> tuple[Key, ...]:
-        """Return what may keep its control planes from running."""
+        """Return what may keep its control planes from running: machines before networks, these before hosts."""
         own = [self.fleet.causes(name) for name in self.planes]
-        certificates = tuple(("certificate", name) for name in self.planes)
-        return (*(key for keys in zip(*own, strict=True) for key in keys), *certificates)
+        return (*(key for keys in zip(*own, strict=True) for key in keys), *self.certificates)
+
+    @property
+    def certificates(self) -> tuple[Key, ...]:
+        """Return what its API servers' certificates are known by as causes."""
+        return tuple(("certificate", name) for name in self.planes)
 
 
 def cluster_troubles(of: StandingCluster) -> Iterator[Trouble]:
@@ -115,7 +119,8 @@ def _etcd(of: StandingCluster) -> Iterator[Trouble]:
     key, etcd = ("etcd", of.name), of.seen.etcd
     subject = f"etcd of cluster {of.name}"
     if isinstance(etcd, Unseen):
-        yield Trouble(key, "unknown", f"can't be looked at: {etcd.why}", "", of.of_planes(), subject)
+        causes = (KEYS, *of.of_planes())
+        yield Trouble(key, "unknown", f"can't be looked at: {etcd.why}", "", causes, subject)
         return
     causes = (*of.of_planes(), STATE)
     if etcd is None:
@@ -124,7 +129,7 @@ def _etcd(of: StandingCluster) -> Iterator[Trouble]:
         return
     if not etcd_status(etcd).has_quorum:
         voters = [member for member in etcd.members if not member.learner]
-        text = f"has no quorum: {_healthy(etcd)} of {counted(len(voters), 'member')} are healthy"
+        text = f"has no quorum: healthy are {_healthy(etcd)} of {counted(len(voters), 'member')}"
         remedy = f"{of.up} starts machines that are off; else azlocal restore {of.fleet.stack} {of.name}"
         yield Trouble(key, "wrong", text, remedy, causes, subject)
     known = {member.name for member in etcd.members}
@@ -159,12 +164,12 @@ def _api(of: StandingCluster) -> Iterator[Trouble]:
     if not isinstance(objects, Unseen):
         return
     key = ("api", of.name)
-    causes: tuple[Key, ...] = (("etcd", of.name), STATE)
+    causes: tuple[Key, ...] = (KEYS, ("etcd", of.name), *of.certificates, STATE)
     if all(of.fleet.states[name] != "running" for name in of.planes):
-        causes = (*of.of_planes(), *causes)
+        causes = (*of.of_planes(), *causes)  # else one that runs would answer
     level: Level = "wrong" if objects.is_refusal else "unknown"
     subject = f"API server of cluster {of.name}"
-    yield Trouble(key, level, objects.why, of.up, (*causes, *of.of_planes()), subject)
+    yield Trouble(key, level, objects.why, of.up, causes, subject)
     subject = f"nodes and pods of cluster {of.name}"
     yield Trouble(("cluster", of.name), "unknown", "not looked at", "", (key,), subject)
 
@@ -173,7 +178,7 @@ def _servers(of: StandingCluster) -> Iterator[Trouble]:
     silent, api = of.seen.silent, ("api", of.name)
     if isinstance(silent, Unseen):
         subject = f"API servers of cluster {of.name}, each by itself"
-        yield Trouble(("servers", of.name), "unknown", f"not looked at: {silent.why}", "", (api,), subject)
+        yield Trouble(("servers", of.name), "unknown", f"not looked at: {silent.why}", "", (KEYS, api), subject)
         return
     for name in silent:
         causes = (*of.fleet.causes(name), ("certificate", name), ("member", of.name, name), api)

@@ -19,7 +19,7 @@ from infra.status.machines import (
     plan_troubles,
 )
 from infra.status.model import Certificate, ClusterStatus, Reason, Status
-from infra.status.progress import last_run, run_status, state_troubles
+from infra.status.progress import keys_troubles, last_run, run_status, state_troubles
 from infra.status.seen import Observations, Unseen
 from infra.status.trouble import Trouble, arrange, each_of
 from infra.status.upkeep import (
@@ -49,6 +49,7 @@ def judge(stack: str, topology: Topology, addresses: AddressPlan, seen: Observat
     # Each before all that may follow from it.
     troubles = [
         *state_troubles(stack, seen.state),
+        *keys_troubles(seen),
         *(plan_troubles(fleet, _versions(clusters)) if run is None else ()),
         *host_troubles(fleet),
         *network_troubles(fleet),

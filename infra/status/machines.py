@@ -21,6 +21,8 @@ PLAN: Final[Key] = ("plan",)
 """What the files say that no run has made yet."""
 STATE: Final[Key] = ("state",)
 """What a run has left that failed, or was killed."""
+KEYS: Final[Key] = ("keys",)
+"""What lets us into clusters, which state has encrypted."""
 _NAMED: Final = 4
 _LEAST_FREE: Final = 0.1
 """Of a host's file system; with less its timers take no snapshots (infra/kvm/files/take_snapshot.py)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from infra.status.machines import STATE
+from infra.status.machines import KEYS, STATE
 from infra.status.model import LastRun, Phase, RunStatus
 from infra.status.seen import Observations, PhaseRecord, StackState
 from infra.status.trouble import Trouble
@@ -16,6 +16,12 @@ def state_troubles(stack: str, state: StackState) -> Iterator[Trouble]:
     if state.lock is None and state.unsettled:
         text = "; ".join(state.unsettled)
         yield Trouble(STATE, "wrong", text, f"azlocal up {stack} goes on from there", (), f"runs of {stack}")
+
+
+def keys_troubles(seen: Observations) -> Iterator[Trouble]:
+    """Say why clusters can't be asked, any of them."""
+    if seen.keys is not None:
+        yield Trouble(KEYS, "unknown", f"can't be read: {seen.keys.why}", "", (), "keys of clusters in state")
 
 
 def run_status(seen: Observations) -> RunStatus | None:

@@ -212,8 +212,9 @@ class Observations:
         at: When.
         seconds: What looking took.
         state: What the stack's state has.
+        keys: Why state doesn't give the keys of clusters, without which these can't be asked; None: it does.
         hosts: By name.
-        clusters: By name; one that has no keys in state isn't among them.
+        clusters: By name.
         connections: How each connected cluster is, by cluster; None where Azure has no such resource.
         azure_clock: Azure's time, which an emulator's user may have set forward.
         emulator: Whether the emulator runs; None where there is none.
@@ -223,6 +224,7 @@ class Observations:
     at: datetime
     seconds: float
     state: StackState
+    keys: Unseen | None = None
     hosts: Mapping[str, Seen[SeenHost]] = field(default_factory=dict)
     clusters: Mapping[str, SeenCluster] = field(default_factory=dict)
     connections: Mapping[str, Seen[Connected | None]] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from infra.counting import counted
 from infra.model.backup import Backup
 from infra.plan.topology import Cluster
 from infra.status.clusters import StandingCluster
-from infra.status.machines import STATE, Fleet
+from infra.status.machines import KEYS, STATE, Fleet
 from infra.status.model import ArcStatus, Certificate
 from infra.status.seen import SeenHost, Unseen
 from infra.status.trouble import Key, Trouble
@@ -101,7 +101,7 @@ def certificate_troubles(of: StandingCluster) -> Iterator[Trouble]:
     if isinstance(of.seen.certificates, Unseen):
         text = f"not looked at: {of.seen.certificates.why}"
         subject = f"certificates of cluster {of.name}"
-        yield Trouble(("certificates", of.name), "unknown", text, "", of.of_planes(), subject)
+        yield Trouble(("certificates", of.name), "unknown", text, "", (KEYS, *of.of_planes()), subject)
 
 
 def snapshots_of(fleet: Fleet, cluster: str) -> list[Backup]:

@@ -229,6 +229,7 @@ def observations(**more: Any) -> Observations:
             NOW,
             0.8,
             state(),
+            None,
             {**hosts, **more.pop("hosts", {})},
             {"a": seen_cluster()},
             {"a": connection()},

@@ -11,7 +11,7 @@ import pytest
 from infra.hosts.facts.libvirt import Domain, Running
 from infra.model.backup import ScheduleStatus
 from infra.status.judge import judge
-from infra.status.seen import Lock, PastRun, PhaseRecord, StackState, StateHost, Unseen
+from infra.status.seen import Lock, PastRun, PhaseRecord, SeenCluster, StackState, StateHost, Unseen
 from infra.status.trouble import each_of
 from tests.status.samples import (
     HOST_OF,
@@ -121,6 +121,11 @@ def test_what_could_not_be_looked_at_is_never_fine() -> None:
     assert status(clusters={}).exit_code == 1
 
 
+def test_keys_that_cannot_be_read_are_one_cause() -> None:
+    seen = status(keys=Unseen("no passphrase"), clusters={"a": SeenCluster(LATE, LATE, LATE, LATE)})
+    assert (seen.exit_code, [reason.subject for reason in seen.reasons]) == (1, ["keys of clusters in state"])
+
+
 def test_libvirt_that_fails_is_wrong_and_one_that_hangs_is_unknown() -> None:
     failing = seen_host(ITS_HOST, running=Unseen("`virsh` ended with code 1", is_refusal=True))
     assert status(hosts={ITS_HOST: failing}).exit_code == 2
@@ -183,7 +188,7 @@ def test_lost_quorum_is_the_cause_of_a_silent_api_server_and_machines_that_of_qu
     first, second = seen.reasons
     assert first.subject == f"machine {PLANES[1]}"
     (quorum, *others) = first.consequences
-    assert quorum.text == "has no quorum: 0 of 3 members are healthy"
+    assert quorum.text == "has no quorum: healthy are 0 of 3 members"
     assert "azlocal restore lab a" in quorum.remedy
     subjects = [each.subject for each in each_of(quorum.consequences)]
     assert "API server of cluster a" in subjects
@@ -204,6 +209,12 @@ def test_a_member_without_quorum_lost_is_named() -> None:
 def test_an_api_server_that_is_silent_behind_the_address_is_named() -> None:
     seen = status(clusters={"a": seen_cluster(silent=(PLANES[1],))})
     assert tree(seen.reasons) == [[f"API server on {PLANES[1]}: isn't ready"]]
+
+
+def test_one_control_plane_of_three_is_no_cause_of_a_silent_api_server() -> None:
+    silent = seen_cluster(objects=SILENT, etcd=etcd(PLANES[0]), silent=(PLANES[0],))
+    seen = status(hosts={HOST_OF[PLANES[0]]: off(PLANES[0])}, clusters={"a": silent})
+    assert [reason.subject for reason in seen.reasons] == [f"machine {PLANES[0]}", "API server of cluster a"]
 
 
 def test_etcd_that_answers_nobody_is_the_cause_of_the_api_server() -> None:

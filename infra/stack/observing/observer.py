@@ -84,6 +84,7 @@ class Observer:
             at,
             time.monotonic() - begun,
             state,
+            keys if isinstance(keys := answers.get("keys in state"), Unseen) else None,
             {host.name: answers[f"host {host.name}"] for host in topology.hosts if not host.is_lost},
             {cluster.name: _seen_cluster(cluster.name, answers, secrets) for cluster in made},
             connections,
@@ -126,7 +127,7 @@ class Observer:
 
         def asking(connection: str, directory: str) -> Ask:
             return lambda: hosts.look(
-                connection, directory, topology.instance, clusters, self.seconds - _HEAD_START
+                connection, directory, topology.instance, clusters, max(_HEAD_START, self.seconds - _HEAD_START)
             )
 
         return {
