@@ -19,7 +19,7 @@ LAB ?= lab-local
 N ?= 4
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 
-.PHONY: help setup up adopt preview refresh outputs ssh kubeconfig down env lab lab-down \
+.PHONY: help setup up adopt preview refresh status outputs ssh kubeconfig down env lab lab-down \
 	test test-unit test-engine test-lab test-e2e test-vm quick costs lint bench house reference lock clean clean-cache
 
 help: ## what can be done here
@@ -35,6 +35,8 @@ preview: setup ## show what up would change, and the address plan, without touch
 	@azlocal preview
 refresh: setup ## look at the real machines and show what was changed by hand; up repairs it
 	@azlocal refresh
+status: setup ## show how the instance is: what stands, what doesn't and why, what helps
+	@azlocal status
 outputs: setup ## show the instance's outputs: machines, addresses
 	@azlocal outputs
 ssh: setup ## log in to a machine: make ssh MACHINE=local-a-cp-0; its host key is checked

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import secrets
-import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Final
 
 from infra.audit.judge import judge
 from infra.audit.model import Inventory, Observed, Place, Scope
 from infra.audit.view import facts, inventory_path, observe, read_inventory
-from infra.hosts.facts import batch
-from infra.ssh import CommandError, Shell, ShellError, SshError, read_if_there, root_shell
-
-T = TypeVar("T")
+from infra.hosts.asking import answers_of
+from infra.in_time import in_time
+from infra.ssh import Shell, ShellError, SshError, read_if_there, root_shell
 
 HOST_SECONDS: Final = 20.0
 """What a host may take in all; one that answers takes less than a second."""
@@ -30,15 +26,8 @@ def ask(shell: Shell, directory: str, seconds: float = HOST_SECONDS) -> Observed
     Raises:
         ShellError: It can't be asked at all.
     """
-    boundary = f"=azlocal-{secrets.token_hex(8)}="
-    script = batch.script(facts(directory), boundary, _COMMAND_SECONDS)
-    try:
-        text = shell.run(["sh"], input=script, timeout=seconds, check=False).stdout
-    except CommandError as error:
-        text = error.stdout  # what came before it hung
-        if boundary not in text:
-            raise
-    return observe(directory, batch.answers(text, boundary))
+    answers = answers_of(shell, facts(directory), seconds=seconds, command_seconds=_COMMAND_SECONDS)
+    return observe(directory, answers)
 
 
 def look(
@@ -74,7 +63,7 @@ def look(
     silent = f"it said nothing within {seconds:.0f} s"
     return tuple(
         answer if answer is not None else Place(scope.host, unseen={"": silent})
-        for scope, answer in zip(scopes, _at_once(place, scopes, seconds), strict=True)
+        for scope, answer in zip(scopes, in_time(place, scopes, seconds + 1), strict=True)
     )
 
 
@@ -91,24 +80,4 @@ def read_inventories(scopes: Sequence[Scope]) -> list[Inventory | None]:
             return None
         return read_inventory(content.decode(errors="replace")) if content else None
 
-    return _at_once(read, scopes, _NOTE_SECONDS)
-
-
-def _at_once(do: Callable[[Scope], T], scopes: Sequence[Scope], seconds: float) -> list[T | None]:
-    """Do something for all hosts at the same time; None for those that don't end within so many seconds."""
-    answers: dict[int, T] = {}
-
-    def run(number: int, scope: Scope) -> None:
-        answers[number] = do(scope)
-
-    # Daemons: a login that hangs must not keep the process from ending.
-    threads = [
-        threading.Thread(target=run, args=(number, scope), name=f"audit {scope.host}", daemon=True)
-        for number, scope in enumerate(scopes)
-    ]
-    for thread in threads:
-        thread.start()
-    deadline = time.monotonic() + seconds + 1
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    return [answers.get(number) for number in range(len(scopes))]
+    return in_time(read, scopes, _NOTE_SECONDS + 1)

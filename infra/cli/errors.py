@@ -22,15 +22,18 @@ class ExitCode(IntEnum):
     DONE = 0
     FAILED = 1
     RULE_BROKEN = 2
+    BUSY = 3
 
 
 EXIT_CODES = """\b
 Exit codes:
     0    done, and what was checked is sound
     1    it can't be done: the input can't be read, or what it needs doesn't answer;
-         `image verify`: damage or a security hole; `status`: it doesn't run
-    2    a rule is broken, a check failed, something was left; or the command
-         line is wrong
+         `image verify`: damage or a security hole; `emulator status` and
+         `hypervisor status`: it doesn't run
+    2    a rule is broken, a check failed, something was left, something
+         doesn't stand as it is planned; or the command line is wrong
+    3    `status`: a run of the stack goes on
     130  stopped by Ctrl-C
 """
 

@@ -31,6 +31,7 @@ _GROUPS = {
     "refresh": ("infra.cli.stack", "Look at the real machines: what was changed by hand."),
     "down": ("infra.cli.stack", "Take everything of the instance away again."),
     "show": ("infra.cli.stack", "Show the machines, clusters and connections that stand."),
+    "status": ("infra.cli.status", "Show how an instance is: what stands, what doesn't and why, what helps."),
     "outputs": ("infra.cli.stack", "Print the stack's outputs."),
     "ssh": ("infra.cli.stack", "Log in to a machine."),
     "autoscale": ("infra.cli.stack", "Add nodes where pods find none, and remove those that no pod needs."),

@@ -1,6 +1,7 @@
 """What every command of `azlocal` says the same way: JSON, files, findings."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -13,7 +14,12 @@ from infra.counting import counted
 from infra.errors import UserError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from infra.spec import Finding
+
+_ENDLESS = 10_000
+"""Columns of a file: lines that aren't for a terminal are never folded."""
 
 
 class Format(StrEnum):
@@ -30,6 +36,15 @@ def directory_of(context: typer.Context) -> Path:
     """Return the project's folder, as `azlocal -C` names it."""
     folder: Path = context.find_root().obj or Path()
     return folder
+
+
+def console() -> "Console":
+    """Return standard output for tables: folded to a terminal alone, and plain where NO_COLOR says so."""
+    from rich.console import Console
+
+    plain = bool(os.environ.get("NO_COLOR"))
+    terminal = Console(highlight=False, markup=False, color_system=None if plain else "auto")
+    return terminal if terminal.is_terminal else Console(highlight=False, markup=False, width=_ENDLESS)
 
 
 def json_of_unread(content: dict[str, Any], findings: Iterable["Finding"]) -> str:

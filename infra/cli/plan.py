@@ -232,7 +232,7 @@ def schema(
         bool, typer.Option("--check", help="Write nothing; fail if a schema is out of date.")
     ] = False,
 ) -> None:
-    """Write the JSON schemas of the input files.
+    """Write the JSON schemas of the input files, and of what `azlocal status` says.
 
     They go into schemas/, where the first line of each input file names them for editors.
 
@@ -242,10 +242,11 @@ def schema(
         azlocal schema --check
     """
     from infra.spec.schema import json_schemas
+    from infra.status.schema import status_schema
 
     folder = context.obj / "schemas"
     stale = []
-    for name, content in json_schemas().items():
+    for name, content in {**json_schemas(), "status.schema.json": status_schema()}.items():
         path, text = folder / name, json.dumps(content, indent=2, sort_keys=True) + "\n"
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             continue

@@ -223,7 +223,10 @@ def show(
         str | None, typer.Argument(metavar="[STACK]", help="The stack; absent: $STACK, else local.")
     ] = None,
 ) -> None:
-    """Show the machines of an instance, its clusters and their connections, as `up` does at its end."""
+    """Show the machines of an instance, its clusters and their connections, as `up` does at its end.
+
+    It is what state has: nobody is asked. `azlocal status` asks everybody.
+    """
     with on_stack(context, name, (), makes=False) as (chosen, _):
         raise typer.Exit(verbs.show(chosen))
 

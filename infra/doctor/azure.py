@@ -24,8 +24,13 @@ _UNREACHABLE = "azure-unreachable"
 _NOT_REGISTERED = "provider-not-registered"
 
 
-def azure_of(spec: InstanceSpec, arc: Arc) -> Azure:
-    """Return a stack's Azure; an emulator that isn't running is started.
+def azure_of(spec: InstanceSpec, arc: Arc, *, starts_emulator: bool = True) -> Azure:
+    """Return a stack's Azure.
+
+    Args:
+        spec: What people wrote.
+        arc: Which Azure.
+        starts_emulator: Whether an emulator that doesn't run is started; else it is no Azure.
 
     Raises:
         ArcError: There is no such Azure, or no credential for it.
@@ -36,6 +41,7 @@ def azure_of(spec: InstanceSpec, arc: Arc) -> Azure:
         emulator_folder=default_folder(spec.name) if arc.is_emulated else None,
         resource_manager=written.resource_manager,
         ca_file=local_file(spec.directory, written.ca_file).resolve() if written.ca_file else None,
+        starts_emulator=starts_emulator,
     )
     credential = credential_for(environment, written.tenant_id)
     subscription = written.subscription_id or _emulated_subscription(spec.name)

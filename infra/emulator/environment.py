@@ -8,24 +8,35 @@ from infra.arc.environment import AzureEnvironment, environment_of, read_environ
 from infra.arc.errors import ArcError
 
 
-def emulated_environment(folder: Path | None) -> AzureEnvironment:
-    """Return the endpoints of the emulator in a folder, which is started unless it runs.
+def emulated_environment(folder: Path | None, *, starts: bool = True) -> AzureEnvironment:
+    """Return the endpoints of the emulator in a folder.
+
+    Args:
+        folder: Its folder.
+        starts: Whether it is started unless it runs.
 
     Raises:
-        ArcError: The folder isn't named, or what answers isn't metadata.
+        ArcError: The folder isn't named, what answers isn't metadata, or nothing runs and isn't to be started.
         AzureUnreachable: It doesn't answer.
         EmulatorError: It can't be started.
     """
     if folder is None:
         raise ArcError("emulator-folder", "the emulator's folder isn't named")
-    from infra.emulator.daemon import ensure_running  # whoever asks a real cloud needs none of it
+    from infra.emulator.daemon import ensure_running, status  # whoever asks a real cloud needs none of it
 
-    running = ensure_running(folder)
+    running = ensure_running(folder) if starts else status(folder)
+    if running is None or running.pid is None:
+        raise ArcError("emulator-off", "the emulator doesn't run", "`azlocal emulator start` starts it")
     return read_environment("emulator", running.url, running.ca_file, folder)
 
 
 def any_environment(
-    cloud: str, *, emulator_folder: Path | None, resource_manager: str | None, ca_file: Path | None
+    cloud: str,
+    *,
+    emulator_folder: Path | None,
+    resource_manager: str | None,
+    ca_file: Path | None,
+    starts_emulator: bool = True,
 ) -> AzureEnvironment:
     """Return the endpoints of a cloud, the emulator among them.
 
@@ -34,6 +45,7 @@ def any_environment(
         emulator_folder: The emulator's.
         resource_manager: ARM's URL, of a custom one.
         ca_file: Who signs for it, PEM.
+        starts_emulator: Whether an emulator that doesn't run is started.
 
     Raises:
         ArcError: There is no such cloud, a setting is missing, or what answers isn't metadata.
@@ -41,5 +53,5 @@ def any_environment(
         EmulatorError: The emulator can't be started.
     """
     if cloud == "emulator":
-        return emulated_environment(emulator_folder)
+        return emulated_environment(emulator_folder, starts=starts_emulator)
     return environment_of(cloud, resource_manager=resource_manager, ca_file=ca_file)

@@ -43,7 +43,29 @@ class Snapshot:
     leases: Sequence[Object] = ()
 
 
+@dataclass(frozen=True)
+class Lack:
+    """Something that a cluster lacks.
+
+    Attributes:
+        text: What, and why, in a clause.
+        node: The node that it is about; empty where it is about something that runs on nodes.
+        nodes: Those on which its pods are that aren't ready; one that isn't scheduled is on none.
+        is_chosen: Whether somebody has probably wanted it so.
+    """
+
+    text: str
+    node: str = ""
+    nodes: frozenset[str] = frozenset()
+    is_chosen: bool = False
+
+
 def lacks(snapshot: Snapshot, expected_nodes: Mapping[str, float]) -> list[str]:
+    """Return what is missing in a clause each; see `lacking`."""
+    return [lack.text for lack in lacking(snapshot, expected_nodes)]
+
+
+def lacking(snapshot: Snapshot, expected_nodes: Mapping[str, float]) -> list[Lack]:
     """Return what is missing, the cause before what only follows from it; empty when the cluster is whole.
 
     Args:
@@ -57,42 +79,44 @@ def lacks(snapshot: Snapshot, expected_nodes: Mapping[str, float]) -> list[str]:
         *_node_problems(node for node in snapshot.nodes if _name(node) in expected_nodes),
         *_workload_problems(snapshot),
         *_stray_pods(snapshot),
-        *(f"webhook {name} can't be called: {why}" for name, why in sorted(snapshot.webhooks.items())),
+        *(Lack(f"webhook {name} can't be called: {why}") for name, why in sorted(snapshot.webhooks.items())),
     ]
 
 
-def _missing_nodes(nodes: Iterable[Object], expected: Iterable[str]) -> Iterator[str]:
+def _missing_nodes(nodes: Iterable[Object], expected: Iterable[str]) -> Iterator[Lack]:
     joined = {_name(node) for node in nodes}
     for name in expected:
         if name not in joined:
-            yield f"node {name} has not joined"
+            yield Lack(f"node {name} has not joined", name)
 
 
-def _silent_nodes(snapshot: Snapshot, expected: Mapping[str, float]) -> Iterator[str]:
+def _silent_nodes(snapshot: Snapshot, expected: Mapping[str, float]) -> Iterator[Lack]:
     """Say whose kubelet hasn't reported since its machine was started."""
     reported = {_name(lease): _seconds(lease.get("spec", {}).get("renewTime", "")) for lease in snapshot.leases}
     for node in snapshot.nodes:
-        started = expected.get(_name(node), 0)
-        if started and reported.get(_name(node), 0) <= started:
-            yield f"node {_name(node)} has not reported since its machine was started"
+        name = _name(node)
+        started = expected.get(name, 0)
+        if started and reported.get(name, 0) <= started:
+            yield Lack(f"node {name} has not reported since its machine was started", name)
 
 
 def _seconds(time: str) -> float:
     return datetime.fromisoformat(time).timestamp() if time else 0
 
 
-def _node_problems(nodes: Iterable[Object]) -> Iterator[str]:
+def _node_problems(nodes: Iterable[Object]) -> Iterator[Lack]:
     for node in nodes:
+        name = _name(node)
         for pressure in _PRESSURES:
             if is_true(node, pressure):
-                yield _described(f"node {_name(node)} has {pressure}", condition(node, pressure))
+                yield Lack(_described(f"node {name} has {pressure}", condition(node, pressure)), name)
         ready = condition(node, "Ready") or {"reason": "NoStatusYet"}
         if ready.get("status") != "True":
-            yield _described(f"node {_name(node)} is not Ready", ready)
+            yield Lack(_described(f"node {name} is not Ready", ready), name)
         if not takes_pods(node) or is_withheld(node):
-            yield f"node {_name(node)} has joined, and takes pods and services once it forwards packets"
+            yield Lack(f"node {name} has joined, and takes pods and services once it forwards packets", name)
         if node.get("spec", {}).get("unschedulable"):
-            yield f"node {_name(node)} is cordoned (kubectl uncordon {_name(node)})"
+            yield Lack(f"node {name} is cordoned (kubectl uncordon {name})", name, is_chosen=True)
 
 
 def _described(what: str, condition: Object) -> str:
@@ -100,7 +124,7 @@ def _described(what: str, condition: Object) -> str:
     return _short(f"{what}: {detail}" if detail else what)
 
 
-def _workload_problems(snapshot: Snapshot) -> Iterator[str]:
+def _workload_problems(snapshot: Snapshot) -> Iterator[Lack]:
     for workload in snapshot.workloads:
         state = progress(KindId("apps/v1", workload["kind"]), workload)
         if state.ready:
@@ -110,7 +134,8 @@ def _workload_problems(snapshot: Snapshot) -> Iterator[str]:
         reasons = {_reason(pod, snapshot.events) for pod in pods} - {""}
         if not reasons:
             reasons = {_newest_warning(workload, snapshot.events)} - {""}
-        yield _short(f"{what}: {'; '.join(sorted(reasons))}" if reasons else what)
+        text = _short(f"{what}: {'; '.join(sorted(reasons))}" if reasons else what)
+        yield Lack(text, nodes=frozenset(_node_of(pod) for pod in pods if not _is_ready(pod)) - {""})
 
 
 def _belongs(pod: Object, workload: Object) -> bool:
@@ -121,14 +146,14 @@ def _belongs(pod: Object, workload: Object) -> bool:
     return bool(wanted) and all(labels.get(key) == value for key, value in wanted.items())
 
 
-def _stray_pods(snapshot: Snapshot) -> Iterator[str]:
+def _stray_pods(snapshot: Snapshot) -> Iterator[Lack]:
     """Say which pods don't run that no workload speaks for: the control plane's own, for one."""
     for pod in snapshot.pods:
         if any(_belongs(pod, workload) for workload in snapshot.workloads):
             continue
         reason = _reason(pod, snapshot.events)
         if reason:
-            yield _short(reason)
+            yield Lack(_short(reason), nodes=frozenset({_node_of(pod)}) - {""})
 
 
 def _reason(pod: Object, events: Iterable[Object]) -> str:
@@ -194,7 +219,7 @@ def _is_sandbox_failure(event: Object) -> bool:
 
 
 def _node_of(pod: Object) -> str:
-    return str(pod.get("spec", {}).get("nodeName", ""))
+    return str(pod.get("spec", {}).get("nodeName") or "")
 
 
 def _is_ready(pod: Object) -> bool:

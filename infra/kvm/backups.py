@@ -51,9 +51,7 @@ class BackupFolder:
         """Return the snapshots in it, the oldest first; what says nothing of itself isn't one."""
         if not self.shell.exists(self.path):
             return []
-        find = ["find", self.path, "-maxdepth", "1", "-name", "*.json", "-exec", "cat", "{}", "+"]
-        backups = filter(None, map(_parsed, self.shell.run(find).stdout.splitlines()))
-        return sorted(backups, key=lambda backup: backup.taken)
+        return parse_backups(self.shell.run(listing(self.path)).stdout)
 
     def store(
         self, name: str, size: int, parts: Iterable[bytes], about: Callable[[], Backup], work: Work
@@ -118,6 +116,16 @@ class BackupFolder:
     def clear(self) -> None:
         """Remove what a killed run left, an hour ago or more: another one may be at work."""
         self.shell.run(["sh", "-c", _CLEAR, "sh", self.path])
+
+
+def listing(path: str) -> tuple[str, ...]:
+    """Return the command that prints what is known of each snapshot in a folder."""
+    return ("find", path, "-maxdepth", "1", "-name", "*.json", "-exec", "cat", "{}", "+")
+
+
+def parse_backups(text: str) -> list[Backup]:
+    """Read what that command prints, the oldest snapshot first."""
+    return sorted(filter(None, map(_parsed, text.splitlines())), key=lambda backup: backup.taken)
 
 
 def _parsed(line: str) -> Backup | None:

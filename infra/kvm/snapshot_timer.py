@@ -44,7 +44,7 @@ class SnapshotTimer:
     @property
     def folder(self) -> str:
         """Return where its files are: among the snapshots, with a name that is azlocal's."""
-        return f"{self.directory}/{BACKUPS}/{self._key}.schedule"
+        return _folder(self.directory, self.instance, self.cluster)
 
     @property
     def command(self) -> list[str]:
@@ -55,10 +55,6 @@ class SnapshotTimer:
     def runs(self) -> bool:
         """Return whether something takes snapshots by it: systemd, where that is the host's init."""
         return systemd.is_init(self.shell)
-
-    @property
-    def _key(self) -> str:
-        return f"{self.instance}-{self.cluster}"
 
     def install(
         self, members: Sequence[str], ca_hash: str, authority: str, client: KeyPair, hours: int, keep: int
@@ -101,11 +97,8 @@ class SnapshotTimer:
 
     def status(self) -> ScheduleStatus:
         """Return how its last try ended."""
-        content = read_if_there(self.shell, f"{self.folder}/status.json")
-        try:
-            return ScheduleStatus.model_validate_json(content or b"{}")
-        except ValidationError as error:
-            return ScheduleStatus(failure=f"{self.folder}/status.json can't be read: {error}")
+        path = status_file(self.directory, self.instance, self.cluster)
+        return read_status(path, read_if_there(self.shell, path) or b"{}")
 
     def remove(self) -> None:
         """Have none taken any more; those that were taken stay."""
@@ -147,6 +140,23 @@ Persistent=true
 [Install]
 WantedBy=timers.target
 """
+
+
+def status_file(directory: str, instance: str, cluster: str) -> str:
+    """Return where a cluster's timer on a host notes how its last try ended."""
+    return f"{_folder(directory, instance, cluster)}/status.json"
+
+
+def read_status(path: str, content: bytes) -> ScheduleStatus:
+    """Return what such a note says; one that can't be read is a failure, too."""
+    try:
+        return ScheduleStatus.model_validate_json(content)
+    except ValidationError as error:
+        return ScheduleStatus(failure=f"{path} can't be read: {error}")
+
+
+def _folder(directory: str, instance: str, cluster: str) -> str:
+    return f"{directory}/{BACKUPS}/{instance}-{cluster}.schedule"
 
 
 def remove_units(shell: Shell, instance: str, cluster: str) -> None:

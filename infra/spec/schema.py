@@ -10,7 +10,7 @@ from infra.spec.stack import StackConfig
 from infra.spec.target import Target
 from infra.spec.types import Model
 
-_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
@@ -24,12 +24,12 @@ def json_schemas() -> dict[str, dict[str, Any]]:
 
 
 def _schema(model: type[Model], title: str) -> dict[str, Any]:
-    return {"$schema": _DIALECT, **_tidied(model.model_json_schema(by_alias=True)), "title": title}
+    return {"$schema": DIALECT, **tidy(model.model_json_schema(by_alias=True)), "title": title}
 
 
 def _stack_schema() -> dict[str, Any]:
     """Return the schema of Pulumi.<stack>.yaml: our keys are ours, everything else is Pulumi's."""
-    ours = _tidied(StackConfig.model_json_schema(by_alias=True))
+    ours = tidy(StackConfig.model_json_schema(by_alias=True))
     names = "|".join(re.escape(name) for name in ours["properties"])
     config = {
         "type": "object",
@@ -38,7 +38,7 @@ def _stack_schema() -> dict[str, Any]:
         "patternProperties": {f"^{NAMESPACE}(?!({names})$)": False},
     }
     return {
-        "$schema": _DIALECT,
+        "$schema": DIALECT,
         "title": "Pulumi.<stack>.yaml: an instance, its site and its clusters",
         "type": "object",
         "properties": {"config": config},
@@ -47,16 +47,16 @@ def _stack_schema() -> dict[str, Any]:
     }
 
 
-def _tidied(schema: Any) -> Any:
+def tidy(schema: Any) -> Any:
     """Drop the titles that pydantic makes of the keys (`Ostype`), and refuse keys that haven't their form.
 
     Pydantic says of a mapping whose keys have a pattern only what holds for the keys that match it.
     """
     if isinstance(schema, list):
-        return [_tidied(item) for item in schema]
+        return [tidy(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    tidied = {key: _tidied(value) for key, value in schema.items() if key != "title" or not isinstance(value, str)}
+    tidied = {key: tidy(value) for key, value in schema.items() if key != "title" or not isinstance(value, str)}
     if isinstance(tidied.get("patternProperties"), dict) and "properties" not in tidied:
         ((pattern, value),) = tidied.pop("patternProperties").items()
         tidied["propertyNames"] = {**tidied.get("propertyNames", {}), "pattern": pattern}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -110,7 +111,9 @@ def running(command: Sequence[str], *, on_term: signal.Signals, **options: Any) 
             if number == signal.SIGTERM:
                 process.send_signal(on_term)
 
-    before |= {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    # Only the main thread gets signals; a command of another one is its own to end.
+    if threading.current_thread() is threading.main_thread():
+        before |= {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         process = _popen(command, **options)
         early = signal.SIGTERM in signals

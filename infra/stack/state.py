@@ -14,6 +14,7 @@ import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -37,6 +38,38 @@ class EngineFailed(UserError):
     def __init__(self, text: str, code: int) -> None:
         super().__init__(text)
         self.exit_code = code
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of the engine that has ended.
+
+    Attributes:
+        kind: As the engine calls it: `update`, `destroy`, `refresh`, …
+        result: `succeeded`, `failed`, …
+        started: In seconds since 1970.
+        ended: Likewise.
+        changes: How many resources it made, changed or removed.
+    """
+
+    kind: str
+    result: str
+    started: float
+    ended: float
+    changes: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """Return how long it took."""
+        return max(0.0, self.ended - self.started)
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> Run:
+        """Read an entry of the history, as a backend's file or the engine's command has it."""
+        started, ended = (_seconds(entry.get(name)) for name in ("startTime", "endTime"))
+        counts: Mapping[str, int] = entry.get("resourceChanges") or {}
+        changes = sum(count for step, count in counts.items() if step != "same")
+        return cls(str(entry.get("kind", "")), str(entry.get("result", "")), started, ended, changes)
 
 
 @dataclass(frozen=True)
@@ -125,12 +158,31 @@ class Stack:
         Raises:
             EngineFailed: there is no such stack.
         """
+        newest = self.runs(1)
+        return bool(newest) and newest[0].result != "succeeded"
+
+    def runs(self, count: int) -> list[Run]:
+        """Return the newest runs that have ended, the last one first.
+
+        Raises:
+            EngineFailed: there is no such stack.
+        """
         if self._folder is not None and self._checkpoint() is not None:
-            runs = self._folder.glob(f"history/{self._project}/{self.name}/{self.name}-*.history.json*")
-            newest = max((path for path in runs if path.suffix != ".attrs"), key=_moment, default=None)
-            return newest is not None and _content(newest).get("result") != "succeeded"
-        history = json.loads(self._answer("stack", "history", "--json", "--page-size", "1", "--stack", self.name))
-        return bool(history) and history[0].get("result") != "succeeded"
+            files = self._folder.glob(f"history/{self._project}/{self.name}/{self.name}-*.history.json*")
+            newest = sorted((path for path in files if path.suffix != ".attrs"), key=_moment, reverse=True)
+            return [Run.of(_content(path)) for path in newest[:count]]
+        history = self._answer("stack", "history", "--json", "--page-size", str(count), "--stack", self.name)
+        return [Run.of(entry) for entry in json.loads(history)]
+
+    def deployment_after(self, run: Run) -> dict[str, Any]:
+        """Return what state had at the end of a run; empty where the backend doesn't keep that in files."""
+        if self._folder is None:
+            return {}
+        for path in self._folder.glob(f"history/{self._project}/{self.name}/{self.name}-*.history.json*"):
+            if path.suffix != ".attrs" and Run.of(_content(path)) == run:
+                copy = path.with_name(path.name.replace(".history.", ".checkpoint."))
+                return (_latest(_content(copy)) or {}) if copy.is_file() else {}
+        return {}
 
     def drop_torn_attributes(self) -> None:
         """Remove what a killed engine left half written beside its files, for which it would refuse the stack.
@@ -194,11 +246,7 @@ class Stack:
         for name in (f"{self.name}.json", f"{self.name}.json.gz"):
             path = self._folder / "stacks" / self._project / name
             if path.is_file():
-                content = _content(path)
-                if content.get("version") != _VERSION or "checkpoint" not in content:
-                    return None
-                checkpoint = content["checkpoint"]  # `stack init` and `state …` write the key as Go has the field
-                return checkpoint.get("latest") or checkpoint.get("Latest") or {}
+                return _latest(_content(path))
         return None
 
     def _is_selected(self) -> bool:
@@ -242,10 +290,25 @@ def _shown(value: Any) -> Any:
     return [_shown(item) for item in value] if isinstance(value, list) else value
 
 
+def _latest(content: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the deployment in a file of state; None where that has another form than is read here."""
+    if content.get("version") != _VERSION or "checkpoint" not in content:
+        return None
+    checkpoint = content["checkpoint"]  # `stack init` and `state …` write the key as Go has the field
+    return checkpoint.get("latest") or checkpoint.get("Latest") or {}
+
+
 def _content(path: Path) -> dict[str, Any]:
     raw = path.read_bytes()
     content: dict[str, Any] = json.loads(gzip.decompress(raw) if path.suffix == ".gz" else raw)
     return content
+
+
+def _seconds(moment: Any) -> float:
+    """Return a time in seconds since 1970: files have them as such, the command as RFC 3339."""
+    if isinstance(moment, str) and moment:
+        return datetime.fromisoformat(moment).timestamp()
+    return float(moment or 0)
 
 
 def _is_json(path: Path) -> bool:

@@ -53,4 +53,4 @@ def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_exit_codes_are_in_the_help() -> None:
     table = CliRunner().invoke(app, ["--help"]).output.partition("Exit codes:\n")[2]
-    assert re.findall(r"^ *(\d+)  ", table, re.MULTILINE) == ["0", "1", "2", "130"]
+    assert re.findall(r"^ *(\d+)  ", table, re.MULTILINE) == ["0", "1", "2", "3", "130"]

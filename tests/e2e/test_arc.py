@@ -360,6 +360,9 @@ def test_commands_look_at_the_connection(made: Made) -> None:
     status = made.azlocal("arc", "status", "a", "--stack", INSTANCE)
     assert "Connected" in status
     assert "webhook isn't installed" in " ".join(status.split())
+    seen = json.loads(made.azlocal("status", INSTANCE, "--timeout", "1m", "--format", "json"))
+    arc = seen["clusters"][0]["arc"]
+    assert (arc["connectivityStatus"], arc["isEmulated"]) == ("Connected", True)
     check = ("arc", "check", "a", "--stack", INSTANCE, "--node", "all", "--format", "json")
     endpoints = json.loads(made.azlocal(*check))["endpoints"]
     assert {one["node"] for one in endpoints} == {made.a.control_plane, made.a.worker}

@@ -131,6 +131,29 @@ def test_a_second_up_changes_nothing_and_preview_and_refresh_show_nothing(made: 
     made.project.refresh("--expect-no-changes").expect()
 
 
+def status(project: Project, code: int) -> dict[str, Any]:
+    """Return what `azlocal status` says; a busy machine has a minute."""
+    run = project.azlocal("status", "--timeout", "1m", "--format", "json")
+    assert run.code == code, run.output
+    seen: dict[str, Any] = json.loads(run.output)
+    return seen
+
+
+def test_status_says_that_everything_planned_runs(made: Made, a: Kubernetes) -> None:
+    seen = status(made.project, 0)
+    assert (seen["state"], seen["reasons"], seen["run"]) == ("ok", [], None)
+    assert {machine["name"]: machine["ready"] for machine in seen["machines"]} == {
+        f"{INSTANCE}-rb-0": None,
+        a.control_plane: True,
+        a.worker: True,
+    }
+    (cluster,) = seen["clusters"]
+    assert (cluster["version"], cluster["nodes"]) == (DEFAULT.version, {"count": 2, "total": 2})
+    assert (cluster["etcd"]["healthy"], cluster["etcd"]["hasQuorum"]) == (1, True)
+    assert seen["lastRun"]["command"] == "azlocal up"
+    assert [source for source in seen["sources"] if source["failure"]] == []
+
+
 def test_programs_take_what_the_cluster_tells_them_and_say_what_they_do_not(a: Kubernetes) -> None:
     bundle, warnings = find_bundle(), list[str]()
     assert bundle is not None
@@ -854,6 +877,9 @@ def test_a_cluster_whose_machines_are_off_is_removed_quickly_and_leaves_the_othe
     a, project = made.a, made.project
     for machine in (b.control_plane, b.worker):
         power_off(machine)
+    causes = {reason["subject"]: reason for reason in status(project, 2)["reasons"]}
+    assert causes.keys() == {f"machine {b.control_plane}", f"machine {b.worker}"}, "all else follows from these"
+    assert "is shut off" in causes[f"machine {b.control_plane}"]["text"]
     project.edit(clusters=[cluster_a()])
     with waits_less_than(DOWN_SECONDS):
         project.settle().expect()

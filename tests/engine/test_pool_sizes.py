@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.stack.observing.stored import phases_of
+from infra.stack.state import Stack
 from tests.engine.node_image import plain_image
 from tests.project import ROOT, Project, Run, example
 
@@ -66,6 +68,16 @@ def becomes(project: Project) -> dict[str, str]:
 
 def test_what_a_run_made_is_noted(project: Project) -> None:
     assert project.outputs()["agentPools"] == {"a": {"pool1": 2}}
+
+
+def test_a_run_keeps_when_each_part_of_it_was_through(project: Project) -> None:
+    """What status tells of the next run is read from what the engine itself keeps of this one."""
+    stack = Stack(project.stack, project.directory, project.variables["PULUMI_BACKEND_URL"])
+    (run,) = stack.runs(9)
+    assert (run.kind, run.result, run.changes > 0) == ("update", "succeeded", True)
+    phases = phases_of(stack.deployment_after(run), run.started, run.ended)
+    assert len(phases["machines"].seconds) == phases["machines"].total == 4
+    assert phases["hosts and networks"].seconds[0] < phases["machines"].seconds[-1] <= run.seconds + 1
 
 
 @pytest.mark.parametrize("apart", [False, True], ids=["azlocal", "the bare command"])

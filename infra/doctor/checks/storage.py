@@ -6,7 +6,7 @@ from typing import Final
 
 from infra.counting import counted
 from infra.doctor.checks.base import GIB, Subject, Verdict, check, failed, gib, known, ok, warning
-from infra.hosts.facts.storage import FileSystem, Storage
+from infra.hosts.facts.storage import FileSystem
 
 _LEAST_STORE: Final = 6 * GIB
 """A new store of 4 GiB and what is left to the host beside it (infra/kvm/clone_store.py)."""
@@ -35,7 +35,7 @@ def free_disk(subject: Subject) -> Verdict:
     if holding is None:
         return failed(f"no file system holds {folder}", "mount one there, or set storageDirectory")
     remedy = f"free some, or set storageDirectory of {subject.host.where} to a bigger file system"
-    available = _available(storage, holding)
+    available = storage.available(holding)
     where = f"{gib(available)} free at {holding.target}"
     machines = subject.host.machines or ()
     stands = holding.target == folder
@@ -44,7 +44,7 @@ def free_disk(subject: Subject) -> Verdict:
         return failed(f"{where}; at least {gib(max(least, GIB))} are needed", remedy)
     disks = f"the disks of {counted(len(machines), 'machine')} may grow to"
     most = sum(machine.disk_gib for machine in machines) * GIB
-    below = _below(storage, holding)
+    below = storage.below(holding)
     if below and below.available < _margin(below):
         return warning(
             f"{where}; the store's file can grow by {gib(below.available)} at {below.target}, whose margin is "
@@ -54,18 +54,6 @@ def free_disk(subject: Subject) -> Verdict:
     if available < most:
         return warning(f"{where}; {disks} {gib(most)}", remedy)
     return ok(f"{where}; {disks} {gib(most)}")
-
-
-def _available(storage: Storage, holding: FileSystem) -> int:
-    """Return what can really be written: a store in a sparse file has no more than what is below the file."""
-    below = _below(storage, holding)
-    return min(holding.available, below.available) if below else holding.available
-
-
-def _below(storage: Storage, holding: FileSystem) -> FileSystem | None:
-    """Return the file system that holds the store's sparse file; None where the store is in no file."""
-    file = dict(storage.loop_files).get(holding.source)
-    return storage.holding(file) if file else None
 
 
 def _margin(below: FileSystem) -> int:

@@ -14,7 +14,8 @@ from infra.model.local_libvirt import LXC, QEMU
 
 DefinitionKind: TypeAlias = Literal["domain", "network", "pool"]
 
-_HEADING: Final = ":"
+HEADING: Final = ":"
+"""What the headings in virsh's output begin with."""
 _LISTS: Final = ("networks", "pools", "uuids", "secrets")
 _OWNER: Final = re.compile(r"<azlocal:owner [^>]*\binstance=['\"]([^'\"]*)['\"]")
 _NAME: Final = re.compile(r"^ *<name>([^<]*)</name>")
@@ -107,8 +108,8 @@ def parse_libvirt(text: str) -> LibvirtObjects:
     lists: dict[str, list[str]] = {"domains": [], **{name: [] for name in _LISTS}}
     lines = lists["domains"]
     for line in filter(None, map(str.strip, text.splitlines())):
-        if line.startswith(_HEADING):
-            lines = lists[line.removeprefix(_HEADING)]
+        if line.startswith(HEADING):
+            lines = lists[line.removeprefix(HEADING)]
         else:
             lines.append(line)
     pairs = [line.split(maxsplit=1) for line in lists["domains"]]
@@ -123,11 +124,20 @@ def parse_libvirt(text: str) -> LibvirtObjects:
 
 def parse_containers(text: str) -> LibvirtObjects:
     """Read the list of containers; where the driver isn't installed, there are none."""
+    return parse_libvirt(text) if has_driver(text) else LibvirtObjects({})
+
+
+def has_driver(text: str) -> bool:
+    """Return whether the driver that virsh was to ask is installed, by what virsh printed.
+
+    Raises:
+        ValueError: It is, and virsh says that something else is wrong.
+    """
     if any(words in text for words in _NO_DRIVER):
-        return LibvirtObjects({})
+        return False
     if "error:" in text:
         raise ValueError(text.strip().splitlines()[0])
-    return parse_libvirt(text)
+    return True
 
 
 def parse_definitions(text: str) -> tuple[Definition, ...]:
@@ -226,15 +236,17 @@ def paths(folders: Iterable[str], *tests: str) -> Fact[dict[str, int]]:
     return Fact(argv, parse_paths, must_succeed=False)
 
 
-def _virsh(uri: str, *commands: str) -> tuple[str, ...]:
+def virsh(uri: str, *commands: str) -> tuple[str, ...]:
+    """Return the command line of one call of virsh that does several things, one after the other."""
     return ("virsh", "-q", "-c", uri, "; ".join(commands))
 
 
 _DOMAINS: Final = "list --all --uuid --name"
 
 
-def _section(name: str) -> str:
-    return f"echo '\n{_HEADING}{name}\n'"  # virsh's own echo, which ends no line by itself
+def section(name: str) -> str:
+    """Return virsh's command that prints a heading, by which readers tell the lists of one call apart."""
+    return f"echo '\n{HEADING}{name}\n'"  # virsh's own echo, which ends no line by itself
 
 
 def _unescaped(field: str) -> str:
@@ -242,17 +254,17 @@ def _unescaped(field: str) -> str:
 
 
 LIBVIRT: Final = Fact(
-    _virsh(
+    virsh(
         QEMU,
-        *(_DOMAINS, _section("networks"), "net-list --all --name", _section("pools"), "pool-list --all --name"),
-        *(_section("uuids"), "net-list --all --uuid", _section("uuids"), "pool-list --all --uuid"),
-        *(_section("secrets"), "secret-list"),
+        *(_DOMAINS, section("networks"), "net-list --all --name", section("pools"), "pool-list --all --name"),
+        *(section("uuids"), "net-list --all --uuid", section("uuids"), "pool-list --all --uuid"),
+        *(section("secrets"), "secret-list"),
     ),
     parse_libvirt,
     as_root=True,
 )
 CONTAINERS: Final = Fact(
-    ("sh", "-c", f"exec {shlex.join(_virsh(LXC, _DOMAINS))} 2>&1"),
+    ("sh", "-c", f"exec {shlex.join(virsh(LXC, _DOMAINS))} 2>&1"),
     parse_containers,
     as_root=True,
     must_succeed=False,

@@ -53,6 +53,16 @@ class Storage:
                 return mounted[-1]  # the last one mounted there covers the others
         return None
 
+    def below(self, holding: FileSystem) -> FileSystem | None:
+        """Return what holds the sparse file that a file system is in; None where it is in no file."""
+        file = dict(self.loop_files).get(holding.source)
+        return self.holding(file) if file else None
+
+    def available(self, holding: FileSystem) -> int:
+        """Return the bytes that can really be written: a sparse file has no more than what is below it."""
+        below = self.below(holding)
+        return min(holding.available, below.available) if below else holding.available
+
 
 def parse_file_systems(text: str) -> tuple[FileSystem, ...]:
     """Read `findmnt --json --bytes`."""

@@ -13,6 +13,8 @@ from infra.hosts.facts.files import Files, number
 
 _OS_RELEASE: Final = "/etc/os-release"
 _DMI: Final = "/sys/class/dmi/id"
+BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
+MEMORY: Final = "/proc/meminfo"
 _CGROUPS_V1: Final = "/proc/cgroups"
 _CGROUPS_V2: Final = "/sys/fs/cgroup/cgroup.controllers"
 _INOTIFY: Final = "/proc/sys/fs/inotify/max_user_instances"
@@ -26,8 +28,8 @@ _KIB: Final = 1024
 FILES: Final = (
     _OS_RELEASE,
     "/proc/sys/kernel/osrelease",
-    "/proc/sys/kernel/random/boot_id",
-    "/proc/meminfo",
+    BOOT_ID,
+    MEMORY,
     _CGROUPS_V1,
     _CGROUPS_V2,
     _INOTIFY,
@@ -148,8 +150,8 @@ def parse_system(
         kernel=files["/proc/sys/kernel/osrelease"].strip(),
         manufacturer=files.get(f"{_DMI}/sys_vendor", "").strip() or None,
         product=files.get(f"{_DMI}/product_name", "").strip() or None,
-        identity=f"{files['/proc/sys/kernel/random/boot_id'].strip()}/{network_namespace}",
-        memory_bytes=_meminfo(files["/proc/meminfo"])["MemTotal"],
+        identity=f"{files[BOOT_ID].strip()}/{network_namespace}",
+        memory_bytes=parse_memory(files[MEMORY])["MemTotal"],
         tpm_version=number(files, _TPM),
         uefi=_EFI in paths,
         secure_boot=secure_boot,
@@ -266,7 +268,8 @@ def groups(login: str) -> Fact[frozenset[str]]:
     return Fact(("id", "--name", "--groups", login), lambda text: frozenset(text.split()))
 
 
-def _meminfo(text: str) -> dict[str, int]:
+def parse_memory(text: str) -> dict[str, int]:
+    """Read /proc/meminfo: bytes by the kernel's names."""
     rows = (line.split() for line in text.splitlines())
     return {row[0].rstrip(":"): int(row[1]) * _KIB for row in rows if len(row) >= 2}
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from infra.hosts.facts import Fact, census, files, network, storage, system
+from infra.hosts.facts import Fact, census, files, libvirt, network, storage, system
 
 FACTS: Mapping[str, Fact[object]] = {
     "active_units": system.active_units(("docker", "ufw")),
@@ -42,6 +42,8 @@ FACTS: Mapping[str, Fact[object]] = {
     "processor": system.PROCESSOR,
     "routes": network.ROUTES,
     "routes_ipv6": network.ROUTES_IPV6,
+    "running": libvirt.RUNNING,
+    "running_containers": libvirt.RUNNING_CONTAINERS,
     "secure_boot": system.SECURE_BOOT,
     "synchronised": system.SYNCHRONISED,
     "tables": census.TABLES,

@@ -1,0 +1,1 @@
+"""Looking at everything of a stack at the same time, in bounded time, for `azlocal status`. Changes nothing."""

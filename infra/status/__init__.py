@@ -1,0 +1,1 @@
+"""`azlocal status`: everything planned against everything that stands, cause first. Pure."""
