@@ -99,8 +99,18 @@ def change(shell: Shell, decide: Decide, path: str = LEASE_FILE, lock: str = LOC
 
 def _swap(shell: Shell, seen: Seen, lease: Lease | None, path: str, lock: str) -> bool:
     content = f"{lease.model_dump_json(by_alias=True, indent=1)}\n".encode() if lease is not None else b""
-    command = ["flock", "--exclusive", "--timeout", str(_LOCK_SECONDS), "--conflict-exit-code", str(_CHANGED), lock]
+    command = [
+        "flock",
+        "--exclusive",
+        "--timeout",
+        str(_LOCK_SECONDS),
+        "--conflict-exit-code",
+        str(_CHANGED),
+        lock,
+    ]
     done = shell.run([*command, "sh", "-euc", _SWAP, "sh", path, seen.digest], input=content, check=False)
     if done.exit_code not in (0, _CHANGED):
-        raise UserError(f"{shell.host}: the lease {path} can't be written: {done.stderr.strip() or 'flock failed'}")
+        raise UserError(
+            f"{shell.host}: the lease {path} can't be written: {done.stderr.strip() or 'flock failed'}"
+        )
     return done.exit_code == 0

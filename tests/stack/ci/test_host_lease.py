@@ -43,9 +43,7 @@ def test_one_of_many_gets_the_host(change: partial[tuple[Decision, int]], tmp_pa
 
 def test_a_host_that_is_given_back_has_no_file(change: partial[tuple[Decision, int]], tmp_path: Path) -> None:
     change(wants("one"))
-    decision, now = change(
-        lambda standing, now: lease.release(standing, claimant("one"), now, is_clean=True)
-    )
+    decision, now = change(lambda standing, now: lease.release(standing, claimant("one"), now, is_clean=True))
     assert decision.verdict == "free"
     assert now > 1_700_000_000
     assert list((tmp_path / "azlocal").iterdir()) == []
