@@ -1,4 +1,4 @@
-"""The lease of a host, kept there: a small file that one command at a time changes, by what it was decided from."""
+"""The lease of a host, kept there: a small file changed by one command at a time, by what it was decided from."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def look(shell: Shell, path: str = LEASE_FILE) -> Seen:
     lease = read_lease(content.encode())
     if lease is None:
         raise UserError(
-            f"{shell.host}: {path} says which pipeline has the host, and can't be read by this version of azlocal. "
+            f"{shell.host}: {path} says which run has the host, and can't be read by this version of azlocal. "
             "Use the version that wrote it; or, if no pipeline uses the host and nothing of one is left "
             "(`virsh list --all`), remove the file"
         )

@@ -4,7 +4,7 @@ What is changed, and nothing else is:
 
 - the instance's name: machines, networks, bridges, tunnels, marks, MAC addresses and connected clusters are drawn
   from it, and ports are free ones wherever it needs any;
-- the prefix of each network of the netplan: each address in it that any value names keeps its place in the new one;
+- the prefix of each network of the netplan: each address in it that a value names keeps its place in the new one;
 - names that begin with the stack's, in pins and reservations; Azure's names that a file fixes;
 - paths, which were relative to the project's folder.
 """
@@ -84,9 +84,10 @@ def check_run_name(text: str) -> str:
 
 
 def prefixes_of(netplan: Netplan) -> list[IPv4Network]:
-    """Return the prefixes of a netplan's networks, each once; the largest first, so that all of them are aligned."""
-    networks = (netplan.infrastructure, *netplan.logical_networks)
-    return sorted({network.address_prefix.network for network in networks}, key=lambda prefix: prefix.prefixlen)
+    """Return the prefixes of a netplan's networks, each once; the largest first, so that all are aligned."""
+    prefixes = {network.address_prefix.network for network in netplan.logical_networks}
+    prefixes.add(netplan.infrastructure.address_prefix.network)
+    return sorted(prefixes, key=lambda prefix: (prefix.prefixlen, prefix))
 
 
 def refuse_shared_networks(spec: InstanceSpec) -> None:
@@ -98,9 +99,9 @@ def refuse_shared_networks(spec: InstanceSpec) -> None:
     bridged = [host.name for host in spec.standing_hosts if spec.network_mode(host) == "bridge"]
     if bridged:
         raise UserError(
-            f"site {spec.site}: the networks of {', '.join(bridged)} are VLANs of an uplink, which a run can't have "
-            f"for itself. Give `azlocal ci` a site with `transport: vxlan` in netplans/, or hosts without `uplink`; "
-            "or use `azlocal up` with a stack of its own"
+            f"site {spec.site}: the networks of {', '.join(bridged)} are VLANs of an uplink, which a run can't "
+            "have for itself. Give `azlocal ci` a site with `transport: vxlan` in netplans/, or hosts without "
+            "`uplink`; or use `azlocal up` with a stack of its own"
         )
 
 

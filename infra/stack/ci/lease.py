@@ -48,7 +48,7 @@ class Remains(Model):
     instance: Annotated[str, AfterValidator(_own)]
     directory: Annotated[str, Field(pattern=r"^/")]
     machines: tuple[str, ...] = ()
-    networks: dict[str, str] = {}
+    networks: dict[str, str] = Field(default_factory=dict)
 
 
 class Lease(Model):
@@ -103,8 +103,8 @@ class Decision:
     """What becomes of a host's lease.
 
     Attributes:
-        verdict: What that means for the claimant: the host is granted, or to be cleaned first; it stays whose it is
-            (refused); the claimant has lost it; it has given it back, free or dirty.
+        verdict: What that means for the claimant: the host is granted, or to be cleaned first; it stays whose it
+            is (refused); the claimant has lost it; it has given it back, free or dirty.
         lease: The lease that the host has afterwards; None: it is free.
         why: Why it is refused, for people.
     """
@@ -156,9 +156,8 @@ def renew(standing: Lease | None, claimant: Claimant, now: int) -> Decision:
     """Decide whether the claimant still has a host, and has it for longer now."""
     if standing is None or standing.holder != claimant.holder:
         return _lost(standing, now)
-    changes = {"renewed": now, "seconds": claimant.seconds}
-    if standing.state == "dirty":
-        changes["state"] = "busy"
+    state: State = "busy" if standing.state == "dirty" else standing.state
+    changes = {"state": state, "renewed": now, "seconds": claimant.seconds}
     return Decision("granted", standing.model_copy(update=changes))
 
 
