@@ -47,7 +47,6 @@ class _Format(StrEnum):
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=_HELP)
 
-_PULUMI: Final = {"ignore_unknown_options": True}
 StackName = Annotated[str | None, typer.Argument(metavar="[STACK]", help="The stack; absent: $STACK, else local.")]
 RunName = Annotated[
     str | None,
@@ -73,18 +72,14 @@ Wait = Annotated[
     str, typer.Option("--wait", metavar="TIME", help="How long to wait for hosts that another run has.")
 ]
 Shown = Annotated[_Format, typer.Option("--format", help="How to print what was made.")]
-Options = Annotated[
-    list[str] | None, typer.Argument(metavar="[PULUMI-OPTIONS]", help="Options of pulumi's.", show_default=False)
-]
 
 _LEAST_LEASE: Final = 600
 
 
-@app.command(context_settings=_PULUMI)
+@app.command()
 def up(
     context: typer.Context,
     stack: StackName = None,
-    options: Options = None,
     run: RunName = None,
     within: Within = "10.198.0.0/16",
     lease: LeaseTime = "2h",
@@ -93,33 +88,31 @@ def up(
 ) -> None:
     """Make the run's instance; again after a failure, or a change of the stack's files.
 
-    Prints where kubeconfig and LoadBalancer addresses are, also into $GITHUB_OUTPUT. Writes junit.xml, and
-    summary.md with the address plan and what took how long, also into $GITHUB_STEP_SUMMARY. After a failure the
-    logs are beside them, and what was made stands, to be looked at, until `azlocal ci down`.
+    Prints where kubeconfig and LoadBalancer addresses are, also into $GITHUB_OUTPUT. Writes junit-up.xml, and
+    summary-up.md with the address plan and what took how long, also into $GITHUB_STEP_SUMMARY. After a failure the
+    logs are beside them, and what was made stands, to be looked at, until `azlocal ci down`. $PULUMI_FLAGS has
+    options of pulumi's.
     """
     from infra.stack.ci import flow
 
-    request = _request(context, run, stack, options, within, lease, wait)
+    request = _request(context, run, stack, within, lease, wait)
     _do(flow.up, request, output)
 
 
-@app.command(context_settings=_PULUMI)
-def down(
-    context: typer.Context, options: Options = None, run: RunName = None, output: Shown = _Format.TEXT
-) -> None:
+@app.command()
+def down(context: typer.Context, run: RunName = None, output: Shown = _Format.TEXT) -> None:
     """Take the run's instance away, prove that nothing is left, and give its hosts back.
 
     A host on which something is left is dirty: no run has it until that is gone.
     """
     from infra.stack.ci import flow
 
-    _do(flow.down, _request(context, run, None, options), output)
+    _do(flow.down, _request(context, run), output)
 
 
-@app.command(context_settings=_PULUMI)
+@app.command()
 def rebuild(
     context: typer.Context,
-    options: Options = None,
     run: RunName = None,
     lease: LeaseTime = "2h",
     output: Shown = _Format.TEXT,
@@ -127,7 +120,7 @@ def rebuild(
     """Take the run's instance away and make it again, on the same hosts, which no other run has in between."""
     from infra.stack.ci import flow
 
-    _do(flow.rebuild, _request(context, run, None, options, lease=lease), output)
+    _do(flow.rebuild, _request(context, run, lease=lease), output)
 
 
 @app.command()
@@ -175,8 +168,7 @@ def reap(
 def _request(
     context: typer.Context,
     run: str | None,
-    stack: str | None,
-    options: list[str] | None,
+    stack: str | None = None,
     within: str = "10.198.0.0/16",
     lease: str = "2h",
     wait: str = "0s",
@@ -199,7 +191,7 @@ def _request(
         networks,
         int(seconds),
         _seconds(wait, "--wait"),
-        (*os.environ.get("PULUMI_FLAGS", "").split(), *(options or ())),
+        tuple(os.environ.get("PULUMI_FLAGS", "").split()),
     )
 
 

@@ -237,9 +237,10 @@ def write_report(folder: RunFolder, report: Report) -> None:
     """Write what a command did: into the run's folder, and where a pipeline of GitHub's reads it."""
     folder.report.mkdir(mode=0o700, parents=True, exist_ok=True)
     text = summary(report)
-    replace_file(folder.report / "summary.md", text)
-    replace_file(folder.report / "junit.xml", junit(report))
-    replace_file(folder.report / "result.json", json.dumps(report.to_json(), indent=2) + "\n")
+    command = report.command
+    replace_file(folder.report / f"summary-{command}.md", text)
+    replace_file(folder.report / f"junit-{command}.xml", junit(report))
+    replace_file(folder.report / f"result-{command}.json", json.dumps(report.to_json(), indent=2) + "\n")
     for variable, content in (
         ("GITHUB_STEP_SUMMARY", text),
         ("GITHUB_OUTPUT", step_outputs(report, str(folder.report))),
@@ -248,7 +249,7 @@ def write_report(folder: RunFolder, report: Report) -> None:
         if path:
             with Path(path).open("a", encoding="utf-8") as file:
                 file.write(content)
-    say(f"summary.md and junit.xml of run {folder.run} are in {folder.report}")
+    say(f"summary-{command}.md and junit-{command}.xml of run {folder.run} are in {folder.report}")
 
 
 def hosts_of(spec: InstanceSpec) -> list[RunHost]:

@@ -106,7 +106,7 @@ def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeli
 
 def junit(pipeline: Pipeline, run: str = "one") -> list[tuple[str, str]]:
     """Return each case of a run's JUnit, with its failure's text."""
-    root = etree.parse(pipeline.folder(run) / "report/junit.xml").getroot()
+    root = etree.parse(pipeline.folder(run) / "report/junit-up.xml").getroot()
     return [(case.get("name"), case.findtext("failure") or "") for case in root.iter("testcase")]
 
 
@@ -119,7 +119,7 @@ def test_a_run_is_made_on_a_leased_host_and_taken_down_with_all_but_its_report(p
     assert report.load_balancers == {"a": ["10.199.1.100"]}
     assert junit(pipeline) == [("plan", ""), ("lease", ""), ("up", "")]
     assert f"kubeconfig={kubeconfig}\n" in (pipeline.project.parent / "output").read_text()
-    assert "10.199." in (pipeline.folder() / "report/summary.md").read_text(), "the address plan"
+    assert "10.199." in (pipeline.folder() / "report/summary-up.md").read_text(), "the address plan"
     assert not (pipeline.folder() / "events.jsonl").exists()
     netplan = yaml.safe_load((pipeline.folder() / "netplans/local.yaml").read_text())
     assert IPv4Network(netplan["infrastructure"]["addressPrefix"]).subnet_of(WITHIN)
@@ -153,7 +153,7 @@ def test_an_up_that_fails_keeps_its_host_and_what_explains_it(pipeline: Pipeline
     assert "the plan has 1 error" in failure
     artefacts = pipeline.folder() / "report/artefacts"
     assert "the plan has 1 error" in (artefacts / "engine.txt").read_text()
-    result = json.loads((pipeline.folder() / "report/result.json").read_text())
+    result = json.loads((pipeline.folder() / "report/result-up.json").read_text())
     assert (result["ok"], result["artefacts"]) == (False, str(artefacts))
     kept = pipeline.lease()
     assert kept is not None
