@@ -221,13 +221,13 @@ def _only_json_on_stdout(output: _Format) -> Iterator[None]:
     if output is not _Format.JSON:
         yield
         return
-    kept = os.dup(1)
+    stdout = os.dup(1)
     os.dup2(2, 1)
     try:
         yield
     finally:
-        os.dup2(kept, 1)
-        os.close(kept)
+        os.dup2(stdout, 1)
+        os.close(stdout)
 
 
 def _seconds(text: str, option: str) -> float:

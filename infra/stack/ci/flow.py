@@ -63,7 +63,9 @@ class Request:
 
 
 @dataclass
-class _Told:
+class _Outcome:
+    """How a step ends: why it failed, where it did."""
+
     error: str = ""
 
 
@@ -75,15 +77,15 @@ class _Steps:
     done: list[Step] = field(default_factory=list)
 
     @contextmanager
-    def step(self, name: str) -> Iterator[_Told]:
-        started, told = time.monotonic(), _Told()
+    def step(self, name: str) -> Iterator[_Outcome]:
+        started, outcome = time.monotonic(), _Outcome()
         try:
-            yield told
+            yield outcome
         except BaseException as error:
-            told.error = told.error or str(error) or f"it was ended by {type(error).__name__}"
+            outcome.error = outcome.error or str(error) or f"it was ended by {type(error).__name__}"
             raise
         finally:
-            self.done.append(Step(name, time.monotonic() - started, told.error))
+            self.done.append(Step(name, time.monotonic() - started, outcome.error))
             self.report = replace(self.report, steps=tuple(self.done))
 
     def know(self, record: Record, spec: InstanceSpec) -> None:
@@ -177,11 +179,11 @@ def _run(verb: Callable[..., int], name: str, request: Request, steps: _Steps, s
     Raises:
         EngineFailed: It failed; the engine has said why.
     """
-    with steps.step(name) as told:
+    with steps.step(name) as outcome:
         log, code = _logged(verb, stack, request.options)
         steps.report = replace(steps.report, moments=(*steps.report.moments, *log.moments))
         if code:
-            told.error = "\n".join(log.errors) or f"it ended with {code}; its output says why"
+            outcome.error = "\n".join(log.errors) or f"it ended with {code}; its output says why"
             steps.report = replace(steps.report, artefacts=str(_collect(request.folder, stack, log)))
             raise EngineFailed("", code)
 

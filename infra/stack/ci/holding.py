@@ -131,7 +131,7 @@ class Holding:
             UserError: Another run has one of them, or one can't be cleaned.
             ShellError: One of them doesn't answer.
         """
-        until, told = time.monotonic() + wait, ""
+        until, last = time.monotonic() + wait, ""
         while True:
             refusal = self._try_all(remains)
             if not refusal:
@@ -139,9 +139,9 @@ class Holding:
             left = until - time.monotonic()
             if left <= 0:
                 raise UserError(f"{refusal}. Wait for it with --wait 30m, or see `azlocal ci lease`")
-            if refusal.partition(";")[0] != told.partition(";")[0]:
+            if refusal.partition(";")[0] != last.partition(";")[0]:
                 say(f"waiting: {refusal}")
-                told = refusal
+                last = refusal
             time.sleep(min(left, _AGAIN_SECONDS))
 
     def give_back(self, clean: Collection[str]) -> None:

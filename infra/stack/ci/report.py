@@ -149,7 +149,7 @@ def read_log(lines: Iterable[str], started: float) -> EngineLog:
         started: When the engine was, in seconds since 1970.
     """
     last: dict[str, float] = {}
-    said: dict[str, dict[str, None]] = {"error": {}, "warning": {}}
+    messages: dict[str, dict[str, None]] = {"error": {}, "warning": {}}
     for line in lines:
         try:
             event = json.loads(line)
@@ -158,12 +158,14 @@ def read_log(lines: Iterable[str], started: float) -> EngineLog:
         made = event.get("resOutputsEvent", {}).get("metadata", {})
         if made.get("op") in ("create", "update") and made.get("type") in _MOMENTS:
             last[_MOMENTS[made["type"]]] = max(0.0, float(event.get("timestamp", started)) - started)
-        told = event.get("diagnosticEvent", {})
-        if told.get("severity") in said:
-            text = _COLOUR.sub("", str(told.get("message", ""))).strip()
-            said[told["severity"]].setdefault(text)
+        diagnostic = event.get("diagnosticEvent", {})
+        if diagnostic.get("severity") in messages:
+            text = _COLOUR.sub("", str(diagnostic.get("message", ""))).strip()
+            messages[diagnostic["severity"]].setdefault(text)
     moments = sorted(last.items(), key=lambda moment: moment[1])
-    return EngineLog(tuple(moments), tuple(filter(None, said["error"])), tuple(filter(None, said["warning"])))
+    return EngineLog(
+        tuple(moments), tuple(filter(None, messages["error"])), tuple(filter(None, messages["warning"]))
+    )
 
 
 def summary(report: Report) -> str:

@@ -36,7 +36,7 @@ from infra.stack.ci.isolation import (
 )
 
 _RECORD: Final = "run.json"
-_KEPT: Final = "report"
+_REPORT: Final = "report"
 
 
 class Record(Model):
@@ -83,7 +83,7 @@ class RunFolder:
     @property
     def report(self) -> Path:
         """Return where summary, JUnit and artefacts are; that stays when the run is taken down."""
-        return self.path / _KEPT
+        return self.path / _REPORT
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -137,7 +137,7 @@ class RunFolder:
     def forget(self) -> None:
         """Remove all but the report of a run that is gone."""
         for path in self.path.iterdir():
-            if path.name == _KEPT:
+            if path.name == _REPORT:
                 continue
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
@@ -149,7 +149,7 @@ def prepare(
     seconds: int,
     routes: Callable[[InstanceSpec, IPv4Network], Iterable[IPv4Network]],
 ) -> tuple[Record, InstanceSpec]:
-    """Write the files of a run, anew where it is there already; return what is known of it, and its instance.
+    """Write the files of a run, again where it is there already; return what is known of it, and its instance.
 
     Args:
         folder: Of the run.

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import stat
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -107,7 +108,7 @@ def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeli
 def junit(pipeline: Pipeline, run: str = "one") -> list[tuple[str, str]]:
     """Return each case of a run's JUnit, with its failure's text."""
     root = etree.parse(pipeline.folder(run) / "report/junit-up.xml").getroot()
-    return [(case.get("name"), case.findtext("failure") or "") for case in root.iter("testcase")]
+    return [(str(case.get("name")), str(case.findtext("failure") or "")) for case in root.iter("testcase")]
 
 
 def test_a_run_is_made_on_a_leased_host_and_taken_down_with_all_but_its_report(pipeline: Pipeline) -> None:
@@ -185,7 +186,7 @@ def test_what_a_killed_run_left_goes_with_its_folder_or_by_its_marks(
 ) -> None:
     flow.up(pipeline.request())
     called: list[list[str]] = []
-    monkeypatch.setattr(reaping.subprocess, "call", called.append)
+    monkeypatch.setattr(subprocess, "call", called.append)
 
     def reap(*, is_trial: bool = False) -> str:
         (state,) = reaping.reap_all(pipeline.project, "local", None, is_trial=is_trial)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from infra.audit.model import Item, Place, Scope
+from infra.emulator import daemon
 from infra.errors import UserError
 from infra.ssh import LocalShell
 from infra.stack.ci import holding as holdings
@@ -44,7 +47,7 @@ class Site:
         return {name: host_lease.look(SHELL, self.host(name).lease_file).lease for name in ("x", "y")}
 
     def states(self) -> dict[str, tuple[str, str] | None]:
-        return {name: lease and (lease.state, lease.remains.run) for name, lease in self.leases().items()}
+        return {name: (lease.state, lease.remains.run) if lease else None for name, lease in self.leases().items()}
 
     def end_lease(self, name: str, holder: str) -> None:
         """Have a host's lease end long ago, as that of a run that was killed."""
@@ -93,7 +96,7 @@ def test_a_run_waits_for_hosts_until_they_are_given_back(
         if len(waits) == 3:
             first.give_back({"x", "y"})
 
-    monkeypatch.setattr(holdings.time, "sleep", sleep)
+    monkeypatch.setattr(time, "sleep", sleep)
     take(site.run("two"), "two", wait=3600)
     assert len(waits) == 3
     assert site.states() == {"x": ("busy", "two"), "y": ("busy", "two")}
@@ -167,3 +170,36 @@ def test_the_reaper_frees_what_it_could_clean(site: Site, is_left: bool, state: 
 def test_nothing_is_removed_from_a_protected_host(capsys: pytest.CaptureFixture[str]) -> None:
     assert not holdings.clean(RunHost("x", QEMU, is_protected=True), remains("one"))
     assert "protected: true" in capsys.readouterr().err
+
+
+LEFT = Item("leftover", "domain", "ci00000000-a-cp-0")
+BY_NAME = Item("leftover", "process", "x", is_certain=False)
+
+
+@pytest.mark.parametrize(
+    ("looks", "is_clean", "removed"),
+    [
+        ([Place("x")], True, []),
+        ([Place("x", (LEFT,)), Place("x")], True, [LEFT]),
+        ([Place("x", (LEFT, BY_NAME)), Place("x", (BY_NAME,))], False, [LEFT]),
+        ([Place("x", unseen={"libvirt": "it hangs"})], False, []),
+    ],
+)
+def test_what_a_run_left_is_removed_by_its_marks_and_looked_for_again(
+    monkeypatch: pytest.MonkeyPatch, looks: list[Place], is_clean: bool, removed: list[Item]
+) -> None:
+    taken: list[Item] = []
+    emulators: list[Path] = []
+
+    def clean_host(scope: Scope, items: list[Item], _say: object) -> None:
+        assert (scope.instance, scope.stands, scope.owners) == ("ci00000000", False, None)
+        assert scope.machine_names == {"ci00000000-a-cp-0"}
+        taken.extend(items)
+
+    monkeypatch.setattr(holdings, "look_until_gone", lambda _scopes: (looks.pop(0),))
+    monkeypatch.setattr(holdings, "clean_host", clean_host)
+    monkeypatch.setattr(daemon, "remove", emulators.append)
+    of = remains("one").model_copy(update={"machines": ("ci00000000-a-cp-0",)})
+    assert holdings.clean(RunHost("x", QEMU), of) == is_clean
+    assert taken == removed
+    assert [folder.name for folder in emulators] == ["ci00000000"]

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from infra.audit.judge import compared
+from infra.audit.model import Object, Observed
 from infra.errors import UserError
 from infra.ssh import LocalShell
 from infra.stack.ci import host_lease, lease
@@ -71,3 +73,8 @@ def test_a_file_of_another_version_is_left_and_named(
     with pytest.raises(UserError, match=r"ci\.lease .* can't be read by this version"):
         change(wants("one"))
     assert file.exists()
+
+
+def test_an_instance_that_stands_takes_a_lease_for_nobodys_leftover() -> None:
+    seen = [Object("file", host_lease.LEASE_FILE), Object("file", "/var/lib/azlocal/other")]
+    assert [thing.name for thing in compared(Observed(objects=tuple(seen)))] == ["/var/lib/azlocal/other"]

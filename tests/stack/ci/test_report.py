@@ -66,13 +66,13 @@ def test_what_the_engine_says_becomes_moments_and_errors() -> None:
 
 
 def test_junit_has_a_case_for_each_step_and_the_failure_whole() -> None:
-    sound = etree.fromstring(junit(MADE).encode()).find("testsuite")
+    (sound,) = etree.fromstring(junit(MADE).encode())
     assert (sound.get("tests"), sound.get("failures")) == ("3", "0")
-    suite = etree.fromstring(junit(FAILED).encode()).find("testsuite")
+    (suite,) = etree.fromstring(junit(FAILED).encode())
     assert [case.get("name") for case in suite.findall("testcase")] == ["plan", "up"]
     (failure,) = suite.findall("testcase/failure")
     assert failure.get("message") == "cluster a isn't ready; it lacks:"
-    assert failure.text.endswith("- \N{REPLACEMENT CHARACTER}[1ma <node> & more")
+    assert str(failure.text).endswith("- \N{REPLACEMENT CHARACTER}[1ma <node> & more")
 
 
 def test_a_summary_says_how_it_ended_where_things_are_and_what_took_how_long() -> None:
