@@ -131,25 +131,30 @@ def rebuild(request: Request) -> Report:
 
 
 def _up(request: Request, steps: _Steps) -> None:
-    folder = request.folder
-    with _forgotten_without_hosts(folder):
-        with steps.step("plan"):
-            record, spec = prepare(folder, request.stack, request.within, request.seconds, _routes)
-            steps.know(record, spec)
-            plan = record_instance(spec)
-            if not plan.ok:
-                raise SpecError(plan.findings)
-            steps.report = replace(steps.report, plan=render_markdown(plan))
-        holding = _holding(record, spec)
-        with steps.step("lease"):
+    folder, is_new = request.folder, request.folder.read() is None
+    with _forgotten(folder, is_new):
+        record, spec = _planned(request, steps)
+    with closing(_holding(record, spec)) as holding:
+        with _forgotten(folder, is_new), steps.step("lease"):
             holding.take(_remains(record, spec), request.wait)
-    with closing(holding):
         with holding.renewed(), at_work(_chosen(record, folder)) as stack:
             _run(verbs.up, "up", request, steps, stack)
             steps.report = replace(
                 steps.report, clusters=stack.outputs().get("clusters", {}), kubeconfig=_kubeconfig(folder, stack)
             )
         _refuse_lost(holding)
+
+
+def _planned(request: Request, steps: _Steps) -> tuple[Record, InstanceSpec]:
+    """Write the run's files, and plan its instance."""
+    with steps.step("plan"):
+        record, spec = prepare(request.folder, request.stack, request.within, request.seconds, _routes)
+        steps.know(record, spec)
+        plan = record_instance(spec)
+        if not plan.ok:
+            raise SpecError(plan.findings)
+        steps.report = replace(steps.report, plan=render_markdown(plan))
+    return record, spec
 
 
 def _down(request: Request, steps: _Steps, record: Record, *, is_last: bool) -> None:
@@ -204,13 +209,12 @@ def _logged(verb: Callable[..., int], stack: Stack, options: Sequence[str]) -> t
 
 
 @contextmanager
-def _forgotten_without_hosts(folder: RunFolder) -> Iterator[None]:
-    """Forget a run that is new, where it gets no hosts."""
-    is_new = folder.read() is None
+def _forgotten(folder: RunFolder, is_new: bool) -> Iterator[None]:
+    """Forget a run that is new where a block fails, since it has no hosts."""
     try:
         yield
     except BaseException:
-        if is_new and folder.path.is_dir():
+        if is_new:
             folder.forget()
         raise
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -104,7 +105,9 @@ def _reap(project: Path, holding: Holding, host: RunHost, older_than: float | No
     record = folder.read()
     if record is not None and record.holder == seen.lease.remains.holder:
         say(f"{host.name}: run {folder.run} is taken down, by the state that is in {folder.path}")
-        subprocess.call(["azlocal", "-C", str(project), "ci", "down", "--run", folder.run])
+        subprocess.call(
+            [sys.executable, "-P", "-m", "infra.cli", "-C", str(project), "ci", "down", "--run", folder.run]
+        )
         return
     holding.reap(host, older_than)
 

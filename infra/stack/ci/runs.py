@@ -135,8 +135,8 @@ class RunFolder:
         replace_file(self.path / _RECORD, f"{record.model_dump_json(by_alias=True, indent=1)}\n", mode=0o600)
 
     def forget(self) -> None:
-        """Remove all but the report of a run that is gone."""
-        for path in self.path.iterdir():
+        """Remove all but the report of a run that is gone, or was killed before it had any host."""
+        for path in self.path.iterdir() if self.path.is_dir() else ():
             if path.name == _REPORT:
                 continue
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
@@ -168,6 +168,7 @@ def prepare(
     prefixes = prefixes_of(spec.netplan)
     record = folder.read()
     if record is None:
+        folder.forget()
         holder = secrets.token_hex(16)
         taken = [*taken_prefixes(spec, _sites(folder.project)), *routes(spec, within)]
         moves = choose_moves(within, prefixes, taken, int(holder[:8], 16))

@@ -198,7 +198,7 @@ def test_what_a_killed_run_left_goes_with_its_folder_or_by_its_marks(
     assert "what run one has there would go" in capsys.readouterr().err
     assert called == []
     reap()
-    assert called == [["azlocal", "-C", str(pipeline.project), "ci", "down", "--run", "one"]]
+    assert called[0][-6:] == ["-C", str(pipeline.project), "ci", "down", "--run", "one"]
     shutil.rmtree(pipeline.folder())
     assert reap() == "free"
     assert len(called) == 1
