@@ -18,7 +18,7 @@ from infra.audit.report import as_json
 from infra.errors import UserError
 from infra.files import replace_file, user_state
 from infra.hosts.facts.network import ROUTES
-from infra.plan.instance import record_instance
+from infra.plan.instance import Plan, plan_instance, record_instance
 from infra.plan.report.addresses.markdown import render_markdown
 from infra.spec import InstanceSpec, SpecError, load_instance
 from infra.ssh import ShellError, root_shell
@@ -60,6 +60,12 @@ class Request:
     seconds: int = 7200
     wait: float = 0.0
     options: tuple[str, ...] = ()
+
+
+class RuleBroken(UserError):
+    """The plan of a run breaks a rule."""
+
+    exit_code = 2
 
 
 @dataclass
@@ -152,9 +158,17 @@ def _planned(request: Request, steps: _Steps) -> tuple[Record, InstanceSpec]:
         steps.know(record, spec)
         plan = record_instance(spec)
         if not plan.ok:
-            raise SpecError(plan.findings)
+            raise _refusal(request, plan)
         steps.report = replace(steps.report, plan=render_markdown(plan))
     return record, spec
+
+
+def _refusal(request: Request, plan: Plan) -> RuleBroken:
+    """Say which rules a run's plan breaks: in the files that people wrote, where these break any."""
+    source = plan_instance(load_instance(request.stack, request.folder.project))
+    findings = (plan if source.ok else source).findings
+    errors = "\n".join(str(finding) for finding in findings if finding.severity == "error")
+    return RuleBroken(f"no instance can be made of stack {request.stack}; no host was touched:\n{errors}")
 
 
 def _down(request: Request, steps: _Steps, record: Record, *, is_last: bool) -> None:

@@ -19,12 +19,11 @@ from lxml import etree
 
 from infra.errors import UserError
 from infra.kvm import daemon
-from infra.spec import SpecError
 from infra.ssh import LocalShell
 from infra.stack import verbs
 from infra.stack.auditing.run import Before
 from infra.stack.ci import flow, holding, host_lease, reaping
-from infra.stack.ci.flow import Request
+from infra.stack.ci.flow import Request, RuleBroken
 from infra.stack.ci.holding import RunHost
 from infra.stack.ci.lease import Lease
 from infra.stack.ci.runs import RunFolder
@@ -207,7 +206,7 @@ def test_what_a_killed_run_left_goes_with_its_folder_or_by_its_marks(
 def test_a_plan_that_breaks_a_rule_leases_nothing(pipeline: Pipeline) -> None:
     path = pipeline.project / "netplans/local.yaml"
     path.write_text(path.read_text().replace("end: 10.197.40.30", "end: 10.197.40.21"))
-    with pytest.raises(SpecError, match=r"netplans/local\.yaml"):
+    with pytest.raises(RuleBroken, match=r"netplans/local\.yaml:7: infrastructure\.pool: .* 2 addresses"):
         flow.up(pipeline.request())
     assert pipeline.lease() is None
     assert [path.name for path in pipeline.folder().iterdir()] == ["report"]
