@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
@@ -118,7 +119,11 @@ def down(request: Request) -> Report:
         UserError: Something is left, or may be; its hosts are dirty then.
     """
     with _reported("down", request) as steps:
-        _down(request, steps, request.folder.require(), is_last=True)
+        record = request.folder.read()
+        if record is None:
+            say(f"there is no run {request.folder.run}, so there is nothing to take down")
+            return steps.report
+        _down(request, steps, record, is_last=True)
         request.folder.forget()
     return steps.report
 
@@ -143,7 +148,7 @@ def _up(request: Request, steps: _Steps) -> None:
     with closing(_holding(record, spec)) as holding:
         with _forgotten(folder, is_new), steps.step("lease"):
             holding.take(_remains(record, spec), request.wait)
-        with holding.renewed(), at_work(_chosen(record, folder)) as stack:
+        with holding.renewed(_stop), at_work(_chosen(record, folder)) as stack:
             _run(verbs.up, "up", request, steps, stack)
             steps.report = replace(
                 steps.report, clusters=stack.outputs().get("clusters", {}), kubeconfig=_kubeconfig(folder, stack)
@@ -187,7 +192,7 @@ def _down(request: Request, steps: _Steps, record: Record, *, is_last: bool) -> 
                     raise
         finally:
             if is_last or len(clean) < len(holding.hosts):
-                _give_back(holding, clean)
+                holding.give_back(clean)
         if not is_last:
             _refuse_lost(holding)
 
@@ -231,13 +236,6 @@ def _forgotten(folder: RunFolder, is_new: bool) -> Iterator[None]:
         if is_new:
             folder.forget()
         raise
-
-
-def _give_back(holding: Holding, clean: Collection[str]) -> None:
-    try:
-        holding.give_back(clean)
-    except (UserError, ShellError) as error:
-        say(f"a host isn't given back, so it is free, or dirty, when its lease ends: {error}")
 
 
 @contextmanager
@@ -314,6 +312,11 @@ def _routes(spec: InstanceSpec, within: IPv4Network) -> Iterator[IPv4Network]:
                     continue
                 if route.gateway is None or not (within != to and within.subnet_of(to)):
                     yield to
+
+
+def _stop() -> None:
+    """End this command's engine in order: a host isn't the run's any more."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _refuse_lost(holding: Holding) -> None:

@@ -115,10 +115,11 @@ class Holding:
 
     def __post_init__(self) -> None:
         self._shells = {host.name: root_shell(host.connection) for host in self.hosts}
+        self._silent: set[str] = set()
 
-    def look(self) -> dict[str, Seen]:
-        """Return each host's lease as it is now."""
-        return {host.name: host.look(self._shells[host.name]) for host in self.hosts}
+    def look(self, host: RunHost) -> Seen:
+        """Return a host's lease as it is now."""
+        return host.look(self._shells[host.name])
 
     def take(self, remains: Mapping[str, Remains], wait: float = 0.0) -> None:
         """Take all hosts for a run, or none; a host that another run left dirty is cleaned first.
@@ -145,13 +146,10 @@ class Holding:
             time.sleep(min(left, _AGAIN_SECONDS))
 
     def give_back(self, clean: Collection[str]) -> None:
-        """Give all hosts back: those named are free, the others dirty.
-
-        Raises:
-            ShellError: One of them doesn't answer.
-        """
-        for host in self.hosts:
-            decision = self._change(host, partial(self._released, is_clean=host.name in clean))
+        """Give all hosts back: those named are free, the others dirty; one that doesn't answer keeps its lease."""
+        for host, decision in self._change_each(
+            lambda host: partial(self._released, is_clean=host.name in clean), "given back"
+        ):
             if decision.verdict == "lost":
                 say(f"{host.name} was this run's no more: {decision.why}")
             elif decision.verdict == "dirty":
@@ -172,19 +170,23 @@ class Holding:
             self._cleaned(host, decision.lease.remains, None)
 
     def reclaim(self) -> None:
-        """Renew the lease of each host; what was lost is told, and noted."""
-        for host in self.hosts:
-            decision = self._change(host, lambda lease, now: renew(lease, self.claimant, now))
+        """Renew the lease of each host that answers; what was lost is told, and noted."""
+        for host, decision in self._change_each(
+            lambda _host: lambda lease, now: renew(lease, self.claimant, now), "renewed"
+        ):
             if decision.verdict == "lost" and host.name not in self.lost:
                 self.lost[host.name] = decision.why
                 say(f"the lease of {host.name} is lost: {decision.why}")
 
     @contextmanager
-    def renewed(self) -> Iterator[None]:
-        """Renew the leases, now and then, as long as a block runs."""
+    def renewed(self, on_loss: Callable[[], None] | None = None) -> Iterator[None]:
+        """Renew the leases, now and then, as long as a block runs.
+
+        Args:
+            on_loss: Called once when one of them is lost.
+        """
         ended = threading.Event()
-        seconds = min(_BEAT_SECONDS, self.claimant.seconds / 4)
-        thread = threading.Thread(target=self._beat, args=(ended, seconds), name="leases", daemon=True)
+        thread = threading.Thread(target=self._beat, args=(ended, on_loss), name="leases", daemon=True)
         thread.start()
         try:
             yield
@@ -197,16 +199,25 @@ class Holding:
         for shell in self._shells.values():
             shell.close()
 
-    def _beat(self, ended: threading.Event, seconds: float) -> None:
-        is_silent = False
-        while not ended.wait(seconds):
+    def _beat(self, ended: threading.Event, on_loss: Callable[[], None] | None) -> None:
+        while not ended.wait(min(_BEAT_SECONDS, self.claimant.seconds / 4)):
+            self.reclaim()
+            if self.lost and on_loss is not None:
+                on_loss()
+                on_loss = None
+
+    def _change_each(
+        self, decide: Callable[[RunHost], Decide], purpose: str
+    ) -> Iterator[tuple[RunHost, Decision]]:
+        """Change the lease of each host; of one that doesn't answer it is told once."""
+        for host in self.hosts:
             try:
-                self.reclaim()
-                is_silent = False
+                yield host, self._change(host, decide(host))
+                self._silent.discard(host.name)
             except (ShellError, UserError) as error:
-                if not is_silent:
-                    say(f"leases can't be renewed just now; it is tried again: {error}")
-                is_silent = True
+                if host.name not in self._silent:
+                    say(f"the lease of {host.name} isn't {purpose}: {error}")
+                self._silent.add(host.name)
 
     def _try_all(self, remains: Mapping[str, Remains]) -> str:
         """Take all hosts, in an order that is the same for everybody; return why not, and have none then."""

@@ -91,7 +91,7 @@ def reap_all(project: Path, stack: str, older_than: float | None, *, is_trial: b
 
 
 def _reap(project: Path, holding: Holding, host: RunHost, older_than: float | None, *, is_trial: bool) -> None:
-    seen = holding.look()[host.name]
+    seen = holding.look(host)
     decision = reap(seen.lease, holding.claimant, seen.now, older_than)
     if decision.verdict != "clean" or seen.lease is None:
         say(f"{host.name} is left: {decision.why}")
@@ -121,7 +121,7 @@ def _each(project: Path, stack: str) -> Iterator[tuple[Holding, RunHost]]:
 
 def _state(holding: Holding, host: RunHost) -> HostState:
     try:
-        seen = holding.look()[host.name]
+        seen = holding.look(host)
     except (ShellError, UserError) as error:
         return HostState(host.name, "unknown", str(error))
     lease = seen.lease

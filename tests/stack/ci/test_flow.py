@@ -140,8 +140,9 @@ def test_a_run_is_made_on_a_leased_host_and_taken_down_with_all_but_its_report(p
     flow.down(pipeline.request())
     assert pipeline.lease() is None
     assert [path.name for path in pipeline.folder().iterdir()] == ["report"]
+    assert flow.down(pipeline.request()).steps == (), "there is nothing to take down"
     with pytest.raises(UserError, match="there is no run one"):
-        flow.down(pipeline.request())
+        flow.rebuild(pipeline.request())
 
 
 def test_an_up_that_fails_keeps_its_host_and_what_explains_it(pipeline: Pipeline) -> None:

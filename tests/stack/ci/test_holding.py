@@ -43,8 +43,11 @@ class Site:
     def run(self, name: str, *hosts: str, seconds: int = 3600) -> Holding:
         return Holding([self.host(host) for host in hosts or ("x", "y")], claimant(name, seconds), self.clean)
 
+    def lease_of(self, name: str) -> Lease | None:
+        return host_lease.look(SHELL, self.host(name).lease_file).lease
+
     def leases(self) -> dict[str, Lease | None]:
-        return {name: host_lease.look(SHELL, self.host(name).lease_file).lease for name in ("x", "y")}
+        return {name: self.lease_of(name) for name in ("x", "y")}
 
     def states(self) -> dict[str, tuple[str, str] | None]:
         return {name: (lease.state, lease.remains.run) if lease else None for name, lease in self.leases().items()}
@@ -151,11 +154,26 @@ def test_leases_are_renewed_while_a_block_runs_and_a_loss_is_noted(
 
     Path(site.host("x").lease_file).unlink()
     take(site.run("two", "x"), "two")
-    run.reclaim()
+    lost = threading.Event()
+    with run.renewed(lost.set):
+        assert lost.wait(20)
     assert run.lost.keys() == {"x"}
     assert "the lease of x is lost: busy: run two" in capsys.readouterr().err
     run.give_back({"x", "y"})
     assert site.states() == {"x": ("busy", "two"), "y": None}
+
+
+def test_a_host_that_is_silent_keeps_nobody_from_the_others(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = site.run("one")
+    take(run, "one")
+    Path(site.host("x").lease_file).write_text("{")
+    for _ in range(2):
+        run.reclaim()
+    run.give_back({"x", "y"})
+    assert site.lease_of("y") is None
+    assert capsys.readouterr().err.count("the lease of x isn't renewed: ") == 1
 
 
 @pytest.mark.parametrize(("is_left", "state"), [(False, None), (True, ("dirty", "one"))])
