@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from infra.model.base import Model
 
@@ -19,6 +19,8 @@ State = Literal["busy", "dirty", "cleaning"]
 
 INSTANCE: Final = re.compile(r"ci[0-9a-f]{8}")
 """What instances of runs are called; whatever a lease says, nothing of another instance is removed for it."""
+_LEAST_PARTS: Final = 3
+"""Of a storage directory: the root, a folder, the instance."""
 QUIET_SECONDS: Final = 180
 """A run whose lease was renewed within so many seconds is being worked on: three renewals."""
 
@@ -46,9 +48,16 @@ class Remains(Model):
     run: str
     owner: str
     instance: Annotated[str, AfterValidator(_own)]
-    directory: Annotated[str, Field(pattern=r"^/")]
+    directory: str
     machines: tuple[str, ...] = ()
     networks: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check_directory(self) -> Remains:
+        parts = self.directory.split("/")
+        if parts[0] or ".." in parts or len(parts) < _LEAST_PARTS or parts[-1] != self.instance:
+            raise ValueError("no storage directory of the instance")
+        return self
 
 
 class Lease(Model):

@@ -105,10 +105,10 @@ def _reap(project: Path, holding: Holding, host: RunHost, older_than: float | No
     record = folder.read()
     if record is not None and record.holder == seen.lease.remains.holder:
         say(f"{host.name}: run {folder.run} is taken down, by the state that is in {folder.path}")
-        subprocess.call(
-            [sys.executable, "-P", "-m", "infra.cli", "-C", str(project), "ci", "down", "--run", folder.run]
-        )
-        return
+        azlocal = [sys.executable, "-P", "-m", "infra.cli"]
+        if subprocess.call([*azlocal, "-C", str(project), "ci", "down", "--run", folder.run]) == 0:
+            return
+        older_than = None  # its age doesn't count where a command may be working on it
     holding.reap(host, older_than)
 
 

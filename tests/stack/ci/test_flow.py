@@ -186,7 +186,13 @@ def test_what_a_killed_run_left_goes_with_its_folder_or_by_its_marks(
 ) -> None:
     flow.up(pipeline.request())
     called: list[list[str]] = []
-    monkeypatch.setattr(subprocess, "call", called.append)
+    code = 0
+
+    def call(command: list[str]) -> int:
+        called.append(command)
+        return code
+
+    monkeypatch.setattr(subprocess, "call", call)
 
     def reap(*, is_trial: bool = False) -> str:
         (state,) = reaping.reap_all(pipeline.project, "local", None, is_trial=is_trial)
@@ -199,9 +205,15 @@ def test_what_a_killed_run_left_goes_with_its_folder_or_by_its_marks(
     assert called == []
     reap()
     assert called[0][-6:] == ["-C", str(pipeline.project), "ci", "down", "--run", "one"]
+    code = 1
+    assert reap() == "free", "by its marks, where its state can't"
+    assert len(called) == 2
     shutil.rmtree(pipeline.folder())
+    flow.up(pipeline.request())
+    shutil.rmtree(pipeline.folder())  # as a runner's clean checkout does
+    pipeline.end_lease()
     assert reap() == "free"
-    assert len(called) == 1
+    assert len(called) == 2
 
 
 def test_a_plan_that_breaks_a_rule_leases_nothing(pipeline: Pipeline) -> None:

@@ -130,6 +130,8 @@ def test_a_lease_of_another_instance_than_a_runs_is_none() -> None:
     text = lease.model_dump_json(by_alias=True)
     assert leases.read_lease(text.encode()) == lease
     assert leases.read_lease(text.replace("ci00000000", "prod").encode()) is None
+    for directory in ("/", "/etc", "/ci00000000", "srv/ci00000000", "/srv/../ci00000000", "/srv/ci00000001"):
+        assert leases.read_lease(text.replace("/var/lib/azlocal/ci00000000", directory).encode()) is None
     assert leases.read_lease(text.replace("lease-1", "lease-2").encode()) is None
     assert leases.read_lease(b"{") is None
     with pytest.raises(ValidationError):
