@@ -209,6 +209,8 @@ def test_what_a_killed_run_left_goes_with_its_folder_or_by_its_marks(
     assert reap() == "free", "by its marks, where its state can't"
     assert len(called) == 2
     shutil.rmtree(pipeline.folder())
+    for name in ("PULUMI_CONFIG_PASSPHRASE_FILE", "AZLOCAL_SSH_PUBLIC_KEY_FILE"):
+        del os.environ[name]  # of the run before, in this process
     flow.up(pipeline.request())
     shutil.rmtree(pipeline.folder())  # as a runner's clean checkout does
     pipeline.end_lease()
