@@ -43,6 +43,7 @@ _GROUPS = {
     "drill": ("infra.cli.drill", "Break an instance on purpose, and measure how `azlocal up` heals it."),
     "env": ("infra.cli.stack", "Print the settings for using the bare `pulumi`."),
     "arc": ("infra.cli.arc", "See what Azure Arc needs, and how a cluster's connection is."),
+    "ci": ("infra.cli.ci", "Make an instance for one run of a pipeline; lease its hosts, and clean them."),
     "audit": ("infra.cli.audit", "Look at every host and at Azure: what is left, missing, in the way."),
     "doctor": ("infra.cli.doctor", "Look at every host of a stack: what is wrong, what to do."),
     "image": ("infra.cli.image", "Build and inspect the image that machines boot."),

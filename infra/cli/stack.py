@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +12,7 @@ import typer
 
 from infra.cli.output import directory_of
 from infra.stack import verbs
+from infra.stack.at_work import at_work
 from infra.stack.environment import Chosen
 from infra.stack.state import Stack
 
@@ -282,14 +281,5 @@ def on_stack(
     options = list(words or ())
     if stack is None and options and not options[0].startswith("-"):
         stack = options.pop(0)
-    chosen = choose(context, stack, makes=makes)
-    os.chdir(chosen.directory)  # the engine's run is that of its current folder
-    # The stack's file is put right after that, too. While the engine runs, SIGTERM is handed on to it.
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        with chosen.kept_stack_file():
-            here = Stack.here(chosen.stack)
-            here.drop_torn_attributes()
-            yield here, [*os.environ.get("PULUMI_FLAGS", "").split(), *options]
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with at_work(choose(context, stack, makes=makes)) as here:
+        yield here, [*os.environ.get("PULUMI_FLAGS", "").split(), *options]

@@ -47,12 +47,14 @@ class Chosen:
         directory: the folder of Pulumi.yaml.
         variables: the environment in which they are made.
         makes: whether what isn't there yet is made, and told; else no stack can be there either.
+        is_apart: whether the state is the folder's own, whatever backend the user has for others.
     """
 
     stack: str
     directory: Path
     variables: MutableMapping[str, str]
     makes: bool = True
+    is_apart: bool = False
 
     def make(self) -> None:
         """Make the choices.
@@ -111,16 +113,21 @@ class Chosen:
         self.variables["PATH"] = os.pathsep.join([*missing, *there])
 
     def _choose_backend(self) -> None:
-        if self.variables.get(BACKEND) or self.variables.get("PULUMI_ACCESS_TOKEN") or self._logged_in_to():
+        if not self.is_apart and self._has_backend():
             return
         state = self._own / "state"
         if not state.is_dir():
             if not self.makes:
                 raise no_such_stack(self.stack)
-            say(f"state: in .azlocal/state, since no Pulumi backend is logged in to and {BACKEND} is not set")
+            if not self.is_apart:
+                say(f"state: in .azlocal/state, since no Pulumi backend is logged in to and {BACKEND} is not set")
             state.mkdir(parents=True)
         self.variables[BACKEND] = f"file://{state}"
         self._choose_passphrase()
+
+    def _has_backend(self) -> bool:
+        named = self.variables.get(BACKEND) or self.variables.get("PULUMI_ACCESS_TOKEN")
+        return bool(named or self._logged_in_to())
 
     def _choose_passphrase(self) -> None:
         """Choose one for our own state only: a random one in a state that is shared would lock the others out."""

@@ -189,3 +189,21 @@ def test_a_salt_of_an_unknown_passphrase_stops_before_the_engine(checkout: Check
     checkout.stack_file.write_text(STACK_FILE + "encryptionsalt: v1:other\n")
     with pytest.raises(UserError, match="PULUMI_CONFIG_PASSPHRASE"):
         checkout.choose()
+
+
+def test_a_run_of_a_pipeline_has_a_state_of_its_own_whatever_backend_there_is(
+    checkout: Checkout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    variables = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(checkout.home),
+        "PULUMI_BACKEND_URL": "s3://theirs",
+        "PULUMI_ACCESS_TOKEN": "x",
+    }
+    with pytest.raises(UserError, match="there is no stack 'local' yet"):
+        Chosen("local", checkout.root, dict(variables), makes=False, is_apart=True).make()
+    chosen = Chosen("local", checkout.root, variables, is_apart=True)
+    chosen.make()
+    assert chosen.variables["PULUMI_BACKEND_URL"] == (checkout.own / "state").as_uri()
+    assert chosen.variables["PULUMI_CONFIG_PASSPHRASE_FILE"] == str(checkout.own / "passphrase")
+    assert "state:" not in capsys.readouterr().err

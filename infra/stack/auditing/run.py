@@ -66,6 +66,17 @@ def audit(stack: Stack, *, hosts: Sequence[str] = (), strict: bool = False) -> t
     return Audit(stack.name, places, beside.wait(), time.monotonic() - started, strict), scopes
 
 
+def look_until_gone(scopes: Sequence[Scope], *, inventories: Sequence[Inventory | None] = ()) -> tuple[Place, ...]:
+    """Look at hosts from which all was removed; again where processes end still, and with them what they hold."""
+    places = look(scopes, inventories=inventories)
+    for _ in range(_MORE_LOOKS):
+        if not any(place.of("leftover") for place in places):
+            break
+        time.sleep(_ENDING_SECONDS)
+        places = look(scopes, inventories=inventories)
+    return places
+
+
 @dataclass(frozen=True)
 class Before:
     """What has to be known before a stack is taken down, for the proof afterwards.
@@ -114,13 +125,7 @@ class Before:
         names = [_now(scope, standing.get(scope.connection)) for scope in self.scopes]
         beside = _Later(lambda: self._beside(deployment))
         inventories = [self.inventories.get(scope.host) for scope in names]
-        places = look(names, inventories=inventories)
-        if not standing:
-            for _ in range(_MORE_LOOKS):
-                if not any(place.of("leftover") for place in places):
-                    break
-                time.sleep(_ENDING_SECONDS)  # processes may be ending still, and with them what they hold
-                places = look(names, inventories=inventories)
+        places = (look if standing else look_until_gone)(names, inventories=inventories)
         result = Audit(self.stack.name, places, beside.wait(), time.monotonic() - started)
         still = [scope.host for scope in names if scope.stands]
         if still:

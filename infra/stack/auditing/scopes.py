@@ -34,7 +34,7 @@ def scopes_of(stack: str, deployment: Mapping[str, Any], spec: InstanceSpec | No
     }
     bridges = {str(network["name"]): str(network["bridge"]) for network in networks}
     if spec is not None:
-        planned_machines, planned_bridges = _planned(spec)
+        planned_machines, planned_bridges = planned_names(spec)
         machine_names |= planned_machines
         bridges = {**planned_bridges, **bridges}
     written = {host.connection: host for host in spec.hosts.hosts} if spec else {}
@@ -73,7 +73,7 @@ def _on(connection: str, objects: Iterable[Mapping[str, Any]]) -> frozenset[str]
     return frozenset(str(thing["name"]) for thing in objects if thing["connection"] == connection)
 
 
-def _planned(spec: InstanceSpec) -> tuple[set[str], dict[str, str]]:
+def planned_names(spec: InstanceSpec) -> tuple[set[str], dict[str, str]]:
     """Return the names of the machines that the files describe, and the bridge of each network."""
     from infra.spec import SpecError
     from infra.stack.standing import topology_of
