@@ -22,7 +22,7 @@ MADE = Report(
             "kubernetesVersion": "1.34.4",
             "endpoint": "https://10.198.1.23:6443",
             "context": "ci0a1b2-a",
-            "loadBalancer": ["10.198.1.100", "10.198.1.101"],
+            "loadBalancer": ["10.198.1.100-10.198.1.101"],
         }
     },
     "/p/.azlocal/ci/77-x/kubeconfig",
