@@ -13,7 +13,7 @@ import pytest
 from tests.project import ROOT
 
 MADE = {
-    "instance": "ci0a1b2c3d",
+    "instance": "ci0a1b2",
     "kubeconfig": "/p/kubeconfig",
     "clusters": {
         "a": {"context": "x-a", "endpoint": "https://10.198.1.9:6443", "loadBalancer": ["10.198.1.100"]},
@@ -27,7 +27,7 @@ def test_one(azlocal_cluster):
     assert azlocal_cluster.load_balancer == ("10.198.1.100",)
 
 def test_other(azlocal_instance):
-    assert azlocal_instance.name == "ci0a1b2c3d"
+    assert azlocal_instance.name == "ci0a1b2"
     assert list(azlocal_instance.clusters) == ["a", "b"]
 """
 

@@ -26,7 +26,7 @@ from tests.cli.invoking import run_command
 from tests.project import ROOT
 
 MADE = Report(
-    *("up", "r", "ci0a1b2c3d", "lab", ("node1",), (Step("up", 3.0),)),
+    *("up", "r", "ci0a1b2", "lab", ("node1",), (Step("up", 3.0),)),
     clusters={"a": {"loadBalancer": ["10.198.1.100", "10.198.1.101"]}},
     kubeconfig="/p/kubeconfig",
 )
@@ -101,7 +101,7 @@ def test_what_cannot_be_meant_is_refused(
 def test_leases_are_told_and_a_reaper_that_leaves_something_fails(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, state: Any, reaped: int, seen: int
 ) -> None:
-    states = [HostState("node1", state, f"it is {state}", "r" if state != "free" else "", "ci0a1b2c3d", 60, -5)]
+    states = [HostState("node1", state, f"it is {state}", "r" if state != "free" else "", "ci0a1b2", 60, -5)]
     asked: list[object] = []
 
     def reap_all(project: Path, stack: str, age: float | None, *, is_trial: bool) -> list[HostState]:

@@ -12,6 +12,7 @@ What is changed, and nothing else is:
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ Moves = Mapping[IPv4Network, IPv4Network]
 RANGE: Final = IPv4Network("10.198.0.0/16")
 """Where networks of runs are, unless somebody says otherwise."""
 _ADDRESS: Final = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?!\.?\d)")
+_LETTERS: Final = string.digits + string.ascii_lowercase
 _RUN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _VARIABLES: Final = (
     ("AZLOCAL_CI_RUN",),
@@ -81,6 +83,20 @@ def check_run_name(text: str) -> str:
     if not _RUN.fullmatch(text):
         raise UserError(f"{text!r} can't name a run: write at most 63 letters, digits, dots and hyphens")
     return text
+
+
+def instance_name(number: int) -> str:
+    """Return the name of a run's instance, drawn from a large number.
+
+    It is short, as a container's disk is known to the kernel by a path of 63 characters at most (LO_NAME_SIZE of
+    linux/loop.h), which has the name twice; libvirt fails with a longer one.
+    """
+    number, first = divmod(number, 10)
+    letters = ""
+    for _ in range(4):
+        number, place = divmod(number, len(_LETTERS))
+        letters += _LETTERS[place]
+    return f"ci{first}{letters}"
 
 
 def prefixes_of(netplan: Netplan) -> list[IPv4Network]:

@@ -17,7 +17,7 @@ from infra.model.base import Model
 
 State = Literal["busy", "dirty", "cleaning"]
 
-INSTANCE: Final = re.compile(r"ci[0-9a-f]{8}")
+INSTANCE: Final = re.compile(r"ci[0-9][0-9a-z]{4}")
 """What instances of runs are called; whatever a lease says, nothing of another instance is removed for it."""
 _LEAST_PARTS: Final = 3
 """Of a storage directory: the root, a folder, the instance."""

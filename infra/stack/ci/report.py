@@ -11,6 +11,7 @@ from typing import Any, Final
 from lxml import etree
 from lxml.builder import E
 
+from infra.plan.addresses.numbers import address_text
 from infra.plan.report.addresses.markdown import escape
 from infra.resources.cluster import CLUSTER
 from infra.resources.connected_cluster import CONNECTED_CLUSTER
@@ -18,6 +19,7 @@ from infra.resources.control_plane import CONTROL_PLANE
 from infra.resources.host import HOST
 from infra.resources.image import IMAGE
 from infra.resources.machine import MACHINE
+from infra.spec.types import parse_ranges
 
 _MOMENTS: Final = {
     HOST.token: "hosts are prepared",
@@ -107,7 +109,15 @@ class Report:
     @property
     def load_balancers(self) -> dict[str, list[str]]:
         """Return the LoadBalancer addresses of each cluster."""
-        return {name: list(cluster.get("loadBalancer") or ()) for name, cluster in (self.clusters or {}).items()}
+        return {
+            name: [
+                address_text(address)
+                for text in cluster.get("loadBalancer") or ()
+                for span in parse_ranges(text)
+                for address in range(span.first, span.last + 1)
+            ]
+            for name, cluster in (self.clusters or {}).items()
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object of the command."""

@@ -30,6 +30,7 @@ from infra.stack.ci.isolation import (
     choose_moves,
     files_of,
     has_secrets,
+    instance_name,
     prefixes_of,
     refuse_shared_networks,
     taken_prefixes,
@@ -169,13 +170,13 @@ def prepare(
     record = folder.read()
     if record is None:
         folder.forget()
-        holder = secrets.token_hex(16)
+        holder, number = secrets.token_hex(16), secrets.randbits(64)
         taken = [*taken_prefixes(spec, _sites(folder.project)), *routes(spec, within)]
-        moves = choose_moves(within, prefixes, taken, int(holder[:8], 16))
+        moves = choose_moves(within, prefixes, taken, number)
         record = Record(
             run=folder.run,
             stack=stack,
-            instance=f"ci{holder[:8]}",
+            instance=instance_name(number),
             holder=holder,
             owner=who_is_here(),
             seconds=seconds,

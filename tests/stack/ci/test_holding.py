@@ -119,7 +119,7 @@ def test_a_host_that_isnt_clean_is_nobodys_and_the_others_are_free_again(site: S
     take(site.run("one", "y"), "one")
     site.end_lease("y", "one")
     site.left.add("one")
-    with pytest.raises(UserError, match=r"y can't be had: what run one \(ci00000000\) left there isn't gone"):
+    with pytest.raises(UserError, match=r"y can't be had: what run one \(ci00000\) left there isn't gone"):
         take(site.run("two"), "two")
     assert site.states() == {"x": None, "y": ("dirty", "one")}
 
@@ -190,7 +190,7 @@ def test_nothing_is_removed_from_a_protected_host(capsys: pytest.CaptureFixture[
     assert "protected: true" in capsys.readouterr().err
 
 
-LEFT = Item("leftover", "domain", "ci00000000-a-cp-0")
+LEFT = Item("leftover", "domain", "ci00000-a-cp-0")
 BY_NAME = Item("leftover", "process", "x", is_certain=False)
 
 
@@ -210,14 +210,14 @@ def test_what_a_run_left_is_removed_by_its_marks_and_looked_for_again(
     emulators: list[Path] = []
 
     def clean_host(scope: Scope, items: list[Item], _say: object) -> None:
-        assert (scope.instance, scope.stands, scope.owners) == ("ci00000000", False, None)
-        assert scope.machine_names == {"ci00000000-a-cp-0"}
+        assert (scope.instance, scope.stands, scope.owners) == ("ci00000", False, None)
+        assert scope.machine_names == {"ci00000-a-cp-0"}
         taken.extend(items)
 
     monkeypatch.setattr(holdings, "look_until_gone", lambda _scopes: (looks.pop(0),))
     monkeypatch.setattr(holdings, "clean_host", clean_host)
     monkeypatch.setattr(daemon, "remove", emulators.append)
-    of = remains("one").model_copy(update={"machines": ("ci00000000-a-cp-0",)})
+    of = remains("one").model_copy(update={"machines": ("ci00000-a-cp-0",)})
     assert holdings.clean(RunHost("x", QEMU), of) == is_clean
     assert taken == removed
-    assert [folder.name for folder in emulators] == ["ci00000000"]
+    assert [folder.name for folder in emulators] == ["ci00000"]

@@ -17,10 +17,11 @@ from infra.plan.instance import plan_instance
 from infra.spec import load_instance
 from infra.stack.ci import isolation
 from infra.stack.ci.isolation import RANGE, Written
+from infra.stack.ci.lease import INSTANCE as INSTANCE_FORM
 from tests.instances import cluster, files, host, infrastructure, make_spec, network, write_files
 from tests.project import ROOT
 
-INSTANCE = "ci0a1b2c3d"
+INSTANCE = "ci0a1b2"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIH2kVbqqEkMzCSQ1ntNZ1mZbVvPTsPZzVqgzbwLoHjFb me@here"
 OWN = IPv4Network("10.197.40.0/24"), IPv4Network("10.197.41.0/24")
 
@@ -226,6 +227,13 @@ def test_what_networks_of_a_run_keep_out_of() -> None:
 def test_a_run_is_named_by_its_pipeline(variables: dict[str, str], name: str) -> None:
     assert isolation.run_name(variables) == name
     assert isolation.check_run_name(name) == name
+
+
+@given(st.integers(0, 2**64 - 1))
+def test_an_instance_has_a_name_that_leases_know_and_loop_devices_have_room_for(number: int) -> None:
+    name = isolation.instance_name(number)
+    assert INSTANCE_FORM.fullmatch(name)
+    assert len(f"/var/lib/azlocal/{name}/volumes/{name}-a-nodepool1-99.raw") < 64
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "-x", "x" * 64])

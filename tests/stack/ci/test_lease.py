@@ -27,8 +27,8 @@ def remains(holder: str) -> Remains:
         holder=holder,
         run=holder,
         owner=f"{holder}@ci",
-        instance=f"ci0000000{number}",
-        directory=f"/var/lib/azlocal/ci0000000{number}",
+        instance=f"ci0000{number}",
+        directory=f"/var/lib/azlocal/ci0000{number}",
     )
 
 
@@ -47,7 +47,7 @@ def test_a_free_host_is_granted_and_refused_to_the_next_run_until_the_lease_ends
     assert (lease.state, lease.ends) == ("busy", HOUR)
     refused = acquire(lease, "two", HOUR - 1)
     assert (refused.verdict, refused.lease) == ("refused", lease)
-    assert "busy: run one (ci00000000) of one@ci has it for 59 min" in refused.why
+    assert "busy: run one (ci00000) of one@ci has it for 59 min" in refused.why
     assert "its lease ends in 1 s" in refused.why
     assert acquire(lease, "two", HOUR).verdict == "clean"
 
@@ -73,7 +73,7 @@ def test_what_a_killed_run_left_is_cleaned_before_the_next_run_has_the_host() ->
     assert (left.verdict, left.lease and left.lease.state) == ("dirty", "dirty")
     assert left.lease is not None
     assert (left.lease.holder, left.lease.remains.run) == ("one", "one")
-    assert "run one (ci00000000) of one@ci may have left something" in leases.described(left.lease, HOUR)
+    assert "run one (ci00000) of one@ci may have left something" in leases.described(left.lease, HOUR)
 
 
 def test_whoever_dies_while_cleaning_leaves_it_to_the_next() -> None:
@@ -129,9 +129,9 @@ def test_a_lease_of_another_instance_than_a_runs_is_none() -> None:
     lease = held("one")
     text = lease.model_dump_json(by_alias=True)
     assert leases.read_lease(text.encode()) == lease
-    assert leases.read_lease(text.replace("ci00000000", "prod").encode()) is None
-    for directory in ("/", "/etc", "/ci00000000", "srv/ci00000000", "/srv/../ci00000000", "/srv/ci00000001"):
-        assert leases.read_lease(text.replace("/var/lib/azlocal/ci00000000", directory).encode()) is None
+    assert leases.read_lease(text.replace("ci00000", "prod").encode()) is None
+    for directory in ("/", "/etc", "/ci00000", "srv/ci00000", "/srv/../ci00000", "/srv/ci00001"):
+        assert leases.read_lease(text.replace("/var/lib/azlocal/ci00000", directory).encode()) is None
     assert leases.read_lease(text.replace("lease-1", "lease-2").encode()) is None
     assert leases.read_lease(b"{") is None
     with pytest.raises(ValidationError):

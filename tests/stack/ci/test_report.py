@@ -12,7 +12,7 @@ from infra.stack.ci.report import EngineLog, Report, Step, junit, read_log, step
 MADE = Report(
     "up",
     "77-x",
-    "ci0a1b2c3d",
+    "ci0a1b2",
     "local",
     ("node1",),
     (Step("plan", 0.2), Step("lease", 0.4), Step("up", 61.04)),
@@ -21,8 +21,8 @@ MADE = Report(
         "a": {
             "kubernetesVersion": "1.34.4",
             "endpoint": "https://10.198.1.23:6443",
-            "context": "ci0a1b2c3d-a",
-            "loadBalancer": ["10.198.1.100", "10.198.1.101"],
+            "context": "ci0a1b2-a",
+            "loadBalancer": ["10.198.1.100-10.198.1.101"],
         }
     },
     "/p/.azlocal/ci/77-x/kubeconfig",
