@@ -9,7 +9,7 @@ from typing import Final
 
 from infra.errors import UserError
 from infra.kubernetes.api import ClusterApi, ClusterError
-from infra.kubernetes.membership import admit_nodes, drain, forget, uncordon
+from infra.kubernetes.membership import admit_nodes, dismiss_token, drain, forget, uncordon
 from infra.kubernetes.nodes import let_nodes_in, look_at_nodes
 from infra.kvm.errors import HostError, NoRoom
 from infra.lifecycle.backups import comes_before, is_required
@@ -163,8 +163,13 @@ class Executor:
             op.work().wait(remaining, f"{name} is missed by MetalLB's speakers")
 
     def _make_spare(self, op: Operation, node: WantedNode) -> None:
-        """Make the spare; where its host has no room for a worker more, workers are replaced without one."""
+        """Make the spare; where its host has no room for a worker more, workers are replaced without one.
+
+        Nobody joins meanwhile by a token that an earlier run left: it would be a node without the images of what
+        the cluster still runs, which it is brought before it is admitted.
+        """
         self._admitted.discard(node.name)
+        dismiss_token(ClusterApi(self._placement.kubeconfig), self._placement.token or "")
         try:
             self._spare.make(op, node)
         except NoRoom as error:

@@ -138,6 +138,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     monkeypatch.setattr(executor, "change_protocol", fake.change_protocol)
     monkeypatch.setattr(executor, "logged_in", login)
     monkeypatch.setattr(executor, "admit_nodes", lambda api, token: fake.log.append("admit"))
+    monkeypatch.setattr(executor, "dismiss_token", lambda api, token: fake.log.append("admit nobody"))
     monkeypatch.setattr(address_holders, "tell", fake.tell)
     monkeypatch.setattr(life, "_PAUSE", 0.01)
     monkeypatch.setattr(executor, "_JOIN_PAUSE", 0.01)
@@ -401,7 +402,7 @@ def test_another_machine_takes_the_pods_of_a_worker_that_is_replaced_until_that_
     del cluster.nodes["w-1"]
     run = with_spare(cluster)
     run.life.leave(operation(), worker("w-0"), "its machine goes")
-    assert cluster.log == ["make spare at 10.0.0.99/24", "drain w-0", "delete node w-0"]
+    assert cluster.log == ["admit nobody", "make spare at 10.0.0.99/24", "drain w-0", "delete node w-0"]
     run.life.arrived(operation(), "w-0")
     cluster.nodes["w-0"] = READY
     cluster.log.clear()
@@ -446,7 +447,7 @@ def test_where_there_is_no_room_for_another_machine_workers_are_replaced_without
     del cluster.nodes["w-1"]
     run, op = with_spare(cluster, has_room=False), operation()
     run.life.leave(op, worker("w-0"), "its machine goes")
-    assert cluster.log == ["drain w-0", "delete node w-0"]
+    assert cluster.log == ["admit nobody", "drain w-0", "delete node w-0"]
     assert isinstance(op.log, MemoryLog)
     assert ("warning", "no other machine takes the pods of workers that are replaced: h has 0 MiB") in op.log.lines
 
