@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
+from weakref import WeakSet
 
 S = TypeVar("S")
 T = TypeVar("T")
+
+_STARTED: Final[WeakSet[threading.Thread]] = WeakSet()
 
 
 def in_time(do: Callable[[S], T], things: Sequence[S], seconds: float) -> list[T | None]:
@@ -28,9 +31,15 @@ def in_time(do: Callable[[S], T], things: Sequence[S], seconds: float) -> list[T
     threads = [
         threading.Thread(target=run, args=(number, thing), daemon=True) for number, thing in enumerate(things)
     ]
+    _STARTED.update(threads)
     for thread in threads:
         thread.start()
     deadline = time.monotonic() + seconds
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
     return [answers.get(number) for number in range(len(things))]
+
+
+def is_late() -> bool:
+    """Return whether anybody still hangs: pools of theirs would keep the process from ending in order."""
+    return any(thread.is_alive() for thread in _STARTED)

@@ -154,6 +154,8 @@ def host_troubles(fleet: Fleet) -> Iterator[Trouble]:
         if isinstance(seen, Unseen):
             yield Trouble(key, "unknown", f"can't be looked at: {seen.why}", doctor)
         elif isinstance(seen.running, Unseen):
+            if not any(host.name == name for host in fleet.seen.state.hosts.values()):
+                continue  # the first `up` prepares it
             level: Level = "wrong" if seen.running.is_refusal else "unknown"
             yield Trouble(key, level, f"its libvirt can't be asked: {seen.running.why}", doctor)
         else:

@@ -129,6 +129,8 @@ def test_keys_that_cannot_be_read_are_one_cause() -> None:
 def test_libvirt_that_fails_is_wrong_and_one_that_hangs_is_unknown() -> None:
     failing = seen_host(ITS_HOST, running=Unseen("`virsh` ended with code 1", is_refusal=True))
     assert status(hosts={ITS_HOST: failing}).exit_code == 2
+    seen = status(hosts={ITS_HOST: failing}, state=StackState())
+    assert [reason.subject for reason in seen.reasons] == ["instance lab"], "the first up starts it"
     hanging = seen_host(ITS_HOST, running=Unseen("`virsh` didn't end in time"))
     seen = status(hosts={ITS_HOST: hanging})
     assert seen.exit_code == 1

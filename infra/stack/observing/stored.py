@@ -18,13 +18,19 @@ from infra.status.seen import Lock, PastRun, PhaseRecord, StackState, StateHost,
 
 _OURS: Final = "azlocal:index:"
 _PHASES: Final[Mapping[str, tuple[str, ...]]] = {
-    "hosts and networks": (f"{_OURS}StackIdentity", HOST.token, NETWORK.token, f"{_OURS}AddressProbe"),
+    "hosts and networks": (
+        f"{_OURS}StackIdentity",
+        HOST.token,
+        NETWORK.token,
+        f"{_OURS}AddressProbe",
+        f"{_OURS}ArcEmulator",
+    ),
     "node images": (f"{_OURS}Image",),
     "machines": (f"{_OURS}ClusterIdentity", f"{_OURS}NodePlacement", MACHINE.token),
     "API servers": (f"{_OURS}ControlPlane",),
     "add-ons": ("kubernetes:", f"{_OURS}Cluster", f"{_OURS}SnapshotSchedule"),
     "Azure Arc": (
-        *(f"{_OURS}ArcEmulator", f"{_OURS}ArcRegistration", f"{_OURS}ConnectedCluster", f"{_OURS}Extension"),
+        *(f"{_OURS}ArcRegistration", f"{_OURS}ConnectedCluster", f"{_OURS}Extension"),
         *(f"{_OURS}FluxConfiguration", f"{_OURS}CustomLocation", f"{_OURS}TokenIssuer", f"{_OURS}DataCollection"),
     ),
 }
