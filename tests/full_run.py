@@ -7,6 +7,7 @@ All of them take longer than most machines are idle, so that a file can be run a
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from tests.recording import Cost
 
 TESTS: Final = Path(__file__).parent
 FULL_RUN: Final = TESTS / "full_run.json"
+_MARKED: Final = re.compile(rf"^(pytestmark = .*|\s*@)pytest\.mark\.{FULL}\b", re.MULTILINE)
 
 
 def write(record: Iterable[Cost], flags: Sequence[str] = (), path: Path = FULL_RUN) -> None:
@@ -61,7 +63,7 @@ def _file(cost: Cost) -> str:
 
 
 def _has_full(file: Path) -> bool:
-    return f"pytest.mark.{FULL}" in file.read_text(encoding="utf-8")
+    return _MARKED.search(file.read_text(encoding="utf-8")) is not None
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
