@@ -56,7 +56,7 @@ def status(
         bool, typer.Option("-w", "--watch", help="Look again every few seconds, until Ctrl-C.")
     ] = False,
     output: Annotated[Format, typer.Option("--format", help="How to show it.")] = Format.TABLE,
-    timeout: Annotated[str, typer.Option("--timeout", metavar="TIME", help="How long a look may take.")] = "3s",
+    timeout: Annotated[str, typer.Option("--timeout", metavar="TIME", help="How long a look may take.")] = "10s",
 ) -> None:
     """Look, and say."""
     from infra.spec.auto_scaler import time_of

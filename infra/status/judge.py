@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Literal
 
 from infra.plan.addresses import AddressPlan
@@ -57,6 +58,8 @@ def judge(stack: str, topology: Topology, addresses: AddressPlan, seen: Observat
         *emulator_troubles(fleet),
         *(trouble for cluster in clusters for trouble in own[cluster.name]),
     ]
+    if run is not None:  # before it has ended, no other command helps
+        troubles = [replace(trouble, remedy="") for trouble in troubles]
     reasons = arrange(troubles)
     state, exit_code = _verdict(reasons)
     return Status(

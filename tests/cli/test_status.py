@@ -27,7 +27,7 @@ def looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Status | Base
     results: list[Status | BaseException] = []
 
     def look(observer: Observer) -> Status:
-        assert (observer.stack.name, observer.seconds) in {("lab", 3.0), ("lab", 90.0)}
+        assert (observer.stack.name, observer.seconds) in {("lab", 10.0), ("lab", 90.0)}
         result = results.pop(0) if len(results) > 1 else results[0]
         if isinstance(result, BaseException):
             raise result

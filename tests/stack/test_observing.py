@@ -187,6 +187,10 @@ def test_the_command_of_a_run_on_this_machine_says_which_runs_were_alike(
     assert seen.last_alike is not None
     assert seen.last_alike.seconds == 99
     assert seen.last_phases["add-ons"] == PhaseRecord((60.0,), 0, 1)
+    monkeypatch.setattr(stored, "verb_of", lambda _lock: "destroy")
+    seen = stored.state_of(stack, stack.deployment())
+    assert seen.lock is not None
+    assert (seen.lock.command, seen.phases, seen.last_phases) == ("azlocal down", {}, {}), "it makes nothing"
 
 
 def test_a_run_that_was_killed_or_failed_is_told(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -419,6 +419,8 @@ def test_while_a_run_goes_on_its_phases_are_told() -> None:
         ("Azure Arc", "waiting", None, 99.0),
     ]
     assert seen.reasons == (), "what isn't made yet is what the run is about"
+    seen = status(state=replace(state(), lock=lock), hosts={HOST_OF[RB]: with_domain(RB, None)})
+    assert [(reason.subject, reason.remedy) for reason in seen.reasons] == [(f"machine {RB}", "")]
 
 
 def test_a_lost_host_is_not_missed() -> None:

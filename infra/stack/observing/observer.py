@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 Ask = Callable[[], Any]
 
-SECONDS: Final = 3.0
-"""How long everything together may take, unless somebody says otherwise."""
+SECONDS: Final = 10.0
+"""How long everything together may take; what answers at all takes two or three of them, with state in files."""
 _HEAD_START: Final = 0.2
 """What is left of it for the answer itself, after a source's own limit."""
 

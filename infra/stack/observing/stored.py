@@ -76,15 +76,17 @@ def state_of(stack: Stack, deployment: Mapping[str, Any]) -> StackState:
     verb = verb_of(living[0])
     kind = _VERBS.get(verb, "")
     alike = next((run for run in runs if run.kind == kind and run.result == "succeeded" and run.changes), None)
-    begun = _since(living[0])
+    begun, makes = _since(living[0]), kind in ("update", "")
     return StackState(
         machines,
         hosts,
         Lock(f"{living[0].get('username')} on {living[0].get('hostname')}", begun, _COMMANDS.get(kind, "")),
         last_run=last,
         last_alike=past(alike) if alike else None,
-        phases=phases_of(deployment, begun),
-        last_phases=phases_of(stack.deployment_after(alike), alike.started, alike.ended) if alike else {},
+        phases=phases_of(deployment, begun) if makes else {},
+        last_phases=phases_of(stack.deployment_after(alike), alike.started, alike.ended)
+        if makes and alike
+        else {},
     )
 
 
