@@ -12,10 +12,12 @@ import libvirt
 from infra.kvm import seeds
 from infra.kvm.connection import HostSession
 from infra.kvm.domain_xml import CPU_PERIOD, DomainView, MachineDefinition, container_xml
+from infra.kvm.errors import HostError
 from infra.kvm.host_folders import DATA, SEEDS
 from infra.kvm.machine import GIB, Machine
 from infra.kvm.ownership import Mark
 from infra.kvm.storage import Volume, clone_volume, open_pool, pool_directory
+from infra.model.machine import LONGEST_LOOP_PATH
 
 
 class Container(Machine):
@@ -41,6 +43,13 @@ class Container(Machine):
     def _copy_image(
         self, pool: libvirt.virStoragePool, image: libvirt.virStorageVol, gib: int, *, grows: bool
     ) -> None:
+        path = f"{pool_directory(pool)}/{self.disk_name}"
+        if len(path) > LONGEST_LOOP_PATH:
+            raise HostError(
+                f"{path} has {len(path)} characters, and the kernel knows a container's disk by "
+                f"{LONGEST_LOOP_PATH} at most (container-disk-path): shorten the name of the stack, of the cluster "
+                "or of the pool, or the host's storageDirectory"
+            )
         volume = clone_volume(pool, Volume(self.disk_name, gib * GIB, "raw"), image)
         if grows:
             self._grow_file_system(volume.path())

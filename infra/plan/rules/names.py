@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
+from infra.model.machine import LONGEST_LOOP_PATH
+from infra.model.machine_traits import may_run_containers
 from infra.plan.addresses.plan import INFRASTRUCTURE
 from infra.plan.rules.base import Facts, Fault, rule
 from infra.spec.findings import KeyPath, shown
@@ -9,6 +11,7 @@ from infra.spec.forms import CLUSTER_NAME, HOST_NAME, NETWORK_NAME, POOL_NAME, F
 from infra.spec.loader import FileKind
 from infra.spec.machine_names import machine_name
 
+VOLUMES = "volumes"  # the folder of machines' disks; a test holds it to infra.kvm.host_folders
 _NETBIOS_LENGTH = 15
 _MACHINE_NAME_LENGTH = 63  # a DNS label; the machine's name is its host name
 
@@ -114,6 +117,23 @@ def machine_name_too_long(facts: Facts) -> Iterator[Fault]:
             seen.add(claim.path)
             message = f"the machine name '{name}' has {len(name)} characters; {_MACHINE_NAME_LENGTH} are possible"
             yield Fault("stack", claim.path, message, "shorten the name of the stack, the cluster or the pool")
+
+
+@rule("container-disk-path", source="Linux: LO_NAME_SIZE of linux/loop.h")
+def container_disk_path(facts: Facts) -> Iterator[Fault]:
+    """A container's disk is a loop device, whose file the kernel knows by a path of 63 characters at most."""
+    machine_type, instance = facts.spec.stack.machine_type, facts.spec.name
+    if not may_run_containers(machine_type):
+        return
+    folder = max((host.storage_of(instance) for host in facts.spec.standing_hosts), key=len, default="")
+    seen: set[KeyPath] = set()
+    for machine in facts.machines:
+        path = f"{folder}/{VOLUMES}/{machine_name(instance, machine.owner)}.raw"
+        if len(path) > LONGEST_LOOP_PATH and machine.path not in seen:
+            seen.add(machine.path)
+            message = f"as a container, its disk is {path}: {len(path)} characters, of {LONGEST_LOOP_PATH}"
+            remedy = "shorten the name of the stack, the cluster or the pool, or the host's storageDirectory"
+            yield Fault("stack", machine.path, message, remedy, None if machine_type == "container" else "warning")
 
 
 @rule("bad-instance-name", source="RFC 1123")

@@ -78,6 +78,11 @@ INSTANCE_CASES: list[tuple[str, str, dict[str, Any]]] = [
         {"clusters": [cluster("a-b"), cluster("a", agentPools=[pool(name="b-cp")])]},
     ),
     ("machine-name-too-long", "clusters[0].controlPlane", {"clusters": [cluster("c" * 40)], "name": "i" * 30}),
+    (
+        "container-disk-path",
+        "clusters[0].agentPools[0]",
+        {"clusters": [cluster()], "name": "production", "stack": {"machineType": "container"}},
+    ),
     ("ssh-key-not-here", "sshPublicKeys[0]", {"stack": {"sshPublicKeys": ["~/no/such/id.pub"]}}),
     ("bad-instance-name", "Pulumi.My_Lab.yaml", {"name": "My_Lab"}),
     ("unknown-network", "clusters[0].logicalNetwork", {"clusters": [cluster(logicalNetwork="x")]}),
