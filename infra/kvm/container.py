@@ -47,8 +47,8 @@ class Container(Machine):
         if len(path) > LONGEST_LOOP_PATH:
             raise HostError(
                 f"{path} has {len(path)} characters, and the kernel knows a container's disk by "
-                f"{LONGEST_LOOP_PATH} at most (container-disk-path): shorten the name of the stack, of the cluster "
-                "or of the pool, or the host's storageDirectory"
+                f"{LONGEST_LOOP_PATH} at most (container-disk-path): shorten the name of the stack, of the "
+                "cluster or of the pool, or the host's storageDirectory"
             )
         volume = clone_volume(pool, Volume(self.disk_name, gib * GIB, "raw"), image)
         if grows:

@@ -15,6 +15,7 @@ from infra.lifecycle.route import route
 from infra.lifecycle.steps import (
     CreateMachine,
     DestroyMachine,
+    DistributeImage,
     Drain,
     FinishUpgrade,
     Join,
@@ -325,6 +326,21 @@ def test_workers_follow_where_the_next_minor_would_leave_them_too_far_behind() -
         step.node.build.version for step in world.log if isinstance(step, CreateMachine) and step.target == "a-x-0"
     ]
     assert made == ["1.32.9", "1.35.4", "1.36.3"]
+
+
+def test_what_an_earlier_spare_left_in_etcd_goes_before_another_one_is_made() -> None:
+    """As one did that began to join when the run was killed; the new one would pass for one that is joining."""
+    world, wanted = standing(1, {}, "1.33.5"), wanted_of(1, {}, "1.34.4")
+    spare = WantedNode(SPARE, "controlPlane", world.machines["a-cp-0"].build)
+    world.take([CreateMachine(target=SPARE, reason="it is rolled", node=spare)])
+    world.take([JoinAsLearner(target=SPARE, reason="it is rolled")])
+    world.lose(SPARE)
+    world.configured = "1.34.4"
+    (step,) = leave(wanted, world.observe(), "a-cp-0", "it goes").steps
+    assert str(step).partition(":")[0] == f"remove what {SPARE} left in etcd"
+    world.take([step])
+    (step,) = leave(wanted, world.observe(), "a-cp-0", "it goes").steps
+    assert isinstance(step, DistributeImage)
 
 
 def test_an_upgrade_that_was_only_prepared_is_taken_back() -> None:

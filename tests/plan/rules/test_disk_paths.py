@@ -28,7 +28,7 @@ def test_the_folder_is_the_one_that_disks_are_in() -> None:
 def test_a_path_that_is_too_long_is_told_where_machines_may_be_containers(
     machine_type: str, name: str, folder: str | None, severity: str | None
 ) -> None:
-    hosts = [host(**({"storageDirectory": folder} if folder else {}))]
+    hosts = [host() | ({"storageDirectory": folder} if folder else {})]
     spec = make_spec(cluster(), name=name, hosts=hosts, stack={"machineType": machine_type})
     found = [each for each in checked_addresses(spec).findings if each.rule == "container-disk-path"]
     assert [each.severity for each in found] == ([severity] if severity else [])
