@@ -17,7 +17,8 @@ _EMPTY: Final = (
     "var/cache/libvirt/qemu", "var/lib/azlocal", "var/lib/dpkg", "var/log/libvirt",
 )  # fmt: skip
 _LIKE_HERE: Final = ("tmp", "var/tmp", "var/lib/libvirt", "var/lib/libvirt/qemu", "var/lib/swtpm-localca")
-_NOT_COPIED: Final = ("etc/libvirt", "etc/ssh", "etc/netplan", "etc/resolv.conf", "etc/hostname", "etc/hosts")
+# Of /etc: what a host has of its own. libvirt's goes and comes with each machine, also while the rest is copied.
+_NOT_COPIED: Final = frozenset({"libvirt", "ssh", "netplan", "resolv.conf", "hostname", "hosts"})
 _SSHD: Final = (
     f"HostKey /{_HOST_KEY}",
     "PermitRootLogin prohibit-password",
@@ -41,12 +42,16 @@ def make_disk(lab: str, host: str, address: str, public_key: str) -> Path:
         here = Path("/", name)
         if here.is_symlink():
             (root / name).symlink_to(here.readlink())
-    subprocess.run(["cp", "--archive", "/etc", str(root)], check=True)
-    for name in _NOT_COPIED:
-        _remove(root / name)
+    _copy_settings(root / "etc")
     _configure(root, host, address, public_key)
     _take_over_probes(root)
     return root
+
+
+def _copy_settings(etc: Path) -> None:
+    etc.mkdir()
+    copied = [str(entry) for entry in Path("/etc").iterdir() if entry.name not in _NOT_COPIED]
+    subprocess.run(["cp", "--archive", f"--target-directory={etc}", "--", *copied], check=True)
 
 
 def renew_host_key(disk: Path) -> str:
@@ -108,10 +113,3 @@ def _make_like_here(root: Path, name: str) -> None:
         about = here.stat()
         shutil.chown(root / name, about.st_uid, about.st_gid)
         (root / name).chmod(about.st_mode & 0o7777)
-
-
-def _remove(path: Path) -> None:
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-    elif path.is_dir():
-        shutil.rmtree(path)
