@@ -28,7 +28,7 @@ def set_host(project: Project, **changes: object) -> None:
 def small_disk() -> Iterator[Path]:
     """A file system that clones files, with room for a store and not for an image.
 
-    Its path is short: libvirt gives a loop device no name of 64 characters or more.
+    Its path is short: libvirt gives a loop device no name of 64 characters or more (container-disk-path).
     """
     with tempfile.TemporaryDirectory() as top:
         device, folder = Path(top, "small.xfs"), Path(top, "small")
@@ -53,13 +53,14 @@ def make_room(folder: Path) -> None:
 
 
 @pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system that clones no files, and has no room for one that does."""
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=10m", "azlocal-test", str(folder)], check=True)
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+def tiny_disk() -> Iterator[Path]:
+    """A file system that clones no files, and has no room for one that does; its path is short, too."""
+    with tempfile.TemporaryDirectory() as top:
+        folder = Path(top, "tiny")
+        folder.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=10m", "azlocal-test", str(folder)], check=True)
+        yield folder
+        subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_full_disk_is_an_error_and_leaves_nothing(
