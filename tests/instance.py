@@ -30,6 +30,9 @@ from tests.waiting import eventually
 _RUN = os.environ.get("AZLOCAL_TEST_INSTANCE", "e2e")
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
 INSTANCE = _RUN + _WORKER
+QEMU = "qemu:///system"
+STRANGER = f"stranger-{INSTANCE}"
+"""A libvirt network that no instance made."""
 _THIRD = 180 + (zlib.crc32(_RUN.encode()) + int(_WORKER or 0)) % 35 * 2
 
 
@@ -184,6 +187,23 @@ def virsh(*command: str, uri: str = "lxc:///system") -> str:
     return subprocess.run(
         ["virsh", "-q", "-c", uri, *command], check=True, capture_output=True, text=True
     ).stdout.strip()
+
+
+def libvirt(command: str, xml: str) -> None:
+    """Give libvirt an object's XML."""
+    subprocess.run(["virsh", "-q", "-c", QEMU, command, "/dev/stdin"], input=xml.encode(), check=True)
+
+
+@contextmanager
+def stranger() -> Iterator[None]:
+    """Have a network that no instance made: libvirt is in use, and a `down` leaves it to the other tests."""
+    libvirt("net-define", f"<network><name>{STRANGER}</name><bridge name='azls-{INSTANCE}'/></network>")
+    try:
+        virsh("net-start", STRANGER, uri=QEMU)
+        yield
+    finally:
+        subprocess.run(["virsh", "-q", "-c", QEMU, "net-destroy", STRANGER], check=False)
+        virsh("net-undefine", STRANGER, uri=QEMU)
 
 
 def domain_uuid(name: str) -> str:

@@ -13,15 +13,12 @@ import pytest
 
 from infra.kvm.ownership import Mark
 from infra.spec.hosts import DEFAULT_STORAGE_DIRECTORY
-from tests.instance import INSTANCE, MakeProject, virsh
+from tests.instance import INSTANCE, QEMU, STRANGER, MakeProject, libvirt, stranger, virsh
 from tests.project import Project
 
 pytestmark = pytest.mark.e2e
 
-QEMU = "qemu:///system"
 STORE = Path(DEFAULT_STORAGE_DIRECTORY) / INSTANCE
-STRANGER = f"stranger-{INSTANCE}"
-"""A libvirt network that no instance made; while it runs, libvirt is in use, and goes on after a `down`."""
 LEFT = f"{INSTANCE}-left"
 BRIDGE = f"azlp-{INSTANCE}"
 
@@ -78,21 +75,6 @@ def objects(seen: dict[str, Any]) -> list[dict[str, Any]]:
 def domain(name: str, uuid: str) -> None:
     xml = f"<domain type='qemu'><name>{name}</name><uuid>{uuid}</uuid><memory>1024</memory>"
     libvirt("define", f"{xml}<os><type arch='x86_64'>hvm</type></os></domain>")
-
-
-def libvirt(command: str, xml: str) -> None:
-    subprocess.run(["virsh", "-q", "-c", QEMU, command, "/dev/stdin"], input=xml.encode(), check=True)
-
-
-@contextmanager
-def stranger() -> Iterator[None]:
-    libvirt("net-define", f"<network><name>{STRANGER}</name><bridge name='azls-{INSTANCE}'/></network>")
-    try:
-        virsh("net-start", STRANGER, uri=QEMU)
-        yield
-    finally:
-        subprocess.run(["virsh", "-q", "-c", QEMU, "net-destroy", STRANGER], check=False)
-        virsh("net-undefine", STRANGER, uri=QEMU)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from infra.ssh import LocalShell
 from infra.stack.ci import host_lease
 from infra.stack.ci.host_lease import LEASE_FILE
 from tests.emptiness import leftovers
-from tests.instance import HOSTS, NETPLAN, require_image, virsh
+from tests.instance import HOSTS, NETPLAN, require_image, stranger, virsh
 from tests.project import ROOT, Project
 
 pytestmark = pytest.mark.e2e
@@ -39,11 +39,12 @@ def project(tmp_path: Path) -> Iterator[Project]:
         "clusters": [],
     }
     made.write(config=config, hosts=HOSTS, netplan=NETPLAN)
-    yield made
-    lease = host_lease.look(LocalShell()).lease
-    if lease is not None and lease.remains.run in RUNS:
-        end_lease()
-        ci(made, "reap", "site")
+    with stranger():
+        yield made
+        lease = host_lease.look(LocalShell()).lease
+        if lease is not None and lease.remains.run in RUNS:
+            end_lease()
+            ci(made, "reap", "site")
 
 
 def ci(project: Project, *words: str, code: int = 0) -> dict[str, Any]:

@@ -198,13 +198,22 @@ def test_a_snapshot_needs_no_quorum_and_makes_a_cluster_to_which_others_come(mem
     assert etcd.revisions()[first] >= 1_000_000_000
     joined = [first]
     for name in others:
-        id = members.etcd.add_learner(members.peers[name])
+        id = eventually(lambda name=name: added(members, name), f"{name} may come")  # type: ignore[misc]
+        assert id is not None
         joined.append(name)
         members.start(name, ",".join(f"{each}={members.peers[each]}" for each in joined), "existing")
         eventually(lambda id=id: promoted(etcd, id), f"{name} has caught up")  # type: ignore[misc]
         etcd.promote(id)  # it has its vote already, which is what was wanted
         eventually(lambda joined={*joined}: healthy(etcd) == joined, f"{name} answers")  # type: ignore[misc]
     assert not any(member.learner for member in told(etcd).members)
+
+
+def added(members: Members, name: str) -> int | None:
+    """Add a learner; None while etcd takes no change, for the others aren't connected for long enough."""
+    try:
+        return members.etcd.add_learner(members.peers[name])
+    except EtcdUnavailable:
+        return None
 
 
 def promoted(etcd: Etcd, member: int) -> bool:
