@@ -53,7 +53,8 @@ def test_an_address_that_somebody_has_is_found_before_a_machine_gets_it(lab: Lab
         said = project.up().expect(255).output.partition("Diagnostics:")[2]
         assert f"{taken}, planned for a-cp-0: answered for by {MAC} (Dell Inc.)" in said.partition("Outputs:")[0]
         made = set[str]().union(*map(running, lab.hosts))
-        assert made == {f"{INSTANCE}-rb-0"}, "no machine of the clusters was made"
+        # Those of the other network may be on their way: each network's machines wait for its own addresses.
+        assert not any(name.startswith(f"{INSTANCE}-a-") for name in made), "no machine of that network was made"
     finally:
         stranger.run("ip", "link", "del", "stranger")
 
