@@ -13,7 +13,9 @@ from infra.spec.arc import ArcSpec
 from infra.spec.reading import local_file
 
 if TYPE_CHECKING:
+    from infra.arc.endpoints.table import Settings
     from infra.arc.environment import AzureEnvironment
+    from infra.plan.arc_topology import Arc, ConnectedCluster
 
 _NOT_YET: Final = "the emulator stands in for Azure, and it doesn't run: `up` starts it"
 
@@ -35,11 +37,10 @@ def outside_of(spec: InstanceSpec) -> Outside:
 
 
 def _azure(spec: InstanceSpec, cloud: str) -> tuple[Endpoint, ...]:
-    from infra.arc.endpoints.table import RESOURCE_BRIDGE, SOFTWARE
+    from infra.arc.endpoints.table import names_for_hosts
     from infra.arc.environment import environment_of
 
-    more = (*RESOURCE_BRIDGE.get(cloud, ()), *SOFTWARE)
-    return _once((*_needed(spec, environment_of(cloud)), *map(Endpoint, more)))
+    return _once((*_needed(spec, environment_of(cloud)), *map(Endpoint, names_for_hosts(cloud))))
 
 
 def _custom(spec: InstanceSpec, arc: ArcSpec) -> tuple[Endpoint, ...]:
@@ -67,6 +68,22 @@ def _emulated(spec: InstanceSpec) -> Outside:
         return Outside((), reason=_NOT_YET)
     address = Endpoint(emulator.settings.agent_address, emulator.port)
     return Outside((address,), _text(emulator.ca_file))
+
+
+def endpoint_settings(arc: Arc, cluster: ConnectedCluster) -> Settings:
+    """Return what of a cluster's connection decides which endpoints it needs."""
+    from infra.arc.endpoints.table import Settings
+    from infra.model.azure_regions import short_location
+
+    written = cluster.settings
+    return Settings(
+        location=short_location(cluster.location),
+        cluster_connect=cluster.cluster_connect,
+        azure_rbac=written.azure_rbac.enabled,
+        auto_upgrade=written.agent_auto_upgrade,
+        private_link=arc.spec.private_link_scope is not None,
+        gateway="" if arc.spec.gateway else None,
+    )
 
 
 def _needed(spec: InstanceSpec, environment: AzureEnvironment) -> Iterable[Endpoint]:

@@ -8,11 +8,11 @@ from ipaddress import IPv4Address
 from typing import Final
 from urllib.parse import urlsplit
 
-from infra.arc.endpoints.table import HTTPS, RESOURCE_BRIDGE, SOFTWARE, Endpoint, Settings, endpoints_of
+from infra.arc.endpoints.table import HTTPS, Endpoint, endpoints_of, names_for_hosts
 from infra.arc.environment import environment_of
+from infra.doctor.cloud import endpoint_settings
 from infra.firewall.flow import ANY_PORT, HTTPS_PORT, Flow, Party, Ports
 from infra.firewall.parties import Parties
-from infra.model.azure_regions import short_location
 from infra.plan.arc_topology import Arc, ConnectedCluster, arc_of, connected_cluster_of
 from infra.spec import InstanceSpec
 from infra.spec.netplan import Proxy
@@ -32,8 +32,7 @@ def outside_flows(spec: InstanceSpec, parties: Parties) -> Iterator[Flow]:
         yield Flow(parties.hosts, mirrors, "tcp", _WEB, "packages that are missing", "azlocal", is_required=False)
     if arc is None or not arc.is_emulated:
         cloud = arc.spec.cloud if arc is not None else "AzureCloud"
-        names = (*RESOURCE_BRIDGE.get(cloud, ()), *SOFTWARE)
-        software = [Endpoint(name, "software, the resource bridge") for name in names]
+        software = [Endpoint(name, "software, the resource bridge") for name in names_for_hosts(cloud)]
         for flow in _by(proxy, parties, parties.hosts, software, "RBURL"):
             yield replace(flow, needs="azureLocal")
     for network in parties.networks_in_use:
@@ -75,14 +74,7 @@ def _of_arc(arc: Arc, cluster: ConnectedCluster) -> list[Endpoint]:
         return [
             Endpoint(parts.hostname or "", "Azure Resource Manager, which names the others", parts.port or HTTPS)
         ]
-    settings = Settings(
-        location=short_location(cluster.location),
-        cluster_connect=cluster.cluster_connect,
-        azure_rbac=cluster.settings.azure_rbac.enabled,
-        auto_upgrade=cluster.settings.agent_auto_upgrade,
-        private_link=arc.spec.private_link_scope is not None,
-        gateway="" if arc.spec.gateway is not None else None,
-    )
+    settings = endpoint_settings(arc, cluster)
     return endpoints_of(environment_of(arc.spec.cloud), settings)
 
 

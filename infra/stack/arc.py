@@ -13,8 +13,8 @@ from infra.arc.endpoints import Settings
 from infra.arc.errors import ArcError
 from infra.arc.model import Proxy
 from infra.doctor.azure import azure_of
+from infra.doctor.cloud import endpoint_settings
 from infra.login_keys import identity_files
-from infra.model.azure_regions import short_location
 from infra.plan.arc_topology import Arc, ConnectedCluster, arc_of, connected_cluster_of
 from infra.spec import InstanceSpec, load_instance
 from infra.spec.machine_names import machine_name
@@ -56,15 +56,7 @@ class ClusterOfStack:
     @property
     def settings(self) -> Settings:
         """Return what decides which endpoints are needed."""
-        written = self.connected.settings
-        return Settings(
-            location=short_location(self.connected.location),
-            cluster_connect=self.connected.cluster_connect,
-            azure_rbac=written.azure_rbac.enabled,
-            auto_upgrade=written.agent_auto_upgrade,
-            private_link=self.arc.spec.private_link_scope is not None,
-            gateway="" if self.arc.spec.gateway else None,
-        )
+        return endpoint_settings(self.arc, self.connected)
 
     @property
     def proxy(self) -> Proxy | None:

@@ -75,6 +75,11 @@ SOFTWARE: Final = ("packages.microsoft.com", "dl.k8s.io")
 """Where software comes from, whichever of Azure's clouds it is."""
 
 
+def names_for_hosts(cloud: str) -> tuple[str, ...]:
+    """Return what hosts need of a cloud beside what agents need."""
+    return (*RESOURCE_BRIDGE.get(cloud, ()), *SOFTWARE)
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """A name and a port.
