@@ -14,8 +14,7 @@ from infra.model.local_libvirt import LXC, QEMU
 
 DefinitionKind: TypeAlias = Literal["domain", "network", "pool"]
 
-HEADING: Final = ":"
-"""What the headings in virsh's output begin with."""
+_HEADING: Final = ":"
 _LISTS: Final = ("networks", "pools", "uuids", "secrets")
 _OWNER: Final = re.compile(r"<azlocal:owner [^>]*\binstance=['\"]([^'\"]*)['\"]")
 _NAME: Final = re.compile(r"^ *<name>([^<]*)</name>")
@@ -105,13 +104,7 @@ class MountPoint:
 
 def parse_libvirt(text: str) -> LibvirtObjects:
     """Read the lists that one call of virsh prints, each after its heading."""
-    lists: dict[str, list[str]] = {"domains": [], **{name: [] for name in _LISTS}}
-    lines = lists["domains"]
-    for line in filter(None, map(str.strip, text.splitlines())):
-        if line.startswith(HEADING):
-            lines = lists[line.removeprefix(HEADING)]
-        else:
-            lines.append(line)
+    lists = lists_of(text, "domains", _LISTS)
     pairs = [line.split(maxsplit=1) for line in lists["domains"]]
     return LibvirtObjects(
         {name: uuid for uuid, name in pairs},
@@ -120,6 +113,27 @@ def parse_libvirt(text: str) -> LibvirtObjects:
         tuple(line.split()[0] for line in lists["secrets"]),
         frozenset(lists["uuids"]),
     )
+
+
+def lists_of(text: str, first: str, others: Iterable[str]) -> dict[str, list[str]]:
+    """Return the lines of each list that one call of virsh prints, by the headings of `section`.
+
+    Args:
+        text: What it printed.
+        first: How the list before any heading is called.
+        others: The headings.
+
+    Raises:
+        KeyError: There is a heading that isn't among them.
+    """
+    lists: dict[str, list[str]] = {name: [] for name in (first, *others)}
+    lines = lists[first]
+    for line in filter(None, map(str.strip, text.splitlines())):
+        if line.startswith(_HEADING):
+            lines = lists[line.removeprefix(_HEADING)]
+        else:
+            lines.append(line)
+    return lists
 
 
 def parse_containers(text: str) -> LibvirtObjects:
@@ -246,7 +260,7 @@ _DOMAINS: Final = "list --all --uuid --name"
 
 def section(name: str) -> str:
     """Return virsh's command that prints a heading, by which readers tell the lists of one call apart."""
-    return f"echo '\n{HEADING}{name}\n'"  # virsh's own echo, which ends no line by itself
+    return f"echo '\n{_HEADING}{name}\n'"  # virsh's own echo, which ends no line by itself
 
 
 def _unescaped(field: str) -> str:

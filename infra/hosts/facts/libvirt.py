@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from infra.hosts.facts.census import HEADING, has_driver, section, virsh
+from infra.hosts.facts.census import has_driver, lists_of, section, virsh
 from infra.hosts.facts.fact import Fact
 from infra.model.local_libvirt import LXC, QEMU
 
+_UUIDS: Final = "uuids"
 _STATES: Final = "states"
 _NETWORKS: Final = "networks"
 _NO_ID: Final = "-"
@@ -49,14 +50,8 @@ class Running:
 
 def parse_running(text: str) -> Running:
     """Read the lists that one call of virsh prints, each after its heading."""
-    lists: dict[str, list[str]] = {"": [], _STATES: [], _NETWORKS: []}
-    heading = ""
-    for line in filter(None, map(str.strip, text.splitlines())):
-        if line.startswith(HEADING):
-            heading = line.removeprefix(HEADING)
-        else:
-            lists[heading].append(line)
-    uuids = {name: uuid for uuid, name in (line.split(maxsplit=1) for line in lists[""])}
+    lists = lists_of(text, _UUIDS, (_STATES, _NETWORKS))
+    uuids = {name: uuid for uuid, name in (line.split(maxsplit=1) for line in lists[_UUIDS])}
     states = dict(_states(lists[_STATES]))
     rows = (line.split() for line in lists[_NETWORKS])
     return Running(
