@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import datetime
 from concurrent.futures import ThreadPoolExecutor
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from infra.cli.errors import ExitCode
-from infra.cli.output import directory_of, json_text
+from infra.cli.output import TableOrJson, directory_of, json_text
 from infra.cli.region_move import HELP, move
 from infra.cli.stack import choose
 from infra.counting import counted
@@ -38,16 +37,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=N
 _DISCONNECT_SECONDS: Final = 1800.0
 
 
-class Format(StrEnum):
-    """How results are shown."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
 Cluster = Annotated[str, typer.Argument(metavar="CLUSTER", help="The cluster's name in the stack.")]
 Stack = Annotated[str, typer.Option("-s", "--stack", envvar="STACK", metavar="NAME", help="The stack.")]
-Shown = Annotated[Format, typer.Option("--format", help="How to show the results.")]
+Shown = Annotated[TableOrJson, typer.Option("--format", help="How to show the results.")]
 
 
 @app.command()
@@ -59,7 +51,7 @@ def check(
         list[str] | None,
         typer.Option("--node", metavar="NAME|all", help="Look from this node; may be given again."),
     ] = None,
-    output: Shown = Format.TABLE,
+    output: Shown = TableOrJson.TABLE,
 ) -> None:
     """Try every endpoint that agents need, from a node: DNS, TCP, proxy, TLS and who signed it.
 
@@ -88,7 +80,7 @@ def check(
         looks = list(pool.map(look, machines))
     now = datetime.datetime.now(datetime.UTC)
     findings = judge(endpoints, looks, now, private_link=settings.private_link)
-    if output is Format.JSON:
+    if output is TableOrJson.JSON:
         typer.echo(json_text(as_json(cluster, environment.name, settings.location, findings)), nl=False)
     else:
         from rich.console import Console
@@ -108,7 +100,9 @@ def _look(declared: ClusterOfStack, machine: Machine, endpoints: Any, authoritie
 
 
 @app.command()
-def status(context: typer.Context, cluster: Cluster, stack: Stack = "local", output: Shown = Format.TABLE) -> None:
+def status(
+    context: typer.Context, cluster: Cluster, stack: Stack = "local", output: Shown = TableOrJson.TABLE
+) -> None:
     """Show how a cluster's connection is: what Azure says, what its agents do, what will bite soon.
 
     Exit code 0: Connected. 2: it isn't. 1: it can't be asked.
@@ -130,7 +124,7 @@ def status(context: typer.Context, cluster: Cluster, stack: Stack = "local", out
             "extensions": [_extension(extension) for extension in azure.list_extensions(name)],
             "fluxConfigurations": [_flux(configuration) for configuration in azure.list_flux_configurations(name)],
         }
-    if output is Format.JSON:
+    if output is TableOrJson.JSON:
         typer.echo(json_text({**_as_json(seen), **parts}), nl=False)
     else:
         _print_status(seen, parts)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infra.cli.errors import ExitCode
-from infra.cli.output import json_text, write
+from infra.cli.output import StackName, json_text, write
 from infra.cli.stack import on_stack
 
 if TYPE_CHECKING:
@@ -46,9 +46,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command(help=_HELP)
 def audit(
     context: typer.Context,
-    name: Annotated[
-        str | None, typer.Argument(metavar="[STACK]", help="The stack; absent: $STACK, else local.")
-    ] = None,
+    name: StackName = None,
     chosen: Annotated[
         Format | None,
         typer.Option("--format", help="How to show the result; `table` when absent.", show_default=False),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from infra.cli.errors import ExitCode, unreadable
-from infra.cli.output import as_json, directory_of, echo_findings, json_of_unread, json_text, write
+from infra.cli.output import TextOrJson, as_json, directory_of, echo_findings, json_of_unread, json_text, write
 from infra.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,13 +21,6 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _MOST_BYTES = 16 * 1024 * 1024
 _ALWAYS_READ = (".json", ".bicepparam")
-
-
-class Shown(StrEnum):
-    """How the import is shown."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 @app.command("import")
@@ -54,7 +46,7 @@ def import_(
             "--partial", help="Write the files even if something is wrong with them, to correct it there."
         ),
     ] = False,
-    shown: Annotated[Shown, typer.Option("--format", help="How to show the report.")] = Shown.TEXT,
+    shown: Annotated[TextOrJson, typer.Option("--format", help="How to show the report.")] = TextOrJson.TEXT,
 ) -> None:
     """Take over what stands in Azure Local, as Pulumi.STACK.yaml, hosts/SITE.yaml and netplans/SITE.yaml.
 
@@ -94,7 +86,7 @@ def import_(
 
     def unread(findings: list[Finding]) -> str | None:
         empty: dict[str, Any] = {"stack": stack, "site": site, "files": {}}
-        return json_of_unread(empty, findings) if shown is Shown.JSON else None
+        return json_of_unread(empty, findings) if shown is TextOrJson.JSON else None
 
     _check_names(stack, site)
     with unreadable(unread, None):
@@ -103,7 +95,7 @@ def import_(
     ok = all(finding.severity != "error" for finding in report)
     if ok or partial:
         _write(made, directory)
-    if shown is Shown.JSON:
+    if shown is TextOrJson.JSON:
         content = {"stack": made.stack, "site": made.site, "ok": ok, "files": dict(made.files)}
         write(json_text({**content, "findings": as_json(report)}), None)
     elif ok or partial:

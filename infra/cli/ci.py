@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from infra.cli.errors import ExitCode
-from infra.cli.output import directory_of, json_text
+from infra.cli.output import StackName, TextOrJson, directory_of, json_text
 
 if TYPE_CHECKING:
     from infra.stack.ci.flow import Request
@@ -38,16 +37,8 @@ Ends with 0 when done, 2 when a rule of the plan is broken or something is left,
 """
 
 
-class _Format(StrEnum):
-    """How the result is shown."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=_HELP)
 
-StackName = Annotated[str | None, typer.Argument(metavar="[STACK]", help="The stack; absent: $STACK, else local.")]
 RunName = Annotated[
     str | None,
     typer.Option(
@@ -71,7 +62,7 @@ LeaseTime = Annotated[
 Wait = Annotated[
     str, typer.Option("--wait", metavar="TIME", help="How long to wait for hosts that another run has.")
 ]
-Shown = Annotated[_Format, typer.Option("--format", help="How to print what was made.")]
+Shown = Annotated[TextOrJson, typer.Option("--format", help="How to print what was made.")]
 
 _LEAST_LEASE: Final = 600
 
@@ -84,7 +75,7 @@ def up(
     within: Within = "10.198.0.0/16",
     lease: LeaseTime = "2h",
     wait: Wait = "0s",
-    output: Shown = _Format.TEXT,
+    output: Shown = TextOrJson.TEXT,
 ) -> None:
     """Make the run's instance; again after a failure, or a change of the stack's files.
 
@@ -100,7 +91,7 @@ def up(
 
 
 @app.command()
-def down(context: typer.Context, run: RunName = None, output: Shown = _Format.TEXT) -> None:
+def down(context: typer.Context, run: RunName = None, output: Shown = TextOrJson.TEXT) -> None:
     """Take the run's instance away, prove that nothing is left, and give its hosts back.
 
     A host on which something is left is dirty: no run has it until that is gone.
@@ -115,7 +106,7 @@ def rebuild(
     context: typer.Context,
     run: RunName = None,
     lease: LeaseTime = "2h",
-    output: Shown = _Format.TEXT,
+    output: Shown = TextOrJson.TEXT,
 ) -> None:
     """Take the run's instance away and make it again, on the same hosts, which no other run has in between."""
     from infra.stack.ci import flow
@@ -124,7 +115,7 @@ def rebuild(
 
 
 @app.command()
-def lease(context: typer.Context, stack: StackName = None, output: Shown = _Format.TEXT) -> None:
+def lease(context: typer.Context, stack: StackName = None, output: Shown = TextOrJson.TEXT) -> None:
     """Say who has each host of a stack: free, busy, dirty or cleaning."""
     from infra.stack.ci.reaping import leases
 
@@ -147,7 +138,7 @@ def reap(
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
-    output: Shown = _Format.TEXT,
+    output: Shown = TextOrJson.TEXT,
 ) -> None:
     """Take away what runs left on the hosts of a stack whose leases have ended, whoever ran them; for a timer.
 
@@ -195,10 +186,10 @@ def _request(
     )
 
 
-def _do(verb: Callable[[Request], Report], request: Request, output: _Format) -> None:
+def _do(verb: Callable[[Request], Report], request: Request, output: TextOrJson) -> None:
     with _only_json_on_stdout(output):
         report = verb(request)
-    if output is _Format.JSON:
+    if output is TextOrJson.JSON:
         typer.echo(json_text(report.to_json()), nl=False)
         return
     if report.kubeconfig:
@@ -207,8 +198,8 @@ def _do(verb: Callable[[Request], Report], request: Request, output: _Format) ->
         typer.echo(f"LoadBalancer addresses of cluster {name}: {', '.join(addresses) or 'none'}")
 
 
-def _show_states(states: list[HostState], output: _Format) -> None:
-    if output is _Format.JSON:
+def _show_states(states: list[HostState], output: TextOrJson) -> None:
+    if output is TextOrJson.JSON:
         typer.echo(json_text({"hosts": [state.to_json() for state in states]}), nl=False)
         return
     for state in states:
@@ -216,9 +207,9 @@ def _show_states(states: list[HostState], output: _Format) -> None:
 
 
 @contextmanager
-def _only_json_on_stdout(output: _Format) -> Iterator[None]:
+def _only_json_on_stdout(output: TextOrJson) -> Iterator[None]:
     """Have what the engine and others print go to standard error, where JSON is to be all there is."""
-    if output is not _Format.JSON:
+    if output is not TextOrJson.JSON:
         yield
         return
     stdout = os.dup(1)

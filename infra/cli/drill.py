@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from infra.cli.errors import ExitCode
-from infra.cli.output import json_text
+from infra.cli.output import StackName, TableOrJson, json_text
 from infra.cli.stack import on_stack
 
 if TYPE_CHECKING:
@@ -70,22 +69,13 @@ _DRILLS: Final[dict[Drill, str]] = {
 }
 
 
-class _Format(StrEnum):
-    """How the result is shown."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=_HELP)
 
 
 def _command(drill: Drill) -> Callable[..., None]:
     def command(
         context: typer.Context,
-        name: Annotated[
-            str | None, typer.Argument(metavar="[STACK]", help="The stack; absent: $STACK, else local.")
-        ] = None,
+        name: StackName = None,
         cluster: Annotated[
             str | None, typer.Option(metavar="NAME", help="The cluster; needed where the stack has several.")
         ] = None,
@@ -101,7 +91,7 @@ def _command(drill: Drill) -> Callable[..., None]:
             float, typer.Option(metavar="SECONDS", min=0, help="How long it stays broken before it is healed.")
         ] = 10,
         yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
-        output: Annotated[_Format, typer.Option("--format", help="Of what was measured.")] = _Format.TABLE,
+        output: Annotated[TableOrJson, typer.Option("--format", help="Of what was measured.")] = TableOrJson.TABLE,
     ) -> None:
         with on_stack(context, name, (), makes=False) as (stack, _):
             from infra.stack.drills import drill as drills
@@ -120,8 +110,8 @@ for _drill, _help in _DRILLS.items():
     app.command(_drill, help=_help)(_command(_drill))
 
 
-def _show(outcome: Outcome, stack: str, output: _Format) -> None:
-    if output is _Format.JSON:
+def _show(outcome: Outcome, stack: str, output: TableOrJson) -> None:
+    if output is TableOrJson.JSON:
         typer.echo(json_text(outcome.to_json(stack)), nl=False)
         return
     from rich.console import Console

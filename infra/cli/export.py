@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infra.cli.errors import ExitCode, unreadable
-from infra.cli.output import as_json, directory_of, echo_findings, json_of_unread, json_text, write
+from infra.cli.output import TextOrJson, as_json, directory_of, echo_findings, json_of_unread, json_text, write
 from infra.errors import UserError
 
 if TYPE_CHECKING:
@@ -34,13 +34,6 @@ class To(StrEnum):
     ODIN = "odin"
 
 
-class Shown(StrEnum):
-    """How the export is shown."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
 @app.command()
 def export(
     context: typer.Context,
@@ -52,8 +45,8 @@ def export(
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="Write the files there; made if need be.")
     ] = None,
     shown: Annotated[
-        Shown, typer.Option("--format", help="How to show what isn't written to files.")
-    ] = Shown.TEXT,
+        TextOrJson, typer.Option("--format", help="How to show what isn't written to files.")
+    ] = TextOrJson.TEXT,
 ) -> None:
     """Carry a plan over to Azure Local: as files for Azure's own tools.
 
@@ -91,7 +84,7 @@ def export(
 
     def unread(findings: list[Finding]) -> str | None:
         empty = {"stack": stack, "to": to, "files": {}, "steps": []}
-        return json_of_unread(empty, findings) if shown is Shown.JSON else None
+        return json_of_unread(empty, findings) if shown is TextOrJson.JSON else None
 
     with unreadable(unread, None):
         facts = _facts(stack, directory, to)
@@ -101,7 +94,7 @@ def export(
     ok = all(finding.severity != "error" for finding in report)
     if folder is not None and ok:
         _write(made, folder)
-    if shown is Shown.JSON:
+    if shown is TextOrJson.JSON:
         content = {"stack": stack, "to": to, "ok": ok, "files": dict(made.files), "steps": list(made.steps)}
         write(json_text({**content, "findings": as_json(report)}), None)
     elif ok:

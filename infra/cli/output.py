@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -30,6 +30,24 @@ class Format(StrEnum):
     MARKDOWN = "markdown"
     SVG = "svg"
     HTML = "html"
+
+
+class TableOrJson(StrEnum):
+    """How a result is shown: for people, or for scripts."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+class TextOrJson(StrEnum):
+    """How a result is shown that is no table."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+StackName = Annotated[str | None, typer.Argument(metavar="[STACK]", help="The stack; absent: $STACK, else local.")]
+"""The argument of commands that take a stack and no options of pulumi's."""
 
 
 def directory_of(context: typer.Context) -> Path:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from infra.cli.output import StackName
 from infra.cli.stack import on_stack
 from infra.stack import verbs
 
@@ -35,9 +36,7 @@ Examples:
 @app.command("rotate-keys", help=_HELP)
 def rotate_keys(
     context: typer.Context,
-    name: Annotated[
-        str | None, typer.Argument(metavar="[STACK]", help="The stack; absent: $STACK, else local.")
-    ] = None,
+    name: StackName = None,
     cluster: Annotated[
         str | None, typer.Option("--cluster", help="Of this cluster only, by its name in the stack.")
     ] = None,

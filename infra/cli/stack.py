@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli.output import directory_of
+from infra.cli.output import StackName, directory_of
 from infra.stack import verbs
 from infra.stack.at_work import at_work
 from infra.stack.environment import Chosen
@@ -161,9 +161,7 @@ def adopt(
 @app.command(help=_HELP["settle"])
 def settle(
     context: typer.Context,
-    name: Annotated[
-        str | None, typer.Argument(metavar="[STACK]", help="The stack; absent: $STACK, else local.")
-    ] = None,
+    name: StackName = None,
     before_destroy: Annotated[
         bool,
         typer.Option("--before-destroy", help="Find what state doesn't know, so that a destroy takes it away."),
@@ -177,9 +175,7 @@ def settle(
 @app.command(help=_HELP["autoscale"])
 def autoscale(
     context: typer.Context,
-    name: Annotated[
-        str | None, typer.Argument(metavar="[STACK]", help="The stack; absent: $STACK, else local.")
-    ] = None,
+    name: StackName = None,
     cluster: Annotated[
         str | None, typer.Option("--cluster", metavar="NAME", help="Only this cluster; absent: all that scale.")
     ] = None,
@@ -218,9 +214,7 @@ def autoscale(
 @app.command()
 def show(
     context: typer.Context,
-    name: Annotated[
-        str | None, typer.Argument(metavar="[STACK]", help="The stack; absent: $STACK, else local.")
-    ] = None,
+    name: StackName = None,
 ) -> None:
     """Show the machines of an instance, its clusters and their connections, as `up` does at its end.
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from infra.cli.errors import ExitCode
-from infra.cli.output import console, json_text, write
+from infra.cli.output import StackName, TableOrJson, console, json_text, write
 from infra.cli.stack import on_stack
 
 if TYPE_CHECKING:
@@ -36,26 +35,17 @@ Examples:
 _PAUSE: Final = 2.0
 
 
-class Format(StrEnum):
-    """How it is shown."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(help=_HELP)
 def status(
     context: typer.Context,
-    name: Annotated[
-        str | None, typer.Argument(metavar="[STACK]", help="The stack; absent: $STACK, else local.")
-    ] = None,
+    name: StackName = None,
     watch: Annotated[
         bool, typer.Option("-w", "--watch", help="Look again every few seconds, until Ctrl-C.")
     ] = False,
-    output: Annotated[Format, typer.Option("--format", help="How to show it.")] = Format.TABLE,
+    output: Annotated[TableOrJson, typer.Option("--format", help="How to show it.")] = TableOrJson.TABLE,
     timeout: Annotated[str, typer.Option("--timeout", metavar="TIME", help="How long a look may take.")] = "10s",
 ) -> None:
     """Look, and say."""
@@ -64,7 +54,7 @@ def status(
 
     if not DURATION.fits(timeout) or not (seconds := time_of(timeout).total_seconds()):
         raise typer.BadParameter(f"write {DURATION.words}", param_hint="--timeout")
-    if watch and output is Format.JSON:
+    if watch and output is TableOrJson.JSON:
         raise typer.BadParameter("it shows a table; take --format json without it", param_hint="--watch")
     if watch and not sys.stdout.isatty():
         raise typer.BadParameter("it needs a terminal", param_hint="--watch")
@@ -81,8 +71,8 @@ def status(
         raise typer.Exit(ExitCode(seen.exit_code))
 
 
-def _show(seen: Status, output: Format) -> None:
-    if output is Format.JSON:
+def _show(seen: Status, output: TableOrJson) -> None:
+    if output is TableOrJson.JSON:
         write(json_text(seen.to_wire()), None)
         return
     from infra.status.report import rendered
