@@ -197,14 +197,11 @@ class Planes:
         name, reason = self._wanted.spare, "it holds the data while the only control plane is replaced"
         if not name:
             return
-        stands, member = self._cluster.machine(name) is not None, self._cluster.member(name)
-        if not stands and member is not None:  # else the machine would pass for one that is joining
-            yield RemoveStaleMember(
-                target=name, reason="an earlier machine of its name began to join", member=member.id
-            )
-        elif not stands:
-            yield from create(self._cluster, [WantedNode(name, "controlPlane", self._builds.of_planes)], reason)
-        elif member is None:
+        if self._cluster.machine(name) is None:
+            spare = [WantedNode(name, "controlPlane", self._builds.of_planes)]
+            # With what an earlier one left, the new machine would pass for one that is joining.
+            yield from tuple(self.clear_members()) or create(self._cluster, spare, reason)
+        elif self._cluster.member(name) is None:
             yield JoinAsLearner(target=name, reason=reason)
         elif lacks := tuple(self._cluster.plane_lacks(name)):
             yield wait(self._cluster, f"{name} is to join", *lacks)
